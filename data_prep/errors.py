@@ -1,0 +1,39 @@
+"""The errors a user may see: one small tree, each with an exit code."""
+
+from __future__ import annotations
+
+
+class HybridError(Exception):
+    """An error with a message for the user: what, where, seen, expected, what to type. Shown without a traceback."""
+
+    exit_code = 1
+
+
+class ConfigError(HybridError):
+    """A setting, an argument or a configuration file is wrong."""
+
+    exit_code = 2
+
+
+class DataError(HybridError):
+    """A data set, an image or a label cannot be used as it is."""
+
+    exit_code = 3
+
+
+class ModelFileError(HybridError):
+    """A weights file is missing, damaged, or belongs to another network."""
+
+    exit_code = 4
+
+
+class EnvironmentFault(HybridError):
+    """The machine says no: disk, memory, permission, or a missing package."""
+
+    exit_code = 5
+
+
+class TrainingFault(HybridError):
+    """Training cannot go on, for example because the loss is no longer finite."""
+
+    exit_code = 1
