@@ -1,0 +1,155 @@
+"""`build`: from a raw folder to datalist.json, dataset.json and plan.json. Images are never copied or changed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from data_prep.cases import Case, Source
+from data_prep.checks import Finding
+from data_prep.datalist import make_datalist
+from data_prep.errors import ConfigError, DataError
+from data_prep.examine import Examination, examine
+from data_prep.files import write_all
+from data_prep.fingerprint import describe
+from data_prep.label_names import label_table, parse_option
+from data_prep.layouts import read_source
+from data_prep.layouts.common import raw_dataset_json
+from data_prep.options import BuildOptions
+from data_prep.patients import PatientFinder
+from data_prep.plan import BUDGETS, make_plan
+from data_prep.splits import folds_by_patient, in_order, split_by_chance, split_by_file
+
+SHOWN = 10
+AIR_HU = -500  # MR values are not negative; air in CT is -1000
+
+
+@dataclass(frozen=True)
+class BuildReport:
+    """What a build has to say besides its files: warnings, and sentences about what was left out or written."""
+
+    findings: tuple[Finding, ...]
+    notes: tuple[str, ...]
+
+
+def build(source: str | Path, out: str | Path, **options: Any) -> BuildReport:
+    """Read, check and describe a raw data set; write datalist.json, dataset.json and plan.json into `out`.
+
+    Args:
+        source: folder of the raw data.
+        out: folder for the three files; made when missing.
+        options: see `BuildOptions`.
+
+    Raises:
+        ConfigError: an option or a folder is wrong.
+        DataError: the checks found errors; nothing is written.
+        EnvironmentFault: no space, no right, or SimpleITK is needed and missing.
+    """
+    settings, folder = BuildOptions.of(options), Path(out)
+    _check_settings(settings, folder)
+    raw = read_source(Path(source), settings.layout, settings.labels_dir)
+    cases, notes = select_cases(raw, settings)
+    names = parse_option(settings.label_names) if settings.label_names else raw.label_names
+    result = _examined(raw, cases, names, settings)
+    if settings.n4:
+        cases, result, note = _corrected(raw, cases, names, settings, folder)
+        notes = (*notes, note)
+    dataset = _write(folder, raw, cases, names, result, settings)
+    return BuildReport(result.findings, (*notes, *_hints(dataset)))
+
+
+def _check_settings(settings: BuildOptions, folder: Path) -> None:
+    if settings.budget not in {budget for budget, _ in BUDGETS}:
+        raise ConfigError(f"--budget {settings.budget}: unknown; expected cpu or gpu")
+    if settings.target_spacing is not None and len(settings.target_spacing) not in (2, 3):
+        raise ConfigError(f'--spacing {settings.spacing!r}: expected 2 or 3 numbers. Type: --spacing "2,2,2"')
+    if folder.exists() and not folder.is_dir():
+        raise ConfigError(f"--out {folder}: it is a file; expected a folder")
+    if folder.is_dir() and raw_dataset_json(folder) is not None:
+        raise ConfigError(
+            f"--out {folder}: its dataset.json belongs to a raw data set and is kept. Type: --out {folder}_prepared"
+        )
+
+
+def select_cases(raw: Source, settings: BuildOptions) -> tuple[list[Case], tuple[str, ...]]:
+    """Give every case its patient, site and split, ordered by split; and notes about cases left out.
+
+    Raises:
+        ConfigError: the patient expression or the fractions are wrong.
+        DataError: the splits file or cases.csv is wrong.
+    """
+    patient = PatientFinder(raw.root, settings.patient_regex)
+    cases = [replace(case, patient=patient(case.case_id), site=settings.site_name) for case in raw.cases]
+    if settings.splits is None:
+        return in_order(split_by_chance(cases, settings.val_fraction, settings.test_fraction, settings.seed)), raw.notes
+    chosen, left_out = split_by_file(cases, Path(settings.splits))
+    notes = (
+        (*raw.notes, f"{left_out} cases are not named in {settings.splits} and are left out") if left_out else raw.notes
+    )
+    return in_order(chosen), notes
+
+
+def _examined(
+    raw: Source, cases: Sequence[Case], names: Mapping[int, str] | None, settings: BuildOptions
+) -> Examination:
+    result = examine(cases, len(raw.channels), names, raw.orphans, settings.allow_unlabelled)
+    unlabelled = [case.case_id for case in cases if case.label is None and case.split != "training"]
+    if unlabelled and settings.allow_unlabelled:
+        raise DataError(
+            f"cases without a label can only train: {', '.join(unlabelled[:5])}. Move them to 'train' in the splits file"
+        )
+    if result.errors:
+        raise DataError(refusal(raw.root, result.errors))
+    if not any(record.voxels for record in result.records if record.case.split == "training"):
+        raise DataError(f"{raw.root}: no training case has a label; expected at least one. Type: ls {raw.root}")
+    return result
+
+
+def refusal(root: Path, errors: Sequence[Finding]) -> str:
+    """The message with which a data set is refused: the first findings, one a line, and how to see them all."""
+    lines = [f"{root}: {len(errors)} errors in the data; nothing was written."]
+    lines += [f"  {finding}" for finding in errors[:SHOWN]]
+    lines += [f"  ... and {len(errors) - SHOWN} more"] if len(errors) > SHOWN else []
+    return "\n".join([*lines, f"To see all: python -m data_prep check {root}"])
+
+
+def _corrected(
+    raw: Source, cases: Sequence[Case], names: Mapping[int, str] | None, settings: BuildOptions, folder: Path
+) -> tuple[list[Case], Examination, str]:
+    from data_prep.n4 import correct_case
+
+    corrected = [correct_case(case, folder / "n4") for case in cases]
+    note = f"wrote {sum(len(case.images) for case in corrected)} images, corrected for the bias field (N4), to {folder / 'n4'}"
+    return corrected, _examined(raw, corrected, names, settings), note
+
+
+def _write(
+    folder: Path,
+    raw: Source,
+    cases: Sequence[Case],
+    names: Mapping[int, str] | None,
+    result: Examination,
+    settings: BuildOptions,
+) -> dict[str, Any]:
+    name = settings.name or raw.name
+    seen = {value for record in result.records for value in record.voxels}
+    modality = settings.modality or raw.modality or "unknown"
+    dataset = describe(result.records, name, modality, raw.channels, label_table(names, seen))
+    folds = folds_by_patient(cases, settings.folds, settings.seed)
+    contents = {
+        "datalist": make_datalist(cases, folds, name, folder),
+        "dataset": dataset,
+        "plan": make_plan(dataset, settings.budget, settings.target_spacing),
+    }
+    write_all(folder, contents)
+    return dataset
+
+
+def _hints(dataset: Mapping[str, Any]) -> tuple[str, ...]:
+    """Sentences about what the user may want to say more exactly."""
+    lowest = min(channel["p00_5"] for channel in dataset["fingerprint"]["intensity"])
+    if dataset["modality"] == "unknown" and lowest < AIR_HU:
+        return (f"grey values from {lowest:g} look like Hounsfield units; if this is CT, add --modality CT",)
+    return ()

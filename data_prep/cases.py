@@ -1,0 +1,45 @@
+"""A case and where it came from: what every reader of a layout returns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+SPLITS = ("training", "validation", "testing")
+UNKNOWN_SITE = "unknown"  # never an empty string: MONAI joins a string with the base folder when the result exists
+
+
+@dataclass(frozen=True)
+class Case:
+    """One examination (3D) or one slice (2D).
+
+    `images` holds one file per channel. `label` is None for a case without a label. `split` is what the layout or a
+    splits file says: "training", "validation", "testing" or None (not said).
+    """
+
+    case_id: str
+    images: tuple[Path, ...]
+    label: Path | None
+    patient: str = ""
+    site: str = UNKNOWN_SITE
+    split: str | None = None
+
+
+@dataclass(frozen=True)
+class Source:
+    """A raw data set as its layout declares it; nothing but names has been read so far.
+
+    `label_names` maps the user's own value to a name, None when nothing is declared. `orphans` are labels without an
+    image. `notes` are sentences for the user about what was left out.
+    """
+
+    root: Path
+    layout: str
+    name: str
+    cases: tuple[Case, ...]
+    label_names: Mapping[int, str] | None = None
+    channels: tuple[str, ...] = ("image",)
+    modality: str | None = None
+    orphans: tuple[Path, ...] = ()
+    notes: tuple[str, ...] = field(default=())

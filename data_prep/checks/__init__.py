@@ -1,0 +1,18 @@
+"""Checks of the data, one file per group. Importing this package registers them all."""
+
+from data_prep.checks import files, geometry, intensities, labels, pairing
+from data_prep.checks.registry import REGISTRY, Check, Finding, Remark, check, run_checks
+
+__all__ = [
+    "REGISTRY",
+    "Check",
+    "Finding",
+    "Remark",
+    "check",
+    "files",
+    "geometry",
+    "intensities",
+    "labels",
+    "pairing",
+    "run_checks",
+]

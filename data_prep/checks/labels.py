@@ -1,0 +1,115 @@
+"""D3xx: does the label hold the classes it should?"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from data_prep.checks.registry import Remark, check
+from data_prep.checks.subjects import DatasetSubject, LabelSubject
+
+MANY_VALUES = 256
+
+ROUND = (
+    "If these are rounding errors, write whole numbers: python -c "
+    '"import nibabel, numpy, sys; i = nibabel.load(p := sys.argv[1]); '
+    "i.__class__(numpy.rint(i.get_fdata()).astype('u1'), i.affine).to_filename(p)\" {file}"
+)
+
+
+def _listed(values: list[float] | list[int]) -> str:
+    head = ", ".join(f"{value:g}" for value in values[:8])
+    return head + (f", ... ({len(values)} values)" if len(values) > 8 else "")
+
+
+def _finite(subject: LabelSubject) -> list[float]:
+    return sorted(value for value in subject.counts if math.isfinite(value))
+
+
+@check("D301", on="label", level="error", remedy="Draw or export the label again: {file}")
+def label_not_finite(subject: LabelSubject) -> str | None:
+    """Label voxels are NaN or infinite."""
+    bad = sum(count for value, count in subject.counts.items() if not math.isfinite(value))
+    return f"{bad} voxels are not finite" if bad else None
+
+
+@check("D302", on="label", level="error", remedy=ROUND)
+def label_not_integer(subject: LabelSubject) -> str | None:
+    """Label values are not whole numbers (probabilities, a scale factor, interpolation)."""
+    broken = [value for value in _finite(subject) if value != round(value)]
+    if not broken:
+        return None
+    voxels = sum(subject.counts[value] for value in broken)
+    return f"{voxels} voxels hold values that are not whole numbers: {_listed(broken)}"
+
+
+@check(
+    "D303",
+    on="label",
+    level="error",
+    remedy="Give those voxels a class or 0; 'ignore' values are not supported: {file}",
+)
+def label_negative(subject: LabelSubject) -> str | None:
+    """Label values are negative."""
+    broken = [value for value in _finite(subject) if value < 0]
+    return f"negative values {_listed(broken)}" if broken else None
+
+
+@check(
+    "D304",
+    on="label",
+    level="error",
+    remedy='Name every value: --label-names "1=...,2=...", or correct the label: {file}',
+)
+def label_undeclared(subject: LabelSubject) -> str | None:
+    """Label values are not among the declared ones."""
+    if subject.declared is None:
+        return None
+    known = {0, *subject.declared}
+    broken = [value for value in _finite(subject) if value not in known and value >= 0 and value == round(value)]
+    return f"values {_listed(broken)} are not declared; declared are {_listed(sorted(known))}" if broken else None
+
+
+@check("D305", on="label", level="warning", remedy="Check that the case is meant to be empty: {file}")
+def label_empty(subject: LabelSubject) -> str | None:
+    """The label holds nothing but background."""
+    return "all voxels are 0 (background)" if set(subject.counts) == {0} else None
+
+
+@check("D306", on="label", level="error", remedy="Check that image and label are not swapped: {file}")
+def label_like_image(subject: LabelSubject) -> str | None:
+    """The label has so many values that it is probably an image."""
+    count = len(subject.counts)
+    return f"{count} different values; a label has at most {MANY_VALUES}" if count > MANY_VALUES else None
+
+
+@check("D307", on="label", level="note", remedy="Nothing to do: whole numbers stored as floats are accepted")
+def label_float(subject: LabelSubject) -> str | None:
+    """Whole numbers are stored as floats."""
+    whole = all(math.isfinite(value) and value == round(value) for value in subject.counts)
+    return f"stored as {subject.volume.pixel_type}" if whole and "float" in subject.volume.pixel_type else None
+
+
+@check("D308", on="label", level="error", remedy="Store one value per voxel (argmax of the one-hot channels): {file}")
+def label_axes(subject: LabelSubject) -> str | None:
+    """A label has a channel, time or vector axis."""
+    shape = subject.volume.array.shape
+    return f"shape {shape}; expected (X, Y) or (X, Y, Z)" if len(shape) > 4 or subject.volume.channels > 1 else None
+
+
+@check("D309", on="dataset", level="warning", remedy="Correct the list of label names, or leave that name out")
+def declared_but_absent(subject: DatasetSubject) -> Iterator[Remark]:
+    """A declared class is in no label."""
+    labelled = [facts for facts in subject.facts if facts.case.label is not None]
+    seen = frozenset[int]().union(*(facts.values for facts in labelled))
+    for value, name in sorted((subject.declared or {}).items()):
+        if labelled and value != 0 and value not in seen:
+            yield Remark(f"class {name!r} (value {value}) is declared but is in none of the {len(labelled)} labels")
+
+
+@check("D310", on="dataset", level="error", remedy="Choose the folder that holds the labels: --labels-dir NAME")
+def no_foreground(subject: DatasetSubject) -> Iterator[Remark]:
+    """No label of the whole data set has any foreground."""
+    labelled = [facts for facts in subject.facts if facts.case.label is not None]
+    if labelled and not any(facts.values - {0} for facts in labelled):
+        yield Remark(f"all {len(labelled)} labels hold only background")

@@ -1,0 +1,56 @@
+"""What the checks look at, besides a single volume."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from data_prep.cases import Case
+from data_prep.volume import Volume
+
+
+@dataclass(frozen=True)
+class ImageSubject:
+    """An image with the number of channels its layout declares for this one file."""
+
+    volume: Volume
+    channels: int
+
+
+@dataclass(frozen=True)
+class LabelSubject:
+    """A label with its values counted once. `declared`: value -> name, None when nothing is declared."""
+
+    volume: Volume
+    counts: Mapping[float, int]
+    declared: Mapping[int, str] | None
+
+
+@dataclass(frozen=True)
+class PairSubject:
+    """Two volumes that must lie on one grid: an image and its label, or two channels."""
+
+    first: Volume
+    second: Volume
+
+
+@dataclass(frozen=True)
+class CaseFacts:
+    """What the checks over the whole data set need to know about one case that could be read."""
+
+    case: Case
+    digests: tuple[str, ...]
+    spatial_dims: int
+    values: frozenset[int]
+
+
+@dataclass(frozen=True)
+class DatasetSubject:
+    """The whole data set: all cases, and facts about those that could be read."""
+
+    cases: Sequence[Case]
+    facts: Sequence[CaseFacts]
+    orphans: Sequence[Path] = ()
+    allow_unlabelled: bool = False
+    declared: Mapping[int, str] | None = None

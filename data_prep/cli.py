@@ -1,0 +1,144 @@
+"""The command line: `python -m data_prep build | check | phantom`. Heavy imports wait until a command runs."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from data_prep.errors import DataError, EnvironmentFault, HybridError
+
+app = typer.Typer(
+    help="From a folder of scans to a checked data list, a description of the data set and a plan.",
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+LabelsDir = Annotated[str | None, typer.Option(help="Another label folder than the layout's own.", metavar="NAME")]
+LabelNames = Annotated[str | None, typer.Option(help='Names of label values: "1=LV,2=RV".')]
+Layout = Annotated[str, typer.Option(help="auto, folders, msd or nnunet.")]
+Unlabelled = Annotated[bool, typer.Option("--allow-unlabelled", help="Images without a label may train.")]
+
+
+@contextmanager
+def reported(debug: bool) -> Iterator[None]:
+    """Turn an error meant for the user into a few lines on stderr and its exit code; with `debug` let it pass."""
+    try:
+        yield
+    except HybridError as error:
+        if debug:
+            raise
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(error.exit_code) from None
+    except MemoryError:
+        if debug:
+            raise
+        typer.echo("error: not enough memory. Type: free -h", err=True)
+        raise typer.Exit(EnvironmentFault.exit_code) from None
+
+
+@app.command()
+def build(
+    source: Annotated[Path, typer.Argument(help="Folder of the raw data (images/ + labels/, MSD or nnU-Net).")],
+    out: Annotated[Path, typer.Option(help="Folder for datalist.json, dataset.json and plan.json.")],
+    layout: Layout = "auto",
+    labels_dir: LabelsDir = None,
+    label_names: LabelNames = None,
+    name: Annotated[str | None, typer.Option(help="Name of the data set; default: its own or the folder's.")] = None,
+    site: Annotated[str | None, typer.Option(help="Name of the hospital or scanner.")] = None,
+    modality: Annotated[str | None, typer.Option(help="MRI, CT or another word; CT selects a HU window.")] = None,
+    splits: Annotated[Path | None, typer.Option(help="JSON with lists train, val, test (or fewshot).")] = None,
+    patient_regex: Annotated[
+        str | None, typer.Option(help="Expression with one group: the patient in a case id.")
+    ] = None,
+    val_fraction: Annotated[float, typer.Option(help="Share of patients for validation.")] = 0.1,
+    test_fraction: Annotated[float, typer.Option(help="Share of patients for testing.")] = 0.2,
+    folds: Annotated[int, typer.Option(help="Folds of cross-validation within training.")] = 5,
+    seed: Annotated[int, typer.Option(help="Seed of the draw of splits and folds.")] = 0,
+    budget: Annotated[str, typer.Option(help="cpu or gpu: how large patch and network may be.")] = "cpu",
+    spacing: Annotated[str | None, typer.Option(help='Target spacing in mm, RAS order: "2,2,2".')] = None,
+    allow_unlabelled: Unlabelled = False,
+    n4: Annotated[bool, typer.Option("--n4", help="Correct the bias field; writes copies to OUT/n4.")] = False,
+    debug: Debug = False,
+) -> None:
+    """Check a raw data set and write its data list, description and plan. Images are not copied or changed."""
+    options = {key: value for key, value in locals().items() if key not in ("source", "out", "debug")}
+    with reported(debug):
+        from rich.console import Console
+
+        from data_prep.build import build as run
+        from data_prep.summary import print_build, print_findings
+
+        report = run(source, out, **options)
+        console = Console()
+        print_findings(report.findings, console)
+        for note in report.notes:
+            console.print(f"note: {note}", markup=False, soft_wrap=True)
+        print_build(out, console)
+
+
+@app.command()
+def check(
+    path: Annotated[Path, typer.Argument(help="Folder of raw data, a datalist.json, or a folder that holds one.")],
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the findings here; - prints them.")] = None,
+    layout: Layout = "auto",
+    labels_dir: LabelsDir = None,
+    label_names: LabelNames = None,
+    allow_unlabelled: Unlabelled = False,
+    debug: Debug = False,
+) -> None:
+    """Say what is wrong with a data set, and what to type about it. Exit code 3 when there are errors."""
+    with reported(debug):
+        from rich.console import Console
+
+        from data_prep.check import check as run
+        from data_prep.summary import print_findings, verdict, write_findings
+
+        findings = run(path, layout, labels_dir, label_names, allow_unlabelled)
+        if json_file is not None:
+            write_findings(findings, str(path), json_file)
+        if str(json_file) != "-":
+            console = Console()
+            print_findings(findings, console)
+            console.print(f"{path}: {verdict(findings)}", soft_wrap=True, markup=False)
+    if any(finding.level == "error" for finding in findings):
+        raise typer.Exit(DataError.exit_code)
+
+
+@app.command()
+def codes() -> None:
+    """Print the codes of all checks as a Markdown table."""
+    from data_prep.checks import REGISTRY
+
+    typer.echo("| code | level | what is wrong |\n|---|---|---|")
+    for code, entry in sorted(REGISTRY.items()):
+        typer.echo(f"| {code} | {entry.level} | {entry.title} |")
+
+
+@app.command()
+def phantom(
+    out: Annotated[Path, typer.Option(help="Folder for images/, labels/ and labels.json.")],
+    cases: Annotated[int, typer.Option(help="Number of cases.", min=1)] = 20,
+    site: Annotated[str, typer.Option(help="Scanner A or B; they differ in look.")] = "A",
+    seed: Annotated[int, typer.Option(help="Seed of the draw.")] = 0,
+    dims: Annotated[int, typer.Option(help="2 or 3.", min=2, max=3)] = 3,
+    debug: Debug = False,
+) -> None:
+    """Make the built-in data set: labelled images of a made-up anatomy, as two different scanners show it."""
+    with reported(debug):
+        from data_prep.phantom import generate
+
+        generate(out, cases=cases, site=site, seed=seed, dims=dims)
+        typer.echo(f"Written: {out}. Next: python -m data_prep build {out} --out {out}")
+
+
+def main() -> None:
+    """Entry point of `python -m data_prep`."""
+    logging.getLogger("nibabel.global").setLevel(logging.CRITICAL)  # our own findings say it better
+    app(prog_name="python -m data_prep")

@@ -1,0 +1,103 @@
+"""dataset.json: what the data set is, in numbers. Statistics over training cases; axes in RAS order for 3D."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from data_prep.examine import CaseRecord, pooled
+
+FORMAT_VERSION = 1
+UNITS = {(3, True): "ml", (2, True): "mm^2", (2, False): "pixels", (3, False): "voxels"}
+
+
+def describe(
+    records: Sequence[CaseRecord],
+    name: str,
+    modality: str,
+    channels: Sequence[str],
+    labels: Sequence[dict[str, int | str]],
+) -> dict[str, Any]:
+    """The content of dataset.json.
+
+    Args:
+        records: all cases, of every split, at least one of them in training; all 2D or all 3D.
+        name: of the data set.
+        modality: "MRI", "CT" or the user's own word.
+        channels: names in the order of the channels.
+        labels: the table of classes, see `label_names.label_table`.
+    """
+    return {
+        "format_version": FORMAT_VERSION,
+        "name": name,
+        "spatial_dims": records[0].spatial_dims,
+        "modality": modality,
+        "channels": list(channels),
+        "labels": list(labels),
+        "fingerprint": fingerprint(records, labels),
+        "cases": [_case(record) for record in records],
+    }
+
+
+def fingerprint(records: Sequence[CaseRecord], labels: Sequence[dict[str, int | str]]) -> dict[str, Any]:
+    """Counts over all splits; spacing (mm), shape (voxels), grey values and volumes over the training cases."""
+    training = [record for record in records if record.case.split == "training"]
+    splits = Counter(record.case.split for record in records)
+    first = records[0]
+    known = all(record.spacing_known for record in records)
+    classes = {str(entry["name"]): int(entry["value"]) for entry in labels if entry["index"]}
+    return {
+        "num_cases": {split: splits[split] for split in ("training", "validation", "testing")},
+        "spacing": ranges([record.ras_spacing for record in training]),
+        "spacing_known": known,
+        "shape": ranges([record.ras_shape for record in training]),
+        "orientations": dict(Counter(r.orientation for r in training if r.orientation is not None)),
+        "intensity": [intensity(values) for values in pooled(record.samples for record in training)],
+        "foreground_intensity": [intensity(values) for values in pooled(r.foreground for r in training) if values.size],
+        "foreground_volume": {name: volumes(training, value) for name, value in classes.items()},
+        "foreground_volume_unit": UNITS[first.spatial_dims, known],
+        "label_cases": {name: sum(value in r.voxels for r in records) for name, value in classes.items()},
+    }
+
+
+def ranges(rows: Sequence[Sequence[float]]) -> dict[str, list[float]]:
+    """Smallest, median and largest number per axis; (cases, axes) -> three lists of length axes."""
+    table = np.asarray(rows, dtype=np.float64)
+    rows_out = {"min": table.min(axis=0), "median": np.median(table, axis=0), "max": table.max(axis=0)}
+    return {key: [round(float(value), 4) for value in row] for key, row in rows_out.items()}
+
+
+def intensity(values: np.ndarray) -> dict[str, float]:
+    """Percentiles 0.5, 50 and 99.5, mean and standard deviation of drawn grey values (N,)."""
+    low, middle, high = np.percentile(values.astype(np.float64), [0.5, 50, 99.5])
+    numbers = (low, middle, high, values.mean(dtype=np.float64), values.std(dtype=np.float64))
+    keys = ("p00_5", "p50", "p99_5", "mean", "std")
+    return {key: float(f"{number:.6g}") for key, number in zip(keys, numbers, strict=True)}
+
+
+def volumes(records: Sequence[CaseRecord], value: int) -> dict[str, float]:
+    """Volume of one class over the cases that contain it (ml in 3D, mm^2 or pixels in 2D); zeros if none does."""
+    sizes = [_size(record, record.voxels[value]) for record in records if value in record.voxels] or [0.0]
+    return {
+        "min": round(min(sizes), 4),
+        "median": round(float(np.median(sizes)), 4),
+        "max": round(max(sizes), 4),
+    }
+
+
+def _size(record: CaseRecord, voxels: int) -> float:
+    size = voxels * float(np.prod(record.spacing))
+    return size / 1000 if record.spatial_dims == 3 and record.spacing_known else size  # mm^3 -> ml
+
+
+def _case(record: CaseRecord) -> dict[str, Any]:
+    return {
+        "case_id": record.case.case_id,
+        "shape": list(record.shape),
+        "spacing": [round(edge, 6) for edge in record.spacing],
+        "orientation": record.orientation,
+        "voxels": {str(value): count for value, count in sorted(record.voxels.items())},
+    }

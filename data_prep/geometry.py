@@ -1,0 +1,55 @@
+"""Affines: order of axes, distance between two grids, shear. Affines are 4 x 4, voxel index -> mm, RAS."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import product
+from typing import TypeVar
+
+import nibabel as nib
+import numpy as np
+
+from data_prep.volume import Affine, Volume
+
+Number = TypeVar("Number", int, float)
+
+
+def is_invertible(affine: Affine) -> bool:
+    """True when the affine is finite and its three axes span the space (determinant not zero, relative to length)."""
+    matrix = affine[:3, :3]
+    if not np.isfinite(affine).all():
+        return False
+    volume = float(np.prod(np.linalg.norm(matrix, axis=0)))
+    return volume > 0 and abs(float(np.linalg.det(matrix))) > 1e-6 * volume
+
+
+def corner_distance(first: Affine, second: Affine, shape: Sequence[int]) -> float:
+    """Largest distance in mm between the positions two affines give to the same corner voxel of `shape`."""
+    ends = [(0, size - 1) for size in (*shape, 1, 1)[:3]]
+    corners = np.array([(*corner, 1) for corner in product(*ends)], dtype=np.float64)
+    return float(np.linalg.norm(corners @ (first - second).T, axis=1).max())
+
+
+def largest_cosine(affine: Affine) -> float:
+    """Largest |cosine| between two axes: 0 for a rectangular grid, sin(shear angle) otherwise."""
+    matrix = affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)
+    return float(np.abs(matrix.T @ matrix - np.eye(3)).max())
+
+
+def orientation(volume: Volume) -> str | None:
+    """Three letters such as "RAS" or "PSR" (direction in which each axis grows); None for 2D."""
+    if volume.affine is None or volume.spatial_dims != 3 or not is_invertible(volume.affine):
+        return None
+    return "".join(str(letter) for letter in nib.aff2axcodes(volume.affine))
+
+
+def in_ras_order(volume: Volume, per_axis: Sequence[Number]) -> tuple[Number, ...]:
+    """Numbers per axis of the file, reordered to right-left, posterior-anterior, inferior-superior; 2D unchanged.
+
+    A PSR file's first axis runs from back to front, so its first number is the second of the result.
+    """
+    if orientation(volume) is None or volume.affine is None:
+        return tuple(per_axis)
+    targets = nib.io_orientation(volume.affine)[:, 0].astype(int)  # per axis of the file: its RAS axis
+    ordered = dict(zip(targets.tolist(), per_axis, strict=True))
+    return tuple(ordered[axis] for axis in range(3))

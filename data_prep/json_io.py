@@ -1,0 +1,81 @@
+"""JSON files: read strictly, written whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from data_prep.errors import DataError, EnvironmentFault
+
+
+def load_json(path: Path) -> Any:
+    """Read a JSON file, refusing repeated keys and non-numbers.
+
+    Raises:
+        DataError: missing file, not JSON, a repeated key, NaN or Infinity.
+        EnvironmentFault: the system refuses to read it.
+    """
+    try:
+        text = path.read_bytes().decode("utf-8-sig")  # files from Windows may begin with a byte order mark
+        return json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant)
+    except (FileNotFoundError, IsADirectoryError) as error:
+        raise DataError(f"{path}: there is no such file. Type: python -m data_prep build --help") from error
+    except OSError as error:
+        raise EnvironmentFault(f"{path}: cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: not a text file in UTF-8 ({error.reason} at byte {error.start})") from error
+    except json.JSONDecodeError as error:
+        raise DataError(f"{path}: not valid JSON: {error.msg} in line {error.lineno}, column {error.colno}") from error
+    except _BadJson as error:
+        raise DataError(f"{path}: {error}") from error
+
+
+class _BadJson(Exception):
+    pass
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    keys = [key for key, _ in pairs]
+    repeated = sorted({key for key in keys if keys.count(key) > 1}) if len(set(keys)) < len(keys) else []
+    if repeated:
+        raise _BadJson(f"the key {repeated[0]!r} appears twice in one object; expected it once")
+    return dict(pairs)
+
+
+def _no_constant(word: str) -> float:
+    raise _BadJson(f"{word} is not a JSON number; expected a finite number")
+
+
+def dump_json(content: Any, path: Path) -> None:
+    """Write JSON to a temporary file beside `path`, then move it there in one step.
+
+    Raises:
+        EnvironmentFault: no space, no right, no such folder.
+    """
+    text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    write_atomically(path, text.encode())
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write bytes so that `path` holds either its old content or all of the new.
+
+    Raises:
+        EnvironmentFault: no space, no right, no such folder.
+    """
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
+            temporary = Path(file.name)
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.chmod(0o644)  # a temporary file is readable by its owner only
+        temporary.replace(path)
+    except OSError as error:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+        raise EnvironmentFault(f"{path}: cannot be written: {error.strerror}. Type: df -h {path.parent}") from error

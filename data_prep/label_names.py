@@ -1,0 +1,73 @@
+"""Names of label values: from the command line, from a JSON file, or made up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from data_prep.errors import ConfigError, DataError
+
+BACKGROUND = "background"
+
+
+def parse_names(content: Any, where: str) -> dict[int, str]:
+    """Value -> name from {"0": "background", "1": "LV"}, {"background": 0, "LV": 1} or ["background", "LV"].
+
+    Args:
+        content: what the JSON file holds.
+        where: file and key, for the message.
+
+    Raises:
+        DataError: another form, a value that is not a whole number from 0, or a name given twice.
+    """
+    names: dict[int, str] = {}
+    for value, name in _pairs(content, where):
+        if value in names or name in names.values():
+            raise DataError(f"{where}: value {value} or name {name!r} is given twice; expected each once")
+        names[value] = name
+    if not set(names) - {0}:
+        raise DataError(f"{where}: no class besides the background; expected for example {{'1': 'hippocampus'}}")
+    return names
+
+
+def _pairs(content: Any, where: str) -> Iterable[tuple[int, str]]:
+    items = (
+        list(enumerate(content))
+        if isinstance(content, list)
+        else list(content.items())
+        if isinstance(content, dict)
+        else []
+    )
+    if not items:
+        raise DataError(f'{where}: expected {{"0": "background", "1": "name"}} or a list of names, saw {content!r}')
+    for key, entry in items:
+        value, name = (entry, key) if isinstance(entry, int) and not isinstance(entry, bool) else (key, entry)
+        if not str(value).isdigit() or not isinstance(name, str) or not name.strip():
+            raise DataError(f"{where}: expected a whole number and a name, saw {key!r}: {entry!r}")
+        yield int(value), name.strip()
+
+
+def parse_option(text: str | Mapping[int, str]) -> dict[int, str]:
+    """Value -> name from the command line's "1=LV,2=RV".
+
+    Raises:
+        ConfigError: another form.
+    """
+    if not isinstance(text, str):
+        return {int(value): str(name) for value, name in text.items()}
+    pairs = [part.partition("=") for part in text.split(",") if part.strip()]
+    try:
+        return parse_names({value.strip(): name.strip() for value, _, name in pairs}, "--label-names")
+    except DataError as error:
+        raise ConfigError(f'{error}. Type: --label-names "1=LV,2=RV"') from error
+
+
+def label_table(declared: Mapping[int, str] | None, seen: Iterable[int]) -> list[dict[str, int | str]]:
+    """The classes of training: [{"index": 0, "value": 0, "name": "background"}, ...], ordered by value.
+
+    `index` runs from 0 without gaps and is what the network learns; `value` is the user's own in the file. Without a
+    declaration each value seen becomes a class, so masks of 0 and 255 or with gaps work.
+    """
+    values = sorted({0, *(declared if declared is not None else seen)})
+    names = {0: BACKGROUND, **{value: f"label_{value}" for value in values if value}, **(declared or {})}
+    return [{"index": index, "value": value, "name": names[value]} for index, value in enumerate(values)]

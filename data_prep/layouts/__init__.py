@@ -1,0 +1,50 @@
+"""Layouts of raw data sets: one small reader each, all returning a `Source`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from data_prep.cases import Source
+from data_prep.errors import ConfigError
+from data_prep.layouts import folders, msd, nnunet
+from data_prep.layouts.common import raw_dataset_json
+
+READERS = {"folders": folders.read, "msd": msd.read, "nnunet": nnunet.read}
+LAYOUTS = ("auto", *READERS)
+
+
+def read_source(root: Path, layout: str = "auto", labels_dir: str | None = None) -> Source:
+    """List the cases of a raw data set.
+
+    Args:
+        root: its folder.
+        layout: "auto", "folders", "msd" or "nnunet".
+        labels_dir: another label folder than the layout's own.
+
+    Raises:
+        ConfigError: the folder, the layout or the label folder does not exist.
+        DataError: the layout's own description (dataset.json) is damaged, or there is no image.
+    """
+    if not root.is_dir():
+        raise ConfigError(f"{root}: there is no such folder; expected a folder with images. Type: ls {root.parent}")
+    if layout not in LAYOUTS:
+        raise ConfigError(f"--layout {layout}: unknown; expected one of {', '.join(LAYOUTS)}")
+    return READERS[detect(root) if layout == "auto" else layout](root, labels_dir)
+
+
+def detect(root: Path) -> str:
+    """The layout of a folder: by its dataset.json, else by its sub-folders.
+
+    Raises:
+        ConfigError: no layout fits.
+    """
+    described = raw_dataset_json(root)
+    if described is not None:
+        return "nnunet" if "channel_names" in described else "msd"
+    if (root / "images").is_dir():
+        return "folders"
+    found = sorted(path.name for path in root.iterdir())[:8]
+    raise ConfigError(
+        f"{root}: no known layout; it holds {', '.join(found) or 'nothing'}. Expected images/ and labels/, "
+        "or a dataset.json of the Decathlon (MSD) or of nnU-Net. Type: python -m data_prep build --help"
+    )

@@ -1,0 +1,86 @@
+"""Helpers that the readers of layouts share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from data_prep.errors import ConfigError, DataError
+from data_prep.json_io import load_json
+from data_prep.label_names import parse_names
+from data_prep.reading import EXTENSIONS, extension
+
+
+def image_files(folder: Path) -> list[Path]:
+    """Files of known formats in a folder, sorted by name; hidden files are left out."""
+    return sorted(path for path in folder.iterdir() if not path.name.startswith(".") and extension(path))
+
+
+def require_images(folder: Path) -> list[Path]:
+    """As `image_files`, but at least one.
+
+    Raises:
+        DataError: the folder is missing or holds no image.
+    """
+    if not folder.is_dir():
+        raise DataError(f"{folder}: there is no such folder. Type: ls {folder.parent}")
+    files = image_files(folder)
+    if not files:
+        raise DataError(f"{folder}: no image found; expected files that end with {', '.join(EXTENSIONS)}")
+    return files
+
+
+def label_folder(root: Path, name: str) -> Path:
+    """The label folder of that name.
+
+    Raises:
+        ConfigError: it does not exist.
+    """
+    folder = root / name
+    if not folder.is_dir():
+        others = sorted(path.name for path in root.iterdir() if path.is_dir())
+        raise ConfigError(
+            f"{folder}: there is no such label folder; {root} holds {', '.join(others) or 'no folder'}. "
+            "Type: --labels-dir NAME"
+        )
+    return folder
+
+
+def raw_dataset_json(root: Path) -> dict[str, Any] | None:
+    """The dataset.json of an MSD or nnU-Net data set; None when there is none, or when `build` has written it."""
+    path = root / "dataset.json"
+    if not path.is_file():
+        return None
+    content = load_json(path)
+    if not isinstance(content, dict):
+        raise DataError(f"{path}: expected an object with keys and values, saw {type(content).__name__}")
+    return None if "fingerprint" in content else content
+
+
+def names_beside(root: Path, labels_dir: str) -> dict[int, str] | None:
+    """Label names from `<labels_dir>.json` (`labels.json` for the usual folder); None when there is no such file."""
+    path = root / f"{labels_dir}.json"
+    return parse_names(load_json(path), str(path)) if path.is_file() else None
+
+
+def channel_names(content: Mapping[str, Any], key: str, path: Path) -> tuple[str, ...]:
+    """Channel names in the order of their index from {"0": "MRI", ...} or a list.
+
+    Raises:
+        DataError: neither form.
+    """
+    value = content.get(key) or {"0": "image"}
+    if isinstance(value, list):
+        return tuple(str(name) for name in value)
+    if isinstance(value, dict) and all(str(index).isdigit() for index in value):
+        return tuple(str(value[index]) for index in sorted(value, key=int))
+    raise DataError(f'{path}: $.{key}: expected {{"0": "name", ...}}, saw {value!r}')
+
+
+def modality_of(channels: tuple[str, ...]) -> str | None:
+    """ "CT" when all channels are CT, "MRI" when they are named so, None when the names do not say."""
+    words = {name.upper() for name in channels}
+    if words == {"CT"}:
+        return "CT"
+    return "MRI" if words and all(word.startswith(("MR", "T1", "T2", "FLAIR", "ADC")) for word in words) else None

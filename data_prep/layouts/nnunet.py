@@ -1,0 +1,86 @@
+"""nnU-Net raw, version 2: dataset.json, imagesTr with `_0000` channel suffixes, labelsTr, imagesTs, labelsTs."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+from data_prep.cases import Case, Source
+from data_prep.errors import DataError
+from data_prep.label_names import parse_names
+from data_prep.layouts.common import (
+    channel_names,
+    image_files,
+    label_folder,
+    modality_of,
+    names_beside,
+    raw_dataset_json,
+    require_images,
+)
+from data_prep.reading import stem
+
+_CHANNEL = re.compile(r"(.+)_(\d{4})")
+
+
+def read(root: Path, labels_dir: str | None = None) -> Source:
+    """List the cases; those of imagesTs become test cases when labelsTs has their labels, else they are left out.
+
+    Raises:
+        ConfigError: the label folder does not exist.
+        DataError: dataset.json is missing or damaged, or a channel of a case is missing.
+    """
+    path = root / "dataset.json"
+    content = raw_dataset_json(root)
+    if content is None:
+        raise DataError(
+            f"{path}: missing; the nnU-Net layout needs it. Type: --layout folders, for images/ and labels/"
+        )
+    channels = channel_names(content, "channel_names", path)
+    labels = {stem(file): file for file in image_files(label_folder(root, labels_dir or "labelsTr"))}
+    cases = _cases(require_images(root / "imagesTr"), labels, len(channels), None)
+    known = {case.case_id for case in cases}
+    orphans = tuple(file for key, file in labels.items() if key not in known)
+    tests, notes = _tests(root, len(channels))
+    names = names_beside(root, labels_dir) if labels_dir else _names(content, path)
+    modality = modality_of(channels)
+    return Source(root, "nnunet", root.name, (*cases, *tests), names, channels, modality, orphans, notes)
+
+
+def _cases(files: list[Path], labels: dict[str, Path], channels: int, split: str | None) -> tuple[Case, ...]:
+    groups: dict[str, dict[int, Path]] = defaultdict(dict)
+    for file in files:
+        match = _CHANNEL.fullmatch(stem(file))
+        if match is None:
+            raise DataError(f"{file}: expected a channel number at the end of the name, such as {stem(file)}_0000")
+        groups[match[1]][int(match[2])] = file
+    for case_id, group in groups.items():
+        if sorted(group) != list(range(channels)):
+            seen = ", ".join(f"{index:04d}" for index in sorted(group))
+            raise DataError(
+                f"case {case_id}: channels {seen}; dataset.json declares {channels} (0000 to {channels - 1:04d})"
+            )
+    ordered = ((case_id, tuple(group[index] for index in range(channels))) for case_id, group in groups.items())
+    return tuple(Case(case_id, images, labels.get(case_id), split=split) for case_id, images in ordered)
+
+
+def _tests(root: Path, channels: int) -> tuple[tuple[Case, ...], tuple[str, ...]]:
+    folder = root / "imagesTs"
+    files = image_files(folder) if folder.is_dir() else []
+    answers = root / "labelsTs"
+    labels = {stem(file): file for file in image_files(answers)} if answers.is_dir() else {}
+    cases = _cases(files, labels, channels, "testing")
+    labelled = tuple(case for case in cases if case.label is not None)
+    left_out = len(cases) - len(labelled)
+    return labelled, (f"{left_out} test images without labels are left out",) if left_out else ()
+
+
+def _names(content: dict[str, Any], path: Path) -> dict[int, str]:
+    declared = content.get("labels")
+    if isinstance(declared, dict):
+        if any(isinstance(value, list) for value in declared.values()):
+            raise DataError(f"{path}: $.labels: regions (lists of values) are not supported; give each value one name")
+        if "ignore" in declared:
+            raise DataError(f"{path}: $.labels: an 'ignore' value is not supported; give those voxels a class or 0")
+    return parse_names(declared, f"{path}: $.labels")

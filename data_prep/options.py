@@ -1,0 +1,65 @@
+"""What `build` can be told, in one place, with every default shown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from data_prep.cases import UNKNOWN_SITE
+from data_prep.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class BuildOptions:
+    """Settings of `build`; each is an option of the command line of the same name."""
+
+    layout: str = "auto"
+    labels_dir: str | None = None
+    label_names: str | Mapping[int, str] | None = None
+    name: str | None = None
+    site: str | None = None
+    modality: str | None = None
+    splits: str | Path | None = None
+    patient_regex: str | None = None
+    val_fraction: float = 0.1
+    test_fraction: float = 0.2
+    folds: int = 5
+    seed: int = 0
+    budget: str = "cpu"
+    spacing: str | tuple[float, ...] | None = None
+    allow_unlabelled: bool = False
+    n4: bool = False
+
+    @classmethod
+    def of(cls, given: Mapping[str, Any]) -> BuildOptions:
+        """Options from keyword arguments; None means the default.
+
+        Raises:
+            ConfigError: an unknown option.
+        """
+        known = {field.name for field in fields(cls)}
+        unknown = sorted(set(given) - known)
+        if unknown:
+            raise ConfigError(f"build: unknown option {unknown[0]!r}; expected one of {', '.join(sorted(known))}")
+        return cls(**{key: value for key, value in given.items() if value is not None})
+
+    @property
+    def site_name(self) -> str:
+        """The site, "unknown" when not given."""
+        return self.site or UNKNOWN_SITE
+
+    @property
+    def target_spacing(self) -> tuple[float, ...] | None:
+        """--spacing as numbers, None when not given.
+
+        Raises:
+            ConfigError: not a list of numbers.
+        """
+        if not isinstance(self.spacing, str):
+            return None if self.spacing is None else tuple(float(edge) for edge in self.spacing)
+        try:
+            return tuple(float(edge) for edge in self.spacing.split(","))
+        except ValueError as error:
+            raise ConfigError(f'--spacing {self.spacing!r}: expected numbers. Type: --spacing "2,2,2"') from error

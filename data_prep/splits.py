@@ -1,0 +1,109 @@
+"""Training, validation and testing, always by patient; folds for cross-validation within training."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from data_prep.cases import SPLITS, Case
+from data_prep.errors import ConfigError, DataError
+from data_prep.json_io import load_json
+from data_prep.reading import stem
+
+KEYS = {
+    "train": "training",
+    "training": "training",
+    "fewshot": "training",
+    "val": "validation",
+    "validation": "validation",
+    "test": "testing",
+    "testing": "testing",
+}
+
+
+def split_by_file(cases: Sequence[Case], path: Path) -> tuple[list[Case], int]:
+    """Take the splits from a JSON file of lists of file names or case ids.
+
+    Returns:
+        The cases that the file names, with their split, in its order; the number of cases it does not name.
+
+    Raises:
+        DataError: a key is unknown, a name is not found or is in two lists.
+    """
+    content = load_json(path)
+    if not isinstance(content, dict):
+        raise DataError(
+            f'{path}: expected {{"train": [...], "val": [...], "test": [...]}}, saw {type(content).__name__}'
+        )
+    by_id = {case.case_id: case for case in cases}
+    chosen: dict[str, Case] = {}
+    lost: list[str] = []
+    for key, names in content.items():
+        for name in _names(path, key, names):
+            case = by_id.get(name) or by_id.get(stem(Path(name)))
+            if case is None:
+                lost.append(name)
+            elif case.case_id in chosen:
+                raise DataError(f"{path}: {name!r} is named twice; expected each case in one list, once")
+            else:
+                chosen[case.case_id] = replace(case, split=KEYS[key])
+    if lost:
+        raise DataError(f"{path}: {len(lost)} names are not among the cases: {', '.join(lost[:5])}. Type: ls")
+    if not any(case.split == "training" for case in chosen.values()):
+        raise DataError(f"{path}: no training case; expected a list under 'train' or 'fewshot'")
+    return list(chosen.values()), len(by_id) - len(chosen)
+
+
+def _names(path: Path, key: str, names: object) -> list[str]:
+    if key not in KEYS:
+        raise DataError(f"{path}: $.{key}: unknown list; expected one of {', '.join(KEYS)}")
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise DataError(f"{path}: $.{key}: expected a list of file names or case ids")
+    return names
+
+
+def split_by_chance(cases: Sequence[Case], validation: float, testing: float, seed: int) -> list[Case]:
+    """Draw the splits by patient. Cases whose split the layout gives keep it; patients without any label train.
+
+    Raises:
+        ConfigError: a fraction is below 0, or both together leave nothing to train on.
+    """
+    if min(validation, testing) < 0 or validation + testing >= 1:
+        raise ConfigError(
+            f"--val-fraction {validation} --test-fraction {testing}: expected numbers from 0 that sum to less than 1"
+        )
+    given = {case.patient for case in cases if case.split == "testing"}
+    training_only = {case.patient for case in cases if case.label is None} - given
+    free = sorted({case.patient for case in cases} - given - training_only)
+    random.Random(seed).shuffle(free)
+    tests = 0 if given else _share(len(free), testing)
+    validations = min(_share(len(free), validation), max(0, len(free) - tests - (0 if training_only else 1)))
+    chosen = dict.fromkeys(given | set(free[:tests]), "testing")
+    chosen |= dict.fromkeys(free[tests : tests + validations], "validation")
+    return [replace(case, split=chosen.get(case.patient, "training")) for case in cases]
+
+
+def _share(patients: int, fraction: float) -> int:
+    """Number of patients for a split: the nearest whole number, but one if there are three or more to share out."""
+    wanted = round(patients * fraction)
+    return max(wanted, 1) if fraction > 0 and patients >= 3 else wanted if patients > 1 else 0
+
+
+def folds_by_patient(cases: Iterable[Case], folds: int, seed: int) -> dict[str, int]:
+    """Patient -> fold, 0 .. folds - 1, for the training cases; fewer folds when there are fewer patients.
+
+    Raises:
+        ConfigError: fewer than one fold is asked for.
+    """
+    if folds < 1:
+        raise ConfigError(f"--folds {folds}: expected 1 or more")
+    patients = sorted({case.patient for case in cases if case.split == "training"})
+    random.Random(seed).shuffle(patients)
+    return {patient: index % min(folds, len(patients)) for index, patient in enumerate(patients)}
+
+
+def in_order(cases: Iterable[Case]) -> list[Case]:
+    """Cases ordered by split, then as given."""
+    return sorted(cases, key=lambda case: SPLITS.index(case.split or "training"))

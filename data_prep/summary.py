@@ -1,0 +1,127 @@
+"""Tables for a person: what was built, what was found."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from data_prep.checks import REGISTRY, Finding
+from data_prep.files import read_datalist, read_dataset, read_plan
+from data_prep.json_io import dump_json
+
+COLOURS = {"error": "bold red", "warning": "yellow", "note": "dim"}
+EXAMPLES = 3
+NEXT = "python -m monai.bundle run --config_file bundles/hybrid_pretrain/configs/train.json --dataset_dir {folder}"
+
+
+def print_build(folder: Path, console: Console) -> None:
+    """Print cases per split, spacing, labels and plan of a folder that `build` has written, and what to type next."""
+    datalist, dataset, plan = read_datalist(folder), read_dataset(folder), read_plan(folder)
+    table = Table(
+        title=escape(f"{dataset['name']} ({dataset['spatial_dims']}D, {dataset['modality']})"), show_header=False
+    )
+    table.add_column(style="bold")
+    table.add_column(overflow="fold")
+    for key, text in [*_data_rows(datalist, dataset), *_plan_rows(plan)]:
+        table.add_row(key, escape(text))
+    console.print(table)
+    for reason in plan["reasons"]:
+        console.print(f"  - {escape(reason)}", soft_wrap=True, highlight=False)
+    console.print(f"Written: {escape(str(folder))}/datalist.json, dataset.json, plan.json. Next:", soft_wrap=True)
+    console.print(escape(NEXT.format(folder=folder)), soft_wrap=True, highlight=False)
+
+
+def _data_rows(datalist: dict[str, Any], dataset: dict[str, Any]) -> list[tuple[str, str]]:
+    facts = dataset["fingerprint"]
+    splits = ("training", "validation", "testing")
+    counts = [f"{split} {len(datalist[split])}" for split in splits]
+    people = [str(len({entry["patient"] for entry in datalist[split]})) for split in splits]
+    spacing = f"{_by(facts['spacing']['median'])} mm" if facts["spacing_known"] else "not stated in the files"
+    unlabelled = sum("label" not in entry for entry in datalist["training"])
+    rows = [("cases", ", ".join(counts)), ("patients", " / ".join(people))]
+    rows += [("without label", str(unlabelled))] if unlabelled else []
+    rows += [("median spacing", spacing), ("median shape", _by(facts["shape"]["median"]))]
+    rows += (
+        [("orientations", ", ".join(f"{key} {n}" for key, n in facts["orientations"].items()))]
+        if facts["orientations"]
+        else []
+    )
+    return rows + [(f"label {entry['value']}", _label(entry, facts)) for entry in dataset["labels"] if entry["index"]]
+
+
+def _label(entry: dict[str, Any], facts: dict[str, Any]) -> str:
+    name = entry["name"]
+    size = facts["foreground_volume"][name]
+    sizes = f"{size['min']:.4g} to {size['max']:.4g} {facts['foreground_volume_unit']}"
+    return f"{name}: in {facts['label_cases'][name]} cases, {sizes}"
+
+
+def _plan_rows(plan: dict[str, Any]) -> list[tuple[str, str]]:
+    norm = plan["normalization"]
+    return [
+        ("plan: spacing", _by(plan["spacing"])),
+        ("plan: patch", f"{_by(plan['patch_size'])}, batch {plan['batch_size']}"),
+        ("plan: grey values", f"{norm['method']} {norm['lower']:g} to {norm['upper']:g}"),
+    ]
+
+
+def _by(numbers: Sequence[float]) -> str:
+    return " x ".join(f"{number:g}" for number in numbers)
+
+
+def print_findings(findings: Sequence[Finding], console: Console) -> None:
+    """Print findings grouped by code, each group with its count, first files and remedy."""
+    groups: dict[str, list[Finding]] = defaultdict(list)
+    for finding in findings:
+        groups[finding.code].append(finding)
+    for code, members in groups.items():
+        first = members[0]
+        style = COLOURS[first.level]
+        console.print(
+            f"[{style}]{code} {first.level}[/{style}] {escape(REGISTRY[code].title)} ({len(members)})", soft_wrap=True
+        )
+        for member in members[:EXAMPLES]:
+            console.print(
+                f"    {escape(member.file or member.case or 'data set')}: {escape(member.message)}", soft_wrap=True
+            )
+        if len(members) > EXAMPLES:
+            console.print(f"    ... and {len(members) - EXAMPLES} more")
+        console.print(f"    -> {escape(first.remedy)}", soft_wrap=True, highlight=False)
+
+
+def verdict(findings: Sequence[Finding]) -> str:
+    """One line: how many findings of each level."""
+    counts = {level: sum(finding.level == level for finding in findings) for level in COLOURS}
+    parts = [f"{number} {level}{'' if number == 1 else 's'}" for level, number in counts.items()]
+    return ("refused: " if counts["error"] else "good: ") + ", ".join(parts)
+
+
+def findings_json(findings: Sequence[Finding], path: str) -> dict[str, Any]:
+    """The report of `check --json`."""
+    counts = {level: sum(finding.level == level for finding in findings) for level in COLOURS}
+    return {
+        "format_version": 1,
+        "path": path,
+        "counts": counts,
+        "findings": [finding.as_dict() for finding in findings],
+    }
+
+
+def write_findings(findings: Sequence[Finding], path: str, target: Path) -> None:
+    """Write the report of `check --json`; "-" prints it.
+
+    Raises:
+        EnvironmentFault: no space or no right.
+    """
+    report = findings_json(findings, path)
+    if str(target) == "-":
+        print(json.dumps(report, indent=1, ensure_ascii=False))
+    else:
+        dump_json(report, target)

@@ -1,0 +1,119 @@
+"""From the `dataset_dir` setting to checked lists of cases: nothing (the built-in phantom), a prepared folder, or a raw one."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from data_prep.files import read_datalist, read_dataset, read_plan
+from monai_hybrid.errors import DataError
+
+PHANTOM_CASES = 36
+logger = logging.getLogger("monai_hybrid.data")
+
+
+@dataclass(frozen=True)
+class PreparedData:
+    """A data set as the bundles use it.
+
+    Attributes:
+        folder: where `datalist.json`, `dataset.json` and `plan.json` lie.
+        training, validation, testing: lists of {"image", "label", "case_id", "patient", "site", ...}, paths absolute.
+        dataset: the content of `dataset.json` (labels, channels, fingerprint).
+        plan: the content of `plan.json` (spacing, patch size, normalisation, batch, network).
+    """
+
+    folder: Path
+    training: list[dict[str, Any]]
+    validation: list[dict[str, Any]]
+    testing: list[dict[str, Any]]
+    dataset: dict[str, Any]
+    plan: dict[str, Any]
+
+    @property
+    def num_classes(self) -> int:
+        """K, background included."""
+        return len(self.dataset["labels"])
+
+    @property
+    def class_names(self) -> list[str]:
+        """Names of the K classes, background first."""
+        return [label["name"] for label in self.dataset["labels"]]
+
+    @property
+    def label_values(self) -> list[int]:
+        """The user's own value of each class, in the order of the class index."""
+        return [label["value"] for label in self.dataset["labels"]]
+
+    def labelled(self, split: str) -> list[dict[str, Any]]:
+        """The cases of "training", "validation" or "testing" that have a label."""
+        return [case for case in getattr(self, split) if "label" in case]
+
+
+def prepare_data(
+    dataset_dir: str | None, output_dir: str, site: str = "A", seed: int = 0, budget: str | None = None
+) -> PreparedData:
+    """Make the data set ready and read it.
+
+    Args:
+        dataset_dir: None or "" generates the built-in phantom; a folder with `datalist.json` is used as it is; any other folder
+            is checked and described by `data_prep` first. Images are never copied.
+        output_dir: where generated data and descriptions go, under `data/`.
+        site: scanner of the phantom, "A" or "B".
+        seed: of the phantom and of the split by patient.
+        budget: "cpu" or "gpu", for the plan; None = "gpu" where CUDA is.
+
+    Raises:
+        DataError: no such folder, or data that fail the checks.
+    """
+    own = Path(output_dir) / "data"
+    if not dataset_dir:
+        return read_prepared(_phantom(own, site, seed, budget))
+    source = Path(dataset_dir).expanduser()
+    if not source.is_dir():
+        raise DataError(f"dataset_dir: no such folder: {source}; give a folder with images/ and labels/, or one made by `python -m data_prep build`")
+    if (source / "datalist.json").is_file():
+        return read_prepared(source)
+    return read_prepared(_build(source, own / source.resolve().name, seed, budget))
+
+
+def read_prepared(folder: Path) -> PreparedData:
+    """Read the three files that `python -m data_prep build` wrote into `folder`."""
+    datalist = read_datalist(folder / "datalist.json")
+    return PreparedData(
+        folder=folder,
+        training=datalist["training"],
+        validation=datalist["validation"],
+        testing=datalist["testing"],
+        dataset=read_dataset(folder / "dataset.json"),
+        plan=read_plan(folder / "plan.json"),
+    )
+
+
+def _phantom(own: Path, site: str, seed: int, budget: str | None) -> Path:
+    from data_prep.phantom import generate
+
+    raw = own / f"phantom_{site}"
+    own.mkdir(parents=True, exist_ok=True)
+    with FileLock(own / ".lock"):
+        logger.info("no dataset_dir given: using the built-in phantom, scanner %s, in %s", site, raw)
+        generate(raw, cases=PHANTOM_CASES, site=site, seed=seed)
+    return _build(raw, own / f"phantom_{site}_prepared", seed, budget)
+
+
+def _build(source: Path, out: Path, seed: int, budget: str | None) -> Path:
+    """Describe a raw folder once; several processes of one run may ask at the same time."""
+    import torch
+
+    from data_prep.build import build
+
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(out.parent / ".lock"):
+        if not (out / "datalist.json").is_file():
+            logger.info("checking and describing %s (once; the result is in %s)", source, out)
+            build(source, out, seed=seed, budget=budget or ("gpu" if torch.cuda.is_available() else "cpu"))
+    return out

@@ -1,0 +1,42 @@
+"""From a model file to what a bundle needs to use it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from monai_hybrid.errors import ModelFileError
+from monai_hybrid.weights import read_card
+
+
+def find_card(model: str) -> dict[str, Any]:
+    """The card of a model file; before anything was trained, that of the built-in phantom.
+
+    With the default card a fresh bundle can be inspected, exported and checked; running it asks for the model file.
+
+    Raises:
+        ModelFileError: the model file is there, but no card: without it the network cannot be rebuilt.
+    """
+    card = read_card(model)
+    if card is not None:
+        return card
+    if Path(model).is_file():
+        raise ModelFileError(
+            f"{model}: no card found; keep model.safetensors (weights and card) beside model.pt, as training writes them"
+        )
+    default: dict[str, Any] = json.loads(files("monai_hybrid.bundle").joinpath("default_card.json").read_text(encoding="utf-8"))
+    return default
+
+
+def smallest_integer(values: Sequence[int]) -> type[np.generic]:
+    """The smallest integer type that holds all label values: uint8 where it can, as every viewer reads it."""
+    low, high = min(values), max(values)
+    for kind in (np.uint8, np.int16, np.int32):
+        if np.iinfo(kind).min <= low and high <= np.iinfo(kind).max:
+            return kind
+    return np.int64

@@ -1,0 +1,130 @@
+"""Draw image-mask pairs from a model and write them as files that any viewer opens."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from monai_hybrid.diffusion.noising import NoiseSchedule
+from monai_hybrid.diffusion.sampling import network_denoiser, sample_ode, sample_sde
+from monai_hybrid.errors import ConfigError
+from monai_hybrid.evaluation.scores import dice_per_class
+from monai_hybrid.reporting.figures import Panel, contact_sheet, middle_slices
+from monai_hybrid.weights import replace_file, with_pretrained
+
+logger = logging.getLogger("monai_hybrid.sampling")
+
+
+class PairSampler:
+    """Sample pairs of the size that the network was trained on.
+
+    Args:
+        network: the hybrid network, on its device.
+        model: its weights; loaded when `run` is called.
+        card: describes the model.
+        schedule: the forward process it was trained with.
+        output_dir: `sample_000_image`, `sample_000_mask`, `contact_sheet.png` and `samples.json` go here.
+    """
+
+    def __init__(
+        self, network: nn.Module, model: str, card: Mapping[str, Any], schedule: NoiseSchedule, output_dir: str
+    ) -> None:
+        self.network, self.model, self.card, self.schedule = network, model, card, schedule
+        self.folder = Path(output_dir)
+
+    def run(self, num_samples: int, num_inference_steps: int, method: str, seed: int, batch_size: int) -> None:
+        """Draw, write, and report how well each mask agrees with the segmentation of its own image.
+
+        Raises:
+            ConfigError: unknown method.
+            ModelFileError: the weights are missing or do not fit.
+        """
+        if method not in ("ode", "sde"):
+            raise ConfigError(f"method: got {method!r}, expected ode (proposition B) or sde (proposition A)")
+        with_pretrained(self.network, self.model).eval()
+        generator = torch.Generator().manual_seed(seed)
+        images, masks, agreement = [], [], []
+        for start in range(0, num_samples, batch_size):
+            count = min(batch_size, num_samples - start)
+            x_0, y_0, last = self._draw(count, num_inference_steps, method, generator)
+            images += list(x_0.cpu())
+            masks += list(y_0.argmax(1).cpu())
+            agreement += self._agreement(y_0, last)
+        self._write(images, masks, agreement, {"method": method, "num_inference_steps": num_inference_steps, "seed": seed})
+
+    def _draw(self, count: int, steps: int, method: str, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+        """x_0, y_0 = E[y | x_0], and the mask estimate one step earlier, from the last noisy x_t."""
+        channels = len(self.card["channels"])
+        shape = (count, channels, *self.card["training"]["patch_size"])
+        device = next(self.network.parameters()).device
+        x_T = torch.randn(shape, generator=generator).to(device)
+        denoiser = network_denoiser(self.network, self.schedule, self.card["training"]["prediction_type"], channels)
+        seen: list[Tensor] = []
+        keep = lambda state: seen.append(state["mask_prob"]) or seen[:-2].clear()  # noqa: E731
+        if method == "ode":
+            x_0, y_0 = sample_ode(denoiser, x_T, self.schedule, steps, callback=keep)
+        else:
+            x_0, y_0 = sample_sde(denoiser, x_T, self.schedule, steps, generator=generator, callback=keep)
+        return x_0, y_0, seen[-2]
+
+    def _agreement(self, y_0: Tensor, last: Tensor) -> list[float]:
+        """Mean Dice between the mask at t = 0 and the one that the last noisy step led to: near 1 for a trained model."""
+        num_classes = y_0.shape[1]
+        values = [dice_per_class(a.argmax(0)[None], b.argmax(0)[None], num_classes) for a, b in zip(y_0, last, strict=True)]
+        return [sum(v) / len(v) for v in values]
+
+    def _write(self, images: list[Tensor], masks: list[Tensor], agreement: list[float], about: dict[str, Any]) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        values = np.array([label["value"] for label in self.card["labels"]])
+        for i, (image, mask) in enumerate(zip(images, masks, strict=True)):
+            self._write_volume(image[0].numpy(), f"sample_{i:03d}_image")
+            self._write_volume(values[mask.numpy()], f"sample_{i:03d}_mask")
+        write_sheet(images, masks, [label["name"] for label in self.card["labels"]], self.folder / "contact_sheet.png")
+        text = json.dumps({**about, "model": str(self.model), "agreement": agreement}, indent=2)
+        replace_file(self.folder / "samples.json", lambda path: path.write_text(text + "\n"))
+        logger.info("%d pairs in %s; mask against last noisy step: Dice %s", len(images), self.folder, _list(agreement))
+
+    def _write_volume(self, array: np.ndarray, name: str) -> None:
+        """3D: NIfTI with the training spacing, RAS. 2D: PNG, the image as 8-bit grey."""
+        is_mask = name.endswith("mask")
+        if array.ndim == 2:
+            grey = array if is_mask else (array.clip(-1, 1) + 1) * 127.5
+            picture = Image.fromarray(grey.T.astype(np.uint8))
+            replace_file(self.folder / f"{name}.png", lambda path: picture.save(path, format="PNG"))
+            return
+        affine = np.diag([*self.card["training"]["spacing"], 1.0])
+        volume = nib.Nifti1Image(array.astype(np.int16 if is_mask else np.float32), affine)
+        volume.header.set_xyzt_units("mm")
+        replace_file(self.folder / f"{name}.nii.gz", lambda path: _save_nifti(volume, path))
+
+
+def write_sheet(images: list[Tensor], masks: list[Tensor], class_names: list[str], path: Path) -> None:
+    """One row: for each pair (C, X, Y[, Z]) and (X, Y[, Z]) the slice with most foreground, with its mask drawn over it."""
+    panels = [Panel(*middle_slices(x[0].numpy(), y.numpy())) for x, y in zip(images, masks, strict=True)]
+    plain = [Panel(panel.image) for panel in panels]
+    titles = [f"pair {i + 1}" for i in range(len(panels))]
+    contact_sheet([plain, panels], titles, ["image", "mask"], path, dict(enumerate(class_names)))
+
+
+def _save_nifti(volume: nib.Nifti1Image, path: Path) -> None:
+    """nibabel chooses the format by the suffix, which a temporary name does not have."""
+    path.write_bytes(_gzip(volume.to_bytes()))
+
+
+def _gzip(data: bytes) -> bytes:
+    import gzip
+
+    return gzip.compress(data, compresslevel=6, mtime=0)
+
+
+def _list(values: list[float]) -> str:
+    return ", ".join(f"{v:.2f}" for v in values)

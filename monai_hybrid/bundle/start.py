@@ -1,0 +1,141 @@
+"""The first step of every bundle run: refuse mistyped settings, and end errors in one sentence."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import logging
+import sys
+import warnings
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from fire.parser import DefaultParseValue
+from monai.bundle import ConfigParser
+
+from monai_hybrid.errors import ConfigError, HybridError
+
+# Arguments of `python -m monai.bundle run` itself.
+RUN_ARGUMENTS = {
+    "run_id", "init_id", "final_id", "meta_file", "config_file", "logging_file", "tracking", "args_file",
+    "workflow_name", "workflow_type", "properties_path", "debug",
+}  # fmt: skip
+
+
+def start(bundle_root: str, argv: list[str] | None = None) -> None:
+    """Prepare a bundle run: checked settings, one-line errors, no noise.
+
+    Args:
+        bundle_root: the bundle's folder; all settings of its `configs/*.json` are known names.
+        argv: the command line; the process's own by default.
+
+    Raises:
+        ConfigError: an override on the command line has an unknown name or a value of the wrong kind.
+    """
+    argv = sys.argv if argv is None else argv
+    one_line_errors(show_traceback="--debug" in argv)
+    # Upstream deprecations that a user can do nothing about.
+    for message in (".*TorchScript.*", ".*torch.jit.*", ".*lr_scheduler.step.*"):
+        warnings.filterwarnings("ignore", message=message)
+    if is_bundle_command(argv):
+        check_overrides(command_line_overrides(argv), known_settings(Path(bundle_root), argv))
+
+
+def is_bundle_command(argv: list[str]) -> bool:
+    """Whether the process is `python -m monai.bundle run ...`."""
+    return len(argv) > 1 and Path(argv[0]).parent.name == "bundle" and argv[1] in ("run", "run_workflow")
+
+
+def command_line_overrides(argv: list[str]) -> dict[str, Any]:
+    """`--name value`, `--name=value` and the content of `--args_file`, parsed as fire (the parser of monai.bundle) does."""
+    overrides: dict[str, Any] = {}
+    words = list(argv[2:])
+    while words:
+        word = words.pop(0)
+        if not word.startswith("--"):
+            continue
+        name, equals, text = word[2:].partition("=")
+        if not equals:
+            text = words.pop(0) if words and not words[0].startswith("--") else "True"
+        overrides[name.lstrip("+")] = DefaultParseValue(text)
+    if "args_file" in overrides and Path(str(overrides["args_file"])).is_file():
+        from_file = json.loads(Path(str(overrides["args_file"])).read_text(encoding="utf-8"))
+        overrides = {**from_file, **overrides}
+    return overrides
+
+
+def known_settings(bundle_root: Path, argv: list[str]) -> dict[str, Any]:
+    """Top-level names of the bundle's configs and of the config files named on the command line, with their defaults."""
+    files = sorted((bundle_root / "configs").glob("*.json"))
+    named = command_line_overrides(argv).get("config_file", [])
+    files += [Path(str(f)) for f in (named if isinstance(named, (list, tuple)) else [named])]
+    known: dict[str, Any] = {}
+    for file in files:
+        if file.is_file() and file.name != "metadata.json":
+            known.update({k: v for k, v in ConfigParser.load_config_file(str(file)).items() if k not in known})
+    return known
+
+
+def check_overrides(overrides: Mapping[str, Any], known: Mapping[str, Any]) -> None:
+    """Refuse names that no config has, and values whose kind differs from the default's.
+
+    Raises:
+        ConfigError: with the nearest known name, or what to type.
+    """
+    for name, value in overrides.items():
+        top = name.replace("#", "::").split("::")[0]
+        if top in RUN_ARGUMENTS:
+            continue
+        if top not in known:
+            raise ConfigError(_unknown(top, known))
+        if top == name:
+            _check_kind(name, value, known[name])
+
+
+def _unknown(name: str, known: Iterable[str]) -> str:
+    settings = [k for k in known if not k.startswith("_") and k not in ("imports", "initialize", "run")]
+    near = difflib.get_close_matches(name, settings, n=1, cutoff=0.6)
+    hint = f"did you mean --{near[0]}?" if near else f"known settings: {', '.join(sorted(settings))}"
+    return f"unknown setting --{name}: {hint}"
+
+
+def _check_kind(name: str, value: Any, default: Any) -> None:
+    if isinstance(value, str) and value.startswith(("$", "@", "%")):
+        return
+    if isinstance(default, bool) and not isinstance(value, bool):
+        raise ConfigError(f"--{name}: got {value!r}, expected True or False (with a capital letter)")
+    if isinstance(default, (int, float)) and not isinstance(default, bool):
+        if not isinstance(value, (int, float)) or isinstance(value, bool):
+            raise ConfigError(f"--{name}: got {value!r}, expected a number such as {default}")
+        if isinstance(default, int) and isinstance(value, float) and not value.is_integer():
+            raise ConfigError(f"--{name}: got {value!r}, expected a whole number such as {default}")
+
+
+def one_line_errors(show_traceback: bool = False) -> None:
+    """Let errors of our own tree end the process in one message on stderr and their exit code.
+
+    MONAI wraps an exception of a config expression several times; ours is found along the chain of causes.
+    """
+    previous = sys.excepthook
+
+    def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        own = own_error(error)
+        if own is None or show_traceback:
+            previous(kind, error, trace)
+            return
+        logging.shutdown()
+        print(f"\nerror: {own}", file=sys.stderr, flush=True)
+        sys.exit(own.exit_code)
+
+    sys.excepthook = hook
+
+
+def own_error(error: BaseException | None) -> HybridError | None:
+    """The first `HybridError` along the chain of causes, or None."""
+    while error is not None:
+        if isinstance(error, HybridError):
+            return error
+        error = error.__cause__ or error.__context__
+    return None

@@ -1,0 +1,19 @@
+"""What MONAI's SupervisedTrainer and SupervisedEvaluator need to train a hybrid diffusion model."""
+
+from monai_hybrid.engines.guards import GradientClip, StopOnNonFinite
+from monai_hybrid.engines.pictures import TrainingPictures
+from monai_hybrid.engines.prepare_batch import HybridPrepareBatch
+from monai_hybrid.engines.progress import Progress
+from monai_hybrid.engines.training_log import TrainingLog
+from monai_hybrid.engines.weights_handlers import WeightsLoader, WeightsSaver
+
+__all__ = [
+    "GradientClip",
+    "HybridPrepareBatch",
+    "Progress",
+    "StopOnNonFinite",
+    "TrainingLog",
+    "TrainingPictures",
+    "WeightsLoader",
+    "WeightsSaver",
+]

@@ -1,0 +1,88 @@
+"""From a batch of images and masks to what the network sees (x_t, t) and what it is compared with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from monai.engines import PrepareBatch
+from torch import Tensor
+
+from monai_hybrid.diffusion.noising import PREDICTION_TYPES, NoiseSchedule, add_noise, draw_timesteps, prediction_target
+from monai_hybrid.errors import ConfigError
+from monai_hybrid.losses.hybrid import HybridTarget
+from monai_hybrid.losses.objectives import get_objective
+
+
+class HybridPrepareBatch(PrepareBatch):
+    """Noise a batch as the objective says. Runs outside autocast, in float32, on plain tensors (torch.compile needs that).
+
+    Args:
+        schedule: the forward process.
+        objective: name of the arm, see `monai_hybrid.losses.objectives`.
+        clean_fraction: share of exactly clean inputs; None = the arm's own.
+        prediction_type: "epsilon", "v" or "sample".
+
+    Raises:
+        ConfigError: unknown objective or prediction type.
+    """
+
+    def __init__(
+        self,
+        schedule: NoiseSchedule,
+        objective: str = "hybrid",
+        clean_fraction: float | None = None,
+        prediction_type: str = "epsilon",
+    ) -> None:
+        if prediction_type not in PREDICTION_TYPES:
+            raise ConfigError(f"prediction_type: got {prediction_type!r}, expected one of {', '.join(PREDICTION_TYPES)}")
+        self.schedule = schedule
+        self.objective = get_objective(objective, clean_fraction)
+        self.prediction_type = prediction_type
+
+    def __call__(
+        self,
+        batchdata: Mapping[str, Any],
+        device: str | torch.device | None = None,
+        non_blocking: bool = False,
+        **kwargs: Any,
+    ) -> tuple[Tensor, HybridTarget, tuple, dict[str, Any]]:
+        """Draw t and epsilon, then apply them.
+
+        Args:
+            batchdata: "image" (B, C, ...) in [-1, 1], "label" (B, 1, ...) class index, "has_label" (B,).
+
+        Returns:
+            x_t (B, C, ...), the target, no positional and two keyword arguments for the network.
+        """
+        x_0 = _plain(batchdata["image"]).to(device, torch.float32, non_blocking=non_blocking)
+        label = _plain(batchdata["label"]).to(device, torch.int64, non_blocking=non_blocking)
+        has_label = torch.as_tensor(batchdata["has_label"]).bool().cpu()
+        T = self.schedule.num_timesteps
+        if self.objective.two_pass:
+            timesteps = torch.cat([draw_timesteps(T, 0.0, has_label), torch.zeros_like(has_label, dtype=torch.int64)])
+            x_0, label, has_label = torch.cat([x_0, x_0]), torch.cat([label, label]), torch.cat([has_label, has_label])
+        else:
+            timesteps = draw_timesteps(T, self.objective.clean_fraction, has_label)
+        epsilon = torch.randn(x_0.shape, device=x_0.device)
+        return self.apply(x_0, label, has_label, timesteps, epsilon)
+
+    def apply(
+        self, x_0: Tensor, label: Tensor, has_label: Tensor, timesteps: Tensor, epsilon: Tensor
+    ) -> tuple[Tensor, HybridTarget, tuple, dict[str, Any]]:
+        """The deterministic half: the same draws give the same batch."""
+        target = HybridTarget(
+            image=prediction_target(x_0, epsilon, timesteps, self.schedule, self.prediction_type),
+            label=label,
+            timesteps=timesteps,
+            has_label=has_label,
+            image_term=self.objective.image_term,
+            mask_on_noisy=self.objective.mask_on_noisy,
+        )
+        x_t = add_noise(x_0, epsilon, timesteps, self.schedule)
+        return x_t, target, (), {"timesteps": timesteps.to(x_t.device), "return_noise": True}
+
+
+def _plain(x: Tensor) -> Tensor:
+    return x.as_tensor() if hasattr(x, "as_tensor") else x

@@ -1,0 +1,87 @@
+"""Handlers that read and write the model files."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ignite.engine import Engine, Events
+from torch import nn
+
+from monai_hybrid.weights import make_card, save_weights, with_pretrained
+
+
+class WeightsSaver:
+    """Save `model.pt` and `model.safetensors` (with its card) every `interval` epochs and at the end, atomically.
+
+    What is saved is the average of the weights (EMA), of the last epoch: a choice of the best epoch by validation would favour
+    the arms that validation can measure. Only rank 0 writes.
+
+    Args:
+        model: the module to save, usually `ema_model`.
+        folder: where the files go.
+        network, dataset, plan, settings: for the card.
+        validator: engine whose last metrics are written into the card.
+        interval: epochs between saves.
+        rank: this process's rank.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        folder: str,
+        network: Mapping[str, Any],
+        dataset: Mapping[str, Any],
+        plan: Mapping[str, Any],
+        settings: Mapping[str, Any],
+        validator: Engine | None = None,
+        interval: int = 1,
+        rank: int = 0,
+    ) -> None:
+        self.model, self.folder, self.interval, self.rank = model, Path(folder), interval, rank
+        self.describe = (network, dataset, plan, settings)
+        self.validator = validator
+
+    def attach(self, engine: Engine) -> None:
+        """Save when an epoch is over. Attach it after the validation handler, so that the card has the new scores."""
+        if self.rank == 0:
+            engine.add_event_handler(Events.EPOCH_COMPLETED(every=self.interval) | Events.COMPLETED, self)
+
+    def __call__(self, engine: Engine) -> None:
+        network, dataset, plan, settings = self.describe
+        training = {
+            **settings,
+            "updates": engine.state.iteration,
+            "epochs": engine.state.epoch,
+            "validation": _plain_metrics(self.validator),
+        }
+        save_weights(self.model.state_dict(), self.folder, make_card(network, dataset, plan, training))
+
+
+def _plain_metrics(validator: Engine | None) -> dict[str, Any]:
+    """Metrics as numbers and lists; what is not finite becomes None, because JSON has no NaN."""
+    if validator is None:
+        return {}
+    plain = {}
+    for name, value in validator.state.metrics.items():
+        values = value.tolist() if hasattr(value, "tolist") else value
+        listed = values if isinstance(values, list) else [values]
+        kept = [v if math.isfinite(v) else None for v in listed]
+        plain[name] = kept if isinstance(values, list) else kept[0]
+    return plain
+
+
+class WeightsLoader:
+    """Load the model when the run starts (not when the config is parsed: properties can be checked without a model)."""
+
+    def __init__(self, network: nn.Module, path: str) -> None:
+        self.network, self.path = network, path
+
+    def attach(self, engine: Engine) -> None:
+        """Load at the start of the run."""
+        engine.add_event_handler(Events.STARTED, self)
+
+    def __call__(self, engine: Engine) -> None:
+        with_pretrained(self.network, self.path)

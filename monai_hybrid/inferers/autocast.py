@@ -1,0 +1,22 @@
+"""Mixed precision on the CPU, which MONAI's `amp` (CUDA only) leaves in float32."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from monai.inferers import SimpleInferer
+from torch import Tensor, nn
+
+
+class AutocastInferer(SimpleInferer):
+    """`SimpleInferer` under bfloat16 autocast when `enabled`."""
+
+    def __init__(self, enabled: bool = False) -> None:
+        super().__init__()
+        self.enabled = enabled
+
+    def __call__(self, inputs: Tensor, network: nn.Module, *args: Any, **kwargs: Any) -> Tensor:  # type: ignore[override]
+        """Call `network(inputs, ...)`; float32 weights stay float32."""
+        with torch.autocast(inputs.device.type, torch.bfloat16, enabled=self.enabled):
+            return super().__call__(inputs, network, *args, **kwargs)

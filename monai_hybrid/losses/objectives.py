@@ -1,0 +1,63 @@
+"""The paper's objective and its control arms, as settings of one trainer.
+
+    arm               network sees                     image term   mask term
+    hybrid            half x_t, half x_0 at t = 0      on x_t       on both
+    supervised        x_0 at t = 0                     -            on
+    diffusion         x_t                              on           -
+    noisy_supervised  half x_t, half x_0 at t = 0      -            on both
+    two_pass          every image twice: x_t and x_0   on x_t       on x_0
+
+`noisy_supervised` differs from `hybrid` in the image term alone: without it nobody can tell the gain of denoising from that
+of noise as augmentation. `two_pass` is the joint diffusion model of Deja et al. (ECML 2023): no mask is read from noise.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from monai_hybrid.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What one training step asks of the network.
+
+    Attributes:
+        name: one of `OBJECTIVES`.
+        image_term: predict the image from x_t.
+        mask_on_noisy: predict the mask from x_t, t > 0.
+        clean_fraction: share of the batch given clean at t = 0 (mask term only).
+        two_pass: give every image both ways; `clean_fraction` is then not used.
+    """
+
+    name: str
+    image_term: bool
+    mask_on_noisy: bool
+    clean_fraction: float
+    two_pass: bool = False
+
+
+OBJECTIVES = {
+    "hybrid": Objective("hybrid", image_term=True, mask_on_noisy=True, clean_fraction=0.5),
+    "supervised": Objective("supervised", image_term=False, mask_on_noisy=False, clean_fraction=1.0),
+    "diffusion": Objective("diffusion", image_term=True, mask_on_noisy=False, clean_fraction=0.0),
+    "noisy_supervised": Objective("noisy_supervised", image_term=False, mask_on_noisy=True, clean_fraction=0.5),
+    "two_pass": Objective("two_pass", image_term=True, mask_on_noisy=False, clean_fraction=0.5, two_pass=True),
+}
+
+
+def get_objective(name: str, clean_fraction: float | None = None) -> Objective:
+    """Look an arm up; `clean_fraction` replaces the share of clean inputs of the arms that mix both.
+
+    Raises:
+        ConfigError: unknown name, or a share outside [0, 1].
+    """
+    if name not in OBJECTIVES:
+        raise ConfigError(f"objective: got {name!r}, expected one of {', '.join(OBJECTIVES)}")
+    objective = OBJECTIVES[name]
+    mixes = objective.mask_on_noisy
+    if clean_fraction is None or not mixes:
+        return objective
+    if not 0 <= clean_fraction <= 1:
+        raise ConfigError(f"clean_fraction: got {clean_fraction}, expected a share between 0 and 1")
+    return replace(objective, clean_fraction=float(clean_fraction))

@@ -1,0 +1,124 @@
+"""MONAI's DiffusionModelUNet with C + K output channels: it denoises the image and predicts its mask in one pass."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+import torch
+from monai.networks.blocks import Convolution
+from monai.networks.nets import DiffusionModelUNet
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+
+class HybridHead(nn.Module):
+    """The last layer: normalisation and activation shared, then one convolution for C image and one for K mask channels.
+
+    The children are named "0", "1", "2" as in the Sequential it replaces, so that `out.*` of a stock DiffusionModelUNet with
+    C output channels loads unchanged; the mask rows are the only new tensors, `out.mask.*`. As in MONAI the image rows start at
+    zero. The mask rows do not, or the body would get no gradient from the masks in the first step.
+    """
+
+    def __init__(self, stock: nn.Sequential, spatial_dims: int, in_channels: int, num_classes: int) -> None:
+        super().__init__()
+        for name, child in stock.named_children():
+            self.add_module(name, child)
+        self.mask = Convolution(spatial_dims, in_channels, num_classes, kernel_size=3, padding=1, conv_only=True)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(B, F, ...) -> (B, C + K, ...), image channels first."""
+        norm, activation, denoise = self._modules["0"], self._modules["1"], self._modules["2"]
+        assert norm is not None and activation is not None and denoise is not None
+        h = activation(norm(features))
+        return torch.cat([denoise(h), self.mask(h)], dim=1)
+
+
+class HybridDiffusionUNet(DiffusionModelUNet):
+    """D_theta(x_t, t) of arXiv 2408.03433: one time-conditioned U-Net with C image channels and K mask channels.
+
+    The state-dict names of the body are MONAI's, so weights of a stock `DiffusionModelUNet` load (all but `out.mask.*`).
+
+    Args:
+        spatial_dims: 2 or 3.
+        in_channels: C, image channels.
+        num_classes: K, mask channels, background included (at least 2).
+        channels: features a level; each a multiple of `norm_num_groups`.
+        num_res_blocks: residual blocks a level, one number or one a level.
+        attention_levels: self-attention a level (the middle block always attends); default nowhere else.
+        norm_num_groups: groups of the group norm.
+        num_head_channels: features an attention head; the last must divide `channels[-1]`.
+        use_flash_attention: fused attention; without it memory grows with the square of the bottleneck's voxels.
+        use_checkpointing: recompute each block in the backward pass: less memory, about a fifth more time.
+
+    Raises:
+        ValueError: for a channel count that does not fit the groups, K < 2, or an input whose size does not divide.
+    """
+
+    def __init__(
+        self,
+        spatial_dims: int,
+        in_channels: int,
+        num_classes: int,
+        channels: Sequence[int] = (16, 32, 64),
+        num_res_blocks: Sequence[int] | int = 1,
+        attention_levels: Sequence[bool] | None = None,
+        norm_num_groups: int = 8,
+        num_head_channels: int | Sequence[int] = 16,
+        use_flash_attention: bool = True,
+        use_checkpointing: bool = False,
+    ) -> None:
+        if num_classes < 2:
+            raise ValueError(f"num_classes counts the background, so it must be at least 2, got {num_classes}")
+        bad = [c for c in channels if c % norm_num_groups]
+        if bad:
+            raise ValueError(f"each of channels {tuple(channels)} must be a multiple of norm_num_groups {norm_num_groups}")
+        super().__init__(
+            spatial_dims=spatial_dims,
+            in_channels=in_channels,
+            out_channels=in_channels,
+            channels=tuple(channels),
+            num_res_blocks=num_res_blocks if isinstance(num_res_blocks, int) else tuple(num_res_blocks),
+            attention_levels=tuple(attention_levels or [False] * len(channels)),
+            norm_num_groups=norm_num_groups,
+            num_head_channels=num_head_channels if isinstance(num_head_channels, int) else tuple(num_head_channels),
+            use_flash_attention=use_flash_attention,
+        )
+        self.spatial_dims = spatial_dims
+        self.num_classes = num_classes
+        self.size_divisor = 2 ** (len(channels) - 1)
+        self.out = HybridHead(self.out, spatial_dims, channels[0], num_classes)
+        if use_checkpointing:
+            for block in [*self.down_blocks, self.middle_block, *self.up_blocks]:
+                block.forward = partial(checkpoint, block.forward, use_reentrant=False)
+
+    def forward(self, x: Tensor, timesteps: Tensor | None = None, return_noise: bool = False) -> Tensor:
+        """Segment, or denoise and segment.
+
+        Every MONAI tool calls `net(x)` with one tensor; that is segmentation of the clean image, t = 0.
+
+        Args:
+            x: (B, C, X, Y[, Z]) image, float, scaled to [-1, 1]; noised to x_t when `timesteps` > 0.
+            timesteps: (B,) or (1,) noise level in 0..T; None means 0.
+            return_noise: also return the image channels (the prediction of epsilon, v or x_0).
+
+        Returns:
+            (B, K, ...) mask logits, or (B, C + K, ...) image prediction and mask logits when `return_noise`.
+        """
+        if not torch.jit.is_tracing():
+            self._check_size(x)
+        if timesteps is None:
+            timesteps = torch.zeros(1, device=x.device)
+        output = super().forward(x, timesteps)
+        return output if return_noise else output[:, self.in_channels :]
+
+    def _check_size(self, x: Tensor) -> None:
+        if x.ndim != self.spatial_dims + 2 or x.shape[1] != self.in_channels:
+            axes = ", ".join("XYZ"[: self.spatial_dims])
+            raise ValueError(f"expected an input (B, {self.in_channels}, {axes}), got {tuple(x.shape)}")
+        if any(n % self.size_divisor for n in x.shape[2:]):
+            fit = tuple(-(-n // self.size_divisor) * self.size_divisor for n in x.shape[2:])
+            raise ValueError(
+                f"each spatial size must be a multiple of {self.size_divisor} ({len(self.down_blocks)} levels), got "
+                f"{tuple(x.shape[2:])}: pad to {fit} or choose another patch_size"
+            )

@@ -1,0 +1,375 @@
+"""Pictures without a display: sheets of scans with their masks, mask loss over noise levels, Dice per class.
+
+Every function returns the picture as (H, W, 3) uint8, rows from the top, and writes it when a path is given (PNG, PDF
+or SVG by the suffix; the file appears whole or not at all). Figures are drawn on matplotlib's Agg canvas as objects: no
+pyplot, no display, no global state. matplotlib is loaded by the first picture.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+Picture = npt.NDArray[np.uint8]
+
+# Okabe & Ito's colours, told apart with any colour vision: bright ones first on dark scans, strong ones first on white.
+LABEL_COLOURS = ("#E69F00", "#56B4E9", "#CC79A7", "#F0E442", "#009E73", "#D55E00", "#0072B2")
+ARM_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#AA4499", "#E69F00", "#56B4E9", "#4D4D4D")
+FONT = "DejaVu Sans"  # ships with matplotlib, so a report looks the same everywhere
+DPI = 200
+NIGHT, CHALK, ASH = "#0E1116", "#E6E9EE", "#8A929E"  # ground, titles and notes of a sheet
+INK, SLATE, MIST = "#22262C", "#6B7280", "#E5E7EB"  # text, axes and grid of a plot
+MEDIANS_AT = 1.05  # height of the row of medians, in axes
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One picture of a sheet.
+
+    Attributes:
+        image: (rows, columns) in [-1, 1], shown in grey; values outside are clipped.
+        mask: (rows, columns) whole label numbers, 0 transparent; None for the bare image.
+        note: a few characters in the lower left corner, e.g. a Dice score.
+        aspect: height of a pixel over its width.
+        smooth: interpolate between pixels; False shows them as squares, which is right for noise.
+
+    Raises:
+        ValueError: when the image is not 2-D or the mask has another shape.
+    """
+
+    image: npt.NDArray[Any]
+    mask: npt.NDArray[Any] | None = None
+    note: str = ""
+    aspect: float = 1.0
+    smooth: bool = True
+
+    def __post_init__(self) -> None:
+        if np.ndim(self.image) != 2:
+            raise ValueError(f"a panel shows a 2-D image, got shape {np.shape(self.image)}; see middle_slices")
+        if self.mask is not None and np.shape(self.mask) != np.shape(self.image):
+            raise ValueError(f"mask {np.shape(self.mask)} and image {np.shape(self.image)} must have one shape")
+
+    @property
+    def labels(self) -> list[int]:
+        """The label numbers in the mask, without 0."""
+        return [] if self.mask is None else [int(k) for k in np.unique(np.asarray(self.mask)) if k > 0]
+
+
+def middle_slices(
+    volume: npt.NDArray[Any], mask: npt.NDArray[Any] | None = None
+) -> tuple[npt.NDArray[Any], npt.NDArray[Any] | None]:
+    """The slice worth seeing, turned as a radiologist expects it.
+
+    Args:
+        volume: (X, Y, Z) in RAS orientation, or (X, Y) = (width, height) as MONAI's PILReader loads a PNG.
+        mask: label numbers of the same shape.
+
+    Returns:
+        image and mask (or None), 2-D, rows from the top. 3-D: the axial slice with the most foreground, or the middle
+        one without; anterior is up and the patient's left is on the viewer's right. 2-D: the picture as in the file.
+
+    Raises:
+        ValueError: when the volume is neither 2-D nor 3-D, or the mask has another shape.
+    """
+    image = np.asarray(volume)
+    labels = None if mask is None else np.asarray(mask)
+    if image.ndim not in (2, 3):
+        raise ValueError(f"volume must be (X, Y, Z) or (X, Y), got shape {image.shape}")
+    if labels is not None and labels.shape != image.shape:
+        raise ValueError(f"mask {labels.shape} and volume {image.shape} must have one shape")
+    if image.ndim == 2:
+        return image.T, None if labels is None else labels.T
+    foreground = np.zeros(image.shape[2]) if labels is None else (labels > 0).sum(axis=(0, 1))
+    z = int(foreground.argmax()) if foreground.any() else image.shape[2] // 2
+    return image[::-1, ::-1, z].T, None if labels is None else labels[::-1, ::-1, z].T
+
+
+def contact_sheet(
+    rows: Sequence[Sequence[Panel | None]],
+    column_titles: Sequence[str] = (),
+    row_titles: Sequence[str] = (),
+    path: str | Path | None = None,
+    label_names: Mapping[int, str] | None = None,
+    panel_inches: float = 1.7,
+) -> Picture:
+    """Scans on a dark ground, masks as translucent colour with a crisp contour, one legend for all.
+
+    Args:
+        rows: panels row by row; None leaves a place empty.
+        column_titles: above the columns; none, or one a column.
+        row_titles: beside the rows, read upwards; none, or one a row.
+        path: where to write it; None: nowhere.
+        label_names: label number to name, for the legend; None names the labels seen "label k".
+        panel_inches: width of a panel, at 200 pixels an inch.
+
+    Raises:
+        ValueError: for no panel, a ragged grid, titles that do not match it, or a file suffix that is not known.
+    """
+    widest = max((len(row) for row in rows), default=0)
+    panels = [panel for row in rows for panel in row if panel is not None]
+    if not panels:
+        raise ValueError("a contact sheet needs at least one panel")
+    _check_titles(rows, widest, column_titles, row_titles)
+    names = label_names or {k: f"label {k}" for k in sorted({k for panel in panels for k in panel.labels})}
+    names = {k: name for k, name in names.items() if k > 0}
+
+    gap, margin = 0.05, 0.12
+    left, top = margin + 0.24 * bool(row_titles), margin + 0.24 * bool(column_titles)
+    grid_width = widest * (panel_inches + gap) - gap
+    entry = 0.55 + 0.075 * max((len(name) for name in names.values()), default=0)  # inches of a legend entry
+    width = left + max(grid_width, entry * bool(names)) + margin
+    left += (width - left - margin - grid_width) / 2
+    legend_columns = max(1, int(width / entry))
+    legend_height = bool(names) * (0.1 + 0.18 * -(-len(names) // legend_columns))
+    heights = [_row_height(row, panel_inches) for row in rows]
+    height = top + sum(heights) + gap * (len(rows) - 1) + margin + legend_height
+
+    figure = _figure(width, height, NIGHT)
+    y = height - top
+    for r, (row, row_height) in enumerate(zip(rows, heights, strict=True)):
+        y -= row_height
+        if row_titles:
+            _text(figure, (left - 0.14) / width, (y + row_height / 2) / height, row_titles[r], rotation=90)
+        for c, panel in enumerate(row):
+            x = left + c * (panel_inches + gap)
+            if panel is not None:
+                box = (x / width, y / height, panel_inches / width, row_height / height)
+                _draw_panel(figure.add_axes(box), panel)
+            if r == 0 and column_titles:
+                _text(figure, (x + panel_inches / 2) / width, 1 - (top - 0.13) / height, column_titles[c])
+        y -= gap
+    if names:
+        _draw_legend(figure, names, legend_columns, x=(left + grid_width / 2) / width, y=margin / height)
+    return _finish(figure, path)
+
+
+def loss_by_timestep_figure(
+    edges: Sequence[float],
+    values_by_run: Mapping[str, Sequence[float]],
+    path: str | Path | None = None,
+    ylabel: str = "mask loss",
+) -> Picture:
+    """Mean loss in bins of the noise level, one line a run.
+
+    Args:
+        edges: n + 1 increasing bin edges of t (0 is the clean image).
+        values_by_run: run name to n mean losses; NaN for an empty bin leaves a gap.
+        path: where to write it; None: nowhere.
+        ylabel: name of the loss.
+
+    Raises:
+        ValueError: for no run, edges that do not increase, or a run with another number of values.
+    """
+    bounds = np.asarray(edges, float)
+    if bounds.ndim != 1 or len(bounds) < 2 or not (np.diff(bounds) > 0).all():
+        raise ValueError(f"edges must be at least two increasing numbers, got {list(edges)}")
+    if not values_by_run:
+        raise ValueError("values_by_run is empty: nothing to draw")
+    figure, axes = _plot(4.6, 3.0)
+    for i, (run, values) in enumerate(values_by_run.items()):
+        if len(values) != len(bounds) - 1:
+            raise ValueError(f"run {run!r} has {len(values)} values for {len(bounds) - 1} bins")
+        colour = ARM_COLOURS[i % len(ARM_COLOURS)]
+        centres = (bounds[:-1] + bounds[1:]) / 2
+        axes.plot(
+            centres, values, color=colour, lw=1.6, marker="o", ms=4, mec="white", mew=0.8, label=run, clip_on=False
+        )
+    axes.set_xlim(bounds[0], bounds[-1])
+    axes.set_ylim(bottom=0)
+    axes.set_xlabel("noise level t  (0 = clean image)", color=INK, fontsize=8.5, family=FONT)
+    axes.set_ylabel(ylabel, color=INK, fontsize=8.5, family=FONT)
+    _plot_legend(axes, len(values_by_run))
+    return _finish(figure, path)
+
+
+def dice_bars_figure(
+    dice_by_arm: Mapping[str, Mapping[str, Sequence[float]]],
+    path: str | Path | None = None,
+    ylabel: str = "Dice per case",
+) -> Picture:
+    """Every case's Dice as a dot, with quartile box and median mark, grouped by class, one colour an arm.
+
+    The medians stand above. The axis starts below the lowest case, not at 0: dots, unlike bars, do not need it.
+
+    Args:
+        dice_by_arm: arm to class to per-case Dice in [0, 1]; NaN (structure absent) is left out and counted below.
+        path: where to write it; None: nowhere.
+        ylabel: name of the score.
+
+    Raises:
+        ValueError: for no finite value, or a value outside [0, 1].
+    """
+    classes = list(dict.fromkeys(name for scores in dice_by_arm.values() for name in scores))
+    everything = np.array([v for scores in dice_by_arm.values() for vs in scores.values() for v in vs], float)
+    finite = everything[np.isfinite(everything)]
+    if not finite.size:
+        raise ValueError("no finite Dice value to draw")
+    if finite.min() < 0 or finite.max() > 1:
+        raise ValueError(f"Dice lies in [0, 1], got {finite.min():g} to {finite.max():g}")
+    arms = len(dice_by_arm)
+    slot, between = 0.42, 0.34
+    group = arms * slot + between
+    figure, axes = _plot(max(3.2, 0.85 + len(classes) * group), 3.0)
+    for i, (arm, scores) in enumerate(dice_by_arm.items()):
+        for j, name in enumerate(classes):
+            x = j * group + (i - (arms - 1) / 2) * slot
+            _draw_dots(axes, x, np.asarray(scores.get(name, []), float), ARM_COLOURS[i % len(ARM_COLOURS)])
+        axes.plot([], [], "o", color=ARM_COLOURS[i % len(ARM_COLOURS)], ms=5, label=arm)
+    middle, half = (len(classes) - 1) * group / 2, max(len(classes) * group, 2.35) / 2  # one unit of x is about an inch
+    axes.set_xlim(middle - half, middle + half)
+    axes.set_ylim(max(0.0, np.floor(finite.min() * 10 - 0.2) / 10), 1.0)
+    axes.set_xticks([j * group for j in range(len(classes))], classes, color=INK, fontsize=8.5, family=FONT)
+    axes.tick_params(axis="x", length=0)
+    axes.set_ylabel(ylabel, color=INK, fontsize=8.5, family=FONT)
+    note: dict[str, Any] = {"ha": "right", "color": SLATE, "fontsize": 7, "family": FONT}
+    axes.text(-0.015, MEDIANS_AT, "median", transform=axes.transAxes, **note)
+    _plot_legend(axes, arms, above=0.13)
+    if left_out := int(everything.size - finite.size):
+        words = f"{left_out} undefined value{'s' * (left_out > 1)} left out"
+        axes.annotate(words, (1, 0), (0, -22), "axes fraction", "offset points", va="top", **note)
+    return _finish(figure, path)
+
+
+def _check_titles(
+    rows: Sequence[Sequence[Panel | None]], widest: int, column_titles: Sequence[str], row_titles: Sequence[str]
+) -> None:
+    lengths = [len(row) for row in rows]
+    if set(lengths) != {widest}:
+        raise ValueError(f"each row needs {widest} panels (None for an empty place), got rows of {lengths}")
+    if column_titles and len(column_titles) != widest:
+        raise ValueError(f"{len(column_titles)} column titles for {widest} columns")
+    if row_titles and len(row_titles) != len(rows):
+        raise ValueError(f"{len(row_titles)} row titles for {len(rows)} rows")
+
+
+def _row_height(row: Sequence[Panel | None], width: float) -> float:
+    """Inches of the tallest panel of the row at this width, between half and twice the width."""
+    tallest = max((p.aspect * p.image.shape[0] / p.image.shape[1] for p in row if p is not None), default=1.0)
+    return width * min(max(tallest, 0.5), 2.0)
+
+
+def _draw_panel(axes: Axes, panel: Panel) -> None:
+    axes.set_axis_off()
+    axes.imshow(panel.image, cmap="gray", vmin=-1, vmax=1, aspect=panel.aspect,
+                interpolation="bicubic" if panel.smooth else "nearest")  # fmt: skip
+    for label in panel.labels:
+        x, y, inside = _membership(np.asarray(panel.mask) == label)
+        colour = LABEL_COLOURS[(label - 1) % len(LABEL_COLOURS)]
+        axes.contourf(x, y, inside, levels=[0.5, 9.0], colors=[colour], alpha=0.3)
+        axes.contour(x, y, inside, levels=[0.5], colors=[colour], linewidths=1.1)
+    height, width = panel.image.shape
+    axes.set_xlim(-0.5, width - 0.5)
+    axes.set_ylim(height - 0.5, -0.5)
+    if panel.note:
+        axes.text(0.04, 0.04, panel.note, transform=axes.transAxes, color="white", fontsize=7.5, family=FONT,
+                  bbox={"facecolor": NIGHT, "alpha": 0.65, "linewidth": 0, "pad": 1.8})  # fmt: skip
+
+
+def _membership(inside: npt.NDArray[np.bool_]) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]:
+    """x, y and a field whose level 0.5 is the mask's border, half-way between pixels, closed at the image's edge.
+
+    Small pictures are refined by a cubic spline, which rounds the corners of the pixel grid; two labels that touch keep
+    one common border.
+    """
+    from scipy.ndimage import zoom
+
+    field = np.pad(inside, 1).astype(np.float32)
+    if max(field.shape) < 160:
+        field = zoom(field, [(4 * n - 3) / n for n in field.shape], order=3)
+    y, x = (np.linspace(-1, n, m) for n, m in zip(inside.shape, field.shape, strict=True))
+    return x, y, field
+
+
+def _draw_legend(figure: Figure, names: Mapping[int, str], columns: int, x: float, y: float) -> None:
+    from matplotlib.patches import Patch
+
+    colours = {k: LABEL_COLOURS[(k - 1) % len(LABEL_COLOURS)] for k in names}
+    handles = [Patch(facecolor=f"{colours[k]}4D", edgecolor=colours[k], lw=1.1, label=names[k]) for k in names]
+    figure.legend(handles=handles, loc="lower center", bbox_to_anchor=(x, y), ncols=columns, frameon=False, borderpad=0,
+                  borderaxespad=0, handlelength=1.1, handleheight=1.0, handletextpad=0.5, columnspacing=1.6,
+                  labelcolor=CHALK, prop={"family": FONT, "size": 8})  # fmt: skip
+
+
+def _draw_dots(axes: Axes, x: float, scores: npt.NDArray[Any], colour: str) -> None:
+    """One arm in one class: dots, quartile box, median mark, and the median in figures above the axes."""
+    scores = scores[np.isfinite(scores)]
+    transform = axes.get_xaxis_transform()
+    median = f"{np.median(scores):.2f}" if scores.size else "none"
+    axes.text(x, MEDIANS_AT, median, transform=transform, ha="center", color=colour, fontsize=7, family=FONT)
+    if not scores.size:
+        return
+    spread = (np.arange(scores.size) * 0.6180339887498949) % 1 - 0.5  # golden-ratio sequence: even and repeatable
+    axes.scatter(x + 0.2 * spread, scores, s=9, color=colour, alpha=0.55, linewidths=0, zorder=3, clip_on=False)
+    low, middle, high = np.quantile(scores, [0.25, 0.5, 0.75])
+    axes.fill_between([x - 0.14, x + 0.14], low, high, color=colour, alpha=0.16, linewidth=0, zorder=2)
+    axes.plot([x - 0.14, x + 0.14], [middle, middle], color=colour, lw=2, solid_capstyle="butt", zorder=4)
+
+
+def _text(figure: Figure, x: float, y: float, words: str, rotation: float = 0) -> None:
+    figure.text(x, y, words, ha="center", va="center", rotation=rotation, color=CHALK, fontsize=9, family=FONT)
+
+
+def _figure(width: float, height: float, ground: str) -> Figure:
+    """An empty figure of this size in inches."""
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), dpi=DPI, facecolor=ground)
+
+
+def _plot(width: float, height: float) -> tuple[Figure, Axes]:
+    """A white figure with one calm pair of axes."""
+    figure = _figure(width, height, "white")
+    figure.set_layout_engine("constrained")
+    axes = figure.add_subplot()
+    axes.set_facecolor("white")
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    axes.spines["bottom"].set_color(SLATE)
+    axes.grid(axis="y", color=MIST, lw=0.8)
+    axes.set_axisbelow(True)
+    axes.tick_params(colors=SLATE, labelsize=7.5, labelfontfamily=FONT, length=3, width=0.8)
+    axes.tick_params(axis="y", length=0)
+    axes.locator_params(axis="y", nbins=6, steps=[1, 2, 5, 10])
+    axes.ticklabel_format(axis="y", useOffset=False)
+    return figure, axes
+
+
+def _plot_legend(axes: Axes, entries: int, above: float = 0.02) -> None:
+    """The names of the runs, above the axes."""
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1 + above), ncols=min(entries, 4), frameon=False, borderaxespad=0,
+                handlelength=1.4, handletextpad=0.5, columnspacing=1.4, labelcolor=INK,
+                prop={"family": FONT, "size": 8})  # fmt: skip
+
+
+def _finish(figure: Figure, path: str | Path | None) -> Picture:
+    """Draw, write atomically when there is a path, and return (H, W, 3) uint8."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    picture = np.asarray(canvas.buffer_rgba())[..., :3].copy()
+    figure.set_layout_engine("none")  # a second draw would move the axes a little: write what was returned
+    if path is not None:
+        _write(figure, Path(path))
+    return picture
+
+
+def _write(figure: Figure, path: Path) -> None:
+    form = path.suffix.lower().removeprefix(".")
+    if form not in ("png", "pdf", "svg"):
+        raise ValueError(f"a picture is written as .png, .pdf or .svg, got {path.name!r}")
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        figure.savefig(part, format=form, facecolor=figure.get_facecolor())
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)

@@ -1,0 +1,7 @@
+"""Dictionary transforms that MONAI lacks, or whose MONAI form breaks on real data lists."""
+
+from monai_hybrid.transforms.intensity import Normalized
+from monai_hybrid.transforms.labels import CompleteLabeld
+from monai_hybrid.transforms.spacing import SafeSpacingd
+
+__all__ = ["CompleteLabeld", "Normalized", "SafeSpacingd"]

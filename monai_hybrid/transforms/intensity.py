@@ -1,0 +1,43 @@
+"""Intensities to [-1, 1], the range that the diffusion process assumes."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from typing import Any
+
+from monai.transforms import MapTransform, ScaleIntensityRange, ScaleIntensityRangePercentiles, Transform
+
+from monai_hybrid.errors import ConfigError
+
+
+class Normalized(MapTransform):
+    """Scale images as the plan says.
+
+    Args:
+        keys: image keys.
+        normalization: the plan's entry: {"method": "percentiles", "lower", "upper"} scales each case and channel by its own
+            percentiles (MR: the unit is arbitrary); {"method": "window", "lower", "upper"} uses fixed bounds (CT: HU).
+            Values outside are clipped; the result lies in [-1, 1], float32.
+
+    Raises:
+        ConfigError: unknown method.
+    """
+
+    def __init__(self, keys: Any, normalization: Mapping[str, Any]) -> None:
+        super().__init__(keys)
+        self.scale = _scaler(normalization)
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        d = dict(data)
+        for key in self.key_iterator(d):
+            d[key] = self.scale(d[key])
+        return d
+
+
+def _scaler(normalization: Mapping[str, Any]) -> Transform:
+    method, lower, upper = normalization["method"], normalization["lower"], normalization["upper"]
+    if method == "percentiles":
+        return ScaleIntensityRangePercentiles(lower, upper, b_min=-1.0, b_max=1.0, clip=True, channel_wise=True)
+    if method == "window":
+        return ScaleIntensityRange(lower, upper, b_min=-1.0, b_max=1.0, clip=True)
+    raise ConfigError(f"normalization: got method {method!r}, expected percentiles or window")

@@ -1,0 +1,30 @@
+"""Masks that may be missing."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from typing import Any
+
+import torch
+from monai.data import MetaTensor
+from monai.transforms import MapTransform
+
+
+class CompleteLabeld(MapTransform):
+    """Give every case a "label" and a "has_label", so that labelled and unlabelled cases share a batch.
+
+    A case without a label gets a background mask on the grid of its image; `has_label` = 0 keeps it out of the mask term.
+    """
+
+    def __init__(self, image_key: str = "image", label_key: str = "label") -> None:
+        super().__init__([image_key])
+        self.image_key, self.label_key = image_key, label_key
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """`data[image_key]` is (C, ...); the label made is (1, ...), same affine and metadata."""
+        d = dict(data)
+        d["has_label"] = int(self.label_key in d)
+        if not d["has_label"]:
+            image = d[self.image_key]
+            d[self.label_key] = MetaTensor(torch.zeros_like(image[:1].as_tensor()), meta=dict(image.meta))
+        return d

@@ -1,0 +1,154 @@
+"""Weights on disk: `model.pt`, the raw state dict that MONAI clients read, and `model.safetensors`, the same with a card inside.
+
+The card says what the weights are for (labels, channels, spacing, plan, objective, versions, citation), so that a model file
+can be adapted without the folder it came from.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Callable, Mapping
+from datetime import datetime, timezone
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save
+from torch import Tensor, nn
+
+from monai_hybrid import __version__
+from monai_hybrid.errors import ModelFileError
+
+CARD_KEY = "monai_hybrid_card"
+CARD_VERSION = 1
+CITATION = (
+    "B. Sauvalle, M. Salzmann: Hybrid diffusion models: combining supervised and generative pretraining for "
+    "label-efficient fine-tuning of segmentation models. arXiv:2408.03433, 2024."
+)
+PREFIXES = ("module.", "_orig_mod.")
+
+logger = logging.getLogger(__name__)
+
+
+def make_card(
+    network: Mapping[str, Any],
+    dataset: Mapping[str, Any],
+    plan: Mapping[str, Any],
+    training: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Describe a model: how to rebuild the network, what its channels mean, how its input was made, how it was trained."""
+    return {
+        "format_version": CARD_VERSION,
+        "network": dict(network),
+        "spatial_dims": dataset["spatial_dims"],
+        "channels": list(dataset["channels"]),
+        "labels": list(dataset["labels"]),
+        "modality": dataset.get("modality"),
+        "source": dataset.get("name"),
+        "plan": dict(plan),
+        "training": dict(training),
+        "versions": {"monai_hybrid": __version__, **{p: _version(p) for p in ("monai", "torch", "pytorch-ignite")}},
+        "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "citation": [CITATION],
+    }
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "unknown"
+
+
+def save_weights(state_dict: Mapping[str, Tensor], folder: Path, card: Mapping[str, Any], stem: str = "model") -> None:
+    """Write `<stem>.safetensors` and `<stem>.pt` under `folder`; a reader never sees half a file."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state_dict.items()}
+    metadata = {"format": "pt", CARD_KEY: json.dumps(card)}
+    replace_file(folder / f"{stem}.safetensors", lambda path: path.write_bytes(save(tensors, metadata=metadata)))
+    replace_file(folder / f"{stem}.pt", lambda path: torch.save(tensors, path))
+
+
+def replace_file(path: Path, write: Callable[[Path], Any]) -> None:
+    """Write to a temporary neighbour, flush it to the disk, then give it its name in one step."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        write(temporary)
+        with temporary.open("rb") as handle:
+            os.fsync(handle.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def read_card(path: Path | str) -> dict[str, Any] | None:
+    """The card of a model file: its own (safetensors), or that of the safetensors file beside it; None when there is none.
+
+    Raises:
+        ModelFileError: the file that should hold the card is damaged.
+    """
+    path = Path(path).with_suffix(".safetensors")
+    if not path.is_file():
+        return None
+    try:
+        with safe_open(path, framework="pt") as handle:
+            text = (handle.metadata() or {}).get(CARD_KEY)
+    except (SafetensorError, OSError) as error:
+        raise ModelFileError(f"{path}: not a readable safetensors file ({error}); copy it again from its source") from error
+    return json.loads(text) if text else None
+
+
+def load_weights(path: Path | str) -> dict[str, Tensor]:
+    """Read a state dict from .safetensors or .pt (raw, or nested under "model", "state_dict" or "network").
+
+    The prefixes that DDP and torch.compile leave on the names are taken off. Never unpickles anything but tensors.
+
+    Raises:
+        ModelFileError: missing, damaged, or without tensors.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise ModelFileError(f"{path}: no such model file")
+    try:
+        loaded = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
+    except Exception as error:  # torch reports damage through many types
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ModelFileError(f"{path}: not a readable model file ({reason}); copy it again from its source") from error
+    for key in ("model", "state_dict", "network"):
+        if isinstance(loaded, Mapping) and isinstance(loaded.get(key), Mapping):
+            loaded = loaded[key]
+    tensors = {_bare(name): t for name, t in loaded.items() if isinstance(t, Tensor)} if isinstance(loaded, Mapping) else {}
+    if not tensors:
+        raise ModelFileError(f"{path}: holds no tensors; expected a state dict, as in models/model.pt of a run")
+    return tensors
+
+
+def _bare(name: str) -> str:
+    while name.startswith(PREFIXES):
+        name = name.split(".", 1)[1]
+    return name
+
+
+def with_pretrained(network: nn.Module, path: Path | str | None = None) -> nn.Module:
+    """The network, with the weights of `path` when one is given: loaded now, so that an EMA copy made later starts from them.
+
+    Raises:
+        ModelFileError: a tensor is missing, left over or of another shape; nothing is changed then.
+    """
+    if not path:
+        return network
+    own, new = network.state_dict(), load_weights(path)
+    missing = [name for name in own if name not in new]
+    left_over = [name for name in new if name not in own]
+    other_shape = [f"{n} {tuple(new[n].shape)}, expected {tuple(own[n].shape)}" for n in own if n in new and new[n].shape != own[n].shape]
+    if missing or left_over or other_shape:
+        parts = [("missing", missing), ("not in this network", left_over), ("of another shape", other_shape)]
+        told = "; ".join(f"{len(names)} {what} (first: {names[0]})" for what, names in parts if names)
+        raise ModelFileError(f"{path}: these weights belong to another network: {told}")
+    network.load_state_dict(new)
+    logger.info("loaded %d tensors from %s", len(new), path)
+    return network
