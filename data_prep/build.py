@@ -98,7 +98,8 @@ def _examined(
     unlabelled = [case.case_id for case in cases if case.label is None and case.split != "training"]
     if unlabelled and settings.allow_unlabelled:
         raise DataError(
-            f"cases without a label can only train: {', '.join(unlabelled[:5])}. Move them to 'train' in the splits file"
+            f"cases without a label can only train: {', '.join(unlabelled[:5])}. "
+            "Move them to 'train' in the splits file"
         )
     if result.errors:
         raise DataError(refusal(raw.root, result.errors))
@@ -121,7 +122,8 @@ def _corrected(
     from data_prep.n4 import correct_case
 
     corrected = [correct_case(case, folder / "n4") for case in cases]
-    note = f"wrote {sum(len(case.images) for case in corrected)} images, corrected for the bias field (N4), to {folder / 'n4'}"
+    number = sum(len(case.images) for case in corrected)
+    note = f"wrote {number} images, corrected for the bias field (N4), to {folder / 'n4'}"
     return corrected, _examined(raw, corrected, names, settings), note
 
 

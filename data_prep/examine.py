@@ -14,7 +14,7 @@ from data_prep.checks import Finding, run_checks
 from data_prep.checks.subjects import CaseFacts, DatasetSubject, ImageSubject, LabelSubject, PairSubject
 from data_prep.geometry import in_ras_order, orientation
 from data_prep.reading import read_volume
-from data_prep.volume import Array, ReadFault, Volume
+from data_prep.volume import Array, ReadError, Volume
 
 SAMPLES = 10_000  # voxels drawn per channel and case: percentiles to about 0.1 % of rank, 40 kB
 
@@ -110,7 +110,7 @@ def examine_case(
 def _read(path: Path, case: Case, findings: list[Finding]) -> Volume | None:
     try:
         volume = read_volume(path)
-    except ReadFault as fault:
+    except ReadError as fault:
         findings += run_checks("fault", fault, case.case_id, str(path))
         return None
     findings += run_checks("volume", volume, case.case_id, str(path))

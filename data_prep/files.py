@@ -72,9 +72,9 @@ def validate(content: Any, kind: str, path: Path) -> None:
     if errors:
         error = errors[0]
         seen = json.dumps(error.instance, ensure_ascii=False, default=str)
+        seen = seen if len(seen) <= 80 else f"{seen[:80]}..."
         raise DataError(
-            f"{path}: {error.json_path}: saw {seen[:80] + ('...' if len(seen) > 80 else '')}; expected {_expected(error)}. "
-            + _REMEDY.format(folder=path.parent)
+            f"{path}: {error.json_path}: saw {seen}; expected {_expected(error)}. " + _REMEDY.format(folder=path.parent)
         )
 
 

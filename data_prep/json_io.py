@@ -29,11 +29,11 @@ def load_json(path: Path) -> Any:
         raise DataError(f"{path}: not a text file in UTF-8 ({error.reason} at byte {error.start})") from error
     except json.JSONDecodeError as error:
         raise DataError(f"{path}: not valid JSON: {error.msg} in line {error.lineno}, column {error.colno}") from error
-    except _BadJson as error:
+    except _BadJsonError as error:
         raise DataError(f"{path}: {error}") from error
 
 
-class _BadJson(Exception):
+class _BadJsonError(Exception):
     pass
 
 
@@ -41,12 +41,12 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     keys = [key for key, _ in pairs]
     repeated = sorted({key for key in keys if keys.count(key) > 1}) if len(set(keys)) < len(keys) else []
     if repeated:
-        raise _BadJson(f"the key {repeated[0]!r} appears twice in one object; expected it once")
+        raise _BadJsonError(f"the key {repeated[0]!r} appears twice in one object; expected it once")
     return dict(pairs)
 
 
 def _no_constant(word: str) -> float:
-    raise _BadJson(f"{word} is not a JSON number; expected a finite number")
+    raise _BadJsonError(f"{word} is not a JSON number; expected a finite number")
 
 
 def dump_json(content: Any, path: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 
-from data_prep.volume import NiftiFacts, ReadFault, Volume
+from data_prep.volume import NiftiFacts, ReadError, Volume
 
 MAX_BYTES = 8 * 2**30  # a header that asks for more is taken for damaged: 2 G voxels of float32
 GZIP_MAGIC = b"\x1f\x8b"
@@ -23,7 +23,7 @@ def read_nifti(path: Path, raw: bytes) -> Volume:
     """Read one NIfTI file from its bytes.
 
     Raises:
-        ReadFault: the bytes are not a whole, sound NIfTI file.
+        ReadError: the bytes are not a whole, sound NIfTI file.
     """
     packed = raw[:2] == GZIP_MAGIC
     _check_name(path, packed)
@@ -31,7 +31,7 @@ def read_nifti(path: Path, raw: bytes) -> Volume:
     wanted = _wanted_bytes(header, len(raw) * (GZIP_MAX_RATIO if packed else 1))
     data = _inflate(raw, wanted, whole=True) if packed else raw
     if len(data) < wanted:
-        raise ReadFault("truncated", f"it holds {len(data)} bytes; its header asks for {wanted}")
+        raise ReadError("truncated", f"it holds {len(data)} bytes; its header asks for {wanted}")
     pixel_type = _pixel_type(header.get_data_dtype())
     try:
         image = _IMAGES[size].from_bytes(data)
@@ -42,14 +42,14 @@ def read_nifti(path: Path, raw: bytes) -> Volume:
     except MemoryError:
         raise
     except Exception as error:  # nibabel has no one error class for what can be wrong in a header
-        raise ReadFault("not_an_image", f"its header is damaged: {error}") from error
+        raise ReadError("not_an_image", f"its header is damaged: {error}") from error
 
 
 def _check_name(path: Path, packed: bool) -> None:
     if packed and path.suffix != ".gz":
-        raise ReadFault("wrong_name", "its content is gzip, its name says plain NIfTI; readers go by the name")
+        raise ReadError("wrong_name", "its content is gzip, its name says plain NIfTI; readers go by the name")
     if not packed and path.suffix == ".gz":
-        raise ReadFault("wrong_name", "its name says gzip, its content is not; readers go by the name")
+        raise ReadError("wrong_name", "its name says gzip, its content is not; readers go by the name")
 
 
 def _inflate(raw: bytes, limit: int, whole: bool) -> bytes:
@@ -61,24 +61,24 @@ def _inflate(raw: bytes, limit: int, whole: bool) -> bytes:
             return data
         rest = stream.decompress(stream.unconsumed_tail, 2**20)  # padding at the end is harmless, a bomb is not
     except zlib.error as error:
-        raise ReadFault("damaged", f"gzip reports: {error}") from error
+        raise ReadError("damaged", f"gzip reports: {error}") from error
     if stream.unconsumed_tail:
-        raise ReadFault("damaged", f"it unpacks to far more than the {limit} bytes its header asks for")
+        raise ReadError("damaged", f"it unpacks to far more than the {limit} bytes its header asks for")
     if not stream.eof:
-        raise ReadFault("truncated", f"the gzip stream stops after {len(data) + len(rest)} of {limit} bytes")
+        raise ReadError("truncated", f"the gzip stream stops after {len(data) + len(rest)} of {limit} bytes")
     return data
 
 
 def _header(head: bytes) -> tuple[int, nib.Nifti1Header]:
     if len(head) < 348:
-        raise ReadFault("truncated", f"it holds {len(head)} bytes; a NIfTI header has 348")
+        raise ReadError("truncated", f"it holds {len(head)} bytes; a NIfTI header has 348")
     sizes = {struct.unpack(order + "i", head[:4])[0] for order in "<>"} & set(_HEADERS)
     if not sizes:
         text = " (it is a Git LFS pointer: run `git lfs pull`)" if head.startswith(b"version https://git-lfs") else ""
-        raise ReadFault("not_an_image", f"it does not begin with a NIfTI header{text}")
+        raise ReadError("not_an_image", f"it does not begin with a NIfTI header{text}")
     size = sizes.pop()
     if len(head) < size:
-        raise ReadFault("truncated", f"it holds {len(head)} bytes; this NIfTI header has {size}")
+        raise ReadError("truncated", f"it holds {len(head)} bytes; this NIfTI header has {size}")
     # check=False: nibabel would silently turn a zero voxel size into 1
     return size, _HEADERS[size](head[:size], check=False)
 
@@ -89,26 +89,26 @@ def _wanted_bytes(header: nib.Nifti1Header, available: int) -> int:
         dtype, offset = header.get_data_dtype(), int(header["vox_offset"])
         shape = [int(size) for size in header.get_data_shape()]
     except Exception as error:
-        raise ReadFault("not_an_image", f"its header is damaged: {error}") from error
+        raise ReadError("not_an_image", f"its header is damaged: {error}") from error
     if len(shape) < 2 or min(shape) < 1:
-        raise ReadFault("not_an_image", f"its header gives the shape {shape}")
+        raise ReadError("not_an_image", f"its header gives the shape {shape}")
     wanted = offset + int(np.prod(shape, dtype=object)) * dtype.itemsize
     if wanted > MAX_BYTES:
-        raise ReadFault(
+        raise ReadError(
             "too_large", f"its header asks for {wanted / 2**30:.1f} GiB (shape {shape}); the limit is 8 GiB"
         )
     if wanted > available:
-        raise ReadFault("truncated", f"it is too short for the {wanted} bytes its header asks for (shape {shape})")
+        raise ReadError("truncated", f"it is too short for the {wanted} bytes its header asks for (shape {shape})")
     return wanted
 
 
 def _pixel_type(dtype: np.dtype) -> str:
     if dtype.names:
-        raise ReadFault("voxel_type", f"its voxels are colours ({''.join(dtype.names)}); expected one number per voxel")
+        raise ReadError("voxel_type", f"its voxels are colours ({''.join(dtype.names)}); expected one number per voxel")
     if dtype.kind == "c":
-        raise ReadFault("voxel_type", f"its voxels are complex numbers ({dtype}); expected real numbers")
+        raise ReadError("voxel_type", f"its voxels are complex numbers ({dtype}); expected real numbers")
     if dtype.kind not in "iuf":
-        raise ReadFault("voxel_type", f"its voxels have the type {dtype}; expected integers or floats")
+        raise ReadError("voxel_type", f"its voxels have the type {dtype}; expected integers or floats")
     return str(dtype.newbyteorder("="))
 
 

@@ -91,7 +91,7 @@ def make_plan(
             patch_reason,
             normalization_reason,
             batch_reason,
-            f"Network: {len(limits.channels)} levels with {_by(limits.channels)} channels, what the budget '{budget}' affords.",
+            f"Network: {len(limits.channels)} levels with {_by(limits.channels)} channels, as the budget '{budget}' allows.",
         ],
     }
 
@@ -203,7 +203,7 @@ def _normalization(dataset: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
         lower, upper = (float(foreground[0][key]) for key in ("p00_5", "p99_5"))
         reason = f"CT: window {lower:g} to {upper:g} HU, percentiles 0.5 and 99.5 of the foreground."
         return {"method": "window", "lower": lower, "upper": upper, "range": [-1, 1]}, reason
-    reason = f"Modality {dataset['modality']}: each image is scaled by its own percentiles 0.5 and 99.5, for grey values have no unit."
+    reason = f"Modality {dataset['modality']}: each image is scaled by its own percentiles 0.5 and 99.5 (no unit)."
     return {"method": "percentiles", "lower": 0.5, "upper": 99.5, "range": [-1, 1]}, reason
 
 

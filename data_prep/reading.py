@@ -11,7 +11,7 @@ import numpy as np
 
 from data_prep.errors import EnvironmentFault
 from data_prep.nifti import read_nifti
-from data_prep.volume import ReadFault, Volume
+from data_prep.volume import ReadError, Volume
 
 NIFTI = (".nii", ".nii.gz")
 PNG = (".png",)
@@ -39,7 +39,7 @@ def read_volume(path: Path) -> Volume:
         Volume; see there for axes and units.
 
     Raises:
-        ReadFault: the file cannot be read as an image.
+        ReadError: the file cannot be read as an image.
         EnvironmentFault: the format needs SimpleITK, which is not installed.
     """
     raw = _bytes(path)
@@ -52,23 +52,23 @@ def read_volume(path: Path) -> Volume:
         if end in ITK:
             return _read_itk(path, raw)
     except MemoryError as error:
-        raise ReadFault("too_large", "it does not fit into memory") from error
-    raise ReadFault("not_an_image", f"its name ends with none of {', '.join(EXTENSIONS)}")
+        raise ReadError("too_large", "it does not fit into memory") from error
+    raise ReadError("not_an_image", f"its name ends with none of {', '.join(EXTENSIONS)}")
 
 
 def _bytes(path: Path) -> bytes:
     if not path.exists():
-        raise ReadFault(
+        raise ReadError(
             "missing", "a link to a file that is not there" if path.is_symlink() else "there is no such file"
         )
     if not path.is_file():
-        raise ReadFault("missing", "it is a folder or a special file; expected an image file")
+        raise ReadError("missing", "it is a folder or a special file; expected an image file")
     try:
         raw = path.read_bytes()
     except OSError as error:
-        raise ReadFault("unreadable", f"the system says: {error.strerror}") from error
+        raise ReadError("unreadable", f"the system says: {error.strerror}") from error
     if not raw:
-        raise ReadFault("empty", "it holds 0 bytes")
+        raise ReadError("empty", "it holds 0 bytes")
     return raw
 
 
@@ -80,13 +80,13 @@ def _read_png(path: Path, raw: bytes) -> Volume:
             picture.load()
             mode, array = picture.mode, np.asarray(picture)
     except UnidentifiedImageError as error:
-        raise ReadFault("not_an_image", "it is not a PNG picture") from error
+        raise ReadError("not_an_image", "it is not a PNG picture") from error
     except Image.DecompressionBombError as error:
-        raise ReadFault("too_large", str(error)) from error
+        raise ReadError("too_large", str(error)) from error
     except (OSError, SyntaxError, ValueError) as error:
-        raise ReadFault("damaged", f"the PNG reader reports: {error}") from error
+        raise ReadError("damaged", f"the PNG reader reports: {error}") from error
     if mode not in _PNG_TYPES:
-        raise ReadFault("voxel_type", f"it is a colour picture ({mode}); expected one grey value per pixel (mode L)")
+        raise ReadError("voxel_type", f"it is a colour picture ({mode}); expected one grey value per pixel (mode L)")
     # (H, W) -> (W, H), as MONAI's PILReader does, so that both see the same axes
     return Volume(path, array.T, None, _PNG_TYPES[mode], hashlib.sha256(raw).hexdigest())
 
@@ -112,11 +112,11 @@ def _read_itk(path: Path, raw: bytes) -> Volume:
     try:
         image = sitk.ReadImage(str(path))
     except RuntimeError as error:
-        raise ReadFault("damaged", f"SimpleITK reports: {str(error).strip().splitlines()[-1]}") from error
+        raise ReadError("damaged", f"SimpleITK reports: {str(error).strip().splitlines()[-1]}") from error
     if image.GetNumberOfComponentsPerPixel() != 1:
-        raise ReadFault("voxel_type", f"it has {image.GetNumberOfComponentsPerPixel()} numbers per voxel; expected one")
+        raise ReadError("voxel_type", f"it has {image.GetNumberOfComponentsPerPixel()} numbers per voxel; expected one")
     if image.GetDimension() not in (2, 3):
-        raise ReadFault("voxel_type", f"it has {image.GetDimension()} axes; expected 2 or 3")
+        raise ReadError("voxel_type", f"it has {image.GetDimension()} axes; expected 2 or 3")
     array = sitk.GetArrayFromImage(image).T  # SimpleITK gives (Z, Y, X)
     return Volume(path, array, _ras_affine(image), str(array.dtype), hashlib.sha256(raw).hexdigest())
 

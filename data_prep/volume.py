@@ -13,7 +13,7 @@ Affine = npt.NDArray[np.float64]
 Array = npt.NDArray[Any]
 
 
-class ReadFault(Exception):
+class ReadError(Exception):
     """A file that cannot be read. `kind` selects the check that reports it, `seen` is the sentence for the user."""
 
     def __init__(self, kind: str, seen: str) -> None:

@@ -4,32 +4,32 @@ from __future__ import annotations
 
 from data_prep.checks.registry import check
 from data_prep.reading import ITK, extension
-from data_prep.volume import ReadFault, Volume
+from data_prep.volume import ReadError, Volume
 
 COPY_AGAIN = "Copy the file again from its origin: {file}"
 LEAVE_OUT = "Repair it, or move it and its partner out of the folder: mv {file} .."
 
 
 @check("D001", on="fault", level="error", remedy="Remove the entry, or put the file in place: ls -l {file}")
-def missing_file(fault: ReadFault) -> str | None:
+def missing_file(fault: ReadError) -> str | None:
     """A file is not there, or is a folder, a dangling link or a special file."""
     return fault.seen if fault.kind == "missing" else None
 
 
 @check("D002", on="fault", level="error", remedy=COPY_AGAIN)
-def empty_file(fault: ReadFault) -> str | None:
+def empty_file(fault: ReadError) -> str | None:
     """A file holds no bytes."""
     return fault.seen if fault.kind == "empty" else None
 
 
 @check("D003", on="fault", level="error", remedy=COPY_AGAIN)
-def truncated_file(fault: ReadFault) -> str | None:
+def truncated_file(fault: ReadError) -> str | None:
     """A file stops before its last voxel."""
     return fault.seen if fault.kind == "truncated" else None
 
 
 @check("D004", on="fault", level="error", remedy=COPY_AGAIN)
-def damaged_file(fault: ReadFault) -> str | None:
+def damaged_file(fault: ReadError) -> str | None:
     """A file's content is damaged (checksum, compression, picture data)."""
     return fault.seen if fault.kind == "damaged" else None
 
@@ -37,25 +37,25 @@ def damaged_file(fault: ReadFault) -> str | None:
 @check(
     "D005", on="fault", level="error", remedy="Give it the name that fits its content (.nii or .nii.gz): mv {file} ..."
 )
-def wrong_name(fault: ReadFault) -> str | None:
+def wrong_name(fault: ReadError) -> str | None:
     """A file's name and content disagree about compression."""
     return fault.seen if fault.kind == "wrong_name" else None
 
 
 @check("D006", on="fault", level="error", remedy=LEAVE_OUT)
-def not_an_image(fault: ReadFault) -> str | None:
+def not_an_image(fault: ReadError) -> str | None:
     """A file is not an image of a known format."""
     return fault.seen if fault.kind == "not_an_image" else None
 
 
 @check("D007", on="fault", level="error", remedy="Crop or resample it, or copy it again if the header is wrong: {file}")
-def too_large(fault: ReadFault) -> str | None:
+def too_large(fault: ReadError) -> str | None:
     """A header asks for more memory than this tool will give."""
     return fault.seen if fault.kind == "too_large" else None
 
 
 @check("D008", on="fault", level="error", remedy="Give yourself the right to read it: chmod u+r {file}")
-def unreadable(fault: ReadFault) -> str | None:
+def unreadable(fault: ReadError) -> str | None:
     """The system refuses to read the file."""
     return fault.seen if fault.kind == "unreadable" else None
 
@@ -67,7 +67,7 @@ def unreadable(fault: ReadFault) -> str | None:
     remedy="Store one number per voxel; a grey PNG: "
     "python -c \"from PIL import Image; import sys; p = sys.argv[1]; Image.open(p).convert('L').save(p)\" {file}",
 )
-def voxel_type(fault: ReadFault) -> str | None:
+def voxel_type(fault: ReadError) -> str | None:
     """Voxels are colours, complex numbers or vectors."""
     return fault.seen if fault.kind == "voxel_type" else None
 

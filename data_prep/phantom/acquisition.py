@@ -15,6 +15,8 @@ from data_prep.phantom.scanner import Geometry, Scanner
 from data_prep.phantom.tissues import LABELS, Tissue, label_of_tissue
 from data_prep.phantom.waves import Array, Waves, draw_waves
 
+Points = NDArray[np.float64]
+
 SUPER = 2
 """Sub-voxels along each axis: the anatomy is rendered finer than the image, for partial volume."""
 
@@ -30,7 +32,7 @@ class Scan:
     shape: tuple[int, int, int]
     spacing: tuple[float, float, float]
     psf: tuple[float, float, float]
-    affine: NDArray[np.float64]
+    affine: Points
     signal: Array
     bias: Waves
     noise: float
@@ -40,14 +42,14 @@ class Scan:
 
 @dataclass(frozen=True)
 class Image:
-    """Signal (X, Y, Z) float32, not negative, in the site's arbitrary unit; label (X, Y, Z) uint8; affine to mm, RAS."""
+    """Signal (X, Y, Z) float32, >= 0, in the site's arbitrary unit; label (X, Y, Z) uint8; affine to mm, RAS."""
 
     signal: Array
     label: NDArray[np.uint8]
-    affine: NDArray[np.float64]
+    affine: Points
 
 
-def make_affine(geometry: Geometry, shape: tuple[int, int, int], tilt: Array, centre: Array) -> NDArray[np.float64]:
+def make_affine(geometry: Geometry, shape: tuple[int, int, int], tilt: Points, centre: Points) -> Points:
     """Affine (4, 4), voxel to world mm, of a grid whose middle lies at `centre` (3,) mm, turned by `tilt` degrees."""
     axes = nib.orientations.axcodes2ornt(tuple(geometry.orientation))
     cosines = np.zeros((3, 3))
@@ -65,11 +67,11 @@ def _draw_shape(rng: np.random.Generator, shape: tuple[int, int, int]) -> tuple[
     return x, y, z
 
 
-def draw_scan(rng: np.random.Generator, scanner: Scanner, geometry: Geometry) -> Scan:
-    """Every random number of one scan at one site."""
+def draw_scan(rng: np.random.Generator, scanner: Scanner, geometry: Geometry, aim: Points) -> Scan:
+    """Every random number of one scan at one site, with the grid's middle near `aim` (3,), world mm."""
     shape = _draw_shape(rng, geometry.shape)
     tilt = np.asarray(geometry.tilt) + rng.uniform(-2, 2, size=3)
-    centre = rng.uniform(-1.5, 1.5, size=3)
+    centre = aim + rng.uniform(-1.5, 1.5, size=3)
     table = np.array([scanner.contrast[t] for t in Tissue]) * rng.normal(1, 0.02, size=len(Tissue))
     return Scan(
         shape=shape,
@@ -84,7 +86,7 @@ def draw_scan(rng: np.random.Generator, scanner: Scanner, geometry: Geometry) ->
     )
 
 
-def world_points(affine: NDArray[np.float64], shape: tuple[int, int, int], factor: int = 1) -> Array:
+def world_points(affine: Points, shape: tuple[int, int, int], factor: int = 1) -> Array:
     """World coordinates (3, X*f, Y*f, Z*f) float32, mm, of the middles of voxels cut into `factor` parts per axis."""
     i, j, k = np.ogrid[tuple(slice(0, n * factor) for n in shape)]
     i, j, k = ((a + 0.5) / factor - 0.5 for a in (i, j, k))

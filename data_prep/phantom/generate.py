@@ -13,7 +13,7 @@ import numpy as np
 from data_prep.errors import ConfigError, DataError
 from data_prep.phantom.acquisition import Image, acquire, draw_scan
 from data_prep.phantom.files import SUFFIX, write_case
-from data_prep.phantom.patient import draw_patient
+from data_prep.phantom.patient import draw_patient, world_of_nuclei
 from data_prep.phantom.scanner import SITES
 from data_prep.phantom.tissues import LABELS
 
@@ -57,8 +57,11 @@ def make_case(site: str, seed: int, dims: int, index: int) -> Image:
     stream = np.random.SeedSequence([seed, dims, index, *site.encode()])
     for_patient, for_scan = (np.random.default_rng(child) for child in stream.spawn(2))
     scanner = SITES[site]
-    geometry = scanner.volume if dims == 3 else scanner.plane
-    return acquire(draw_patient(for_patient), draw_scan(for_scan, scanner, geometry))
+    patient = draw_patient(for_patient)
+    if dims == 3:
+        return acquire(patient, draw_scan(for_scan, scanner, scanner.volume, np.zeros(3)))
+    # Whoever chooses one plane chooses the one that shows the organs.
+    return acquire(patient, draw_scan(for_scan, scanner, scanner.plane, world_of_nuclei(patient)))
 
 
 def _write_json(path: Path, content: object) -> None:

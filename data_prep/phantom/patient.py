@@ -138,6 +138,16 @@ def to_patient(patient: Patient, world: Array) -> Array:
     return points + patient.warp.at(points)
 
 
+def world_of_nuclei(patient: Patient) -> NDArray[np.float64]:
+    """World point (3,), float64 mm, that lies half way between the nuclei."""
+    target = np.mean([nucleus.centre for nucleus in patient.nuclei], axis=0, dtype=np.float64)
+    point = target
+    # Fixed point of p = target - warp(p): it exists and is reached because the warp's steepness is below 1.
+    for _ in range(40):
+        point = target - patient.warp.at(point.astype(np.float32)[:, None])[:, 0]
+    return np.linalg.solve(patient.to_patient[:, :3].astype(np.float64), point - patient.to_patient[:, 3])
+
+
 def _paint_layers(patient: Patient, points: Array) -> NDArray[np.uint8]:
     """Head, skull, fluid, folded cortex and white matter; the two halves part at the midline outside `bridge`."""
     layers = patient.layers

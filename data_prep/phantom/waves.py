@@ -1,4 +1,4 @@
-"""Smooth random functions of space as sums of sines: they need no grid, so that any scanner can sample the same patient."""
+"""Smooth random functions of space as sums of sines: needing no grid, any scanner can sample the same patient."""
 
 from __future__ import annotations
 

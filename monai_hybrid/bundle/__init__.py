@@ -6,4 +6,4 @@ from monai_hybrid.bundle.model import find_card, smallest_integer
 from monai_hybrid.bundle.sample import PairSampler
 from monai_hybrid.bundle.start import start
 
-__all__ = ["PreparedData", "cases_to_predict", "find_card", "prepare_data", "PairSampler", "smallest_integer", "start"]
+__all__ = ["PairSampler", "PreparedData", "cases_to_predict", "find_card", "prepare_data", "smallest_integer", "start"]

@@ -75,7 +75,9 @@ def prepare_data(
         return read_prepared(_phantom(own, site, seed, budget))
     source = Path(dataset_dir).expanduser()
     if not source.is_dir():
-        raise DataError(f"dataset_dir: no such folder: {source}; give a folder with images/ and labels/, or one made by `python -m data_prep build`")
+        raise DataError(
+            f"dataset_dir: no such folder: {source}; give a folder with images/ and labels/, or one made by `python -m data_prep build`"
+        )
     if (source / "datalist.json").is_file():
         return read_prepared(source)
     return read_prepared(_build(source, own / source.resolve().name, seed, budget))

@@ -40,7 +40,9 @@ class NoiseSchedule:
             self.alpha_bar = (f / f[0]).clamp(min=1e-5)
         else:
             beta = torch.linspace(1e-4, 0.02, num_timesteps, dtype=torch.float64) * (1000 / num_timesteps)
-            self.alpha_bar = torch.cat([torch.ones(1, dtype=torch.float64), torch.cumprod(1 - beta.clamp(max=0.999), 0)])
+            self.alpha_bar = torch.cat(
+                [torch.ones(1, dtype=torch.float64), torch.cumprod(1 - beta.clamp(max=0.999), 0)]
+            )
 
     def signal_and_noise(self, timesteps: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
         """sqrt(alpha_bar_t) and sqrt(1 - alpha_bar_t), float32, shaped (B, 1, ..., 1) to broadcast over `like` (B, C, ...)."""

@@ -76,7 +76,9 @@ class TrainingPictures:
             for i in range(len(timesteps))
         ]
         titles = [f"t = {int(t)}" for t in timesteps]
-        return contact_sheet(rows, ["input", "denoised", "predicted mask", "true mask"], titles, path, dict(enumerate(self.class_names)))
+        return contact_sheet(
+            rows, ["input", "denoised", "predicted mask", "true mask"], titles, path, dict(enumerate(self.class_names))
+        )
 
     @staticmethod
     def _row(x_0: Tensor, x_t: Tensor, denoised: Tensor, predicted: Tensor, label: Tensor) -> list[Panel]:

@@ -285,7 +285,7 @@ def _membership(inside: npt.NDArray[np.bool_]) -> tuple[npt.NDArray[Any], npt.ND
 
     field = np.pad(inside, 1).astype(np.float32)
     if max(field.shape) < 160:
-        field = zoom(field, [(4 * n - 3) / n for n in field.shape], order=3)
+        field = zoom(field, 4, order=3)
     y, x = (np.linspace(-1, n, m) for n, m in zip(inside.shape, field.shape, strict=True))
     return x, y, field
 

@@ -2,6 +2,7 @@
 
 from monai_hybrid.transforms.intensity import Normalized
 from monai_hybrid.transforms.labels import CompleteLabeld
+from monai_hybrid.transforms.reader import CaseReader
 from monai_hybrid.transforms.spacing import SafeSpacingd
 
-__all__ = ["CompleteLabeld", "Normalized", "SafeSpacingd"]
+__all__ = ["CaseReader", "CompleteLabeld", "Normalized", "SafeSpacingd"]

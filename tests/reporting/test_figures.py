@@ -224,6 +224,14 @@ def test_the_file_holds_the_picture_that_was_returned(tmp_path: Path) -> None:
     assert sorted(p.name for p in tmp_path.iterdir()) == ["dice.png", "loss.png", "sheet.png"]
 
 
+def test_a_picture_is_put_in_place_not_written_over(tmp_path: Path) -> None:
+    path, second_name = tmp_path / "loss.png", tmp_path / "old.png"
+    path.write_bytes(b"old")
+    os.link(path, second_name)
+    loss_by_timestep_figure(EDGES, LOSS, path)
+    assert second_name.read_bytes() == b"old" and path.read_bytes().startswith(b"\x89PNG")
+
+
 @pytest.mark.parametrize(("suffix", "magic"), [("pdf", b"%PDF"), ("svg", b"<?xml"), ("PNG", b"\x89PNG")])
 def test_other_formats(tmp_path: Path, suffix: str, magic: bytes) -> None:
     path = tmp_path / f"loss.{suffix}"

@@ -1,0 +1,1 @@
+"""Source-domain comparison of the five objectives on equal updates."""

@@ -1,0 +1,71 @@
+"""From the folders of a study to its table, JSON and figures."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+from monai_hybrid.reporting.figures import dice_bars_figure, loss_by_timestep_figure
+
+ORDER = ("hybrid", "supervised", "noisy_supervised", "two_pass", "diffusion", "diffusion_probe", "scratch_probe")
+LAST_EPOCHS = 3
+
+
+def read_run(folder: Path) -> dict[str, Any]:
+    """Summary, per-case Dice and the mask loss over t (mean of the last epochs) of one arm."""
+    summary = json.loads((folder / "eval/summary.json").read_text())
+    with (folder / "eval/dice.csv").open(newline="") as handle:
+        rows = list(csv.DictReader(handle))
+    history = [json.loads(line) for line in (folder / "logs/history.jsonl").read_text().splitlines()]
+    curves = [epoch["mask_loss_by_t"] for epoch in history[-LAST_EPOCHS:]]
+    return {
+        "dice": summary["dice"],
+        "training": summary["training"],
+        "per_case": {c: [float(r["dice"]) for r in rows if r["class"] == c] for c in summary["dice"] if c != "all"},
+        "mask_loss_by_t": {name: _mean([curve[name] for curve in curves]) for name in curves[0]},
+        "minutes": json.loads((folder / "minutes.json").read_text()),
+    }
+
+
+def _mean(values: list[float | None]) -> float | None:
+    known = [v for v in values if v is not None]
+    return sum(known) / len(known) if known else None
+
+
+def table(runs: dict[str, dict[str, Any]]) -> str:
+    """Markdown: an arm a row; mean and standard deviation over the test cases, per class."""
+    first = next(iter(runs.values()))
+    classes = list(first["per_case"])
+    head = ["objective", "updates", *[f"Dice {c}" for c in classes], "median", "worst", "minutes"]
+    lines = [" | ".join(["", *head, ""]).strip(), "|".join(["", *["---"] * len(head), ""])]
+    for name, run in runs.items():
+        cells = [f"{run['dice'][c]['mean']:.3f} ± {run['dice'][c]['sd']:.3f}" for c in classes]
+        overall = run["dice"]["all"]
+        row = [name, str(run["training"]["updates"]), *cells, f"{overall['median']:.3f}", f"{overall['min']:.3f}"]
+        lines.append(" | ".join(["", *row, f"{run['minutes']:.1f}", ""]).strip())
+    return "\n".join(lines)
+
+
+def write_report(folder: Path) -> str:
+    """Write `results.json`, `table.md`, `dice.png` and `mask_loss.png` under `folder`; return the table."""
+    runs = {name: read_run(folder / name) for name in ORDER if (folder / name / "eval/summary.json").is_file()}
+    (folder / "results.json").write_text(json.dumps(runs, indent=1) + "\n")
+    text = table(runs)
+    (folder / "table.md").write_text(text + "\n")
+    shown = {name: run["per_case"] for name, run in runs.items() if "probe" not in name and name != "diffusion"}
+    dice_bars_figure(shown, folder / "dice.png")
+    curves = {
+        name: run["mask_loss_by_t"] for name, run in runs.items() if name in ("hybrid", "noisy_supervised", "two_pass")
+    }
+    if curves:
+        bins = [name for name in next(iter(curves.values())) if name != "clean"]
+        edges = [float(b.split("-")[0]) for b in bins] + [float(bins[-1].split("-")[1])]
+        values = {run: [_nan(curve[b]) for b in bins] for run, curve in curves.items()}
+        loss_by_timestep_figure(edges, values, folder / "mask_loss.png", ylabel="mask cross-entropy")
+    return text
+
+
+def _nan(value: float | None) -> float:
+    return float("nan") if value is None else value
