@@ -85,21 +85,16 @@ def select_cases(raw: Source, settings: BuildOptions) -> tuple[list[Case], tuple
     if settings.splits is None:
         return in_order(split_by_chance(cases, settings.val_fraction, settings.test_fraction, settings.seed)), raw.notes
     chosen, left_out = split_by_file(cases, Path(settings.splits))
-    notes = (
-        (*raw.notes, f"{left_out} cases are not named in {settings.splits} and are left out") if left_out else raw.notes
-    )
+    notes = (*raw.notes, f"{left_out} cases are not named in {settings.splits} and are left out") if left_out else raw.notes
     return in_order(chosen), notes
 
 
-def _examined(
-    raw: Source, cases: Sequence[Case], names: Mapping[int, str] | None, settings: BuildOptions
-) -> Examination:
+def _examined(raw: Source, cases: Sequence[Case], names: Mapping[int, str] | None, settings: BuildOptions) -> Examination:
     result = examine(cases, len(raw.channels), names, raw.orphans, settings.allow_unlabelled)
     unlabelled = [case.case_id for case in cases if case.label is None and case.split != "training"]
     if unlabelled and settings.allow_unlabelled:
         raise DataError(
-            f"cases without a label can only train: {', '.join(unlabelled[:5])}. "
-            "Move them to 'train' in the splits file"
+            f"cases without a label can only train: {', '.join(unlabelled[:5])}. Move them to 'train' in the splits file"
         )
     if result.errors:
         raise DataError(refusal(raw.root, result.errors))

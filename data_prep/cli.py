@@ -54,9 +54,7 @@ def build(
     site: Annotated[str | None, typer.Option(help="Name of the hospital or scanner.")] = None,
     modality: Annotated[str | None, typer.Option(help="MRI, CT or another word; CT selects a HU window.")] = None,
     splits: Annotated[Path | None, typer.Option(help="JSON with lists train, val, test (or fewshot).")] = None,
-    patient_regex: Annotated[
-        str | None, typer.Option(help="Expression with one group: the patient in a case id.")
-    ] = None,
+    patient_regex: Annotated[str | None, typer.Option(help="Expression with one group: the patient in a case id.")] = None,
     val_fraction: Annotated[float, typer.Option(help="Share of patients for validation.")] = 0.1,
     test_fraction: Annotated[float, typer.Option(help="Share of patients for testing.")] = 0.2,
     folds: Annotated[int, typer.Option(help="Folds of cross-validation within training.")] = 5,

@@ -82,11 +82,7 @@ def _expected(error: Any) -> str:
     """What the schema wants, in words: its own description if it has one, else the rule that was broken."""
     described = error.schema.get("description") if isinstance(error.schema, dict) else None
     if error.validator in ("required", "additionalProperties", "const", "enum"):
-        return (
-            f"otherwise: {error.message}"
-            if error.validator[0] in "ra"
-            else f"{error.validator} {error.validator_value!r}"
-        )
+        return f"otherwise: {error.message}" if error.validator[0] in "ra" else f"{error.validator} {error.validator_value!r}"
     return f"{described}" if described else f"{error.validator} {error.validator_value!r}"
 
 

@@ -32,11 +32,7 @@ def parse_names(content: Any, where: str) -> dict[int, str]:
 
 def _pairs(content: Any, where: str) -> Iterable[tuple[int, str]]:
     items = (
-        list(enumerate(content))
-        if isinstance(content, list)
-        else list(content.items())
-        if isinstance(content, dict)
-        else []
+        list(enumerate(content)) if isinstance(content, list) else list(content.items()) if isinstance(content, dict) else []
     )
     if not items:
         raise DataError(f'{where}: expected {{"0": "background", "1": "name"}} or a list of names, saw {content!r}')

@@ -29,9 +29,7 @@ def correct_case(case: Case, folder: Path) -> Case:
     for index, path in enumerate(case.images):
         volume = read_volume(path)
         if volume.affine is None or volume.spatial_dims != 3 or volume.channels != 1:
-            raise DataError(
-                f"{path}: shape {volume.array.shape}; --n4 expects a 3D MR image of one channel. Leave out --n4"
-            )
+            raise DataError(f"{path}: shape {volume.array.shape}; --n4 expects a 3D MR image of one channel. Leave out --n4")
         target = folder / f"{case.case_id}_{index:04d}.nii.gz"
         write_atomically(target, _as_nifti(correct(volume.array, volume.spacing), volume))
         paths.append(target)

@@ -94,9 +94,7 @@ def _wanted_bytes(header: nib.Nifti1Header, available: int) -> int:
         raise ReadError("not_an_image", f"its header gives the shape {shape}")
     wanted = offset + int(np.prod(shape, dtype=object)) * dtype.itemsize
     if wanted > MAX_BYTES:
-        raise ReadError(
-            "too_large", f"its header asks for {wanted / 2**30:.1f} GiB (shape {shape}); the limit is 8 GiB"
-        )
+        raise ReadError("too_large", f"its header asks for {wanted / 2**30:.1f} GiB (shape {shape}); the limit is 8 GiB")
     if wanted > available:
         raise ReadError("truncated", f"it is too short for the {wanted} bytes its header asks for (shape {shape})")
     return wanted

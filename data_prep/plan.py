@@ -49,9 +49,7 @@ STEP = 0.01  # of the factor on the spacing
 SPAN = 0.5  # of each axis of the case that a patch should see, at least
 
 
-def make_plan(
-    dataset: Mapping[str, Any], budget: str = "cpu", spacing: Sequence[float] | None = None
-) -> dict[str, Any]:
+def make_plan(dataset: Mapping[str, Any], budget: str = "cpu", spacing: Sequence[float] | None = None) -> dict[str, Any]:
     """The content of plan.json.
 
     Args:
@@ -91,7 +89,7 @@ def make_plan(
             patch_reason,
             normalization_reason,
             batch_reason,
-            f"Network: {len(limits.channels)} levels with {_by(limits.channels)} channels, as the budget '{budget}' allows.",
+            f"Network: {len(limits.channels)} levels with {_by(limits.channels)} channels: budget '{budget}'.",
         ],
     }
 

@@ -58,9 +58,7 @@ def read_volume(path: Path) -> Volume:
 
 def _bytes(path: Path) -> bytes:
     if not path.exists():
-        raise ReadError(
-            "missing", "a link to a file that is not there" if path.is_symlink() else "there is no such file"
-        )
+        raise ReadError("missing", "a link to a file that is not there" if path.is_symlink() else "there is no such file")
     if not path.is_file():
         raise ReadError("missing", "it is a folder or a special file; expected an image file")
     try:
@@ -101,8 +99,7 @@ def simple_itk() -> ModuleType:
         import SimpleITK
     except ImportError as error:
         raise EnvironmentFault(
-            "MHA and NRRD files and --n4 need SimpleITK, which is not installed. "
-            'Type: pip install "monai-hybrid[formats]"'
+            'MHA and NRRD files and --n4 need SimpleITK, which is not installed. Type: pip install "monai-hybrid[formats]"'
         ) from error
     return SimpleITK
 

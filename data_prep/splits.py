@@ -34,9 +34,7 @@ def split_by_file(cases: Sequence[Case], path: Path) -> tuple[list[Case], int]:
     """
     content = load_json(path)
     if not isinstance(content, dict):
-        raise DataError(
-            f'{path}: expected {{"train": [...], "val": [...], "test": [...]}}, saw {type(content).__name__}'
-        )
+        raise DataError(f'{path}: expected {{"train": [...], "val": [...], "test": [...]}}, saw {type(content).__name__}')
     by_id = {case.case_id: case for case in cases}
     chosen: dict[str, Case] = {}
     lost: list[str] = []

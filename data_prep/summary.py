@@ -24,9 +24,7 @@ NEXT = "python -m monai.bundle run --config_file bundles/hybrid_pretrain/configs
 def print_build(folder: Path, console: Console) -> None:
     """Print cases per split, spacing, labels and plan of a folder that `build` has written, and what to type next."""
     datalist, dataset, plan = read_datalist(folder), read_dataset(folder), read_plan(folder)
-    table = Table(
-        title=escape(f"{dataset['name']} ({dataset['spatial_dims']}D, {dataset['modality']})"), show_header=False
-    )
+    table = Table(title=escape(f"{dataset['name']} ({dataset['spatial_dims']}D, {dataset['modality']})"), show_header=False)
     table.add_column(style="bold")
     table.add_column(overflow="fold")
     for key, text in [*_data_rows(datalist, dataset), *_plan_rows(plan)]:
@@ -49,9 +47,7 @@ def _data_rows(datalist: dict[str, Any], dataset: dict[str, Any]) -> list[tuple[
     rows += [("without label", str(unlabelled))] if unlabelled else []
     rows += [("median spacing", spacing), ("median shape", _by(facts["shape"]["median"]))]
     rows += (
-        [("orientations", ", ".join(f"{key} {n}" for key, n in facts["orientations"].items()))]
-        if facts["orientations"]
-        else []
+        [("orientations", ", ".join(f"{key} {n}" for key, n in facts["orientations"].items()))] if facts["orientations"] else []
     )
     return rows + [(f"label {entry['value']}", _label(entry, facts)) for entry in dataset["labels"] if entry["index"]]
 
@@ -88,9 +84,7 @@ def print_findings(findings: Sequence[Finding], console: Console) -> None:
             f"[{style}]{code} {first.level}[/{style}] {escape(REGISTRY[code].title)} ({len(members)})", soft_wrap=True
         )
         for member in members[:EXAMPLES]:
-            console.print(
-                f"    {escape(member.file or member.case or 'data set')}: {escape(member.message)}", soft_wrap=True
-            )
+            console.print(f"    {escape(member.file or member.case or 'data set')}: {escape(member.message)}", soft_wrap=True)
         if len(members) > EXAMPLES:
             console.print(f"    ... and {len(members) - EXAMPLES} more")
         console.print(f"    -> {escape(first.remedy)}", soft_wrap=True, highlight=False)

@@ -98,9 +98,7 @@ def read_card(path: Path | str) -> dict[str, Any] | None:
         with safe_open(path, framework="pt") as handle:
             text = (handle.metadata() or {}).get(CARD_KEY)
     except (SafetensorError, OSError) as error:
-        raise ModelFileError(
-            f"{path}: not a readable safetensors file ({error}); copy it again from its source"
-        ) from error
+        raise ModelFileError(f"{path}: not a readable safetensors file ({error}); copy it again from its source") from error
     return json.loads(text) if text else None
 
 
@@ -123,9 +121,7 @@ def load_weights(path: Path | str) -> dict[str, Tensor]:
     for key in ("model", "state_dict", "network"):
         if isinstance(loaded, Mapping) and isinstance(loaded.get(key), Mapping):
             loaded = loaded[key]
-    tensors = (
-        {_bare(name): t for name, t in loaded.items() if isinstance(t, Tensor)} if isinstance(loaded, Mapping) else {}
-    )
+    tensors = {_bare(name): t for name, t in loaded.items() if isinstance(t, Tensor)} if isinstance(loaded, Mapping) else {}
     if not tensors:
         raise ModelFileError(f"{path}: holds no tensors; expected a state dict, as in models/model.pt of a run")
     return tensors
@@ -149,9 +145,7 @@ def with_pretrained(network: nn.Module, path: Path | str | None = None) -> nn.Mo
     missing = [name for name in own if name not in new]
     left_over = [name for name in new if name not in own]
     other_shape = [
-        f"{n} {tuple(new[n].shape)}, expected {tuple(own[n].shape)}"
-        for n in own
-        if n in new and new[n].shape != own[n].shape
+        f"{n} {tuple(new[n].shape)}, expected {tuple(own[n].shape)}" for n in own if n in new and new[n].shape != own[n].shape
     ]
     if missing or left_over or other_shape:
         parts = [("missing", missing), ("not in this network", left_over), ("of another shape", other_shape)]

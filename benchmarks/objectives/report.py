@@ -56,9 +56,7 @@ def write_report(folder: Path) -> str:
     (folder / "table.md").write_text(text + "\n")
     shown = {name: run["per_case"] for name, run in runs.items() if "probe" not in name and name != "diffusion"}
     dice_bars_figure(shown, folder / "dice.png")
-    curves = {
-        name: run["mask_loss_by_t"] for name, run in runs.items() if name in ("hybrid", "noisy_supervised", "two_pass")
-    }
+    curves = {name: run["mask_loss_by_t"] for name, run in runs.items() if name in ("hybrid", "noisy_supervised", "two_pass")}
     if curves:
         bins = [name for name in next(iter(curves.values())) if name != "clean"]
         edges = [float(b.split("-")[0]) for b in bins] + [float(bins[-1].split("-")[1])]

@@ -34,9 +34,7 @@ def damaged_file(fault: ReadError) -> str | None:
     return fault.seen if fault.kind == "damaged" else None
 
 
-@check(
-    "D005", on="fault", level="error", remedy="Give it the name that fits its content (.nii or .nii.gz): mv {file} ..."
-)
+@check("D005", on="fault", level="error", remedy="Give it the name that fits its content (.nii or .nii.gz): mv {file} ...")
 def wrong_name(fault: ReadError) -> str | None:
     """A file's name and content disagree about compression."""
     return fault.seen if fault.kind == "wrong_name" else None

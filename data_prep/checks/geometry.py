@@ -99,9 +99,7 @@ def sheared_affine(volume: Volume) -> str | None:
     if volume.affine is None or not is_invertible(volume.affine):
         return None
     cosine = largest_cosine(volume.affine)
-    return (
-        f"axes are {math.degrees(math.asin(min(1, cosine))):.1f} degrees off perpendicular" if cosine > SHEAR else None
-    )
+    return f"axes are {math.degrees(math.asin(min(1, cosine))):.1f} degrees off perpendicular" if cosine > SHEAR else None
 
 
 @check(
@@ -157,9 +155,7 @@ def empty_axes(volume: Volume) -> str | None:
     return f"shape {shape}; expected at most four axes" if len(shape) > 4 and volume.channels == 1 else None
 
 
-@check(
-    "D110", on="image", level="warning", remedy="If the data are 2D, store the slices as PNG; else leave it out: {file}"
-)
+@check("D110", on="image", level="warning", remedy="If the data are 2D, store the slices as PNG; else leave it out: {file}")
 def one_slice(subject: ImageSubject) -> str | None:
     """A 3D image is one slice thick."""
     shape = subject.volume.shape

@@ -25,9 +25,7 @@ def not_finite(subject: ImageSubject) -> str | None:
     return f"{bad} of {array.size} voxels are not finite (NaN or Inf)" if bad else None
 
 
-@check(
-    "D202", on="image", level="error", remedy="An image without contrast teaches nothing; leave it out: mv {file} .."
-)
+@check("D202", on="image", level="error", remedy="An image without contrast teaches nothing; leave it out: mv {file} ..")
 def constant(subject: ImageSubject) -> str | None:
     """All voxels of a channel have the same value."""
     volume = subject.volume

@@ -99,9 +99,7 @@ def channel_files_differ(subject: DatasetSubject) -> Iterator[Remark]:
     wanted = len(subject.cases[0].images) if subject.cases else 0
     for case in subject.cases:
         if len(case.images) != wanted:
-            yield Remark(
-                f"{len(case.images)} image files; the first case has {wanted}", case.case_id, str(case.images[0])
-            )
+            yield Remark(f"{len(case.images)} image files; the first case has {wanted}", case.case_id, str(case.images[0]))
 
 
 @check("D408", on="dataset", level="error", remedy="Build 2D and 3D data sets separately: {file}")

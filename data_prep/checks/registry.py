@@ -61,9 +61,7 @@ class Check:
 REGISTRY: dict[str, Check] = {}
 
 
-def check(
-    code: str, *, on: str, level: str, remedy: str
-) -> Callable[[Callable[[Any], Result]], Callable[[Any], Result]]:
+def check(code: str, *, on: str, level: str, remedy: str) -> Callable[[Callable[[Any], Result]], Callable[[Any], Result]]:
     """Register a check. It returns None (nothing to say), a sentence, or remarks (only `on="dataset"`).
 
     In `remedy`, `{file}` stands for the file's name, quoted for a shell.

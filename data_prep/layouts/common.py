@@ -41,8 +41,7 @@ def label_folder(root: Path, name: str) -> Path:
     if not folder.is_dir():
         others = sorted(path.name for path in root.iterdir() if path.is_dir())
         raise ConfigError(
-            f"{folder}: there is no such label folder; {root} holds {', '.join(others) or 'no folder'}. "
-            "Type: --labels-dir NAME"
+            f"{folder}: there is no such label folder; {root} holds {', '.join(others) or 'no folder'}. Type: --labels-dir NAME"
         )
     return folder
 

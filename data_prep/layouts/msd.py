@@ -58,9 +58,7 @@ def _entries(content: dict[str, Any], path: Path) -> list[Any]:
 
 def _case(root: Path, entry: Any, index: int, labels_dir: str | None) -> Case:
     if not isinstance(entry, dict) or not isinstance(entry.get("image"), str):
-        raise DataError(
-            f'{root / "dataset.json"}: $.training[{index}]: expected {{"image": ..., "label": ...}}, saw {entry!r}'
-        )
+        raise DataError(f'{root / "dataset.json"}: $.training[{index}]: expected {{"image": ..., "label": ...}}, saw {entry!r}')
     image = Path(root / entry["image"])
     label = root / entry["label"] if isinstance(entry.get("label"), str) else None
     if labels_dir is not None and label is not None:

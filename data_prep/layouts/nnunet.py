@@ -34,9 +34,7 @@ def read(root: Path, labels_dir: str | None = None) -> Source:
     path = root / "dataset.json"
     content = raw_dataset_json(root)
     if content is None:
-        raise DataError(
-            f"{path}: missing; the nnU-Net layout needs it. Type: --layout folders, for images/ and labels/"
-        )
+        raise DataError(f"{path}: missing; the nnU-Net layout needs it. Type: --layout folders, for images/ and labels/")
     channels = channel_names(content, "channel_names", path)
     labels = {stem(file): file for file in image_files(label_folder(root, labels_dir or "labelsTr"))}
     cases = _cases(require_images(root / "imagesTr"), labels, len(channels), None)
@@ -58,9 +56,7 @@ def _cases(files: list[Path], labels: dict[str, Path], channels: int, split: str
     for case_id, group in groups.items():
         if sorted(group) != list(range(channels)):
             seen = ", ".join(f"{index:04d}" for index in sorted(group))
-            raise DataError(
-                f"case {case_id}: channels {seen}; dataset.json declares {channels} (0000 to {channels - 1:04d})"
-            )
+            raise DataError(f"case {case_id}: channels {seen}; dataset.json declares {channels} (0000 to {channels - 1:04d})")
     ordered = ((case_id, tuple(group[index] for index in range(channels))) for case_id, group in groups.items())
     return tuple(Case(case_id, images, labels.get(case_id), split=split) for case_id, images in ordered)
 

@@ -102,9 +102,7 @@ def _draw_decoys(rng: np.random.Generator) -> tuple[Decoy, ...]:
     """A grey strip lateral of each nucleus, a slit of fluid in the middle, and a few scattered blobs of either kind."""
     found = [Decoy(Ellipsoid((0.0, -3.0, -6.0), _stretched(rng, (1.8, 7.0, 5.5), 0.2)), Tissue.DECOY_FLUID)]
     for side in (-1, 1):
-        strip = Ellipsoid(
-            _near(rng, (side * 20.5, 1.0, -2.0), 1.0), _stretched(rng, (2.4, 9.0, 7.0), 0.2), side * -0.02
-        )
+        strip = Ellipsoid(_near(rng, (side * 20.5, 1.0, -2.0), 1.0), _stretched(rng, (2.4, 9.0, 7.0), 0.2), side * -0.02)
         found.append(Decoy(strip, Tissue.DECOY_GREY))
     for _ in range(int(rng.integers(2, 6))):
         tissue = Tissue.DECOY_GREY if rng.random() < 0.5 else Tissue.DECOY_FLUID
@@ -140,12 +138,14 @@ def to_patient(patient: Patient, world: Array) -> Array:
 
 def world_of_nuclei(patient: Patient) -> NDArray[np.float64]:
     """World point (3,), float64 mm, that lies half way between the nuclei."""
-    target = np.mean([nucleus.centre for nucleus in patient.nuclei], axis=0, dtype=np.float64)
+    target = np.array([nucleus.centre for nucleus in patient.nuclei], dtype=np.float32).mean(axis=0, keepdims=True).T
     point = target
     # Fixed point of p = target - warp(p): it exists and is reached because the warp's steepness is below 1.
     for _ in range(40):
-        point = target - patient.warp.at(point.astype(np.float32)[:, None])[:, 0]
-    return np.linalg.solve(patient.to_patient[:, :3].astype(np.float64), point - patient.to_patient[:, 3])
+        point = target - patient.warp.at(point)
+    linear, shift = np.split(patient.to_patient.astype(np.float64), [3], axis=1)
+    world: NDArray[np.float64] = np.linalg.solve(linear, point - shift)[:, 0]
+    return world
 
 
 def _paint_layers(patient: Patient, points: Array) -> NDArray[np.uint8]:

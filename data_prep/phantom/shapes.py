@@ -21,9 +21,7 @@ class Ellipsoid:
 
     def distance(self, points: Array) -> Array:
         """Approximate signed distance, shape (...), mm, exact in first order at the surface; `points` (3, ...)."""
-        x, y, z = (
-            np.float32(1 / r) * (p - np.float32(c)) for p, c, r in zip(points, self.centre, self.radii, strict=True)
-        )
+        x, y, z = (np.float32(1 / r) * (p - np.float32(c)) for p, c, r in zip(points, self.centre, self.radii, strict=True))
         if self.bend:
             x = x - np.float32(self.bend * self.radii[1] ** 2 / self.radii[0]) * (y * y)
         value = np.sqrt(x * x + y * y + z * z)

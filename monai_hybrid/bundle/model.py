@@ -29,9 +29,7 @@ def find_card(model: str) -> dict[str, Any]:
         raise ModelFileError(
             f"{model}: no card found; keep model.safetensors (weights and card) beside model.pt, as training writes them"
         )
-    default: dict[str, Any] = json.loads(
-        files("monai_hybrid.bundle").joinpath("default_card.json").read_text(encoding="utf-8")
-    )
+    default: dict[str, Any] = json.loads(files("monai_hybrid.bundle").joinpath("default_card.json").read_text(encoding="utf-8"))
     return default
 
 

@@ -59,9 +59,7 @@ class PairSampler:
             images += list(x_0.cpu())
             masks += list(y_0.argmax(1).cpu())
             agreement += self._agreement(y_0, last)
-        self._write(
-            images, masks, agreement, {"method": method, "num_inference_steps": num_inference_steps, "seed": seed}
-        )
+        self._write(images, masks, agreement, {"method": method, "num_inference_steps": num_inference_steps, "seed": seed})
 
     def _draw(self, count: int, steps: int, method: str, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
         """x_0, y_0 = E[y | x_0], and the mask estimate one step earlier, from the last noisy x_t."""
@@ -81,9 +79,7 @@ class PairSampler:
     def _agreement(self, y_0: Tensor, last: Tensor) -> list[float]:
         """Mean Dice between the mask at t = 0 and the one that the last noisy step led to: near 1 for a trained model."""
         num_classes = y_0.shape[1]
-        values = [
-            dice_per_class(a.argmax(0)[None], b.argmax(0)[None], num_classes) for a, b in zip(y_0, last, strict=True)
-        ]
+        values = [dice_per_class(a.argmax(0)[None], b.argmax(0)[None], num_classes) for a, b in zip(y_0, last, strict=True)]
         return [sum(v) / len(v) for v in values]
 
     def _write(self, images: list[Tensor], masks: list[Tensor], agreement: list[float], about: dict[str, Any]) -> None:

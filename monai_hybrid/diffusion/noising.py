@@ -40,9 +40,7 @@ class NoiseSchedule:
             self.alpha_bar = (f / f[0]).clamp(min=1e-5)
         else:
             beta = torch.linspace(1e-4, 0.02, num_timesteps, dtype=torch.float64) * (1000 / num_timesteps)
-            self.alpha_bar = torch.cat(
-                [torch.ones(1, dtype=torch.float64), torch.cumprod(1 - beta.clamp(max=0.999), 0)]
-            )
+            self.alpha_bar = torch.cat([torch.ones(1, dtype=torch.float64), torch.cumprod(1 - beta.clamp(max=0.999), 0)])
 
     def signal_and_noise(self, timesteps: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
         """sqrt(alpha_bar_t) and sqrt(1 - alpha_bar_t), float32, shaped (B, 1, ..., 1) to broadcast over `like` (B, C, ...)."""
@@ -86,10 +84,15 @@ def add_noise(x_0: Tensor, epsilon: Tensor, timesteps: Tensor, schedule: NoiseSc
     return a * x_0.float() + s * epsilon.float()
 
 
-def prediction_target(
-    x_0: Tensor, epsilon: Tensor, timesteps: Tensor, schedule: NoiseSchedule, prediction_type: str
-) -> Tensor:
+def check_prediction_type(prediction_type: str) -> None:
+    """Raise ValueError for anything but "epsilon", "v" and "sample"."""
+    if prediction_type not in PREDICTION_TYPES:
+        raise ValueError(f"prediction_type must be one of {', '.join(PREDICTION_TYPES)}, got {prediction_type!r}")
+
+
+def prediction_target(x_0: Tensor, epsilon: Tensor, timesteps: Tensor, schedule: NoiseSchedule, prediction_type: str) -> Tensor:
     """What the image channels have to predict: epsilon, v = a epsilon - s x_0 (Salimans & Ho 2022), or the sample x_0."""
+    check_prediction_type(prediction_type)
     if prediction_type == "epsilon":
         return epsilon.float()
     if prediction_type == "sample":
@@ -98,10 +101,9 @@ def prediction_target(
     return a * epsilon.float() - s * x_0.float()
 
 
-def predicted_x_0(
-    prediction: Tensor, x_t: Tensor, timesteps: Tensor, schedule: NoiseSchedule, prediction_type: str
-) -> Tensor:
+def predicted_x_0(prediction: Tensor, x_t: Tensor, timesteps: Tensor, schedule: NoiseSchedule, prediction_type: str) -> Tensor:
     """E[x_0 | x_t] from the network's image channels: the inverse of `prediction_target` for each prediction type."""
+    check_prediction_type(prediction_type)
     if prediction_type == "sample":
         return prediction.float()
     a, s = schedule.signal_and_noise(timesteps, x_t)

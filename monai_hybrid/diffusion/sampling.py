@@ -45,9 +45,7 @@ def sampling_timesteps(num_timesteps: int, num_inference_steps: int) -> list[int
         ValueError: when `num_inference_steps` is not in 1..T.
     """
     if not 1 <= num_inference_steps <= num_timesteps:
-        raise ValueError(
-            f"num_inference_steps must be in 1..{num_timesteps} (the schedule's T), got {num_inference_steps}"
-        )
+        raise ValueError(f"num_inference_steps must be in 1..{num_timesteps} (the schedule's T), got {num_inference_steps}")
     spaced = torch.linspace(num_timesteps, 1, num_inference_steps, dtype=torch.float64)
     return [*spaced.round().long().tolist(), 0]
 
@@ -214,9 +212,7 @@ def _mask_state(y: Tensor | None, mask_prob: Tensor) -> Tensor:
     if y is None:
         return torch.zeros_like(mask_prob)
     if y.shape != mask_prob.shape:
-        raise ValueError(
-            f"y_T must have the shape of the mask channels, {tuple(mask_prob.shape)}, got {tuple(y.shape)}"
-        )
+        raise ValueError(f"y_T must have the shape of the mask channels, {tuple(mask_prob.shape)}, got {tuple(y.shape)}")
     return y.to(mask_prob)
 
 

@@ -36,9 +36,7 @@ class HybridPrepareBatch(PrepareBatch):
         prediction_type: str = "epsilon",
     ) -> None:
         if prediction_type not in PREDICTION_TYPES:
-            raise ConfigError(
-                f"prediction_type: got {prediction_type!r}, expected one of {', '.join(PREDICTION_TYPES)}"
-            )
+            raise ConfigError(f"prediction_type: got {prediction_type!r}, expected one of {', '.join(PREDICTION_TYPES)}")
         self.schedule = schedule
         self.objective = get_objective(objective, clean_fraction)
         self.prediction_type = prediction_type

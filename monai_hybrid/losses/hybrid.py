@@ -95,9 +95,7 @@ class HybridLoss(nn.Module):
         if mask_loss not in MASK_LOSSES:
             raise ValueError(f"mask_loss must be one of {', '.join(MASK_LOSSES)}, got {mask_loss!r}")
         if image_weight not in TIME_WEIGHTS or mask_weight not in TIME_WEIGHTS:
-            raise ValueError(
-                f"weights over t must be among {', '.join(TIME_WEIGHTS)}, got {image_weight!r}, {mask_weight!r}"
-            )
+            raise ValueError(f"weights over t must be among {', '.join(TIME_WEIGHTS)}, got {image_weight!r}, {mask_weight!r}")
         if lambda_mask < 0 or lambda_clean < 0:
             raise ValueError(f"lambda_mask and lambda_clean must not be negative, got {lambda_mask}, {lambda_clean}")
         self.schedule = schedule

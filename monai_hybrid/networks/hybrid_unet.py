@@ -72,9 +72,7 @@ class HybridDiffusionUNet(DiffusionModelUNet):
             raise ValueError(f"num_classes counts the background, so it must be at least 2, got {num_classes}")
         bad = [c for c in channels if c % norm_num_groups]
         if bad:
-            raise ValueError(
-                f"each of channels {tuple(channels)} must be a multiple of norm_num_groups {norm_num_groups}"
-            )
+            raise ValueError(f"each of channels {tuple(channels)} must be a multiple of norm_num_groups {norm_num_groups}")
         super().__init__(
             spatial_dims=spatial_dims,
             in_channels=in_channels,

@@ -181,9 +181,7 @@ def loss_by_timestep_figure(
             raise ValueError(f"run {run!r} has {len(values)} values for {len(bounds) - 1} bins")
         colour = ARM_COLOURS[i % len(ARM_COLOURS)]
         centres = (bounds[:-1] + bounds[1:]) / 2
-        axes.plot(
-            centres, values, color=colour, lw=1.6, marker="o", ms=4, mec="white", mew=0.8, label=run, clip_on=False
-        )
+        axes.plot(centres, values, color=colour, lw=1.6, marker="o", ms=4, mec="white", mew=0.8, label=run, clip_on=False)
     axes.set_xlim(bounds[0], bounds[-1])
     axes.set_ylim(bottom=0)
     axes.set_xlabel("noise level t  (0 = clean image)", color=INK, fontsize=8.5, family=FONT)

@@ -52,7 +52,7 @@ class CaseReader(ImageReader):
 def _read_itk(name: str) -> nib.Nifti1Image:
     """A SimpleITK image as nibabel has it: axes (X, Y, Z), affine to RAS instead of LPS."""
     try:
-        import SimpleITK as sitk
+        import SimpleITK as sitk  # noqa: N813
     except ImportError as error:
         raise EnvironmentFault(f'{name}: needs SimpleITK: pip install "monai-hybrid[formats]"') from error
     image = sitk.ReadImage(name)

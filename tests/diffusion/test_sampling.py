@@ -117,9 +117,7 @@ def test_the_ode_follows_the_exact_transport_and_its_error_is_of_first_order() -
     grid = torch.linspace(-2.5, 2.5, 200_001, dtype=torch.float64)
     index = torch.searchsorted(noised_cdf(grid, 0), noised_cdf(x_T, SCHEDULE.num_timesteps))
     truth = grid[index]
-    error = [
-        float((sample_ode(exact_denoiser, x_T, SCHEDULE, n)[0] - truth).abs().mean()) for n in (25, 50, 100, 200, 400)
-    ]
+    error = [float((sample_ode(exact_denoiser, x_T, SCHEDULE, n)[0] - truth).abs().mean()) for n in (25, 50, 100, 200, 400)]
     assert all(1.6 < coarse / fine < 2.4 for coarse, fine in pairwise(error)), error
     assert error[-1] < 0.005
 
@@ -153,9 +151,7 @@ def test_same_seed_same_pair(sampler: str) -> None:
 
 
 def test_another_generator_another_pair() -> None:
-    pair = [
-        sample_sde(exact_denoiser, start(n=50), SCHEDULE, 20, torch.Generator().manual_seed(seed))[0] for seed in (1, 2)
-    ]
+    pair = [sample_sde(exact_denoiser, start(n=50), SCHEDULE, 20, torch.Generator().manual_seed(seed))[0] for seed in (1, 2)]
     assert not torch.equal(*pair)
 
 

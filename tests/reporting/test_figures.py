@@ -85,9 +85,7 @@ def test_the_contour_lies_on_the_border_of_the_mask() -> None:
     panel = colourful(picture)[margin:-margin, margin:-margin]
     rows, columns = (np.flatnonzero(panel.max(axis=k) > 60) for k in (1, 0))
     assert abs(rows[0] / panel.shape[0] - 10 / 40) < 0.5 / 40 and abs(rows[-1] / panel.shape[0] - 30 / 40) < 0.5 / 40
-    assert (
-        abs(columns[0] / panel.shape[1] - 8 / 30) < 0.5 / 30 and abs(columns[-1] / panel.shape[1] - 22 / 30) < 0.5 / 30
-    )
+    assert abs(columns[0] / panel.shape[1] - 8 / 30) < 0.5 / 30 and abs(columns[-1] / panel.shape[1] - 22 / 30) < 0.5 / 30
 
 
 def test_images_are_shown_from_black_at_minus_1_to_white_at_1_and_clipped() -> None:
@@ -178,13 +176,8 @@ def test_loss_and_dice_are_drawn() -> None:
     assert is_picture(loss_by_timestep_figure(EDGES, LOSS))
     assert is_picture(loss_by_timestep_figure(EDGES, {"hybrid": [0.1, float("nan"), 0.3, 0.5]}))
     assert is_picture(dice_bars_figure(DICE))
-    assert is_picture(
-        dice_bars_figure({"hybrid": {"a": [0.5]}, "scratch": {"b": []}})
-    )  # one case; an arm without a class
-    assert (
-        dice_bars_figure({a: {str(k): [0.5] for k in range(6)} for a in "xyz"}).shape[1]
-        > dice_bars_figure(DICE).shape[1]
-    )
+    assert is_picture(dice_bars_figure({"hybrid": {"a": [0.5]}, "scratch": {"b": []}}))  # one case; an arm without a class
+    assert dice_bars_figure({a: {str(k): [0.5] for k in range(6)} for a in "xyz"}).shape[1] > dice_bars_figure(DICE).shape[1]
 
 
 def test_undefined_scores_are_left_out_and_said_to_be() -> None:

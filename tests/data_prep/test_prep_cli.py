@@ -1,0 +1,94 @@
+"""The command line, as a user types it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+
+import pytest
+from typer.testing import CliRunner
+
+from data_prep.checks import REGISTRY
+from data_prep.cli import app
+
+RUN = CliRunner()
+
+
+def test_help_is_fast_and_loads_nothing_heavy():
+    code = (
+        "import sys\nfrom data_prep.cli import app\n"
+        "try:\n    app(['--help'])\nexcept SystemExit:\n    pass\n"
+        "heavy = {'torch', 'monai', 'numpy', 'nibabel', 'SimpleITK'} & set(sys.modules)\nassert not heavy, heavy\n"
+    )
+    start = time.perf_counter()
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert time.perf_counter() - start < 5  # about 0.2 s; the bound allows for a busy machine
+    for command in ("build", "check", "phantom"):
+        assert command in done.stdout
+
+
+def test_no_torch_in_a_whole_build(nifti_set, tmp_path):
+    code = (
+        "import sys\nfrom data_prep.build import build\n"
+        f"build({str(nifti_set())!r}, {str(tmp_path / 'out')!r})\nassert not {{'torch', 'monai'}} & set(sys.modules)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_build_prints_the_next_command(nifti_set, tmp_path):
+    result = RUN.invoke(app, ["build", str(nifti_set()), "--out", str(tmp_path / "out"), "--label-names", "1=LV"])
+    assert result.exit_code == 0, result.output
+    assert "python -m monai.bundle run --config_file bundles/hybrid_pretrain/configs/train.json" in result.output
+    assert "training 1, validation 1, testing 1" in result.output and "LV: in 3 cases" in result.output
+
+
+def test_check_exit_codes_and_json(nifti_set, tmp_path):
+    root = nifti_set()
+    assert RUN.invoke(app, ["check", str(root)]).exit_code == 0
+    assert RUN.invoke(app, ["check", str(tmp_path / "nowhere")]).exit_code == 2
+    (root / "images" / "a.nii.gz").write_bytes(b"")
+    result = RUN.invoke(app, ["check", str(root), "--json", str(tmp_path / "report.json")])
+    assert result.exit_code == 3 and "D002 error" in result.output and "1 error," in result.output
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["counts"] == {"error": 1, "warning": 0, "note": 0}
+    assert report["findings"][0]["code"] == "D002" and report["findings"][0]["file"].endswith("a.nii.gz")
+    printed = RUN.invoke(app, ["check", str(root), "--json", "-"])
+    assert json.loads(printed.output) == report
+
+
+def test_errors_are_a_few_lines_without_traceback(nifti_set, tmp_path):
+    root = nifti_set()
+    (root / "images" / "a.nii.gz").write_bytes(b"")
+    result = RUN.invoke(app, ["build", str(root), "--out", str(tmp_path / "out")])
+    assert result.exit_code == 3 and "Traceback" not in result.output
+    assert "1 errors in the data; nothing was written" in result.stderr and "D002" in result.stderr
+    shown = RUN.invoke(app, ["build", str(root), "--out", str(tmp_path / "out"), "--debug"])
+    assert shown.exception is not None and type(shown.exception).__name__ == "DataError"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--spacing", "a,b"], "--spacing 'a,b': expected numbers"),
+        (["--spacing", "2"], "expected 2 or 3 numbers"),
+        (["--budget", "tpu"], "--budget tpu: unknown"),
+        (["--label-names", "LV"], "--label-names"),
+        (["--layout", "bids"], "--layout bids: unknown"),
+        (["--folds", "0"], "--folds 0: expected 1 or more"),
+        (["--val-fraction", "-0.1"], "--val-fraction -0.1"),
+        (["--patient-regex", "("], "not a regular expression"),
+    ],
+)
+def test_bad_arguments_exit_2_and_write_nothing(nifti_set, tmp_path, arguments, message):
+    result = RUN.invoke(app, ["build", str(nifti_set()), "--out", str(tmp_path / "out"), *arguments])
+    assert result.exit_code == 2 and message in result.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_codes_lists_every_check():
+    result = RUN.invoke(app, ["codes"])
+    assert result.exit_code == 0 and all(f"| {code} |" in result.output for code in REGISTRY)
