@@ -1,4 +1,4 @@
-"""Weights on disk: `model.pt`, the raw state dict that MONAI clients read, and `model.safetensors`, the same with a card inside.
+"""Weights on disk: `model.pt`, the raw state dict that MONAI clients read; `model.safetensors`, the same with a card inside.
 
 The card says what the weights are for (labels, channels, spacing, plan, objective, versions, citation), so that a model file
 can be adapted without the folder it came from.

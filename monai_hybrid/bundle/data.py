@@ -76,7 +76,8 @@ def prepare_data(
     source = Path(dataset_dir).expanduser()
     if not source.is_dir():
         raise DataError(
-            f"dataset_dir: no such folder: {source}; give a folder with images/ and labels/, or one made by `python -m data_prep build`"
+            f"dataset_dir: no such folder: {source}; give a folder with images/ and labels/, "
+            "or one made by `python -m data_prep build`"
         )
     if (source / "datalist.json").is_file():
         return read_prepared(source)

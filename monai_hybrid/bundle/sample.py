@@ -69,7 +69,10 @@ class PairSampler:
         x_T = torch.randn(shape, generator=generator).to(device)
         denoiser = network_denoiser(self.network, self.schedule, self.card["training"]["prediction_type"], channels)
         seen: list[Tensor] = []
-        keep = lambda state: seen.append(state["mask_prob"]) or seen[:-2].clear()  # noqa: E731
+
+        def keep(state: dict[str, Any]) -> None:
+            seen[:] = [*seen[-1:], state["mask_prob"]]
+
         if method == "ode":
             x_0, y_0 = sample_ode(denoiser, x_T, self.schedule, steps, callback=keep)
         else:

@@ -1,7 +1,7 @@
 """The forward process q(x_t | x_0) = N(sqrt(alpha_bar_t) x_0, (1 - alpha_bar_t) I), on the image only.
 
-Time is an integer t in {0, ..., T}. **t = 0 is the clean image exactly** (alpha_bar_0 = 1): a segmenter calls the network there.
-The mask is never noised and never an input (arXiv 2408.03433; "method" in docs/explanation).
+Time is an integer t in {0, ..., T}. **t = 0 is the clean image exactly** (alpha_bar_0 = 1): a segmenter calls the network
+there. The mask is never noised and never an input (arXiv 2408.03433).
 """
 
 from __future__ import annotations

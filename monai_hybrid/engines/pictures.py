@@ -86,7 +86,7 @@ class TrainingPictures:
         z = best_slice(label)
         noisy, clean, image = (middle_slices(v[..., z].numpy())[0] for v in (x_t, denoised, x_0))
         masks = [middle_slices(x_0[..., z].numpy(), m[..., z].numpy())[1] for m in (predicted, label)]
-        return [Panel(noisy), Panel(clean), Panel(image, masks[0]), Panel(image, masks[1])]
+        return [Panel(noisy, smooth=False), Panel(clean), Panel(image, masks[0]), Panel(image, masks[1])]
 
 
 def best_slice(label: Tensor) -> slice:

@@ -12,7 +12,7 @@ from ignite.handlers import ProgressBar
 class Progress(ProgressBar):
     """Ignite's progress bar over all updates of the run, with the loss. A terminal gets a live bar, a log file none."""
 
-    def attach(self, engine: Engine) -> None:  # type: ignore[override]
+    def attach(self, engine: Engine) -> None:
         """One bar from the first update to the last, so that the time left is that of the run."""
         if sys.stderr.isatty():
             super().attach(

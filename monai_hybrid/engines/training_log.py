@@ -1,7 +1,8 @@
-"""What a run writes down: loss terms, the mask loss in bins of t, validation Dice a class; to TensorBoard and to a text file."""
+"""What a run writes down, to TensorBoard and to a text file: loss terms, mask loss in bins of t, validation Dice a class."""
 
 from __future__ import annotations
 
+import itertools
 import json
 import logging
 import math
@@ -138,7 +139,7 @@ class MaskLossByTime:
     def means(self) -> dict[str, float | None]:
         """Name of the bin ("clean", "000-100", ...) -> mean loss, None where nothing was drawn."""
         edges = [round(i * self.num_timesteps / NUM_BINS) for i in range(NUM_BINS + 1)]
-        names = ["clean"] + [f"{lo:03d}-{hi:03d}" for lo, hi in zip(edges[:-1], edges[1:], strict=True)]
+        names = ["clean"] + [f"{lo:03d}-{hi:03d}" for lo, hi in itertools.pairwise(edges)]
         if not self.values:
             return dict.fromkeys(names)
         t = torch.cat(self.timesteps)

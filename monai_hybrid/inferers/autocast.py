@@ -16,7 +16,7 @@ class AutocastInferer(SimpleInferer):
         super().__init__()
         self.enabled = enabled
 
-    def __call__(self, inputs: Tensor, network: nn.Module, *args: Any, **kwargs: Any) -> Tensor:  # type: ignore[override]
+    def __call__(self, inputs: Tensor, network: nn.Module, *args: Any, **kwargs: Any) -> Tensor:
         """Call `network(inputs, ...)`; float32 weights stay float32."""
         with torch.autocast(inputs.device.type, torch.bfloat16, enabled=self.enabled):
             return super().__call__(inputs, network, *args, **kwargs)

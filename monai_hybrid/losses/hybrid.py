@@ -1,4 +1,8 @@
-"""L = E[ w(t) |D_x(x_t, t) - target|^2 ] + lambda_mask E[ v(t) l_seg(D_y(x_t, t), y) ] + lambda_clean E[ l_seg(D_y(x_0, 0), y) ].
+"""The hybrid loss.
+
+    L =                E[ w(t) |D_x(x_t, t) - target|^2 ]     image term, t > 0
+        + lambda_mask  E[ v(t) l_seg(D_y(x_t, t), y) ]        mask term, t > 0
+        + lambda_clean E[ l_seg(D_y(x_0, 0), y) ]             mask term, t = 0
 
 The first two terms are the hybrid objective of arXiv 2408.03433 (image and mask from one noisy input, the mask weighted less);
 the third gives a share of each batch clean, because the fine-tuned segmenter will see nothing else. For any positive weights

@@ -87,7 +87,8 @@ class HybridDiffusionUNet(DiffusionModelUNet):
         self.spatial_dims = spatial_dims
         self.num_classes = num_classes
         self.size_divisor = 2 ** (len(channels) - 1)
-        self.out = HybridHead(self.out, spatial_dims, channels[0], num_classes)
+        stock: nn.Sequential = self._modules["out"]
+        self.out = HybridHead(stock, spatial_dims, channels[0], num_classes)
         if use_checkpointing:
             for block in [*self.down_blocks, self.middle_block, *self.up_blocks]:
                 block.forward = partial(checkpoint, block.forward, use_reentrant=False)

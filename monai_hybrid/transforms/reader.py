@@ -10,6 +10,7 @@ import nibabel as nib
 import numpy as np
 from monai.data import ImageReader, NibabelReader, PILReader
 from monai.utils import ensure_tuple
+from PIL import Image
 
 from monai_hybrid.errors import EnvironmentFault
 
@@ -44,7 +45,7 @@ class CaseReader(ImageReader):
     def get_data(self, img: Any) -> tuple[np.ndarray, dict[str, Any]]:
         """The array, channels stacked when there are several files, and its metadata with the RAS affine in mm."""
         first = img[0] if isinstance(img, Sequence) else img
-        reader = self.nibabel if isinstance(first, nib.spatialimages.SpatialImage) else self.pillow
+        reader = self.pillow if isinstance(first, Image.Image) else self.nibabel
         array, meta = reader.get_data(img)
         return array, meta
 
