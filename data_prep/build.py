@@ -85,7 +85,7 @@ def select_cases(raw: Source, settings: BuildOptions) -> tuple[list[Case], tuple
     if settings.splits is None:
         return in_order(split_by_chance(cases, settings.val_fraction, settings.test_fraction, settings.seed)), raw.notes
     chosen, left_out = split_by_file(cases, Path(settings.splits))
-    notes = (*raw.notes, f"{left_out} cases are not named in {settings.splits} and are left out") if left_out else raw.notes
+    notes = (*raw.notes, f"left out, because {settings.splits} does not name them: {left_out}") if left_out else raw.notes
     return in_order(chosen), notes
 
 
@@ -105,7 +105,7 @@ def _examined(raw: Source, cases: Sequence[Case], names: Mapping[int, str] | Non
 
 def refusal(root: Path, errors: Sequence[Finding]) -> str:
     """The message with which a data set is refused: the first findings, one a line, and how to see them all."""
-    lines = [f"{root}: {len(errors)} errors in the data; nothing was written."]
+    lines = [f"{root}: errors in the data: {len(errors)}; nothing was written."]
     lines += [f"  {finding}" for finding in errors[:SHOWN]]
     lines += [f"  ... and {len(errors) - SHOWN} more"] if len(errors) > SHOWN else []
     return "\n".join([*lines, f"To see all: python -m data_prep check {root}"])

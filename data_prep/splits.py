@@ -48,7 +48,7 @@ def split_by_file(cases: Sequence[Case], path: Path) -> tuple[list[Case], int]:
             else:
                 chosen[case.case_id] = replace(case, split=KEYS[key])
     if lost:
-        raise DataError(f"{path}: {len(lost)} names are not among the cases: {', '.join(lost[:5])}. Type: ls")
+        raise DataError(f"{path}: names that are not among the cases ({len(lost)}): {', '.join(lost[:5])}")
     if not any(case.split == "training" for case in chosen.values()):
         raise DataError(f"{path}: no training case; expected a list under 'train' or 'fewshot'")
     return list(chosen.values()), len(by_id) - len(chosen)

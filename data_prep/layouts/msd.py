@@ -34,7 +34,7 @@ def read(root: Path, labels_dir: str | None = None) -> Source:
     cases = tuple(_case(root, entry, index, labels_dir) for index, entry in enumerate(_entries(content, path)))
     names = names_beside(root, labels_dir) if labels_dir else parse_names(content.get("labels"), f"{path}: $.labels")
     unused = content.get("test") or []
-    notes = (f"{len(unused)} test images without labels are left out",) if unused else ()
+    notes = (f"test images without labels, left out: {len(unused)}",) if unused else ()
     orphans = _orphans(cases)
     return Source(
         root,

@@ -69,7 +69,7 @@ def _tests(root: Path, channels: int) -> tuple[tuple[Case, ...], tuple[str, ...]
     cases = _cases(files, labels, channels, "testing")
     labelled = tuple(case for case in cases if case.label is not None)
     left_out = len(cases) - len(labelled)
-    return labelled, (f"{left_out} test images without labels are left out",) if left_out else ()
+    return labelled, (f"test images without labels, left out: {left_out}",) if left_out else ()
 
 
 def _names(content: dict[str, Any], path: Path) -> dict[int, str]:

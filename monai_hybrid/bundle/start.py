@@ -37,7 +37,7 @@ def start(bundle_root: str, argv: list[str] | None = None) -> None:
     argv = sys.argv if argv is None else argv
     one_line_errors(show_traceback="--debug" in argv)
     # Upstream deprecations that a user can do nothing about.
-    for message in (".*TorchScript.*", ".*torch.jit.*", ".*lr_scheduler.step.*"):
+    for message in (".*TorchScript.*", ".*unable to generate class balanced.*", ".*torch.jit.*", ".*lr_scheduler.step.*"):
         warnings.filterwarnings("ignore", message=message)
     if is_bundle_command(argv):
         check_overrides(command_line_overrides(argv), known_settings(Path(bundle_root), argv))

@@ -65,7 +65,7 @@ def test_errors_are_a_few_lines_without_traceback(nifti_set, tmp_path):
     (root / "images" / "a.nii.gz").write_bytes(b"")
     result = RUN.invoke(app, ["build", str(root), "--out", str(tmp_path / "out")])
     assert result.exit_code == 3 and "Traceback" not in result.output
-    assert "1 errors in the data; nothing was written" in result.stderr and "D002" in result.stderr
+    assert "errors in the data: 1; nothing was written" in result.stderr and "D002" in result.stderr
     shown = RUN.invoke(app, ["build", str(root), "--out", str(tmp_path / "out"), "--debug"])
     assert shown.exception is not None and type(shown.exception).__name__ == "DataError"
 

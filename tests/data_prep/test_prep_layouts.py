@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from prep_samples import RAS, cube, noise, save, write_json
 
 from data_prep.build import build
-from data_prep.errors import ConfigError, DataError
+from data_prep.errors import ConfigError, DataError, EnvironmentFault
 from data_prep.files import read_datalist, read_dataset
 from data_prep.layouts import detect, read_source
 from data_prep.reading import read_volume
@@ -55,7 +56,7 @@ def test_msd(tmp_path):
     dataset = read_dataset(tmp_path / "out")
     assert dataset["name"] == "Hippo" and dataset["modality"] == "MRI"
     assert dataset["labels"][1] == {"index": 1, "value": 1, "name": "Anterior"}
-    assert report.notes == ("1 test images without labels are left out",)
+    assert report.notes == ("test images without labels, left out: 1",)
 
 
 def test_msd_with_channels_in_one_file(tmp_path):
@@ -82,7 +83,7 @@ def test_nnunet(tmp_path):
     assert dataset["channels"] == ["T1", "T2"] and dataset["labels"][1]["name"] == "tumour"
     assert len(content["training"][0]["image"]) == 2
     assert [entry["case_id"] for entry in content["testing"]] == ["d"]
-    assert report.notes == ("1 test images without labels are left out",)
+    assert report.notes == ("test images without labels, left out: 1",)
 
 
 def test_nnunet_with_a_missing_channel(tmp_path):
@@ -132,6 +133,13 @@ def test_mha_lies_where_nifti_lies(tmp_path):
     first, second = read_volume(nifti), read_volume(tmp_path / "a.mha")
     np.testing.assert_allclose(first.affine, second.affine, atol=1e-5)
     np.testing.assert_array_equal(first.array, second.array)
+
+
+def test_mha_without_simple_itk(tmp_path, monkeypatch):
+    (tmp_path / "a.mha").write_bytes(b"ObjectType = Image")
+    monkeypatch.setitem(sys.modules, "SimpleITK", None)
+    with pytest.raises(EnvironmentFault, match=r'pip install "monai-hybrid\[formats\]"'):
+        read_volume(tmp_path / "a.mha")
 
 
 def test_png_has_width_first(png_set):

@@ -83,13 +83,13 @@ def test_splits_file(nifti_set, tmp_path):
     assert [entry["case_id"] for entry in content["training"]] == ["b"]
     assert [entry["case_id"] for entry in content["validation"]] == ["a"]
     assert [entry["case_id"] for entry in content["testing"]] == ["c"]
-    assert "1 cases are not named" in report.notes[0]
+    assert "does not name them: 1" in report.notes[0]
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ({"train": ["a", "zz.nii.gz"]}, "1 names are not among the cases: zz.nii.gz"),
+        ({"train": ["a", "zz.nii.gz"]}, r"names that are not among the cases \(1\): zz\.nii\.gz"),
         ({"train": ["a"], "test": ["a.nii.gz"]}, "'a.nii.gz' is named twice"),
         ({"train": ["a"], "holdout": ["b"]}, r"\$\.holdout: unknown list; expected one of train"),
         ({"train": [1]}, r"\$\.train: expected a list of file names"),
