@@ -115,10 +115,10 @@ def _read_itk(path: Path, raw: bytes) -> Volume:
     if image.GetDimension() not in (2, 3):
         raise ReadError("voxel_type", f"it has {image.GetDimension()} axes; expected 2 or 3")
     array = sitk.GetArrayFromImage(image).T  # SimpleITK gives (Z, Y, X)
-    return Volume(path, array, _ras_affine(image), str(array.dtype), hashlib.sha256(raw).hexdigest())
+    return Volume(path, array, ras_affine(image), str(array.dtype), hashlib.sha256(raw).hexdigest())
 
 
-def _ras_affine(image: object) -> np.ndarray:
+def ras_affine(image: object) -> np.ndarray:
     """ITK's direction, spacing and origin (LPS, mm) as a 4 x 4 RAS affine."""
     dims = image.GetDimension()  # type: ignore[attr-defined]
     affine = np.eye(4)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from data_prep.checks.registry import check
-from data_prep.reading import ITK, extension
-from data_prep.volume import ReadError, Volume
+from data_prep.volume import ReadError
 
 COPY_AGAIN = "Copy the file again from its origin: {file}"
 LEAVE_OUT = "Repair it, or move it and its partner out of the folder: mv {file} .."
@@ -68,9 +67,3 @@ def unreadable(fault: ReadError) -> str | None:
 def voxel_type(fault: ReadError) -> str | None:
     """Voxels are colours, complex numbers or vectors."""
     return fault.seen if fault.kind == "voxel_type" else None
-
-
-@check("D010", on="volume", level="warning", remedy="Convert it to NIfTI, or type: pip install itk")
-def format_needs_itk(volume: Volume) -> str | None:
-    """MONAI reads this format only with the package itk."""
-    return "MONAI reads this format only with the package itk" if extension(volume.path) in ITK else None

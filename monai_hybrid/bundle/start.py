@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import json
 import logging
 import sys
 import warnings
@@ -61,7 +60,7 @@ def command_line_overrides(argv: list[str]) -> dict[str, Any]:
             text = words.pop(0) if words and not words[0].startswith("--") else "True"
         overrides[name.lstrip("+")] = DefaultParseValue(text)
     if "args_file" in overrides and Path(str(overrides["args_file"])).is_file():
-        from_file = json.loads(Path(str(overrides["args_file"])).read_text(encoding="utf-8"))
+        from_file = ConfigParser.load_config_file(str(overrides["args_file"]))
         overrides = {**from_file, **overrides}
     return overrides
 
@@ -104,7 +103,9 @@ def _unknown(name: str, known: Iterable[str]) -> str:
 def _check_kind(name: str, value: Any, default: Any) -> None:
     if isinstance(value, str) and value.startswith(("$", "@", "%")):
         return
-    if isinstance(default, bool) and not isinstance(value, bool):
+    # fire leaves true and false as strings, and the string 'false' counts as true.
+    lower_case = isinstance(value, str) and value.lower() in ("true", "false")
+    if lower_case or (isinstance(default, bool) and not isinstance(value, bool)):
         raise ConfigError(f"--{name}: got {value!r}, expected True or False (with a capital letter)")
     if isinstance(default, (int, float)) and not isinstance(default, bool):
         if not isinstance(value, (int, float)) or isinstance(value, bool):

@@ -144,6 +144,6 @@ class MaskLossByTime:
             return dict.fromkeys(names)
         t = torch.cat(self.timesteps)
         values = torch.cat(self.values).cpu()
-        bins = torch.ceil(t * NUM_BINS / self.num_timesteps).long()
+        bins = torch.bucketize(t, torch.tensor(edges))  # bin i holds edges[i - 1] < t <= edges[i], bin 0 holds t = 0
         means = [float(values[bins == i].mean()) for i in range(NUM_BINS + 1)]
         return {name: None if math.isnan(value) else value for name, value in zip(names, means, strict=True)}

@@ -19,7 +19,7 @@ from monai.losses import DiceLoss
 from monai.networks.utils import one_hot
 from torch import Tensor, nn
 
-from monai_hybrid.diffusion.noising import NoiseSchedule
+from monai_hybrid.diffusion.noising import NoiseSchedule, check_prediction_type
 
 MASK_LOSSES = ("dice_ce", "ce", "mse")
 TIME_WEIGHTS = ("uniform", "min_snr", "alpha_bar")
@@ -100,6 +100,7 @@ class HybridLoss(nn.Module):
             raise ValueError(f"mask_loss must be one of {', '.join(MASK_LOSSES)}, got {mask_loss!r}")
         if image_weight not in TIME_WEIGHTS or mask_weight not in TIME_WEIGHTS:
             raise ValueError(f"weights over t must be among {', '.join(TIME_WEIGHTS)}, got {image_weight!r}, {mask_weight!r}")
+        check_prediction_type(prediction_type)
         if lambda_mask < 0 or lambda_clean < 0:
             raise ValueError(f"lambda_mask and lambda_clean must not be negative, got {lambda_mask}, {lambda_clean}")
         self.schedule = schedule

@@ -30,7 +30,8 @@ class Normalized(MapTransform):
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         d = dict(data)
         for key in self.key_iterator(d):
-            d[key] = self.scale(d[key])
+            # MONAI does not clip where the two bounds coincide: a nearly constant image with a few bright voxels.
+            d[key] = self.scale(d[key]).clip(-1.0, 1.0)
         return d
 
 

@@ -10,11 +10,11 @@ import nibabel as nib
 import numpy as np
 from monai.data import ImageReader, NibabelReader, PILReader
 from monai.utils import ensure_tuple
-from PIL import Image
 
-from monai_hybrid.errors import EnvironmentFault
+from monai_hybrid.errors import DataError, EnvironmentFault, HybridError
 
-ITK_SUFFIXES = (".mha", ".mhd", ".nrrd")
+ITK_SUFFIXES = (".mha", ".mhd", ".nrrd", ".nhdr")
+PILLOW_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif")
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
@@ -33,31 +33,37 @@ class CaseReader(ImageReader):
         return True
 
     def read(self, data: Any, **kwargs: Any) -> Any:
-        """Open one file, or several of the same grid as channels."""
-        names = [str(name) for name in ensure_tuple(data)]
-        if Path(names[0]).suffix.lower() in ITK_SUFFIXES:
-            return [_read_itk(name) for name in names]
-        return self._by(names[0]).read(data, **kwargs)
+        """Name one file, or several of the same grid as channels. `LoadImage` hides what is raised here: `get_data` opens them."""
+        return tuple(str(name) for name in ensure_tuple(data))
 
-    def _by(self, name: str) -> ImageReader:
-        return self.pillow if Path(name).suffix.lower() in (".png", ".jpg", ".jpeg", ".bmp", ".tif") else self.nibabel
+    def get_data(self, img: Sequence[str]) -> tuple[np.ndarray, dict[str, Any]]:
+        """The array, channels stacked when there are several files, and its metadata with the RAS affine in mm.
 
-    def get_data(self, img: Any) -> tuple[np.ndarray, dict[str, Any]]:
-        """The array, channels stacked when there are several files, and its metadata with the RAS affine in mm."""
-        first = img[0] if isinstance(img, Sequence) else img
-        reader = self.pillow if isinstance(first, Image.Image) else self.nibabel
-        array, meta = reader.get_data(img)
+        Raises:
+            DataError: a file is missing or damaged.
+            EnvironmentFault: the format needs SimpleITK, which is not installed.
+        """
+        try:
+            array, meta = self._open(list(img))
+        except HybridError:
+            raise
+        except Exception as error:  # each library has its own
+            reason = (str(error).strip() or type(error).__name__).splitlines()[-1]
+            raise DataError(f"{', '.join(img)}: cannot be read as an image ({reason})") from error
         return array, meta
+
+    def _open(self, names: list[str]) -> Any:
+        suffix = Path(names[0]).suffix.lower()
+        if suffix in PILLOW_SUFFIXES:
+            return self.pillow.get_data(self.pillow.read(names))
+        if suffix not in ITK_SUFFIXES:
+            return self.nibabel.get_data(self.nibabel.read(names))
+        self.nibabel.filenames = names  # what its own `read` would have kept
+        return self.nibabel.get_data([_read_itk(name) for name in names])
 
 
 def _read_itk(name: str) -> nib.Nifti1Image:
     """A SimpleITK image as nibabel has it: axes (X, Y, Z), affine to RAS instead of LPS."""
-    try:
-        import SimpleITK as sitk  # noqa: N813
-    except ImportError as error:
-        raise EnvironmentFault(f'{name}: needs SimpleITK: pip install "monai-hybrid[formats]"') from error
+    sitk = simple_itk()
     image = sitk.ReadImage(name)
-    affine = np.eye(4)
-    affine[:3, :3] = np.reshape(image.GetDirection(), (3, 3)) @ np.diag(image.GetSpacing())
-    affine[:3, 3] = image.GetOrigin()
-    return nib.Nifti1Image(np.transpose(sitk.GetArrayFromImage(image)), LPS_TO_RAS @ affine)
+    return nib.Nifti1Image(np.transpose(sitk.GetArrayFromImage(image)), ras_affine(image))

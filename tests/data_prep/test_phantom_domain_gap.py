@@ -27,7 +27,7 @@ from data_prep.phantom import generate
 Case = dict[str, torch.Tensor]
 KEYS = ("image", "label")
 PATCH = (32, 32, 32)
-UPDATES = 400
+UPDATES = 320
 BATCH = 8
 
 prepare = Compose(
@@ -82,6 +82,7 @@ def mean_dice(net: UNet, cases: list[Case]) -> float:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)  # two minutes on two free cores, many more on busy ones
 def test_each_site_can_be_learnt_but_a_does_not_carry_over_to_b(tmp_path: Path) -> None:
     held_out = {site: load(tmp_path, site, seed=100, cases=12) for site in "AB"}
     from_a, from_b = (train(load(tmp_path, site, seed=0, cases=24)) for site in "AB")

@@ -1,0 +1,142 @@
+"""hybrid_pretrain/train.json, as a user runs it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from bundle_runs import BUNDLE, ROOT, TINY, run_bundle
+from PIL import Image
+
+from monai_hybrid.weights import load_weights, read_card
+
+TRAIN = "bundles/hybrid_pretrain/configs/train.json"
+
+
+def digest(model: Path) -> str:
+    """SHA-256 over names and values of all tensors."""
+    sha = hashlib.sha256()
+    for name, tensor in sorted(load_weights(model).items()):
+        sha.update(name.encode() + tensor.numpy().tobytes())
+    return sha.hexdigest()
+
+
+def test_a_run_leaves_weights_card_history_and_pictures(trained: Path) -> None:
+    card = read_card(trained / "models/model.safetensors")
+    assert card is not None
+    assert [label["name"] for label in card["labels"]] == ["background", "cortex", "nucleus", "ventricle"]
+    assert card["training"]["objective"] == "hybrid" and card["training"]["updates"] == 2
+    assert "2408.03433" in card["citation"][0]
+    raw = torch.load(trained / "models/model.pt", weights_only=True)
+    assert "out.mask.conv.weight" in raw and raw.keys() == load_weights(trained / "models/model.safetensors").keys()
+    record = json.loads((trained / "logs/history.jsonl").read_text().splitlines()[-1])
+    assert set(record["val_dice"]) == {"cortex", "nucleus", "ventricle"}
+    assert len(record["mask_loss_by_t"]) == 11
+    assert Image.open(trained / "logs/pictures.png").size[0] > 200
+    assert list((trained / "logs").glob("events.out.tfevents*"))
+
+
+def test_without_a_data_set_the_built_in_phantom_is_used_and_said(tmp_path: Path) -> None:
+    done = run_bundle("configs/train.json", BUNDLE, output_dir=tmp_path, **TINY)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "using the built-in phantom, scanner A" in done.stdout
+    assert (tmp_path / "data/phantom_A/images").is_dir()
+    assert (tmp_path / "models/model.pt").is_file()
+
+
+def test_one_seed_gives_identical_weights_and_another_seed_does_not(prepared: Path, trained: Path, tmp_path: Path) -> None:
+    for seed in (0, 1):
+        done = run_bundle(TRAIN, dataset_dir=prepared, output_dir=tmp_path / str(seed), seed=seed, **TINY)
+        assert done.returncode == 0, done.stderr[-3000:]
+    assert digest(tmp_path / "0/models/model.pt") == digest(trained / "models/model.pt")
+    assert digest(tmp_path / "1/models/model.pt") != digest(trained / "models/model.pt")
+
+
+@pytest.mark.parametrize("objective", ["supervised", "diffusion", "noisy_supervised", "two_pass"])
+def test_each_control_arm_is_one_setting(prepared: Path, tmp_path: Path, objective: str) -> None:
+    done = run_bundle(TRAIN, dataset_dir=prepared, output_dir=tmp_path, objective=objective, **TINY)
+    assert done.returncode == 0, done.stderr[-3000:]
+    record = json.loads((tmp_path / "logs/history.jsonl").read_text())
+    assert ("image" in record) == (objective in ("diffusion", "two_pass"))
+    assert ("mask_clean" in record) == (objective != "diffusion")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("learnig_rate", "0.1", "unknown setting --learnig_rate: did you mean --learning_rate?"),
+        ("amp", "true", "--amp: got 'true', expected True or False"),
+        ("max_epochs", "ten", "--max_epochs: got 'ten', expected a number such as 10"),
+        ("objective", "hybird", "objective: got 'hybird', expected one of hybrid, supervised"),
+        ("dataset_dir", "/no/such/folder", "dataset_dir: no such folder: /no/such/folder"),
+    ],
+)
+def test_wrong_settings_end_in_one_line_before_training(tmp_path: Path, name: str, value: str, message: str) -> None:
+    done = run_bundle(TRAIN, output_dir=tmp_path, **{**TINY, name: value})
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.returncode == (3 if name == "dataset_dir" else 2)
+    assert not (tmp_path / "models").exists()
+
+
+def test_a_raw_folder_of_pictures_trains_with_the_same_command(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for part in ("images", "labels"):
+        (tmp_path / "raw" / part).mkdir(parents=True)
+    for i in range(8):
+        mask = np.zeros((40, 48), np.uint8)
+        mask[10:22, 8 + i : 24 + i] = 255
+        Image.fromarray((mask // 2 + rng.integers(0, 60, mask.shape)).astype(np.uint8)).save(tmp_path / f"raw/images/p{i}.png")
+        Image.fromarray(mask).save(tmp_path / f"raw/labels/p{i}.png")
+    settings = {**TINY, "patch_size": "[16,16]", "spacing": "[2,2]"}
+    done = run_bundle(TRAIN, dataset_dir=tmp_path / "raw", output_dir=tmp_path / "out", **settings)
+    assert done.returncode == 0, done.stderr[-3000:]
+    card = read_card(tmp_path / "out/models/model.safetensors")
+    assert card is not None and [label["value"] for label in card["labels"]] == [0, 255]
+    predict = run_bundle(
+        "bundles/hybrid_pretrain/configs/inference.json",
+        dataset_dir=tmp_path / "raw/images",
+        model=tmp_path / "out/models/model.pt",
+        output_dir=tmp_path / "pred",
+    )
+    assert predict.returncode == 0, predict.stderr[-3000:]
+    written = np.asarray(Image.open(tmp_path / "pred/p0_seg.png"))
+    assert written.shape == (40, 48) and set(np.unique(written)) <= {0, 255}
+
+
+def test_unlabelled_cases_join_the_image_term(prepared: Path, tmp_path: Path) -> None:
+    datalist = json.loads((prepared / "datalist.json").read_text())
+    root = prepared.resolve()
+    for split in ("training", "validation", "testing"):
+        for case in datalist[split]:
+            case["image"], case["label"] = (str((root / case[k]).resolve()) for k in ("image", "label"))
+    for case in datalist["training"][1:]:
+        del case["label"]
+    mixed = tmp_path / "mixed"
+    mixed.mkdir()
+    (mixed / "datalist.json").write_text(json.dumps(datalist))
+    for name in ("dataset.json", "plan.json"):
+        (mixed / name).write_text((prepared / name).read_text())
+    done = run_bundle(TRAIN, dataset_dir=mixed, output_dir=tmp_path / "out", **{**TINY, "batch_size": 4})
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert json.loads((tmp_path / "out/logs/history.jsonl").read_text())["image"] > 0
+
+
+def test_two_processes_train_together(prepared: Path, tmp_path: Path) -> None:
+    configs = [str(ROOT / "bundles/hybrid_pretrain/configs" / name) for name in ("train.json", "multi_gpu_train.json")]
+    launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2")
+    done = run_bundle(str(configs), ROOT, *launcher, dataset_dir=prepared, output_dir=tmp_path, **TINY)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert len((tmp_path / "logs/history.jsonl").read_text().splitlines()) == 1
+    assert not [name for name in load_weights(tmp_path / "models/model.pt") if name.startswith("module.")]
+
+
+@pytest.mark.slow
+def test_the_command_of_the_readme_verbatim() -> None:
+    done = run_bundle(TRAIN)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert (BUNDLE / "models/model.safetensors").is_file()

@@ -1,0 +1,188 @@
+"""The network: a stock DiffusionModelUNet with mask channels, callable as a segmenter and as a denoiser."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+import torch
+from monai.networks.nets import DiffusionModelUNet
+from torch import Tensor, nn
+
+from monai_hybrid.networks import HybridDiffusionUNet
+
+SMALL: dict[str, Any] = {"channels": (8, 16), "num_res_blocks": 1, "norm_num_groups": 8, "num_head_channels": 8}
+SIZE = {2: (8, 12), 3: (8, 4, 6)}
+DIMS = pytest.mark.parametrize("dims", [2, 3])
+
+
+@pytest.fixture(autouse=True)
+def _same_weights_every_time() -> None:
+    torch.manual_seed(0)
+
+
+def awake(network: nn.Module, seed: int = 0) -> Any:
+    """Give every weight a value: MONAI starts many layers at zero, which would hide what they do."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for weight in network.parameters():
+            weight.add_(0.1 * torch.randn(weight.shape, generator=generator))
+    return network.eval()
+
+
+def tiny(dims: int, in_channels: int = 1, num_classes: int = 3, **changes: Any) -> HybridDiffusionUNet:
+    return HybridDiffusionUNet(dims, in_channels, num_classes, **{**SMALL, **changes})
+
+
+def images(dims: int, batch: int = 2, channels: int = 1, seed: int = 1) -> Tensor:
+    return torch.randn(batch, channels, *SIZE[dims], generator=torch.Generator().manual_seed(seed))
+
+
+@DIMS
+def test_the_default_call_is_the_segmenter_at_time_0(dims: int) -> None:
+    network, x = awake(tiny(dims, in_channels=2)), images(dims, channels=2)
+    logits = network(x)
+    assert logits.shape == (2, 3, *SIZE[dims])
+    both = network(x, torch.zeros(1), return_noise=True)
+    assert both.shape == (2, 2 + 3, *SIZE[dims])
+    assert torch.equal(logits, both[:, 2:])
+    assert torch.allclose(network(x, torch.zeros(2)), logits, atol=1e-5)
+    assert not torch.allclose(network(x, torch.tensor([500, 500])), logits)
+
+
+@DIMS
+def test_each_sample_has_its_own_noise_level_and_does_not_see_the_others(dims: int) -> None:
+    network, x, t = awake(tiny(dims)), images(dims), torch.tensor([0, 700])
+    together = network(x, t, return_noise=True)
+    alone = torch.cat([network(x[i : i + 1], t[i : i + 1], return_noise=True) for i in range(2)])
+    assert torch.allclose(together, alone, atol=1e-5)
+
+
+@DIMS
+def test_weights_of_the_stock_network_load_and_give_the_same_denoiser(dims: int) -> None:
+    stock = awake(DiffusionModelUNet(dims, 1, 1, attention_levels=(False, False), use_flash_attention=True, **SMALL))
+    assert stock.out[2].conv.weight.abs().min() > 0
+    network = tiny(dims).eval()
+    report = network.load_state_dict(stock.state_dict(), strict=False)
+    assert sorted(report.missing_keys) == ["out.mask.conv.bias", "out.mask.conv.weight"]
+    assert report.unexpected_keys == []
+    x, t = images(dims), torch.tensor([0, 321])
+    assert torch.equal(network(x, t, return_noise=True)[:, :1], stock(x, t))
+
+
+@DIMS
+def test_image_rows_start_at_zero_and_mask_rows_do_not(dims: int) -> None:
+    output = tiny(dims).eval()(images(dims), torch.tensor([0, 9]), return_noise=True)
+    assert (output[:, :1] == 0).all()
+    assert output[:, 1:].std() > 0
+
+
+@DIMS
+def test_the_mask_teaches_the_body_from_the_first_step(dims: int) -> None:
+    network = tiny(dims)
+    network(images(dims)).square().sum().backward()
+    assert network.conv_in.conv.weight.grad.abs().sum() > 0
+
+
+@DIMS
+@pytest.mark.parametrize("part", ["logits", "segmenter", "image"])
+def test_every_parameter_gets_a_gradient_whatever_enters_the_loss(dims: int, part: str) -> None:
+    """DistributedDataParallel waits for all of them."""
+    network, x, t = tiny(dims), images(dims), torch.tensor([0, 5])
+    if part == "segmenter":
+        output = network(x)
+    else:
+        output = network(x, t, return_noise=True)
+        output = output[:, 1:] if part == "logits" else output[:, :1]
+    output.sum().backward()
+    assert [name for name, weight in network.named_parameters() if weight.grad is None] == []
+
+
+@DIMS
+def test_checkpointing_changes_neither_output_nor_gradients(dims: int) -> None:
+    plain, saving = tiny(dims), tiny(dims, use_checkpointing=True)
+    saving.load_state_dict(plain.state_dict())
+    x, t = images(dims), torch.tensor([0, 40])
+    results = []
+    for network in (awake(plain), awake(saving)):
+        output = network.train()(x, t, return_noise=True)
+        output.square().mean().backward()
+        results.append([output, *(p.grad for p in network.parameters())])
+    assert all(torch.equal(a, b) for a, b in zip(*results, strict=True))
+
+
+def test_checkpointing_really_recomputes() -> None:
+    calls = {}
+    for use in (False, True):
+        network, count = tiny(2, use_checkpointing=use), []
+        network.middle_block.attention.register_forward_hook(lambda *_, count=count: count.append(1))
+        network(images(2)).sum().backward()
+        calls[use] = len(count)
+    assert calls == {False: 1, True: 2}
+
+
+@pytest.mark.parametrize("use_checkpointing", [False, True])
+def test_a_copy_shares_nothing_with_its_original(use_checkpointing: bool) -> None:
+    """The average of the weights (EMA) is such a copy."""
+    network = awake(tiny(2, use_checkpointing=use_checkpointing))
+    twin, x = copy.deepcopy(network), images(2)
+    before = network(x)
+    assert torch.equal(twin(x), before)
+    with torch.no_grad():
+        for weight in network.parameters():
+            weight.zero_()
+    assert torch.equal(twin(x), before)
+    twin(x).sum().backward()
+    assert all(p.grad is None for p in network.parameters())
+
+
+@DIMS
+def test_flash_attention_changes_nothing_but_memory(dims: int) -> None:
+    fused, plain = awake(tiny(dims)), tiny(dims, use_flash_attention=False).eval()
+    plain.load_state_dict(fused.state_dict())
+    x, t = images(dims), torch.tensor([3, 800])
+    assert torch.allclose(fused(x, t, True), plain(x, t, True), atol=1e-5)
+
+
+@DIMS
+@pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")
+def test_a_trace_equals_the_network_on_another_size(dims: int) -> None:
+    network = awake(tiny(dims))
+    with torch.no_grad():
+        traced = torch.jit.trace(network, images(dims))
+        other = torch.randn(3, 1, *(n + 4 for n in SIZE[dims]))
+        assert torch.allclose(traced(other), network(other), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("dims", "shape", "fit"),
+    [
+        (2, (1, 1, 9, 12), r"\(9, 12\): pad to \(12, 12\)"),
+        (2, (1, 1, 8, 10), r"\(8, 10\): pad to \(8, 12\)"),
+        (3, (1, 1, 8, 8, 3), r"\(8, 8, 3\): pad to \(8, 8, 4\)"),
+    ],
+)
+def test_sizes_that_do_not_divide_are_refused_with_the_size_to_pad_to(dims: int, shape: tuple[int, ...], fit: str) -> None:
+    network = tiny(dims, channels=(8, 8, 16)).eval()
+    with pytest.raises(ValueError, match=r"must be a multiple of 4 \(3 levels\), got " + fit):
+        network(torch.zeros(shape))
+    padded = tuple(-(-n // 4) * 4 for n in shape[2:])
+    assert network(torch.zeros(1, 1, *padded)).shape == (1, 3, *padded)
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 8, 8), (2, 8, 8), (1, 2, 8, 8, 8)])
+def test_inputs_of_another_kind_are_refused_with_the_expected_axes(shape: tuple[int, ...]) -> None:
+    network = tiny(2, in_channels=2).eval()
+    with pytest.raises(ValueError, match=r"expected an input \(B, 2, X, Y\), got \(" + str(shape[0])):
+        network(torch.zeros(shape))
+    assert network(torch.zeros(1, 2, 8, 8)).shape == (1, 3, 8, 8)
+
+
+def test_networks_that_cannot_be_built_are_refused() -> None:
+    with pytest.raises(ValueError, match="num_classes counts the background, so it must be at least 2, got 1"):
+        tiny(2, num_classes=1)
+    with pytest.raises(ValueError, match=r"each of channels \(8, 12\) must be a multiple of norm_num_groups 8"):
+        tiny(2, channels=(8, 12))
+    assert tiny(2, num_classes=2)(torch.zeros(1, 1, 8, 8)).shape == (1, 2, 8, 8)
+    assert tiny(2, channels=(8, 12), norm_num_groups=4, num_head_channels=4).size_divisor == 2
