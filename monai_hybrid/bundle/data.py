@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from dataclasses import dataclass
 from pathlib import Path
@@ -109,14 +110,25 @@ def _phantom(own: Path, site: str, seed: int, budget: str | None) -> Path:
 
 
 def _build(source: Path, out: Path, seed: int, budget: str | None) -> Path:
-    """Describe a raw folder once; several processes of one run may ask at the same time."""
+    """Describe a raw folder, once for each state of its files; several processes of one run may ask at the same time."""
     import torch
 
     from data_prep.build import build
 
     out.parent.mkdir(parents=True, exist_ok=True)
+    budget = budget or ("gpu" if torch.cuda.is_available() else "cpu")
+    state = _state(source, seed, budget)
     with FileLock(out.parent / ".lock"):
-        if not (out / "datalist.json").is_file():
+        mark = out / "source.sha256"
+        if not mark.is_file() or mark.read_text() != state:
             logger.info("checking and describing %s (once; the result is in %s)", source, out)
-            build(source, out, seed=seed, budget=budget or ("gpu" if torch.cuda.is_available() else "cpu"))
+            build(source, out, seed=seed, budget=budget)
+            mark.write_text(state)
     return out
+
+
+def _state(source: Path, *settings: Any) -> str:
+    """SHA-256 over path, size and time of every file: another folder of the same name, or a new scan, is noticed."""
+    files = sorted(p for p in source.rglob("*") if p.is_file())
+    facts = [(str(p.resolve()), p.stat().st_size, p.stat().st_mtime_ns) for p in files]
+    return hashlib.sha256(repr((facts, settings)).encode()).hexdigest()

@@ -27,7 +27,7 @@ def square(seed: int, size: int = SIZE) -> dict[str, Any]:
     x, y, side = (int(torch.randint(low, high, (), generator=generator)) for low, high in ((1, 7), (1, 7), (4, 9)))
     label = torch.zeros(1, size, size)
     label[:, x : x + side, y : y + side] = 1
-    image = (label - 0.5 + 0.1 * torch.randn(label.shape, generator=generator)).clamp(-1, 1)
+    image = (label - 0.5 + 0.3 * torch.randn(label.shape, generator=generator)).clamp(-1, 1)
     return {"image": image, "label": label, "has_label": 1, "case_id": f"case_{seed}"}
 
 

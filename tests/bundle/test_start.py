@@ -1,0 +1,214 @@
+"""The start of a bundle run: mistyped settings are refused, errors end in one sentence."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import monai_hybrid
+from monai_hybrid.bundle.start import (
+    check_overrides,
+    command_line_overrides,
+    is_bundle_command,
+    known_settings,
+    own_error,
+    start,
+)
+from monai_hybrid.errors import ConfigError, DataError
+
+ARGV0 = "/python/site-packages/monai/bundle/__main__.py"
+KNOWN = {
+    "max_epochs": 10,
+    "learning_rate": 0.001,
+    "augment": True,
+    "objective": "hybrid",
+    "dataset_dir": None,
+    "patch_size": "$@data.plan['patch_size']",
+    "train": {"trainer": {"max_epochs": "@max_epochs"}},
+    "imports": ["$import os"],
+    "_desc_": "a bundle",
+}
+
+
+@pytest.fixture
+def bundle_root(tmp_path: Path) -> Path:
+    (tmp_path / "bundle" / "configs").mkdir(parents=True)
+    (tmp_path / "bundle" / "configs" / "train.json").write_text(json.dumps(KNOWN))
+    (tmp_path / "bundle" / "configs" / "evaluate.json").write_text(json.dumps({"split": "testing", "max_epochs": 99}))
+    (tmp_path / "bundle" / "configs" / "metadata.json").write_text(json.dumps({"version": "0.1.0"}))
+    return tmp_path / "bundle"
+
+
+def argv(*words: str) -> list[str]:
+    return [ARGV0, "run", *words]
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["--max_epochs", "3"], {"max_epochs": 3}),
+        (["--max_epochs=3", "--learning_rate", "1e-4"], {"max_epochs": 3, "learning_rate": 1e-4}),
+        (["--augment", "False"], {"augment": False}),
+        (["--augment", "false"], {"augment": "false"}),
+        (["--augment"], {"augment": True}),
+        (["--augment", "--max_epochs", "2"], {"augment": True, "max_epochs": 2}),
+        (["--patch_size", "[16,16]"], {"patch_size": [16, 16]}),
+        (["--shift", "-5"], {"shift": -5}),
+        (["--dataset_dir", "/data/my set"], {"dataset_dir": "/data/my set"}),
+        (["--train#trainer#max_epochs", "2"], {"train#trainer#max_epochs": 2}),
+        (["training", "--max_epochs", "3"], {"max_epochs": 3}),
+        (["--dataset_dir", "a=b"], {"dataset_dir": "a=b"}),
+        ([], {}),
+    ],
+)
+def test_the_command_line_is_read_as_fire_reads_it(words: list[str], expected: dict[str, Any]) -> None:
+    assert command_line_overrides(argv(*words)) == expected
+
+
+@pytest.mark.parametrize(("name", "text"), [("a.json", '{"max_epochs": 5, "objective": "diffusion"}'), ("a.yaml", "max_epochs: 5\nobjective: diffusion\n")])  # fmt: skip
+def test_the_args_file_counts_and_the_command_line_wins(tmp_path: Path, name: str, text: str) -> None:
+    (tmp_path / name).write_text(text)
+    read = command_line_overrides(argv("--args_file", str(tmp_path / name), "--max_epochs", "7"))
+    assert read == {"max_epochs": 7, "objective": "diffusion", "args_file": str(tmp_path / name)}
+
+
+def test_a_misspelt_name_in_the_args_file_is_refused(tmp_path: Path, bundle_root: Path) -> None:
+    for name, wrong in (("max_epoch", True), ("max_epochs", False)):
+        (tmp_path / "args.json").write_text(json.dumps({name: 3}))
+        words = argv("--args_file", str(tmp_path / "args.json"))
+        if wrong:
+            with pytest.raises(ConfigError, match="unknown setting --max_epoch: did you mean --max_epochs?"):
+                check_overrides(command_line_overrides(words), known_settings(bundle_root, words))
+        else:
+            check_overrides(command_line_overrides(words), known_settings(bundle_root, words))
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        ({"max_epoch": 3}, r"unknown setting --max_epoch: did you mean --max_epochs\?"),
+        ({"learningrate": 3}, r"unknown setting --learningrate: did you mean --learning_rate\?"),
+        ({"max-epochs": 3}, r"unknown setting --max-epochs: did you mean --max_epochs\?"),
+        ({"tarin#trainer#max_epochs": 3}, r"unknown setting --tarin: did you mean --train\?"),
+        ({"zzz": 3}, "unknown setting --zzz: known settings: augment, dataset_dir, learning_rate, max_epochs, objective, patch_size, train$"),
+        ({"augment": "true"}, r"--augment: got 'true', expected True or False \(with a capital letter\)"),
+        ({"augment": 1}, "--augment: got 1, expected True or False"),
+        ({"max_epochs": "ten"}, "--max_epochs: got 'ten', expected a number such as 10"),
+        ({"max_epochs": True}, "--max_epochs: got True, expected a number such as 10"),
+        ({"max_epochs": 2.5}, "--max_epochs: got 2.5, expected a whole number such as 10"),
+        ({"learning_rate": "1e-4x"}, "--learning_rate: got '1e-4x', expected a number such as 0.001"),
+        ({"objective": "hybrid", "max_epoch": 1}, r"unknown setting --max_epoch: did you mean --max_epochs\?"),
+    ],
+)  # fmt: skip
+def test_mistyped_settings_are_refused(overrides: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        check_overrides(overrides, KNOWN)
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        {},
+        {"max_epochs": 3, "learning_rate": 1, "augment": False},
+        {"max_epochs": 3.0},
+        {"learning_rate": 1e-4},
+        {"objective": "diffusion"},
+        {"dataset_dir": "/data"},
+        {"patch_size": [16, 16]},
+        {"train#trainer#max_epochs": 3},
+        {"train::trainer::max_epochs": 3},
+        {"max_epochs": "$2 * 5", "augment": "@other", "learning_rate": "%other.json::rate"},
+        {"config_file": "configs/train.json", "meta_file": "m.json", "logging_file": "l.conf", "run_id": "run", "debug": True},
+        {"tracking": "mlflow", "args_file": "a.json", "init_id": "i", "final_id": "f", "workflow_type": "train"},
+    ],
+)
+def test_right_settings_are_accepted(overrides: dict[str, Any]) -> None:
+    check_overrides(overrides, KNOWN)
+
+
+def test_known_are_the_names_of_all_configs_of_the_bundle_and_of_the_command_line(bundle_root: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine.json").write_text(json.dumps({"my_setting": 1}))
+    train = str(bundle_root / "configs" / "train.json")
+    known = known_settings(bundle_root, argv("--config_file", train))
+    assert KNOWN.keys() | {"split"} == known.keys() and "version" not in known
+    named = argv("--config_file", f"['{train}','{tmp_path / 'mine.json'}']")
+    assert known_settings(bundle_root, named).keys() == known.keys() | {"my_setting"}
+    assert known_settings(bundle_root, argv()).keys() == known.keys()
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ([ARGV0, "run"], True),
+        ([ARGV0, "run_workflow", "--max_epochs", "1"], True),
+        ([ARGV0, "verify_metadata"], False),
+        ([ARGV0], False),
+        (["/usr/bin/pytest", "run"], False),
+        ([""], False),
+        ([], False),
+    ],
+)
+def test_only_bundle_commands_are_checked(words: list[str], expected: bool) -> None:
+    assert is_bundle_command(words) == expected
+
+
+def test_start_checks_the_command_line(bundle_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "excepthook", sys.__excepthook__)
+    with warnings.catch_warnings():
+        with pytest.raises(ConfigError, match=r"unknown setting --objectiv: did you mean --objective\?"):
+            start(str(bundle_root), argv("--objectiv", "hybrid"))
+        start(str(bundle_root), argv("--objective", "hybrid"))
+        start(str(bundle_root), ["/usr/bin/pytest", "run", "--objectiv", "hybrid"])
+        monkeypatch.setattr(sys, "argv", argv("--objectiv", "hybrid"))
+        with pytest.raises(ConfigError, match="unknown setting --objectiv"):
+            start(str(bundle_root))
+
+
+def chained(*errors: BaseException, context: bool = False) -> BaseException:
+    """The last error, caused by (or raised while handling) the one before it, and so on."""
+    for before, after in zip(errors, errors[1:], strict=False):
+        if context:
+            after.__context__ = before
+        else:
+            after.__cause__ = before
+    return errors[-1]
+
+
+@pytest.mark.parametrize("context", [False, True])
+def test_our_error_is_found_along_the_chain(context: bool) -> None:
+    own = DataError("the data")
+    assert own_error(own) is own
+    assert own_error(chained(ValueError("low"), own, RuntimeError("a"), RuntimeError("b"), context=context)) is own
+    last = ConfigError("nearer")
+    assert own_error(chained(own, RuntimeError("a"), last, RuntimeError("b"), context=context)) is last
+    assert own_error(chained(ValueError("low"), RuntimeError("a"), context=context)) is None
+    assert own_error(None) is None
+
+
+def python(code: str) -> subprocess.CompletedProcess[str]:
+    root = Path(monai_hybrid.__file__).parents[1]
+    script = "import sys\nfrom monai_hybrid.bundle.start import one_line_errors\nfrom monai_hybrid.errors import *\n" + code
+    environment = {**os.environ, "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"}
+    return subprocess.run([sys.executable, "-W", "ignore", "-c", script], capture_output=True, text=True, env=environment, check=False)
+
+
+@pytest.mark.parametrize(("kind", "code"), [("ConfigError", 2), ("DataError", 3), ("ModelFileError", 4), ("EnvironmentFault", 5)])
+def test_our_errors_end_the_process_in_one_sentence(kind: str, code: int) -> None:
+    wrapped = f"one_line_errors()\ntry:\n    raise {kind}('what, where, what to type')\nexcept Exception as e:\n    raise RuntimeError('x') from e"
+    result = python(wrapped)
+    assert result.returncode == code
+    assert result.stderr == "\nerror: what, where, what to type\n" and result.stdout == ""
+
+
+def test_a_traceback_is_shown_for_other_errors_and_when_asked_for() -> None:
+    foreign = python("one_line_errors()\nraise ValueError('a bug')")
+    assert foreign.returncode == 1 and "Traceback" in foreign.stderr and "ValueError: a bug" in foreign.stderr
+    debug = python("one_line_errors(show_traceback=True)\nraise ConfigError('shown')")
+    assert "Traceback" in debug.stderr and "ConfigError: shown" in debug.stderr

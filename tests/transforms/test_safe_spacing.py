@@ -1,0 +1,49 @@
+"""Resampling next to keys such as "image_path"."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from monai.data import MetaTensor
+from monai.transforms import Spacingd
+
+from monai_hybrid.transforms import SafeSpacingd
+
+
+def case(**more: Any) -> dict[str, Any]:
+    image = MetaTensor(torch.rand(1, 8, 8, 4, generator=torch.Generator().manual_seed(0)), affine=np.diag([1.0, 1.0, 2.0, 1.0]))
+    return {"image": image, "label": MetaTensor((image > 0.5).float(), affine=image.affine), **more}
+
+
+BESIDE = {"image_path": "a.nii.gz", "label_name": "b", "image_id": 7, "case_id": "c"}
+SETTINGS: dict[str, Any] = {"keys": ["image", "label"], "pixdim": [2.0, 1.0, 1.0], "mode": ["bilinear", "nearest"]}
+
+
+def test_monai_fails_on_a_string_beside_the_image() -> None:
+    """When this test fails, `SafeSpacingd` has become unnecessary."""
+    with pytest.raises(AttributeError, match="'str' object has no attribute 'update'"):
+        Spacingd(**SETTINGS)(case(image_path="a.nii.gz"))
+    assert Spacingd(**SETTINGS)(case(case_id="a"))["case_id"] == "a"
+
+
+def test_strings_and_numbers_beside_the_image_survive() -> None:
+    out = SafeSpacingd(**SETTINGS)(case(**BESIDE))
+    assert {key: out[key] for key in BESIDE} == BESIDE
+    assert out["image"].shape == out["label"].shape == (1, 4, 8, 7)
+
+
+def test_the_images_are_those_of_monai() -> None:
+    ours, theirs = SafeSpacingd(**SETTINGS)(case(**BESIDE)), Spacingd(**SETTINGS)(case())
+    for key in ("image", "label"):
+        assert torch.equal(ours[key], theirs[key]) and torch.equal(ours[key].affine, theirs[key].affine)
+
+
+def test_the_case_itself_is_not_changed_and_the_way_back_works() -> None:
+    given, spacing = case(**BESIDE), SafeSpacingd(**SETTINGS)
+    out = spacing(given)
+    assert given["image"].shape == (1, 8, 8, 4) and {key: given[key] for key in BESIDE} == BESIDE
+    back = spacing.inverse(out)
+    assert back["image"].shape == (1, 8, 8, 4) and torch.allclose(back["image"].affine, given["image"].affine)
