@@ -65,10 +65,12 @@ def demo(output_dir: Annotated[Path, typer.Option("--output_dir", help="folder f
     run_bundle("train.json", "Pretraining on scanner A", output_dir=output_dir, **QUICK)
     prepared = output_dir / "data/phantom_A_prepared"
     run_bundle("sample.json", "Sampling four image-mask pairs", model=model, output_dir=output_dir / "samples")
-    run_bundle("evaluate.json", "Dice on test patients", model=model, dataset_dir=prepared, output_dir=output_dir / "evaluation")
+    scores = output_dir / "evaluation"
+    run_bundle("evaluate.json", "Dice on test patients", model=model, dataset_dir=prepared, output_dir=scores)
     case = read_datalist(prepared)["testing"][0]
-    run_bundle("inference.json", "Segmenting a volume", model=model, dataset_dir=case["image"], output_dir=output_dir / "predictions")
-    prediction = output_dir / "predictions" / f"{case['case_id']}_seg.nii.gz"
+    masks = output_dir / "predictions"
+    run_bundle("inference.json", "Segmenting a volume", model=model, dataset_dir=case["image"], output_dir=masks)
+    prediction = masks / f"{case['case_id']}_seg.nii.gz"
     write_prediction_sheet(case["image"], case["label"], prediction, output_dir / "prediction.png")
     print_summary(output_dir)
 

@@ -11,11 +11,8 @@ import numpy as np
 from monai.data import ImageReader, NibabelReader, PILReader
 from monai.utils import ensure_tuple
 
-from monai_hybrid.errors import DataError, EnvironmentFault, HybridError
-
-ITK_SUFFIXES = (".mha", ".mhd", ".nrrd", ".nhdr")
-PILLOW_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif")
-LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
+from data_prep.reading import ITK, PNG, extension, ras_affine, simple_itk
+from monai_hybrid.errors import DataError, HybridError
 
 
 class CaseReader(ImageReader):
@@ -33,7 +30,7 @@ class CaseReader(ImageReader):
         return True
 
     def read(self, data: Any, **kwargs: Any) -> Any:
-        """Name one file, or several of the same grid as channels. `LoadImage` hides what is raised here: `get_data` opens them."""
+        """Name one file, or several of the same grid as channels; `get_data` opens them, as `LoadImage` hides errors here."""
         return tuple(str(name) for name in ensure_tuple(data))
 
     def get_data(self, img: Sequence[str]) -> tuple[np.ndarray, dict[str, Any]]:
@@ -53,10 +50,10 @@ class CaseReader(ImageReader):
         return array, meta
 
     def _open(self, names: list[str]) -> Any:
-        suffix = Path(names[0]).suffix.lower()
-        if suffix in PILLOW_SUFFIXES:
+        kind = extension(Path(names[0]))
+        if kind in PNG:
             return self.pillow.get_data(self.pillow.read(names))
-        if suffix not in ITK_SUFFIXES:
+        if kind not in ITK:
             return self.nibabel.get_data(self.nibabel.read(names))
         self.nibabel.filenames = names  # what its own `read` would have kept
         return self.nibabel.get_data([_read_itk(name) for name in names])
