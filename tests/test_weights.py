@@ -80,7 +80,9 @@ def test_a_file_without_card_has_none(tmp_path: Path) -> None:
 
 def test_a_damaged_card_is_told(tmp_path: Path) -> None:
     (tmp_path / "model.safetensors").write_bytes(b"\x08\x00\x00\x00\x00\x00\x00\x00{not it}")
-    with pytest.raises(ModelFileError, match=r"model\.safetensors: not a readable safetensors file .* copy it again from its source"):
+    with pytest.raises(
+        ModelFileError, match=r"model\.safetensors: not a readable safetensors file .* copy it again from its source"
+    ):
         read_card(tmp_path / "model.pt")
 
 
@@ -122,7 +124,9 @@ def test_a_missing_file_is_told(tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", [{}, {"epoch": 1}, [torch.zeros(1)], torch.zeros(1)])
 def test_a_file_without_weights_is_refused(tmp_path: Path, content: Any) -> None:
     torch.save(content, tmp_path / "a.pt")
-    with pytest.raises(ModelFileError, match=r"a\.pt: holds no tensors; expected a state dict, as in models/model\.pt of a run"):
+    with pytest.raises(
+        ModelFileError, match=r"a\.pt: holds no tensors; expected a state dict, as in models/model\.pt of a run"
+    ):
         load_weights(tmp_path / "a.pt")
     torch.save({"w": torch.zeros(1)}, tmp_path / "a.pt")
     assert load_weights(tmp_path / "a.pt").keys() == {"w"}

@@ -1,8 +1,9 @@
-"""The progress bar: updates, loss and time left, over the whole run."""
+"""The progress bar: updates of the epoch, loss, and the time left of the whole run."""
 
 from __future__ import annotations
 
 import sys
+import time
 from typing import Any
 
 from ignite.engine import Engine, Events
@@ -10,18 +11,29 @@ from ignite.handlers import ProgressBar
 
 
 class Progress(ProgressBar):
-    """Ignite's progress bar over all updates of the run, with the loss. A terminal gets a live bar, a log file none."""
+    """Ignite's progress bar with the loss and the time left of the run. A terminal gets a live bar, a log file none."""
 
     def attach(self, engine: Engine) -> None:
-        """One bar from the first update to the last, so that the time left is that of the run."""
-        if sys.stderr.isatty():
-            super().attach(
-                engine,
-                output_transform=_loss,
-                event_name=Events.ITERATION_COMPLETED,
-                closing_event_name=Events.COMPLETED,
-            )
+        """Show a bar an epoch; the clock starts with the first update."""
+        if not sys.stderr.isatty():
+            return
+        self.engine = engine
+        engine.add_event_handler(Events.STARTED, self._start)
+        super().attach(engine, output_transform=self._note)
+
+    def _start(self, engine: Engine) -> None:
+        self.started, self.first = time.monotonic(), engine.state.iteration
+
+    def _note(self, output: dict[str, Any]) -> dict[str, Any]:
+        state = self.engine.state
+        total = state.max_epochs * state.epoch_length
+        return {
+            "loss": round(float(output["loss"]), 4),
+            "left": time_left(time.monotonic() - self.started, state.iteration - self.first, total - state.iteration),
+        }
 
 
-def _loss(output: dict[str, Any]) -> dict[str, float]:
-    return {"loss": float(output["loss"])}
+def time_left(elapsed: float, done: int, remaining: int) -> str:
+    """Hours, minutes and seconds ("h:mm:ss") until the end, from the seconds that `done` updates took."""
+    seconds = round(elapsed / max(done, 1) * remaining)
+    return f"{seconds // 3600}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"

@@ -45,7 +45,7 @@ class CaseReader(ImageReader):
         except HybridError:
             raise
         except Exception as error:  # each library has its own
-            reason = (str(error).strip() or type(error).__name__).splitlines()[-1]
+            reason = " ".join((str(error) or type(error).__name__).split())[:300]
             raise DataError(f"{', '.join(img)}: cannot be read as an image ({reason})") from error
         return array, meta
 
@@ -63,4 +63,7 @@ def _read_itk(name: str) -> nib.Nifti1Image:
     """A SimpleITK image as nibabel has it: axes (X, Y, Z), affine to RAS instead of LPS."""
     sitk = simple_itk()
     image = sitk.ReadImage(name)
-    return nib.Nifti1Image(np.transpose(sitk.GetArrayFromImage(image)), ras_affine(image))
+    if image.GetNumberOfComponentsPerPixel() != 1:
+        raise DataError(f"{name}: got {image.GetNumberOfComponentsPerPixel()} numbers a voxel, expected one")
+    array = np.transpose(sitk.GetArrayFromImage(image))
+    return nib.Nifti1Image(array, ras_affine(image), dtype=array.dtype)  # without dtype nibabel refuses 64-bit labels

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -18,10 +19,11 @@ from monai_hybrid.bundle.start import (
     command_line_overrides,
     is_bundle_command,
     known_settings,
+    one_line_errors,
     own_error,
     start,
 )
-from monai_hybrid.errors import ConfigError, DataError
+from monai_hybrid.errors import ConfigError, DataError, EnvironmentFault, HybridError, ModelFileError, TrainingFault
 
 ARGV0 = "/python/site-packages/monai/bundle/__main__.py"
 KNOWN = {
@@ -196,19 +198,44 @@ def python(code: str) -> subprocess.CompletedProcess[str]:
     root = Path(monai_hybrid.__file__).parents[1]
     script = "import sys\nfrom monai_hybrid.bundle.start import one_line_errors\nfrom monai_hybrid.errors import *\n" + code
     environment = {**os.environ, "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"}
-    return subprocess.run([sys.executable, "-W", "ignore", "-c", script], capture_output=True, text=True, env=environment, check=False)
+    return subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", script], capture_output=True, text=True, env=environment, check=False
+    )
 
 
-@pytest.mark.parametrize(("kind", "code"), [("ConfigError", 2), ("DataError", 3), ("ModelFileError", 4), ("EnvironmentFault", 5)])
-def test_our_errors_end_the_process_in_one_sentence(kind: str, code: int) -> None:
-    wrapped = f"one_line_errors()\ntry:\n    raise {kind}('what, where, what to type')\nexcept Exception as e:\n    raise RuntimeError('x') from e"
-    result = python(wrapped)
-    assert result.returncode == code
-    assert result.stderr == "\nerror: what, where, what to type\n" and result.stdout == ""
+def test_our_error_ends_the_process_in_one_sentence() -> None:
+    own = python(
+        "one_line_errors()\ntry:\n    raise DataError('what, where')\nexcept Exception as e:\n    raise RuntimeError('x') from e"
+    )
+    assert own.returncode == 3
+    assert own.stderr == "\nerror: what, where\n" and own.stdout == ""
 
 
-def test_a_traceback_is_shown_for_other_errors_and_when_asked_for() -> None:
-    foreign = python("one_line_errors()\nraise ValueError('a bug')")
-    assert foreign.returncode == 1 and "Traceback" in foreign.stderr and "ValueError: a bug" in foreign.stderr
-    debug = python("one_line_errors(show_traceback=True)\nraise ConfigError('shown')")
-    assert "Traceback" in debug.stderr and "ConfigError: shown" in debug.stderr
+@pytest.fixture
+def shown(monkeypatch: pytest.MonkeyPatch) -> list[BaseException]:
+    """What the hook that was there before gets to show."""
+    seen: list[BaseException] = []
+    monkeypatch.setattr(sys, "excepthook", lambda kind, error, trace: seen.append(error))
+    monkeypatch.setattr(logging, "shutdown", lambda: None)
+    return seen
+
+
+@pytest.mark.parametrize(
+    ("error", "code"), [(ConfigError("a"), 2), (DataError("a"), 3), (ModelFileError("a"), 4), (EnvironmentFault("a"), 5), (TrainingFault("a"), 1)]
+)  # fmt: skip
+def test_each_kind_of_error_has_its_exit_code(
+    error: HybridError, code: int, shown: list[BaseException], capsys: pytest.CaptureFixture[str]
+) -> None:
+    one_line_errors()
+    with pytest.raises(SystemExit, match=f"^{code}$"):
+        sys.excepthook(type(error), error, None)
+    assert capsys.readouterr().err == "\nerror: a\n" and shown == []
+
+
+@pytest.mark.parametrize(("error", "asked_for"), [(ValueError("a bug"), False), (ConfigError("a"), True)])
+def test_a_traceback_is_shown_for_foreign_errors_and_when_asked_for(
+    error: Exception, asked_for: bool, shown: list[BaseException], capsys: pytest.CaptureFixture[str]
+) -> None:
+    one_line_errors(show_traceback=asked_for)
+    sys.excepthook(type(error), error, None)
+    assert shown == [error] and capsys.readouterr().err == ""

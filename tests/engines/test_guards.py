@@ -101,7 +101,9 @@ def test_a_loss_that_explodes_on_finite_images_points_at_the_learning_rate() -> 
         return prediction.sum() * 0 + float("inf")
 
     trainer = make_trainer([square(i) for i in range(2)], [StopOnNonFinite()], loss_function=explode)
-    message = "the loss became inf .* the images are finite; cases of the batch: case_0, case_1; a lower learning_rate usually helps"
+    message = (
+        "the loss became inf .* the images are finite; cases of the batch: case_0, case_1; a lower learning_rate usually helps"
+    )
     with silent(), pytest.raises(TrainingFault, match=message):
         trainer.run()
 

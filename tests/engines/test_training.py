@@ -38,9 +38,12 @@ def test_the_hybrid_objective_learns_to_segment_and_to_denoise() -> None:
         losses.append(trainer.state.output["loss"].item())
         images.append(float(trainer.loss_function.terms.image))
 
-    before = dice_on_new_squares(network)
+    assert dice_on_new_squares(network) < 0.6
     trainer.run()
-    print(before, dice_on_new_squares(network), sum(losses[:10]), sum(losses[-10:]), sum(images[:10]), sum(images[-10:]))
+    assert len(losses) == 96
+    assert dice_on_new_squares(network) > 0.9
+    assert sum(losses[-10:]) < 0.5 * sum(losses[:10])
+    assert sum(images[-10:]) < 0.85 * sum(images[:10])
 
 
 def state_after(objective: str, seed: int) -> str:

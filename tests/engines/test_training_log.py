@@ -45,7 +45,9 @@ def strict_json(line: str) -> Any:
     return json.loads(line, parse_constant=refuse)
 
 
-def run(folder: Path, objective: str = "hybrid", writer: Any = None, validator: Any = None, rank: int = 0) -> list[dict[str, float]]:
+def run(
+    folder: Path, objective: str = "hybrid", writer: Any = None, validator: Any = None, rank: int = 0
+) -> list[dict[str, float]]:
     """Two epochs of three updates; returns the loss terms of each update."""
     torch.manual_seed(0)
     loss = HybridLoss(NoiseSchedule(100), prediction_type="v")

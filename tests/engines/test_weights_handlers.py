@@ -47,7 +47,9 @@ def test_the_card_describes_the_model(tmp_path: Path) -> None:
     metrics = {"val_mean_dice": 0.5, "val_dice_per_class": torch.tensor([0.25, math.nan]), "val_loss": math.inf}
     validator = SimpleNamespace(state=SimpleNamespace(metrics=metrics))
     network = tiny_network()
-    make_trainer([square(i) for i in range(8)], [saver(network, tmp_path, validator=validator)], epochs=2, network=network).run()
+    make_trainer(
+        [square(i) for i in range(8)], [saver(network, tmp_path, validator=validator)], epochs=2, network=network
+    ).run()
     card = read_card(tmp_path / "model.pt")
     assert card is not None
     json.dumps(card, allow_nan=False)

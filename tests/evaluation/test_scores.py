@@ -68,7 +68,13 @@ def row(case: str, name: str, dice: float, label_voxels: int = 5) -> dict[str, A
 
 
 def test_a_summary_is_what_statistics_says() -> None:
-    rows = [row("a", "liver", 0.9), row("a", "spleen", 0.5), row("b", "liver", 0.7), row("b", "spleen", 0.0, 0), row("c", "liver", 0.2)]
+    rows = [
+        row("a", "liver", 0.9),
+        row("a", "spleen", 0.5),
+        row("b", "liver", 0.7),
+        row("b", "spleen", 0.0, 0),
+        row("c", "liver", 0.2),
+    ]
     summary = summarize(rows)
     assert list(summary) == ["all", "liver", "spleen"]
     assert summary["liver"] == pytest.approx(

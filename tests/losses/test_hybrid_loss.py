@@ -30,7 +30,9 @@ def schedule_of(*alpha_bar: float) -> NoiseSchedule:
     return schedule
 
 
-def problem(timesteps: list[int], labelled: list[bool] | None = None, seed: int = 0, **flags: bool) -> tuple[Tensor, HybridTarget]:
+def problem(
+    timesteps: list[int], labelled: list[bool] | None = None, seed: int = 0, **flags: bool
+) -> tuple[Tensor, HybridTarget]:
     """A random prediction (B, 1 + K, ...) that wants a gradient, and a random target."""
     generator = torch.Generator().manual_seed(seed)
     batch = len(timesteps)
@@ -250,7 +252,9 @@ def test_half_precision_predictions_give_a_float32_loss(dtype: torch.dtype) -> N
 
 def test_several_image_channels() -> None:
     prediction = torch.randn(2, 2 + K, *SIZE)
-    target = HybridTarget(torch.randn(2, 2, *SIZE), torch.randint(K, (2, 1, *SIZE)), torch.tensor([1, 1]), torch.tensor([True] * 2))
+    target = HybridTarget(
+        torch.randn(2, 2, *SIZE), torch.randint(K, (2, 1, *SIZE)), torch.tensor([1, 1]), torch.tensor([True] * 2)
+    )
     loss = HybridLoss(NoiseSchedule(10), num_image_channels=2, lambda_mask=0)
     assert torch.isclose(loss(prediction, target), F.mse_loss(prediction[:, :2], target.image))
 
@@ -258,19 +262,29 @@ def test_several_image_channels() -> None:
 @pytest.mark.parametrize(
     ("bad", "message", "good"),
     [
-        ({"mask_loss": "dice"}, "mask_loss must be one of dice_ce, ce, mse, got 'dice'", [{"mask_loss": m} for m in MASK_LOSSES]),
+        (
+            {"mask_loss": "dice"},
+            "mask_loss must be one of dice_ce, ce, mse, got 'dice'",
+            [{"mask_loss": m} for m in MASK_LOSSES],
+        ),
         (
             {"image_weight": "snr"},
             "weights over t must be among uniform, min_snr, alpha_bar, got 'snr', 'uniform'",
             [{"image_weight": w} for w in TIME_WEIGHTS],
         ),
         ({"mask_weight": "snr"}, "got 'uniform', 'snr'", [{"mask_weight": w} for w in TIME_WEIGHTS]),
-        ({"prediction_type": "noise"}, "prediction_type must be one of epsilon, v, sample, got 'noise'", [{"prediction_type": "v"}]),
+        (
+            {"prediction_type": "noise"},
+            "prediction_type must be one of epsilon, v, sample, got 'noise'",
+            [{"prediction_type": "v"}],
+        ),
         ({"lambda_mask": -0.1}, "must not be negative, got -0.1, 1.0", [{"lambda_mask": 0.0}]),
         ({"lambda_clean": -1}, "must not be negative, got 0.3, -1", [{"lambda_clean": 0}]),
     ],
 )
-def test_wrong_settings_are_refused_and_right_ones_accepted(bad: dict[str, Any], message: str, good: list[dict[str, Any]]) -> None:
+def test_wrong_settings_are_refused_and_right_ones_accepted(
+    bad: dict[str, Any], message: str, good: list[dict[str, Any]]
+) -> None:
     with pytest.raises(ValueError, match=message):
         HybridLoss(NoiseSchedule(10), **bad)
     for wanted in good:

@@ -24,7 +24,9 @@ VOXELS = np.arange(60, dtype=np.int16).reshape(3, 4, 5)
 
 
 def load(image: Any) -> Any:
-    return LoadImaged("image", reader="monai_hybrid.transforms.CaseReader", ensure_channel_first=True)({"image": image})["image"]
+    return LoadImaged("image", reader="monai_hybrid.transforms.CaseReader", ensure_channel_first=True)({"image": image})[
+        "image"
+    ]
 
 
 def nifti(path: Path, voxels: np.ndarray = VOXELS, affine: np.ndarray = AFFINE) -> Path:
@@ -57,13 +59,13 @@ def test_nifti(tmp_path: Path, name: str) -> None:
 
 def test_the_sform_comes_first(tmp_path: Path) -> None:
     volume = nib.Nifti1Image(VOXELS, AFFINE)
-    volume.set_qform(np.eye(4), code=1)
+    volume.set_qform(np.diag([0.5, 1.0, 2.5, 1.0]), code=1)
     volume.set_sform(AFFINE, code=1)
     nib.save(volume, tmp_path / "a.nii")
     np.testing.assert_allclose(load(tmp_path / "a.nii").affine.numpy(), AFFINE, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["a.mha", "a.MHA", "a.nrrd", "a.nhdr", "a.mhd"])
+@pytest.mark.parametrize("name", ["a.mha", "a.nrrd", "a.nhdr", "a.mhd"])
 def test_itk_formats_lie_where_nifti_lies(tmp_path: Path, name: str) -> None:
     image = load(str(itk(tmp_path / name)))
     np.testing.assert_array_equal(image[0].numpy(), VOXELS)
@@ -85,7 +87,7 @@ def test_itk_in_2d(tmp_path: Path) -> None:
 def test_itk_with_several_numbers_a_voxel_is_refused(tmp_path: Path) -> None:
     sitk = pytest.importorskip("SimpleITK")
     sitk.WriteImage(sitk.GetImageFromArray(np.zeros((4, 5, 6, 2), np.float32), isVector=True), str(tmp_path / "a.mha"))
-    with pytest.raises(DataError, match=r"a\.mha: got 3 axes and 2 numbers a voxel, expected 2 or 3 axes and one number"):
+    with pytest.raises(DataError, match=r"a\.mha: got 2 numbers a voxel, expected one"):
         CaseReader().get_data([str(tmp_path / "a.mha")])
     assert load(itk(tmp_path / "b.mha")).shape == (1, 3, 4, 5)
 
@@ -152,7 +154,7 @@ def test_without_simple_itk_the_user_is_told_what_to_type(tmp_path: Path, monkey
     path = itk(tmp_path / "a.mha")
     assert load(path).shape == (1, 3, 4, 5)
     monkeypatch.setitem(sys.modules, "SimpleITK", None)
-    with pytest.raises(Exception, match="needs SimpleITK") as caught:
+    with pytest.raises(Exception, match="need SimpleITK") as caught:
         load(path)
     own = own_error(caught.value)
     assert isinstance(own, EnvironmentFault) and 'pip install "monai-hybrid[formats]"' in str(own)

@@ -50,7 +50,10 @@ def test_image_and_made_label_stay_on_one_grid() -> None:
 
 def test_both_kinds_share_a_batch() -> None:
     step = CompleteLabeld()
-    cases = [step({"image": torch.zeros(1, 4, 4), "label": torch.ones(1, 4, 4)}), step({"image": MetaTensor(torch.zeros(1, 4, 4))})]
+    cases = [
+        step({"image": torch.zeros(1, 4, 4), "label": torch.ones(1, 4, 4)}),
+        step({"image": MetaTensor(torch.zeros(1, 4, 4))}),
+    ]
     cases = [{key: torch.as_tensor(value) for key, value in case.items()} for case in cases]
     batch = next(iter(DataLoader(cases, batch_size=2)))
     assert batch["has_label"].tolist() == [1, 0] and batch["label"].sum((1, 2, 3)).tolist() == [16, 0]

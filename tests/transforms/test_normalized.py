@@ -55,7 +55,9 @@ def test_percentiles_do_not_depend_on_the_unit(scale: float, shift: float, seed:
     ground=st.integers(0, 2000),
     normalization=st.sampled_from([PERCENTILES, WINDOW]),
 )
-def test_the_result_lies_in_the_range_whatever_the_image(values: list[float], ground: int, normalization: dict[str, Any]) -> None:
+def test_the_result_lies_in_the_range_whatever_the_image(
+    values: list[float], ground: int, normalization: dict[str, Any]
+) -> None:
     """Also for a constant image, and for a few bright voxels on so much ground that both percentiles fall together."""
     image = torch.cat([torch.tensor(values), torch.full((ground,), values[0])]).view(1, 1, -1)
     out = normalized(image, normalization)

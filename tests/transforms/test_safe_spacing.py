@@ -14,8 +14,13 @@ from monai_hybrid.transforms import SafeSpacingd
 
 
 def case(**more: Any) -> dict[str, Any]:
-    image = MetaTensor(torch.rand(1, 8, 8, 4, generator=torch.Generator().manual_seed(0)), affine=np.diag([1.0, 1.0, 2.0, 1.0]))
-    return {"image": image, "label": MetaTensor((image > 0.5).float(), affine=image.affine), **more}
+    voxels = torch.rand(1, 8, 8, 4, generator=torch.Generator().manual_seed(0))
+    affine, meta = np.diag([1.0, 1.0, 2.0, 1.0]), {"filename_or_obj": "a.nii.gz"}  # it is NIfTI that MONAI fails on
+    return {
+        "image": MetaTensor(voxels, affine=affine, meta=meta),
+        "label": MetaTensor((voxels > 0.5).float(), affine=affine, meta=meta),
+        **more,
+    }
 
 
 BESIDE = {"image_path": "a.nii.gz", "label_name": "b", "image_id": 7, "case_id": "c"}
