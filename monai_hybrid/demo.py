@@ -23,7 +23,7 @@ from rich.table import Table
 
 from data_prep.files import read_datalist
 from monai_hybrid.engines.pictures import best_slice
-from monai_hybrid.errors import EnvironmentFault
+from monai_hybrid.errors import EnvironmentFault, HybridError
 from monai_hybrid.reporting.figures import Panel, contact_sheet, middle_slices
 
 CONFIGS = Path("bundles/hybrid_pretrain/configs")
@@ -91,10 +91,11 @@ def print_summary(output_dir: Path) -> None:
     """Dice per class, and where the files are."""
     scores = json.loads((output_dir / "evaluation/summary.json").read_text())["dice"]
     table = Table(title="Dice on test patients of scanner A")
-    for column in ("structure", "mean", "SD", "worst", "cases"):
+    for column in ("structure", "mean", "SD", "worst", "cases counted"):
         table.add_column(column, justify="left" if column == "structure" else "right")
     for name, s in scores.items():
-        table.add_row(name, f"{s['mean']:.3f}", f"{s['sd']:.3f}", f"{s['min']:.3f}", str(s["cases"]))
+        numbers = ("-" if s[key] is None else f"{s[key]:.3f}" for key in ("mean", "sd", "min"))
+        table.add_row(name, *numbers, f"{s['n']} of {s['cases']}")
     console.print(table)
     for what, file in {
         "sampled pairs": "samples/contact_sheet.png",
@@ -105,10 +106,16 @@ def print_summary(output_dir: Path) -> None:
         console.print(f"{what}: {output_dir / file}", highlight=False)
 
 
-if __name__ == "__main__":
-    from monai_hybrid.bundle.start import one_line_errors
-
-    one_line_errors()
+def main() -> None:
+    """Run the command line; our own errors end in one line and their exit code."""
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     app.command()(demo)
-    app()
+    try:
+        app()
+    except HybridError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+
+
+if __name__ == "__main__":
+    main()

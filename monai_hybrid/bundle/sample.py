@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import logging
 from collections.abc import Mapping
@@ -119,14 +120,8 @@ def write_sheet(images: list[Tensor], masks: list[Tensor], class_names: list[str
 
 
 def _save_nifti(volume: nib.Nifti1Image, path: Path) -> None:
-    """nibabel chooses the format by the suffix, which a temporary name does not have."""
-    path.write_bytes(_gzip(volume.to_bytes()))
-
-
-def _gzip(data: bytes) -> bytes:
-    import gzip
-
-    return gzip.compress(data, compresslevel=6, mtime=0)
+    """Compressed by us: nibabel chooses the format by the suffix, which a temporary name does not have."""
+    path.write_bytes(gzip.compress(volume.to_bytes(), compresslevel=6, mtime=0))
 
 
 def _list(values: list[float]) -> str:
