@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from data_prep.files import read_datalist
+from data_prep.reading import EXTENSIONS, extension
 from monai_hybrid.bundle.data import prepare_data
 from monai_hybrid.errors import DataError
-
-SUFFIXES = (".nii.gz", ".nii", ".png")
+from monai_hybrid.inferers.native_grid import stem
 
 
 def cases_to_predict(dataset_dir: str | None, output_dir: str, split: str = "testing") -> list[dict[str, Any]]:
@@ -33,9 +33,9 @@ def cases_to_predict(dataset_dir: str | None, output_dir: str, split: str = "tes
         return [_case(c) for c in read_datalist(path)[split]]
     if path.is_file():
         return [{"image": str(path), "case_id": stem(path)}]
-    found = sorted(p for p in path.glob("*") if p.name.endswith(SUFFIXES)) if path.is_dir() else []
+    found = sorted(p for p in path.glob("*") if extension(p)) if path.is_dir() else []
     if not found:
-        raise DataError(f"{path}: no image found; expected a file or a folder of {', '.join(SUFFIXES)}")
+        raise DataError(f"{path}: no image found; expected a file or a folder of {', '.join(EXTENSIONS)}")
     names = [stem(p) for p in found]
     twice = sorted({n for n in names if names.count(n) > 1})
     if twice:
@@ -45,11 +45,3 @@ def cases_to_predict(dataset_dir: str | None, output_dir: str, split: str = "tes
 
 def _case(case: dict[str, Any]) -> dict[str, Any]:
     return {"image": case["image"], "case_id": case["case_id"]}
-
-
-def stem(path: Path) -> str:
-    """File name without its image suffix."""
-    for suffix in SUFFIXES:
-        if path.name.endswith(suffix):
-            return path.name[: -len(suffix)]
-    return path.stem

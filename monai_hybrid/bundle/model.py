@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from monai_hybrid.errors import ModelFileError
 from monai_hybrid.weights import read_card
@@ -31,12 +28,3 @@ def find_card(model: str) -> dict[str, Any]:
         )
     default: dict[str, Any] = json.loads(files("monai_hybrid.bundle").joinpath("default_card.json").read_text(encoding="utf-8"))
     return default
-
-
-def smallest_integer(values: Sequence[int]) -> type[np.generic]:
-    """The smallest integer type that holds all label values: uint8 where it can, as every viewer reads it."""
-    low, high = min(values), max(values)
-    for kind in (np.uint8, np.int16, np.int32):
-        if np.iinfo(kind).min <= low and high <= np.iinfo(kind).max:
-            return kind
-    return np.int64

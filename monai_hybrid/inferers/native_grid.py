@@ -1,0 +1,104 @@
+"""Masks on the grid of the image they belong to: same shape, affine bit for bit, form codes kept, the user's label values."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Hashable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import torch
+from monai.transforms import MapTransform
+from PIL import Image
+
+from data_prep.reading import NIFTI, PNG, extension
+from monai_hybrid.errors import DataError
+from monai_hybrid.weights import replace_file
+
+
+class SaveOnInputGridd(MapTransform):
+    """Write predicted masks as `<case_id>_<postfix>.nii.gz` (or .png) under `output_dir`.
+
+    MONAI's SaveImaged writes form codes 1/1 and a fresh affine whatever the input had; viewers that prefer the qform then show mask
+    and image apart. Here the header of the input file is kept and only what describes the voxels is changed.
+
+    Args:
+        keys: predictions, (1, X, Y[, Z]) class index on the input's grid, as MONAI's Invertd leaves them.
+        output_dir: made when it is missing.
+        label_values: the user's own value of each class index.
+        output_postfix: appended to the case id.
+
+    Raises:
+        DataError: the prediction is not on the input's grid; nothing is written then.
+    """
+
+    def __init__(self, keys: Any, output_dir: str, label_values: Sequence[int], output_postfix: str = "seg") -> None:
+        super().__init__(keys)
+        self.folder, self.postfix = Path(output_dir), output_postfix
+        self.values = np.asarray(label_values)
+        self.dtype = smallest_integer(label_values)
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Write each key; the path is added as "<key>_file"."""
+        d = dict(data)
+        for key in self.key_iterator(d):
+            source = Path(d[key].meta["filename_or_obj"])
+            index = torch.as_tensor(d[key])[0].cpu().numpy().round().astype(int)
+            mask = self.values[index].astype(self.dtype)
+            self.folder.mkdir(parents=True, exist_ok=True)
+            name = f"{d.get('case_id', stem(source))}_{self.postfix}"
+            affine = np.asarray(d[key].meta.get("original_affine", np.eye(4)), dtype=float)
+            d[f"{key}_file"] = str(write_mask(mask, source, self.folder / name, affine))
+        return d
+
+
+def write_mask(mask: np.ndarray, source: Path, target: Path, affine: np.ndarray) -> Path:
+    """Write (X, Y[, Z]) integers on the grid of `source`; returns the path with its suffix.
+
+    NIfTI keeps the header of `source` (and its kind, NIfTI-1 or 2); PNG stays PNG; other formats become NIfTI with `affine`.
+    """
+    kind = extension(source)
+    if kind in PNG:
+        target = target.with_name(target.name + ".png")
+        replace_file(target, lambda path: Image.fromarray(mask.T).save(path, format="PNG"))
+        return target
+    target = target.with_name(target.name + ".nii.gz")
+    volume = _like_nifti(mask, source) if kind in NIFTI else nib.Nifti1Image(mask, affine)
+    replace_file(target, lambda path: path.write_bytes(gzip.compress(volume.to_bytes(), compresslevel=6, mtime=0)))
+    return target
+
+
+def _like_nifti(mask: np.ndarray, source: Path) -> nib.Nifti1Image:
+    image = nib.load(source)
+    grid = tuple(image.shape)
+    while len(grid) > mask.ndim and grid[-1] == 1:
+        grid = grid[:-1]
+    if grid != mask.shape:
+        raise DataError(
+            f"{source}: the prediction has the grid {mask.shape}, expected the input's, {grid}; nothing was written"
+        )
+    header = image.header.copy()
+    header.set_data_dtype(mask.dtype)
+    header.set_data_shape(mask.shape)
+    header["scl_slope"], header["scl_inter"], header["cal_min"], header["cal_max"] = 1, 0, 0, 0
+    header.extensions.clear()  # may describe the acquisition, or the patient
+    header["descrip"] = b"segmentation by monai_hybrid"
+    # Without an affine nibabel leaves the forms of the header as they are.
+    return type(image)(mask, None, header) if isinstance(image, nib.Nifti1Image) else nib.Nifti1Image(mask, None, header)
+
+
+def smallest_integer(values: Sequence[int]) -> type[np.generic]:
+    """The smallest integer type that holds all label values: uint8 where it can, as every viewer reads it."""
+    low, high = min(values), max(values)
+    for kind in (np.uint8, np.int16, np.int32):
+        if np.iinfo(kind).min <= low and high <= np.iinfo(kind).max:
+            return kind
+    return np.int64
+
+
+def stem(path: Path) -> str:
+    """File name without its image suffix."""
+    known = extension(path)
+    return path.name[: -len(known)] if known else path.stem
