@@ -99,7 +99,10 @@ def read_card(path: Path | str) -> dict[str, Any] | None:
             text = (handle.metadata() or {}).get(CARD_KEY)
     except (SafetensorError, OSError) as error:
         raise ModelFileError(f"{path}: not a readable safetensors file ({error}); copy it again from its source") from error
-    return json.loads(text) if text else None
+    try:
+        return json.loads(text) if text else None
+    except json.JSONDecodeError as error:
+        raise ModelFileError(f"{path}: its card is not valid JSON ({error}); copy the file again from its source") from error
 
 
 def load_weights(path: Path | str) -> dict[str, Tensor]:

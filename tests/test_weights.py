@@ -142,6 +142,7 @@ class Bomb:
         return subprocess.call, ([sys.executable, "-c", f"open({str(self.marker)!r}, 'w')"],)
 
 
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
 @pytest.mark.parametrize("how", ["torch", "pickle"])
 def test_a_pickle_with_code_is_refused_and_not_run(tmp_path: Path, how: str) -> None:
     marker, path = tmp_path / "marker", tmp_path / "a.pt"
@@ -175,12 +176,18 @@ def test_no_path_leaves_the_network_alone(path: str | None) -> None:
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        (lambda w: {**w, "2.weight": torch.zeros(3, 4, 1, 1)}, r"1 of another shape \(first: 2\.weight \(3, 4, 1, 1\), expected \(2, 4, 1, 1\)\)"),
+        (
+            lambda w: {**w, "2.weight": torch.zeros(3, 4, 1, 1)},
+            r"1 of another shape \(first: 2\.weight \(3, 4, 1, 1\), expected \(2, 4, 1, 1\)\)",
+        ),
         (lambda w: {n: t for n, t in w.items() if n != "2.bias"}, r"1 missing \(first: 2\.bias\)"),
         (lambda w: {**w, "3.weight": torch.zeros(1)}, r"1 not in this network \(first: 3\.weight\)"),
-        (lambda w: {f"body.{n}": t for n, t in w.items()}, r"9 missing \(first: 0\.weight\); 9 not in this network \(first: body\.0\.weight\)"),
+        (
+            lambda w: {f"body.{n}": t for n, t in w.items()},
+            r"9 missing \(first: 0\.weight\); 9 not in this network \(first: body\.0\.weight\)",
+        ),
     ],
-)  # fmt: skip
+)
 def test_weights_of_another_network_are_refused_and_nothing_changes(tmp_path: Path, change: Any, told: str) -> None:
     weights, fresh = network().state_dict(), network(seed=1)
     before = copy.deepcopy(fresh.state_dict())

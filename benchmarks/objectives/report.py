@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from pathlib import Path
 from typing import Any
 
+from monai_hybrid.evaluation.case_table import read_cases
+from monai_hybrid.evaluation.summary import summarize
 from monai_hybrid.reporting.figures import dice_bars_figure, loss_by_timestep_figure
 
 ORDER = ("hybrid", "supervised", "noisy_supervised", "two_pass", "diffusion", "diffusion_probe", "scratch_probe")
@@ -14,16 +15,19 @@ LAST_EPOCHS = 3
 
 
 def read_run(folder: Path) -> dict[str, Any]:
-    """Summary, per-case Dice and the mask loss over t (mean of the last epochs) of one arm."""
+    """Scores, per-case Dice and the mask loss over t (mean of the last epochs) of one arm.
+
+    The means are computed from the per-case file, so that studies with the older `dice.csv` follow the same policy.
+    """
     summary = json.loads((folder / "eval/summary.json").read_text())
-    with (folder / "eval/dice.csv").open(newline="") as handle:
-        rows = list(csv.DictReader(handle))
+    rows = read_cases(folder / "eval")
+    scores = summarize(rows)
     history = [json.loads(line) for line in (folder / "logs/history.jsonl").read_text().splitlines()]
     curves = [epoch["mask_loss_by_t"] for epoch in history[-LAST_EPOCHS:]]
     return {
-        "dice": summary["dice"],
+        **scores,
         "training": summary["training"],
-        "per_case": {c: [float(r["dice"]) for r in rows if r["class"] == c] for c in summary["dice"] if c != "all"},
+        "per_case": {c: [r["dice"] for r in rows if r["class"] == c] for c in scores["dice"] if c != "all"},
         "mask_loss_by_t": {name: _mean([curve[name] for curve in curves]) for name in curves[0]},
         "minutes": json.loads((folder / "minutes.json").read_text()),
     }
@@ -41,11 +45,15 @@ def table(runs: dict[str, dict[str, Any]]) -> str:
     head = ["objective", "updates", *[f"Dice {c}" for c in classes], "median", "worst", "minutes"]
     lines = [" | ".join(["", *head, ""]).strip(), "|".join(["", *["---"] * len(head), ""])]
     for name, run in runs.items():
-        cells = [f"{run['dice'][c]['mean']:.3f} ± {run['dice'][c]['sd']:.3f}" for c in classes]
+        cells = [f"{_text(run['dice'][c]['mean'])} ± {_text(run['dice'][c]['sd'])}" for c in classes]
         overall = run["dice"]["all"]
-        row = [name, str(run["training"]["updates"]), *cells, f"{overall['median']:.3f}", f"{overall['min']:.3f}"]
+        row = [name, str(run["training"]["updates"]), *cells, _text(overall["median"]), _text(overall["min"])]
         lines.append(" | ".join(["", *row, f"{run['minutes']:.1f}", ""]).strip())
     return "\n".join(lines)
+
+
+def _text(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
 
 
 def write_report(folder: Path) -> str:
@@ -54,7 +62,11 @@ def write_report(folder: Path) -> str:
     (folder / "results.json").write_text(json.dumps(runs, indent=1) + "\n")
     text = table(runs)
     (folder / "table.md").write_text(text + "\n")
-    shown = {name: run["per_case"] for name, run in runs.items() if "probe" not in name and name != "diffusion"}
+    shown = {
+        name: {c: [_nan(v) for v in values] for c, values in run["per_case"].items()}
+        for name, run in runs.items()
+        if "probe" not in name and name != "diffusion"
+    }
     dice_bars_figure(shown, folder / "dice.png")
     curves = {name: run["mask_loss_by_t"] for name, run in runs.items() if name in ("hybrid", "noisy_supervised", "two_pass")}
     if curves:

@@ -12,7 +12,7 @@ from monai_hybrid.errors import DataError
 from monai_hybrid.inferers.native_grid import stem
 
 
-def cases_to_predict(dataset_dir: str | None, output_dir: str, split: str = "testing") -> list[dict[str, Any]]:
+def cases_to_predict(dataset_dir: str | None, output_dir: str, split: str = "testing", site: str = "A") -> list[dict[str, Any]]:
     """List {"image", "case_id"}.
 
     Args:
@@ -20,12 +20,13 @@ def cases_to_predict(dataset_dir: str | None, output_dir: str, split: str = "tes
             None or "" for the built-in phantom's `split`.
         output_dir: where the phantom is generated when it is asked for.
         split: "training", "validation" or "testing".
+        site: scanner of the phantom.
 
     Raises:
         DataError: nothing there, or two files that would write the same prediction.
     """
     if not dataset_dir:
-        return [_case(c) for c in getattr(prepare_data(None, output_dir), split)]
+        return [_case(c) for c in getattr(prepare_data(None, output_dir, site), split)]
     path = Path(dataset_dir).expanduser()
     if path.is_dir() and (path / "datalist.json").is_file():
         path = path / "datalist.json"

@@ -50,6 +50,13 @@ class PreparedData:
         """The user's own value of each class, in the order of the class index."""
         return [label["value"] for label in self.dataset["labels"]]
 
+    @property
+    def length_unit(self) -> str:
+        """Of distances: "mm" when every file states its spacing, else "pixels" (2D) or "voxels"."""
+        if self.dataset["fingerprint"]["spacing_known"]:
+            return "mm"
+        return "pixels" if self.dataset["spatial_dims"] == 2 else "voxels"
+
     def labelled(self, split: str) -> list[dict[str, Any]]:
         """The cases of "training", "validation" or "testing" that have a label."""
         return [case for case in getattr(self, split) if "label" in case]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 import subprocess
@@ -17,6 +16,9 @@ from bundle_runs import BUNDLE, ROOT, TINY, run_bundle
 from monai.bundle import ConfigWorkflow
 
 from data_prep.files import read_datalist
+from monai_hybrid.evaluation.case_table import read_cases
+from monai_hybrid.evaluation.summary import summarize
+from monai_hybrid.weights import load_weights, read_card, save_weights
 
 CONFIGS = BUNDLE / "configs"
 SCHEMA = ROOT.parent / "shared/schema/meta_schema_20240725.json"
@@ -114,15 +116,67 @@ def test_prediction_without_a_model_says_what_is_missing(tmp_path: Path) -> None
 
 def test_evaluation_writes_a_row_for_every_case_and_class(prepared: Path, trained: Path, tmp_path: Path) -> None:
     model = trained / "models/model.pt"
-    done = run_bundle(CONFIGS / "evaluate.json", dataset_dir=prepared, model=model, output_dir=tmp_path)
+    done = run_bundle(CONFIGS / "evaluate.json", dataset_dir=prepared, model=model, output_dir=tmp_path, nsd_tolerance=3)
     assert done.returncode == 0, done.stderr[-3000:]
-    with (tmp_path / "dice.csv").open() as handle:
-        rows = list(csv.DictReader(handle))
+    rows, summary = read_cases(tmp_path), json.loads((tmp_path / "summary.json").read_text())
     cases = read_datalist(prepared / "datalist.json")["testing"]
     assert len(rows) == 3 * len(cases)
-    summary = json.loads((tmp_path / "summary.json").read_text())["dice"]
-    nucleus = [float(row["dice"]) for row in rows if row["class"] == "nucleus"]
-    assert summary["nucleus"]["mean"] == pytest.approx(np.mean(nucleus))
+    assert {key: summary[key] for key in ("dice", "nsd", "hd95")} == json.loads(json.dumps(summarize(rows)))
+    assert (summary["unit"], summary["nsd_tolerance"], summary["split"]) == ("mm", 3, "testing")
+    assert "nucleus: Dice " in done.stdout + done.stderr
+    label = nib.load(cases[0]["label"])
+    row = next(row for row in rows if row["case_id"] == cases[0]["case_id"] and row["class"] == "cortex")
+    voxels = int((np.asarray(label.dataobj) == 1).sum())
+    assert row["label_voxels"] == voxels
+    assert row["label_ml"] == pytest.approx(voxels * np.prod(label.header.get_zooms()) / 1000, rel=1e-4)
+
+
+def renamed(prepared: Path, folder: Path, names: list[str]) -> Path:
+    """The prepared data set under other names of its classes 1, 2, 3; images and labels stay where they are."""
+    folder.mkdir()
+    dataset = json.loads((prepared / "dataset.json").read_text())
+    new = dict(zip([label["name"] for label in dataset["labels"][1:]], names, strict=True))
+    for label in dataset["labels"][1:]:
+        label["name"] = new[label["name"]]
+    for key in ("foreground_volume", "label_cases"):
+        dataset["fingerprint"][key] = {new.get(k, k): v for k, v in dataset["fingerprint"][key].items()}
+    (folder / "dataset.json").write_text(json.dumps(dataset))
+    (folder / "plan.json").write_bytes((prepared / "plan.json").read_bytes())
+    datalist = json.loads((prepared / "datalist.json").read_text())
+    for split in ("training", "validation", "testing"):
+        for case in datalist[split]:
+            case |= {key: str((prepared / case[key]).resolve()) for key in ("image", "label")}
+    datalist["testing"] = datalist["testing"][:1]
+    (folder / "datalist.json").write_text(json.dumps(datalist))
+    return folder
+
+
+def test_evaluation_matches_classes_by_name(prepared: Path, trained: Path, tmp_path: Path) -> None:
+    settings = {"model": trained / "models/model.pt", "output_dir": tmp_path}
+    other = renamed(prepared, tmp_path / "other", ["cortex", "nucleus", "tumour"])
+    done = run_bundle(CONFIGS / "evaluate.json", dataset_dir=other, **settings)
+    assert done.returncode == 3 and "Traceback" not in done.stderr
+    assert "labels are background, cortex, nucleus, tumour" in done.stderr
+    assert "was trained on background, cortex, nucleus, ventricle" in done.stderr
+    turned = renamed(prepared, tmp_path / "turned", ["nucleus", "cortex", "ventricle"])
+    done = run_bundle(CONFIGS / "evaluate.json", dataset_dir=turned, **settings)
+    assert done.returncode == 0, done.stderr[-3000:]
+    label = np.asarray(nib.load(read_datalist(turned / "datalist.json")["testing"][0]["label"]).dataobj)
+    found = {row["class"]: row["label_voxels"] for row in read_cases(tmp_path)}
+    assert found == {"cortex": (label == 2).sum(), "nucleus": (label == 1).sum(), "ventricle": (label == 3).sum()}
+
+
+def test_a_network_that_gives_nan_is_not_scored(prepared: Path, trained: Path, tmp_path: Path) -> None:
+    card = read_card(trained / "models/model.safetensors")
+    assert card is not None
+    weights = load_weights(trained / "models/model.pt")
+    weights["out.mask.conv.bias"] = torch.full_like(weights["out.mask.conv.bias"], torch.nan)
+    save_weights(weights, tmp_path, card)
+    done = run_bundle(
+        CONFIGS / "evaluate.json", dataset_dir=prepared, model=tmp_path / "model.pt", output_dir=tmp_path / "eval"
+    )
+    assert done.returncode == 4 and "the prediction holds NaN or Inf though the image does not" in done.stderr
+    assert "Traceback" not in done.stderr and not (tmp_path / "eval").exists()
 
 
 @pytest.mark.parametrize("method", ["ode", "sde"])

@@ -58,11 +58,18 @@ def test_percentiles_do_not_depend_on_the_unit(scale: float, shift: float, seed:
 def test_the_result_lies_in_the_range_whatever_the_image(
     values: list[float], ground: int, normalization: dict[str, Any]
 ) -> None:
-    """Also for a constant image, and for a few bright voxels on so much ground that both percentiles fall together."""
     image = torch.cat([torch.tensor(values), torch.full((ground,), values[0])]).view(1, 1, -1)
     out = normalized(image, normalization)
     assert out.dtype == torch.float32 and out.isfinite().all()
     assert out.min() >= -1 and out.max() <= 1
+
+
+@pytest.mark.filterwarnings("ignore:Divide by zero")
+def test_a_few_bright_voxels_on_much_ground_stay_in_the_range() -> None:
+    """Both percentiles are the ground's value."""
+    image = torch.zeros(1, 50, 50)
+    image[0, 0, :5] = torch.tensor([-9.0, 0.5, 1.0, 9.0, 900.0])
+    assert normalized(image, PERCENTILES)[0, 0, :6].tolist() == pytest.approx([-1, -0.5, 0, 1, 1, -1])
 
 
 @pytest.mark.filterwarnings("ignore:Divide by zero")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from monai.data import MetaTensor
@@ -15,10 +14,11 @@ from monai_hybrid.transforms import SafeSpacingd
 
 def case(**more: Any) -> dict[str, Any]:
     voxels = torch.rand(1, 8, 8, 4, generator=torch.Generator().manual_seed(0))
-    affine, meta = np.diag([1.0, 1.0, 2.0, 1.0]), {"filename_or_obj": "a.nii.gz"}  # it is NIfTI that MONAI fails on
+    affine = torch.diag(torch.tensor([1.0, 1.0, 2.0, 1.0], dtype=torch.float64))
+    meta = {"filename_or_obj": "a.nii.gz"}  # it is NIfTI that MONAI fails on
     return {
-        "image": MetaTensor(voxels, affine=affine, meta=meta),
-        "label": MetaTensor((voxels > 0.5).float(), affine=affine, meta=meta),
+        "image": MetaTensor(voxels, meta={**meta, "affine": affine}),
+        "label": MetaTensor((voxels > 0.5).float(), meta={**meta, "affine": affine}),
         **more,
     }
 

@@ -1,0 +1,33 @@
+"""Which label value of a data set is which class of a model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from monai_hybrid.errors import DataError, ModelFileError
+
+
+def values_by_name(card: Mapping[str, Any], dataset: Mapping[str, Any], model: str) -> list[int]:
+    """The data set's value of each class of the model, in the model's order; classes are matched by name.
+
+    Args:
+        card: of the model; its `labels` are {"name", "value", "index"}, background first.
+        dataset: the content of `dataset.json`, with `labels` of the same form in any order.
+        model: the model file, for the message.
+
+    Raises:
+        DataError: the names are not the same: a mean over other structures than those trained would mean nothing.
+        ModelFileError: the names are not the same because there is no model, and the card is the built-in one.
+    """
+    trained, given = ([label["name"] for label in source["labels"]] for source in (card, dataset))
+    if sorted(trained) == sorted(given):
+        values = {label["name"]: int(label["value"]) for label in dataset["labels"]}
+        return [values[name] for name in trained]
+    if not Path(model).is_file():
+        raise ModelFileError(f"{model}: no such model file")
+    raise DataError(
+        f"the data set's labels are {', '.join(given)}; {model} was trained on {', '.join(trained)}. Use a model of these "
+        "structures, or give the values the model's names: python -m data_prep build ... --label-names '1=...,2=...'"
+    )

@@ -1,0 +1,81 @@
+"""Where an adaptation starts: a model file and its plan, or nothing and the plan of the data."""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from monai_hybrid.bundle.data import PreparedData
+from monai_hybrid.errors import ConfigError, ModelFileError
+from monai_hybrid.weights import read_card
+
+SCRATCH = "scratch"
+logger = logging.getLogger("monai_hybrid.adaptation")
+
+
+@dataclass(frozen=True)
+class StartingPoint:
+    """What the fine-tuned network is made of.
+
+    Attributes:
+        path: model file whose weights are taken over; None from scratch.
+        network: arguments of HybridDiffusionUNet, with the channels and labels of the target.
+        plan: spacing, patch size and normalisation: those the weights know, not those that the target would choose.
+    """
+
+    path: str | None
+    network: dict[str, Any]
+    plan: dict[str, Any]
+
+
+def starting_point(pretrained: str | None, data: PreparedData, bundle_root: str, plan_from: str | None = None) -> StartingPoint:
+    """Find the model and join its plan with the target's channels and labels.
+
+    Args:
+        pretrained: a model file; "scratch"; None for the model of the bundle hybrid_pretrain beside this one, which is trained
+            on the built-in phantom first when there is none.
+        data: the target.
+        bundle_root: this bundle's folder.
+        plan_from: with "scratch", a model file whose network and plan are used, so that only the weights differ.
+
+    Raises:
+        ModelFileError: no such file, no card, or a network for another number of dimensions.
+        ConfigError: `plan_from` without "scratch".
+    """
+    if plan_from and pretrained != SCRATCH:
+        raise ConfigError("plan_from: only with --pretrained scratch; a model file brings its own plan")
+    path = None if pretrained == SCRATCH else pretrained or _neighbour(Path(bundle_root))
+    described = path or plan_from
+    if described is None:
+        return StartingPoint(None, _network(data.plan["network"], data), data.plan)
+    card = read_card(described)
+    if card is None:
+        raise ModelFileError(f"{described}: no model file with a card; give models/model.safetensors of a training run")
+    if card["spatial_dims"] != data.plan["spatial_dims"]:
+        raise ModelFileError(f"{described}: a {card['spatial_dims']}D model, but the data are {data.plan['spatial_dims']}D")
+    plan = {**card["plan"], "patch_size": card["training"]["patch_size"], "spacing": card["training"]["spacing"]}
+    return StartingPoint(path, _network(card["network"], data), plan)
+
+
+def _network(arguments: dict[str, Any], data: PreparedData) -> dict[str, Any]:
+    channels = len(data.dataset["channels"])
+    return {**arguments, "spatial_dims": data.plan["spatial_dims"], "in_channels": channels, "num_classes": data.num_classes}
+
+
+def _neighbour(bundle_root: Path) -> str:
+    """The model of hybrid_pretrain, made now if it is not there."""
+    bundle = bundle_root.resolve().parent / "hybrid_pretrain"
+    model = bundle / "models/model.safetensors"
+    if not model.is_file():
+        config = bundle / "configs/train.json"
+        if not config.is_file():
+            raise ModelFileError("pretrained: not given, and no bundle hybrid_pretrain lies beside this one; give a model file")
+        logger.info("no pretrained model given and none found: pretraining on the built-in phantom first")
+        command = [sys.executable, "-m", "monai.bundle", "run", "--config_file", str(config), "--bundle_root", str(bundle)]
+        if subprocess.run(command, check=False).returncode:
+            raise ModelFileError("pretrained: the pretraining on the built-in phantom failed; its message stands above")
+    return str(model)

@@ -1,0 +1,69 @@
+"""The per-case table of an evaluation, `cases.csv`: written, and read back with the right types."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from monai_hybrid.errors import DataError
+from monai_hybrid.evaluation.metrics import ABSENT, INVENTED, METRICS, MISSED, OK
+from monai_hybrid.weights import replace_file
+
+COLUMNS = ("case_id", "class", *METRICS, "label_voxels", "pred_voxels", "label_ml", "pred_ml", "status")
+Row = dict[str, Any]
+
+
+def write_cases(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
+    """A row a case and class; what is undefined is an empty cell. Replaces `path` in one step."""
+
+    def write(temporary: Path) -> None:
+        with temporary.open("w", newline="", encoding="utf-8") as handle:
+            writer = csv.DictWriter(handle, COLUMNS)
+            writer.writeheader()
+            writer.writerows(rows)
+
+    replace_file(path, write)
+
+
+def read_cases(folder: Path) -> list[Row]:
+    """The rows of `cases.csv` in `folder`; of the older `dice.csv` (Dice only) when there is no other.
+
+    In both a structure absent from label and prediction has no score, whatever the older file says.
+
+    Raises:
+        DataError: neither file, a column missing, a cell that is no number, or a row that is there twice.
+    """
+    path = next((folder / name for name in ("cases.csv", "dice.csv") if (folder / name).is_file()), None)
+    if path is None:
+        raise DataError(f"{folder}: no cases.csv; expected the output_dir of an evaluate.json run")
+    with path.open(newline="", encoding="utf-8") as handle:
+        raw = list(csv.DictReader(handle))
+    try:
+        rows = [_typed(row) for row in raw]
+    except (KeyError, ValueError, TypeError) as error:
+        raise DataError(f"{path}: not a table of evaluate.json ({type(error).__name__}: {error})") from error
+    keys = [(row["case_id"], row["class"]) for row in rows]
+    twice = next((key for key in keys if keys.count(key) > 1), None) if len(set(keys)) < len(keys) else None
+    if twice:
+        raise DataError(f"{path}: case {twice[0]}, class {twice[1]} stands there twice; expected once")
+    return rows
+
+
+def _typed(raw: Mapping[str, str]) -> Row:
+    row: Row = {"case_id": raw["case_id"], "class": raw["class"]}
+    row |= {name: int(raw[name]) for name in ("label_voxels", "pred_voxels")}
+    row["status"] = raw.get("status") or status_of(row["label_voxels"], row["pred_voxels"])
+    numbers = [name for name in (*METRICS, "label_ml", "pred_ml") if name in raw]
+    row |= {name: float(raw[name]) if raw[name] else None for name in numbers}
+    if row["status"] == ABSENT:
+        row |= {name: None for name in METRICS if name in raw}
+    return row
+
+
+def status_of(label_voxels: int, pred_voxels: int) -> str:
+    """One of ok, missed, invented, absent."""
+    if label_voxels and pred_voxels:
+        return OK
+    return MISSED if label_voxels else INVENTED if pred_voxels else ABSENT

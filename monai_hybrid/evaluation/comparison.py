@@ -1,0 +1,124 @@
+"""Two evaluations of the same cases, case by case."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from monai_hybrid.errors import DataError
+from monai_hybrid.evaluation.case_table import Row, read_cases
+from monai_hybrid.evaluation.metrics import ABSENT, BEST, METRICS
+from monai_hybrid.evaluation.statistics import RESAMPLES, SEED, PairedTest, bootstrap_interval, paired_test
+from monai_hybrid.evaluation.summary import ALL
+
+# What must be equal for the numbers to mean the same.
+SAME = ("dataset", "split", "unit", "nsd_tolerance")
+
+
+@dataclass(frozen=True)
+class Difference:
+    """B minus A for one metric and class, over the cases that either run has a score for.
+
+    Attributes:
+        metric, name: which metric; which class, or "all" for the mean over the classes within a case.
+        n: number of pairs.
+        mean_a, mean_b: over these pairs.
+        difference: mean of the differences.
+        interval: 95 % bootstrap interval of it over cases; None for one pair.
+        test: Wilcoxon signed-rank test.
+    """
+
+    metric: str
+    name: str
+    n: int
+    mean_a: float
+    mean_b: float
+    difference: float
+    interval: tuple[float, float] | None
+    test: PairedTest
+
+
+def compare(run_a: Path, run_b: Path, resamples: int = RESAMPLES, seed: int = SEED) -> list[Difference]:
+    """Differences B - A for each metric that both runs have and each class, "all" first.
+
+    Where one run invents a structure and the other rightly finds nothing, the latter gets the best value (Dice and NSD 1,
+    HD95 0); otherwise the pair would drop out and the invention with it. Absent in both runs: no pair.
+
+    Args:
+        run_a, run_b: output folders of evaluate.json.
+
+    Raises:
+        DataError: other cases, classes, labels, unit or tolerance; nothing to compare.
+    """
+    a, b = ({(row["case_id"], row["class"]): row for row in read_cases(folder)} for folder in (run_a, run_b))
+    _refuse_other_cases(run_a, run_b, a, b)
+    _refuse_other_settings(run_a, run_b)
+    metrics = [m for m in METRICS if all(m in row for row in (*a.values(), *b.values()))]
+    found: list[Difference] = []
+    for metric in metrics:
+        pairs = {key: pair for key in a if (pair := _pair(a[key], b[key], metric)) is not None}
+        for name in dict.fromkeys([ALL, *(name for _, name in pairs)]):
+            values = _within_case(pairs) if name == ALL else [pair for (_, c), pair in pairs.items() if c == name]
+            if values:
+                found.append(_difference(metric, name, values, resamples, seed))
+    if not found:
+        raise DataError(f"{run_a} and {run_b}: no case has any of the structures; there is nothing to compare")
+    return found
+
+
+def _pair(a: Row, b: Row, metric: str) -> tuple[float, float] | None:
+    if a["status"] == b["status"] == ABSENT:
+        return None
+    values = [BEST[metric] if row["status"] == ABSENT else float(row[metric]) for row in (a, b)]
+    return values[0], values[1]
+
+
+def _within_case(pairs: dict[tuple[str, str], tuple[float, float]]) -> list[tuple[float, float]]:
+    """Mean over the classes of each case."""
+    cases: dict[str, list[tuple[float, float]]] = {}
+    for (case, _), pair in pairs.items():
+        cases.setdefault(case, []).append(pair)
+    return [(statistics.fmean(a for a, _ in of), statistics.fmean(b for _, b in of)) for of in cases.values()]
+
+
+def _difference(metric: str, name: str, pairs: list[tuple[float, float]], resamples: int, seed: int) -> Difference:
+    a, b = ([pair[i] for pair in pairs] for i in (0, 1))
+    differences = [y - x for x, y in pairs]
+    interval = bootstrap_interval(differences, resamples, seed)
+    means = statistics.fmean(a), statistics.fmean(b), statistics.fmean(differences)
+    return Difference(metric, name, len(pairs), *means, interval, paired_test(a, b))
+
+
+def _refuse_other_cases(run_a: Path, run_b: Path, a: dict[tuple[str, str], Row], b: dict[tuple[str, str], Row]) -> None:
+    for folder, more, less in ((run_a, a, b), (run_b, b, a)):
+        only = [" ".join(key) for key in more if key not in less]
+        if only:
+            raise DataError(f"only in {folder}: {_some(only)}; evaluate both models on the same cases and classes")
+    changed = [" ".join(key) for key in a if a[key]["label_voxels"] != b[key]["label_voxels"]]
+    if changed:
+        raise DataError(f"{run_a} and {run_b}: the label differs in {_some(changed)}; evaluate both models on the same labels")
+
+
+def _refuse_other_settings(run_a: Path, run_b: Path) -> None:
+    a, b = _summary(run_a), _summary(run_b)
+    for name in SAME:
+        if name in a and name in b and a[name] != b[name]:
+            raise DataError(f"{name}: {a[name]} in {run_a}, {b[name]} in {run_b}; evaluate both models in the same way")
+
+
+def _summary(folder: Path) -> dict[str, Any]:
+    path = folder / "summary.json"
+    try:
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: cannot be read ({error}); expected the output_dir of an evaluate.json run") from error
+    return content
+
+
+def _some(names: Iterable[str], shown: int = 3) -> str:
+    names = list(names)
+    return ", ".join(names[:shown]) + (f" and {len(names) - shown} more" if len(names) > shown else "")

@@ -1,0 +1,128 @@
+"""The handler that scores each case of an evaluation and writes `cases.csv` and `summary.json`."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from ignite.engine import Engine, Events
+from monai.data import MetaTensor
+from torch import Tensor
+
+from monai_hybrid.errors import ConfigError, DataError
+from monai_hybrid.evaluation.case_table import Row, write_cases
+from monai_hybrid.evaluation.metrics import METRICS, score_case, voxel_spacing
+from monai_hybrid.evaluation.statistics import LEVEL, RESAMPLES, SEED
+from monai_hybrid.evaluation.summary import summarize
+from monai_hybrid.weights import replace_file
+
+logger = logging.getLogger("monai_hybrid.evaluation")
+POLICY = (
+    "missed or invented structure: Dice 0, NSD 0, HD95 the image's diagonal; "
+    "absent from label and prediction: undefined, not in any mean"
+)
+ML_PER_MM3 = 1e-3
+
+
+class EvaluationReport:
+    """Score "pred" against "label" (both (1, X, Y[, Z]) class index, decollated) and report per case and class.
+
+    Args:
+        folder: where `cases.csv` and `summary.json` go.
+        class_names: all K names, background first.
+        nsd_tolerance: in `unit`; surfaces no farther apart than this agree.
+        unit: "mm", with the spacing read from the prediction's affine; anything else ("pixels", "voxels"): 1 a voxel.
+        about: what was evaluated (model, data set, split); copied into the summary.
+
+    Raises:
+        ConfigError: a tolerance that is negative or not finite.
+    """
+
+    def __init__(
+        self, folder: str, class_names: Sequence[str], nsd_tolerance: float, unit: str, about: Mapping[str, Any]
+    ) -> None:
+        if not (math.isfinite(nsd_tolerance) and nsd_tolerance >= 0):
+            raise ConfigError(f"nsd_tolerance: got {nsd_tolerance}, expected a length in {unit}, 0 or more")
+        self.folder, self.class_names, self.about = Path(folder), list(class_names), dict(about)
+        self.nsd_tolerance, self.unit = float(nsd_tolerance), unit
+        self.rows: list[Row] = []
+
+    def attach(self, engine: Engine) -> None:
+        """Collect after each batch, write at the end."""
+        engine.add_event_handler(Events.STARTED, lambda: self.rows.clear())
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self.collect)
+        engine.add_event_handler(Events.COMPLETED, self.write)
+
+    def collect(self, engine: Engine) -> None:
+        """One row a class for each decollated item of the batch.
+
+        Raises:
+            DataError: a prediction that is NaN or on another grid; with the name of the case.
+        """
+        for item, case in zip(engine.state.output, engine.state.batch, strict=True):
+            try:
+                self.rows += self.score(case["case_id"], item["pred"], item["label"])
+            except DataError as error:
+                raise DataError(f"case {case['case_id']}: {error}") from error
+
+    def score(self, case_id: str, pred: Tensor, label: Tensor) -> list[Row]:
+        """The rows of one case. Lengths in `unit`; volumes in ml, empty where the files state no mm or the image is 2D."""
+        spacing = self._spacing(pred)
+        scores = score_case(pred.cpu(), label.cpu(), len(self.class_names), spacing, self.nsd_tolerance)
+        ml = math.prod(spacing) * ML_PER_MM3 if self.unit == "mm" and len(spacing) == 3 else None
+        rows = []
+        for name, score in zip(self.class_names[1:], scores, strict=True):
+            row: Row = {"case_id": case_id, "class": name, **asdict(score)}
+            row |= {metric: None if row[metric] is None else round(row[metric], 6) for metric in METRICS}
+            row |= {f"{who}_ml": None if ml is None else round(row[f"{who}_voxels"] * ml, 6) for who in ("label", "pred")}
+            rows.append(row)
+        return rows
+
+    def _spacing(self, pred: Tensor) -> tuple[float, ...]:
+        dims = pred.ndim - 1
+        if self.unit != "mm":
+            return (1.0,) * dims
+        if not isinstance(pred, MetaTensor):
+            raise DataError("the prediction has lost its affine, so that no mm are known")
+        return voxel_spacing(torch.as_tensor(pred.affine), dims)
+
+    def write(self, engine: Engine) -> None:
+        """Write both files and log a line a class."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        write_cases(self.rows, self.folder / "cases.csv")
+        summary = {
+            **self.about,
+            "unit": self.unit,
+            "nsd_tolerance": self.nsd_tolerance,
+            "policy": POLICY,
+            "interval": {"method": "percentile bootstrap over cases", "level": LEVEL, "resamples": RESAMPLES, "seed": SEED},
+            **summarize(self.rows),
+        }
+        text = json.dumps(summary, indent=2, allow_nan=False) + "\n"
+        replace_file(self.folder / "summary.json", lambda path: path.write_text(text, encoding="utf-8"))
+        for name in summary.get("dice", {}):
+            logger.info("%s", self.line(name, {metric: summary[metric][name] for metric in METRICS}))
+
+    def line(self, name: str, of: Mapping[str, Mapping[str, Any]]) -> str:
+        """All means of one class with what is not in them."""
+        dice, nsd, hd95 = (_with_interval(of[metric], digits) for metric, digits in (("dice", 3), ("nsd", 3), ("hd95", 2)))
+        d = of["dice"]
+        return (
+            f"{name}: Dice {dice}, NSD at {self.nsd_tolerance:g} {self.unit} {nsd}, HD95 {hd95} {self.unit}; "
+            f"{d['n']} of {d['cases']} cases in the mean, "
+            f"{d['undefined']} undefined, {d['missed']} missed, {d['invented']} invented"
+        )
+
+
+def _with_interval(of: Mapping[str, Any], digits: int) -> str:
+    if of["mean"] is None:
+        return "undefined"
+    if of["interval"] is None:
+        return f"{of['mean']:.{digits}f}"
+    return f"{of['mean']:.{digits}f} [{of['interval'][0]:.{digits}f}, {of['interval'][1]:.{digits}f}]"

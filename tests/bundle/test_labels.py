@@ -1,0 +1,45 @@
+"""Classes are matched by name, never by position."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from monai_hybrid.bundle import values_by_name
+from monai_hybrid.errors import DataError, ModelFileError
+
+
+def labels(**values: int) -> dict[str, Any]:
+    return {"labels": [{"name": name, "value": value, "index": i} for i, (name, value) in enumerate(values.items())]}
+
+
+CARD = labels(background=0, LV=1, RV=2)
+
+
+@pytest.mark.parametrize(
+    ("dataset", "expected"),
+    [
+        (labels(background=0, LV=1, RV=2), [0, 1, 2]),
+        (labels(background=0, RV=1, LV=2), [0, 2, 1]),
+        (labels(background=0, RV=85, LV=170), [0, 170, 85]),
+    ],
+)
+def test_the_order_may_differ(dataset: dict[str, Any], expected: list[int]) -> None:
+    assert values_by_name(CARD, dataset, "model.pt") == expected
+
+
+@pytest.mark.parametrize(
+    "dataset", [labels(background=0, LV=1), labels(background=0, LV=1, RV=2, MYO=3), labels(background=0, LV=1, rv=2)]
+)
+def test_other_names_are_refused(dataset: dict[str, Any], tmp_path: Path) -> None:
+    model = tmp_path / "model.pt"
+    with pytest.raises(ModelFileError, match=r"model.pt: no such model file"):
+        values_by_name(CARD, dataset, str(model))
+    model.touch()
+    given = ", ".join(label["name"] for label in dataset["labels"])
+    with pytest.raises(
+        DataError, match=f"labels are {given}; .*model.pt was trained on background, LV, RV. Use"
+    ):
+        values_by_name(CARD, dataset, str(model))

@@ -1,0 +1,100 @@
+"""few_shot_finetune, as a user runs it: phantom B from a model of phantom A."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from bundle_runs import ROOT, TINY, run_bundle
+from monai.bundle import ConfigWorkflow
+
+from data_prep.build import build
+from data_prep.phantom import generate
+from monai_hybrid.weights import load_weights, read_card
+
+CONFIGS = ROOT / "bundles/few_shot_finetune/configs"
+SHORT = {name: TINY[name] for name in ("max_epochs", "updates_per_epoch", "batch_size", "progress_bar")}
+
+
+@pytest.fixture(scope="module")
+def target(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("target")
+    generate(folder / "raw", cases=8, site="B", seed=0)
+    build(folder / "raw", folder / "prepared", budget="cpu")
+    return folder / "prepared"
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"shots": 1, "ema_decay": 0.1, "warmup_updates": 1},
+        {"shots": 2, "trainable": "head", "layer_decay": 0.7, "ema_decay": 0.1, "warmup_updates": 1},
+        {
+            "shots": 2,
+            "objective": "hybrid",
+            "unlabelled": True,
+            "contrast_randomisation": True,
+            "ema_decay": 0.1,
+            "warmup_updates": 1,
+        },
+    ],
+    ids=["one-shot", "head", "unlabelled"],
+)
+def test_adapting_writes_the_model_the_draw_and_the_transfer(
+    settings: dict, target: Path, trained: Path, tmp_path: Path
+) -> None:
+    model = trained / "models/model.safetensors"
+    done = run_bundle(CONFIGS / "train.json", dataset_dir=target, pretrained=model, output_dir=tmp_path, **SHORT, **settings)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert len(json.loads((tmp_path / "shots.json").read_text())["patients"]) == settings["shots"]
+    card = read_card(tmp_path / "models/model.safetensors")
+    assert card is not None
+    assert card["training"]["adapted_from"] == str(model) and card["training"]["shots"] == settings["shots"]
+    assert card["training"]["spacing"] == [4, 4, 4], "the plan is that of the pretrained model"
+    assert "100.0% of" in done.stdout
+    before, after = load_weights(model), load_weights(tmp_path / "models/model.pt")
+    moved = {name.split(".")[0] for name in before if not torch.allclose(before[name], after[name], atol=1e-6)}
+    assert moved == {"out"} if settings.get("trainable") == "head" else {"down_blocks", "up_blocks"} <= moved
+    record = json.loads((tmp_path / "logs/history.jsonl").read_text())
+    assert ("image" in record) == (settings.get("objective") == "hybrid")
+
+
+def test_from_scratch_with_the_plan_of_a_model(target: Path, trained: Path, tmp_path: Path) -> None:
+    model = trained / "models/model.safetensors"
+    settings = {"pretrained": "scratch", "plan_from": model, "output_dir": tmp_path, "shots": 1}
+    done = run_bundle(CONFIGS / "train.json", dataset_dir=target, **SHORT, **settings)
+    assert done.returncode == 0, done.stderr[-3000:]
+    card = read_card(tmp_path / "models/model.safetensors")
+    assert card is not None and card["training"]["adapted_from"] is None and card["training"]["spacing"] == [4, 4, 4]
+
+
+@pytest.mark.parametrize(
+    ("settings", "code", "message"),
+    [
+        ({"shots": 99}, 3, "shots: got 99, expected 1 to"),
+        ({"pretrained": "nowhere.safetensors"}, 4, "nowhere.safetensors: no model file with a card"),
+        ({"trainable": "encoder"}, 2, "trainable: got 'encoder', expected one of all, decoder, head"),
+    ],
+)
+def test_what_cannot_be_is_said_in_one_line(
+    settings: dict, code: int, message: str, target: Path, trained: Path, tmp_path: Path
+) -> None:
+    settings = {"pretrained": trained / "models/model.safetensors", **settings}
+    done = run_bundle(CONFIGS / "train.json", dataset_dir=target, output_dir=tmp_path, **SHORT, **settings)
+    assert message in done.stderr and "Traceback" not in done.stderr and done.returncode == code
+    assert not (tmp_path / "models").exists()
+
+
+@pytest.mark.parametrize(("config", "kind"), [("train.json", "train"), ("inference.json", "infer"), ("evaluate.json", "infer")])
+def test_no_property_is_missing(
+    config: str, kind: str, target: Path, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)
+    model = str(trained / "models/model.safetensors")
+    settings = {"dataset_dir": str(target), "output_dir": str(tmp_path), "bundle_root": str(CONFIGS.parent)}
+    settings |= {"pretrained": model} if kind == "train" else {"model": model}
+    workflow = ConfigWorkflow(str(CONFIGS / config), workflow_type=kind, logging_file=False, **settings)
+    workflow.initialize()
+    assert workflow.check_properties() == []

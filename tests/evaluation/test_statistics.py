@@ -1,0 +1,91 @@
+"""Intervals and paired tests: against scipy, against enumeration, and what they refuse to say."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+import scipy.stats
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from monai_hybrid.evaluation.statistics import bootstrap_interval, paired_test
+
+VALUES = [0.91, 0.85, 0.88, 0.0, 0.79, 0.93, 0.87, 0.9, 0.82, 0.86]
+
+
+def test_the_interval_is_reproducible_and_contains_the_mean() -> None:
+    interval = bootstrap_interval(VALUES)
+    assert interval is not None and interval[0] < np.mean(VALUES) < interval[1]
+    assert interval == bootstrap_interval(VALUES) != bootstrap_interval(VALUES, seed=1)
+
+
+def test_the_interval_is_that_of_scipy() -> None:
+    interval = bootstrap_interval(VALUES, resamples=9999)
+    theirs = scipy.stats.bootstrap((VALUES,), np.mean, n_resamples=9999, method="percentile", rng=np.random.default_rng(5))
+    assert interval == pytest.approx(tuple(theirs.confidence_interval), abs=0.01)
+
+
+def test_the_interval_covers_the_true_mean_about_as_often_as_it_says() -> None:
+    """40 normal values, 300 times: 95 % less the known shortfall of the percentile bootstrap."""
+    rng = np.random.default_rng(0)
+    intervals = [bootstrap_interval(rng.normal(size=40), resamples=300) for _ in range(300)]
+    assert 0.90 <= np.mean([low <= 0 <= high for low, high in intervals if low is not None]) <= 0.98
+
+
+@settings(deadline=None, max_examples=30)
+@given(values=st.lists(st.floats(0, 1), min_size=2, max_size=12))
+def test_the_interval_stays_within_the_values(values: list[float]) -> None:
+    interval = bootstrap_interval(values, resamples=200)
+    assert interval is not None
+    assert min(values) - 1e-12 <= interval[0] <= interval[1] <= max(values) + 1e-12
+
+
+def test_one_case_has_no_interval() -> None:
+    assert bootstrap_interval([0.9]) is None and bootstrap_interval([]) is None
+    assert bootstrap_interval([0.9, 0.8]) is not None
+
+
+def test_a_paired_test_is_that_of_scipy() -> None:
+    rng = np.random.default_rng(0)
+    a, b = rng.random(20), rng.random(20) + 0.2
+    test = paired_test(a.tolist(), b.tolist())
+    assert test.p == pytest.approx(scipy.stats.wilcoxon(b, a).pvalue) and (test.pairs, test.zeros, test.note) == (20, 0, "")
+
+
+def test_p_is_the_share_of_sign_patterns_at_least_as_extreme() -> None:
+    """All 2^8 sign patterns of the ranks: the exact distribution, without scipy."""
+    b = [0.3, -0.1, 0.5, 0.25, 0.7, -0.05, 0.4, 0.6]
+    ranks = scipy.stats.rankdata(np.abs(b))
+    seen = abs(np.sum(np.sign(b) * ranks))
+    patterns = [abs(np.dot(signs, ranks)) for signs in itertools.product((-1, 1), repeat=8)]
+    assert paired_test([0.0] * 8, b).p == pytest.approx(np.mean([s >= seen for s in patterns]))
+
+
+def test_six_pairs_get_a_p_and_five_do_not() -> None:
+    b = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6]
+    assert paired_test([0.0] * 6, b).p == pytest.approx(2 / 2**6)
+    refused = paired_test([0.0] * 5, b[:5])
+    assert refused.p is None and refused.note == "no p: 5 of 5 pairs differ, 6 needed"
+
+
+def test_equal_pairs_are_left_out_and_said() -> None:
+    b = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.0, 1e-12]
+    test = paired_test([0.0] * 8, b)
+    assert (test.p, test.zeros) == (pytest.approx(2 / 2**6), 2)
+    assert test.note == "2 of 8 pairs equal, left out"
+    refused = paired_test([0.5] * 30, [0.5] * 30)
+    assert refused.p is None and refused.note == "no p: 0 of 30 pairs differ, 6 needed"
+
+
+def test_ties_are_said() -> None:
+    test = paired_test([0.0] * 8, [0.1, 0.1, 0.2, 0.3, 0.4, 0.5, -0.6, 0.7])
+    assert test.note == "tied differences share their rank"
+    assert test.p is not None and 0 < test.p < 1 and math.isfinite(test.p)
+
+
+def test_other_lengths_are_refused() -> None:
+    with pytest.raises(ValueError, match="pairs expected, got 1 and 2 values"):
+        paired_test([0.0], [0.0, 1.0])
