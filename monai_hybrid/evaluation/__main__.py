@@ -18,7 +18,7 @@ TITLES = {"dice": "Dice", "nsd": "NSD", "hd95": "HD95"}
 BETTER = {"dice": "higher is better", "nsd": "higher is better", "hd95": "lower is better"}
 CAPTION = (
     "B - A over the same cases; 95 % bootstrap interval over cases; two-sided Wilcoxon signed-rank p, not corrected for the "
-    "number of rows. Missed and invented structures count with their worst value."
+    "number of rows; both take cases as independent. Missed and invented structures count with their worst value."
 )
 
 

@@ -39,7 +39,5 @@ def test_other_names_are_refused(dataset: dict[str, Any], tmp_path: Path) -> Non
         values_by_name(CARD, dataset, str(model))
     model.touch()
     given = ", ".join(label["name"] for label in dataset["labels"])
-    with pytest.raises(
-        DataError, match=f"labels are {given}; .*model.pt was trained on background, LV, RV. Use"
-    ):
+    with pytest.raises(DataError, match=f"labels are {given}; .*model.pt was trained on background, LV, RV. Use"):
         values_by_name(CARD, dataset, str(model))
