@@ -21,8 +21,8 @@ from monai_hybrid.weights import replace_file
 class SaveOnInputGridd(MapTransform):
     """Write predicted masks as `<case_id>_<postfix>.nii.gz` (or .png) under `output_dir`.
 
-    MONAI's SaveImaged writes form codes 1/1 and a fresh affine whatever the input had; viewers that prefer the qform then show mask
-    and image apart. Here the header of the input file is kept and only what describes the voxels is changed.
+    MONAI's SaveImaged writes form codes 1/1 and a fresh affine whatever the input had; viewers that prefer the qform then show
+    mask and image apart. Here the header of the input file is kept and only what describes the voxels is changed.
 
     Args:
         keys: predictions, (1, X, Y[, Z]) class index on the input's grid, as MONAI's Invertd leaves them.

@@ -1,0 +1,43 @@
+"""Each bundle is valid alone, so the two share whole files; these must not drift apart."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from bundle_runs import ROOT
+
+BUNDLES = ROOT / "bundles"
+
+
+def config(bundle: str, name: str) -> dict[str, Any]:
+    """A configuration with the bundle's own name and scanner taken out."""
+    text = (BUNDLES / bundle / "configs" / name).read_text(encoding="ascii")
+    loaded: dict[str, Any] = json.loads(text.replace(bundle, "BUNDLE"))
+    for component in (loaded.get("data"), loaded.get("dataset", {}).get("data")):
+        if isinstance(component, dict):
+            component.pop("site", None)
+    return loaded
+
+
+@pytest.mark.parametrize("name", ["inference.json", "evaluate.json", "multi_gpu_train.json"])
+def test_shared_configurations_are_the_same(name: str) -> None:
+    assert config("few_shot_finetune", name) == config("hybrid_pretrain", name)
+
+
+@pytest.mark.parametrize("name", ["deterministic_transforms", "prepare_batch", "inferer", "dataloader", "trainer"])
+def test_shared_parts_of_the_training_are_the_same(name: str) -> None:
+    ours, theirs = (config(b, "train.json")["train"][name] for b in ("few_shot_finetune", "hybrid_pretrain"))
+    text = json.dumps(ours).replace("@origin.plan", "@data.plan")
+    assert json.loads(text) == theirs
+
+
+@pytest.mark.parametrize("bundle", ["few_shot_finetune", "hybrid_pretrain"])
+def test_every_setting_of_the_training_is_in_the_documents(bundle: str) -> None:
+    known = config(bundle, "train.json")
+    settings = [k for k, v in known.items() if not isinstance(v, (dict, list)) and not k.startswith("_")]
+    internal = {"bundle_root", "device", "spatial_dims", "num_channels", "num_classes", "rank", "network_args", "network"}
+    documents = [(BUNDLES / b / "docs/README.md").read_text() for b in {bundle, "hybrid_pretrain"}]
+    missing = [k for k in settings if k not in internal and not any(f"`{k}`" in text for text in documents)]
+    assert missing == []
