@@ -12,6 +12,7 @@ from transfer_samples import LABELS, SMALL, started, table, tiny, written
 
 from monai_hybrid.errors import EnvironmentFault
 from monai_hybrid.networks import HybridDiffusionUNet, transfer_weights, with_transfer
+from monai_hybrid.weights import save_weights
 
 NEW = ["background", "oedema", "left ventricle", "cyst"]
 
@@ -110,3 +111,17 @@ def test_a_report_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(EnvironmentFault, match=r"transfer\.json: cannot be written"):
         with_transfer(tiny(seed=9), written(tmp_path, tiny(), ["MR"]), table(LABELS), ["MR"], tmp_path / "file/logs")
+
+
+def test_one_channel_of_another_name_needs_no_warning(tmp_path: Path) -> None:
+    _, report = started(written(tmp_path, tiny(), ["MR"]), ["CT"])
+    assert report.warnings == [] and report.counts["adapted"] == 0
+    assert report.channels == [{"channel": "CT", "input": {"MR": 1}, "prediction": {"MR": 1}}]
+
+
+def test_a_card_without_mask_rows_leaves_the_labels_new(tmp_path: Path) -> None:
+    weights = {name: tensor for name, tensor in tiny().state_dict().items() if not name.startswith("out.mask")}
+    save_weights(weights, tmp_path, {"labels": table(LABELS), "channels": ["MR"]})
+    _, report = started(tmp_path / "model.pt")
+    assert [row["source"] for row in report.labels] == [None] * 3 and report.dropped_labels == []
+    assert report.warnings == ["the file has no mask rows: all labels start fresh"]
