@@ -1,0 +1,135 @@
+"""`monai-hybrid`: one command for each step. Each is thin: it runs data_prep or a bundle, and prints the line it runs.
+
+What a command does not know is handed on, so every setting of a bundle works here too: `monai-hybrid pretrain --max_epochs 20`.
+"""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from data_prep.errors import EnvironmentFault, HybridError
+
+app = typer.Typer(
+    help="Segment your own scanner's images from a handful of labelled scans.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+HAND_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
+Data = Annotated[str, typer.Option("--data", help="prepared or raw folder; none: the built-in phantom")]
+Model = Annotated[str, typer.Option("--model", help="model.pt or model.safetensors of a training run")]
+Output = Annotated[str, typer.Option("--output", help="folder for the results; none: the bundle's own")]
+
+
+def bundle_folder(name: str) -> Path:
+    """Where a bundle lies: beside the packages in the repository.
+
+    Raises:
+        EnvironmentFault: the packages were installed without the repository.
+    """
+    folder = Path(__file__).parents[1] / "bundles" / name
+    if not folder.is_dir():
+        raise EnvironmentFault(
+            f"{folder}: the bundles are not there; they come with the repository, not with the wheel: "
+            "clone it and type: pip install --editable ."
+        )
+    return folder
+
+
+def bundle_words(bundle: str, config: str, rest: list[str], **settings: str | int) -> list[str]:
+    """The words after `python`, for `python -m monai.bundle run`; empty settings are left to the bundle."""
+    folder = bundle_folder(bundle)
+    given = {"bundle_root": str(folder), **{name: str(value) for name, value in settings.items() if value != ""}}
+    words = [word for name, value in given.items() for word in (f"--{name}", value)]
+    return ["-m", "monai.bundle", "run", "--config_file", str(folder / "configs" / config), *words, *rest]
+
+
+def run(words: list[str]) -> None:
+    """Print the command, run it, and end with its exit code."""
+    typer.secho("python " + shlex.join(words), dim=True, err=True)
+    raise typer.Exit(subprocess.run([sys.executable, *words], check=False).returncode)
+
+
+@app.command(context_settings=HAND_ON)
+def check(context: typer.Context, path: Annotated[str, typer.Argument(help="raw folder or data list")]) -> None:
+    """Look for defects in a data set; exit code 3 when there are any."""
+    run(["-m", "data_prep", "check", path, *context.args])
+
+
+@app.command(context_settings=HAND_ON)
+def prepare(
+    context: typer.Context,
+    source: Annotated[str, typer.Argument(help="raw folder")],
+    out: Annotated[str, typer.Option("--out", help="folder for the lists and the plan")],
+) -> None:
+    """Split by patient, describe and plan a data set; copies no image."""
+    run(["-m", "data_prep", "build", source, "--out", out, *context.args])
+
+
+@app.command(context_settings=HAND_ON)
+def pretrain(context: typer.Context, data: Data = "", output: Output = "") -> None:
+    """Pretrain on a labelled source domain."""
+    run(bundle_words("hybrid_pretrain", "train.json", context.args, dataset_dir=data, output_dir=output))
+
+
+@app.command(context_settings=HAND_ON)
+def adapt(
+    context: typer.Context,
+    data: Data = "",
+    model: Model = "",
+    shots: Annotated[int, typer.Option("--shots", help="labelled patients to use")] = 3,
+    output: Output = "",
+) -> None:
+    """Fine-tune a pretrained model on a few labelled cases of a target domain."""
+    words = {"dataset_dir": data, "pretrained": model, "output_dir": output}
+    run(bundle_words("few_shot_finetune", "train.json", context.args, shots=shots, **words))
+
+
+@app.command(context_settings=HAND_ON)
+def predict(
+    context: typer.Context,
+    images: Annotated[str, typer.Argument(help="a file, a folder, or a prepared data set (its test cases)")],
+    model: Model,
+    output: Output,
+) -> None:
+    """Segment images; each mask lies on its image's own grid."""
+    settings = {"dataset_dir": images, "model": model, "output_dir": output}
+    run(bundle_words("few_shot_finetune", "inference.json", context.args, **settings))
+
+
+@app.command(context_settings=HAND_ON)
+def evaluate(context: typer.Context, data: Data, model: Model, output: Output) -> None:
+    """Score the test cases: Dice, surface Dice, HD95, with intervals."""
+    settings = {"dataset_dir": data, "model": model, "output_dir": output}
+    run(bundle_words("few_shot_finetune", "evaluate.json", context.args, **settings))
+
+
+@app.command(context_settings=HAND_ON)
+def compare(context: typer.Context, a: str, b: str) -> None:
+    """Compare two evaluations case by case."""
+    run(["-m", "monai_hybrid.evaluation", a, b, *context.args])
+
+
+@app.command(context_settings=HAND_ON)
+def sample(context: typer.Context, model: Model, output: Output) -> None:
+    """Draw image-mask pairs from a model."""
+    run(bundle_words("hybrid_pretrain", "sample.json", context.args, model=model, output_dir=output))
+
+
+def main() -> None:
+    """Run the command line; our own errors end in one line and their exit code."""
+    try:
+        app()
+    except HybridError as error:
+        typer.echo(f"error: {error}", err=True)
+        sys.exit(error.exit_code)
+
+
+if __name__ == "__main__":
+    main()

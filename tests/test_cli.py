@@ -1,0 +1,97 @@
+"""The command line only translates: each command is one line that could have been typed."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from typer.testing import CliRunner
+
+from monai_hybrid import cli
+
+ROOT = Path(__file__).parents[1]
+PRETRAIN, ADAPT = (ROOT / "bundles" / name for name in ("hybrid_pretrain", "few_shot_finetune"))
+
+
+@pytest.fixture
+def seen(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """The commands that would have been run."""
+    commands: list[list[str]] = []
+
+    def record(command: list[str], check: bool) -> SimpleNamespace:
+        commands.append(command[1:])
+        return SimpleNamespace(returncode=3)
+
+    monkeypatch.setattr(cli.subprocess, "run", record)
+    return commands
+
+
+def bundle(folder: Path, config: str, *rest: str) -> list[str]:
+    return ["-m", "monai.bundle", "run", "--config_file", str(folder / "configs" / config), "--bundle_root", str(folder), *rest]
+
+
+@pytest.mark.parametrize(
+    ("typed", "expected"),
+    [
+        (["check", "raw", "--json", "f.json"], ["-m", "data_prep", "check", "raw", "--json", "f.json"]),
+        (
+            ["prepare", "raw", "--out", "d", "--budget", "gpu"],
+            ["-m", "data_prep", "build", "raw", "--out", "d", "--budget", "gpu"],
+        ),
+        (["pretrain"], bundle(PRETRAIN, "train.json")),
+        (
+            ["pretrain", "--data", "d", "--max_epochs", "2"],
+            bundle(PRETRAIN, "train.json", "--dataset_dir", "d", "--max_epochs", "2"),
+        ),
+        (
+            ["adapt", "--data", "d", "--model", "m", "--shots", "1", "--output", "o"],
+            bundle(ADAPT, "train.json", "--shots", "1", "--dataset_dir", "d", "--pretrained", "m", "--output_dir", "o"),
+        ),
+        (
+            ["predict", "x.nii.gz", "--model", "m", "--output", "o"],
+            bundle(ADAPT, "inference.json", "--dataset_dir", "x.nii.gz", "--model", "m", "--output_dir", "o"),
+        ),
+        (
+            ["evaluate", "--data", "d", "--model", "m", "--output", "o"],
+            bundle(ADAPT, "evaluate.json", "--dataset_dir", "d", "--model", "m", "--output_dir", "o"),
+        ),
+        (["compare", "a", "b"], ["-m", "monai_hybrid.evaluation", "a", "b"]),
+        (
+            ["sample", "--model", "m", "--output", "o", "--method", "sde"],
+            bundle(PRETRAIN, "sample.json", "--model", "m", "--output_dir", "o", "--method", "sde"),
+        ),
+    ],
+    ids=lambda value: value[0] if value[0] != "-m" else "",
+)
+def test_each_command_is_one_line_and_its_exit_code(typed: list[str], expected: list[str], seen: list[list[str]]) -> None:
+    result = CliRunner().invoke(cli.app, typed)
+    assert seen == [expected]
+    assert result.exit_code == 3
+    assert "python -m" in result.output
+
+
+def test_every_setting_given_exists(seen: list[list[str]]) -> None:
+    from monai_hybrid.bundle.start import check_overrides, command_line_overrides, known_settings
+
+    CliRunner().invoke(cli.app, ["adapt", "--data", "d", "--model", "m", "--output", "o"])
+    words = ["monai/bundle/__main__.py", *seen[0][2:]]
+    check_overrides(command_line_overrides(words), known_settings(ADAPT, words))
+
+
+def test_without_the_repository_the_user_is_told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(cli, "__file__", "/elsewhere/monai_hybrid/cli.py")
+    monkeypatch.setattr(sys, "argv", ["monai-hybrid", "pretrain"])
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    assert stop.value.code == 5
+    assert "the bundles are not there" in capsys.readouterr().err
+
+
+def test_help_comes_without_torch() -> None:
+    code = "import sys; from typer.testing import CliRunner; from monai_hybrid.cli import app; "
+    code += "r = CliRunner().invoke(app, ['--help']); assert 'adapt' in r.output; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.strip() == "False"
