@@ -42,6 +42,10 @@ def start(bundle_root: str, argv: list[str] | None = None) -> None:
         check_overrides(command_line_overrides(argv), known_settings(Path(bundle_root), argv))
 
 
+# Settings that are paths: fire turns 2024 into a number, and MONAI turns # into a separator, so that another path would be used.
+PATHS = ("dataset_dir", "output_dir", "bundle_root", "model", "pretrained", "plan_from")
+
+
 def is_bundle_command(argv: list[str]) -> bool:
     """Whether the process is `python -m monai.bundle run ...`."""
     return len(argv) > 1 and Path(argv[0]).parent.name == "bundle" and argv[1] in ("run", "run_workflow")
@@ -103,6 +107,10 @@ def _unknown(name: str, known: Iterable[str]) -> str:
 def _check_kind(name: str, value: Any, default: Any) -> None:
     if isinstance(value, str) and value.startswith(("$", "@", "%")):
         return
+    if name in PATHS and value is not None and not isinstance(value, str):
+        raise ConfigError(f"--{name}: got the {type(value).__name__} {value!r}, expected a path; write ./{value}")
+    if name in PATHS and isinstance(value, str) and "#" in value:
+        raise ConfigError(f"--{name}: got {value!r}, but MONAI reads # as a separator; rename the folder or link to it")
     # fire leaves true and false as strings, and the string 'false' counts as true.
     lower_case = isinstance(value, str) and value.lower() in ("true", "false")
     if lower_case or (isinstance(default, bool) and not isinstance(value, bool)):

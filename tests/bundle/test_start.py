@@ -6,6 +6,7 @@ import itertools
 import json
 import logging
 import os
+import re
 import subprocess
 import sys
 import warnings
@@ -246,3 +247,13 @@ def test_a_traceback_is_shown_for_foreign_errors_and_when_asked_for(
     one_line_errors(show_traceback=asked_for)
     sys.excepthook(type(error), error, None)
     assert shown == [error] and capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [(2024, "--output_dir: got the int 2024, expected a path; write ./2024"), ("runs/site#1", "MONAI reads # as a separator")],
+)
+def test_paths_that_would_become_something_else_are_refused(value: object, message: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        check_overrides({"output_dir": value}, {"output_dir": "@bundle_root"})
+    check_overrides({"output_dir": "./2024"}, {"output_dir": "@bundle_root"})
