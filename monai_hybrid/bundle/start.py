@@ -42,7 +42,7 @@ def start(bundle_root: str, argv: list[str] | None = None) -> None:
         check_overrides(command_line_overrides(argv), known_settings(Path(bundle_root), argv))
 
 
-# Settings that are paths: fire turns 2024 into a number, and MONAI turns # into a separator, so that another path would be used.
+# Settings that are paths: fire turns 2024 into a number, and MONAI turns # into a separator, which would name another path.
 PATHS = ("dataset_dir", "output_dir", "bundle_root", "model", "pretrained", "plan_from")
 
 
