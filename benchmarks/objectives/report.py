@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from monai_hybrid.evaluation.case_table import read_cases
-from monai_hybrid.evaluation.summary import summarize
+from monai_hybrid.evaluation.comparison import compare
+from monai_hybrid.evaluation.summary import ALL, summarize
 from monai_hybrid.reporting.figures import dice_bars_figure, loss_by_timestep_figure
 
 ORDER = ("hybrid", "supervised", "noisy_supervised", "two_pass", "diffusion", "diffusion_probe", "scratch_probe")
@@ -38,18 +39,40 @@ def _mean(values: list[float | None]) -> float | None:
     return sum(known) / len(known) if known else None
 
 
-def table(runs: dict[str, dict[str, Any]]) -> str:
-    """Markdown: an arm a row; mean and standard deviation over the test cases, per class."""
+def table(runs: dict[str, dict[str, Any]], against: dict[str, str]) -> str:
+    """Markdown: an arm a row; mean and SD over the test cases, per class, and the difference of hybrid to it."""
     first = next(iter(runs.values()))
     classes = list(first["per_case"])
-    head = ["objective", "updates", *[f"Dice {c}" for c in classes], "median", "worst", "minutes"]
+    head = [
+        "objective",
+        "updates",
+        *[f"Dice {c}" for c in classes],
+        "median",
+        "worst",
+        "HD95",
+        "hybrid - this (Dice)",
+        "minutes",
+    ]
     lines = [" | ".join(["", *head, ""]).strip(), "|".join(["", *["---"] * len(head), ""])]
     for name, run in runs.items():
         cells = [f"{_text(run['dice'][c]['mean'])} ± {_text(run['dice'][c]['sd'])}" for c in classes]
-        overall = run["dice"]["all"]
+        overall, hd95 = run["dice"]["all"], run.get("hd95", {}).get("all", {}).get("mean")
         row = [name, str(run["training"]["updates"]), *cells, _text(overall["median"]), _text(overall["min"])]
-        lines.append(" | ".join(["", *row, f"{run['minutes']:.1f}", ""]).strip())
+        row += ["-" if hd95 is None else f"{hd95:.2f}", against.get(name, "-"), f"{run['minutes']:.1f}"]
+        lines.append(" | ".join(["", *row, ""]).strip())
     return "\n".join(lines)
+
+
+def against_hybrid(folder: Path, runs: dict[str, dict[str, Any]]) -> dict[str, str]:
+    """For each other arm: mean difference hybrid - arm in Dice, 95 % bootstrap interval over cases, Wilcoxon p."""
+    told = {}
+    for name in runs:
+        if name != "hybrid" and "hybrid" in runs:
+            of_all = [d for d in compare(folder / name / "eval", folder / "hybrid/eval") if (d.metric, d.name) == ("dice", ALL)]
+            for d in of_all:
+                interval = "" if d.interval is None else f" [{d.interval[0]:+.3f}, {d.interval[1]:+.3f}]"
+                told[name] = f"{d.difference:+.3f}{interval}" + ("" if d.test.p is None else f", p = {d.test.p:.2g}")
+    return told
 
 
 def _text(value: float | None) -> str:
@@ -60,7 +83,7 @@ def write_report(folder: Path) -> str:
     """Write `results.json`, `table.md`, `dice.png` and `mask_loss.png` under `folder`; return the table."""
     runs = {name: read_run(folder / name) for name in ORDER if (folder / name / "eval/summary.json").is_file()}
     (folder / "results.json").write_text(json.dumps(runs, indent=1) + "\n")
-    text = table(runs)
+    text = table(runs, against_hybrid(folder, runs))
     (folder / "table.md").write_text(text + "\n")
     shown = {
         name: {c: [_nan(v) for v in values] for c, values in run["per_case"].items()}

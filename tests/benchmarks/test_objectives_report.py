@@ -25,12 +25,15 @@ def arm(folder: Path) -> Path:
 
 def test_arms_of_both_formats_stand_in_one_table(tmp_path: Path) -> None:
     (arm(tmp_path / "hybrid") / "dice.csv").write_text(OLD)
-    common = {"class": "LV", "nsd": 0.5, "hd95": 2.0, "label_voxels": 9, "pred_voxels": 9, "status": "ok"}
-    rows = [{"case_id": name, "dice": dice, **common} for name, dice in (("a", 0.8), ("b", 0.6))]
+    common = {"class": "LV", "nsd": 0.5, "hd95": 2.0, "pred_voxels": 9}
+    scores = (("a", 0.8, 10, "ok"), ("b", None, 0, "absent"), ("c", 0.6, 4, "ok"))
+    rows = [{**common, "case_id": n, "dice": d, "label_voxels": v, "status": status} for n, d, v, status in scores]
+    rows[1] |= {"nsd": None, "hd95": None, "pred_voxels": 0}
     write_cases(rows, arm(tmp_path / "supervised") / "cases.csv")
     lines = write_report(tmp_path).splitlines()
-    assert lines[2] == "| hybrid | 100 | 0.250 ± 0.354 | 0.250 | 0.000 | 1.5 |"  # b is absent in both: not a 1
-    assert lines[3] == "| supervised | 100 | 0.700 ± 0.141 | 0.700 | 0.600 | 1.5 |"
+    assert lines[2] == "| hybrid | 100 | 0.250 ± 0.354 | 0.250 | 0.000 | - | - | 1.5 |"  # b is absent in both: not a 1
+    assert lines[3].startswith("| supervised | 100 | 0.700 ± 0.141 | 0.700 | 0.600 | 2.00 | -0.450 [-0.600, -0.300]")
+    assert lines[3].endswith("| 1.5 |") and "p =" not in lines[3]  # two pairs are too few for a p
     results = json.loads((tmp_path / "results.json").read_text(), parse_constant=lambda word: 1 / 0)
     assert results["hybrid"]["dice"]["LV"]["undefined"] == 1 and results["supervised"]["hd95"]["LV"]["mean"] == 2
     assert (tmp_path / "dice.png").is_file() and (tmp_path / "mask_loss.png").is_file()
