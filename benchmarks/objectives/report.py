@@ -91,7 +91,8 @@ def write_report(folder: Path) -> str:
         if "probe" not in name and name != "diffusion"
     }
     dice_bars_figure(shown, folder / "dice.png")
-    curves = {name: run["mask_loss_by_t"] for name, run in runs.items() if name in ("hybrid", "noisy_supervised", "two_pass")}
+    # The other arms never read a mask from noise.
+    curves = {name: runs[name]["mask_loss_by_t"] for name in ("hybrid", "noisy_supervised") if name in runs}
     if curves:
         bins = [name for name in next(iter(curves.values())) if name != "clean"]
         edges = [float(b.split("-")[0]) for b in bins] + [float(bins[-1].split("-")[1])]
