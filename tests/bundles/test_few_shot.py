@@ -98,3 +98,18 @@ def test_no_property_is_missing(
     workflow = ConfigWorkflow(str(CONFIGS / config), workflow_type=kind, logging_file=False, **settings)
     workflow.initialize()
     assert workflow.check_properties() == []
+
+
+def test_pictures_are_adapted_with_every_augmentation(tmp_path: Path) -> None:
+    for site, folder in (("A", "source"), ("B", "target")):
+        generate(tmp_path / folder, cases=6, site=site, seed=0, dims=2)
+    common = {"batch_size": 8, "updates_per_epoch": 6, "max_epochs": 1, "patch_size": "[32,32]", "progress_bar": False}
+    pretrain = ROOT / "bundles/hybrid_pretrain/configs/train.json"
+    done = run_bundle(pretrain, dataset_dir=tmp_path / "source", output_dir=tmp_path / "first", **common)
+    assert done.returncode == 0, done.stderr[-3000:]
+    settings = {"pretrained": tmp_path / "first/models/model.safetensors", "shots": 2, "contrast_randomisation": True}
+    done = run_bundle(
+        CONFIGS / "train.json", dataset_dir=tmp_path / "target", output_dir=tmp_path / "second", **common, **settings
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert read_card(tmp_path / "second/models/model.safetensors")["spatial_dims"] == 2  # type: ignore[index]
