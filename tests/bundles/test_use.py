@@ -45,12 +45,14 @@ def test_no_property_is_missing(
             assert all(isinstance(item, dict) for item in workflow.parser[handlers])
 
 
-def test_metadata_fits_the_schema_offline(tmp_path: Path) -> None:
+@pytest.mark.parametrize("bundle", ["hybrid_pretrain", "few_shot_finetune"])
+def test_metadata_fits_the_schema_offline(bundle: str, tmp_path: Path) -> None:
     if not SCHEMA.is_file():
         pytest.skip("MONAI's metadata schema is not beside the repository")
     placed = tmp_path / "schema.json"
     placed.write_bytes(SCHEMA.read_bytes())
-    done = monai_bundle("verify_metadata", "--meta_file", CONFIGS / "metadata.json", "--filepath", placed)
+    metadata = ROOT / "bundles" / bundle / "configs/metadata.json"
+    done = monai_bundle("verify_metadata", "--meta_file", metadata, "--filepath", placed)
     assert done.returncode == 0 and "metadata is verified with no error" in done.stdout + done.stderr
 
 
