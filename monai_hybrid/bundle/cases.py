@@ -26,12 +26,12 @@ def cases_to_predict(dataset_dir: str | None, output_dir: str, split: str = "tes
         DataError: nothing there, or two files that would write the same prediction.
     """
     if not dataset_dir:
-        return [_case(c) for c in getattr(prepare_data(None, output_dir, site), split)]
+        return _of_split(prepare_data(None, output_dir, site).folder / "datalist.json", split)
     path = Path(dataset_dir).expanduser()
     if path.is_dir() and (path / "datalist.json").is_file():
         path = path / "datalist.json"
     if path.suffix == ".json" and path.is_file():
-        return [_case(c) for c in read_datalist(path)[split]]
+        return _of_split(path, split)
     if path.is_file():
         return [{"image": str(path), "case_id": stem(path)}]
     found = sorted(p for p in path.glob("*") if extension(p)) if path.is_dir() else []
@@ -44,5 +44,8 @@ def cases_to_predict(dataset_dir: str | None, output_dir: str, split: str = "tes
     return [{"image": str(p), "case_id": n} for p, n in zip(found, names, strict=True)]
 
 
-def _case(case: dict[str, Any]) -> dict[str, Any]:
-    return {"image": case["image"], "case_id": case["case_id"]}
+def _of_split(datalist: Path, split: str) -> list[dict[str, Any]]:
+    cases = read_datalist(datalist).get(split)
+    if not cases:
+        raise DataError(f"{datalist}: the split {split} holds no case; choose --split training, validation or testing")
+    return [{"image": case["image"], "case_id": case["case_id"]} for case in cases]

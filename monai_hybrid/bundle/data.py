@@ -57,9 +57,19 @@ class PreparedData:
             return "mm"
         return "pixels" if self.dataset["spatial_dims"] == 2 else "voxels"
 
-    def labelled(self, split: str) -> list[dict[str, Any]]:
-        """The cases of "training", "validation" or "testing" that have a label."""
-        return [case for case in getattr(self, split) if "label" in case]
+    def labelled(self, split: str, required: bool = False) -> list[dict[str, Any]]:
+        """The cases of "training", "validation" or "testing" that have a label.
+
+        Raises:
+            DataError: there is none, though `required`.
+        """
+        cases = [case for case in getattr(self, split) if "label" in case]
+        if required and not cases:
+            held = ", ".join(f"{name} {len(self.labelled(name))}" for name in ("training", "validation", "testing"))
+            raise DataError(
+                f"{self.folder}: the split {split} has no labelled case (labelled: {held}); choose another with --split"
+            )
+        return cases
 
 
 def prepare_data(

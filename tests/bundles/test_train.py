@@ -126,6 +126,34 @@ def test_unlabelled_cases_join_the_image_term(prepared: Path, tmp_path: Path) ->
     assert json.loads((tmp_path / "out/logs/history.jsonl").read_text())["image"] > 0
 
 
+def without(prepared: Path, folder: Path, *splits: str) -> Path:
+    """A copy of the description in which these splits are empty."""
+    datalist = json.loads((prepared / "datalist.json").read_text())
+    for split in ("training", "validation", "testing"):
+        for case in datalist[split]:
+            case["image"], case["label"] = (str((prepared / case[k]).resolve()) for k in ("image", "label"))
+    folder.mkdir()
+    (folder / "datalist.json").write_text(json.dumps({**datalist, **{split: [] for split in splits}}))
+    for name in ("dataset.json", "plan.json"):
+        (folder / name).write_text((prepared / name).read_text())
+    return folder
+
+
+def test_a_data_set_without_validation_cases_trains(prepared: Path, tmp_path: Path) -> None:
+    data = without(prepared, tmp_path / "few", "validation", "testing")
+    done = run_bundle(TRAIN, dataset_dir=data, output_dir=tmp_path / "out", **TINY)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "val_dice" not in json.loads((tmp_path / "out/logs/history.jsonl").read_text())
+
+
+@pytest.mark.parametrize("config", ["evaluate.json", "inference.json"])
+def test_an_empty_split_is_said(config: str, prepared: Path, trained: Path, tmp_path: Path) -> None:
+    data = without(prepared, tmp_path / "few", "testing")
+    settings = {"model": trained / "models/model.pt", "output_dir": tmp_path / "out"}
+    done = run_bundle(BUNDLE / "configs" / config, dataset_dir=data, **settings)
+    assert done.returncode == 3 and "the split testing" in done.stderr and "Traceback" not in done.stderr
+
+
 def test_two_processes_train_together(prepared: Path, tmp_path: Path) -> None:
     configs = [str(ROOT / "bundles/hybrid_pretrain/configs" / name) for name in ("train.json", "multi_gpu_train.json")]
     launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2")
