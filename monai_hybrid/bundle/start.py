@@ -14,6 +14,7 @@ from typing import Any
 from fire.parser import DefaultParseValue
 from monai.bundle import ConfigParser
 
+from monai_hybrid.bundle.manifest import record_run
 from monai_hybrid.errors import ConfigError, HybridError
 
 # Arguments of `python -m monai.bundle run` itself.
@@ -24,7 +25,7 @@ RUN_ARGUMENTS = {
 
 
 def start(bundle_root: str, argv: list[str] | None = None) -> None:
-    """Prepare a bundle run: checked settings, one-line errors, no noise.
+    """Prepare a bundle run: checked settings, one-line errors, no noise, and a record of the run at its end.
 
     Args:
         bundle_root: the bundle's folder; all settings of its `configs/*.json` are known names.
@@ -33,13 +34,16 @@ def start(bundle_root: str, argv: list[str] | None = None) -> None:
     Raises:
         ConfigError: an override on the command line has an unknown name or a value of the wrong kind.
     """
-    argv = sys.argv if argv is None else argv
+    own_process, argv = argv is None, sys.argv if argv is None else argv
     one_line_errors(show_traceback="--debug" in argv)
     # Upstream deprecations that a user can do nothing about.
     for message in (".*TorchScript.*", ".*unable to generate class balanced.*", ".*torch.jit.*", ".*lr_scheduler.step.*"):
         warnings.filterwarnings("ignore", message=message)
     if is_bundle_command(argv):
-        check_overrides(command_line_overrides(argv), known_settings(Path(bundle_root), argv))
+        overrides = command_line_overrides(argv)
+        check_overrides(overrides, known_settings(Path(bundle_root), argv))
+        if own_process:
+            record_run(argv, overrides, bundle_root)
 
 
 # Settings that are paths: fire turns 2024 into a number, and MONAI turns # into a separator, which would name another path.

@@ -1,0 +1,136 @@
+"""What was run, on what, and when: `run.json` beside the results of a bundle run, so that a result can be made again."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import platform
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timezone
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from monai.bundle import ConfigParser
+
+from data_prep.errors import EnvironmentFault
+from data_prep.json_io import dump_json
+from monai_hybrid import __version__
+
+FORMAT_VERSION = 1
+NAME = "run.json"
+PACKAGES = ("torch", "monai", "pytorch-ignite", "numpy", "nibabel")
+
+
+class RunRecord:
+    """One bundle run. Written when the process ends, and only if the run has written results: a refused one leaves nothing.
+
+    Args:
+        argv: the command line of `python -m monai.bundle run`.
+        overrides: its settings, parsed.
+        bundle_root: the bundle's folder.
+    """
+
+    def __init__(self, argv: Sequence[str], overrides: Mapping[str, Any], bundle_root: str) -> None:
+        self.argv, self.overrides = list(argv), dict(overrides)
+        self.began, self.began_at = _now(), time.time()
+        self.failed = False
+        named = self.overrides.pop("config_file", None)
+        self.configs = [str(f) for f in (named if isinstance(named, (list, tuple)) else [named] if named else [])]
+        parser = ConfigParser()
+        parser.read_config(self.configs)
+        parser.update({"bundle_root": bundle_root, **{k: v for k, v in self.overrides.items() if "#" not in k and "::" not in k}})
+        settings = {name: parser.get_parsed_content(name) if name in parser else None for name in ("output_dir", "seed")}
+        training = any("train" in Path(config).name for config in self.configs)
+        self.seed = settings["seed"]
+        self.folder = Path(str(settings["output_dir"] or ".")) / ("logs" if training else "")
+
+    def at_exit(self) -> None:
+        """Write when the process ends; a failure is told by the exception hook."""
+        previous = sys.excepthook
+
+        def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+            self.failed = True
+            previous(kind, error, trace)
+
+        sys.excepthook = hook
+        atexit.register(self.write)
+
+    def write(self) -> None:
+        """Write `run.json`, if this run has changed a file of the folder; a full disk is said, not raised."""
+        if not self.folder.is_dir() or not any(file.stat().st_mtime >= self.began_at - 1 for file in self.folder.iterdir()):
+            return
+        try:
+            dump_json(self.content(), self.folder / NAME)
+        except EnvironmentFault as error:
+            print(f"warning: {error}", file=sys.stderr)
+
+    def content(self) -> dict[str, Any]:
+        """Command, settings given (as text), seed, outcome, times (UTC), versions, machine (never its name)."""
+        return {
+            "format_version": FORMAT_VERSION,
+            "command": "python -m monai.bundle " + shlex.join(self.argv[1:]),
+            "config": self.configs,
+            "settings": {name: str(value) for name, value in self.overrides.items()},
+            "seed": self.seed if isinstance(self.seed, int) else None,
+            "outcome": "failed" if self.failed else "finished",
+            "began": self.began,
+            "ended": _now(),
+            "seconds": round(time.time() - self.began_at, 1),
+            "versions": versions(),
+            "revision": revision(),
+            "machine": machine(),
+        }
+
+
+def record_run(argv: Sequence[str], overrides: Mapping[str, Any], bundle_root: str) -> None:
+    """Have `run.json` written when this process ends; by the first process of a run on several GPUs only."""
+    if os.environ.get("RANK", "0") == "0":
+        RunRecord(argv, overrides, bundle_root).at_exit()
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python, of this package and of what the numbers depend on."""
+    found = {"python": platform.python_version(), "monai_hybrid": __version__}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def revision() -> str | None:
+    """Git revision of the package ("-dirty" when files differ from it); None for an installed package."""
+    root = Path(__file__).parents[2]
+    if not (root / ".git").exists():
+        return None
+    command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, timeout=20, check=True).stdout.strip() or None
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def machine() -> dict[str, Any]:
+    """Processor, its cores, the GPU and the system."""
+    import torch
+
+    gpu = torch.cuda.get_device_name(0) if torch.cuda.is_available() else None
+    return {"cpu": cpu_name(), "cores": os.cpu_count(), "gpu": gpu, "system": f"{platform.system()} {platform.machine()}"}
+
+
+def cpu_name(info: Path = Path("/proc/cpuinfo")) -> str:
+    """The processor's own name on Linux; elsewhere what Python knows."""
+    lines = info.read_text(errors="replace").splitlines() if info.is_file() else []
+    named = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return named[0] if named else platform.processor() or platform.machine()
+
+
+def _now() -> str:
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")
