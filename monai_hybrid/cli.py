@@ -117,6 +117,15 @@ def compare(context: typer.Context, a: str, b: str) -> None:
 
 
 @app.command(context_settings=HAND_ON)
+def report(
+    context: typer.Context,
+    folder: Annotated[str, typer.Argument(help="output folder of adapt, pretrain, evaluate or predict")],
+) -> None:
+    """Write one HTML page on a run (--compare NAME=FOLDER, --output FILE, --title TEXT)."""
+    run(["-m", "monai_hybrid.reporting", folder, *context.args])
+
+
+@app.command(context_settings=HAND_ON)
 def sample(context: typer.Context, model: Model, output: Output) -> None:
     """Draw image-mask pairs from a model."""
     run(bundle_words("hybrid_pretrain", "sample.json", context.args, model=model, output_dir=output))

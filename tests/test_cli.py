@@ -60,6 +60,10 @@ def bundle(folder: Path, config: str, *rest: str) -> list[str]:
         ),
         (["compare", "a", "b"], ["-m", "monai_hybrid.evaluation", "a", "b"]),
         (
+            ["report", "runs/b", "--compare", "before=runs/a", "--title", "B"],
+            ["-m", "monai_hybrid.reporting", "runs/b", "--compare", "before=runs/a", "--title", "B"],
+        ),
+        (
             ["sample", "--model", "m", "--output", "o", "--method", "sde"],
             bundle(PRETRAIN, "sample.json", "--model", "m", "--output_dir", "o", "--method", "sde"),
         ),

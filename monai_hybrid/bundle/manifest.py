@@ -44,7 +44,9 @@ class RunRecord:
         self.configs = [str(f) for f in (named if isinstance(named, (list, tuple)) else [named] if named else [])]
         parser = ConfigParser()
         parser.read_config(self.configs)
-        parser.update({"bundle_root": bundle_root, **{k: v for k, v in self.overrides.items() if "#" not in k and "::" not in k}})
+        parser.update(
+            {"bundle_root": bundle_root, **{k: v for k, v in self.overrides.items() if "#" not in k and "::" not in k}}
+        )
         settings = {name: parser.get_parsed_content(name) if name in parser else None for name in ("output_dir", "seed")}
         training = any("train" in Path(config).name for config in self.configs)
         self.seed = settings["seed"]

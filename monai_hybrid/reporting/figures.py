@@ -261,7 +261,7 @@ def _draw_panel(axes: Axes, panel: Panel) -> None:
     axes.imshow(panel.image, cmap="gray", vmin=-1, vmax=1, aspect=panel.aspect,
                 interpolation="bicubic" if panel.smooth else "nearest")  # fmt: skip
     for label in panel.labels:
-        x, y, inside = _membership(np.asarray(panel.mask) == label)
+        x, y, inside = membership(np.asarray(panel.mask) == label)
         colour = LABEL_COLOURS[(label - 1) % len(LABEL_COLOURS)]
         axes.contourf(x, y, inside, levels=[0.5, 9.0], colors=[colour], alpha=0.3)
         axes.contour(x, y, inside, levels=[0.5], colors=[colour], linewidths=1.1)
@@ -273,7 +273,7 @@ def _draw_panel(axes: Axes, panel: Panel) -> None:
                   bbox={"facecolor": NIGHT, "alpha": 0.65, "linewidth": 0, "pad": 1.8})  # fmt: skip
 
 
-def _membership(inside: npt.NDArray[np.bool_]) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]:
+def membership(inside: npt.NDArray[np.bool_]) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]:
     """x, y and a field whose level 0.5 is the mask's border, half-way between pixels, closed at the image's edge.
 
     Small pictures are refined by a cubic spline, which rounds the corners of the pixel grid; two labels that touch keep

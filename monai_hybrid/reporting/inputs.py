@@ -1,0 +1,261 @@
+"""What a report is made of: the files that a training and an evaluation have left, read strictly, each of them optional."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from data_prep.json_io import load_json
+from monai_hybrid.errors import ConfigError, DataError
+from monai_hybrid.evaluation.case_table import Row, read_cases
+from monai_hybrid.evaluation.metrics import ABSENT, INVENTED, METRICS, MISSED, OK
+from monai_hybrid.evaluation.summary import summarize
+from monai_hybrid.weights import read_card
+
+EVALUATION_FOLDERS = ("eval", "evaluation", ".")
+CASE_FILES = ("cases.csv", "dice.csv")
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """An output folder of evaluate.json.
+
+    Attributes:
+        folder: where it lies.
+        rows: of `cases.csv`, one a case and class.
+        about: `summary.json`; empty when there is none.
+        scores: metric -> class or "all" -> statistics, computed from `rows`.
+        shift, forgetting, run: contents of the files of these names; None when they are not there.
+    """
+
+    folder: Path
+    rows: list[Row]
+    about: dict[str, Any]
+    scores: dict[str, dict[str, dict[str, Any]]]
+    shift: dict[str, Any] | None = None
+    forgetting: dict[str, Any] | None = None
+    run: dict[str, Any] | None = None
+
+    @property
+    def unit(self) -> str:
+        """Of distances; "" when no summary tells."""
+        return str(self.about.get("unit", ""))
+
+    @property
+    def classes(self) -> list[str]:
+        """Structures in the order of their class index, from 1."""
+        return list(dict.fromkeys(row["class"] for row in self.rows))
+
+    @property
+    def slices(self) -> dict[str, Path]:
+        """Case -> its picture slice; the folder's own names only, whatever a case is called."""
+        return {path.stem: path for path in sorted((self.folder / "slices").glob("*.npz"))}
+
+
+@dataclass(frozen=True)
+class Training:
+    """An output folder of train.json; what is not there is None or empty.
+
+    Attributes:
+        folder: where it lies.
+        history: records of the last run in `history.jsonl`, one an epoch.
+        transfer, shots, run, card: contents of the files; the card is that of the model.
+        pictures: path of `pictures.png`.
+    """
+
+    folder: Path
+    history: list[dict[str, Any]] = field(default_factory=list)
+    transfer: dict[str, Any] | None = None
+    shots: dict[str, Any] | None = None
+    run: dict[str, Any] | None = None
+    card: dict[str, Any] | None = None
+    pictures: Path | None = None
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing of a training was found."""
+        return not (self.history or self.transfer or self.shots or self.run or self.card or self.pictures)
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Everything that one report shows: `compare` maps the name of another run to its evaluation."""
+
+    folder: Path
+    evaluation: Evaluation | None
+    training: Training | None
+    compare: dict[str, Evaluation]
+    quality: list[dict[str, str]]
+
+
+def read_inputs(folder: Path, compare: Sequence[str] = ()) -> Inputs:
+    """Read a training folder, an evaluation folder or a prediction folder, and the evaluations to compare with.
+
+    Args:
+        folder: output folder of a run.
+        compare: "NAME=FOLDER" each.
+
+    Raises:
+        ConfigError: `compare` without name or folder, or a name that is there twice.
+        DataError: no such folder, nothing to report in it, or a damaged file.
+    """
+    if not folder.is_dir():
+        raise DataError(f"{folder}: no such folder; expected the output_dir of a training or an evaluation")
+    evaluation = find_evaluation(folder)
+    training = read_training(folder)
+    if training.empty and evaluation is not None:
+        training = _training_of(evaluation) or training
+    quality = _quality(folder)
+    if evaluation is None and training.empty and not quality:
+        raise DataError(
+            f"{folder}: nothing to report: no cases.csv, no logs/history.jsonl, no models/model.safetensors, no quality.csv; "
+            "give the output_dir of `monai-hybrid adapt` or `monai-hybrid evaluate`"
+        )
+    others = {name: _compared(name, other) for name, other in _named(compare).items()}
+    if others and evaluation is None:
+        raise DataError(f"{folder}: no cases.csv to compare with {', '.join(others)}; type: monai-hybrid evaluate")
+    return Inputs(folder, evaluation, None if training.empty else training, others, quality)
+
+
+def _named(compare: Sequence[str]) -> dict[str, Path]:
+    found: dict[str, Path] = {}
+    for words in compare:
+        name, _, folder = words.partition("=")
+        if not name.strip() or not folder.strip():
+            raise ConfigError(f"--compare: got {words!r}, expected NAME=FOLDER, such as before=runs/before/eval")
+        if name in found:
+            raise ConfigError(f"--compare: the name {name!r} is there twice; give each run its own name")
+        found[name] = Path(folder).expanduser()
+    return found
+
+
+def _compared(name: str, folder: Path) -> Evaluation:
+    evaluation = find_evaluation(folder) if folder.is_dir() else None
+    if evaluation is None:
+        raise DataError(f"--compare {name}: no cases.csv in {folder}; expected the output_dir of an evaluate.json run")
+    return evaluation
+
+
+def find_evaluation(folder: Path) -> Evaluation | None:
+    """The evaluation in `folder/eval`, `folder/evaluation` or `folder` itself; None when there is none."""
+    for name in EVALUATION_FOLDERS:
+        if any((folder / name / file).is_file() for file in CASE_FILES):
+            return read_evaluation(folder / name)
+    return None
+
+
+def read_evaluation(folder: Path) -> Evaluation:
+    """Read `cases.csv` and what lies beside it.
+
+    Raises:
+        DataError: a damaged file, or a table without a case.
+    """
+    try:
+        rows = read_cases(folder)
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{folder / 'cases.csv'}: not a table in UTF-8 ({error}); evaluate again") from error
+    _check_rows(rows, folder / "cases.csv")
+    about, shift, forgetting, run = (_mapping(folder / f"{n}.json") for n in ("summary", "shift", "forgetting", "run"))
+    return Evaluation(folder, rows, about or {}, summarize(rows), shift, forgetting, run)
+
+
+def _check_rows(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
+    """A table that evaluate.json wrote passes; one that was edited or cut may not."""
+    if not rows:
+        raise DataError(f"{path}: holds no case; evaluate again")
+    for row in rows:
+        where = f"{path}: case {row['case_id']}, class {row['class']}"
+        if row["status"] not in (OK, MISSED, INVENTED, ABSENT):
+            raise DataError(f"{where}: status {row['status']!r}; expected ok, missed, invented or absent")
+        scores = {metric: row[metric] for metric in METRICS if metric in row} if row["status"] != ABSENT else {}
+        for metric, value in scores.items():
+            if value is None or not math.isfinite(value) or value < 0 or (metric != "hd95" and value > 1):
+                raise DataError(f"{where}: {metric} is {value}; expected a number{'' if metric == 'hd95' else ' from 0 to 1'}")
+    expected = len({row["case_id"] for row in rows}) * len({row["class"] for row in rows})
+    if len(rows) != expected:
+        raise DataError(f"{path}: {len(rows)} rows, expected {expected}, one for each case and class; evaluate again")
+
+
+def _mapping(path: Path) -> dict[str, Any] | None:
+    """A JSON object; None when there is no such file."""
+    if not path.is_file():
+        return None
+    content = load_json(path)
+    if not isinstance(content, dict):
+        raise DataError(f"{path}: holds a {type(content).__name__}; expected a JSON object {{...}}")
+    return content
+
+
+def read_training(folder: Path) -> Training:
+    """Read what a training has left in `folder`; all of it may be missing.
+
+    Raises:
+        DataError, ModelFileError: a damaged file.
+    """
+    logs = folder / "logs"
+    shots = next((found for place in (folder, logs) if (found := _mapping(place / "shots.json")) is not None), None)
+    pictures = logs / "pictures.png"
+    return Training(
+        folder,
+        read_history(logs / "history.jsonl"),
+        _mapping(logs / "transfer.json"),
+        shots,
+        _mapping(logs / "run.json"),
+        read_card(folder / "models/model.safetensors"),
+        pictures if pictures.is_file() else None,
+    )
+
+
+def _training_of(evaluation: Evaluation) -> Training | None:
+    """The training whose model was evaluated, when it is still where it was."""
+    model = Path(str(evaluation.about.get("model") or ""))
+    if model.parent.name != "models" or not model.is_file():
+        return None
+    training = read_training(model.parent.parent)
+    return None if training.empty else training
+
+
+def read_history(path: Path) -> list[dict[str, Any]]:
+    """The records of the last run in `history.jsonl`: a second run into the same folder writes on, from epoch 1 again.
+
+    Raises:
+        DataError: a line that is no record.
+    """
+    if not path.is_file():
+        return []
+    records: list[dict[str, Any]] = []
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: not a text file in UTF-8; train again, or move it away") from error
+    for number, line in enumerate(lines, 1):
+        try:
+            record = json.loads(line)
+            epoch = record["epoch"]
+        except (ValueError, TypeError, KeyError) as error:
+            raise DataError(f"{path}, line {number}: not a record of a training; delete that line") from error
+        if records and epoch <= records[-1]["epoch"]:
+            records.clear()
+        records.append(record)
+    return records
+
+
+def _quality(folder: Path) -> list[dict[str, str]]:
+    """The table of a prediction run; its columns are its own."""
+    for path in (folder / "quality.csv", folder / "predictions/quality.csv"):
+        if not path.is_file():
+            continue
+        try:
+            with path.open(newline="", encoding="utf-8-sig") as handle:
+                rows = list(csv.DictReader(handle, strict=True))
+        except (UnicodeDecodeError, csv.Error) as error:
+            raise DataError(f"{path}: not a table in UTF-8 ({error}); predict again") from error
+        if any(None in row or None in row.values() for row in rows):
+            raise DataError(f"{path}: a row has more or fewer cells than the heading; predict again")
+        return rows
+    return []

@@ -1,0 +1,209 @@
+"""The best, the median and the worst case, as pictures that stay sharp: the scan as PNG, the masks as SVG paths over it."""
+
+from __future__ import annotations
+
+import base64
+import io
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from markupsafe import Markup
+from PIL import Image
+
+from monai_hybrid.errors import DataError
+from monai_hybrid.reporting.figures import LABEL_COLOURS, membership
+
+Array = npt.NDArray[Any]
+LARGEST = 560  # pixels along the longer side
+BARS_MM = (1, 2, 5, 10, 20, 50, 100, 200)
+
+
+@dataclass(frozen=True)
+class CaseSlice:
+    """One slice: image, reference and prediction (H, W) uint8, rows from the top; spacing (row, column) in mm."""
+
+    image: Array
+    reference: Array
+    prediction: Array
+    spacing: tuple[float, float]
+
+
+def read_slice(path: Path) -> CaseSlice:
+    """Read `slices/<case>.npz`.
+
+    Raises:
+        DataError: damaged, an array missing, of another shape or kind, or a spacing that is none.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            image, reference, prediction, spacing = (arrays[n] for n in ("image", "reference", "prediction", "spacing"))
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise DataError(f"{path}: not a slice of evaluate.json ({str(error).splitlines()[0]}); evaluate again") from error
+    for name, array in (("image", image), ("reference", reference), ("prediction", prediction)):
+        if array.ndim != 2 or array.dtype != np.uint8 or array.shape != image.shape or not array.size:
+            raise DataError(
+                f"{path}: {name} is {array.dtype} {array.shape}; expected uint8 {image.shape} (H, W); evaluate again"
+            )
+    if spacing.shape != (2,) or not np.isfinite(spacing).all() or (spacing <= 0).any():
+        raise DataError(f"{path}: spacing is {spacing.tolist()}; expected two lengths above 0; evaluate again")
+    return CaseSlice(image, reference, prediction, (float(spacing[0]), float(spacing[1])))
+
+
+def best_median_worst(dice_by_case: Mapping[str, float]) -> dict[str, list[str]]:
+    """Case -> what it is of "best", "median", "worst"; fewer entries when there are fewer cases."""
+    ordered = sorted(dice_by_case, key=lambda case: (-dice_by_case[case], case))
+    chosen: dict[str, list[str]] = {}
+    for role, case in zip(("best", "median", "worst"), (ordered[0], ordered[len(ordered) // 2], ordered[-1]), strict=True):
+        chosen.setdefault(case, []).append(role)
+    if len(ordered) == 2:  # of two cases neither is the middle one
+        chosen = {ordered[0]: ["best"], ordered[1]: ["worst"]}
+    return chosen
+
+
+def cropped(of: CaseSlice, margin: float = 0.45, least: float = 0.42) -> tuple[CaseSlice, bool]:
+    """The part around both masks when they are small in the slice, and whether anything was cut.
+
+    Args:
+        of: the slice.
+        margin: kept around the masks, in their longer extent.
+        least: share of the slice's longer side that stays at least.
+    """
+    inside = (of.reference > 0) | (of.prediction > 0)
+    if not inside.any():
+        return of, False
+    rows, columns = np.flatnonzero(inside.any(1)), np.flatnonzero(inside.any(0))
+    lengths = [n * s for n, s in zip(of.image.shape, of.spacing, strict=True)]
+    extents = [(r[-1] - r[0] + 1) * s for r, s in zip((rows, columns), of.spacing, strict=True)]
+    side = max(max(extents) * (1 + 2 * margin), least * max(lengths))
+    if side > 0.8 * max(lengths):
+        return of, False
+    window = []
+    for found, n, s in zip((rows, columns), of.image.shape, of.spacing, strict=True):
+        size = min(n, max(1, round(side / s)))
+        start = int(np.clip(round((found[0] + found[-1] + 1 - size) / 2), 0, n - size))
+        window.append(slice(start, start + size))
+    box = tuple(window)
+    return CaseSlice(of.image[box], of.reference[box], of.prediction[box], of.spacing), True
+
+
+def reduced(of: CaseSlice, largest: int = LARGEST) -> CaseSlice:
+    """Every n-th pixel of a slice that is larger than a page shows."""
+    step = -(-max(of.image.shape) // largest)
+    cut = (slice(None, None, step),) * 2
+    spacing = of.spacing[0] * step, of.spacing[1] * step
+    return CaseSlice(of.image[cut], of.reference[cut], of.prediction[cut], spacing) if step > 1 else of
+
+
+def panels(of: CaseSlice, key: str, case: str, names: Sequence[str], unit: str) -> list[tuple[str, Markup]]:
+    """Scan, reference and prediction, side by side, in the true proportions of the spacing.
+
+    Args:
+        of: the slice.
+        key: unique in the page.
+        case: its name, for the description.
+        names: of classes 1...
+        unit: of the scale bar.
+
+    Returns:
+        Heading and SVG of each.
+    """
+    height, width = (n * s for n, s in zip(of.image.shape, of.spacing, strict=True))
+    scan = Markup('<image id="{}" width="{:.6g}" height="{:.6g}" preserveAspectRatio="none" href="{}"/>').format(
+        key, width, height, png_uri(of.image)
+    )
+    again = Markup('<use href="#{}"/>').format(key)
+    edge = Markup("").join(outline(of.reference, of.spacing, index) for index in _labels(of.reference, names))
+    truth = filled(of.reference, of.spacing, names)
+    predicted = filled(of.prediction, of.spacing, names) + Markup('<g class="truth-edge">{}</g>').format(edge)
+    bar = scale_bar(width, height, unit)
+    drawn = {
+        "scan": (scan + bar, "the scan alone"),
+        "truth": (again + truth + bar, f"the expert's {_some(of.reference, names)}"),
+        "prediction": (again + predicted + bar, f"the predicted {_some(of.prediction, names)}, truth as dashed outline"),
+    }
+    box = f"0 0 {width:.6g} {height:.6g}"
+    picture = Markup('<svg class="scan" viewBox="{}" role="img" aria-label="{}">{}</svg>')
+    return [(name, picture.format(box, f"Case {case}: {told}", content)) for name, (content, told) in drawn.items()]
+
+
+def _labels(mask: Array, names: Sequence[str]) -> list[int]:
+    return [int(k) for k in np.unique(mask) if 0 < k <= len(names)]
+
+
+def _some(mask: Array, names: Sequence[str]) -> str:
+    return ", ".join(names[k - 1] for k in _labels(mask, names)) or "mask, which is empty here"
+
+
+def colour(index: int) -> str:
+    """Of class `index`, from 1."""
+    return LABEL_COLOURS[(index - 1) % len(LABEL_COLOURS)]
+
+
+def filled(mask: Array, spacing: tuple[float, float], names: Sequence[str]) -> Markup:
+    """Each structure as a translucent area with a clear border."""
+    shape = Markup('<g fill="{0}" stroke="{0}" class="mask">{1}</g>')
+    return Markup("").join(shape.format(colour(k), outline(mask, spacing, k)) for k in _labels(mask, names))
+
+
+def outline(mask: Array, spacing: tuple[float, float], index: int) -> Markup:
+    """The border of one class, half-way between pixels, in mm from the upper left corner of the slice."""
+    from contourpy import contour_generator
+
+    x, y, inside = membership(mask == index)
+    path = ""
+    for loop in contour_generator(x, y, inside).lines(0.5):
+        points = (np.asarray(loop) + 0.5) * (spacing[1], spacing[0])
+        path += "M" + "L".join(f"{a:.4g} {b:.4g}" for a, b in thinned(points, min(spacing) / 8)) + "Z"
+    return Markup('<path fill-rule="evenodd" d="{}"/>').format(path)
+
+
+def thinned(points: Array, nearest: float) -> Array:
+    """Points of a line (n, 2) that are at least `nearest` from the one before."""
+    kept = [0]
+    for i in range(1, len(points)):
+        if np.hypot(*(points[i] - points[kept[-1]])) >= nearest:
+            kept.append(i)
+    thin: Array = points[kept]
+    return thin
+
+
+def scale_bar(width: float, height: float, unit: str) -> Markup:
+    """About a quarter of the width long, a round length."""
+    length = max((b for b in BARS_MM if b <= 0.34 * width), default=BARS_MM[0])
+    size, pad = max(width, height) / 100, max(width, height) / 28
+    return Markup(
+        '<g class="scale"><path d="M{0:.4g} {1:.4g}h{2:g}" stroke-width="{3:.4g}"/>'
+        '<text x="{0:.4g}" y="{4:.4g}" font-size="{5:.4g}">{2:g} {6}</text></g>'
+    ).format(pad, height - pad, length, size, height - pad - 1.8 * size, 5.2 * size, unit)
+
+
+def png_uri(image: Array) -> str:
+    """A grey picture (H, W) uint8 as a data URI."""
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, "PNG", optimize=True)
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def picture_uri(path: Path, width: int = 1100, largest: int = 400_000) -> str:
+    """A picture file as a data URI; a large one is made smaller.
+
+    Raises:
+        DataError: not a picture.
+    """
+    try:
+        with Image.open(path) as picture:
+            picture.load()
+            if path.stat().st_size <= largest and picture.format == "PNG":
+                return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode()
+            small = picture.convert("RGB")
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise DataError(f"{path}: not a readable picture ({error}); delete it, or run again what made it") from error
+    small.thumbnail((width, 4 * width))
+    buffer = io.BytesIO()
+    small.save(buffer, "JPEG", quality=84, optimize=True, progressive=True)
+    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()

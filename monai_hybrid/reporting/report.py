@@ -1,0 +1,216 @@
+"""`report.html`: one file that opens anywhere, without a network, and says how far its result can be trusted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, UndefinedError
+
+from data_prep.json_io import write_atomically
+from monai_hybrid import __version__
+from monai_hybrid.errors import DataError
+from monai_hybrid.evaluation.summary import ALL
+from monai_hybrid.reporting import origin, tables
+from monai_hybrid.reporting.curves import curves, paired
+from monai_hybrid.reporting.inputs import Evaluation, Inputs, read_inputs
+from monai_hybrid.reporting.overlays import best_median_worst, colour, cropped, panels, picture_uri, read_slice, reduced
+from monai_hybrid.reporting.verdict import (
+    Comparison,
+    cautions,
+    comparisons,
+    dice_by_case,
+    plural,
+    signed,
+    signed_span,
+    span,
+    verdict,
+)
+
+MAIN = "this model"
+
+
+def write_report(folder: Path, compare: Sequence[str] = (), output: Path | None = None, title: str = "") -> Path:
+    """Write the report of a training, an evaluation or a prediction folder.
+
+    Args:
+        folder: output folder of a run.
+        compare: other evaluations of the same cases, "NAME=FOLDER" each.
+        output: the file; None: `report.html` in `folder`.
+        title: heading; "": made from the data set's name.
+
+    Returns:
+        Where it was written, whole.
+
+    Raises:
+        DataError, ModelFileError: missing or damaged files.
+        ConfigError: a wrong `compare`.
+        EnvironmentFault: the file cannot be written.
+    """
+    html = render(read_inputs(folder, compare), title)
+    path = output or folder / "report.html"
+    write_atomically(path, html.encode())
+    return path
+
+
+def render(inputs: Inputs, title: str = "") -> str:
+    """The page. Every text from a file is escaped.
+
+    Raises:
+        DataError: a damaged picture or slice; files of another form than this version writes.
+    """
+    environment = Environment(
+        loader=PackageLoader("monai_hybrid.reporting"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    try:
+        return environment.get_template("report.html.jinja").render(page(inputs, title))
+    except (KeyError, TypeError, AttributeError, ValueError, IndexError, UndefinedError) as error:
+        what = f"{type(error).__name__}: {error}"  # JSON of another form
+        raise DataError(
+            f"{inputs.folder}: a file in it has another form than this version writes ({what}); run the step that made it again"
+        ) from error
+
+
+def page(inputs: Inputs, title: str) -> dict[str, Any]:
+    """Everything the template shows; a section that is None is left out."""
+    against = comparisons(inputs)
+    evaluation, training = inputs.evaluation, inputs.training
+    shift = evaluation.shift if evaluation else None
+    forgetting = evaluation.forgetting if evaluation else None
+    shown: dict[str, Any] = {
+        "title": title or _title(inputs),
+        "facts": _facts(inputs),
+        "verdict": verdict(inputs, against),
+        "cautions": cautions(inputs, against),
+        "tiles": _tiles(evaluation, against) if evaluation else [],
+        "structures": tables.structures(evaluation) if evaluation else None,
+        "runs": tables.runs(MAIN, evaluation, against) if evaluation and against else None,
+        "paired": paired(MAIN, evaluation, against) if evaluation and against else None,
+        "pictures": _pictures(evaluation) if evaluation and evaluation.slices else None,
+        "cases": tables.cases(evaluation) if evaluation else None,
+        "curves": curves(training.history) if training and training.history else None,
+        "training_pictures": picture_uri(training.pictures) if training and training.pictures else None,
+        "shots": training.shots if training else None,
+        "transfer": origin.transfer(training.transfer) if training and training.transfer else None,
+        "shift": {**shift, "picture": _shift_picture(evaluation)} if evaluation and shift is not None else None,
+        "forgetting": {"table": tables.forgetting(forgetting), **forgetting} if forgetting is not None else None,
+        "quality": tables.quality(inputs.quality) if inputs.quality else None,
+        "runs_made": origin.runs_made(inputs),
+        "model": origin.model(training.card) if training and training.card else None,
+        "meaning": {"tolerance": evaluation.about.get("nsd_tolerance"), "unit": evaluation.unit or "the files' unit"}
+        if evaluation
+        else None,
+        "left_out": origin.left_out(inputs),
+        "made": datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
+        "version": __version__,
+        "css": _text("report.css"),
+        "js": _text("report.js"),
+    }
+    return {**shown, "sections": _sections(shown)}
+
+
+def _sections(shown: Mapping[str, Any]) -> list[tuple[str, str, bool]]:
+    """Anchor, name, and whether the section is there: the links under the verdict."""
+    names = {
+        "structures": "Scores", "runs": "Runs", "pictures": "Pictures", "cases": "Cases", "curves": "Training",
+        "shots": "Cases used", "transfer": "Transfer", "shift": "Shift", "forgetting": "Forgetting", "quality": "Quality",
+        "runs_made": "Commands", "meaning": "Meaning",
+    }  # fmt: skip
+    anchors = {"curves": "training", "runs_made": "made"}
+    return [(anchors.get(key, key), name, bool(shown[key])) for key, name in names.items()]
+
+
+def _text(name: str) -> str:
+    return (Path(__file__).parent / "templates" / name).read_text(encoding="utf-8")
+
+
+def _title(inputs: Inputs) -> str:
+    if inputs.evaluation and inputs.evaluation.about.get("dataset"):
+        return f"Segmentation of {inputs.evaluation.about['dataset']}"
+    if inputs.training and inputs.training.card and inputs.training.card.get("source"):
+        return f"Model for {inputs.training.card['source']}"
+    return "Segmentation report" if inputs.evaluation or inputs.training else "Quality of predictions"
+
+
+def _facts(inputs: Inputs) -> dict[str, str]:
+    """The line under the title."""
+    found: dict[str, str] = {}
+    if evaluation := inputs.evaluation:
+        about = {"Data set": evaluation.about.get("dataset"), "Split": evaluation.about.get("split")}
+        found |= {name: str(value) for name, value in about.items() if value}
+        found["Test cases"] = str(evaluation.scores["dice"][ALL]["cases"])
+        found["Structures"] = str(len(evaluation.classes))
+    shots = inputs.training.shots if inputs.training else None
+    if shots and isinstance(shots.get("cases"), list):
+        found["Adapted with"] = plural(len(shots["cases"]), "labelled case")
+    run = (inputs.evaluation and inputs.evaluation.run) or (inputs.training and inputs.training.run)
+    if run and run.get("ended"):
+        found["Run on"] = str(run["ended"])[:10]
+    return found
+
+
+def _tiles(evaluation: Evaluation, against: Sequence[Comparison]) -> list[dict[str, str]]:
+    """The few numbers to look at first."""
+    scores = evaluation.scores["dice"][ALL]
+    if scores["mean"] is None:
+        return []
+    by_case = dice_by_case(evaluation.rows)
+    worst = min(by_case, key=lambda case: by_case[case])
+    interval = f"95 % interval {span(scores['interval'], 2)}" if scores["interval"] else "one case: no interval"
+    tiles = [{"name": "Mean Dice", "value": f"{scores['mean']:.2f}", "note": interval}]
+    for c in against[:2]:
+        note = signed_span(c.dice.interval) if c.dice.interval else "a single pair"
+        tiles.append(
+            {
+                "name": f"Against {c.name}",
+                "value": signed(c.dice.difference, 2),
+                "note": f"{note}; {c.name}: {c.dice.mean_a:.2f}",
+            }
+        )
+    tiles.append({"name": "Worst case", "value": f"{by_case[worst]:.2f}", "note": worst})
+    lost = f"of {plural(len(evaluation.rows) - _absent(evaluation), 'structure')} in {plural(scores['cases'], 'case')}"
+    tiles.append({"name": "Missed / invented", "value": f"{scores['missed']} / {scores['invented']}", "note": lost})
+    return tiles
+
+
+def _absent(evaluation: Evaluation) -> int:
+    return sum(row["status"] == "absent" for row in evaluation.rows)
+
+
+def _pictures(evaluation: Evaluation) -> dict[str, Any]:
+    """Best, median and worst case: panels, scores, the legend; cases without a slice are named."""
+    by_case, slices = dice_by_case(evaluation.rows), evaluation.slices
+    chosen = best_median_worst(by_case) if by_case else {}
+    unit = evaluation.unit if evaluation.unit in ("mm", "pixels", "voxels") else "mm"
+    shown, any_cropped = [], False
+    for index, (case, roles) in enumerate(chosen.items()):
+        if case not in slices:
+            continue
+        part, cut = cropped(read_slice(slices[case]))
+        any_cropped |= cut
+        drawn = panels(reduced(part), f"scan{index}", case, evaluation.classes, unit)
+        rows = [row for row in evaluation.rows if row["case_id"] == case]
+        scores = [row["class"] + " " + (row["status"] if row["status"] != "ok" else f"{row['dice']:.2f}") for row in rows]
+        shown.append(
+            {"role": " and ".join(roles), "case": case, "dice": f"{by_case[case]:.2f}", "scores": scores, "panels": drawn}
+        )
+    legend = [{"name": name, "colour": colour(i)} for i, name in enumerate(evaluation.classes, 1)]
+    missing = [case for case in chosen if case not in slices]
+    return {"cases": shown, "legend": legend, "missing": missing, "cropped": any_cropped}
+
+
+def _shift_picture(evaluation: Evaluation) -> str | None:
+    """The figure that shift.json names; by its last name only, so that no other folder is read."""
+    name = Path(str((evaluation.shift or {}).get("figure") or "")).name
+    if not name:
+        return None
+    path = evaluation.folder / name
+    if not path.is_file():
+        raise DataError(f"{path}: named in shift.json, but not there; evaluate again")
+    return picture_uri(path)

@@ -1,0 +1,202 @@
+"""What the numbers say, in one sentence, and what a careful reader should hold against them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from monai_hybrid.evaluation.case_table import Row
+from monai_hybrid.evaluation.comparison import Difference, compare
+from monai_hybrid.evaluation.metrics import INVENTED, MISSED
+from monai_hybrid.evaluation.summary import ALL, within_case
+from monai_hybrid.reporting.inputs import Evaluation, Inputs
+
+FEW = 5
+SLACK_SECONDS = 5
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Another run on the same cases: its evaluation, and the difference of the main run's mean Dice to it."""
+
+    name: str
+    other: Evaluation
+    dice: Difference
+
+
+def comparisons(inputs: Inputs) -> list[Comparison]:
+    """The paired differences, main run minus the other.
+
+    Raises:
+        DataError: other cases, labels or settings.
+    """
+    found = []
+    for name, other in inputs.compare.items():
+        assert inputs.evaluation is not None
+        differences = compare(other.folder, inputs.evaluation.folder)
+        found.append(Comparison(name, other, next(d for d in differences if (d.metric, d.name) == ("dice", ALL))))
+    return found
+
+
+def dice_by_case(rows: Sequence[Row], metric: str = "dice") -> dict[str, float]:
+    """Mean over the structures of each case that has any; the order of the table."""
+    cases = list(dict.fromkeys(row["case_id"] for row in rows))
+    found = {
+        case: within_case([row for row in of if row.get(metric) is not None], metric) for case, of in _grouped(rows).items()
+    }
+    return {case: found[case][0] for case in cases if found[case]}
+
+
+def _grouped(rows: Sequence[Row]) -> dict[str, list[Row]]:
+    groups: dict[str, list[Row]] = {}
+    for row in rows:
+        groups.setdefault(row["case_id"], []).append(row)
+    return groups
+
+
+def verdict(inputs: Inputs, against: Sequence[Comparison]) -> str:
+    """The result in one sentence, with its numbers and the number of cases."""
+    if inputs.evaluation is None:
+        return "This folder holds no evaluation, so nothing can be said about how well the model segments."
+    scores = inputs.evaluation.scores["dice"][ALL]
+    if scores["mean"] is None:
+        return f"None of the {plural(scores['cases'], 'case')} has any of the structures: there is nothing to score."
+    head = f"Mean Dice {scores['mean']:.2f} on {plural(scores['n'], 'case')}"
+    head += (
+        f" (95 % interval {span(scores['interval'], 2)})" if scores["interval"] else " (no interval: one case has no spread)"
+    )
+    return ", ".join([head, *(_against(c) for c in against[:1])]) + _structures(scores) + "."
+
+
+def _against(of: Comparison) -> str:
+    d = of.dice
+    run = f"the run “{of.name}” ({d.mean_a:.2f}; "
+    by = f"{abs(d.difference):.2f} {'higher' if d.difference > 0 else 'lower'} than {run}"
+    if d.interval is None:
+        return f"{by}a single pair)"
+    if d.interval[0] <= 0 <= d.interval[1]:
+        return f"not clearly different from {run}difference {signed(d.difference, 2)}, {signed_span(d.interval)})"
+    return f"{by}{signed_span(d.interval)} of the difference)"
+
+
+def _structures(scores: Mapping[str, Any]) -> str:
+    missed, invented = scores["missed"], scores["invented"]
+    if not missed and not invented:
+        return "; no structure was missed or invented"
+    told = [f"{count} {what}" for count, what in ((missed, MISSED), (invented, INVENTED)) if count]
+    return "; " + " and ".join(told) + f" structure{'s' if missed + invented > 1 else ''}"
+
+
+def cautions(inputs: Inputs, against: Sequence[Comparison]) -> list[str]:
+    """What speaks against trusting the numbers, the gravest first."""
+    told: list[str] = []
+    evaluation = inputs.evaluation
+    if evaluation is not None:
+        told += _of_structures(evaluation.rows) + _of_size(evaluation) + _of_files(inputs, evaluation)
+        told += [sentence for c in against for sentence in _of_comparison(c)]
+        told += _of_forgetting(evaluation) + _of_shift(evaluation)
+    for what, run in (("training", inputs.training and inputs.training.run), ("evaluation", evaluation and evaluation.run)):
+        if run and run.get("outcome") == "failed":
+            told.append(f"The last {what} run in this folder ended with an error: its files may be of an unfinished run.")
+    told += [f"Transfer: {text}" for text in ((inputs.training and inputs.training.transfer) or {}).get("warnings", [])]
+    return told
+
+
+def _of_structures(rows: Sequence[Row], shown: int = 6) -> list[str]:
+    told = []
+    for status, what in ((MISSED, "Missed entirely"), (INVENTED, "Invented (not in the reference)")):
+        names = [f"{row['class']} in {row['case_id']}" for row in rows if row["status"] == status]
+        more = f" and {len(names) - shown} more" if len(names) > shown else ""
+        told += [f"{what}: {', '.join(names[:shown])}{more}."] * bool(names)
+    return told
+
+
+def _of_size(evaluation: Evaluation) -> list[str]:
+    scores = evaluation.scores["dice"]
+    n = scores[ALL]["n"]
+    told = []
+    if n < FEW:
+        why = (
+            "a single case says nothing about the next one"
+            if n == 1
+            else "the interval can only be a rough guide, and is too narrow"
+        )
+        told.append(f"Only {plural(n, 'test case')}: {why}. Label at least {FEW} for a first estimate, 20 for a firm one.")
+    elif n < 20:
+        told.append(f"{n} test cases: bootstrap intervals from fewer than about 20 cases are somewhat too narrow.")
+    rare = [f"{name} ({of['n']} of {of['cases']})" for name, of in scores.items() if name != ALL and of["undefined"]]
+    if rare:
+        told.append(f"Not every case has every structure; its scores rest on fewer cases: {', '.join(rare)}.")
+    return told
+
+
+def _of_files(inputs: Inputs, evaluation: Evaluation) -> list[str]:
+    """Evaluations that may belong to another model or to an older state of it."""
+    told = []
+    stated = (evaluation.about.get("dice") or {}).get(ALL, {}).get("mean")
+    own = evaluation.scores["dice"][ALL]["mean"]
+    if stated is not None and own is not None and abs(stated - own) > 1e-5:
+        told.append(
+            f"summary.json states a mean Dice of {stated:.3f}, but cases.csv gives {own:.3f}: this report uses cases.csv."
+        )
+    model = Path(str(evaluation.about.get("model") or ""))
+    if inputs.training is None or not model.is_file():
+        return told
+    if inputs.training.folder.resolve() not in model.resolve().parents:
+        return [*told, f"The evaluation is of another model ({model}) than the training shown here."]
+    table = next((f for f in (evaluation.folder / "cases.csv", evaluation.folder / "dice.csv") if f.is_file()), None)
+    if table is not None and model.stat().st_mtime > table.stat().st_mtime + SLACK_SECONDS:
+        told.append(
+            "The model file is newer than the evaluation: the numbers may be those of an earlier model. Evaluate again."
+        )
+    return told
+
+
+def _of_comparison(of: Comparison) -> list[str]:
+    d = of.dice
+    if d.interval is not None and d.interval[1] < 0:
+        return [f"This model is worse than {of.name}: {signed(d.difference, 2)} Dice, {signed_span(d.interval)}."]
+    return []
+
+
+def _of_forgetting(evaluation: Evaluation) -> list[str]:
+    mean = (evaluation.forgetting or {}).get("mean") or {}
+    interval = mean.get("interval")
+    if (
+        isinstance(mean.get("difference"), (int, float))
+        and isinstance(interval, list)
+        and interval[1] is not None
+        and interval[1] < 0
+    ):
+        return [
+            f"On the source data the model is worse than before: {signed(mean['difference'], 2)} Dice, {signed_span(interval)}."
+        ]
+    return []
+
+
+def _of_shift(evaluation: Evaluation) -> list[str]:
+    findings = (evaluation.shift or {}).get("findings") or []
+    count = sum(f.get("level") == "warning" for f in findings)
+    return [f"The target differs from the source in {plural(count, 'respect')} that may matter; see the shift."] * bool(count)
+
+
+def plural(count: int, noun: str) -> str:
+    """ "1 case", "2 cases"."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
+def span(interval: Sequence[float], digits: int) -> str:
+    """ "0.71 to 0.85"."""
+    return f"{interval[0]:.{digits}f} to {interval[1]:.{digits}f}"
+
+
+def signed(value: float, digits: int) -> str:
+    """With a sign, the minus as typography has it."""
+    return f"{value:+.{digits}f}".replace("-", "\N{MINUS SIGN}")
+
+
+def signed_span(interval: Sequence[float], digits: int = 2) -> str:
+    """ "95 % interval −0.02 to +0.10"."""
+    return f"95 % interval {signed(interval[0], digits)} to {signed(interval[1], digits)}"

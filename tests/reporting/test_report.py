@@ -1,0 +1,235 @@
+"""The report: what it says, that nothing in it comes from elsewhere, and that bad input leaves nothing half-written."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from report_samples import DICE, EVIL, Page, dump, evaluation, extras, run, slices, training
+
+from monai_hybrid.errors import ConfigError, DataError, HybridError
+from monai_hybrid.reporting.report import write_report
+
+ROOT = Path(__file__).parents[2]
+
+
+def full(folder: Path, before: Path) -> Page:
+    """Everything a report can hold."""
+    training(folder)
+    slices(evaluation(folder / "eval"))
+    extras(folder / "eval")
+    dump(folder / "eval/run.json", run("evaluate.json"))
+    (folder / "quality.csv").write_text("case,volume_ml,flag\nnew_1,12.34567,\nnew_2,0,unlike the training data\n")
+    Image.fromarray(np.zeros((40, 40, 3), np.uint8)).save(folder / "logs/pictures.png")
+    worse = {case: [None if d is None else d - 0.3 for d in values] for case, values in DICE.items()}
+    evaluation(before, worse)
+    return Page(write_report(folder, [f"before={before}"]).read_text())
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Page:
+    folder = tmp_path_factory.mktemp("full")
+    return full(folder / "run", folder / "before")
+
+
+def test_the_verdict_has_the_number_its_interval_the_cases_and_what_was_missed(page: Page) -> None:
+    # (0.85 + 0.75 + 0.65 + 0.55 + 0.25 + 0.80) / 6 = 0.642
+    assert "Mean Dice 0.64 on 6 cases (95 % interval 0.47 to 0.77)" in page.text
+    assert "higher than the run “before”" in page.text
+    assert "1 missed structure." in page.text
+    assert "Missed entirely: spleen in case_e." in page.text
+
+
+def test_every_part_is_there(page: Page) -> None:
+    sections = "structures runs pictures cases training shots transfer shift forgetting quality made meaning left-out"
+    expected = set(sections.split()) - {"left-out"}
+    assert expected <= set(page.ids)
+    for words in (
+        "NSD at 2 mm", "HD95 mm", "6 of 6", "p1_2", "75.0 %", "0.5 × T2 + 0.5 × PD", "new: fresh weights", "Slices are 3 times thicker.",
+        "The model is worse on east.", "unlike the training data", "python -m monai.bundle run --config_file evaluate.json",
+        "torch 2.10.0", "A CPU, 2 cores", "abc123", "Dice 0, NSD 0, HD95 the image's diagonal",
+    ):  # fmt: skip
+        assert words in page.text
+    assert "Not in this report" not in page.text
+
+
+def test_nothing_comes_from_elsewhere_and_nothing_is_unnamed(page: Page) -> None:
+    assert len(page.ids) == len(set(page.ids))
+    for tag, attributes in page.tags:
+        for name in ("src", "href"):
+            assert attributes.get(name, "#").startswith(("data:image/", "#"))
+        if attributes.get("href", "").startswith("#"):
+            assert attributes["href"][1:] in page.ids
+        assert tag not in ("link", "iframe", "object")
+        assert tag != "img" or attributes["alt"]
+        assert attributes.get("role") != "img" or attributes["aria-label"]
+        assert tag != "th" or attributes["scope"] in ("row", "col")
+
+
+def test_the_pictures_are_the_best_the_median_and_the_worst_in_true_proportions(page: Page) -> None:
+    headings = [words for words in page.words if words.strip() in ("best", "median", "worst")]
+    assert headings == ["best", "median", "worst"]
+    scans = [attributes for tag, attributes in page.tags if tag == "svg" and attributes.get("class") == "scan"]
+    names = ["case_a", "case_c", "case_e"]
+    assert [s["aria-label"].split(":")[0] for s in scans] == [f"Case {name}" for name in names for _ in range(3)]
+    assert {s["viewbox"] for s in scans} == {"0 0 30 80"}  # 30 pixels of 1 mm, 40 of 2 mm
+
+
+def test_names_from_files_are_text_and_never_markup(tmp_path: Path) -> None:
+    dice = {EVIL: (0.9, 0.8), "b": (0.5, 0.4)}
+    folder = training(tmp_path)
+    slices(evaluation(folder / "eval", dice, names=(EVIL + "1", "b&b"), dataset=EVIL), ["b"])
+    dump(folder / "shots.json", {"seed": EVIL, "patients": [EVIL], "cases": [EVIL]})
+    dump(
+        folder / "eval/shift.json",
+        {"source": EVIL, "target": EVIL, "findings": [{"kind": EVIL, "level": EVIL, "sentence": EVIL}]},
+    )
+    dump(folder / "logs/run.json", {**run(EVIL), "revision": EVIL})
+    (folder / "quality.csv").write_text(f"{EVIL.replace(chr(34), '')}\n{EVIL.replace(chr(34), '')}\n")
+    other = evaluation(tmp_path / "other", dice, names=(EVIL + "1", "b&b"), dataset=EVIL)
+    html = write_report(folder, [f"{EVIL}={other}"], title=EVIL).read_text()
+    assert html.count("<script>") == 1 and "alert(&#34;x&#34;)" in html
+    assert Page(html).text.count(EVIL) > 10
+
+
+def test_few_cases_are_said_to_be_few(tmp_path: Path) -> None:
+    one = Page(write_report(evaluation(tmp_path / "one", {"a": (0.9, 0.8)})).read_text()).text
+    assert "on 1 case (no interval: one case has no spread)" in one and "Only 1 test case: a single case says nothing" in one
+    three = Page(write_report(evaluation(tmp_path / "three", dict(list(DICE.items())[:3]))).read_text()).text
+    assert "Only 3 test cases: the interval can only be a rough guide" in three
+    assert "no structure was missed or invented" in three
+    many = {f"c{i}": (0.8 + i / 1000, 0.7) for i in range(20)}
+    assert "Read with care" not in Page(write_report(evaluation(tmp_path / "many", many)).read_text()).text
+
+
+def test_equal_runs_are_not_called_different_and_a_worse_one_is_named(tmp_path: Path) -> None:
+    noise = {
+        case: [None if d is None else d + (0.02 if i % 2 else -0.02) for d in values]
+        for i, (case, values) in enumerate(DICE.items())
+    }
+    better = {case: [None if d is None else d + 0.05 for d in values] for case, values in DICE.items()}
+    main, same, good = (evaluation(tmp_path / n, d) for n, d in (("main", DICE), ("same", noise), ("good", better)))
+    text = Page(write_report(main, [f"same={same}", f"good={good}"]).read_text()).text
+    assert "not clearly different from the run “same”" in text
+    assert "This model is worse than good: −0.05 Dice" in text
+    assert "This model is worse than same" not in text
+
+
+def test_what_is_missing_is_said_in_one_line(tmp_path: Path) -> None:
+    text = Page(write_report(evaluation(tmp_path / "eval")).read_text()).text
+    assert "Not in this report:" in text
+    assert "training curves, because there is no logs/history.jsonl, type monai-hybrid adapt" in text
+    only = Page(write_report(training(tmp_path / "run")).read_text()).text
+    assert "nothing can be said about how well the model segments" in only
+    assert "scores, because there is no cases.csv, type monai-hybrid evaluate" in only
+
+
+def test_only_the_last_run_of_a_history_is_drawn(tmp_path: Path) -> None:
+    page = Page(write_report(training(tmp_path)).read_text())
+    labels = [attributes["aria-label"] for _, attributes in page.tags if attributes.get("class") == "chart"]
+    assert labels == ["Loss by epoch. mask, clean input: 3.000 to 1.500"]
+
+
+def test_an_evaluation_of_another_or_an_older_model_is_noticed(tmp_path: Path) -> None:
+    folder = training(tmp_path / "run")
+    model = folder / "models/model.pt"
+    for path in (model, tmp_path / "elsewhere.pt"):
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"")
+    evaluation(folder / "eval", model=str(model))
+    assert "earlier model" not in write_report(folder).read_text()
+    import os
+
+    later = (folder / "eval/cases.csv").stat().st_mtime + 60
+    os.utime(model, (later, later))
+    assert "The model file is newer than the evaluation" in write_report(folder).read_text()
+    evaluation(folder / "eval", model=str(tmp_path / "elsewhere.pt"))
+    assert "The evaluation is of another model" in write_report(folder).read_text()
+
+
+def test_the_report_of_many_large_cases_stays_small(tmp_path: Path) -> None:
+    folder = evaluation(tmp_path, {f"c{i:04d}": (0.5 + i / 5000, 0.4) for i in range(1500)})
+    rng = np.random.default_rng(0)
+    mask = np.zeros((1500, 1500), np.uint8)
+    mask[200:1300, 200:1300] = rng.integers(1, 3, (55, 55)).repeat(20, 0).repeat(20, 1)
+    (folder / "slices").mkdir()
+    noise = rng.integers(0, 256, mask.shape, dtype=np.uint8)
+    for case in ("c0000", "c0749", "c1499"):
+        np.savez(folder / f"slices/{case}.npz", image=noise, reference=mask, prediction=mask, spacing=np.float32([1, 1]))
+    path = write_report(folder)
+    assert path.stat().st_size < 3e6
+    assert "The 300 worst of 1500 cases" in path.read_text()
+
+
+BAD = {
+    "cases_empty": ("eval/cases.csv", "case_id,class,dice,nsd,hd95,label_voxels,pred_voxels,label_ml,pred_ml,status\n", "holds no case"),
+    "cases_nan": ("eval/cases.csv", "case_id,class,dice,label_voxels,pred_voxels,status\na,liver,nan,1,1,ok\n", "dice is nan; expected a number from 0 to 1"),
+    "cases_binary": ("eval/cases.csv", b"\xff\xfe\x00", "not a table in UTF-8"),
+    "summary": ("eval/summary.json", "{", "not valid JSON"),
+    "summary_list": ("eval/summary.json", "[]", "holds a list; expected a JSON object"),
+    "history": ("logs/history.jsonl", '{"epoch": 1, "loss": 1}\n{"epo', "line 2: not a record"),
+    "slice": ("eval/slices/case_a.npz", b"no", "not a slice of evaluate.json"),
+    "picture": ("logs/pictures.png", b"no", "not a readable picture"),
+    "shift": ("eval/shift.json", '{"source": "a", "target": "b", "findings": [{"level": "note"}]}', "another form than this version writes"),
+    "figure": ("eval/shift.json", '{"source": "a", "target": "b", "findings": [], "figure": "x.png"}', "named in shift.json, but not there"),
+    "transfer": ("logs/transfer.json", "{}", "another form"),
+    "quality": ("quality.csv", "a,b\n1\n", "more or fewer cells than the heading"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("file", "content", "message"), BAD.values(), ids=BAD)
+def test_a_damaged_file_is_named_and_the_old_report_stays(
+    tmp_path: Path, file: str, content: str | bytes, message: str
+) -> None:
+    folder = training(tmp_path)
+    slices(evaluation(folder / "eval"))
+    path = write_report(folder)
+    old = path.read_bytes()
+    (folder / file).write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(DataError, match=message) as error:
+        write_report(folder)
+    assert error.value.exit_code == 3 and "\n" not in str(error.value)
+    assert path.read_bytes() == old
+    assert [p.name for p in folder.iterdir() if p.name.startswith(".")] == []
+
+
+@pytest.mark.parametrize(
+    ("compare", "kind", "message"),
+    [
+        (["before"], ConfigError, "expected NAME=FOLDER"),
+        (["=x"], ConfigError, "expected NAME=FOLDER"),
+        (["a={other}", "a={other}"], ConfigError, "'a' is there twice"),
+        (["a={empty}"], DataError, "--compare a: no cases.csv in"),
+        (["a={less}"], DataError, "evaluate both models on the same cases"),
+    ],
+)
+def test_a_comparison_that_cannot_be_made_is_refused(
+    tmp_path: Path, compare: list[str], kind: type[HybridError], message: str
+) -> None:
+    main, other = evaluation(tmp_path / "main"), evaluation(tmp_path / "other")
+    less = evaluation(tmp_path / "less", dict(list(DICE.items())[:3]))
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(kind, match=message):
+        write_report(main, [words.format(other=other, less=less, empty=tmp_path / "empty") for words in compare])
+    assert not (main / "report.html").exists()
+    assert write_report(main, [f"a={other}"]).is_file()
+
+
+def test_the_command_line_writes_and_refuses_in_one_line(tmp_path: Path) -> None:
+    evaluation(tmp_path / "eval")
+    command = [sys.executable, "-m", "monai_hybrid.reporting"]
+
+    def called(*words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([*command, *words], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+
+    done = called(str(tmp_path), "--output", str(tmp_path / "r.html"), "--title", "Liver in clinic B")
+    assert done.returncode == 0 and "report:" in done.stdout
+    assert "<title>Liver in clinic B</title>" in (tmp_path / "r.html").read_text()
+    (tmp_path / "nothing").mkdir()
+    refused = called(str(tmp_path / "nothing"))
+    assert refused.returncode == 3 and "nothing to report" in refused.stderr
+    assert "Traceback" not in refused.stderr and len(refused.stderr.strip().splitlines()) == 1
