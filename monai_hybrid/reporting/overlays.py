@@ -19,7 +19,8 @@ from monai_hybrid.errors import DataError
 from monai_hybrid.reporting.figures import LABEL_COLOURS, membership
 
 Array = npt.NDArray[Any]
-LARGEST = 560  # pixels along the longer side
+LARGEST = 512  # pixels along the longer side
+PATH_BYTES = 120_000  # of all borders of one mask
 BARS_MM = (1, 2, 5, 10, 20, 50, 100, 200)
 
 
@@ -56,7 +57,7 @@ def read_slice(path: Path) -> CaseSlice:
 
 def best_median_worst(dice_by_case: Mapping[str, float]) -> dict[str, list[str]]:
     """Case -> what it is of "best", "median", "worst"; fewer entries when there are fewer cases."""
-    ordered = sorted(dice_by_case, key=lambda case: (-dice_by_case[case], case))
+    ordered = sorted(dice_by_case, key=lambda case: (dice_by_case[case], case))[::-1]
     chosen: dict[str, list[str]] = {}
     for role, case in zip(("best", "median", "worst"), (ordered[0], ordered[len(ordered) // 2], ordered[-1]), strict=True):
         chosen.setdefault(case, []).append(role)
@@ -117,7 +118,8 @@ def panels(of: CaseSlice, key: str, case: str, names: Sequence[str], unit: str) 
         key, width, height, png_uri(of.image)
     )
     again = Markup('<use href="#{}"/>').format(key)
-    edge = Markup("").join(outline(of.reference, of.spacing, index) for index in _labels(of.reference, names))
+    inside = _labels(of.reference, names)
+    edge = Markup("").join(outline(of.reference, of.spacing, index, PATH_BYTES // len(inside)) for index in inside)
     truth = filled(of.reference, of.spacing, names)
     predicted = filled(of.prediction, of.spacing, names) + Markup('<g class="truth-edge">{}</g>').format(edge)
     bar = scale_bar(width, height, unit)
@@ -146,30 +148,34 @@ def colour(index: int) -> str:
 
 def filled(mask: Array, spacing: tuple[float, float], names: Sequence[str]) -> Markup:
     """Each structure as a translucent area with a clear border."""
+    found = _labels(mask, names)
     shape = Markup('<g fill="{0}" stroke="{0}" class="mask">{1}</g>')
-    return Markup("").join(shape.format(colour(k), outline(mask, spacing, k)) for k in _labels(mask, names))
+    return Markup("").join(shape.format(colour(k), outline(mask, spacing, k, PATH_BYTES // len(found))) for k in found)
 
 
-def outline(mask: Array, spacing: tuple[float, float], index: int) -> Markup:
-    """The border of one class, half-way between pixels, in mm from the upper left corner of the slice."""
+def outline(mask: Array, spacing: tuple[float, float], index: int, budget: int = PATH_BYTES) -> Markup:
+    """The border of one class, half-way between pixels, in mm from the upper left corner; coarser when it is very long."""
     from contourpy import contour_generator
 
     x, y, inside = membership(mask == index)
-    path = ""
-    for loop in contour_generator(x, y, inside).lines(0.5):
-        points = (np.asarray(loop) + 0.5) * (spacing[1], spacing[0])
-        path += "M" + "L".join(f"{a:.4g} {b:.4g}" for a, b in thinned(points, min(spacing) / 8)) + "Z"
+    loops = [(np.asarray(loop) + 0.5) * (spacing[1], spacing[0]) for loop in contour_generator(x, y, inside).lines(0.5)]
+    nearest = min(spacing) / 8
+    while len(path := _path(loops, nearest)) > budget:
+        nearest *= 1.6
     return Markup('<path fill-rule="evenodd" d="{}"/>').format(path)
 
 
+def _path(loops: Sequence[Array], nearest: float) -> str:
+    """Closed loops; those too small to be seen at this coarseness are left out."""
+    thin = [thinned(loop, nearest) for loop in loops]
+    return "".join("M" + "L".join(f"{a:.4g} {b:.4g}" for a, b in points) + "Z" for points in thin if len(points) > 2)
+
+
 def thinned(points: Array, nearest: float) -> Array:
-    """Points of a line (n, 2) that are at least `nearest` from the one before."""
-    kept = [0]
-    for i in range(1, len(points)):
-        if np.hypot(*(points[i] - points[kept[-1]])) >= nearest:
-            kept.append(i)
-    thin: Array = points[kept]
-    return thin
+    """Points of a line (n, 2), one for each `nearest` of its length."""
+    along = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(points, axis=0).T))])
+    kept: Array = points[np.diff(np.floor(along / nearest), prepend=-1) > 0]
+    return kept
 
 
 def scale_bar(width: float, height: float, unit: str) -> Markup:

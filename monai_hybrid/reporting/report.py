@@ -97,7 +97,7 @@ def page(inputs: Inputs, title: str) -> dict[str, Any]:
         "curves": curves(training.history) if training and training.history else None,
         "training_pictures": picture_uri(training.pictures) if training and training.pictures else None,
         "shots": training.shots if training else None,
-        "transfer": origin.transfer(training.transfer) if training and training.transfer else None,
+        "transfer": origin.transfer(training.transfer) if training and training.transfer is not None else None,
         "shift": {**shift, "picture": _shift_picture(evaluation)} if evaluation and shift is not None else None,
         "forgetting": {"table": tables.forgetting(forgetting), **forgetting} if forgetting is not None else None,
         "quality": tables.quality(inputs.quality) if inputs.quality else None,
@@ -161,7 +161,7 @@ def _tiles(evaluation: Evaluation, against: Sequence[Comparison]) -> list[dict[s
     if scores["mean"] is None:
         return []
     by_case = dice_by_case(evaluation.rows)
-    worst = min(by_case, key=lambda case: by_case[case])
+    worst = min(by_case, key=lambda case: (by_case[case], case))
     interval = f"95 % interval {span(scores['interval'], 2)}" if scores["interval"] else "one case: no interval"
     tiles = [{"name": "Mean Dice", "value": f"{scores['mean']:.2f}", "note": interval}]
     for c in against[:2]:

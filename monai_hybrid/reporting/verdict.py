@@ -63,10 +63,12 @@ def verdict(inputs: Inputs, against: Sequence[Comparison]) -> str:
     scores = inputs.evaluation.scores["dice"][ALL]
     if scores["mean"] is None:
         return f"None of the {plural(scores['cases'], 'case')} has any of the structures: there is nothing to score."
-    head = f"Mean Dice {scores['mean']:.2f} on {plural(scores['n'], 'case')}"
-    head += (
-        f" (95 % interval {span(scores['interval'], 2)})" if scores["interval"] else " (no interval: one case has no spread)"
-    )
+    few = scores["n"] < FEW
+    head = f"Mean Dice {scores['mean']:.2f} on {'only ' if few else ''}{plural(scores['n'], 'case')} "
+    if scores["interval"]:
+        head += f"(95 % interval {span(scores['interval'], 2)}{', a rough guide at most' if few else ''})"
+    else:
+        head += "(no interval: one case has no spread)"
     return ", ".join([head, *(_against(c) for c in against[:1])]) + _structures(scores) + "."
 
 
@@ -121,7 +123,7 @@ def _of_size(evaluation: Evaluation) -> list[str]:
         why = (
             "a single case says nothing about the next one"
             if n == 1
-            else "the interval can only be a rough guide, and is too narrow"
+            else "the interval is a rough guide at most, and too narrow"
         )
         told.append(f"Only {plural(n, 'test case')}: {why}. Label at least {FEW} for a first estimate, 20 for a firm one.")
     elif n < 20:

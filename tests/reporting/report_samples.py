@@ -73,8 +73,9 @@ def training(folder: Path) -> Path:
     labels = [{"label": "liver", "source": "liver", "row": 1}, {"label": "spleen", "source": None, "row": None}]
     counts = {"loaded": 9, "adapted": 1, "new": 2, "dropped": 0}
     dump(logs / "transfer.json", {
-        "source": "a/model.safetensors", "share": 0.75, "taken": 750, "parameters": 1000, "counts": counts, "labels": labels,
-        "channels": [{"channel": "T1", "input": {"T2": 0.5, "PD": 0.5}}], "dropped_labels": ["kidney"], "warnings": ["look here"],
+        "source": "a/model.safetensors", "share": 0.75, "taken": 750, "parameters": 1000, "counts": counts,
+        "labels": labels, "channels": [{"channel": "T1", "input": {"T2": 0.5, "PD": 0.5}}],
+        "dropped_labels": ["kidney"], "warnings": ["look here"],
     })  # fmt: skip
     dump(logs / "run.json", run("train.json"))
     return folder
@@ -83,7 +84,8 @@ def training(folder: Path) -> Path:
 def run(config: str) -> dict[str, Any]:
     """A record as bundle/manifest.py writes it."""
     return {
-        "command": f"python -m monai.bundle run --config_file {config}", "seed": 4, "outcome": "finished", "ended": "2026-01-02T03:04:05+00:00",
+        "command": f"python -m monai.bundle run --config_file {config}", "seed": 4,
+        "outcome": "finished", "ended": "2026-01-02T03:04:05+00:00",
         "seconds": 61.0, "versions": {"python": "3.11.7", "torch": "2.10.0"}, "revision": "abc123",
         "machine": {"cpu": "A CPU", "cores": 2, "gpu": None, "system": "Linux x86_64"},
     }  # fmt: skip
