@@ -38,6 +38,8 @@ def test_a_run_leaves_weights_card_history_and_pictures(trained: Path) -> None:
     assert len(record["mask_loss_by_t"]) == 11
     assert Image.open(trained / "logs/pictures.png").size[0] > 200
     assert list((trained / "logs").glob("events.out.tfevents*"))
+    run = json.loads((trained / "logs/run.json").read_text())
+    assert run["outcome"] == "finished" and f"--output_dir {trained}" in run["command"]
 
 
 def test_without_a_data_set_the_built_in_phantom_is_used_and_said(tmp_path: Path) -> None:
