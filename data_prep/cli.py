@@ -1,4 +1,4 @@
-"""The command line: `python -m data_prep build | check | phantom`. Heavy imports wait until a command runs."""
+"""The command line: `python -m data_prep build | check | shift | phantom`. Heavy imports wait until a command runs."""
 
 from __future__ import annotations
 
@@ -117,6 +117,23 @@ def codes() -> None:
     typer.echo("| code | level | what is wrong |\n|---|---|---|")
     for code, entry in sorted(REGISTRY.items()):
         typer.echo(f"| {code} | {entry.level} | {entry.title} |")
+
+
+@app.command()
+def shift(
+    source: Annotated[Path, typer.Argument(help="Prepared data set that a model was trained on.")],
+    target: Annotated[Path, typer.Argument(help="Prepared data set that it shall be used on.")],
+    out: Annotated[Path | None, typer.Option(help="Folder for shift.json and shift.png; none: print only.")] = None,
+    debug: Debug = False,
+) -> None:
+    """Say how two data sets differ, and what follows: voxels, grey values, volumes, channels, structures."""
+    with reported(debug):
+        from data_prep.shift import shift as run
+
+        content = run(source, target, out)
+        for finding in content["findings"]:
+            typer.echo(f"{finding['level']} ({finding['kind']}): {finding['sentence']}")
+        typer.echo(f"{content['source']} against {content['target']}: {content['summary']}")
 
 
 @app.command()

@@ -104,9 +104,16 @@ def predict(
 
 
 @app.command(context_settings=HAND_ON)
-def evaluate(context: typer.Context, data: Data, model: Model, output: Output) -> None:
-    """Score the test cases: Dice, surface Dice, HD95, with intervals."""
-    settings = {"dataset_dir": data, "model": model, "output_dir": output}
+def evaluate(
+    context: typer.Context,
+    data: Data,
+    model: Model,
+    output: Output,
+    source: Annotated[str, typer.Option("--source", help="prepared source data set: forgetting and shift report as well")] = "",
+    before: Annotated[str, typer.Option("--before", help="model before adaptation; none: the one that the model names")] = "",
+) -> None:
+    """Score the test cases: Dice, surface Dice, HD95, with intervals over patients."""
+    settings = {"dataset_dir": data, "model": model, "output_dir": output, "source_dir": source, "pretrained": before}
     run(bundle_words("few_shot_finetune", "evaluate.json", context.args, **settings))
 
 

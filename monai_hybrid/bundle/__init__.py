@@ -5,18 +5,26 @@ from monai_hybrid.bundle.data import PreparedData, prepare_data
 from monai_hybrid.bundle.labels import values_by_name
 from monai_hybrid.bundle.model import find_card
 from monai_hybrid.bundle.sample import PairSampler
+from monai_hybrid.bundle.shift import describe_shift
 from monai_hybrid.bundle.shots import draw_shots, mixed_sampler, without_labels
+from monai_hybrid.bundle.source_domain import Forgetting
 from monai_hybrid.bundle.start import start
 from monai_hybrid.bundle.starting_point import StartingPoint, starting_point
+from monai_hybrid.evaluation.processes import join_processes, leave_processes, own_share
 
 __all__ = [
+    "Forgetting",
     "PairSampler",
     "PreparedData",
     "StartingPoint",
     "cases_to_predict",
+    "describe_shift",
     "draw_shots",
     "find_card",
+    "join_processes",
+    "leave_processes",
     "mixed_sampler",
+    "own_share",
     "prepare_data",
     "start",
     "starting_point",

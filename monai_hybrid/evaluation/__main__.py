@@ -17,8 +17,8 @@ from monai_hybrid.evaluation.statistics import RESAMPLES, SEED
 TITLES = {"dice": "Dice", "nsd": "NSD", "hd95": "HD95"}
 BETTER = {"dice": "higher is better", "nsd": "higher is better", "hd95": "lower is better"}
 CAPTION = (
-    "B - A over the same cases; 95 % bootstrap interval over cases; two-sided Wilcoxon signed-rank p, not corrected for the "
-    "number of rows; both take cases as independent. Missed and invented structures count with their worst value."
+    "B - A over the same cases; 95 % bootstrap interval over patients; two-sided Wilcoxon signed-rank p on patients' means, "
+    "not corrected for the number of rows. Missed and invented structures count with their worst value."
 )
 
 
@@ -36,14 +36,14 @@ def print_comparison(
 def difference_table(differences: list[Difference], run_a: Path, run_b: Path) -> Table:
     """A row a metric and class; the sign of the difference says which is larger, the caption what it means."""
     table = Table(title=f"A: {run_a}   B: {run_b}", caption=CAPTION)
-    for column in ("metric", "structure", "cases", "mean A", "mean B", "B - A", "95 % interval", "p", "note"):
+    for column in ("metric", "structure", "cases", "patients", "mean A", "mean B", "B - A", "95 % interval", "p", "note"):
         table.add_column(column, justify="left" if column in ("metric", "structure", "note") else "right")
     for d in differences:
         digits = 2 if d.metric == "hd95" else 3
         interval = f"{d.interval[0]:+.{digits}f} to {d.interval[1]:+.{digits}f}" if d.interval else "-"
         numbers = f"{d.mean_a:.{digits}f}", f"{d.mean_b:.{digits}f}", f"{d.difference:+.{digits}f}", interval
         first = f"{TITLES[d.metric]} ({BETTER[d.metric]})" if d.name == "all" else ""
-        table.add_row(first, d.name, str(d.n), *numbers, _p(d.test.p), d.test.note)
+        table.add_row(first, d.name, str(d.n), str(d.patients), *numbers, _p(d.test.p), d.test.note)
     return table
 
 

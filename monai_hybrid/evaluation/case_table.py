@@ -11,12 +11,15 @@ from monai_hybrid.errors import DataError
 from monai_hybrid.evaluation.metrics import ABSENT, INVENTED, METRICS, MISSED, OK
 from monai_hybrid.weights import replace_file
 
-COLUMNS = ("case_id", "class", *METRICS, "label_voxels", "pred_voxels", "label_ml", "pred_ml", "status")
+COLUMNS = ("case_id", "patient", "class", *METRICS, "label_voxels", "pred_voxels", "label_ml", "pred_ml", "status")
 Row = dict[str, Any]
 
 
 def write_cases(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
-    """A row a case and class; what is undefined is an empty cell. Replaces `path` in one step."""
+    """A row a case and class; what is undefined is an empty cell. Replaces `path` in one step.
+
+    A case whose patient is not known is a patient of its own, and its case id stands in that column.
+    """
 
     def write(temporary: Path) -> None:
         with temporary.open("w", newline="", encoding="utf-8") as handle:
@@ -30,7 +33,8 @@ def write_cases(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
 def read_cases(folder: Path) -> list[Row]:
     """The rows of `cases.csv` in `folder`; of the older `dice.csv` (Dice only) when there is no other.
 
-    In both a structure absent from label and prediction has no score, whatever the older file says.
+    A table without patients (older ones) takes each case for its own. In both a structure absent from
+    label and prediction has no score, whatever the older file says.
 
     Raises:
         DataError: neither file, a column missing, a cell that is no number, or a row that is there twice.
@@ -52,7 +56,7 @@ def read_cases(folder: Path) -> list[Row]:
 
 
 def _typed(raw: Mapping[str, str]) -> Row:
-    row: Row = {"case_id": raw["case_id"], "class": raw["class"]}
+    row: Row = {"case_id": raw["case_id"], "patient": raw.get("patient") or raw["case_id"], "class": raw["class"]}
     row |= {name: int(raw[name]) for name in ("label_voxels", "pred_voxels")}
     row["status"] = raw.get("status") or status_of(row["label_voxels"], row["pred_voxels"])
     numbers = [name for name in (*METRICS, "label_ml", "pred_ml") if name in raw]

@@ -12,9 +12,10 @@ from typing import Any
 from monai_hybrid.errors import DataError
 from monai_hybrid.evaluation.case_table import Row, read_cases
 from monai_hybrid.evaluation.metrics import ABSENT, BEST, METRICS
-from monai_hybrid.evaluation.statistics import RESAMPLES, SEED, PairedTest, bootstrap_interval, paired_test
+from monai_hybrid.evaluation.statistics import RESAMPLES, SEED, PairedTest, bootstrap_interval, paired_test, patient_means
 from monai_hybrid.evaluation.summary import ALL
 
+Rows = dict[tuple[str, str], Row]
 # What must be equal for the numbers to mean the same.
 SAME = ("dataset", "split", "unit", "nsd_tolerance")
 
@@ -23,18 +24,22 @@ SAME = ("dataset", "split", "unit", "nsd_tolerance")
 class Difference:
     """B minus A for one metric and class, over the cases that either run has a score for.
 
+    The means are over cases; interval and test take patients, with all of their cases, as the independent unit.
+
     Attributes:
         metric, name: which metric; which class, or "all" for the mean over the classes within a case.
-        n: number of pairs.
+        n: number of pairs, one a case.
+        patients: number of patients they come from.
         mean_a, mean_b: over these pairs.
         difference: mean of the differences.
-        interval: 95 % bootstrap interval of it over cases; None for one pair.
-        test: Wilcoxon signed-rank test.
+        interval: 95 % bootstrap interval of it over patients; None for one patient.
+        test: Wilcoxon signed-rank test on the means of each patient.
     """
 
     metric: str
     name: str
     n: int
+    patients: int
     mean_a: float
     mean_b: float
     difference: float
@@ -57,17 +62,24 @@ def compare(run_a: Path, run_b: Path, resamples: int = RESAMPLES, seed: int = SE
     a, b = ({(row["case_id"], row["class"]): row for row in read_cases(folder)} for folder in (run_a, run_b))
     _refuse_other_cases(run_a, run_b, a, b)
     _refuse_other_settings(run_a, run_b)
+    owner = _patients(a, b)
     metrics = [m for m in METRICS if all(m in row for row in (*a.values(), *b.values()))]
     found: list[Difference] = []
     for metric in metrics:
         pairs = {key: pair for key in a if (pair := _pair(a[key], b[key], metric)) is not None}
         for name in dict.fromkeys([ALL, *(name for _, name in pairs)]):
-            values = _within_case(pairs) if name == ALL else [pair for (_, c), pair in pairs.items() if c == name]
+            values = _within_case(pairs) if name == ALL else {case: pair for (case, c), pair in pairs.items() if c == name}
             if values:
-                found.append(_difference(metric, name, values, resamples, seed))
+                patients = [owner[case] for case in values]
+                found.append(_difference(metric, name, list(values.values()), patients, resamples, seed))
     if not found:
         raise DataError(f"{run_a} and {run_b}: no case has any of the structures; there is nothing to compare")
     return found
+
+
+def _patients(a: Rows, b: Rows) -> dict[str, str]:
+    """Patient of each case; an older table knows none, then the other one's counts."""
+    return {case: a[case, c]["patient"] if a[case, c]["patient"] != case else b[case, c]["patient"] for case, c in a}
 
 
 def _pair(a: Row, b: Row, metric: str) -> tuple[float, float] | None:
@@ -77,23 +89,26 @@ def _pair(a: Row, b: Row, metric: str) -> tuple[float, float] | None:
     return values[0], values[1]
 
 
-def _within_case(pairs: dict[tuple[str, str], tuple[float, float]]) -> list[tuple[float, float]]:
-    """Mean over the classes of each case."""
+def _within_case(pairs: dict[tuple[str, str], tuple[float, float]]) -> dict[str, tuple[float, float]]:
+    """Mean over the classes of each case, by case id."""
     cases: dict[str, list[tuple[float, float]]] = {}
     for (case, _), pair in pairs.items():
         cases.setdefault(case, []).append(pair)
-    return [(statistics.fmean(a for a, _ in of), statistics.fmean(b for _, b in of)) for of in cases.values()]
+    return {case: (statistics.fmean(a for a, _ in of), statistics.fmean(b for _, b in of)) for case, of in cases.items()}
 
 
-def _difference(metric: str, name: str, pairs: list[tuple[float, float]], resamples: int, seed: int) -> Difference:
+def _difference(
+    metric: str, name: str, pairs: list[tuple[float, float]], patients: list[str], resamples: int, seed: int
+) -> Difference:
     a, b = ([pair[i] for pair in pairs] for i in (0, 1))
     differences = [y - x for x, y in pairs]
-    interval = bootstrap_interval(differences, resamples, seed)
+    interval = bootstrap_interval(differences, resamples, seed, patients=patients)
+    test = paired_test(patient_means(a, patients), patient_means(b, patients))
     means = statistics.fmean(a), statistics.fmean(b), statistics.fmean(differences)
-    return Difference(metric, name, len(pairs), *means, interval, paired_test(a, b))
+    return Difference(metric, name, len(pairs), len(set(patients)), *means, interval, test)
 
 
-def _refuse_other_cases(run_a: Path, run_b: Path, a: dict[tuple[str, str], Row], b: dict[tuple[str, str], Row]) -> None:
+def _refuse_other_cases(run_a: Path, run_b: Path, a: Rows, b: Rows) -> None:
     for folder, more, less in ((run_a, a, b), (run_b, b, a)):
         only = [" ".join(key) for key in more if key not in less]
         if only:

@@ -18,6 +18,7 @@ from torch import Tensor
 from monai_hybrid.errors import ConfigError, DataError
 from monai_hybrid.evaluation.case_table import Row, write_cases
 from monai_hybrid.evaluation.metrics import METRICS, score_case, voxel_spacing
+from monai_hybrid.evaluation.processes import gather_rows, rank_and_number
 from monai_hybrid.evaluation.statistics import LEVEL, RESAMPLES, SEED
 from monai_hybrid.evaluation.summary import summarize
 from monai_hybrid.weights import replace_file
@@ -67,18 +68,21 @@ class EvaluationReport:
         """
         for item, case in zip(engine.state.output, engine.state.batch, strict=True):
             try:
-                self.rows += self.score(case["case_id"], item["pred"], item["label"])
+                self.rows += self.score(case["case_id"], item["pred"], item["label"], case.get("patient"))
             except DataError as error:
                 raise DataError(f"case {case['case_id']}: {error}") from error
 
-    def score(self, case_id: str, pred: Tensor, label: Tensor) -> list[Row]:
-        """The rows of one case. Lengths in `unit`; volumes in ml, empty where the files state no mm or the image is 2D."""
+    def score(self, case_id: str, pred: Tensor, label: Tensor, patient: str | None = None) -> list[Row]:
+        """The rows of one case; without a patient it is one of its own.
+
+        Lengths in `unit`; volumes in ml, empty where the files state no mm or the image is 2D.
+        """
         spacing = self._spacing(pred)
         scores = score_case(pred.cpu(), label.cpu(), len(self.class_names), spacing, self.nsd_tolerance)
         ml = math.prod(spacing) * ML_PER_MM3 if self.unit == "mm" and len(spacing) == 3 else None
         rows = []
         for name, score in zip(self.class_names[1:], scores, strict=True):
-            row: Row = {"case_id": case_id, "class": name, **asdict(score)}
+            row: Row = {"case_id": case_id, "patient": patient or case_id, "class": name, **asdict(score)}
             row |= {metric: None if row[metric] is None else round(row[metric], 6) for metric in METRICS}
             row |= {f"{who}_ml": None if ml is None else round(row[f"{who}_voxels"] * ml, 6) for who in ("label", "pred")}
             rows.append(row)
@@ -93,7 +97,10 @@ class EvaluationReport:
         return voxel_spacing(torch.as_tensor(pred.affine), dims)
 
     def write(self, engine: Engine) -> None:
-        """Write both files and log a line a class."""
+        """Gather the cases of all processes; rank 0 writes both files and logs a line a class."""
+        self.rows = gather_rows(self.rows)
+        if rank_and_number()[0] > 0:
+            return
         self.folder.mkdir(parents=True, exist_ok=True)
         write_cases(self.rows, self.folder / "cases.csv")
         summary = {
@@ -101,7 +108,9 @@ class EvaluationReport:
             "unit": self.unit,
             "nsd_tolerance": self.nsd_tolerance,
             "policy": POLICY,
-            "interval": {"method": "percentile bootstrap over cases", "level": LEVEL, "resamples": RESAMPLES, "seed": SEED},
+            "interval": {"method": "percentile bootstrap over patients", "level": LEVEL, "resamples": RESAMPLES, "seed": SEED},
+            "cases": len({row["case_id"] for row in self.rows}),
+            "patients": len({row["patient"] for row in self.rows}),
             **summarize(self.rows),
         }
         text = json.dumps(summary, indent=2, allow_nan=False) + "\n"
@@ -115,7 +124,7 @@ class EvaluationReport:
         d = of["dice"]
         return (
             f"{name}: Dice {dice}, NSD at {self.nsd_tolerance:g} {self.unit} {nsd}, HD95 {hd95} {self.unit}; "
-            f"{d['n']} of {d['cases']} cases in the mean, "
+            f"{d['n']} of {d['cases']} cases ({d['patients']} patients) in the mean, "
             f"{d['undefined']} undefined, {d['missed']} missed, {d['invented']} invented"
         )
 

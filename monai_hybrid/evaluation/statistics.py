@@ -14,25 +14,57 @@ MIN_PAIRS = 6
 
 
 def bootstrap_interval(
-    values: Sequence[float], resamples: int = RESAMPLES, seed: int = SEED, level: float = LEVEL
+    values: Sequence[float],
+    resamples: int = RESAMPLES,
+    seed: int = SEED,
+    level: float = LEVEL,
+    patients: Sequence[str] | None = None,
 ) -> tuple[float, float] | None:
-    """Percentile bootstrap interval of the mean over cases (Efron 1979); None for fewer than two values.
+    """Percentile bootstrap interval of the mean over cases (Efron 1979); None for fewer than two patients.
 
-    With fewer than about twenty cases it is too narrow: it cannot know of cases that were not drawn.
+    Patients are drawn, each with all of its cases (cluster bootstrap, Field & Welsh 2007): slices or time points of one patient
+    resemble each other, and drawing them one by one would give an interval that is too narrow. With fewer than about twenty
+    patients it still is: it cannot know of patients that were not seen.
 
     Args:
         values: one a case, finite.
-        resamples: number of samples of the same size, drawn with replacement.
+        resamples: number of samples with as many patients, drawn with replacement.
         seed: of the draw; the same values and seed give the same interval.
         level: share of the means that lie within.
+        patients: of each value; None: each value is a patient of its own.
+
+    Raises:
+        ValueError: `patients` of another length.
     """
-    sample = np.asarray(values, dtype=np.float64)
-    if sample.size < 2:
+    sums, counts = _by_patient(values, patients)
+    if len(sums) < 2:
         return None
     rng = np.random.default_rng(seed)
-    means = [sample[rng.integers(sample.size, size=sample.size)].mean() for _ in range(resamples)]
+    draws = (rng.integers(len(sums), size=len(sums)) for _ in range(resamples))
+    means = [sums[drawn].sum() / counts[drawn].sum() for drawn in draws]
     low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
+
+
+def patient_means(values: Sequence[float], patients: Sequence[str] | None = None) -> list[float]:
+    """One mean a patient, in the order in which the patients first appear.
+
+    Raises:
+        ValueError: `patients` of another length.
+    """
+    sums, counts = _by_patient(values, patients)
+    return [float(mean) for mean in sums / counts]
+
+
+def _by_patient(values: Sequence[float], patients: Sequence[str] | None) -> tuple[np.ndarray, np.ndarray]:
+    """Sum (P,) and number (P,) of each patient's values, float64."""
+    names = [str(i) for i in range(len(values))] if patients is None else list(patients)
+    if len(names) != len(values):
+        raise ValueError(f"a patient for each value expected, got {len(names)} for {len(values)}")
+    place = {name: i for i, name in enumerate(dict.fromkeys(names))}
+    index = np.array([place[name] for name in names], dtype=np.intp)
+    sums = np.bincount(index, weights=np.asarray(values, dtype=np.float64), minlength=len(place))
+    return sums, np.bincount(index, minlength=len(place)).astype(np.float64)
 
 
 @dataclass(frozen=True)
@@ -41,7 +73,7 @@ class PairedTest:
 
     Attributes:
         p: None when it is not given.
-        pairs: number of pairs.
+        pairs: number of pairs: patients, when each value is a patient's mean.
         zeros: pairs without a difference; left out, as Wilcoxon did.
         note: why there is no p, or what was done with zeros and ties; "" when there is nothing to say.
     """
@@ -59,7 +91,7 @@ def paired_test(a: Sequence[float], b: Sequence[float]) -> PairedTest:
     pairs that differ there is no p: whatever they are, it could not fall under 0.05.
 
     Args:
-        a, b: the same cases in the same order.
+        a, b: the same patients in the same order (`patient_means`): several cases of one patient are no independent pairs.
 
     Raises:
         ValueError: different lengths.

@@ -19,14 +19,15 @@ def summarize(rows: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, dict[str
     their worst value. mean_ok: over the cases where it is in both, as most tools report; never quote it alone. A statistic that
     the number of cases does not allow is None.
 
-    Counts: cases = n + undefined; n: in the mean; undefined: absent in both; missed, invented. "all" is the mean over the
-    classes within a case, so its n counts cases; its missed and invented count structures.
+    Counts: cases = n + undefined; n: in the mean; patients: of these n; undefined: absent in both; missed; invented.
+    "all" is the mean over the classes within a case, so its n counts cases; its missed and invented count structures. Means are
+    over cases; the interval draws patients with all of their cases.
     """
     names = list(dict.fromkeys(row["class"] for row in rows))
     metrics = [name for name in METRICS if rows and name in rows[0]]
     return {
         metric: {
-            ALL: _statistics(within_case(rows, metric), within_case(_only_ok(rows), metric)) | _counts(rows),
+            ALL: _of_all(rows, metric),
             **{name: _of_class([row for row in rows if row["class"] == name], metric) for name in names},
         }
         for metric in metrics
@@ -38,24 +39,37 @@ def _only_ok(rows: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
 
 
 def _of_class(rows: Sequence[Mapping[str, Any]], metric: str) -> dict[str, Any]:
-    values = [row[metric] for row in rows if row["status"] != ABSENT]
-    return _statistics(values, [row[metric] for row in _only_ok(rows)]) | _counts(rows)
+    scored = [row for row in rows if row["status"] != ABSENT]
+    values, patients = [row[metric] for row in scored], [patient_of(row) for row in scored]
+    return _statistics(values, [row[metric] for row in _only_ok(rows)], patients) | _counts(rows)
 
 
-def within_case(rows: Iterable[Mapping[str, Any]], metric: str) -> list[float]:
-    """Mean over the classes of each case that has a value at all, in the order of the rows."""
+def _of_all(rows: Sequence[Mapping[str, Any]], metric: str) -> dict[str, Any]:
+    means = within_case(rows, metric)
+    owner = {row["case_id"]: patient_of(row) for row in rows}
+    ok_values = list(within_case(_only_ok(rows), metric).values())
+    return _statistics(list(means.values()), ok_values, [owner[case] for case in means]) | _counts(rows)
+
+
+def patient_of(row: Mapping[str, Any]) -> str:
+    """The patient of a row; the case itself where none is known."""
+    return str(row.get("patient") or row["case_id"])
+
+
+def within_case(rows: Iterable[Mapping[str, Any]], metric: str) -> dict[str, float]:
+    """Mean over the classes of each case that has a value at all, by case id, in the order of the rows."""
     cases: dict[str, list[float]] = {}
     for row in rows:
         if row["status"] != ABSENT:
             cases.setdefault(row["case_id"], []).append(row[metric])
-    return [statistics.fmean(values) for values in cases.values()]
+    return {case: statistics.fmean(values) for case, values in cases.items()}
 
 
-def _statistics(values: Sequence[float], ok_values: Sequence[float]) -> dict[str, Any]:
+def _statistics(values: Sequence[float], ok_values: Sequence[float], patients: Sequence[str]) -> dict[str, Any]:
     return {
         "mean": statistics.fmean(values) if values else None,
         "mean_ok": statistics.fmean(ok_values) if ok_values else None,
-        "interval": bootstrap_interval(values),
+        "interval": bootstrap_interval(values, patients=patients),
         "sd": statistics.stdev(values) if len(values) > 1 else None,
         "median": statistics.median(values) if values else None,
         "min": min(values, default=None),
@@ -65,6 +79,7 @@ def _statistics(values: Sequence[float], ok_values: Sequence[float]) -> dict[str
 
 def _counts(rows: Sequence[Mapping[str, Any]]) -> dict[str, int]:
     cases = {row["case_id"] for row in rows}
-    n = len({row["case_id"] for row in rows if row["status"] != ABSENT})
+    scored = [row for row in rows if row["status"] != ABSENT]
+    n, patients = len({row["case_id"] for row in scored}), len({patient_of(row) for row in scored})
     structures = {status: sum(row["status"] == status for row in rows) for status in (MISSED, INVENTED)}
-    return {"cases": len(cases), "n": n, "undefined": len(cases) - n, **structures}
+    return {"cases": len(cases), "n": n, "patients": patients, "undefined": len(cases) - n, **structures}

@@ -150,7 +150,7 @@ def test_the_log_says_what_is_not_in_the_mean(tmp_path: Path, caplog: pytest.Log
     assert [line.split(":")[0] for line in lines] == ["all", "liver", "spleen"]
     interval = summary_of(tmp_path)["dice"]["spleen"]["interval"]
     assert f"spleen: Dice 0.333 [{interval[0]:.3f}, {interval[1]:.3f}], NSD at 2 voxels 0.333" in lines[2]
-    assert lines[2].endswith("3 of 5 cases in the mean, 2 undefined, 1 missed, 1 invented")
+    assert lines[2].endswith("3 of 5 cases (3 patients) in the mean, 2 undefined, 1 missed, 1 invented")
 
 
 def test_a_class_that_no_case_has_is_undefined(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -158,7 +158,7 @@ def test_a_class_that_no_case_has_is_undefined(tmp_path: Path, caplog: pytest.Lo
         evaluate(tmp_path, {"a": (organ(1), organ(1))})
     of = summary_of(tmp_path)["dice"]["spleen"]
     assert (of["mean"], of["interval"], of["sd"], of["n"], of["undefined"]) == (None, None, None, 0, 1)
-    assert "spleen: Dice undefined, NSD at 2 voxels undefined, HD95 undefined voxels; 0 of 1 cases" in caplog.text
+    assert "spleen: Dice undefined, NSD at 2 voxels undefined, HD95 undefined voxels; 0 of 1 cases (0 patients)" in caplog.text
     assert summary_of(tmp_path)["dice"]["liver"]["sd"] is None  # one case has no spread
 
 

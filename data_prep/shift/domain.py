@@ -1,0 +1,139 @@
+"""What is compared of a data set: the numbers of dataset.json, and grey values measured on some training cases."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.ndimage import binary_dilation
+
+from data_prep.errors import DataError
+from data_prep.files import read_datalist, read_dataset, read_plan
+from data_prep.reading import read_volume
+from data_prep.volume import Array, ReadError
+
+MAX_CASES = 24  # read for grey values, evenly spread over the training list
+LEVELS = np.linspace(0, 1, 101)
+SHELL = 3  # voxels around a structure that count as its surroundings
+
+
+@dataclass(frozen=True)
+class Domain:
+    """A data set as it is compared.
+
+    Attributes:
+        folder, name: of the prepared data set.
+        dataset, plan: the contents of dataset.json and plan.json.
+        volumes: structure name -> one volume a training case that has it, in `volume_unit`, sorted.
+        quantiles: (cases, channels, 101) normalised grey value in [-1, 1] at the quantiles 0, 0.01, ..., 1.
+        contrasts: structure name -> one value a measured case: median inside minus median of the surroundings, first channel,
+            as a share of the grey range (-1 to 1).
+    """
+
+    folder: Path
+    name: str
+    dataset: Mapping[str, Any]
+    plan: Mapping[str, Any]
+    volumes: Mapping[str, list[float]]
+    quantiles: Array
+    contrasts: Mapping[str, list[float]]
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        """The fingerprint."""
+        content: Mapping[str, Any] = self.dataset["fingerprint"]
+        return content
+
+    @property
+    def structures(self) -> list[str]:
+        """Names of the classes without background."""
+        return [str(label["name"]) for label in self.dataset["labels"] if label["index"]]
+
+    @property
+    def volume_unit(self) -> str:
+        """ml, mm^2, pixels or voxels."""
+        return str(self.facts["foreground_volume_unit"])
+
+
+def read_domain(folder: Path, normalization: Mapping[str, Any] | None = None) -> Domain:
+    """Read and measure a prepared data set.
+
+    Args:
+        folder: holds datalist.json, dataset.json and plan.json.
+        normalization: of a plan; None: the data set's own.
+
+    Raises:
+        DataError: a file is missing or cannot be read, or the data set has no training case.
+    """
+    datalist, dataset, plan = read_datalist(folder), read_dataset(folder), read_plan(folder)
+    cases = datalist["training"]
+    if not cases:
+        raise DataError(f"{folder}: no training case; grey values and volumes are compared over training cases")
+    values = {str(label["name"]): int(label["value"]) for label in dataset["labels"] if label["index"]}
+    chosen = [cases[i] for i in np.unique(np.linspace(0, len(cases) - 1, min(len(cases), MAX_CASES)).round().astype(int))]
+    measured = [measure(case, values, normalization or plan["normalization"]) for case in chosen]
+    contrasts = {name: [of[name] for _, of in measured if name in of] for name in values}
+    volumes = _volumes(dataset, {case["case_id"] for case in cases}, values)
+    return Domain(folder, dataset["name"], dataset, plan, volumes, np.stack([q for q, _ in measured]), contrasts)
+
+
+def measure(
+    case: Mapping[str, Any], values: Mapping[str, int], normalization: Mapping[str, Any]
+) -> tuple[Array, dict[str, float]]:
+    """Quantiles (channels, 101) and the contrast of each structure that the case holds."""
+    paths = case["image"] if isinstance(case["image"], list) else [case["image"]]
+    images = [_read(path) for path in paths]
+    channels = [normalised(image.channel(i), normalization) for image in images for i in range(image.channels)]
+    quantiles = np.stack([np.quantile(channel, LEVELS) for channel in channels])
+    if "label" not in case:
+        return quantiles, {}
+    label = _read(case["label"]).channel(0).reshape(channels[0].shape)
+    found = {name: contrast(channels[0], label == value) for name, value in values.items()}
+    return quantiles, {name: value for name, value in found.items() if value is not None}
+
+
+def _read(path: str) -> Any:
+    try:
+        return read_volume(Path(path))
+    except ReadError as fault:
+        raise DataError(f"{path}: {fault}. Type: python -m data_prep check DATALIST") from fault
+
+
+def normalised(values: Array, normalization: Mapping[str, Any]) -> Array:
+    """Grey values as the network sees them, but on the file's own grid: in [-1, 1], float64."""
+    grey = np.nan_to_num(np.asarray(values, dtype=np.float64))
+    low, high = float(normalization["lower"]), float(normalization["upper"])
+    if normalization["method"] == "percentiles":
+        low, high = (float(bound) for bound in np.percentile(grey, [low, high]))
+    if high <= low:
+        return np.zeros_like(grey)
+    return (2 * (grey - low) / (high - low) - 1).clip(-1, 1)
+
+
+def contrast(grey: Array, inside: Array) -> float | None:
+    """Median inside minus median of the voxels at most `SHELL` away, over the range of 2; None where either is empty.
+
+    Args:
+        grey: (X, Y[, Z]) in [-1, 1].
+        inside: the same shape, bool.
+    """
+    if not inside.any():
+        return None
+    places = np.nonzero(inside)
+    box = tuple(slice(max(0, int(p.min()) - SHELL), int(p.max()) + SHELL + 1) for p in places)
+    grey, inside = grey[box], inside[box]
+    shell = binary_dilation(inside, iterations=SHELL) & ~inside
+    return float(np.median(grey[inside]) - np.median(grey[shell])) / 2 if shell.any() else None
+
+
+def _volumes(dataset: Mapping[str, Any], training: set[str], values: Mapping[str, int]) -> dict[str, list[float]]:
+    to_unit = 1e-3 if dataset["fingerprint"]["foreground_volume_unit"] == "ml" else 1.0
+    cases = [case for case in dataset["cases"] if case["case_id"] in training]
+    return {name: sorted(_sizes(cases, str(value), to_unit)) for name, value in values.items()}
+
+
+def _sizes(cases: Sequence[Mapping[str, Any]], value: str, to_unit: float) -> list[float]:
+    return [case["voxels"][value] * float(np.prod(case["spacing"])) * to_unit for case in cases if case["voxels"].get(value)]

@@ -1,0 +1,71 @@
+"""Several processes (torchrun) share the cases of an evaluation: each case is scored once, and rank 0 writes all rows."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from itertools import chain, groupby, zip_longest
+from typing import TypeVar
+
+import torch
+import torch.distributed as dist
+
+from monai_hybrid.errors import DataError
+from monai_hybrid.evaluation.case_table import Row
+
+Case = TypeVar("Case")
+
+
+def join_processes() -> None:
+    """Meet the other processes that torchrun started; alone, nothing happens."""
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not dist.is_initialized():
+        dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+        if torch.cuda.is_available():
+            torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
+
+
+def leave_processes() -> None:
+    """Part from the other processes."""
+    if dist.is_initialized():
+        dist.destroy_process_group()
+
+
+def rank_and_number() -> tuple[int, int]:
+    """This process's rank and the number of processes; (0, 1) alone."""
+    return (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
+
+
+def wait_for_all() -> None:
+    """Go on when every process has come this far."""
+    if dist.is_initialized():
+        dist.barrier()
+
+
+def own_share(cases: Sequence[Case]) -> list[Case]:
+    """Every n-th case, from this process's rank on: no case is repeated to make the shares equal, as samplers do.
+
+    Raises:
+        DataError: more processes than cases.
+    """
+    rank, number = rank_and_number()
+    if len(cases) < number:
+        raise DataError(
+            f"{len(cases)} cases for {number} processes: each needs one; type torchrun --nproc_per_node {max(len(cases), 1)}"
+        )
+    return list(cases[rank::number])
+
+
+def gather_rows(rows: list[Row]) -> list[Row]:
+    """The rows of all processes, on each of them, in the order of the data list; a case's rows stay together."""
+    number = rank_and_number()[1]
+    if number == 1:
+        return rows
+    parts: list[list[Row]] = [[] for _ in range(number)]
+    dist.all_gather_object(parts, rows)
+    return in_turn(parts)
+
+
+def in_turn(parts: Sequence[Sequence[Row]]) -> list[Row]:
+    """Undo `own_share`: the first case of each part, then the second of each, and so on."""
+    cases = [[list(of) for _, of in groupby(part, key=lambda row: row["case_id"])] for part in parts]
+    return list(chain.from_iterable(of for turn in zip_longest(*cases, fillvalue=[]) for of in turn))
