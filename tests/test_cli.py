@@ -58,6 +58,13 @@ def bundle(folder: Path, config: str, *rest: str) -> list[str]:
             ["evaluate", "--data", "d", "--model", "m", "--output", "o"],
             bundle(ADAPT, "evaluate.json", "--dataset_dir", "d", "--model", "m", "--output_dir", "o"),
         ),
+        (
+            ["evaluate", "--data", "d", "--model", "m", "--output", "o", "--source", "s", "--before", "b"],
+            bundle(
+                ADAPT, "evaluate.json", "--dataset_dir", "d", "--model", "m", "--output_dir", "o", "--source_dir", "s",
+                "--pretrained", "b",
+            ),  # fmt: skip
+        ),
         (["compare", "a", "b"], ["-m", "monai_hybrid.evaluation", "a", "b"]),
         (
             ["report", "runs/b", "--compare", "before=runs/a", "--title", "B"],

@@ -95,7 +95,7 @@ class Forgetting:
             raise ConfigError("pretrained: only with --source_dir, the data set on which both models are scored")
 
     def run(self) -> None:
-        """Write `source_before/`, `source_after/` and `forgetting.json` under `output_dir`; those of an earlier run go first."""
+        """Write `source_before/`, `source_after/` and `forgetting.json` under `output_dir`; an earlier run's go first."""
         folder = Path(self.settings["output_dir"])
         rank = rank_and_number()[0]
         if rank == 0:

@@ -19,7 +19,8 @@ BEFORE, AFTER = "source_before", "source_after"
 def write_forgetting(folder: Path, source: str, with_before: bool, not_compared: Sequence[str]) -> dict[str, Any]:
     """Compare `source_before/` and `source_after/` under `folder`, and write `forgetting.json` there.
 
-    Form: {"source", "metric": "dice", "cases", "patients", "classes": {name: entry}, "mean": entry, "not_compared", "sentence"}.
+    Form: {"source", "metric": "dice", "cases", "patients", "classes": {name: entry}, "mean": entry, "not_compared",
+    "sentence"}.
     An entry is {"before", "after", "difference", "interval"}: means over cases, after minus before, its 95 % bootstrap interval
     over patients; null where there is no model before adaptation, no case with the structure, or a single patient.
 

@@ -94,8 +94,8 @@ def case_slice(image: Any, label: Any, pred: Any, in_mm: bool) -> dict[str, Arra
 
     3D: turned to RAS, then cut where the reference is largest (the prediction, where there is no reference; else the middle),
     at right angles to the axis along which voxels are at least 1.5 times longer than along both others, otherwise axially.
-    Axial: anterior up; coronal: superior up; both with the patient's right on the viewer's left. Sagittal: superior up, anterior
-    on the left. 2D: the picture as in the file.
+    Axial: anterior up; coronal: superior up; both with the patient's right on the viewer's left. Sagittal: superior up,
+    anterior on the left. 2D: the picture as in the file.
 
     Args:
         image: (C, X, Y[, Z]) any type, its first channel is shown.

@@ -40,11 +40,13 @@ def evaluate(
     about: dict[str, Any] | None = None,
     nsd_tolerance: float = 2.0,
     unit: str = "voxels",
+    patients: dict[str, str] | None = None,
 ) -> EvaluationReport:
     """Run the report over (pred, label) as MONAI's evaluator does: an output and a batch of decollated items."""
     report = EvaluationReport(str(folder), names, nsd_tolerance, unit, about or {})
     ids = list(cases)
-    batches = [[{"case_id": name} for name in ids[i : i + batch_size]] for i in range(0, len(ids), batch_size)]
+    items = [{"case_id": name} | ({"patient": patients[name]} if patients else {}) for name in ids]
+    batches = [items[i : i + batch_size] for i in range(0, len(items), batch_size)]
 
     def step(engine: Engine, batch: list[dict[str, str]]) -> list[dict[str, Tensor]]:
         return [dict(zip(("pred", "label"), cases[item["case_id"]], strict=True)) for item in batch]

@@ -63,6 +63,32 @@ def test_differences_are_those_of_the_tables(runs: tuple[Path, Path]) -> None:
     assert one(found, "dice", "all").difference == pytest.approx((by_case[1] - by_case[0]).mean())
 
 
+def test_patients_are_the_unit_of_interval_and_test(tmp_path: Path) -> None:
+    """Sixteen cases of eight patients: p is that of eight means, and three patients get none, however many cases they have."""
+    cases = {name: noisy(flip, n=16) for name, flip in (("a", 0.4), ("b", 0.1))}
+    for number, expected in ((8, None), (3, "no p: 3 of 3 pairs differ, 6 needed")):
+        patients = {f"case_{i}": f"p{i % number}" for i in range(16)}
+        for name, made in cases.items():
+            evaluate(tmp_path / name, made, about=ABOUT, patients=patients)
+        liver = one(compare(tmp_path / "a", tmp_path / "b"), "dice", "liver")
+        assert (liver.n, liver.patients, liver.test.pairs) == (16, number, number)
+        if expected:
+            assert liver.test.p is None and liver.test.note == expected
+            continue
+        a, b = ([row["dice"] for row in read_cases(tmp_path / x) if row["class"] == "liver"] for x in "ab")
+        means = [np.reshape(values, (2, 8)).mean(0) for values in (a, b)]
+        assert liver.test.p == pytest.approx(scipy.stats.wilcoxon(means[1], means[0]).pvalue)
+        assert liver.difference == pytest.approx(np.mean(b) - np.mean(a))
+
+
+def test_a_table_without_patients_takes_them_from_the_other(tmp_path: Path) -> None:
+    patients = {f"case_{i}": f"p{i % 4}" for i in range(8)}
+    evaluate(tmp_path / "a", noisy(0.4), about=ABOUT)
+    evaluate(tmp_path / "b", noisy(0.1), about=ABOUT, patients=patients)
+    for pair in (("a", "b"), ("b", "a")):
+        assert one(compare(*(tmp_path / x for x in pair)), "dice", "liver").patients == 4
+
+
 def test_exchanged_runs_change_the_sign_only(runs: tuple[Path, Path]) -> None:
     for there, back in zip(compare(*runs), compare(*reversed(runs)), strict=True):
         assert back.difference == pytest.approx(-there.difference) and back.test.p == there.test.p

@@ -99,6 +99,23 @@ def test_the_summary_is_a_recomputation_from_the_table(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["cases.csv", "summary.json"]
 
 
+def test_the_interval_is_over_patients_and_both_are_counted(tmp_path: Path) -> None:
+    """Five slices of each of four patients, one of whom is always missed."""
+    patients = {f"p{i}_{k}": f"p{i}" for i in range(4) for k in range(5)}
+    cases = {name: (organ(1) if patient != "p3" else organ(), organ(1)) for name, patient in patients.items()}
+    evaluate(tmp_path / "a", cases, names=NAMES[:2], patients=patients)
+    evaluate(tmp_path / "b", cases, names=NAMES[:2])
+    by_patient, by_case = summary_of(tmp_path / "a"), summary_of(tmp_path / "b")
+    assert {row["patient"] for row in read_cases(tmp_path / "a")} == {"p0", "p1", "p2", "p3"}
+    assert all(row["patient"] == row["case_id"] for row in read_cases(tmp_path / "b"))
+    assert (by_patient["cases"], by_patient["patients"], by_case["cases"], by_case["patients"]) == (20, 4, 20, 20)
+    assert by_patient["dice"]["liver"]["mean"] == by_case["dice"]["liver"]["mean"] == 0.75
+    assert (by_patient["dice"]["all"]["n"], by_patient["dice"]["all"]["patients"]) == (20, 4)
+    assert by_patient["dice"]["liver"]["interval"] == [0.25, 1.0]
+    assert by_case["dice"]["liver"]["interval"][0] >= 0.5
+    assert by_patient["interval"]["method"] == "percentile bootstrap over patients"
+
+
 def test_every_row_is_the_score_of_its_case(tmp_path: Path) -> None:
     evaluate(tmp_path, CASES)
     for row in read_cases(tmp_path):

@@ -11,7 +11,7 @@ import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from monai_hybrid.evaluation.statistics import bootstrap_interval, paired_test
+from monai_hybrid.evaluation.statistics import bootstrap_interval, paired_test, patient_means
 
 VALUES = [0.91, 0.85, 0.88, 0.0, 0.79, 0.93, 0.87, 0.9, 0.82, 0.86]
 
@@ -46,6 +46,45 @@ def test_the_interval_stays_within_the_values(values: list[float]) -> None:
 def test_one_case_has_no_interval() -> None:
     assert bootstrap_interval([0.9]) is None and bootstrap_interval([]) is None
     assert bootstrap_interval([0.9, 0.8]) is not None
+
+
+def test_patients_are_drawn_with_all_of_their_cases() -> None:
+    """Seeing each patient ten times teaches nothing new: the interval is that of the ten patients, not that of 100 cases."""
+    patients = [f"p{i}" for i in range(len(VALUES))]
+    repeated, owners = [v for v in VALUES for _ in range(10)], [p for p in patients for _ in range(10)]
+    assert bootstrap_interval(repeated, patients=owners) == pytest.approx(bootstrap_interval(VALUES))
+    as_cases, by_patient = bootstrap_interval(repeated), bootstrap_interval(repeated, patients=owners)
+    assert as_cases is not None and by_patient is not None
+    assert as_cases[1] - as_cases[0] < 0.5 * (by_patient[1] - by_patient[0])
+    assert bootstrap_interval(VALUES, patients=patients) == bootstrap_interval(VALUES)
+
+
+def test_patients_with_more_cases_weigh_more_in_the_interval_as_in_the_mean() -> None:
+    """Two patients, A with three cases of 1 and B with one of 0: the means can be 0, 3/4 or 1."""
+    assert bootstrap_interval([1, 1, 1, 0], patients=["A", "A", "A", "B"]) == (0, 1)
+    assert bootstrap_interval([1, 1, 1, 0], patients=["A"] * 4) is None
+    with pytest.raises(ValueError, match="a patient for each value expected, got 1 for 4"):
+        bootstrap_interval([1, 1, 1, 0], patients=["A"])
+
+
+def test_the_means_of_patients_are_in_the_order_of_their_first_case() -> None:
+    assert patient_means([0.2, 1.0, 0.4], ["b", "a", "b"]) == pytest.approx([0.3, 1.0])
+    assert patient_means([0.2, 1.0, 0.4]) == [0.2, 1.0, 0.4]
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_the_cluster_interval_covers_where_that_over_cases_does_not(seed: int) -> None:
+    """30 patients of 8 cases, most of the spread between patients; the true mean is 0."""
+    rng = np.random.default_rng(seed)
+    owners = [f"p{i}" for i in range(30) for _ in range(8)]
+    hits = {True: 0, False: 0}
+    for _ in range(120):
+        values = (np.repeat(rng.normal(size=30), 8) + 0.3 * rng.normal(size=240)).tolist()
+        for by_patient in hits:
+            interval = bootstrap_interval(values, resamples=200, patients=owners if by_patient else None)
+            assert interval is not None
+            hits[by_patient] += interval[0] <= 0 <= interval[1]
+    assert hits[True] / 120 > 0.88 and hits[False] / 120 < 0.7
 
 
 def test_a_paired_test_is_that_of_scipy() -> None:
