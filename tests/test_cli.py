@@ -61,9 +61,19 @@ def bundle(folder: Path, config: str, *rest: str) -> list[str]:
         (
             ["evaluate", "--data", "d", "--model", "m", "--output", "o", "--source", "s", "--before", "b"],
             bundle(
-                ADAPT, "evaluate.json", "--dataset_dir", "d", "--model", "m", "--output_dir", "o", "--source_dir", "s",
-                "--pretrained", "b",
-            ),  # fmt: skip
+                ADAPT,
+                "evaluate.json",
+                "--dataset_dir",
+                "d",
+                "--model",
+                "m",
+                "--output_dir",
+                "o",
+                "--source_dir",
+                "s",
+                "--pretrained",
+                "b",
+            ),
         ),
         (["compare", "a", "b"], ["-m", "monai_hybrid.evaluation", "a", "b"]),
         (

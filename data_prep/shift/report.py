@@ -57,4 +57,4 @@ def _summary(levels: list[str]) -> str:
     if not levels:
         return NOTHING
     warnings = levels.count(WARNING)
-    return f"{len(levels)} finding{'s' * (len(levels) > 1)}, {warnings} of them warning{'s' * (warnings != 1)}."
+    return f"{len(levels)} finding{'s' * (len(levels) > 1)}, {warnings} of them {'a warning' if warnings == 1 else 'warnings'}."

@@ -187,8 +187,11 @@ def common_names(data: PreparedData, models: Sequence[Model], source_dir: str) -
         )
     shared = {unified(name) for name in common}
     everything = [*data.class_names[1:], *(name for m in models for name in m.names[1:])]
-    others = {unified(name): name for name in reversed(everything) if unified(name) not in shared}
-    return common, list(reversed(others.values()))
+    others: dict[str, str] = {}
+    for name in everything:
+        if unified(name) not in shared:
+            others.setdefault(unified(name), name)
+    return common, list(others.values())
 
 
 def _refuse_other_images(data: PreparedData, model: Model, source_dir: str) -> None:

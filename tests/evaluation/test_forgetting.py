@@ -34,7 +34,9 @@ def means(folder: Path, name: str) -> float:
     return float(np.mean([row["dice"] for row in read_cases(folder) if row["class"] == name]))
 
 
-@pytest.mark.parametrize(("after", "verdict"), [(0.5, "it has forgotten."), (0.05, "it has gained there too."), (0.2, "no clear change.")])
+@pytest.mark.parametrize(
+    ("after", "verdict"), [(0.5, "it has forgotten."), (0.05, "it has gained there too."), (0.2, "no clear change.")]
+)
 def test_the_entries_are_those_of_the_tables(after: float, verdict: str, tmp_path: Path) -> None:
     evaluate(tmp_path / "source_before", cases(0.2), patients=PATIENTS)
     evaluate(tmp_path / "source_after", cases(after), patients=PATIENTS)
