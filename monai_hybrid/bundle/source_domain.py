@@ -113,7 +113,7 @@ class Forgetting:
 
     def _data(self) -> PreparedData:
         data = read_prepared(Path(str(self.source_dir)).expanduser())
-        data.labelled("testing", required=True)
+        own_share(data.labelled("testing", required=True))  # refuses too many processes
         return data
 
     def _before(self) -> Model | None:

@@ -23,7 +23,7 @@ EVALUATE = ROOT / "bundles/few_shot_finetune/configs/evaluate.json"
 def target(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("target")
     generate(folder / "raw", cases=6, site="B", seed=0)
-    build(folder / "raw", folder / "prepared", budget="cpu")
+    build(folder / "raw", folder / "prepared", budget="cpu", test_fraction=0.4)
     return folder / "prepared"
 
 

@@ -17,8 +17,8 @@ from data_prep.build import build
 from data_prep.cli import app
 from data_prep.errors import DataError
 from data_prep.phantom import generate
-from data_prep.shift import shift
-from data_prep.shift.domain import contrast, normalised
+from data_prep.shift import content, geometry, shift
+from data_prep.shift.domain import MAX_CASES, SHELL, contrast, normalised
 from data_prep.shift.finding import factor, listed
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
@@ -59,9 +59,9 @@ def findings(source: Path, target: Path) -> dict[tuple[str, str], str]:
 
 
 def test_equal_data_sets_have_no_notable_shift(source: Path, tmp_path: Path) -> None:
-    content = shift(source, made(tmp_path / "target"))
-    assert content["findings"] == [] and content["summary"] == "No notable shift."
-    assert (content["source"], content["target"], content["figure"]) == ("source", "target", None)
+    report = shift(source, made(tmp_path / "target"))
+    assert report["findings"] == [] and report["summary"] == "No notable shift."
+    assert (report["source"], report["target"], report["figure"]) == ("source", "target", None)
 
 
 def test_thicker_voxels_are_named_by_axis_with_what_follows(source: Path, tmp_path: Path) -> None:
@@ -116,8 +116,8 @@ def test_a_weaker_contrast_and_a_stronger_one_are_told_apart(source: Path, tmp_p
 
 def test_other_grey_values_are_said_with_their_distance(source: Path, tmp_path: Path) -> None:
     """The quantiles of a ramp are u, those of its third power u^3: on average 1/2 - 1/4 of the range apart."""
-    content = shift(source, made(tmp_path / "target", tilt=3.0, grey=300))
-    found = next(f for f in content["findings"] if "After normalisation" in f["sentence"])
+    report = shift(source, made(tmp_path / "target", tilt=3.0, grey=300))
+    found = next(f for f in report["findings"] if "After normalisation" in f["sentence"])
     assert found["level"] == "warning" and found["kind"] == "intensity" and len(found["source"]) == 11
     percent = int(found["sentence"].split("differ by ")[1].split("%")[0])
     assert percent == pytest.approx(25, abs=2)
@@ -150,8 +150,8 @@ def pictures(folder: Path, size: int = 24) -> Path:
 
 def test_pictures_are_compared_in_pixels_and_not_with_volumes(source: Path, tmp_path: Path) -> None:
     small, large = pictures(tmp_path / "small"), pictures(tmp_path / "large", 72)
-    content = shift(small, large, tmp_path / "out")
-    assert "Target images cover 72 x 72 pixels" in {f["kind"]: f["sentence"] for f in content["findings"]}["size"]
+    report = shift(small, large, tmp_path / "out")
+    assert "Target images cover 72 x 72 pixels" in {f["kind"]: f["sentence"] for f in report["findings"]}["size"]
     assert Image.open(tmp_path / "out/shift.png").size[0] > 1000
     with pytest.raises(DataError, match=r"set is 3D, .*set 2D: nothing of the one can be laid beside the other"):
         shift(source, small, tmp_path / "none")
@@ -163,8 +163,8 @@ def test_the_command_prints_and_writes_the_same(source: Path, tmp_path: Path) ->
     result = CliRunner().invoke(app, ["shift", str(source), str(target), "--out", str(tmp_path / "out")])
     assert result.exit_code == 0, result.output
     content = json.loads((tmp_path / "out/shift.json").read_text())
-    assert content == json.loads(json.dumps(shift(source, target) | {"figure": "shift.png"}))
-    assert f"warning (volume): {content['findings'][0]['sentence']}" in result.output
+    assert report == json.loads(json.dumps(shift(source, target) | {"figure": "shift.png"}))
+    assert f"warning (volume): {report['findings'][0]['sentence']}" in result.output
     assert result.output.endswith("source against target: 1 finding, 1 of them a warning.\n")
     with Image.open(tmp_path / "out/shift.png") as figure:
         assert np.asarray(figure.convert("L")).std() > 10
@@ -232,3 +232,26 @@ def test_hippocampus_of_two_centres(tmp_path: Path) -> None:
     assert "2 times longer along left-right, back-front and foot-head (2 against 1 mm)" in found["spacing", "warning"]
     assert "stored as PSR" in found["orientation", "note"] and "44 x 60 x 44 mm" in found["size", "note"]
     assert "grey values differ by 16% of the range" in found["intensity", "warning"]
+
+
+def test_the_page_states_the_thresholds_of_the_code() -> None:
+    page = (Path(__file__).parents[2] / "docs/reference/shift.md").read_text(encoding="utf-8")
+    for kind, named, warned in (
+        ("spacing", geometry.SPACING_RATIO, geometry.COARSE),
+        ("size", geometry.FIELD_RATIO, geometry.FIELD_LARGE),
+        ("volume", content.VOLUME_NOTE, content.VOLUME_WARNING),
+    ):
+        row = next(line for line in page.splitlines() if line.startswith(f"| `{kind}`"))
+        assert f"{named:g} times" in row.split("|")[2] and f"{warned:g} times" in row.split("|")[3]
+    curves, contrasts = (line.split("|") for line in page.splitlines() if line.startswith("| `intensity`"))
+    assert (
+        f"{content.CURVE_NOTE:.0%}".replace("%", " %") in curves[2]
+        and f"{content.CURVE_WARNING:.0%}".replace("%", " %") in curves[3]
+    )
+    for number in (content.CONTRAST, content.CONTRAST_NOTE):
+        assert f"{number:.0%}".replace("%", " %") in contrasts[2]
+    assert (
+        f"{content.CONTRAST_RATIO:g} times" in contrasts[2]
+        and f"{content.CONTRAST_WARNING:.0%}".replace("%", " %") in contrasts[3]
+    )
+    assert f"up to {MAX_CASES} training cases" in page and f"at most {SHELL} away" in page

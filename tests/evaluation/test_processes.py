@@ -21,7 +21,7 @@ def test_shares_put_together_are_the_list(cases: int, number: int, monkeypatch: 
 
 def test_more_processes_than_cases_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(processes, "rank_and_number", lambda: (2, 3))
-    with pytest.raises(DataError, match="2 cases for 3 processes: each needs one; type torchrun --nproc_per_node 2"):
+    with pytest.raises(DataError, match="3 processes for 2 cases: each needs one; type torchrun --nproc_per_node 2"):
         own_share(["a", "b"])
     assert own_share(["a", "b", "c"]) == ["c"]
 

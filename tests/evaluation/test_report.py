@@ -194,3 +194,9 @@ def test_a_tolerance_that_is_no_length_is_refused(tmp_path: Path, tolerance: flo
     with pytest.raises(ConfigError, match=rf"nsd_tolerance: got {tolerance}, expected a length in mm, 0 or more"):
         EvaluationReport(str(tmp_path), NAMES, tolerance, "mm", {})
     EvaluationReport(str(tmp_path), NAMES, 0, "mm", {})
+
+
+def test_the_page_shows_the_numbers_of_the_example() -> None:
+    page = (Path(__file__).parents[2] / "docs/reference/evaluation.md").read_text(encoding="utf-8")
+    assert f"| HD95 | 0.0 | {DIAGONAL / 10:.2f} voxels (16 sqrt(3) / 10) | 0.0 |" in page
+    assert "-k one_missed_structure_of_ten" in page and "`" + ", ".join(COLUMNS) + "`" in page
