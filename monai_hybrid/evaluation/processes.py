@@ -50,7 +50,8 @@ def own_share(cases: Sequence[Case]) -> list[Case]:
     rank, number = rank_and_number()
     if len(cases) < number:
         raise DataError(
-            f"{number} processes for {len(cases)} case{'s' * (len(cases) != 1)}: each needs one; type torchrun --nproc_per_node {max(len(cases), 1)}"
+            f"{number} processes for {len(cases)} case{'s' * (len(cases) != 1)}: each needs one; "
+            f"type torchrun --nproc_per_node {max(len(cases), 1)}"
         )
     return list(cases[rank::number])
 

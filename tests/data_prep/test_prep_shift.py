@@ -162,7 +162,7 @@ def test_the_command_prints_and_writes_the_same(source: Path, tmp_path: Path) ->
     target = made(tmp_path / "target", edge=8)
     result = CliRunner().invoke(app, ["shift", str(source), str(target), "--out", str(tmp_path / "out")])
     assert result.exit_code == 0, result.output
-    content = json.loads((tmp_path / "out/shift.json").read_text())
+    report = json.loads((tmp_path / "out/shift.json").read_text())
     assert report == json.loads(json.dumps(shift(source, target) | {"figure": "shift.png"}))
     assert f"warning (volume): {report['findings'][0]['sentence']}" in result.output
     assert result.output.endswith("source against target: 1 finding, 1 of them a warning.\n")
