@@ -79,7 +79,7 @@ def sentence(content: Mapping[str, Any]) -> str:
         return f"None of the structures is there {where}: nothing is known about forgetting."
     if mean["before"] is None:
         return (
-            f"The adapted model has a mean Dice of {mean['after']:.3f} {where}; the model before adaptation was not at hand, "
+            f"This model has a mean Dice of {mean['after']:.3f} {where}; the model before adaptation was not at hand, "
             "so that nothing is known about forgetting."
         )
     change = f"Mean Dice went from {mean['before']:.3f} to {mean['after']:.3f} {where} ({mean['difference']:+.3f}"

@@ -99,8 +99,6 @@ def test_a_source_that_cannot_be_compared_stops_before_scoring(
     settings = {"dataset_dir": target, "model": trained / "models/model.pt", "output_dir": tmp_path / "eval"}
     done = run_bundle(EVALUATE, source_dir=tmp_path / "nowhere", **settings)
     assert done.returncode == 3 and "nowhere" in done.stderr and "Traceback" not in done.stderr
-    done = run_bundle(EVALUATE, pretrained="x.pt", **settings)
-    assert done.returncode == 2 and "pretrained: only with --source_dir" in done.stderr and "Traceback" not in done.stderr
     assert not (tmp_path / "eval").exists()
 
 
