@@ -10,6 +10,7 @@ from typing import Any
 from ignite.engine import Engine, Events
 from torch import nn
 
+from monai_hybrid.networks.low_rank import merged_state_dict
 from monai_hybrid.weights import make_card, save_weights, with_pretrained
 
 
@@ -57,7 +58,7 @@ class WeightsSaver:
             "epochs": engine.state.epoch,
             "validation": _plain_metrics(self.validator),
         }
-        save_weights(self.model.state_dict(), self.folder, make_card(network, dataset, plan, training))
+        save_weights(merged_state_dict(self.model), self.folder, make_card(network, dataset, plan, training))
 
 
 def _plain_metrics(validator: Engine | None) -> dict[str, Any]:

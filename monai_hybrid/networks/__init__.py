@@ -2,6 +2,14 @@
 
 from monai_hybrid.networks.hybrid_unet import HybridDiffusionUNet
 from monai_hybrid.networks.transfer import TransferReport, transfer_weights, with_transfer
-from monai_hybrid.networks.tuning import parameter_groups
+from monai_hybrid.networks.tuning import make_trainable, parameter_groups, trained_weights
 
-__all__ = ["HybridDiffusionUNet", "TransferReport", "parameter_groups", "transfer_weights", "with_transfer"]
+__all__ = [
+    "HybridDiffusionUNet",
+    "TransferReport",
+    "make_trainable",
+    "parameter_groups",
+    "trained_weights",
+    "transfer_weights",
+    "with_transfer",
+]
