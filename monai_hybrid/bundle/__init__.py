@@ -10,6 +10,8 @@ from monai_hybrid.bundle.shots import draw_shots, mixed_sampler, without_labels
 from monai_hybrid.bundle.source_domain import Forgetting
 from monai_hybrid.bundle.start import start
 from monai_hybrid.bundle.starting_point import StartingPoint, starting_point
+from monai_hybrid.bundle.stopping import check_stopping, choose_epochs, updates_for
+from monai_hybrid.bundle.unlabelled import unlabelled_cases
 from monai_hybrid.evaluation.processes import join_processes, leave_processes, own_share
 
 __all__ = [
@@ -18,6 +20,8 @@ __all__ = [
     "PreparedData",
     "StartingPoint",
     "cases_to_predict",
+    "check_stopping",
+    "choose_epochs",
     "describe_shift",
     "draw_shots",
     "find_card",
@@ -28,6 +32,8 @@ __all__ = [
     "prepare_data",
     "start",
     "starting_point",
+    "unlabelled_cases",
+    "updates_for",
     "values_by_name",
     "without_labels",
 ]
