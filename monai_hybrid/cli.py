@@ -85,9 +85,12 @@ def adapt(
     model: Model = "",
     shots: Annotated[int, typer.Option("--shots", help="labelled patients to use")] = 3,
     output: Output = "",
+    unlabelled: Annotated[
+        str, typer.Option("--unlabelled-dir", "--unlabelled_dir", help="images without labels; needs --objective hybrid")
+    ] = "",
 ) -> None:
     """Fine-tune a pretrained model on a few labelled cases of a target domain."""
-    words = {"dataset_dir": data, "pretrained": model, "output_dir": output}
+    words = {"dataset_dir": data, "pretrained": model, "output_dir": output, "unlabelled_dir": unlabelled}
     run(bundle_words("few_shot_finetune", "train.json", context.args, shots=shots, **words))
 
 

@@ -51,6 +51,13 @@ def bundle(folder: Path, config: str, *rest: str) -> list[str]:
             bundle(ADAPT, "train.json", "--shots", "1", "--dataset_dir", "d", "--pretrained", "m", "--output_dir", "o"),
         ),
         (
+            ["adapt", "--data", "d", "--unlabelled-dir", "u", "--objective", "hybrid", "--stopping", "leave_one_out"],
+            bundle(
+                *(ADAPT, "train.json", "--shots", "3", "--dataset_dir", "d", "--unlabelled_dir", "u"),
+                *("--objective", "hybrid", "--stopping", "leave_one_out"),
+            ),
+        ),
+        (
             ["predict", "x.nii.gz", "--model", "m", "--output", "o"],
             bundle(ADAPT, "inference.json", "--dataset_dir", "x.nii.gz", "--model", "m", "--output_dir", "o"),
         ),
@@ -97,7 +104,7 @@ def test_each_command_is_one_line_and_its_exit_code(typed: list[str], expected: 
 def test_every_setting_given_exists(seen: list[list[str]]) -> None:
     from monai_hybrid.bundle.start import check_overrides, command_line_overrides, known_settings
 
-    CliRunner().invoke(cli.app, ["adapt", "--data", "d", "--model", "m", "--output", "o"])
+    CliRunner().invoke(cli.app, ["adapt", "--data", "d", "--model", "m", "--output", "o", "--unlabelled-dir", "u"])
     words = ["monai/bundle/__main__.py", *seen[0][2:]]
     check_overrides(command_line_overrides(words), known_settings(ADAPT, words))
 

@@ -13,6 +13,7 @@ from monai_hybrid.bundle.starting_point import StartingPoint, starting_point
 from monai_hybrid.bundle.stopping import check_stopping, choose_epochs, updates_for
 from monai_hybrid.bundle.unlabelled import unlabelled_cases
 from monai_hybrid.evaluation.processes import join_processes, leave_processes, own_share
+from monai_hybrid.transforms.contrast import contrast_kind
 
 __all__ = [
     "Forgetting",
@@ -22,6 +23,7 @@ __all__ = [
     "cases_to_predict",
     "check_stopping",
     "choose_epochs",
+    "contrast_kind",
     "describe_shift",
     "draw_shots",
     "find_card",

@@ -36,8 +36,8 @@ def starting_point(pretrained: str | None, data: PreparedData, bundle_root: str,
     """Find the model and join its plan with the target's channels and labels.
 
     Args:
-        pretrained: a model file; "scratch"; None for the model of the bundle hybrid_pretrain beside this one, which is trained
-            on the built-in phantom first when there is none.
+        pretrained: a model file, or the folder of a run; "scratch"; None for the model of the bundle hybrid_pretrain beside
+            this one, which is trained on the built-in phantom first when there is none.
         data: the target.
         bundle_root: this bundle's folder.
         plan_from: with "scratch", a model file whose network and plan are used, so that only the weights differ.
@@ -48,8 +48,8 @@ def starting_point(pretrained: str | None, data: PreparedData, bundle_root: str,
     """
     if plan_from and pretrained != SCRATCH:
         raise ConfigError("plan_from: only with --pretrained scratch; a model file brings its own plan")
-    path = None if pretrained == SCRATCH else pretrained or _neighbour(Path(bundle_root))
-    described = path or plan_from
+    path = None if pretrained == SCRATCH else model_file(pretrained) if pretrained else _neighbour(Path(bundle_root))
+    described = path or (model_file(plan_from) if plan_from else None)
     if described is None:
         return StartingPoint(None, _network(data.plan["network"], data), data.plan)
     card = read_card(described)
@@ -59,6 +59,22 @@ def starting_point(pretrained: str | None, data: PreparedData, bundle_root: str,
         raise ModelFileError(f"{described}: a {card['spatial_dims']}D model, but the data are {data.plan['spatial_dims']}D")
     plan = {**card["plan"], "patch_size": card["training"]["patch_size"], "spacing": card["training"]["spacing"]}
     return StartingPoint(path, _network(card["network"], data), plan)
+
+
+def model_file(path: str) -> str:
+    """A file as it is; for the folder of a run, or its `models/`, the model in it.
+
+    Raises:
+        ModelFileError: a folder without a model.
+    """
+    folder = Path(path).expanduser()
+    if not folder.is_dir():
+        return str(folder)
+    places = [folder / "models/model.safetensors", folder / "model.safetensors"]
+    found = next((place for place in places if place.is_file()), None)
+    if found is None:
+        raise ModelFileError(f"{folder}: a folder without models/model.safetensors or model.safetensors; give a run or a file")
+    return str(found)
 
 
 def _network(arguments: dict[str, Any], data: PreparedData) -> dict[str, Any]:

@@ -14,8 +14,8 @@ LAYERS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
 class LowRankUpdate(nn.Module):
     """W -> W + up @ down, with W seen as a matrix (outputs, inputs x kernel).
 
-    `up` starts at zero, so the network starts as the pretrained one, bit for bit; `down` starts uniform, as a linear layer does.
-    LoRA's factor alpha / r is 1 here: the learning rate is set apart, and a factor would only rescale it.
+    `up` starts at zero, so the network starts as the pretrained one, bit for bit; `down` starts uniform, as a linear layer
+    does. LoRA's factor alpha / r is 1 here: the learning rate is set apart, and a factor would only rescale it.
 
     Args:
         weight: (outputs, inputs, ...) the weight to be updated; it is not kept.

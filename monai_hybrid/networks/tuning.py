@@ -24,8 +24,8 @@ def make_trainable(network: nn.Module, trainable: str = "all", rank: int = 8) ->
 
     Args:
         network: a HybridDiffusionUNet with its pretrained weights.
-        trainable: "all"; "decoder" (up blocks and head); "head" (norm and convolutions of the last layer); "low_rank" (the head,
-            and an update of rank `rank` for each convolution and linear layer before it, see `low_rank.LowRankUpdate`).
+        trainable: "all"; "decoder" (up blocks and head); "head" (norm and convolutions of the last layer); "low_rank" (the
+            head, and an update of rank `rank` for each convolution and linear layer before it, see `LowRankUpdate`).
         rank: of the updates.
 
     Returns:

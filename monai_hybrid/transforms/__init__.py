@@ -1,8 +1,9 @@
 """Dictionary transforms that MONAI lacks, or whose MONAI form breaks on real data lists."""
 
+from monai_hybrid.transforms.contrast import RandGIN, RandGINd, contrast_kind
 from monai_hybrid.transforms.intensity import Normalized
 from monai_hybrid.transforms.labels import CompleteLabeld
 from monai_hybrid.transforms.reader import CaseReader
 from monai_hybrid.transforms.spacing import SafeSpacingd
 
-__all__ = ["CaseReader", "CompleteLabeld", "Normalized", "SafeSpacingd"]
+__all__ = ["CaseReader", "CompleteLabeld", "Normalized", "RandGIN", "RandGINd", "SafeSpacingd", "contrast_kind"]

@@ -33,6 +33,16 @@ def test_shared_parts_of_the_training_are_the_same(name: str) -> None:
     assert json.loads(text) == theirs
 
 
+def test_contrast_randomisation_is_the_same_and_off() -> None:
+    trains = [config(bundle, "train.json") for bundle in ("few_shot_finetune", "hybrid_pretrain")]
+    blocks = [
+        [t for t in train["train"]["random_transforms"] if "contrast_randomisation" in str(t.get("_disabled_"))]
+        for train in trains
+    ]
+    assert blocks[0] == blocks[1] and len(blocks[0]) == 3
+    assert [train["contrast_randomisation"] for train in trains] == ["none", "none"]
+
+
 @pytest.mark.parametrize("bundle", ["few_shot_finetune", "hybrid_pretrain"])
 def test_every_setting_of_the_training_is_in_the_documents(bundle: str) -> None:
     known = config(bundle, "train.json")
