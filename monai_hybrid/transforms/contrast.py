@@ -35,7 +35,7 @@ def contrast_kind(setting: str | bool) -> str:
 
 
 class RandGIN(RandomizableTransform):
-    """Global intensity non-linear augmentation (GIN): the image through a shallow network of random weights, blended with itself.
+    """Global intensity non-linear augmentation (GIN): a shallow network of random weights, blended with the image.
 
     Ouyang et al., "Causality-inspired single-source domain generalization for medical image segmentation", IEEE TMI 2022:
     four convolutions with kernels of 1 or 3, two hidden channels and leaky ReLU; weights and biases are normal, drawn anew for
