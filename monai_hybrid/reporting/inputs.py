@@ -53,8 +53,8 @@ class Evaluation:
 
     @property
     def slices(self) -> dict[str, Path]:
-        """Case -> its picture slice; the folder's own names only, whatever a case is called."""
-        return {path.stem: path for path in sorted((self.folder / "slices").glob("*.npz"))}
+        """File name -> picture slice; the folder's own names only, whatever a case is called."""
+        return {path.name: path for path in sorted((self.folder / "slices").glob("*.npz"))}
 
 
 @dataclass(frozen=True)

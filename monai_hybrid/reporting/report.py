@@ -12,6 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, UndefinedError
 from data_prep.json_io import write_atomically
 from monai_hybrid import __version__
 from monai_hybrid.errors import DataError
+from monai_hybrid.evaluation.slices import file_name
 from monai_hybrid.evaluation.summary import ALL
 from monai_hybrid.reporting import origin, tables
 from monai_hybrid.reporting.curves import curves, paired
@@ -190,9 +191,9 @@ def _pictures(evaluation: Evaluation) -> dict[str, Any]:
     unit = evaluation.unit if evaluation.unit in ("mm", "pixels", "voxels") else "mm"
     shown, any_cropped = [], False
     for index, (case, roles) in enumerate(chosen.items()):
-        if case not in slices:
+        if file_name(case) not in slices:
             continue
-        part, cut = cropped(read_slice(slices[case]))
+        part, cut = cropped(read_slice(slices[file_name(case)]))
         any_cropped |= cut
         drawn = panels(reduced(part), f"scan{index}", case, evaluation.classes, unit)
         rows = [row for row in evaluation.rows if row["case_id"] == case]
@@ -201,7 +202,7 @@ def _pictures(evaluation: Evaluation) -> dict[str, Any]:
             {"role": " and ".join(roles), "case": case, "dice": f"{by_case[case]:.2f}", "scores": scores, "panels": drawn}
         )
     legend = [{"name": name, "colour": colour(i)} for i, name in enumerate(evaluation.classes, 1)]
-    missing = [case for case in chosen if case not in slices]
+    missing = [case for case in chosen if file_name(case) not in slices]
     return {"cases": shown, "legend": legend, "missing": missing, "cropped": any_cropped}
 
 

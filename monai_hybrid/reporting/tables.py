@@ -62,12 +62,15 @@ def structures(evaluation: Evaluation) -> Table:
     for index, name in enumerate(names):
         d = scores["dice"][name]
         values = within_case(evaluation.rows if name == ALL else [r for r in evaluation.rows if r["class"] == name], "dice")
-        cells = [Cell(_swatch(name, index)), Cell(_strip(name, values, d))]
+        cells = [Cell(_swatch(name, index)), Cell(_strip(name, list(values.values()), d))]
         cells += [_with_interval(scores[metric][name], 1 if metric == "hd95" else 2) for metric in metrics]
         cells += [Cell(f"{d['n']} of {d['cases']}"), _count(d["missed"]), _count(d["invented"])]
         rows.append(cells)
     columns = [Column("Structure", False), Column("Dice by case, 0 to 1", False), *(Column(titles[m]) for m in metrics)]
-    note = "Small numbers: 95 % bootstrap interval of the mean over cases. Line: mean, bar: its interval, dots: cases."
+    note = (
+        "Small numbers: 95 % bootstrap interval of the mean (drawn over patients, each with all of its cases). "
+        "Line: mean, bar: its interval, dots: cases."
+    )
     return Table("Scores by structure", [*columns, *map(Column, ("Cases", "Missed", "Invented"))], rows, note)
 
 

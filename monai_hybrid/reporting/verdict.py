@@ -42,18 +42,7 @@ def comparisons(inputs: Inputs) -> list[Comparison]:
 
 def dice_by_case(rows: Sequence[Row], metric: str = "dice") -> dict[str, float]:
     """Mean over the structures of each case that has any; the order of the table."""
-    cases = list(dict.fromkeys(row["case_id"] for row in rows))
-    found = {
-        case: within_case([row for row in of if row.get(metric) is not None], metric) for case, of in _grouped(rows).items()
-    }
-    return {case: found[case][0] for case in cases if found[case]}
-
-
-def _grouped(rows: Sequence[Row]) -> dict[str, list[Row]]:
-    groups: dict[str, list[Row]] = {}
-    for row in rows:
-        groups.setdefault(row["case_id"], []).append(row)
-    return groups
+    return within_case([row for row in rows if row.get(metric) is not None], metric)
 
 
 def verdict(inputs: Inputs, against: Sequence[Comparison]) -> str:
@@ -63,12 +52,15 @@ def verdict(inputs: Inputs, against: Sequence[Comparison]) -> str:
     scores = inputs.evaluation.scores["dice"][ALL]
     if scores["mean"] is None:
         return f"None of the {plural(scores['cases'], 'case')} has any of the structures: there is nothing to score."
-    few = scores["n"] < FEW
-    head = f"Mean Dice {scores['mean']:.2f} on {'only ' if few else ''}{plural(scores['n'], 'case')} "
+    few = scores["patients"] < FEW
+    on = plural(scores["n"], "case") + (
+        f" of {plural(scores['patients'], 'patient')}" if scores["patients"] < scores["n"] else ""
+    )
+    head = f"Mean Dice {scores['mean']:.2f} on {'only ' if few else ''}{on} "
     if scores["interval"]:
         head += f"(95 % interval {span(scores['interval'], 2)}{', a rough guide at most' if few else ''})"
     else:
-        head += "(no interval: one case has no spread)"
+        head += "(no interval: one patient has no spread)"
     return ", ".join([head, *(_against(c) for c in against[:1])]) + _structures(scores) + "."
 
 
@@ -117,17 +109,18 @@ def _of_structures(rows: Sequence[Row], shown: int = 6) -> list[str]:
 
 def _of_size(evaluation: Evaluation) -> list[str]:
     scores = evaluation.scores["dice"]
-    n = scores[ALL]["n"]
+    # Patients, not cases: slices of one heart are no independent evidence.
+    n = scores[ALL]["patients"]
     told = []
     if n < FEW:
         why = (
-            "a single case says nothing about the next one"
+            "a single patient says nothing about the next one"
             if n == 1
             else "the interval is a rough guide at most, and too narrow"
         )
-        told.append(f"Only {plural(n, 'test case')}: {why}. Label at least {FEW} for a first estimate, 20 for a firm one.")
+        told.append(f"Only {plural(n, 'test patient')}: {why}. Label at least {FEW} for a first estimate, 20 for a firm one.")
     elif n < 20:
-        told.append(f"{n} test cases: bootstrap intervals from fewer than about 20 cases are somewhat too narrow.")
+        told.append(f"{n} test patients: bootstrap intervals from fewer than about 20 are somewhat too narrow.")
     rare = [f"{name} ({of['n']} of {of['cases']})" for name, of in scores.items() if name != ALL and of["undefined"]]
     if rare:
         told.append(f"Not every case has every structure; its scores rest on fewer cases: {', '.join(rare)}.")
