@@ -59,7 +59,7 @@ def bundle(folder: Path, config: str, *rest: str) -> list[str]:
         ),
         (
             ["predict", "x.nii.gz", "--model", "m", "--output", "o"],
-            bundle(ADAPT, "inference.json", "--dataset_dir", "x.nii.gz", "--model", "m", "--output_dir", "o"),
+            bundle(ADAPT, "inference.json", "--input", "x.nii.gz", "--model", "m", "--output_dir", "o"),
         ),
         (
             ["evaluate", "--data", "d", "--model", "m", "--output", "o"],

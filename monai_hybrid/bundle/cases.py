@@ -1,7 +1,9 @@
-"""Which images to predict: a file, a folder, or the test cases of a prepared data set."""
+"""Which images to predict: a file, a folder, a data list, or the test cases of a prepared data set."""
 
 from __future__ import annotations
 
+import logging
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -11,19 +13,25 @@ from monai_hybrid.bundle.data import prepare_data
 from monai_hybrid.errors import DataError
 from monai_hybrid.inferers.native_grid import stem
 
+IMAGE_FOLDERS = ("imagesTs", "images", "imagesTr")  # of a raw data set; the first that is there
+logger = logging.getLogger("monai_hybrid.data")
 
-def cases_to_predict(dataset_dir: str | None, output_dir: str, split: str = "testing", site: str = "A") -> list[dict[str, Any]]:
-    """List {"image", "case_id"}.
+
+def cases_to_predict(
+    dataset_dir: str | None, output_dir: str, split: str = "testing", site: str = "A", leave_out: str | None = None
+) -> list[dict[str, Any]]:
+    """List {"image", "case_id"}; each case_id once, so that no prediction overwrites another.
 
     Args:
-        dataset_dir: one image file; a folder of images; a folder with `datalist.json` or the file itself (its `split`);
-            None or "" for the built-in phantom's `split`.
+        dataset_dir: one image file; a folder of images, with its subfolders (or its `imagesTs/` or `images/` alone where it has
+            one); a folder with `datalist.json` or the file itself (its `split`); None or "" for the phantom's `split`.
         output_dir: where the phantom is generated when it is asked for.
         split: "training", "validation" or "testing".
         site: scanner of the phantom.
+        leave_out: a folder, often inside the other, whose files are predictions.
 
     Raises:
-        DataError: nothing there, or two files that would write the same prediction.
+        DataError: nothing there.
     """
     if not dataset_dir:
         return _of_split(prepare_data(None, output_dir, site).folder / "datalist.json", split)
@@ -34,14 +42,49 @@ def cases_to_predict(dataset_dir: str | None, output_dir: str, split: str = "tes
         return _of_split(path, split)
     if path.is_file():
         return [{"image": str(path), "case_id": stem(path)}]
-    found = sorted(p for p in path.glob("*") if extension(p)) if path.is_dir() else []
+    found = _images_under(path, leave_out) if path.is_dir() else []
     if not found:
-        raise DataError(f"{path}: no image found; expected a file or a folder of {', '.join(EXTENSIONS)}")
-    names = [stem(p) for p in found]
-    twice = sorted({n for n in names if names.count(n) > 1})
-    if twice:
-        raise DataError(f"{path}: several files would give the prediction {twice[0]}: rename one of them")
-    return [{"image": str(p), "case_id": n} for p, n in zip(found, names, strict=True)]
+        raise DataError(
+            f"{path}: no image found; expected a file or a folder of {', '.join(EXTENSIONS)}, or a datalist.json. "
+            f"Type: ls {path if path.is_dir() else path.parent}"
+        )
+    names = unique_names([image.relative_to(path) for image in found])
+    return [{"image": str(image), "case_id": name} for image, name in zip(found, names, strict=True)]
+
+
+def _images_under(folder: Path, leave_out: str | None) -> list[Path]:
+    root = next((folder / name for name in IMAGE_FOLDERS if (folder / name).is_dir()), folder)
+    apart = Path(leave_out).expanduser().resolve() if leave_out else None
+    files = sorted(p for p in root.rglob("*") if p.is_file() and not any(part[0] == "." for part in p.relative_to(root).parts))
+    files = [p for p in files if apart is None or apart == root.resolve() or apart not in p.resolve().parents]
+    images = [p for p in files if extension(p)]
+    if len(images) < len(files):
+        logger.info("%s: %d images; %d files of other kinds are left alone", root, len(images), len(files) - len(images))
+    return images
+
+
+def unique_names(files: list[Path]) -> list[str]:
+    """A name for each file: its stem; where several share it, with the folders before it, and if need be the suffix after it.
+
+    `a/x.nii.gz`, `b/x.nii.gz`, `b/x.nii` -> `a__x`, `b__x_nii_gz`, `b__x_nii`.
+    """
+    names = [stem(file) for file in files]
+    for longer in (_with_folders, _with_suffix, _with_number):
+        count = Counter(name.lower() for name in names)  # some file systems do not tell X from x
+        names = [longer(f, n, i) if count[n.lower()] > 1 else n for i, (f, n) in enumerate(zip(files, names, strict=True))]
+    return names
+
+
+def _with_folders(file: Path, name: str, _: int) -> str:
+    return "__".join([*file.parts[:-1], name])
+
+
+def _with_suffix(file: Path, name: str, _: int) -> str:
+    return name + file.name[len(stem(file)) :].replace(".", "_")
+
+
+def _with_number(file: Path, name: str, index: int) -> str:
+    return f"{name}_{index + 1}"
 
 
 def _of_split(datalist: Path, split: str) -> list[dict[str, Any]]:

@@ -47,7 +47,17 @@ def start(bundle_root: str, argv: list[str] | None = None) -> None:
 
 
 # Settings that are paths: fire turns 2024 into a number, and MONAI turns # into a separator, which would name another path.
-PATHS = ("dataset_dir", "output_dir", "bundle_root", "model", "pretrained", "plan_from", "source_dir", "unlabelled_dir")
+PATHS = (
+    "dataset_dir",
+    "output_dir",
+    "bundle_root",
+    "model",
+    "pretrained",
+    "plan_from",
+    "source_dir",
+    "unlabelled_dir",
+    "input",
+)
 
 
 def is_bundle_command(argv: list[str]) -> bool:

@@ -1,7 +1,8 @@
-"""How the network is called: mixed precision on the CPU, averaging over small t, writing on the input's own grid."""
+"""How the network is called: mixed precision on the CPU, small memory, averaging over small t, writing on the input's own grid."""
 
 from monai_hybrid.inferers.autocast import AutocastInferer
-from monai_hybrid.inferers.native_grid import SaveOnInputGridd
+from monai_hybrid.inferers.input_grid import InputGridInferer
+from monai_hybrid.inferers.native_grid import SaveMapsd, SaveOnInputGridd
 from monai_hybrid.inferers.small_t import SmallTAverage
 
-__all__ = ["AutocastInferer", "SaveOnInputGridd", "SmallTAverage"]
+__all__ = ["AutocastInferer", "InputGridInferer", "SaveMapsd", "SaveOnInputGridd", "SmallTAverage"]

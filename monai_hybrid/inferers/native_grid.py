@@ -70,12 +70,13 @@ def write_mask(mask: np.ndarray, source: Path, target: Path, affine: np.ndarray)
     return target
 
 
-def _like_nifti(mask: np.ndarray, source: Path) -> nib.Nifti1Image:
+def _like_nifti(mask: np.ndarray, source: Path, described: bytes = b"segmentation by monai_hybrid") -> nib.Nifti1Image:
     image = nib.load(source)
-    grid = tuple(image.shape)
-    while len(grid) > mask.ndim and grid[-1] == 1:
+    spatial = min(3, mask.ndim)
+    grid = tuple(image.shape)[:3]  # the fourth axis of an image holds its channels
+    while len(grid) > spatial and grid[-1] == 1:
         grid = grid[:-1]
-    if grid != mask.shape:
+    if grid != mask.shape[:spatial]:
         raise DataError(
             f"{source}: the prediction has the grid {mask.shape}, expected the input's, {grid}; nothing was written"
         )
@@ -84,9 +85,55 @@ def _like_nifti(mask: np.ndarray, source: Path) -> nib.Nifti1Image:
     header.set_data_shape(mask.shape)
     header["scl_slope"], header["scl_inter"], header["cal_min"], header["cal_max"] = 1, 0, 0, 0
     header.extensions.clear()  # may describe the acquisition, or the patient
-    header["descrip"] = b"segmentation by monai_hybrid"
+    header["descrip"] = described
     # Without an affine nibabel leaves the forms of the header as they are.
     return type(image)(mask, None, header) if isinstance(image, nib.Nifti1Image) else nib.Nifti1Image(mask, None, header)
+
+
+class SaveMapsd(MapTransform):
+    """Write `<case_id>_<key>.nii.gz` for maps in [0, 1] held as uint16, 65535 = 1; missing keys are passed over.
+
+    NIfTI has no 16-bit float, so the file holds the integers and `scl_slope` = 1/65535, which every reader applies. Axes:
+    (X, Y[, Z]) for a map of one channel, (X, Y, Z, K) for several (2D: Z = 1), in the order of the model's labels.
+
+    Args:
+        keys: maps, (1 or K, X, Y[, Z]) uint16 on the input's grid.
+        output_dir: made when it is missing.
+
+    Raises:
+        DataError: a map is not on the input's grid; nothing is written then.
+    """
+
+    def __init__(self, keys: Any, output_dir: str) -> None:
+        super().__init__(keys, allow_missing_keys=True)
+        self.folder = Path(output_dir)
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Write each key that is there; the path is added as "<key>_file"."""
+        d = dict(data)
+        for key in self.key_iterator(d):
+            source = Path(d[key].meta["filename_or_obj"])
+            channels = torch.as_tensor(d[key]).numpy()
+            if len(channels) > 1 and channels.ndim == 3:
+                channels = channels[..., None]
+            values = np.moveaxis(channels, 0, -1) if len(channels) > 1 else channels[0]
+            affine = np.asarray(d[key].meta.get("original_affine", np.eye(4)), dtype=float)
+            self.folder.mkdir(parents=True, exist_ok=True)
+            name = f"{d.get('case_id', stem(source))}_{key}"
+            d[f"{key}_file"] = str(write_map(values, source, self.folder / name, affine))
+        return d
+
+
+def write_map(values: np.ndarray, source: Path, target: Path, affine: np.ndarray) -> Path:
+    """Write uint16 (X, Y[, Z[, K]]), 65535 = 1, as NIfTI on the grid of `source`; returns the path with its suffix."""
+    target = target.with_name(target.name + ".nii.gz")
+    if extension(source) in NIFTI:
+        volume = _like_nifti(values, source, b"map in [0, 1] by monai_hybrid")
+    else:
+        volume = nib.Nifti1Image(values, affine if affine.shape == (4, 4) else np.eye(4))
+    volume.header.set_slope_inter(1 / 65535, 0)
+    replace_file(target, lambda path: path.write_bytes(gzip.compress(volume.to_bytes(), compresslevel=6, mtime=0)))
+    return target
 
 
 def smallest_integer(values: Sequence[int]) -> type[np.generic]:

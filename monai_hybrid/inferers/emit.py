@@ -1,0 +1,151 @@
+"""Finished rods of logits become labels, entropy and (when asked for) probabilities on the input's own grid, piece by piece."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from monai_hybrid.errors import ModelFileError
+from monai_hybrid.inferers.grid_map import GridMap
+from monai_hybrid.inferers.rods import Rod
+from monai_hybrid.inferers.windows import Span
+
+CHUNK = 2**21  # probabilities interpolated at a time: 8 MB
+UINT16 = 65535
+
+
+@dataclass
+class Segmentation:
+    """What is known about one image, on the input's own grid.
+
+    Attributes:
+        labels: (X, Y[, Z]) class index, uint8 (int16 for more than 256 classes).
+        entropy_all: mean over all voxels of the entropy of the class probabilities, divided by log K: 0 sure, 1 knows nothing.
+        entropy_foreground: the same over the predicted foreground; None when there is none.
+        entropy: (X, Y[, Z]) uint16, 65535 = 1; None when it was not asked for.
+        probabilities: (K, X, Y[, Z]) uint16, 65535 = 1; None when they were not asked for.
+    """
+
+    labels: Tensor
+    entropy_all: float
+    entropy_foreground: float | None
+    entropy: Tensor | None = None
+    probabilities: Tensor | None = None
+
+
+class Emitter:
+    """Takes rods in the order of the sweep and fills a `Segmentation`.
+
+    Probabilities are interpolated, not logits: they are bounded, a mean of them is one again, and it is what Invertd did.
+    Interpolation needs one slice of what lies before a rod along each cut axis; no more than that is kept.
+
+    Args:
+        target: the input's grid.
+        axes: axes of the network's grid in the order of the sweep.
+        keep_entropy, keep_probabilities: fill the maps; the second costs 2 K bytes a voxel.
+    """
+
+    def __init__(
+        self, target: GridMap, axes: Sequence[int], keep_entropy: bool = False, keep_probabilities: bool = False
+    ) -> None:
+        self.own_axes, self.maps = zip(*[target.along(axis) for axis in axes], strict=True)
+        self.shape, self.keep = target.shape, (keep_entropy, keep_probabilities)
+        self.planes: dict[int, Tensor] = {}  # by the outer voxel after it: (K, 1, B[, C]), filled rod by rod
+        self.lines: dict[Span, Tensor] = {}  # by outer span: (K, A + 1, 1[, C])
+        self.sum_all = self.sum_foreground = 0.0
+        self.num_foreground = 0
+        self.labels: Tensor | None = None
+        self.entropy: Tensor | None = None
+        self.probabilities: Tensor | None = None
+
+    def add(self, rod: Rod, inner_length: int) -> None:
+        """Take one rod; `inner_length` is the length of the inner axis of the network's grid."""
+        values = _softmax_in_place(rod.logits)
+        self._prepare(values)
+        start = [rod.outer.start, rod.inner.start]
+        values, start = self._with_halo(values, rod, start, inner_length)
+        first, second = (m.finished(*span) for m, span in zip(self.maps[:2], (rod.outer, rod.inner), strict=True))
+        rest = [slice(0, m.length) for m in self.maps[2:]]
+        area = (second.stop - second.start) * math.prod(r.stop for r in rest) * len(values)
+        step = max(1, CHUNK // max(area, 1))
+        for low in range(first.start, first.stop if area else first.start, step):
+            wanted = [slice(low, min(low + step, first.stop)), second, *rest]
+            piece = values
+            for axis, (m, w) in enumerate(zip(self.maps, wanted, strict=True)):
+                piece = m.apply(piece, axis + 1, w, start[axis] if axis < 2 else 0)
+            self._write(piece.float(), wanted)
+
+    def result(self) -> Segmentation:
+        """What was filled.
+
+        Raises:
+            ModelFileError: the network gave NaN or Inf.
+        """
+        assert self.labels is not None, "no rod was added"
+        if not math.isfinite(self.sum_all):
+            raise ModelFileError(
+                "the prediction holds NaN or Inf though the image does not: the weights are damaged, or half precision "
+                "overflows (try --amp False)"
+            )
+        mean = self.sum_foreground / self.num_foreground if self.num_foreground else None
+        return Segmentation(self.labels, self.sum_all / self.labels.numel(), mean, self.entropy, self.probabilities)
+
+    def _prepare(self, values: Tensor) -> None:
+        if self.labels is not None:
+            return
+        self.labels = torch.zeros(self.shape, dtype=torch.uint8 if len(values) <= 256 else torch.int16)
+        if self.keep[0]:
+            self.entropy = torch.zeros(self.shape, dtype=torch.uint16)
+        if self.keep[1]:
+            self.probabilities = torch.zeros((len(values), *self.shape), dtype=torch.uint16)
+
+    def _with_halo(self, values: Tensor, rod: Rod, start: list[int], inner_length: int) -> tuple[Tensor, list[int]]:
+        """The rod with the last slice before it along the outer and the inner axis; what comes after will need is kept."""
+        outer, inner = rod.outer, rod.inner
+        if outer.stop not in self.planes:
+            shape = list(values.shape)
+            shape[1], shape[2] = 1, inner_length
+            self.planes[outer.stop] = values.new_zeros(shape)
+        self.planes[outer.stop][:, :, inner.start : inner.stop] = values[:, -1:]
+        if outer.start > 0:
+            before = self.planes[outer.start][:, :, inner.start : inner.stop]
+            values, start = torch.cat([before, values], 1), [start[0] - 1, start[1]]
+        line = values[:, :, -1:].clone()
+        if inner.start > 0:
+            values, start = torch.cat([self.lines[outer], values], 2), [start[0], start[1] - 1]
+        self.lines[outer] = line
+        if inner.stop == inner_length:
+            self.lines.pop(outer)
+            self.planes.pop(outer.start, None)
+        return values, start
+
+    def _write(self, p: Tensor, wanted: list[slice]) -> None:
+        assert self.labels is not None
+        place = tuple(dict(zip(self.own_axes, wanted, strict=True))[axis] for axis in range(len(self.shape)))
+        order = [self.own_axes.index(axis) for axis in range(len(self.shape))]
+        labels = p.max(0)[1]
+        entropy = torch.special.entr(p).sum(0).div_(math.log(len(p))).clamp_(max=1.0)
+        self.sum_all += float(entropy.sum())
+        foreground = labels > 0
+        self.sum_foreground += float(entropy[foreground].sum())
+        self.num_foreground += int(foreground.sum())
+        self.labels[place] = labels.permute(order).to("cpu", self.labels.dtype)
+        if self.entropy is not None:
+            self.entropy[place] = _uint16(entropy).permute(order)
+        if self.probabilities is not None:
+            self.probabilities[(slice(None), *place)] = _uint16(p).permute(0, *(o + 1 for o in order))
+
+
+def _softmax_in_place(logits: Tensor) -> Tensor:
+    """Softmax over axis 0, slice by slice, in the memory of the logits."""
+    for i in range(logits.shape[1]):
+        logits[:, i] = torch.softmax(logits[:, i].float(), 0)
+    return logits
+
+
+def _uint16(x: Tensor) -> Tensor:
+    return (x * UINT16 + 0.5).to("cpu", torch.int32).to(torch.uint16)

@@ -1,0 +1,120 @@
+"""Cases on their way to the network: finished ones are passed over, bad files become a sentence instead of an exception."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from monai.data import Dataset
+
+from data_prep.checks import Finding, run_checks
+from data_prep.checks.subjects import ImageSubject
+from data_prep.reading import read_volume
+from data_prep.volume import ReadError, Volume
+from monai_hybrid.bundle.start import own_error
+from monai_hybrid.errors import DataError
+from monai_hybrid.prediction.table import QualityTable
+
+HARMLESS = ("D202",)  # an image without contrast teaches nothing, but a mask of it can be had
+
+
+@dataclass(frozen=True)
+class FileFacts:
+    """What the files of a case say.
+
+    Attributes:
+        voxel: size of a voxel in `unit`.
+        unit: "ml" (3D), "mm2" (2D), "voxels" or "pixels" where the spacing is not known.
+        remarks: warnings of the checks, one sentence each.
+    """
+
+    voxel: float
+    unit: str
+    remarks: tuple[str, ...]
+
+
+class PredictionDataset(Dataset):
+    """Give {"image", "case_id", "made_from", "voxel", "unit", "remarks"}, or {"case_id", "skip"}, or {"case_id", "failure"}.
+
+    Args:
+        data: list of {"image", "case_id"}.
+        transform: the preprocessing.
+        table: knows what is finished.
+        card: of the model: channels and spatial_dims that an image must have.
+    """
+
+    def __init__(
+        self, data: Sequence[dict[str, Any]], transform: Callable, table: QualityTable, card: Mapping[str, Any]
+    ) -> None:
+        super().__init__(data, transform)
+        self.table, self.channels, self.dims = table, len(card["channels"]), int(card["spatial_dims"])
+
+    def _transform(self, index: int) -> dict[str, Any]:
+        case = dict(self.data[index])
+        known = {"case_id": case["case_id"]}
+        try:
+            known["made_from"] = self.table.made_from(case)
+            if self.table.is_done(case["case_id"], known["made_from"]):
+                return {**known, "skip": True}
+            facts = inspect(case["image"], self.channels, self.dims)
+            d = self.transform(case)
+            if not bool(torch.isfinite(d["image"]).all()):
+                raise DataError("the preprocessed image holds NaN or Inf; run `python -m data_prep check` on it")
+        except Exception as error:
+            return {**known, "failure": one_line(error)}
+        voxel = {"voxel": facts.voxel, "unit": facts.unit, "remarks": "; ".join(facts.remarks)}
+        return {"image": d["image"], **known, **voxel}
+
+
+def inspect(image: str | Sequence[str], channels: int, dims: int) -> FileFacts:
+    """Read and check the file(s) of one image with the checks that `data_prep` trains by.
+
+    Raises:
+        DataError: what is wrong and what to do; "another number of axes or channels than the model's" included.
+    """
+    names = [image] if isinstance(image, str) else list(image)
+    volumes, findings = [], []
+    for name in names:
+        try:
+            volume = read_volume(Path(name))
+        except ReadError as fault:
+            findings = run_checks("fault", fault, file=name)
+            raise DataError(str(findings[0]) if findings else f"{name}: {fault.seen}") from fault
+        volumes.append(volume)
+        findings += run_checks("volume", volume, file=name)
+        findings += run_checks("image", ImageSubject(volume, channels if len(names) == 1 else 1), file=name)
+    _refuse(findings)
+    if volumes[0].spatial_dims != dims:
+        raise DataError(
+            f"{names[0]}: the image has shape {volumes[0].array.shape}, that is {volumes[0].spatial_dims}D; the model was "
+            f"trained on {dims}D images: use a {volumes[0].spatial_dims}D model"
+        )
+    if len(names) > 1 and len(names) != channels:
+        raise DataError(f"{names[0]}: got {len(names)} channel files, expected the model's {channels}")
+    remarks = tuple(f"{f.code}: {f.message}" for f in findings if f.level == "warning" and f.code not in HARMLESS)
+    return FileFacts(*_size(volumes[0]), remarks)
+
+
+def _refuse(findings: Sequence[Finding]) -> None:
+    errors = [f for f in findings if f.level == "error" and f.code not in HARMLESS]
+    if errors:
+        raise DataError(str(errors[0]))
+
+
+def _size(volume: Volume) -> tuple[float, str]:
+    if volume.affine is None:
+        return 1.0, "pixels" if volume.spatial_dims == 2 else "voxels"
+    if volume.spatial_dims == 2:
+        return float(np.prod(volume.spacing)), "mm2"
+    return float(abs(np.linalg.det(volume.affine[:3, :3]))) / 1000, "ml"
+
+
+def one_line(error: BaseException) -> str:
+    """What to tell about a case that failed: our own message, or the kind and text of another library's."""
+    own = own_error(error)
+    text = str(own) if own is not None else f"{type(error).__name__}: {error}"
+    return " ".join(text.split())[:600]

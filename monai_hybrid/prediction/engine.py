@@ -1,0 +1,149 @@
+"""The engine of `inference.json`: MONAI's evaluator, one case at a time, that survives a bad case and says so at the end."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from monai.data import MetaTensor
+from monai.engines import SupervisedEvaluator
+from monai.networks.utils import eval_mode
+from torch import Tensor
+from tqdm import tqdm  # type: ignore[import-untyped]
+
+from monai_hybrid.errors import ConfigError, DataError, EnvironmentFault, ModelFileError
+from monai_hybrid.inferers.emit import Segmentation
+from monai_hybrid.prediction.cases import one_line
+from monai_hybrid.prediction.denoising import DenoisingScore
+from monai_hybrid.prediction.flags import own_flags
+from monai_hybrid.prediction.table import QualityTable
+
+logger = logging.getLogger("monai_hybrid.predict")
+FATAL = (ConfigError, EnvironmentFault, ModelFileError)  # true of every case, so nothing is gained by going on
+
+
+class Predictor(SupervisedEvaluator):
+    """Segment every case of a `PredictionDataset`, write its mask and its row of `quality.csv`.
+
+    Args:
+        table: the rows.
+        score: denoising error of an image.
+        progress_bar: cases and windows, with the time left, on a terminal; elsewhere a line a case is logged.
+        postprocessing: called with {"case_id", "pred", "entropy", "probabilities"}; must leave "pred_file".
+        **arguments: of SupervisedEvaluator; `inferer` is an `InputGridInferer`, the batch size is 1.
+
+    Raises:
+        DataError: from `run`, at the end: some cases failed (exit code 3).
+    """
+
+    def __init__(
+        self, table: QualityTable, score: DenoisingScore, progress_bar: bool = True, postprocessing: Callable | None = None,
+        **arguments: Any,
+    ) -> None:  # fmt: skip
+        super().__init__(**arguments, postprocessing=None, decollate=False)
+        self.table, self.score, self.save = table, score, postprocessing
+        self.hidden = None if progress_bar else True  # None: tqdm shows itself on a terminal only
+        self.counts = {"done": 0, "skipped": 0, "failed": 0}
+        self.bar: Any = None
+
+    def run(self) -> None:
+        """Do all cases; afterwards `quality.csv` is complete."""
+        self.table.open()
+        self.counts = dict.fromkeys(self.counts, 0)
+        total = self.state.epoch_length
+        with tqdm(total=total, desc="cases", unit="case", disable=self.hidden) as self.bar:
+            super().run()
+        flagged = self.table.finish()
+        said = ", ".join(f"{number} {what}" for what, number in self.counts.items() if number)
+        logger.info("%s in %s; %d flagged: see %s", said, self.table.path.parent, len(flagged), self.table.path.name)
+        if self.counts["failed"]:
+            raise DataError(f"{self.counts['failed']} of {total} cases failed; the column error of {self.table.path} says why")
+
+    def _iteration(self, engine: Any, batchdata: dict[str, Any]) -> dict[str, Any]:
+        case_id, started = batchdata["case_id"][0], time.monotonic()
+        if "skip" in batchdata:
+            return self._told(case_id, "skipped", "finished before (--overwrite True redoes it)")
+        if "failure" in batchdata:
+            return self._failed(case_id, batchdata["failure"][0])
+        try:
+            output = self._predict(batchdata)
+        except FATAL as error:
+            raise type(error)(f"case {case_id}: {error}") from error
+        except Exception as error:
+            logger.debug("case %s", case_id, exc_info=True)
+            return self._failed(case_id, _reason(error))
+        self._told(case_id, "done", f"{time.monotonic() - started:.1f} s")
+        return output
+
+    def _predict(self, batch: dict[str, Any]) -> dict[str, Any]:
+        image = batch["image"].to(self.state.device)[0]
+        case_id = batch["case_id"][0]
+        with eval_mode(self.network), torch.autocast("cuda", enabled=self.amp, **self.amp_kwargs):
+            with tqdm(desc=f"  {case_id}", unit="window", leave=False, disable=self.hidden) as windows:
+                self.inferer.on_windows = lambda done, total: _show(windows, done, total)
+                found = self.inferer.segment(image, self.network)
+            error = self.score(image, self.network)
+        output = {"case_id": case_id, **on_the_input_grid(found, image)}
+        if self.save is not None:
+            try:
+                output = self.save(output)
+            except OSError as fault:
+                raise EnvironmentFault(f"{self.table.path.parent}: cannot be written ({fault.strerror or fault})") from fault
+        self._row(batch, found, error, output)
+        return output
+
+    def _row(self, batch: dict[str, Any], found: Segmentation, error: float | None, output: dict[str, Any]) -> None:
+        counts = torch.bincount(found.labels.flatten().int(), minlength=len(self.table.structures) + 1)[1:].tolist()
+        volumes = {name: n * float(batch["voxel"][0]) for name, n in zip(self.table.structures, counts, strict=True)}
+        self.table.add(
+            batch["case_id"][0],
+            status="done",
+            flag=own_flags(volumes, batch["remarks"][0]),
+            unit=batch["unit"][0],
+            **{f"volume_{name}": volume for name, volume in volumes.items()},
+            entropy_foreground=found.entropy_foreground,
+            entropy_all=found.entropy_all,
+            denoising_error=error,
+            image=str(output["pred"].meta.get("filename_or_obj", "")),
+            mask=str(output.get("pred_file", "")).rsplit("/", 1)[-1],
+            made_from=batch["made_from"][0],
+        )
+
+    def _failed(self, case_id: str, reason: str) -> dict[str, Any]:
+        self.table.add(case_id, status="failed", error=reason)
+        return self._told(case_id, "failed", reason, logging.ERROR)
+
+    def _told(self, case_id: str, what: str, detail: str, level: int = logging.INFO) -> dict[str, Any]:
+        self.counts[what] += 1
+        if self.bar is not None:
+            self.bar.update()
+        if level > logging.INFO or self.bar is None or self.bar.disable:
+            logger.log(level, "%d/%s %s: %s: %s", sum(self.counts.values()), self.state.epoch_length, case_id, what, detail)
+        return {"case_id": case_id}
+
+
+def on_the_input_grid(found: Segmentation, image: MetaTensor) -> dict[str, MetaTensor]:
+    """Under "pred" (1, X, Y[, Z]) and, where they were kept, "entropy" (1, ...), "probabilities" (K, ...): the file's grid."""
+    meta = {**image.meta, "affine": torch.as_tensor(image.meta["original_affine"])}
+    parts: dict[str, Tensor | None] = {
+        "pred": found.labels[None],
+        "entropy": None if found.entropy is None else found.entropy[None],
+        "probabilities": found.probabilities,
+    }
+    return {key: MetaTensor(value, meta=dict(meta)) for key, value in parts.items() if value is not None}
+
+
+def _show(bar: Any, done: int, total: int) -> None:
+    bar.total = total
+    bar.update(done - bar.n)
+
+
+def _reason(error: Exception) -> str:
+    text = str(error)
+    if isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "allocate memory" in text or "not enough memory" in text:
+        said = " ".join(text.split())[:120]
+        return f"it does not fit into memory ({said}): try --sw_batch_size 1, or --save_probabilities False"
+    return one_line(error)
