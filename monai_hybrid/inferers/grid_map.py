@@ -79,7 +79,9 @@ def input_grid(image: MetaTensor) -> tuple[tuple[int, ...], np.ndarray]:
     steps = [step for step in image.applied_operations if "orig_size" in step]
     shape = steps[0]["orig_size"] if steps else image.shape[1:]
     own = to_affine_nd(dims, np.asarray(image.affine, dtype=float))
-    original = to_affine_nd(dims, np.asarray(image.meta.get("original_affine", own), dtype=float))
+    # A picture has no geometry: its own grid is that of its pixels.
+    given = image.meta.get("original_affine", np.eye(4) if steps else own)
+    original = to_affine_nd(dims, np.asarray(given, dtype=float))
     return tuple(int(n) for n in shape[-dims:]), np.linalg.solve(own, original)
 
 

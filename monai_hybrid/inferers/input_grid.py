@@ -58,9 +58,7 @@ class InputGridInferer(Inferer):
         labels = torch.stack([self.segment(image, network, *args, **kwargs).labels for image in images])[:, None]
         if not isinstance(inputs, MetaTensor):
             return labels
-        original = inputs.meta.get("original_affine")
-        meta = {**inputs.meta, **({} if original is None else {"affine": torch.as_tensor(np.asarray(original))})}
-        return MetaTensor(labels, meta=meta)
+        return MetaTensor(labels, meta=meta_of_the_file(inputs))
 
     @torch.no_grad()
     def segment(self, image: Tensor, network: Callable[..., Tensor], *args: Any, **kwargs: Any) -> Segmentation:
@@ -105,6 +103,12 @@ class InputGridInferer(Inferer):
         if self._wrapped is None or self._wrapped[0] != state:
             self._wrapped = (state, self.wrap(network))
         return self._wrapped[1]
+
+
+def meta_of_the_file(image: MetaTensor) -> dict[str, Any]:
+    """The metadata of a preprocessed image with the affine of the file it was read from."""
+    original = image.meta.get("original_affine", np.eye(4) if image.applied_operations else image.affine)
+    return {**image.meta, "affine": torch.as_tensor(np.asarray(original))}
 
 
 def _identity(shape: Sequence[int]) -> GridMap:

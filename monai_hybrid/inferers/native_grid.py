@@ -76,6 +76,7 @@ def _like_nifti(mask: np.ndarray, source: Path, described: bytes = b"segmentatio
     grid = tuple(image.shape)[:3]  # the fourth axis of an image holds its channels
     while len(grid) > spatial and grid[-1] == 1:
         grid = grid[:-1]
+    grid += (1,) * (spatial - len(grid))  # a flat image with probabilities behind it
     if grid != mask.shape[:spatial]:
         raise DataError(
             f"{source}: the prediction has the grid {mask.shape}, expected the input's, {grid}; nothing was written"

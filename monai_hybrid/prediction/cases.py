@@ -95,7 +95,7 @@ def inspect(image: str | Sequence[str], channels: int, dims: int) -> FileFacts:
         )
     if len(names) > 1 and len(names) != channels:
         raise DataError(f"{names[0]}: got {len(names)} channel files, expected the model's {channels}")
-    remarks = tuple(f"{f.code}: {f.message}" for f in findings if f.level == "warning" and f.code not in HARMLESS)
+    remarks = tuple(f"{f.code}: {f.message}" for f in findings if f.level == "warning" or f.code in HARMLESS)
     return FileFacts(*_size(volumes[0]), remarks)
 
 

@@ -16,6 +16,7 @@ from tqdm import tqdm  # type: ignore[import-untyped]
 
 from monai_hybrid.errors import ConfigError, DataError, EnvironmentFault, ModelFileError
 from monai_hybrid.inferers.emit import Segmentation
+from monai_hybrid.inferers.input_grid import meta_of_the_file
 from monai_hybrid.prediction.cases import one_line
 from monai_hybrid.prediction.denoising import DenoisingScore
 from monai_hybrid.prediction.flags import own_flags
@@ -127,7 +128,7 @@ class Predictor(SupervisedEvaluator):
 
 def on_the_input_grid(found: Segmentation, image: MetaTensor) -> dict[str, MetaTensor]:
     """Under "pred" (1, X, Y[, Z]) and, where they were kept, "entropy" (1, ...), "probabilities" (K, ...): the file's grid."""
-    meta = {**image.meta, "affine": torch.as_tensor(image.meta["original_affine"])}
+    meta = meta_of_the_file(image)
     parts: dict[str, Tensor | None] = {
         "pred": found.labels[None],
         "entropy": None if found.entropy is None else found.entropy[None],

@@ -1,0 +1,132 @@
+"""Memory and time of the sliding windows beyond the network: ours against MONAI's SlidingWindowInferer.
+
+    python -m benchmarks.speed.sliding_window [--shape 256 256 128] [--patch 64] [--classes 3 15 100] [--json FILE]
+
+Each arm runs in a process of its own, one thread. Memory: peak resident size during the run, above the peak after one call of
+the network on one batch of windows with the image loaded. Time: total less what was spent inside the network, which is a stub
+that multiplies its input by K numbers. `share` sets that against one window of the network of the CPU plan (16, 32, 64).
+Both end with labels: MONAI's arm takes torch.max over its K x volume result (generous: no softmax, no Invertd).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from monai.inferers import SlidingWindowInferer
+from torch import Tensor, nn
+
+from monai_hybrid.inferers import InputGridInferer
+from monai_hybrid.networks import HybridDiffusionUNet
+
+ARMS = ("ours", "monai")
+
+
+class Stub(nn.Module):
+    """Logits at next to no cost; keeps the time it took."""
+
+    def __init__(self, num_classes: int) -> None:
+        super().__init__()
+        self.scale = torch.randn(1, num_classes, 1, 1, 1)
+        self.seconds, self.windows = 0.0, 0
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, 1, ...) -> (B, K, ...)."""
+        started = time.perf_counter()
+        y = x * self.scale
+        self.seconds += time.perf_counter() - started
+        self.windows += len(x)
+        return y
+
+
+def peak_mb() -> float:
+    """Largest resident size of this process so far, MB (10^6 bytes)."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
+
+
+def measure(arm: str, num_classes: int, shape: list[int], patch: int, sw_batch_size: int) -> dict[str, Any]:
+    """One arm in this process."""
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    x, roi, network = torch.randn(1, 1, *shape), [patch] * 3, Stub(num_classes)
+    with torch.no_grad():
+        network(x[:, :, :patch, :patch, :patch].expand(sw_batch_size, -1, -1, -1, -1).contiguous())
+        network.seconds, network.windows, before = 0.0, 0, peak_mb()
+        started = time.perf_counter()
+        if arm == "ours":
+            InputGridInferer(roi, sw_batch_size, 0.5)(x, network)
+        else:
+            inferer = SlidingWindowInferer(roi, sw_batch_size, 0.5, mode="gaussian", padding_mode="replicate")
+            inferer(x, network)[0].max(0)[1].to(torch.uint8)
+        beyond = time.perf_counter() - started - network.seconds
+    return {
+        "arm": arm,
+        "classes": num_classes,
+        "windows": network.windows,
+        "memory_mb": peak_mb() - before,
+        "seconds": beyond,
+        "ms_per_window": 1000 * beyond / network.windows,
+    }
+
+
+def network_seconds(patch: int) -> float:
+    """One window through the network of the CPU plan, the best of three."""
+    torch.set_num_threads(1)
+    network = HybridDiffusionUNet(3, 1, 4, channels=(16, 32, 64), num_head_channels=32).eval()
+    x, times = torch.randn(1, 1, patch, patch, patch), []
+    with torch.inference_mode():
+        for _ in range(3):
+            started = time.perf_counter()
+            network(x)
+            times.append(time.perf_counter() - started)
+    return min(times)
+
+
+def apart(words: list[str]) -> dict[str, Any]:
+    """Run this file for one arm in a fresh process; what it prints last is JSON."""
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-m", "benchmarks.speed.sliding_window", *words],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    result: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
+    return result
+
+
+def main() -> None:
+    """Print the table; with --json write it."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--shape", type=int, nargs=3, default=[256, 256, 128])
+    parser.add_argument("--patch", type=int, default=64)
+    parser.add_argument("--classes", type=int, nargs="+", default=[3, 15, 100])
+    parser.add_argument("--sw_batch_size", type=int, default=1)
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--arm", choices=ARMS, help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.arm:
+        print(json.dumps(measure(given.arm, given.classes[0], given.shape, given.patch, given.sw_batch_size)))
+        return
+    shared = ["--shape", *map(str, given.shape), "--patch", str(given.patch), "--sw_batch_size", str(given.sw_batch_size)]
+    rows = [apart(["--arm", arm, "--classes", str(k), *shared]) for k in given.classes for arm in ARMS]
+    one = network_seconds(given.patch)
+    print(f"volume {given.shape}, window {given.patch}^3, overlap 0.5; network of the CPU plan: {one:.2f} s a window\n")
+    print(f"{'arm':6} {'K':>4} {'windows':>8} {'memory MB':>10} {'ms a window':>12} {'share':>7}")
+    for row in rows:
+        row["share_of_network"] = row["ms_per_window"] / 1000 / one
+        print(
+            f"{row['arm']:6} {row['classes']:4d} {row['windows']:8d} {row['memory_mb']:10.0f} {row['ms_per_window']:12.2f} "
+            f"{row['share_of_network']:7.2%}"
+        )
+    if given.json:
+        about = {"shape": given.shape, "patch": given.patch, "network_seconds": one, "torch": torch.__version__}
+        given.json.write_text(json.dumps({**about, "rows": rows}, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
