@@ -106,29 +106,37 @@ class Emitter:
     def _with_halo(self, values: Tensor, rod: Rod, start: list[int], inner_length: int) -> tuple[Tensor, list[int]]:
         """The rod with the last slice before it along the outer and the inner axis; what comes after will need is kept."""
         outer, inner = rod.outer, rod.inner
-        if outer.stop not in self.planes:
-            shape = list(values.shape)
-            shape[1], shape[2] = 1, inner_length
-            self.planes[outer.stop] = values.new_zeros(shape)
-        self.planes[outer.stop][:, :, inner.start : inner.stop] = values[:, -1:]
-        if outer.start > 0:
-            before = self.planes[outer.start][:, :, inner.start : inner.stop]
-            values, start = torch.cat([before, values], 1), [start[0] - 1, start[1]]
+        if not self.maps[0].is_exact:
+            if outer.stop not in self.planes:
+                shape = list(values.shape)
+                shape[1], shape[2] = 1, inner_length
+                self.planes[outer.stop] = values.new_zeros(shape)
+            self.planes[outer.stop][:, :, inner.start : inner.stop] = values[:, -1:]
+            if outer.start > 0:
+                before = self.planes[outer.start][:, :, inner.start : inner.stop]
+                values, start = torch.cat([before, values], 1), [start[0] - 1, start[1]]
+        if self.maps[1].is_exact:
+            self._forget(outer, inner, inner_length)
+            return values, start
         line = values[:, :, -1:].clone()
         if inner.start > 0:
             values, start = torch.cat([self.lines[outer], values], 2), [start[0], start[1] - 1]
         self.lines[outer] = line
-        if inner.stop == inner_length:
-            self.lines.pop(outer)
-            self.planes.pop(outer.start, None)
+        self._forget(outer, inner, inner_length)
         return values, start
+
+    def _forget(self, outer: Span, inner: Span, inner_length: int) -> None:
+        if inner.stop == inner_length:
+            self.lines.pop(outer, None)
+            self.planes.pop(outer.start, None)
 
     def _write(self, p: Tensor, wanted: list[slice]) -> None:
         assert self.labels is not None
         place = tuple(dict(zip(self.own_axes, wanted, strict=True))[axis] for axis in range(len(self.shape)))
         order = [self.own_axes.index(axis) for axis in range(len(self.shape))]
         labels = p.max(0)[1]
-        entropy = torch.special.entr(p).sum(0).div_(math.log(len(p))).clamp_(max=1.0)
+        # special.entr does the same, three times slower.
+        entropy = p.clamp(min=1e-12).log_().mul_(p).sum(0).div_(-math.log(len(p))).clamp_(0.0, 1.0)
         self.sum_all += float(entropy.sum())
         foreground = labels > 0
         self.sum_foreground += float(entropy[foreground].sum())

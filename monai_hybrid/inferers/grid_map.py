@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -32,10 +33,10 @@ class AxisMap:
         """N, voxels of the output."""
         return len(self.low)
 
-    @property
-    def is_identity(self) -> bool:
-        """Whether output voxel o is source voxel o."""
-        return not bool(self.share.any()) and torch.equal(self.low, torch.arange(self.length))
+    @cached_property
+    def is_exact(self) -> bool:
+        """Whether every output voxel is a source voxel, so that none needs two."""
+        return not bool(self.share.any())
 
     def finished(self, start: int, stop: int) -> slice:
         """The output voxels whose last source voxel lies in [start, stop)."""
@@ -45,9 +46,11 @@ class AxisMap:
     def apply(self, source: Tensor, axis: int, wanted: slice, offset: int = 0) -> Tensor:
         """Interpolate `source`, whose first voxel along `axis` is source voxel `offset`, at the `wanted` output voxels."""
         low, high, share = (x[wanted] for x in (self.low - offset, self.high - offset, self.share))
-        below = source.index_select(axis, low.to(source.device))
         if not bool(share.any()):
-            return below
+            if len(low) and bool((low.diff() == 1).all()):
+                return source.narrow(axis, int(low[0]), len(low))  # the usual case of equal grids costs nothing
+            return source.index_select(axis, low.to(source.device))
+        below = source.index_select(axis, low.to(source.device))
         shape = [-1 if i == axis else 1 for i in range(source.ndim)]
         weight = share.to(source.device, source.dtype).view(shape)
         return below.lerp_(source.index_select(axis, high.to(source.device)), weight.expand_as(below))
