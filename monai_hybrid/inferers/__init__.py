@@ -1,4 +1,4 @@
-"""How the network is called: mixed precision on the CPU, small memory, averaging over small t, writing on the input's own grid."""
+"""How the network is called: mixed precision on the CPU, in little memory, over small t, onto the input's own grid."""
 
 from monai_hybrid.inferers.autocast import AutocastInferer
 from monai_hybrid.inferers.input_grid import InputGridInferer
