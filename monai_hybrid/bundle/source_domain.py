@@ -18,7 +18,7 @@ from monai_hybrid.bundle.data import PreparedData, read_prepared
 from monai_hybrid.bundle.model import find_card
 from monai_hybrid.engines import WeightsLoader
 from monai_hybrid.errors import ConfigError, DataError, ModelFileError
-from monai_hybrid.evaluation import EvaluationReport, FinitePredictions
+from monai_hybrid.evaluation import EvaluationReport
 from monai_hybrid.evaluation.forgetting import AFTER, BEFORE, write_forgetting
 from monai_hybrid.evaluation.processes import own_share, rank_and_number
 from monai_hybrid.networks import HybridDiffusionUNet
@@ -151,7 +151,7 @@ class Forgetting:
             network=network,
             inferer=self.inferer,
             postprocessing=Compose([self.postprocessing, only_common]),
-            val_handlers=[WeightsLoader(network, model.path), FinitePredictions(), report],
+            val_handlers=[WeightsLoader(network, model.path), report],
             amp=self.settings["amp"],
         )
 

@@ -2,8 +2,7 @@
 
 from monai_hybrid.evaluation.comparison import compare
 from monai_hybrid.evaluation.dice import DiceHandler
-from monai_hybrid.evaluation.finite import FinitePredictions
 from monai_hybrid.evaluation.report import EvaluationReport
 from monai_hybrid.evaluation.slices import SliceSaver
 
-__all__ = ["DiceHandler", "EvaluationReport", "FinitePredictions", "SliceSaver", "compare"]
+__all__ = ["DiceHandler", "EvaluationReport", "SliceSaver", "compare"]

@@ -79,8 +79,8 @@ class Emitter:
                 piece = m.apply(piece, axis + 1, w, start[axis] if axis < 2 else 0)
             self._write(piece.float(), wanted)
 
-    def result(self) -> Segmentation:
-        """What was filled.
+    def result(self, name: str = "the image") -> Segmentation:
+        """What was filled; `name` says in an error which image it was.
 
         Raises:
             ModelFileError: the network gave NaN or Inf.
@@ -88,8 +88,8 @@ class Emitter:
         assert self.labels is not None, "no rod was added"
         if not math.isfinite(self.sum_all):
             raise ModelFileError(
-                "the prediction holds NaN or Inf though the image does not: the weights are damaged, or half precision "
-                "overflows (try --amp False)"
+                f"{name}: the prediction holds NaN or Inf though the image does not: the weights are damaged, or half "
+                "precision overflows (try --amp False)"
             )
         mean = self.sum_foreground / self.num_foreground if self.num_foreground else None
         return Segmentation(self.labels, self.sum_all / self.labels.numel(), mean, self.entropy, self.probabilities)

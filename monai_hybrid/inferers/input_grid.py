@@ -12,6 +12,7 @@ from monai.inferers import Inferer
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from monai_hybrid.errors import DataError
 from monai_hybrid.inferers.emit import Emitter, Segmentation
 from monai_hybrid.inferers.grid_map import GridMap, axis_map, grid_map, input_grid
 from monai_hybrid.inferers.rods import Rod, finished_rods
@@ -65,8 +66,12 @@ class InputGridInferer(Inferer):
         """Labels and entropy of one (C, X, Y[, Z]) image; as a MetaTensor it knows the grid it was read from.
 
         Raises:
-            ModelFileError: the network gave NaN or Inf.
+            DataError: the image holds NaN or Inf, which would become a class by the maximum.
+            ModelFileError: the image is sound, and the network gave NaN or Inf.
         """
+        name = str(image.meta.get("filename_or_obj", "the image")) if isinstance(image, MetaTensor) else "the image"
+        if not bool(torch.isfinite(image).all()):
+            raise DataError(f"{name}: holds NaN or Inf; run `python -m data_prep check` on the data set")
         size = tuple(image.shape[1:])
         shape, affine = input_grid(image) if isinstance(image, MetaTensor) else (size, np.eye(len(size) + 1))
         target = grid_map(size, shape, affine)
@@ -93,7 +98,7 @@ class InputGridInferer(Inferer):
             emitter = Emitter(_identity(shape), range(len(shape)), self.keep_entropy, self.keep_probabilities)
             _emit_sheared(emitter, whole, shape, affine)
         assert emitter is not None
-        return emitter.result()
+        return emitter.result(name)
 
     def segmenter(self, network: Callable[..., Tensor]) -> Callable[..., Tensor]:
         """The wrapped network, made anew when the network or its weights are others."""

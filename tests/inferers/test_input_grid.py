@@ -14,7 +14,7 @@ from monai.transforms import Activationsd, AsDiscreted, Compose, Invertd, LoadIm
 from nibabel.orientations import inv_ornt_aff
 from torch import nn
 
-from monai_hybrid.errors import ModelFileError
+from monai_hybrid.errors import DataError, ModelFileError
 from monai_hybrid.inferers import InputGridInferer, rods
 from monai_hybrid.inferers.windows import plan_windows
 from monai_hybrid.transforms import SafeSpacingd
@@ -115,6 +115,17 @@ def test_a_network_that_gives_nan_is_refused() -> None:
     with pytest.raises(ModelFileError, match="the prediction holds NaN or Inf though the image does not"):
         InputGridInferer((16, 16))(x, lambda y: torch.cat([y, y * torch.nan], 1))
     assert InputGridInferer((16, 16))(x, lambda y: torch.cat([y, -y], 1)).any()
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+def test_an_image_that_is_not_finite_is_refused_by_name(value: float) -> None:
+    x = torch.zeros(1, 1, 20, 20)
+    network = random_network(2)
+    assert InputGridInferer((16, 16))(x, network).shape == x.shape
+    x[0, 0, 3, 4] = value
+    named = MetaTensor(x, meta={"filename_or_obj": "scans/a.nii.gz"})
+    with pytest.raises(DataError, match=r"scans/a.nii.gz: holds NaN or Inf; run `python -m data_prep check`"):
+        InputGridInferer((16, 16))(named, network)
 
 
 def test_the_network_is_wrapped_once_and_again_for_other_weights() -> None:
