@@ -63,6 +63,7 @@ def build(source: str | Path, out: str | Path, **options: Any) -> BuildReport:
 def _check_settings(settings: BuildOptions, folder: Path) -> None:
     if settings.budget not in {budget for budget, _ in BUDGETS}:
         raise ConfigError(f"--budget {settings.budget}: unknown; expected cpu or gpu")
+    _ = settings.accepted  # refuses an unknown code before anything is read
     if settings.target_spacing is not None and len(settings.target_spacing) not in (2, 3):
         raise ConfigError(f'--spacing {settings.spacing!r}: expected 2 or 3 numbers. Type: --spacing "2,2,2"')
     if folder.exists() and not folder.is_dir():
@@ -90,7 +91,15 @@ def select_cases(raw: Source, settings: BuildOptions) -> tuple[list[Case], tuple
 
 
 def _examined(raw: Source, cases: Sequence[Case], names: Mapping[int, str] | None, settings: BuildOptions) -> Examination:
-    result = examine(cases, len(raw.channels), names, raw.orphans, settings.allow_unlabelled)
+    result = examine(
+        cases,
+        len(raw.channels),
+        names,
+        raw.orphans,
+        settings.allow_unlabelled,
+        settings.accepted,
+        settings.modality or raw.modality,
+    )
     unlabelled = [case.case_id for case in cases if case.label is None and case.split != "training"]
     if unlabelled and settings.allow_unlabelled:
         raise DataError(
@@ -134,6 +143,7 @@ def _write(
     seen = {value for record in result.records for value in record.voxels}
     modality = settings.modality or raw.modality or "unknown"
     dataset = describe(result.records, name, modality, raw.channels, label_table(names, seen))
+    dataset |= {"accepted": sorted(settings.accepted)} if settings.accepted else {}
     folds = folds_by_patient(cases, settings.folds, settings.seed)
     contents = {
         "datalist": make_datalist(cases, folds, name, folder),

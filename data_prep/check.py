@@ -1,20 +1,24 @@
-"""`check`: examine a raw data set or a data list and say what is wrong, without writing anything."""
+"""`check`: examine a raw data set, a data list or one image and say what is wrong, without writing anything."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from data_prep.accepting import parse_codes
 from data_prep.cases import SPLITS, Case
-from data_prep.checks import Finding
-from data_prep.errors import ConfigError
+from data_prep.checks import Finding, run_checks
+from data_prep.errors import ConfigError, DataListError
 from data_prep.examine import examine
 from data_prep.files import read_datalist, read_dataset
 from data_prep.label_names import parse_option
 from data_prep.layouts import read_source
 from data_prep.patients import PatientFinder
+from data_prep.reading import stem
+
+Findings = list[Finding]
 
 
 def check(
@@ -23,46 +27,70 @@ def check(
     labels_dir: str | None = None,
     label_names: str | Mapping[int, str] | None = None,
     allow_unlabelled: bool = False,
-) -> list[Finding]:
-    """Examine a folder of any layout that `build` reads, a datalist.json, or a folder that holds one.
+    accept: str | None = None,
+) -> Findings:
+    """Examine a folder of any layout that `build` reads, a datalist.json, a folder that holds one, or one image.
 
     Returns:
         All findings, errors first; empty when there is nothing to say.
 
     Raises:
-        ConfigError: the path does not exist or is of no known layout.
-        DataError: the data set's own description (a JSON file) is damaged.
+        ConfigError: the path does not exist or is of no known layout, or an option is wrong.
     """
     path = Path(path)
     if not path.exists():
         raise ConfigError(f"{path}: there is no such file or folder. Type: ls {path.parent}")
     declared = parse_option(label_names) if label_names else None
-    if path.is_file() or (path / "datalist.json").is_file():
-        findings = _check_datalist(path if path.is_file() else path / "datalist.json", declared)
-    else:
-        findings = _check_source(path, layout, labels_dir, declared, allow_unlabelled)
+    codes = parse_codes(accept)
+    try:
+        if path.is_file() and path.suffix.lower() != ".json":
+            findings = _check_image(path, codes)
+        elif path.is_file() or (path / "datalist.json").is_file():
+            findings = check_datalist(path if path.is_file() else path / "datalist.json", declared, codes)
+        else:
+            findings = _check_source(path, layout, labels_dir, declared, allow_unlabelled, codes)
+    except DataListError as fault:
+        findings = run_checks("datalist", fault, file=fault.file or str(path))
     order = {"error": 0, "warning": 1, "note": 2}
     return sorted(findings, key=lambda finding: (order[finding.level], finding.code))
 
 
+def _check_image(path: Path, accept: Collection[str]) -> Findings:
+    """One image, as a data set of one case without a label."""
+    return list(examine([Case(stem(path), (path,), None)], allow_unlabelled=True, accept=accept).findings)
+
+
 def _check_source(
-    path: Path, layout: str, labels_dir: str | None, declared: Mapping[int, str] | None, allow_unlabelled: bool
-) -> list[Finding]:
+    path: Path,
+    layout: str,
+    labels_dir: str | None,
+    declared: Mapping[int, str] | None,
+    allow_unlabelled: bool,
+    accept: Collection[str],
+) -> Findings:
     raw = read_source(path, layout, labels_dir)
     patient = PatientFinder(path)
     cases = [replace(case, patient=patient(case.case_id)) for case in raw.cases]
-    return list(examine(cases, len(raw.channels), declared or raw.label_names, raw.orphans, allow_unlabelled).findings)
+    names = declared or raw.label_names
+    return list(examine(cases, len(raw.channels), names, raw.orphans, allow_unlabelled, accept, raw.modality).findings)
 
 
-def _check_datalist(path: Path, declared: Mapping[int, str] | None) -> list[Finding]:
+def check_datalist(path: Path, declared: Mapping[int, str] | None = None, accept: Collection[str] = ()) -> Findings:
+    """Examine the cases of a datalist.json, held to the dataset.json beside it when there is one.
+
+    Raises:
+        DataListError: one of the two is damaged.
+    """
     content = read_datalist(path)
     cases = [_case(entry, split) for split in SPLITS for entry in content[split]]
-    channels = 1
-    if (path.parent / "dataset.json").is_file():
-        dataset = read_dataset(path.parent)
-        channels = len(dataset["channels"])
-        declared = declared or {entry["value"]: entry["name"] for entry in dataset["labels"]}
-    return list(examine(cases, channels, declared, allow_unlabelled=True).findings)
+    folds = [entry["fold"] for entry in content["training"]]
+    if not (path.parent / "dataset.json").is_file():
+        return list(examine(cases, 1, declared, allow_unlabelled=True, accept=accept, folds=folds).findings)
+    dataset = read_dataset(path.parent)
+    names = declared or {entry["value"]: entry["name"] for entry in dataset["labels"]}
+    accepted = frozenset(accept) | frozenset(dataset.get("accepted", ()))
+    result = examine(cases, len(dataset["channels"]), names, (), True, accepted, dataset["modality"], folds)
+    return list(result.findings)
 
 
 def _case(entry: dict[str, Any], split: str) -> Case:

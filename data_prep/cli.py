@@ -23,6 +23,7 @@ Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an e
 LabelsDir = Annotated[str | None, typer.Option(help="Another label folder than the layout's own.", metavar="NAME")]
 LabelNames = Annotated[str | None, typer.Option(help='Names of label values: "1=LV,2=RV".')]
 Layout = Annotated[str, typer.Option(help="auto, folders, msd or nnunet.")]
+Accept = Annotated[str | None, typer.Option(help='Judgements you overrule: "D305,D103".', metavar="CODES")]
 Unlabelled = Annotated[bool, typer.Option("--allow-unlabelled", help="Images without a label may train.")]
 
 
@@ -40,6 +41,11 @@ def reported(debug: bool) -> Iterator[None]:
         if debug:
             raise
         typer.echo("error: not enough memory. Type: free -h", err=True)
+        raise typer.Exit(EnvironmentFault.exit_code) from None
+    except OSError as error:
+        if debug:
+            raise
+        typer.echo(f"error: {error.filename}: the system says: {error.strerror}. Type: ls -l {error.filename}", err=True)
         raise typer.Exit(EnvironmentFault.exit_code) from None
 
 
@@ -63,6 +69,7 @@ def build(
     spacing: Annotated[str | None, typer.Option(help='Target spacing in mm, RAS order: "2,2,2".')] = None,
     allow_unlabelled: Unlabelled = False,
     n4: Annotated[bool, typer.Option("--n4", help="Correct the bias field; writes copies to OUT/n4.")] = False,
+    accept: Accept = None,
     debug: Debug = False,
 ) -> None:
     """Check a raw data set and write its data list, description and plan. Images are not copied or changed."""
@@ -83,12 +90,13 @@ def build(
 
 @app.command()
 def check(
-    path: Annotated[Path, typer.Argument(help="Folder of raw data, a datalist.json, or a folder that holds one.")],
+    path: Annotated[Path, typer.Argument(help="Folder of raw data, a datalist.json, a folder that holds one, or one image.")],
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the findings here; - prints them.")] = None,
     layout: Layout = "auto",
     labels_dir: LabelsDir = None,
     label_names: LabelNames = None,
     allow_unlabelled: Unlabelled = False,
+    accept: Accept = None,
     debug: Debug = False,
 ) -> None:
     """Say what is wrong with a data set, and what to type about it. Exit code 3 when there are errors."""
@@ -98,7 +106,7 @@ def check(
         from data_prep.check import check as run
         from data_prep.summary import print_findings, verdict, write_findings
 
-        findings = run(path, layout, labels_dir, label_names, allow_unlabelled)
+        findings = run(path, layout, labels_dir, label_names, allow_unlabelled, accept)
         if json_file is not None:
             write_findings(findings, str(path), json_file)
         if str(json_file) != "-":
@@ -114,9 +122,10 @@ def codes() -> None:
     """Print the codes of all checks as a Markdown table."""
     from data_prep.checks import REGISTRY
 
-    typer.echo("| code | level | what is wrong |\n|---|---|---|")
+    typer.echo("| code | level | may be accepted | what is wrong |\n|---|---|---|---|")
     for code, entry in sorted(REGISTRY.items()):
-        typer.echo(f"| {code} | {entry.level} | {entry.title} |")
+        accepted = f"`--accept {code}`" if entry.acceptable else ""
+        typer.echo(f"| {code} | {entry.level} | {accepted} | {entry.title} |")
 
 
 @app.command()

@@ -21,6 +21,15 @@ class DataError(HybridError):
     exit_code = 3
 
 
+class DataListError(DataError):
+    """The list or description of a data set is wrong, before any image is read. `code` is that of its check (D5xx)."""
+
+    def __init__(self, code: str, message: str, file: str = "") -> None:
+        super().__init__(message)
+        self.code = code
+        self.file = file
+
+
 class ModelFileError(HybridError):
     """A weights file is missing, damaged, or belongs to another network."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,7 +24,8 @@ class CaseRecord:
     """Numbers of one sound case. Shapes in voxels and spacings in mm, axes of the file or in RAS order.
 
     `voxels` counts the label's voxels by value, empty without a label. `samples` and `foreground` hold grey values
-    drawn per channel, float32, from the whole image and from the voxels of any class.
+    drawn per channel, float32, from the whole image and from the voxels of any class. `ranges` are the lowest and highest
+    grey value of each channel.
     """
 
     case: Case
@@ -38,6 +39,7 @@ class CaseRecord:
     samples: tuple[Array, ...]
     foreground: tuple[Array, ...]
     digests: tuple[str, ...]
+    ranges: tuple[tuple[float, float], ...] = ()
 
     @property
     def spatial_dims(self) -> int:
@@ -64,6 +66,9 @@ def examine(
     declared: Mapping[int, str] | None = None,
     orphans: Sequence[Path] = (),
     allow_unlabelled: bool = False,
+    accept: Collection[str] = (),
+    modality: str | None = None,
+    folds: Sequence[int | None] = (),
 ) -> Examination:
     """Read and check every case, then check the data set as a whole.
 
@@ -73,47 +78,57 @@ def examine(
         declared: label value -> name; None accepts any whole number from 0.
         orphans: labels without an image.
         allow_unlabelled: images without a label are no error.
+        accept: codes of judgements that the user overrules.
+        modality: "CT", "MRI", another word, or None when not said.
+        folds: of the training cases, when the list gives them.
     """
     findings: list[Finding] = []
     records: list[CaseRecord] = []
     for case in cases:
-        record, found = examine_case(case, channels, declared)
+        record, found = examine_case(case, channels, declared, accept)
         findings += found
         records += [record] if record else []
-    facts = [CaseFacts(r.case, r.digests, r.spatial_dims, frozenset(r.voxels)) for r in records]
-    subject = DatasetSubject(cases, facts, orphans, allow_unlabelled, declared)
-    return Examination(tuple(records), (*findings, *run_checks("dataset", subject)))
+    subject = DatasetSubject(
+        cases, [_case_facts(record) for record in records], orphans, allow_unlabelled, declared, modality, folds
+    )
+    return Examination(tuple(records), (*findings, *run_checks("dataset", subject, accept=accept)))
+
+
+def _case_facts(record: CaseRecord) -> CaseFacts:
+    quartiles = tuple((float(q[0]), float(q[1]), float(q[2])) for q in (np.percentile(s, (25, 50, 75)) for s in record.samples))
+    return CaseFacts(record.case, record.digests, record.spatial_dims, frozenset(record.voxels), record.ranges, quartiles)
 
 
 def examine_case(
-    case: Case, channels: int = 1, declared: Mapping[int, str] | None = None
+    case: Case, channels: int = 1, declared: Mapping[int, str] | None = None, accept: Collection[str] = ()
 ) -> tuple[CaseRecord | None, list[Finding]]:
     """Read one case once; no record when a file is unreadable or a finding is an error."""
     findings: list[Finding] = []
-    images = [_read(path, case, findings) for path in case.images]
-    label = _read(case.label, case, findings) if case.label is not None else None
+    images = [_read(path, case, findings, accept) for path in case.images]
+    label = _read(case.label, case, findings, accept) if case.label is not None else None
     sound = [image for image in images if image is not None]
     for image in sound:
         wanted = channels if len(case.images) == 1 else 1
-        findings += run_checks("image", ImageSubject(image, wanted), case.case_id, str(image.path))
+        findings += run_checks("image", ImageSubject(image, wanted), case.case_id, str(image.path), accept)
     counts = count_values(label.array) if label is not None else {}
     if label is not None:
-        findings += run_checks("label", LabelSubject(label, counts, declared), case.case_id, str(label.path))
+        findings += run_checks("label", LabelSubject(label, counts, declared), case.case_id, str(label.path), accept)
     for other in [*sound[1:], *([label] if label is not None else [])]:
         if sound and other is not sound[0]:
-            findings += run_checks("pair", PairSubject(sound[0], other), case.case_id, str(other.path))
+            pair = PairSubject(sound[0], other, counts if other is label else None)
+            findings += run_checks("pair", pair, case.case_id, str(other.path), accept)
     if any(finding.level == "error" for finding in findings):
         return None, findings
     return _record(case, sound, label, {int(value): count for value, count in counts.items()}), findings
 
 
-def _read(path: Path, case: Case, findings: list[Finding]) -> Volume | None:
+def _read(path: Path, case: Case, findings: list[Finding], accept: Collection[str]) -> Volume | None:
     try:
         volume = read_volume(path)
     except ReadError as fault:
         findings += run_checks("fault", fault, case.case_id, str(path))
         return None
-    findings += run_checks("volume", volume, case.case_id, str(path))
+    findings += run_checks("volume", volume, case.case_id, str(path), accept)
     return volume
 
 
@@ -143,6 +158,7 @@ def _record(case: Case, images: list[Volume], label: Volume | None, voxels: dict
         samples=tuple(draw(plane.ravel(order="F"), seed) for plane in planes),
         foreground=tuple(draw(plane[mask], seed) for plane in planes) if mask is not None else (),
         digests=tuple(image.digest for image in images),
+        ranges=tuple((float(plane.min()), float(plane.max())) for plane in planes),
     )
 
 

@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from data_prep.errors import DataError
+from data_prep.errors import DataListError
 from data_prep.json_io import dump_json, load_json
 
 KINDS = ("datalist", "dataset", "plan")
@@ -21,7 +21,7 @@ def read_datalist(path: str | Path) -> dict[str, Any]:
     """datalist.json with absolute paths, resolved relative to the file; `path` may be the folder that holds it.
 
     Raises:
-        DataError: missing, not JSON, or against its schema.
+        DataListError: missing, not JSON, or against its schema.
     """
     file = _file(path, "datalist")
     content = _read(file, "datalist")
@@ -35,7 +35,7 @@ def read_dataset(path: str | Path) -> dict[str, Any]:
     """dataset.json; `path` may be the folder that holds it.
 
     Raises:
-        DataError: missing, not JSON, or against its schema.
+        DataListError: missing, not JSON, or against its schema.
     """
     return _read(_file(path, "dataset"), "dataset")
 
@@ -44,7 +44,7 @@ def read_plan(path: str | Path) -> dict[str, Any]:
     """plan.json; `path` may be the folder that holds it.
 
     Raises:
-        DataError: missing, not JSON, or against its schema.
+        DataListError: missing, not JSON, or against its schema.
     """
     return _read(_file(path, "plan"), "plan")
 
@@ -53,7 +53,7 @@ def write_all(folder: Path, contents: Mapping[str, Any]) -> None:
     """Check all three contents (keys: datalist, dataset, plan), then write each file in one step.
 
     Raises:
-        DataError: a content is against its schema; nothing is written.
+        DataListError: a content is against its schema; nothing is written.
         EnvironmentFault: no space or no right.
     """
     for kind in KINDS:
@@ -66,16 +66,15 @@ def validate(content: Any, kind: str, path: Path) -> None:
     """Hold a content to the schema of its kind.
 
     Raises:
-        DataError: with file, JSON path, what was seen and what was expected.
+        DataListError: with file, JSON path, what was seen and what was expected.
     """
     errors = sorted(_validator(kind).iter_errors(content), key=lambda error: error.json_path)
     if errors:
         error = errors[0]
         seen = json.dumps(error.instance, ensure_ascii=False, default=str)
         seen = seen if len(seen) <= 80 else f"{seen[:80]}..."
-        raise DataError(
-            f"{path}: {error.json_path}: saw {seen}; expected {_expected(error)}. " + _REMEDY.format(folder=path.parent)
-        )
+        message = f"{path}: {error.json_path}: saw {seen}; expected {_expected(error)}. {_REMEDY.format(folder=path.parent)}"
+        raise DataListError("D502", message, str(path))
 
 
 def _expected(error: Any) -> str:
@@ -102,7 +101,8 @@ def _file(path: str | Path, kind: str) -> Path:
 
 def _read(path: Path, kind: str) -> dict[str, Any]:
     if not path.is_file():
-        raise DataError(f"{path}: there is no such file; expected {kind}.json. {_REMEDY.format(folder=path.parent)}")
+        message = f"{path}: there is no such file; expected {kind}.json. {_REMEDY.format(folder=path.parent)}"
+        raise DataListError("D501", message, str(path))
     content = load_json(path)
     validate(content, kind, path)
     return dict(content)

@@ -8,29 +8,37 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from data_prep.errors import DataError, EnvironmentFault
+from data_prep.errors import DataListError, EnvironmentFault
 
 
 def load_json(path: Path) -> Any:
     """Read a JSON file, refusing repeated keys and non-numbers.
 
     Raises:
-        DataError: missing file, not JSON, a repeated key, NaN or Infinity.
+        DataListError: missing file, not JSON, a repeated key, NaN or Infinity.
         EnvironmentFault: the system refuses to read it.
     """
     try:
         text = path.read_bytes().decode("utf-8-sig")  # files from Windows may begin with a byte order mark
         return json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant)
     except (FileNotFoundError, IsADirectoryError) as error:
-        raise DataError(f"{path}: there is no such file. Type: python -m data_prep build --help") from error
+        raise DataListError(
+            "D501", f"{path}: there is no such file. Type: python -m data_prep build --help", str(path)
+        ) from error
     except OSError as error:
         raise EnvironmentFault(f"{path}: cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise DataError(f"{path}: not a text file in UTF-8 ({error.reason} at byte {error.start})") from error
+        raise _bad(path, f"not a text file in UTF-8 ({error.reason} at byte {error.start})") from error
     except json.JSONDecodeError as error:
-        raise DataError(f"{path}: not valid JSON: {error.msg} in line {error.lineno}, column {error.colno}") from error
+        raise _bad(path, f"not valid JSON: {error.msg} in line {error.lineno}, column {error.colno}") from error
+    except RecursionError as error:
+        raise _bad(path, "not a description of data: nested too deeply") from error
     except _BadJsonError as error:
-        raise DataError(f"{path}: {error}") from error
+        raise _bad(path, str(error)) from error
+
+
+def _bad(path: Path, seen: str) -> DataListError:
+    return DataListError("D501", f"{path}: {seen}", str(path))
 
 
 class _BadJsonError(Exception):

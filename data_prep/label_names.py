@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from data_prep.errors import ConfigError, DataError
+from data_prep.errors import ConfigError, DataListError
 
 BACKGROUND = "background"
 
@@ -23,10 +23,10 @@ def parse_names(content: Any, where: str) -> dict[int, str]:
     names: dict[int, str] = {}
     for value, name in _pairs(content, where):
         if value in names or name in names.values():
-            raise DataError(f"{where}: value {value} or name {name!r} is given twice; expected each once")
+            raise DataListError("D502", f"{where}: value {value} or name {name!r} is given twice; expected each once")
         names[value] = name
     if not set(names) - {0}:
-        raise DataError(f"{where}: no class besides the background; expected for example {{'1': 'hippocampus'}}")
+        raise DataListError("D502", f"{where}: no class besides the background; expected for example {{'1': 'hippocampus'}}")
     return names
 
 
@@ -35,11 +35,11 @@ def _pairs(content: Any, where: str) -> Iterable[tuple[int, str]]:
         list(enumerate(content)) if isinstance(content, list) else list(content.items()) if isinstance(content, dict) else []
     )
     if not items:
-        raise DataError(f'{where}: expected {{"0": "background", "1": "name"}} or a list of names, saw {content!r}')
+        raise DataListError("D502", f'{where}: expected {{"0": "background", "1": "name"}} or a list of names, saw {content!r}')
     for key, entry in items:
         value, name = (entry, key) if isinstance(entry, int) and not isinstance(entry, bool) else (key, entry)
         if not str(value).isdigit() or not isinstance(name, str) or not name.strip():
-            raise DataError(f"{where}: expected a whole number and a name, saw {key!r}: {entry!r}")
+            raise DataListError("D502", f"{where}: expected a whole number and a name, saw {key!r}: {entry!r}")
         yield int(value), name.strip()
 
 
@@ -54,7 +54,7 @@ def parse_option(text: str | Mapping[int, str]) -> dict[int, str]:
     pairs = [part.partition("=") for part in text.split(",") if part.strip()]
     try:
         return parse_names({value.strip(): name.strip() for value, _, name in pairs}, "--label-names")
-    except DataError as error:
+    except DataListError as error:
         raise ConfigError(f'{error}. Type: --label-names "1=LV,2=RV"') from error
 
 

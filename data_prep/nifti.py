@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
+import io
 import struct
 import zlib
 from pathlib import Path
@@ -38,7 +40,8 @@ def read_nifti(path: Path, raw: bytes) -> Volume:
         with np.errstate(over="ignore", invalid="ignore"):  # a wild scale factor shows up in the checks of values
             array = np.asanyarray(image.dataobj)
         affine = np.asarray(image.affine, dtype=np.float64)
-        return Volume(path, array, affine, pixel_type, hashlib.sha256(raw).hexdigest(), _facts(header))
+        facts = _facts(header, len(data) - wanted)
+        return Volume(path, array, affine, pixel_type, hashlib.sha256(raw).hexdigest(), facts)
     except MemoryError:
         raise
     except Exception as error:  # nibabel has no one error class for what can be wrong in a header
@@ -66,6 +69,25 @@ def _inflate(raw: bytes, limit: int, whole: bool) -> bytes:
         raise ReadError("damaged", f"it unpacks to far more than the {limit} bytes its header asks for")
     if not stream.eof:
         raise ReadError("truncated", f"the gzip stream stops after {len(data) + len(rest)} of {limit} bytes")
+    after = stream.unused_data.lstrip(b"\0")
+    if after.startswith(GZIP_MAGIC):
+        return _members(raw, limit)
+    if after:
+        raise ReadError("damaged", f"{len(after)} bytes follow the end of the gzip stream")
+    return data + rest
+
+
+def _members(raw: bytes, limit: int) -> bytes:
+    """Unpack a gzip file of several members, as parallel packers write it."""
+    try:
+        with gzip.GzipFile(fileobj=io.BytesIO(raw)) as file:
+            data = file.read(limit + 2**20)
+            if file.read(1):
+                raise ReadError("damaged", f"it unpacks to far more than the {limit} bytes its header asks for")
+    except EOFError as error:
+        raise ReadError("truncated", "the gzip stream stops before its end") from error
+    except (OSError, zlib.error) as error:
+        raise ReadError("damaged", f"gzip reports: {error}") from error
     return data
 
 
@@ -93,11 +115,24 @@ def _wanted_bytes(header: nib.Nifti1Header, available: int) -> int:
     if len(shape) < 2 or min(shape) < 1:
         raise ReadError("not_an_image", f"its header gives the shape {shape}")
     wanted = offset + int(np.prod(shape, dtype=object)) * dtype.itemsize
-    if wanted > MAX_BYTES:
-        raise ReadError("too_large", f"its header asks for {wanted / 2**30:.1f} GiB (shape {shape}); the limit is 8 GiB")
+    if wanted > min(MAX_BYTES, _free_memory()):
+        raise ReadError(
+            "too_large",
+            f"its header asks for {wanted / 2**30:.1f} GiB (shape {shape}); "
+            f"the limit is {min(MAX_BYTES, _free_memory()) / 2**30:.1f} GiB",
+        )
     if wanted > available:
         raise ReadError("truncated", f"it is too short for the {wanted} bytes its header asks for (shape {shape})")
     return wanted
+
+
+def _free_memory() -> int:
+    """Bytes of memory that the machine can still give; no limit where the system does not say (Linux says)."""
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
+    except (OSError, StopIteration, ValueError):
+        return MAX_BYTES
 
 
 def _pixel_type(dtype: np.dtype) -> str:
@@ -110,7 +145,7 @@ def _pixel_type(dtype: np.dtype) -> str:
     return str(dtype.newbyteorder("="))
 
 
-def _facts(header: nib.Nifti1Header) -> NiftiFacts:
+def _facts(header: nib.Nifti1Header, surplus: int) -> NiftiFacts:
     dims = min(3, len(header.get_data_shape()))
     try:
         qform = np.asarray(header.get_qform(), dtype=np.float64)
@@ -123,6 +158,8 @@ def _facts(header: nib.Nifti1Header) -> NiftiFacts:
         sform=np.asarray(header.get_sform(), dtype=np.float64),
         pixdim=tuple(float(size) for size in header["pixdim"][1 : 1 + dims]),
         units=str(_units(header)),
+        slope=float(header["scl_slope"]),
+        surplus=surplus,
     )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from data_prep.accepting import parse_codes
 from data_prep.cases import UNKNOWN_SITE
 from data_prep.errors import ConfigError
 
@@ -31,6 +32,7 @@ class BuildOptions:
     spacing: str | tuple[float, ...] | None = None
     allow_unlabelled: bool = False
     n4: bool = False
+    accept: str | None = None
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> BuildOptions:
@@ -49,6 +51,15 @@ class BuildOptions:
     def site_name(self) -> str:
         """The site, "unknown" when not given."""
         return self.site or UNKNOWN_SITE
+
+    @property
+    def accepted(self) -> frozenset[str]:
+        """The codes of --accept.
+
+        Raises:
+            ConfigError: a code that does not exist or cannot be accepted.
+        """
+        return parse_codes(self.accept)
 
     @property
     def target_spacing(self) -> tuple[float, ...] | None:

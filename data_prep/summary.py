@@ -84,7 +84,9 @@ def print_findings(findings: Sequence[Finding], console: Console) -> None:
             f"[{style}]{code} {first.level}[/{style}] {escape(REGISTRY[code].title)} ({len(members)})", soft_wrap=True
         )
         for member in members[:EXAMPLES]:
-            console.print(f"    {escape(member.file or member.case or 'data set')}: {escape(member.message)}", soft_wrap=True)
+            place = f", {member.where}" if member.where else ""
+            subject = escape(member.file or member.case or "data set")
+            console.print(f"    {subject}: {escape(member.message + place)}", soft_wrap=True, highlight=False)
         if len(members) > EXAMPLES:
             console.print(f"    ... and {len(members) - EXAMPLES} more")
         console.print(f"    -> {escape(first.remedy)}", soft_wrap=True, highlight=False)

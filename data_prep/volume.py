@@ -32,6 +32,8 @@ class NiftiFacts:
     sform: Affine
     pixdim: tuple[float, ...]  # as stored, spatial axes only
     units: str  # "mm", "micron", "meter" or "unknown"
+    slope: float = 1.0  # scale factor as stored; 0 and 1 mean none
+    surplus: int = 0  # bytes after the last voxel
 
 
 @dataclass(frozen=True)

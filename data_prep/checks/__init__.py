@@ -1,6 +1,6 @@
 """Checks of the data, one file per group. Importing this package registers them all."""
 
-from data_prep.checks import files, geometry, intensities, labels, pairing
+from data_prep.checks import datalist, files, geometry, intensities, labels, pairing
 from data_prep.checks.registry import REGISTRY, Check, Finding, Remark, check, run_checks
 
 __all__ = [
@@ -9,6 +9,7 @@ __all__ = [
     "Finding",
     "Remark",
     "check",
+    "datalist",
     "files",
     "geometry",
     "intensities",

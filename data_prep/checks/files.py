@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from data_prep.checks.registry import check
-from data_prep.volume import ReadError
+from data_prep.volume import ReadError, Volume
 
 COPY_AGAIN = "Copy the file again from its origin: {file}"
 LEAVE_OUT = "Repair it, or move it and its partner out of the folder: mv {file} .."
@@ -67,3 +67,13 @@ def unreadable(fault: ReadError) -> str | None:
 def voxel_type(fault: ReadError) -> str | None:
     """Voxels are colours, complex numbers or vectors."""
     return fault.seen if fault.kind == "voxel_type" else None
+
+
+SLACK = 4096  # some writers fill up the last block
+
+
+@check("D010", on="volume", level="warning", remedy="Check that the shape in the header is right: nib-ls {file}")
+def surplus_bytes(volume: Volume) -> str | None:
+    """A file goes on after its last voxel: the header may give too small a shape."""
+    surplus = volume.facts.surplus if volume.facts else 0
+    return f"{surplus} bytes after the last voxel of shape {volume.array.shape}" if surplus > SLACK else None

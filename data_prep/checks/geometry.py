@@ -15,7 +15,7 @@ from data_prep.volume import Affine, Volume
 TOLERANCE = 0.1  # of the smallest voxel edge: what a resampling by nearest neighbour cannot notice
 SIZE_TOLERANCE = 0.01
 SHEAR = math.sin(math.radians(1))  # header rounding stays far below one degree
-SMALLEST_MM, LARGEST_MM = 0.01, 100.0
+SMALLEST_MM, LARGEST_MM = 0.02, 100.0
 
 WRITE_FORMS = (
     "Write the right geometry into the header; to take over the sform: python -c "
@@ -31,9 +31,9 @@ def _edges(affine: Affine) -> Affine:
 
 @check("D101", on="volume", level="error", remedy=EXPORT_AGAIN)
 def voxel_size_not_positive(volume: Volume) -> str | None:
-    """The header gives a voxel size that is zero, negative or not a number, and no sform replaces it."""
+    """The header gives a voxel size that is zero, negative or not a number: readers repair it, each in its own way."""
     facts = volume.facts
-    if facts is None or facts.sform_code > 0 or all(math.isfinite(edge) and edge > 0 for edge in facts.pixdim):
+    if facts is None or all(math.isfinite(edge) and edge > 0 for edge in facts.pixdim):
         return None
     return f"voxel size {facts.pixdim} mm; expected numbers above 0"
 
@@ -46,7 +46,7 @@ def affine_not_invertible(volume: Volume) -> str | None:
     return f"the affine {np.round(volume.affine[:3], 3).tolist()} cannot be inverted; expected three independent axes"
 
 
-@check("D103", on="volume", level="warning", remedy="If you know the geometry, write it. " + WRITE_FORMS)
+@check("D103", on="volume", level="error", acceptable=True, remedy="If you know the geometry, write it. " + WRITE_FORMS)
 def no_form(volume: Volume) -> str | None:
     """Neither sform nor qform is set: left and right, position and orientation are a guess."""
     facts = volume.facts
@@ -91,25 +91,33 @@ def _both_forms(volume: Volume) -> bool:
 @check(
     "D106",
     on="volume",
-    level="warning",
-    remedy="MONAI resamples to a rectangular grid; look at {file} after resampling",
+    level="error",
+    acceptable=True,
+    remedy="Resample it to a rectangular grid with the tool that made it: {file}",
 )
 def sheared_affine(volume: Volume) -> str | None:
     """The axes are not perpendicular (gantry tilt, or an affine registration written into the header)."""
     if volume.affine is None or not is_invertible(volume.affine):
         return None
     cosine = largest_cosine(volume.affine)
-    return f"axes are {math.degrees(math.asin(min(1, cosine))):.1f} degrees off perpendicular" if cosine > SHEAR else None
+    if cosine <= SHEAR:
+        return None
+    moved = cosine * max(spacing * size for spacing, size in zip(volume.spacing, volume.shape, strict=True))
+    return (
+        f"axes are {math.degrees(math.asin(min(1, cosine))):.1f} degrees off perpendicular (tolerance 1 degree), "
+        f"up to {moved:.1f} mm across the image"
+    )
 
 
 @check(
     "D107",
     on="volume",
     level="error",
+    acceptable=True,
     remedy="Set the unit or the voxel size right, or leave the case out: mv {file} ..",
 )
 def voxel_size_absurd(volume: Volume) -> str | None:
-    """Voxels are larger than 100 mm or smaller than 0.01 mm: usually a wrong unit."""
+    """Voxels are larger than 100 mm or smaller than 0.02 mm: usually a wrong unit."""
     if volume.affine is None or not is_invertible(volume.affine):
         return None
     spacing = volume.spacing
@@ -118,11 +126,19 @@ def voxel_size_absurd(volume: Volume) -> str | None:
     return f"voxels of {tuple(round(edge, 5) for edge in spacing)} mm; expected {SMALLEST_MM} to {LARGEST_MM:g} mm"
 
 
-@check("D108", on="volume", level="warning", remedy="Write millimetres into the header; MONAI ignores the unit: {file}")
+@check(
+    "D108",
+    on="volume",
+    level="error",
+    acceptable=True,
+    remedy="If the numbers are mm, say so in the header: python -c "
+    '"import nibabel, sys; i = nibabel.load(p := sys.argv[1]); i = i.__class__(i.dataobj[...], i.affine, i.header); '
+    "i.header.set_xyzt_units('mm'); i.to_filename(p)\" {file}; else scale the affine",
+)
 def unit_not_mm(volume: Volume) -> str | None:
-    """The header's unit of length is not the millimetre."""
+    """The header's unit of length is not the millimetre; most readers, MONAI's too, take the numbers as mm."""
     units = volume.facts.units if volume.facts else "mm"
-    return f"the unit of length is {units}; numbers are taken as mm" if units in ("micron", "meter") else None
+    return f"the unit of length is {units}; expected mm" if units in ("micron", "meter") else None
 
 
 @check(
@@ -155,8 +171,25 @@ def empty_axes(volume: Volume) -> str | None:
     return f"shape {shape}; expected at most four axes" if len(shape) > 4 and volume.channels == 1 else None
 
 
-@check("D110", on="image", level="warning", remedy="If the data are 2D, store the slices as PNG; else leave it out: {file}")
+@check(
+    "D110",
+    on="image",
+    level="error",
+    acceptable=True,
+    remedy="If the data are 2D, store the slices as PNG; else leave it out: mv {file} ..",
+)
 def one_slice(subject: ImageSubject) -> str | None:
     """A 3D image is one slice thick."""
     shape = subject.volume.shape
-    return f"shape {shape}: one slice thick" if len(shape) == 3 and min(shape) == 1 else None
+    return (
+        f"shape {shape}: one slice thick; expected at least 2 along every axis" if len(shape) == 3 and min(shape) == 1 else None
+    )
+
+
+@check("D112", on="volume", level="note", remedy="Nothing to do; to fill it in: python -m data_prep repair FOLDER --out OUT")
+def qform_missing(volume: Volume) -> str | None:
+    """Only the sform is set; readers that look at the qform alone (some viewers) see another geometry."""
+    facts = volume.facts
+    if facts is None or volume.spatial_dims == 2 or facts.sform_code <= 0 or facts.qform_code > 0:
+        return None
+    return "sform set, qform not set; the sform is followed"

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
-from data_prep.checks.registry import check
-from data_prep.checks.subjects import ImageSubject
+from data_prep.checks.registry import Remark, check
+from data_prep.checks.subjects import DatasetSubject, ImageSubject
+from data_prep.checks.where import located
 
 LARGEST_VALUE = 1e15  # beyond it, sums of squares overflow in float32
 
@@ -18,11 +21,13 @@ LARGEST_VALUE = 1e15  # beyond it, sums of squares overflow in float32
     '"import nibabel, numpy, sys; i = nibabel.load(p := sys.argv[1]); '
     'i.__class__(numpy.nan_to_num(i.get_fdata(), posinf=0, neginf=0), i.affine).to_filename(p)" {file}',
 )
-def not_finite(subject: ImageSubject) -> str | None:
+def not_finite(subject: ImageSubject) -> Remark | None:
     """Voxels are NaN or infinite: one of them turns the whole normalised image into NaN."""
     array = subject.volume.array
-    bad = array.size - int(np.isfinite(array).sum()) if array.dtype.kind == "f" else 0
-    return f"{bad} of {array.size} voxels are not finite (NaN or Inf)" if bad else None
+    bad = ~np.isfinite(array) if array.dtype.kind == "f" else np.zeros(1, dtype=bool)
+    if not bad.any():
+        return None
+    return located(subject.volume, bad, f"{np.count_nonzero(bad)} of {array.size} voxels are not finite (NaN or Inf)")
 
 
 @check("D202", on="image", level="error", remedy="An image without contrast teaches nothing; leave it out: mv {file} ..")
@@ -37,16 +42,59 @@ def constant(subject: ImageSubject) -> str | None:
 
 
 @check("D203", on="image", level="error", remedy="Find the outlier and replace it, or leave the case out: mv {file} ..")
-def overflows(subject: ImageSubject) -> str | None:
+def overflows(subject: ImageSubject) -> Remark | None:
     """A finite value is so large that sums overflow in single precision."""
     array = subject.volume.array
     if array.dtype.kind != "f":
         return None
-    largest = float(np.abs(array[np.isfinite(array)], dtype=np.float64).max(initial=0))
-    return f"largest value {largest:.3g}; expected below {LARGEST_VALUE:g}" if largest > LARGEST_VALUE else None
+    bad = np.isfinite(array) & ((array > LARGEST_VALUE) | (array < -LARGEST_VALUE))
+    if not bad.any():
+        return None
+    largest = float(np.abs(array[bad].astype(np.float64)).max())
+    return located(subject.volume, bad, f"largest value {largest:.3g}; expected below {LARGEST_VALUE:g}")
 
 
 @check("D204", on="image", level="error", remedy="Store grey values, not colour indices; convert with mode L: {file}")
 def palette_image(subject: ImageSubject) -> str | None:
     """A PNG image holds indices into a colour table, not grey values."""
     return "its pixels are indices into a colour table" if subject.volume.pixel_type == "palette" else None
+
+
+AIR_HU = -500  # every CT that shows air, inside or around the body, has voxels far below
+EIGHT_BITS = 255
+
+
+@check(
+    "D205",
+    on="dataset",
+    level="error",
+    acceptable=True,
+    remedy="Subtract the offset (often 1024) so that water is 0 HU, or export the image again: {file}",
+)
+def other_zero_point(subject: DatasetSubject) -> Iterator[Remark]:
+    """A CT image has no negative value though the other images show air below -500 HU: its zero point is another."""
+    lowest = [(facts, facts.ranges[0][0]) for facts in subject.facts if facts.ranges]
+    air = [facts for facts, low in lowest if low < AIR_HU]
+    if subject.modality not in (None, "unknown", "CT") or len(air) <= len(lowest) / 2:
+        return
+    for facts, low in lowest:
+        if low >= 0:
+            message = f"lowest value {low:g}; {len(air)} of the other images go below {AIR_HU} HU"
+            yield Remark(message, facts.case.case_id, str(facts.case.images[0]))
+
+
+@check(
+    "D206",
+    on="dataset",
+    level="error",
+    acceptable=True,
+    remedy="Export the CT again in Hounsfield units; if it is no CT, type: --modality MRI",
+)
+def clipped_ct(subject: DatasetSubject) -> Iterator[Remark]:
+    """CT images hold 0 to 255 only: Hounsfield units were clipped or rescaled to 8 bits."""
+    ranges = [facts.ranges[0] for facts in subject.facts if facts.ranges]
+    if subject.modality == "CT" and ranges and all(low >= 0 and high <= EIGHT_BITS for low, high in ranges):
+        low, high = min(low for low, _ in ranges), max(high for _, high in ranges)
+        first = subject.facts[0].case
+        message = f"grey values {low:g} to {high:g} in all {len(ranges)} images; expected Hounsfield units, air near -1000"
+        yield Remark(message, first.case_id, str(first.images[0]))

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator
+
+import numpy as np
 
 from data_prep.checks.registry import Remark, check
 from data_prep.checks.subjects import DatasetSubject, LabelSubject
+from data_prep.checks.where import located
+from data_prep.geometry import is_invertible
 
 MANY_VALUES = 256
 
@@ -27,20 +32,30 @@ def _finite(subject: LabelSubject) -> list[float]:
 
 
 @check("D301", on="label", level="error", remedy="Draw or export the label again: {file}")
-def label_not_finite(subject: LabelSubject) -> str | None:
+def label_not_finite(subject: LabelSubject) -> Remark | None:
     """Label voxels are NaN or infinite."""
     bad = sum(count for value, count in subject.counts.items() if not math.isfinite(value))
-    return f"{bad} voxels are not finite" if bad else None
+    return located(subject.volume, ~np.isfinite(subject.volume.array), f"{bad} voxels are not finite") if bad else None
 
 
 @check("D302", on="label", level="error", remedy=ROUND)
-def label_not_integer(subject: LabelSubject) -> str | None:
+def label_not_integer(subject: LabelSubject) -> Remark | None:
     """Label values are not whole numbers (probabilities, a scale factor, interpolation)."""
     broken = [value for value in _finite(subject) if value != round(value)]
     if not broken:
         return None
     voxels = sum(subject.counts[value] for value in broken)
-    return f"{voxels} voxels hold values that are not whole numbers: {_listed(broken)}"
+    message = f"{voxels} voxels hold values that are not whole numbers: {_listed(broken)}{_scale(subject)}"
+    return _at(subject, broken, message)
+
+
+def _scale(subject: LabelSubject) -> str:
+    facts = subject.volume.facts
+    return f" (the header scales by {facts.slope:g})" if facts is not None and facts.slope not in (0, 1) else ""
+
+
+def _at(subject: LabelSubject, values: list[float], message: str) -> Remark:
+    return located(subject.volume, np.isin(subject.volume.array, values), message)
 
 
 @check(
@@ -49,10 +64,13 @@ def label_not_integer(subject: LabelSubject) -> str | None:
     level="error",
     remedy="Give those voxels a class or 0; 'ignore' values are not supported: {file}",
 )
-def label_negative(subject: LabelSubject) -> str | None:
+def label_negative(subject: LabelSubject) -> Remark | None:
     """Label values are negative."""
     broken = [value for value in _finite(subject) if value < 0]
-    return f"negative values {_listed(broken)}" if broken else None
+    if not broken:
+        return None
+    voxels = sum(subject.counts[value] for value in broken)
+    return _at(subject, broken, f"negative values {_listed(broken)} in {voxels} voxels")
 
 
 @check(
@@ -61,19 +79,85 @@ def label_negative(subject: LabelSubject) -> str | None:
     level="error",
     remedy='Name every value: --label-names "1=...,2=...", or correct the label: {file}',
 )
-def label_undeclared(subject: LabelSubject) -> str | None:
+def label_undeclared(subject: LabelSubject) -> Remark | None:
     """Label values are not among the declared ones."""
     if subject.declared is None:
         return None
     known = {0, *subject.declared}
     broken = [value for value in _finite(subject) if value not in known and value >= 0 and value == round(value)]
-    return f"values {_listed(broken)} are not declared; declared are {_listed(sorted(known))}" if broken else None
+    if not broken:
+        return None
+    voxels = sum(subject.counts[value] for value in broken)
+    message = f"values {_listed(broken)} are not declared; declared are {_listed(sorted(known))}; {voxels} voxels"
+    return _at(subject, broken, message)
 
 
-@check("D305", on="label", level="warning", remedy="Check that the case is meant to be empty: {file}")
+@check(
+    "D305",
+    on="label",
+    level="error",
+    acceptable=True,
+    remedy="Draw the structures, or leave the case out: mv {file} ..",
+)
 def label_empty(subject: LabelSubject) -> str | None:
-    """The label holds nothing but background."""
-    return "all voxels are 0 (background)" if set(subject.counts) == {0} else None
+    """The label of a 3D image holds nothing but background."""
+    thick = subject.volume.spatial_dims == 3
+    return f"all {subject.volume.array.size} voxels are 0 (background)" if thick and set(subject.counts) == {0} else None
+
+
+@check("D311", on="label", level="note", remedy="Nothing to do: slices beyond the structure are welcome")
+def slice_empty(subject: LabelSubject) -> str | None:
+    """The label of a 2D slice holds nothing but background."""
+    flat = subject.volume.spatial_dims == 2
+    return "all pixels are 0 (background)" if flat and set(subject.counts) == {0} else None
+
+
+@check("D312", on="label", level="warning", remedy="Look for a stray click in a viewer: {file}")
+def single_voxel(subject: LabelSubject) -> Remark | None:
+    """A class of a 3D label has a single voxel."""
+    single = [value for value in _finite(subject) if value != 0 and subject.counts[value] == 1]
+    if not single or subject.volume.spatial_dims == 2:
+        return None
+    return _at(subject, single, f"one voxel only of value {_listed(single)}")
+
+
+SIDE_TOLERANCE_MM = 5.0
+
+
+@check(
+    "D313",
+    on="label",
+    level="error",
+    acceptable=True,
+    remedy="Swap the two values, or correct the orientation in the header: {file}",
+)
+def sides_swapped(subject: LabelSubject) -> str | None:
+    """The class named left lies to the right of the class named right."""
+    affine = subject.volume.affine
+    if affine is None or subject.volume.spatial_dims != 3 or not is_invertible(affine) or subject.volume.array.ndim > 3:
+        return None
+    for left, right in _sides(subject):
+        apart = _centre_mm(subject, left) - _centre_mm(subject, right)  # x grows towards the patient's right
+        if apart > SIDE_TOLERANCE_MM:
+            names = (subject.declared or {})[left], (subject.declared or {})[right]
+            return f"{names[0]!r} lies {apart:.1f} mm to the right of {names[1]!r}; tolerance {SIDE_TOLERANCE_MM:g} mm"
+    return None
+
+
+def _sides(subject: LabelSubject) -> Iterator[tuple[int, int]]:
+    """Pairs of values present whose names differ only in left and right."""
+    names = {str(name).lower(): value for value, name in (subject.declared or {}).items() if subject.counts.get(value)}
+    for name, value in names.items():
+        partner = names.get(re.sub(r"(?<![a-z])left(?![a-z])", "right", name))
+        if partner is not None and partner != value:
+            yield value, partner
+
+
+def _centre_mm(subject: LabelSubject, value: int) -> float:
+    """Mean place of a class along the left-right axis, in mm."""
+    affine = subject.volume.affine
+    voxels = np.argwhere(subject.volume.array == value).mean(axis=0)
+    return 0.0 if affine is None else float(affine[0, :3] @ voxels + affine[0, 3])
 
 
 @check("D306", on="label", level="error", remedy="Check that image and label are not swapped: {file}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from itertools import permutations
 
 import numpy as np
 
@@ -57,11 +58,12 @@ def same_file_twice(subject: DatasetSubject) -> Iterator[Remark]:
     """Two cases have the same image, byte for byte: one person would be counted twice, or cross a split."""
     first: dict[str, str] = {}
     for facts in subject.facts:
+        split = f" ({facts.case.split})" if facts.case.split else ""
         for path, digest in zip(facts.case.images, facts.digests, strict=True):
             if digest in first:
-                yield Remark(f"the same content as {first[digest]}", facts.case.case_id, str(path))
+                yield Remark(f"the same content{split} as {first[digest]}", facts.case.case_id, str(path))
             else:
-                first[digest] = str(path)
+                first[digest] = f"{path}{split}"
 
 
 @check(
@@ -73,11 +75,13 @@ def same_file_twice(subject: DatasetSubject) -> Iterator[Remark]:
 def ids_alike(subject: DatasetSubject) -> Iterator[Remark]:
     """Two case ids are equal, or equal but for case or Unicode form."""
     groups: dict[str, list[str]] = defaultdict(list)
+    files = {case.case_id: str(case.images[0]) for case in subject.cases}
     for case in subject.cases:
         groups[unicodedata.normalize("NFC", case.case_id).casefold()].append(case.case_id)
     for ids in groups.values():
         for case_id in ids[1:]:
-            yield Remark(f"case ids {ids[0]!r} and {case_id!r} differ at most by upper and lower case", case_id)
+            message = f"case ids {ids[0]!r} and {case_id!r} differ at most by upper and lower case or Unicode form"
+            yield Remark(message, case_id, files[case_id])
 
 
 @check("D407", on="dataset", level="error", remedy="Put all cases of a patient into one list of the splits file")
@@ -105,9 +109,53 @@ def channel_files_differ(subject: DatasetSubject) -> Iterator[Remark]:
 @check("D408", on="dataset", level="error", remedy="Build 2D and 3D data sets separately: {file}")
 def mixed_dimensions(subject: DatasetSubject) -> Iterable[Remark]:
     """2D and 3D images are mixed."""
-    wanted = subject.facts[0].spatial_dims if subject.facts else None
+    dims = [facts.spatial_dims for facts in subject.facts]
+    wanted = 2 if dims.count(2) > dims.count(3) else 3
     return [
-        Remark(f"{facts.spatial_dims}D; the first case is {wanted}D", facts.case.case_id, str(facts.case.images[0]))
+        Remark(f"{facts.spatial_dims}D; most images are {wanted}D", facts.case.case_id, str(facts.case.images[0]))
         for facts in subject.facts
-        if facts.spatial_dims != wanted
+        if facts.spatial_dims != wanted and len(set(dims)) > 1
     ]
+
+
+FEW_VALUES = 32
+
+
+@check("D410", on="pair", level="error", remedy="Exchange the two files: {file}")
+def image_and_label_swapped(pair: PairSubject) -> str | None:
+    """The image has few whole values and the label has many: the two are exchanged."""
+    if pair.counts is None or len(pair.counts) <= FEW_VALUES:
+        return None
+    image = np.unique(pair.first.array[np.isfinite(pair.first.array)])
+    whole = image.size <= FEW_VALUES and bool((image == np.round(image)).all())
+    few = f"{image.size} different values in the image {pair.first.path.name}, {len(pair.counts)} in the label"
+    return f"{few}; expected it the other way round" if whole else None
+
+
+@check(
+    "D411",
+    on="dataset",
+    level="warning",
+    remedy="Look at the channels of this case; if they are exchanged, rename the files: {file}",
+)
+def channels_exchanged(subject: DatasetSubject) -> Iterator[Remark]:
+    """The channels of a case look like those of the other cases in another order."""
+    tables = [np.array(facts.quartiles, dtype=np.float64) for facts in subject.facts]
+    if len(tables) < MIN_CASES or {table.shape for table in tables} != {tables[0].shape} or len(tables[0]) not in range(2, 5):
+        return
+    typical = np.median(tables, axis=0)
+    scale = np.maximum(np.median(np.abs(np.array(tables) - typical), axis=0), 1e-6 + 0.05 * np.abs(typical))
+    for facts, table in zip(subject.facts, tables, strict=True):
+        away = {order: float(np.abs((table[list(order)] - typical) / scale).max()) for order in _orders(len(table))}
+        best = min(away, key=lambda order: away[order])
+        if away[tuple(range(len(table)))] > EXCHANGED * max(away[best], 1.0):
+            message = f"its channels fit the other cases best in the order {list(best)}"
+            yield Remark(message, facts.case.case_id, str(facts.case.images[0]))
+
+
+MIN_CASES = 4  # fewer say nothing about what is usual
+EXCHANGED = 5.0  # times nearer in the other order
+
+
+def _orders(channels: int) -> Iterator[tuple[int, ...]]:
+    yield from permutations(range(channels))

@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 LEVELS = ("error", "warning", "note")
+_PLACE = ("voxels", "index", "mm")
 
 
 @dataclass(frozen=True)
 class Remark:
-    """What a check over the whole data set says about one case or file of it."""
+    """What a check says. Checks over the whole data set name the case and file; the others leave that to the caller.
+
+    `voxels` is the number of bad voxels, `index` the first of them in the order of the file's axes, from 0, `mm` its
+    place in RAS; each None where it has no meaning.
+    """
 
     message: str
     case: str = ""
     file: str = ""
+    voxels: int | None = None
+    index: tuple[int, ...] | None = None
+    mm: tuple[float, ...] | None = None
 
 
-Result = str | None | Iterable[Remark]
+Result = str | Remark | None | Iterable[Remark]
 
 
 @dataclass(frozen=True)
@@ -32,25 +40,41 @@ class Finding:
     file: str
     message: str
     remedy: str
+    voxels: int | None = None
+    index: tuple[int, ...] | None = None
+    mm: tuple[float, ...] | None = None
 
-    def as_dict(self) -> dict[str, str]:
-        """The finding as it is written to JSON."""
-        return asdict(self)
+    def as_dict(self) -> dict[str, Any]:
+        """The finding as it is written to JSON; keys about voxels only where the finding is about voxels."""
+        return {key: value for key, value in asdict(self).items() if key not in _PLACE or value is not None}
+
+    @property
+    def where(self) -> str:
+        """The place of the first bad voxel in words, empty when there is none."""
+        if self.index is None:
+            return ""
+        place = f" = ({', '.join(f'{value:.1f}' for value in self.mm)}) mm" if self.mm is not None else ""
+        return f"first at voxel {self.index}{place}"
 
     def __str__(self) -> str:
-        where = self.file or self.case or "data set"
-        return f"{self.code} {self.level}: {where}: {self.message}. {self.remedy}"
+        subject = self.file or self.case or "data set"
+        parts = [self.message, self.where] if self.where else [self.message]
+        return f"{self.code} {self.level}: {subject}: {', '.join(parts)}. {self.remedy}"
 
 
 @dataclass(frozen=True)
 class Check:
-    """A registered check. `on` says what it looks at: fault, volume, image, label, pair or dataset."""
+    """A registered check. `on` says what it looks at: fault, volume, image, label, pair, dataset or datalist.
+
+    `acceptable` errors are judgements: the user may overrule them with `--accept CODE`, which turns them into warnings.
+    """
 
     code: str
     level: str
     on: str
     remedy: str
     function: Callable[[Any], Result]
+    acceptable: bool = False
 
     @property
     def title(self) -> str:
@@ -61,32 +85,48 @@ class Check:
 REGISTRY: dict[str, Check] = {}
 
 
-def check(code: str, *, on: str, level: str, remedy: str) -> Callable[[Callable[[Any], Result]], Callable[[Any], Result]]:
-    """Register a check. It returns None (nothing to say), a sentence, or remarks (only `on="dataset"`).
+def check(
+    code: str, *, on: str, level: str, remedy: str, acceptable: bool = False
+) -> Callable[[Callable[[Any], Result]], Callable[[Any], Result]]:
+    """Register a check. It returns None (nothing to say), a sentence, a remark, or remarks (only `on="dataset"`).
 
     In `remedy`, `{file}` stands for the file's name, quoted for a shell.
     """
-    if level not in LEVELS or code in REGISTRY:
-        raise ValueError(f"check {code}: level {level!r} unknown, or the code is taken")
+    if level not in LEVELS or code in REGISTRY or (acceptable and level != "error"):
+        raise ValueError(f"check {code}: level {level!r} unknown, or the code is taken, or nothing to accept")
 
     def register(function: Callable[[Any], Result]) -> Callable[[Any], Result]:
-        REGISTRY[code] = Check(code, level, on, remedy, function)
+        REGISTRY[code] = Check(code, level, on, remedy, function, acceptable)
         return function
 
     return register
 
 
-def run_checks(on: str, subject: Any, case: str = "", file: str = "") -> list[Finding]:
-    """Run every check registered for one kind of subject, in the order of the codes."""
+def run_checks(on: str, subject: Any, case: str = "", file: str = "", accept: Collection[str] = ()) -> list[Finding]:
+    """Run every check registered for one kind of subject, in the order of the codes; errors in `accept` become warnings."""
     findings: list[Finding] = []
     for entry in sorted(REGISTRY.values(), key=lambda item: item.code):
         if entry.on == on:
-            result = entry.function(subject)
-            remarks = [Remark(result, case, file)] if isinstance(result, str) else list(result or ())
-            findings += [_finding(entry, remark) for remark in remarks]
+            findings += [_finding(entry, remark, accept) for remark in _remarks(entry.function(subject), case, file)]
     return findings
 
 
-def _finding(entry: Check, remark: Remark) -> Finding:
+def _remarks(result: Result, case: str, file: str) -> list[Remark]:
+    if isinstance(result, str):
+        return [Remark(result, case, file)]
+    if isinstance(result, Remark):
+        return [replace(result, case=case, file=file)]
+    return list(result or ())
+
+
+def _finding(entry: Check, remark: Remark, accept: Collection[str]) -> Finding:
     remedy = entry.remedy.replace("{file}", shlex.quote(remark.file or remark.case))
-    return Finding(entry.code, entry.level, remark.case, remark.file, remark.message, remedy)
+    if entry.acceptable and entry.code in accept:
+        return Finding(entry.code, "warning", **_fields(remark), remedy="Accepted by --accept; nothing to do")
+    if entry.acceptable:
+        remedy += f"; or, if it is meant so, add --accept {entry.code}"
+    return Finding(entry.code, entry.level, **_fields(remark), remedy=remedy)
+
+
+def _fields(remark: Remark) -> dict[str, Any]:
+    return {name: getattr(remark, name) for name in ("message", "case", "file", *_PLACE)}

@@ -33,6 +33,7 @@ class PairSubject:
 
     first: Volume
     second: Volume
+    counts: Mapping[float, int] | None = None  # voxels by value of `second` when it is a label
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,8 @@ class CaseFacts:
     digests: tuple[str, ...]
     spatial_dims: int
     values: frozenset[int]
+    ranges: tuple[tuple[float, float], ...] = ()  # lowest and highest grey value per channel
+    quartiles: tuple[tuple[float, float, float], ...] = ()  # per channel
 
 
 @dataclass(frozen=True)
@@ -54,3 +57,5 @@ class DatasetSubject:
     orphans: Sequence[Path] = ()
     allow_unlabelled: bool = False
     declared: Mapping[int, str] | None = None
+    modality: str | None = None
+    folds: Sequence[int | None] = ()

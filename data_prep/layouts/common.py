@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from data_prep.errors import ConfigError, DataError
+from data_prep.errors import ConfigError, DataListError
 from data_prep.json_io import load_json
 from data_prep.label_names import parse_names
 from data_prep.reading import EXTENSIONS, extension
@@ -24,10 +24,10 @@ def require_images(folder: Path) -> list[Path]:
         DataError: the folder is missing or holds no image.
     """
     if not folder.is_dir():
-        raise DataError(f"{folder}: there is no such folder. Type: ls {folder.parent}")
+        raise DataListError("D503", f"{folder}: there is no such folder. Type: ls {folder.parent}")
     files = image_files(folder)
     if not files:
-        raise DataError(f"{folder}: no image found; expected files that end with {', '.join(EXTENSIONS)}")
+        raise DataListError("D503", f"{folder}: no image found; expected files that end with {', '.join(EXTENSIONS)}")
     return files
 
 
@@ -53,7 +53,7 @@ def raw_dataset_json(root: Path) -> dict[str, Any] | None:
         return None
     content = load_json(path)
     if not isinstance(content, dict):
-        raise DataError(f"{path}: expected an object with keys and values, saw {type(content).__name__}")
+        raise DataListError("D503", f"{path}: expected an object with keys and values, saw {type(content).__name__}")
     return None if "fingerprint" in content else content
 
 
@@ -74,7 +74,7 @@ def channel_names(content: Mapping[str, Any], key: str, path: Path) -> tuple[str
         return tuple(str(name) for name in value)
     if isinstance(value, dict) and all(str(index).isdigit() for index in value):
         return tuple(str(value[index]) for index in sorted(value, key=int))
-    raise DataError(f'{path}: $.{key}: expected {{"0": "name", ...}}, saw {value!r}')
+    raise DataListError("D503", f'{path}: $.{key}: expected {{"0": "name", ...}}, saw {value!r}')
 
 
 def modality_of(channels: tuple[str, ...]) -> str | None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from data_prep.cases import Case, Source
-from data_prep.errors import DataError
+from data_prep.errors import DataListError
 from data_prep.label_names import parse_names
 from data_prep.layouts.common import (
     channel_names,
@@ -29,7 +29,9 @@ def read(root: Path, labels_dir: str | None = None) -> Source:
     path = root / "dataset.json"
     content = raw_dataset_json(root)
     if content is None:
-        raise DataError(f"{path}: missing; the MSD layout needs it. Type: --layout folders, for images/ and labels/")
+        raise DataListError(
+            "D503", f"{path}: missing; the MSD layout needs it. Type: --layout folders, for images/ and labels/"
+        )
     channels = channel_names(content, "modality", path)
     cases = tuple(_case(root, entry, index, labels_dir) for index, entry in enumerate(_entries(content, path)))
     names = names_beside(root, labels_dir) if labels_dir else parse_names(content.get("labels"), f"{path}: $.labels")
@@ -52,13 +54,15 @@ def read(root: Path, labels_dir: str | None = None) -> Source:
 def _entries(content: dict[str, Any], path: Path) -> list[Any]:
     entries = content.get("training")
     if not isinstance(entries, list) or not entries:
-        raise DataError(f"{path}: $.training: expected a list of cases, saw {entries!r}")
+        raise DataListError("D503", f"{path}: $.training: expected a list of cases, saw {entries!r}")
     return entries
 
 
 def _case(root: Path, entry: Any, index: int, labels_dir: str | None) -> Case:
     if not isinstance(entry, dict) or not isinstance(entry.get("image"), str):
-        raise DataError(f'{root / "dataset.json"}: $.training[{index}]: expected {{"image": ..., "label": ...}}, saw {entry!r}')
+        raise DataListError(
+            "D503", f'{root / "dataset.json"}: $.training[{index}]: expected {{"image": ..., "label": ...}}, saw {entry!r}'
+        )
     image = Path(root / entry["image"])
     label = root / entry["label"] if isinstance(entry.get("label"), str) else None
     if labels_dir is not None and label is not None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from data_prep.cases import Case, Source
-from data_prep.errors import DataError
+from data_prep.errors import DataListError
 from data_prep.label_names import parse_names
 from data_prep.layouts.common import (
     channel_names,
@@ -34,7 +34,9 @@ def read(root: Path, labels_dir: str | None = None) -> Source:
     path = root / "dataset.json"
     content = raw_dataset_json(root)
     if content is None:
-        raise DataError(f"{path}: missing; the nnU-Net layout needs it. Type: --layout folders, for images/ and labels/")
+        raise DataListError(
+            "D503", f"{path}: missing; the nnU-Net layout needs it. Type: --layout folders, for images/ and labels/"
+        )
     channels = channel_names(content, "channel_names", path)
     labels = {stem(file): file for file in image_files(label_folder(root, labels_dir or "labelsTr"))}
     cases = _cases(require_images(root / "imagesTr"), labels, len(channels), None)
@@ -51,12 +53,14 @@ def _cases(files: list[Path], labels: dict[str, Path], channels: int, split: str
     for file in files:
         match = _CHANNEL.fullmatch(stem(file))
         if match is None:
-            raise DataError(f"{file}: expected a channel number at the end of the name, such as {stem(file)}_0000")
+            raise DataListError("D503", f"{file}: expected a channel number at the end of the name, such as {stem(file)}_0000")
         groups[match[1]][int(match[2])] = file
     for case_id, group in groups.items():
         if sorted(group) != list(range(channels)):
             seen = ", ".join(f"{index:04d}" for index in sorted(group))
-            raise DataError(f"case {case_id}: channels {seen}; dataset.json declares {channels} (0000 to {channels - 1:04d})")
+            raise DataListError(
+                "D503", f"case {case_id}: channels {seen}; dataset.json declares {channels} (0000 to {channels - 1:04d})"
+            )
     ordered = ((case_id, tuple(group[index] for index in range(channels))) for case_id, group in groups.items())
     return tuple(Case(case_id, images, labels.get(case_id), split=split) for case_id, images in ordered)
 
@@ -76,7 +80,9 @@ def _names(content: dict[str, Any], path: Path) -> dict[int, str]:
     declared = content.get("labels")
     if isinstance(declared, dict):
         if any(isinstance(value, list) for value in declared.values()):
-            raise DataError(f"{path}: $.labels: regions (lists of values) are not supported; give each value one name")
+            raise DataListError(
+                "D503", f"{path}: $.labels: regions (lists of values) are not supported; give each value one name"
+            )
         if "ignore" in declared:
-            raise DataError(f"{path}: $.labels: an 'ignore' value is not supported; give those voxels a class or 0")
+            raise DataListError("D503", f"{path}: $.labels: an 'ignore' value is not supported; give those voxels a class or 0")
     return parse_names(declared, f"{path}: $.labels")

@@ -17,7 +17,7 @@ from prep_samples import RAS, cube, noise, save, write_json
 from data_prep.build import build
 from data_prep.check import check
 from data_prep.checks import REGISTRY
-from data_prep.errors import ConfigError
+from data_prep.errors import ConfigError, DataError
 
 SHAPE = (6, 7, 8)
 
@@ -117,7 +117,7 @@ DEFECTS: dict[str, tuple[str, Callable[[Path], object], str]] = {
     "forms scale": ("D104", lambda r: _odd_qform(r, np.diag([1.5, 1, 1, 1])), "1.5"),
     "forms shift": ("D105", lambda r: _odd_qform(r, _moved(3)), r"3\.00 mm apart; tolerance 0\.10 mm"),
     "shear": ("D106", lambda r: _both(r, _sheared(0.2)), r"11\.3 degrees"),
-    "400 mm": ("D107", lambda r: _both(r, np.diag([400.0, 1, 1, 1])), "expected 0.01 to 100 mm"),
+    "400 mm": ("D107", lambda r: _both(r, np.diag([400.0, 1, 1, 1])), "expected 0.02 to 100 mm"),
     "micrometres": ("D108", lambda r: _header(_image(r), xyzt_units=3), "micron"),
     "4D": ("D109", lambda r: save(_image(r), noise((*SHAPE, 3))), r"\(6, 7, 8, 3\); expected \(X, Y\) or"),
     "5D of one": ("D111", lambda r: save(_image(r), noise((*SHAPE, 1, 1))), "at most four axes"),
@@ -142,7 +142,11 @@ DEFECTS: dict[str, tuple[str, Callable[[Path], object], str]] = {
         lambda r: (save(r / "images/A.nii.gz", noise(SHAPE, 9)), save(r / "labels/A.nii.gz", cube(SHAPE))),
         "'A' and 'a'",
     ),
-    "2D among 3D": ("D408", lambda r: (save(_image(r), noise((6, 7))), save(_label(r), cube((6, 7)))), "D; the first"),
+    "2D among 3D": (
+        "D408",
+        lambda r: (save(_image(r), noise((6, 7))), save(_label(r), cube((6, 7)))),
+        "2D; most images are 3D",
+    ),
 }
 
 SOUND: dict[str, Callable[[Path], object]] = {
@@ -178,9 +182,29 @@ def test_sound_twin_is_accepted(nifti_set, name):
 
 def test_warnings_do_not_stop_a_build(nifti_set):
     root = nifti_set()
+    label = cube(SHAPE)
+    label[5, 6, 7] = 2
+    save(_label(root), label)
+    assert codes(root) == {"D312"}
+    assert [finding.code for finding in build(root, root).findings] == ["D312"]
+
+
+def test_a_judgement_can_be_overruled_and_the_data_set_remembers(nifti_set, tmp_path):
+    root = nifti_set()
     save(_label(root), np.zeros(SHAPE, np.uint8))
-    assert codes(root) == {"D305"}
-    assert [finding.code for finding in build(root, root).findings] == ["D305"]
+    with pytest.raises(DataError, match=r"D305 error: .*a\.nii\.gz: all 336 voxels are 0 .*add --accept D305"):
+        build(root, tmp_path / "out")
+    assert [(finding.code, finding.level) for finding in check(root, accept="D305")] == [("D305", "warning")]
+    build(root, tmp_path / "out", accept="d305")
+    assert [(finding.code, finding.level) for finding in check(tmp_path / "out")] == [("D305", "warning")]
+
+
+@pytest.mark.parametrize(("code", "reason"), [("D201", "cannot be accepted"), ("D999", "there is no such code")])
+def test_facts_cannot_be_overruled(nifti_set, tmp_path, code, reason):
+    with pytest.raises(ConfigError, match=f"--accept {code}: {reason}; expected one of D103, "):
+        check(nifti_set(), accept=code)
+    with pytest.raises(ConfigError, match=reason):
+        build(tmp_path / "raw", tmp_path / "out", accept=code)
 
 
 def test_declared_labels(nifti_set):
@@ -191,7 +215,9 @@ def test_declared_labels(nifti_set):
 
 
 def test_no_foreground_at_all(nifti_set):
-    assert {"D305", "D310"} == codes(nifti_set(values=(0,)))
+    root = nifti_set(values=(0,))
+    assert codes(root) == {"D305"}
+    assert codes(root, accept="D305") == {"D305", "D310"}
 
 
 def test_gzip_bomb_is_refused_quickly(nifti_set):

@@ -41,4 +41,4 @@ def test_cardiac_slices_by_patient(tmp_path):
 
 
 def test_smallest_ct_and_mr_are_clean():
-    assert check(DATA / "ct_mr_totalseg") == []
+    assert [finding for finding in check(DATA / "ct_mr_totalseg") if finding.level != "note"] == []

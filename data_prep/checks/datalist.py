@@ -1,0 +1,57 @@
+"""D5xx: is the list of the cases itself sound? These stop before any image is read."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from data_prep.checks.registry import Remark, check
+from data_prep.checks.subjects import DatasetSubject
+from data_prep.errors import DataListError
+
+UNUSABLE_ID = re.compile(r"^\.|[/\\\x00-\x1f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+LONGEST_ID = 200  # the id becomes a file name, with endings added
+
+
+def _seen(fault: DataListError, code: str) -> str | None:
+    return str(fault).removeprefix(f"{fault.file}: ") if fault.code == code else None
+
+
+@check("D501", on="datalist", level="error", remedy="Correct the JSON, or write it anew: python -m data_prep build --help")
+def not_json(fault: DataListError) -> str | None:
+    """A list or description is not readable as JSON, or a key appears twice."""
+    return _seen(fault, "D501")
+
+
+@check(
+    "D502", on="datalist", level="error", remedy="Correct that place, or write the files anew: python -m data_prep build --help"
+)
+def against_schema(fault: DataListError) -> str | None:
+    """A list or description lacks a key, or a value is of the wrong kind."""
+    return _seen(fault, "D502")
+
+
+@check(
+    "D503", on="datalist", level="error", remedy="Put the files where the layout expects them: python -m data_prep build --help"
+)
+def layout_broken(fault: DataListError) -> str | None:
+    """A folder does not hold what its layout or its own description promises."""
+    return _seen(fault, "D503")
+
+
+@check("D504", on="dataset", level="error", remedy="Rename it with letters, digits, - and _ only: {file}")
+def id_unusable(subject: DatasetSubject) -> Iterator[Remark]:
+    """A case id cannot be a file name: results could be written elsewhere, or be shown as another name."""
+    for case in subject.cases:
+        if UNUSABLE_ID.search(case.case_id) or len(case.case_id) > LONGEST_ID:
+            shown = ascii(case.case_id if len(case.case_id) <= 60 else f"{case.case_id[:60]}...")
+            message = f"case id {shown}; expected at most {LONGEST_ID} characters without slash, control or direction marks"
+            yield Remark(f"{message}, not beginning with a dot", case.case_id, str(case.images[0]))
+
+
+@check("D505", on="dataset", level="warning", remedy="Number the folds 0, 1, 2, ... without gaps in datalist.json")
+def folds_with_gaps(subject: DatasetSubject) -> Iterator[Remark]:
+    """The fold numbers have gaps: a run over all folds would meet an empty one."""
+    folds = sorted({fold for fold in subject.folds if fold is not None})
+    if folds and folds != list(range(len(folds))):
+        yield Remark(f"folds {', '.join(map(str, folds))}; expected 0 to {len(folds) - 1}")
