@@ -92,9 +92,9 @@ def _members(raw: bytes, limit: int) -> bytes:
 
 
 def _header(head: bytes) -> tuple[int, nib.Nifti1Header]:
-    if len(head) < 348:
+    sizes = {struct.unpack(order + "i", head[:4])[0] for order in "<>" if len(head) >= 4} & set(_HEADERS)
+    if len(head) < 348 and (sizes or len(head) < 4):
         raise ReadError("truncated", f"it holds {len(head)} bytes; a NIfTI header has 348")
-    sizes = {struct.unpack(order + "i", head[:4])[0] for order in "<>"} & set(_HEADERS)
     if not sizes:
         text = " (it is a Git LFS pointer: run `git lfs pull`)" if head.startswith(b"version https://git-lfs") else ""
         raise ReadError("not_an_image", f"it does not begin with a NIfTI header{text}")

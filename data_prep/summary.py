@@ -13,6 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from data_prep.checks import REGISTRY, Finding
+from data_prep.checks.registry import printable
 from data_prep.files import read_datalist, read_dataset, read_plan
 from data_prep.json_io import dump_json
 
@@ -84,12 +85,11 @@ def print_findings(findings: Sequence[Finding], console: Console) -> None:
             f"[{style}]{code} {first.level}[/{style}] {escape(REGISTRY[code].title)} ({len(members)})", soft_wrap=True
         )
         for member in members[:EXAMPLES]:
-            place = f", {member.where}" if member.where else ""
-            subject = escape(member.file or member.case or "data set")
-            console.print(f"    {subject}: {escape(member.message + place)}", soft_wrap=True, highlight=False)
+            line = escape(printable(f"{member.subject}: {member.sentence}"))
+            console.print(f"    {line}", soft_wrap=True, highlight=False)
         if len(members) > EXAMPLES:
             console.print(f"    ... and {len(members) - EXAMPLES} more")
-        console.print(f"    -> {escape(first.remedy)}", soft_wrap=True, highlight=False)
+        console.print(f"    -> {escape(printable(first.remedy))}", soft_wrap=True, highlight=False)
 
 
 def verdict(findings: Sequence[Finding]) -> str:

@@ -84,8 +84,9 @@ def forms_disagree_on_place(volume: Volume) -> str | None:
 
 def _both_forms(volume: Volume) -> bool:
     facts = volume.facts
-    usable = facts is not None and facts.sform_code > 0 and facts.qform_code > 0 and facts.qform is not None
-    return usable and volume.affine is not None and is_invertible(volume.affine)
+    if facts is None or facts.sform_code <= 0 or facts.qform_code <= 0 or facts.qform is None:
+        return False
+    return is_invertible(facts.sform) and is_invertible(facts.qform)
 
 
 @check(

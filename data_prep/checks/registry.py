@@ -56,10 +56,23 @@ class Finding:
         place = f" = ({', '.join(f'{value:.1f}' for value in self.mm)}) mm" if self.mm is not None else ""
         return f"first at voxel {self.index}{place}"
 
+    @property
+    def subject(self) -> str:
+        """The file, else the case, else "data set"."""
+        return self.file or self.case or "data set"
+
+    @property
+    def sentence(self) -> str:
+        """What was seen, and where."""
+        return f"{self.message}, {self.where}" if self.where else self.message
+
     def __str__(self) -> str:
-        subject = self.file or self.case or "data set"
-        parts = [self.message, self.where] if self.where else [self.message]
-        return f"{self.code} {self.level}: {subject}: {', '.join(parts)}. {self.remedy}"
+        return printable(f"{self.code} {self.level}: {self.subject}: {self.sentence}. {self.remedy}")
+
+
+def printable(text: str) -> str:
+    """The text on one line, with control and direction characters shown as escapes: names come from others."""
+    return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in text)
 
 
 @dataclass(frozen=True)

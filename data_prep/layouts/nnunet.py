@@ -58,9 +58,8 @@ def _cases(files: list[Path], labels: dict[str, Path], channels: int, split: str
     for case_id, group in groups.items():
         if sorted(group) != list(range(channels)):
             seen = ", ".join(f"{index:04d}" for index in sorted(group))
-            raise DataListError(
-                "D503", f"case {case_id}: channels {seen}; dataset.json declares {channels} (0000 to {channels - 1:04d})"
-            )
+            message = f"case {case_id}: channels {seen}; dataset.json declares {channels} (0000 to {channels - 1:04d})"
+            raise DataListError("D503", message, str(next(iter(group.values()))))
     ordered = ((case_id, tuple(group[index] for index in range(channels))) for case_id, group in groups.items())
     return tuple(Case(case_id, images, labels.get(case_id), split=split) for case_id, images in ordered)
 

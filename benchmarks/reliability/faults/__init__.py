@@ -1,0 +1,15 @@
+"""The data border's part of the fault matrix: groups A to F, each case as data, made on the spot."""
+
+from benchmarks.reliability.faults import datalist, files, geometry, intensities, labels, pairing
+from benchmarks.reliability.faults.registry import ACCEPTED, Fault
+
+FAULTS: list[Fault] = [
+    *files.FAULTS,
+    *geometry.FAULTS,
+    *intensities.FAULTS,
+    *labels.FAULTS,
+    *pairing.FAULTS,
+    *datalist.FAULTS,
+]
+
+__all__ = ["ACCEPTED", "FAULTS", "Fault"]
