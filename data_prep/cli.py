@@ -1,4 +1,4 @@
-"""The command line: `python -m data_prep build | check | shift | phantom`. Heavy imports wait until a command runs."""
+"""The command line: `python -m data_prep build | check | repair | shift | phantom`. Heavy imports wait until a command runs."""
 
 from __future__ import annotations
 
@@ -114,6 +114,31 @@ def check(
             print_findings(findings, console)
             console.print(f"{path}: {verdict(findings)}", soft_wrap=True, markup=False)
     if any(finding.level == "error" for finding in findings):
+        raise typer.Exit(DataError.exit_code)
+
+
+@app.command()
+def repair(
+    path: Annotated[Path, typer.Argument(help="Folder of raw data, or a folder that holds a datalist.json.")],
+    out: Annotated[Path, typer.Option(help="A new folder for the corrected copy; the source is never touched.")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, write nothing.")] = False,
+    label_map: Annotated[str | None, typer.Option("--map", help='Label values to replace: "255=1,-1=0".')] = None,
+    link: Annotated[bool, typer.Option("--link", help="Link to files without defect instead of copying them.")] = False,
+    layout: Layout = "auto",
+    labels_dir: LabelsDir = None,
+    debug: Debug = False,
+) -> None:
+    """Correct what is certain into a new folder, with a log. Exit code 3 when errors remain that a person must judge."""
+    with reported(debug):
+        from rich.console import Console
+
+        from data_prep.label_names import parse_map
+        from data_prep.repair import repair as run
+        from data_prep.summary import print_repair
+
+        report = run(path, out, dry_run, parse_map(label_map), link, layout, labels_dir)
+        print_repair(report, out, dry_run, Console())
+    if any(finding.level == "error" for finding in report.remaining):
         raise typer.Exit(DataError.exit_code)
 
 

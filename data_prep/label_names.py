@@ -67,3 +67,19 @@ def label_table(declared: Mapping[int, str] | None, seen: Iterable[int]) -> list
     values = sorted({0, *(declared if declared is not None else seen)})
     names = {0: BACKGROUND, **{value: f"label_{value}" for value in values if value}, **(declared or {})}
     return [{"index": index, "value": value, "name": names[value]} for index, value in enumerate(values)]
+
+
+def parse_map(text: str | None) -> dict[int, int]:
+    """Value -> value from the command line's "255=1,-1=0"; empty for None.
+
+    Raises:
+        ConfigError: another form, or a value given twice.
+    """
+    pairs = [part.partition("=") for part in (text or "").split(",") if part.strip()]
+    try:
+        values = {int(old): int(new) for old, _, new in pairs}
+    except ValueError as error:
+        raise ConfigError(f'--map {text!r}: expected pairs of whole numbers. Type: --map "255=1"') from error
+    if len(values) < len(pairs):
+        raise ConfigError(f'--map {text!r}: a value is given twice; expected each once. Type: --map "255=1"')
+    return values

@@ -16,6 +16,7 @@ from data_prep.checks import REGISTRY, Finding
 from data_prep.checks.registry import printable
 from data_prep.files import read_datalist, read_dataset, read_plan
 from data_prep.json_io import dump_json
+from data_prep.repair import RepairReport
 
 COLOURS = {"error": "bold red", "warning": "yellow", "note": "dim"}
 EXAMPLES = 3
@@ -90,6 +91,24 @@ def print_findings(findings: Sequence[Finding], console: Console) -> None:
         if len(members) > EXAMPLES:
             console.print(f"    ... and {len(members) - EXAMPLES} more")
         console.print(f"    -> {escape(printable(first.remedy))}", soft_wrap=True, highlight=False)
+
+
+def print_repair(report: RepairReport, out: Path, dry_run: bool, console: Console) -> None:
+    """Print what was corrected, what was refused, what `check` still says, and what to type next."""
+    for entry in report.repairs:
+        line = printable(f"corrected {entry.code}: {entry.source}: {entry.what}")
+        console.print(escape(line), soft_wrap=True, highlight=False)
+    for refusal in report.refusals:
+        line = printable(f"not corrected {refusal.code}: {refusal.source}: {refusal.why}; this is for you to judge")
+        console.print(escape(line), soft_wrap=True, highlight=False)
+    if report.remaining:
+        console.print("\nWhat check says about the result:")
+        print_findings(report.remaining, console)
+    written = "nothing written (--dry-run)" if dry_run else f"written: {out}, with the log {out}/repair.json"
+    files = len({entry.source for entry in report.repairs})
+    console.print(f"{files} files corrected; {written}", soft_wrap=True, markup=False)
+    if not dry_run and verdict(report.remaining).startswith("good"):
+        console.print(f"Next: python -m data_prep build {out} --out {out}_prepared", soft_wrap=True, markup=False)
 
 
 def verdict(findings: Sequence[Finding]) -> str:

@@ -39,7 +39,7 @@ def layout_broken(fault: DataListError) -> str | None:
     return _seen(fault, "D503")
 
 
-@check("D504", on="dataset", level="error", remedy="Rename it with letters, digits, - and _ only: {file}")
+@check("D504", on="dataset", level="error", remedy="Rename it with letters, digits, - and _ only: mv {file} NEW_NAME")
 def id_unusable(subject: DatasetSubject) -> Iterator[Remark]:
     """A case id cannot be a file name: results could be written elsewhere, or be shown as another name."""
     for case in subject.cases:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from data_prep.checks.registry import check
 from data_prep.volume import ReadError, Volume
 
-COPY_AGAIN = "Copy the file again from its origin: {file}"
+COPY_AGAIN = "Copy the file again from its origin: cp ORIGIN {file}"
 LEAVE_OUT = "Repair it, or move it and its partner out of the folder: mv {file} .."
 
 
@@ -33,7 +33,7 @@ def damaged_file(fault: ReadError) -> str | None:
     return fault.seen if fault.kind == "damaged" else None
 
 
-@check("D005", on="fault", level="error", remedy="Give it the name that fits its content (.nii or .nii.gz): mv {file} ...")
+@check("D005", on="fault", level="error", remedy="Write it anew under its name: python -m data_prep repair FOLDER --out OUT")
 def wrong_name(fault: ReadError) -> str | None:
     """A file's name and content disagree about compression."""
     return fault.seen if fault.kind == "wrong_name" else None
@@ -45,7 +45,9 @@ def not_an_image(fault: ReadError) -> str | None:
     return fault.seen if fault.kind == "not_an_image" else None
 
 
-@check("D007", on="fault", level="error", remedy="Crop or resample it, or copy it again if the header is wrong: {file}")
+@check(
+    "D007", on="fault", level="error", remedy="Crop or resample it, or copy it again if the header is wrong: cp ORIGIN {file}"
+)
 def too_large(fault: ReadError) -> str | None:
     """A header asks for more memory than this tool will give."""
     return fault.seen if fault.kind == "too_large" else None

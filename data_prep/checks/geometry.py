@@ -22,6 +22,7 @@ WRITE_FORMS = (
     '"import nibabel, sys; i = nibabel.load(p := sys.argv[1]); i = i.__class__(i.dataobj[...], i.affine, i.header); '
     'i.set_qform(i.affine, 1); i.set_sform(i.affine, 1); i.to_filename(p)" {file}'
 )
+REPAIR = "python -m data_prep repair FOLDER --out OUT"
 EXPORT_AGAIN = "Export the image again from its source, or leave the case out: mv {file} .."
 
 
@@ -29,7 +30,7 @@ def _edges(affine: Affine) -> Affine:
     return np.linalg.norm(affine[:3, :3], axis=0)
 
 
-@check("D101", on="volume", level="error", remedy=EXPORT_AGAIN)
+@check("D101", on="volume", level="error", remedy=f"If it has an sform, type: {REPAIR}. Else: " + EXPORT_AGAIN)
 def voxel_size_not_positive(volume: Volume) -> str | None:
     """The header gives a voxel size that is zero, negative or not a number: readers repair it, each in its own way."""
     facts = volume.facts
@@ -94,7 +95,7 @@ def _both_forms(volume: Volume) -> bool:
     on="volume",
     level="error",
     acceptable=True,
-    remedy="Resample it to a rectangular grid with the tool that made it: {file}",
+    remedy="Resample it to a rectangular grid, or leave the case out: mv {file} ..",
 )
 def sheared_affine(volume: Volume) -> str | None:
     """The axes are not perpendicular (gantry tilt, or an affine registration written into the header)."""
@@ -163,8 +164,7 @@ def too_many_axes(subject: ImageSubject) -> str | None:
     "D111",
     on="volume",
     level="error",
-    remedy="Drop the empty axes: python -c "
-    '"import nibabel, sys; nibabel.squeeze_image(nibabel.load(p := sys.argv[1])).to_filename(p)" {file}',
+    remedy=f"Drop the empty axes: {REPAIR}",
 )
 def empty_axes(volume: Volume) -> str | None:
     """A file has a fifth axis of length 1, which MONAI keeps as a fourth spatial axis."""
@@ -187,7 +187,7 @@ def one_slice(subject: ImageSubject) -> str | None:
     )
 
 
-@check("D112", on="volume", level="note", remedy="Nothing to do; to fill it in: python -m data_prep repair FOLDER --out OUT")
+@check("D112", on="volume", level="note", remedy=f"Nothing to do; to fill it in: {REPAIR}")
 def qform_missing(volume: Volume) -> str | None:
     """Only the sform is set; readers that look at the qform alone (some viewers) see another geometry."""
     facts = volume.facts

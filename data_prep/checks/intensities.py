@@ -54,7 +54,13 @@ def overflows(subject: ImageSubject) -> Remark | None:
     return located(subject.volume, bad, f"largest value {largest:.3g}; expected below {LARGEST_VALUE:g}")
 
 
-@check("D204", on="image", level="error", remedy="Store grey values, not colour indices; convert with mode L: {file}")
+@check(
+    "D204",
+    on="image",
+    level="error",
+    remedy="Store grey values, not colour indices: "
+    "python -c \"from PIL import Image; import sys; p = sys.argv[1]; Image.open(p).convert('L').save(p)\" {file}",
+)
 def palette_image(subject: ImageSubject) -> str | None:
     """A PNG image holds indices into a colour table, not grey values."""
     return "its pixels are indices into a colour table" if subject.volume.pixel_type == "palette" else None
@@ -69,7 +75,7 @@ EIGHT_BITS = 255
     on="dataset",
     level="error",
     acceptable=True,
-    remedy="Subtract the offset (often 1024) so that water is 0 HU, or export the image again: {file}",
+    remedy="Subtract the offset (often 1024) so that water is 0 HU, or leave the case out: mv {file} ..",
 )
 def other_zero_point(subject: DatasetSubject) -> Iterator[Remark]:
     """A CT image has no negative value though the other images show air below -500 HU: its zero point is another."""

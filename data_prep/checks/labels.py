@@ -16,9 +16,8 @@ from data_prep.geometry import is_invertible
 MANY_VALUES = 256
 
 ROUND = (
-    "If these are rounding errors, write whole numbers: python -c "
-    '"import nibabel, numpy, sys; i = nibabel.load(p := sys.argv[1]); '
-    "i.__class__(numpy.rint(i.get_fdata()).astype('u1'), i.affine).to_filename(p)\" {file}"
+    "If they are whole numbers but for rounding (0.001) or a scale factor, type: python -m data_prep repair FOLDER --out OUT. "
+    "Else export the label again, or leave the case out: mv {file} .."
 )
 
 
@@ -31,7 +30,7 @@ def _finite(subject: LabelSubject) -> list[float]:
     return sorted(value for value in subject.counts if math.isfinite(value))
 
 
-@check("D301", on="label", level="error", remedy="Draw or export the label again: {file}")
+@check("D301", on="label", level="error", remedy="Draw or export the label again, or leave the case out: mv {file} ..")
 def label_not_finite(subject: LabelSubject) -> Remark | None:
     """Label voxels are NaN or infinite."""
     bad = sum(count for value, count in subject.counts.items() if not math.isfinite(value))
@@ -62,7 +61,7 @@ def _at(subject: LabelSubject, values: list[float], message: str) -> Remark:
     "D303",
     on="label",
     level="error",
-    remedy="Give those voxels a class or 0; 'ignore' values are not supported: {file}",
+    remedy="Give those voxels a class or 0, for -1: python -m data_prep repair FOLDER --out OUT --map=-1=0",
 )
 def label_negative(subject: LabelSubject) -> Remark | None:
     """Label values are negative."""
@@ -129,7 +128,7 @@ SIDE_TOLERANCE_MM = 5.0
     on="label",
     level="error",
     acceptable=True,
-    remedy="Swap the two values, or correct the orientation in the header: {file}",
+    remedy='If the names are exchanged, name them right: --label-names "1=...,2=..."; else correct the header of {file}',
 )
 def sides_swapped(subject: LabelSubject) -> str | None:
     """The class named left lies to the right of the class named right."""
@@ -160,7 +159,12 @@ def _centre_mm(subject: LabelSubject, value: int) -> float:
     return 0.0 if affine is None else float(affine[0, :3] @ voxels + affine[0, 3])
 
 
-@check("D306", on="label", level="error", remedy="Check that image and label are not swapped: {file}")
+@check(
+    "D306",
+    on="label",
+    level="error",
+    remedy="If image and label are exchanged, exchange the files; else leave the case out: mv {file} ..",
+)
 def label_like_image(subject: LabelSubject) -> str | None:
     """The label has so many values that it is probably an image."""
     count = len(subject.counts)
@@ -174,7 +178,14 @@ def label_float(subject: LabelSubject) -> str | None:
     return f"stored as {subject.volume.pixel_type}" if whole and "float" in subject.volume.pixel_type else None
 
 
-@check("D308", on="label", level="error", remedy="Store one value per voxel (argmax of the one-hot channels): {file}")
+@check(
+    "D308",
+    on="label",
+    level="error",
+    remedy="Store one value per voxel; of one-hot channels: python -c "
+    '"import nibabel, sys; i = nibabel.load(p := sys.argv[1]); '
+    "i.__class__(i.get_fdata().argmax(-1).astype('u1'), i.affine).to_filename(p)\" {file}",
+)
 def label_axes(subject: LabelSubject) -> str | None:
     """A label has a channel, time or vector axis."""
     shape = subject.volume.array.shape

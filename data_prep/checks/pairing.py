@@ -14,7 +14,10 @@ from data_prep.checks.registry import Remark, check
 from data_prep.checks.subjects import DatasetSubject, PairSubject
 from data_prep.geometry import corner_distance, is_invertible
 
-REGRID = "Export the label again on the grid of its image: {file}"
+HALF_A_VOXEL = (
+    "If it was drawn on this image and is at most half a voxel off, type: python -m data_prep repair FOLDER --out OUT. Else: "
+)
+REGRID = "Export the label again on the grid of its image, or leave the case out: mv {file} .."
 
 
 @check("D401", on="pair", level="error", remedy=REGRID)
@@ -25,7 +28,7 @@ def shape_mismatch(pair: PairSubject) -> str | None:
     return f"shape {pair.second.shape}; {pair.first.path.name} has {pair.first.shape}"
 
 
-@check("D402", on="pair", level="error", remedy=REGRID)
+@check("D402", on="pair", level="error", remedy=HALF_A_VOXEL + REGRID)
 def affine_mismatch(pair: PairSubject) -> str | None:
     """Image and label (or two channels) lie at different places; tolerance a tenth of the smallest voxel edge."""
     first, second = pair.first.affine, pair.second.affine
@@ -70,7 +73,7 @@ def same_file_twice(subject: DatasetSubject) -> Iterator[Remark]:
     "D406",
     on="dataset",
     level="error",
-    remedy="Rename one of them, so that results cannot overwrite each other: {file}",
+    remedy="Rename one of them and its label, so that results cannot overwrite each other: mv {file} NEW_NAME",
 )
 def ids_alike(subject: DatasetSubject) -> Iterator[Remark]:
     """Two case ids are equal, or equal but for case or Unicode form."""
@@ -84,7 +87,12 @@ def ids_alike(subject: DatasetSubject) -> Iterator[Remark]:
             yield Remark(message, case_id, files[case_id])
 
 
-@check("D407", on="dataset", level="error", remedy="Put all cases of a patient into one list of the splits file")
+@check(
+    "D407",
+    on="dataset",
+    level="error",
+    remedy="Put all cases of a patient into one list, or let build split anew: python -m data_prep build SOURCE --out OUT",
+)
 def patient_across_splits(subject: DatasetSubject) -> Iterator[Remark]:
     """A patient is in two splits: the result on the second would be too good."""
     splits: dict[str, dict[str, str]] = defaultdict(dict)
@@ -97,7 +105,7 @@ def patient_across_splits(subject: DatasetSubject) -> Iterator[Remark]:
             yield Remark(f"patient {patient!r} is in {where}", next(iter(seen.values())))
 
 
-@check("D409", on="dataset", level="error", remedy="Give every case one file per channel, in the same order")
+@check("D409", on="dataset", level="error", remedy="Give every case one file per channel, in the same order: ls -l {file}")
 def channel_files_differ(subject: DatasetSubject) -> Iterator[Remark]:
     """Cases have different numbers of image files (channels)."""
     wanted = len(subject.cases[0].images) if subject.cases else 0
@@ -106,7 +114,7 @@ def channel_files_differ(subject: DatasetSubject) -> Iterator[Remark]:
             yield Remark(f"{len(case.images)} image files; the first case has {wanted}", case.case_id, str(case.images[0]))
 
 
-@check("D408", on="dataset", level="error", remedy="Build 2D and 3D data sets separately: {file}")
+@check("D408", on="dataset", level="error", remedy="Build 2D and 3D data sets separately: mv {file} ..")
 def mixed_dimensions(subject: DatasetSubject) -> Iterable[Remark]:
     """2D and 3D images are mixed."""
     dims = [facts.spatial_dims for facts in subject.facts]
@@ -121,7 +129,7 @@ def mixed_dimensions(subject: DatasetSubject) -> Iterable[Remark]:
 FEW_VALUES = 32
 
 
-@check("D410", on="pair", level="error", remedy="Exchange the two files: {file}")
+@check("D410", on="pair", level="error", remedy="Exchange the two files: mv {file} ..")
 def image_and_label_swapped(pair: PairSubject) -> str | None:
     """The image has few whole values and the label has many: the two are exchanged."""
     if pair.counts is None or len(pair.counts) <= FEW_VALUES:

@@ -86,7 +86,7 @@ def prepare_data(
         budget: "cpu" or "gpu", for the plan; None = "gpu" where CUDA is.
 
     Raises:
-        DataError: no such folder, or data that fail the checks.
+        DataError: no such folder, or data that fail the checks, in a raw folder as in a prepared one.
     """
     own = Path(output_dir) / "data"
     if not dataset_dir:
@@ -98,8 +98,38 @@ def prepare_data(
             "or one made by `python -m data_prep build`"
         )
     if (source / "datalist.json").is_file():
+        _verify(source, own)
         return read_prepared(source)
     return read_prepared(_build(source, own / source.resolve().name, seed, budget))
+
+
+def _verify(folder: Path, own: Path) -> None:
+    """Check every file of a prepared data set, once for each state of its files, before any time goes into training."""
+    from data_prep.build import refusal
+    from data_prep.check import check_datalist
+
+    content = read_datalist(folder)
+    state = _digest(
+        [file for split in ("training", "validation", "testing") for entry in content[split] for file in _files(entry)]
+    )
+    mark = own / f"checked_{hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:12]}.sha256"
+    own.mkdir(parents=True, exist_ok=True)
+    with FileLock(own / ".lock"):
+        if mark.is_file() and mark.read_text() == state:
+            return
+        logger.info("checking the files that %s names (once for each state of them)", folder / "datalist.json")
+        findings = check_datalist(folder / "datalist.json")
+        errors = [finding for finding in findings if finding.level == "error"]
+        if errors:
+            raise DataError(refusal(folder, errors))
+        for finding in findings:
+            logger.log(logging.WARNING if finding.level == "warning" else logging.DEBUG, "%s", finding)
+        mark.write_text(state)
+
+
+def _files(entry: dict[str, Any]) -> list[Path]:
+    images = entry["image"] if isinstance(entry["image"], list) else [entry["image"]]
+    return [Path(path) for path in [*images, *([entry["label"]] if "label" in entry else [])]]
 
 
 def read_prepared(folder: Path) -> PreparedData:
@@ -146,6 +176,9 @@ def _build(source: Path, out: Path, seed: int, budget: str | None) -> Path:
 
 def _state(source: Path, *settings: Any) -> str:
     """SHA-256 over path, size and time of every file: another folder of the same name, or a new scan, is noticed."""
-    files = sorted(p for p in source.rglob("*") if p.is_file())
-    facts = [(str(p.resolve()), p.stat().st_size, p.stat().st_mtime_ns) for p in files]
+    return _digest(sorted(p for p in source.rglob("*") if p.is_file()), *settings)
+
+
+def _digest(files: list[Path], *settings: Any) -> str:
+    facts = [(str(p.resolve()), p.stat().st_size, p.stat().st_mtime_ns) for p in files if p.is_file()]
     return hashlib.sha256(repr((facts, settings)).encode()).hexdigest()

@@ -46,6 +46,8 @@ FAULTS = [
     Fault("C07", "RGB voxels", "D009", on_image(lambda p: save(p, _colour())), message="colours"),
     Fault("C08", "complex voxels", "D009", on_image(lambda p: save(p, noise().astype(np.complex64))), message="complex"),
     Fault("C09", "scale factor 0 (none, by the standard)", ACCEPTED, on_image(lambda p: edit_header(p, scl_slope=0))),
-    Fault("C10", "CT clipped to 8 bits", "D206", lambda folder: decathlon(folder, BYTES, "CT"), names="case_", message="0 to 255"),
+    Fault(
+        "C10", "CT clipped to 8 bits", "D206", lambda folder: decathlon(folder, BYTES, "CT"), names="case_", message="0 to 255"
+    ),
     Fault("C10", "MRI in 8 bits", ACCEPTED, lambda folder: decathlon(folder, BYTES, "MRI")),
 ]

@@ -1,0 +1,157 @@
+"""The repairs, one function each, by the code of the check. Each is certain, or raises `Judgement` and says what is missing."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+from data_prep.checks.geometry import SHEAR
+from data_prep.geometry import corner_distance, is_invertible, largest_cosine
+from data_prep.repair.draft import Draft
+from data_prep.volume import Affine, Array
+
+ROUNDING = 1e-3  # label values this near to whole numbers are rounding errors of a float or of a scale factor
+HALF_A_VOXEL = 0.5  # of the smallest edge: the error of taking a voxel's corner for its centre
+
+
+class Judgement(Exception):
+    """The defect is there, but what is right is for a person to say."""
+
+
+Fix = Callable[[Draft], str | None]
+FIXES: dict[str, Fix] = {}
+
+
+def fixes(code: str) -> Callable[[Fix], Fix]:
+    """Register a repair. It changes the draft and says what it did, or returns None: nothing to do."""
+
+    def register(function: Fix) -> Fix:
+        FIXES[code] = function
+        return function
+
+    return register
+
+
+@fixes("D111")
+def drop_empty_axes(draft: Draft) -> str | None:
+    """Trailing axes of length 1, beyond the third, are dropped; the voxels stay as they are."""
+    shape = draft.volume.array.shape
+    if len(shape) <= 4 or math.prod(shape[3:]) != 1:
+        return None
+    draft.header.set_data_shape(shape[:3])
+    return f"shape {shape} to {shape[:3]}"
+
+
+@fixes("D101")
+def voxel_size_from_sform(draft: Draft) -> str | None:
+    """A voxel size that is no length is taken from the sform, when that is sound."""
+    facts = draft.volume.facts
+    if facts is None or all(math.isfinite(edge) and edge > 0 for edge in facts.pixdim):
+        return None
+    if facts.sform_code <= 0 or not _rectangular(facts.sform):
+        raise Judgement("the header has no sound sform that gives the voxel size")
+    draft.header.set_qform(facts.sform, facts.sform_code)
+    return f"voxel size {facts.pixdim} to {_edges(facts.sform)} mm, with the qform, from the sform"
+
+
+@fixes("D112")
+def qform_from_sform(draft: Draft) -> str | None:
+    """A missing qform is filled in from the sform, when a qform can express it (no shear)."""
+    facts = draft.volume.facts
+    if facts is None or facts.sform_code <= 0 or facts.qform_code > 0 or "D101" in draft.done:
+        return None
+    if not _rectangular(facts.sform):
+        raise Judgement("a qform cannot hold the sform: its axes are not perpendicular")
+    draft.header.set_qform(facts.sform, facts.sform_code)
+    return "qform set to the sform"
+
+
+@fixes("D302")
+def whole_numbers(draft: Draft) -> str | None:
+    """Label values within 0.001 of whole numbers are rounded; a scale factor on whole stored values is dropped."""
+    values = draft.volume.array
+    if not draft.is_label or values.dtype.kind != "f" or not np.isfinite(values).all():
+        return None
+    rounded = np.rint(values)
+    away = float(np.abs(values - rounded).max(initial=0))
+    if away == 0:
+        return None
+    if away <= ROUNDING:
+        draft.array = _smallest(rounded)
+        return f"values rounded to whole numbers; largest change {away:.2g}, tolerance {ROUNDING:g}"
+    stored = _stored_codes(draft)
+    if stored is None:
+        raise Judgement(f"values lie up to {away:.2g} from whole numbers; tolerance {ROUNDING:g}")
+    draft.array = _smallest(stored)
+    slope = draft.volume.facts.slope if draft.volume.facts else 1
+    return f"scale factor {slope:g} dropped; the stored values are whole: {_listed(stored)}"
+
+
+def _stored_codes(draft: Draft) -> Array | None:
+    """The stored whole numbers of a label whose header scales them; None when they are not a label's."""
+    facts = draft.volume.facts
+    if facts is None or facts.slope in (0, 1) or not math.isfinite(facts.slope):
+        return None
+    if draft.header.get_data_dtype().kind not in "iu" or float(draft.header["scl_inter"]) != 0:
+        return None
+    return np.rint(draft.volume.array / facts.slope)
+
+
+@fixes("D402")
+def header_of_the_image(draft: Draft) -> str | None:
+    """A label of its image's shape, at most half a voxel off, gets the image's geometry."""
+    own, image = draft.volume.affine, draft.partner
+    if not draft.is_label or image is None or own is None or image.affine is None or image.facts is None:
+        return None
+    if draft.volume.shape != image.shape or not (is_invertible(own) and is_invertible(image.affine)):
+        return None
+    distance, edge = corner_distance(image.affine, own, image.shape), min(_edges(image.affine))
+    if distance <= 0.1 * edge:
+        return None
+    if distance > HALF_A_VOXEL * edge * (1 + ROUNDING):
+        raise Judgement(
+            f"it lies {distance:.3g} mm from its image; only up to {HALF_A_VOXEL * edge:.3g} mm is taken for an error"
+        )
+    draft.header.set_sform(image.affine, max(1, image.facts.sform_code))
+    if _rectangular(image.affine):
+        draft.header.set_qform(image.affine, max(1, image.facts.qform_code, image.facts.sform_code))
+    return f"geometry of {image.path.name}, {distance:.3g} mm away; tolerance {HALF_A_VOXEL * edge:.3g} mm"
+
+
+@fixes("map")
+def mapped_values(draft: Draft) -> str | None:
+    """Label values are replaced as `--map` says; the user knows what they mean."""
+    if not draft.is_label or not draft.values:
+        return None
+    voxels = draft.voxels
+    masks = [(old, new, voxels == old) for old, new in draft.values.items()]
+    counts = {f"{old} to {new}": int(mask.sum()) for old, new, mask in masks if mask.any()}
+    if not counts:
+        return None
+    result = np.array(voxels, dtype=np.float64)
+    for _, new, mask in masks:
+        result[mask] = new
+    draft.array = _smallest(result) if (result == np.rint(result)).all() else result.astype(np.float32)
+    return ", ".join(f"{change} in {count} voxels" for change, count in counts.items())
+
+
+def _smallest(values: Array) -> Array:
+    """Whole numbers in the smallest common integer type that holds them."""
+    low, high = float(values.min(initial=0)), float(values.max(initial=0))
+    kinds: tuple[type, ...] = (np.uint8, np.int16, np.int32)
+    kind = next((k for k in kinds if np.iinfo(k).min <= low and high <= np.iinfo(k).max), np.int64)
+    return values.astype(kind)
+
+
+def _listed(values: Array) -> str:
+    return ", ".join(f"{value:g}" for value in np.unique(values)[:8])
+
+
+def _edges(affine: Affine) -> tuple[float, ...]:
+    return tuple(round(float(edge), 4) for edge in np.linalg.norm(affine[:3, :3], axis=0))
+
+
+def _rectangular(affine: Affine) -> bool:
+    return is_invertible(affine) and largest_cosine(affine) <= SHEAR

@@ -1,0 +1,256 @@
+"""`repair`: go through the cases, correct what is certain into a new folder, and check the result."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from data_prep.cases import Case, Source
+from data_prep.check import check
+from data_prep.checks import Finding
+from data_prep.errors import ConfigError, DataListError, EnvironmentFault
+from data_prep.files import read_datalist
+from data_prep.json_io import dump_json
+from data_prep.layouts import read_source
+from data_prep.reading import NIFTI, PNG, extension, read_volume
+from data_prep.repair.draft import Draft, corrected, open_draft
+from data_prep.repair.fixes import FIXES, Judgement
+from data_prep.repair.picture import mapped_picture
+from data_prep.volume import ReadError, Volume
+
+LOG = "repair.json"
+
+
+@dataclass(frozen=True)
+class Repair:
+    """One correction: `source` and `copy` are files, with the SHA-256 of each."""
+
+    code: str
+    source: str
+    copy: str
+    what: str
+    source_sha256: str
+    copy_sha256: str
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A defect that a person has to judge."""
+
+    code: str
+    source: str
+    why: str
+
+
+@dataclass
+class RepairReport:
+    """What was corrected, what was refused, and what `check` still says about the result."""
+
+    repairs: list[Repair] = field(default_factory=list)
+    refusals: list[Refusal] = field(default_factory=list)
+    remaining: list[Finding] = field(default_factory=list)
+
+    def as_json(self, source: Path, out: Path, dry_run: bool) -> dict[str, Any]:
+        """The content of repair.json."""
+        return {
+            "format_version": 1,
+            "source": str(source),
+            "out": str(out),
+            "dry_run": dry_run,
+            "repairs": [asdict(entry) for entry in self.repairs],
+            "refusals": [asdict(entry) for entry in self.refusals],
+            "remaining": [finding.as_dict() for finding in self.remaining],
+        }
+
+
+def repair(
+    path: str | Path,
+    out: str | Path,
+    dry_run: bool = False,
+    values: Mapping[int, int] | None = None,
+    link: bool = False,
+    layout: str = "auto",
+    labels_dir: str | None = None,
+) -> RepairReport:
+    """Write a corrected copy of a raw data set, or a corrected data list; never touch the source.
+
+    Args:
+        path: folder of a layout that `build` reads, or one that holds a datalist.json, or that file.
+        out: a new folder. A raw data set is copied into it whole; of a data list, only corrected files are.
+        dry_run: do all of it in a temporary folder, and throw that away.
+        values: label value -> label value.
+        link: files without defect become links to the source instead of copies.
+        layout: see `read_source`.
+        labels_dir: see `read_source`.
+
+    Raises:
+        ConfigError: the path is of no known layout; `out` exists, or lies within the source.
+        DataListError: the data set's own description is damaged.
+        EnvironmentFault: no space or no right; `out` is not there then.
+    """
+    path, out = Path(path), Path(out)
+    _check_folders(path, out)
+    try:
+        with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=None if dry_run else _parent(out)) as name:
+            made = Path(name) / "made"
+            made.mkdir()
+            report = _into(path, made, values or {}, link or dry_run, layout, labels_dir)
+            report = _named(report, made, out)
+            if not dry_run:
+                dump_json(report.as_json(path, out, dry_run), made / LOG)
+                made.rename(out)
+    except OSError as error:
+        raise EnvironmentFault(f"{out}: cannot be written: {error.strerror}. Type: df -h {out.parent}") from error
+    return report
+
+
+def _check_folders(path: Path, out: Path) -> None:
+    root = (path if path.is_dir() else path.parent).resolve()
+    if not path.exists():
+        raise ConfigError(f"{path}: there is no such file or folder. Type: ls {path.parent}")
+    if out.exists() or out.is_symlink():
+        raise ConfigError(f"--out {out}: it exists; expected the name of a new folder. Type: --out {out}_2")
+    if out.resolve().is_relative_to(root):
+        raise ConfigError(f"--out {out}: it lies within {path}, which stays as it is. Type: --out {root}_repaired")
+
+
+def _parent(out: Path) -> Path:
+    out.absolute().parent.mkdir(parents=True, exist_ok=True)
+    return out.absolute().parent
+
+
+def _into(path: Path, made: Path, values: Mapping[int, int], link: bool, layout: str, labels_dir: str | None) -> RepairReport:
+    report = RepairReport()
+    if path.is_file() or (path / "datalist.json").is_file():
+        if values:
+            raise ConfigError(
+                "--map: a prepared data set has its values in dataset.json; repair the raw folder, then build anew"
+            )
+        _datalist(path if path.is_file() else path / "datalist.json", made, report)
+        report.remaining = check(made)
+        return report
+    raw = read_source(path, layout, labels_dir)
+    for case in raw.cases:
+        for file, data in _case(case, values, report):
+            _put(made / _within(file, raw.root), data, file, link)
+    for file in _beside(raw):
+        _put(made / _within(file, raw.root), None, file, link)
+    report.remaining = check(made, layout, labels_dir)
+    return report
+
+
+def _within(file: Path, root: Path) -> Path:
+    """The path of a file below the root of its data set."""
+    if ".." in file.parts or not file.is_relative_to(root):
+        raise DataListError("D503", f"{file}: it lies outside {root}; expected all files of the data set below it", str(file))
+    return file.relative_to(root)
+
+
+def _beside(raw: Source) -> Iterator[Path]:
+    """Labels without image, and the small files that describe the set."""
+    yield from (path for path in raw.orphans if path.is_file())
+    yield from (path for path in sorted(raw.root.iterdir()) if path.suffix in (".json", ".csv", ".md") and path.is_file())
+
+
+def _datalist(file: Path, made: Path, report: RepairReport) -> None:
+    """Write a data list in which corrected files replace their sources; the other files stay where they are."""
+    content = read_datalist(file)
+    for entry in (entry for split in ("training", "validation", "testing") for entry in content[split]):
+        images = entry["image"] if isinstance(entry["image"], list) else [entry["image"]]
+        label = Path(entry["label"]) if "label" in entry else None
+        case = Case(entry["case_id"], tuple(Path(image) for image in images), label)
+        new: dict[str, str] = {}
+        for source, data in _case(case, {}, report):
+            if data is not None:
+                target = made / "corrected" / case.case_id / ("label" if source == label else "image") / source.name
+                _put(target, data, source, link=False)
+                new[str(source)] = target.relative_to(made).as_posix()
+        entry["image"] = [new.get(image, image) for image in images] if len(images) > 1 else new.get(images[0], images[0])
+        entry |= {"label": new.get(entry["label"], entry["label"])} if label is not None else {}
+    dump_json(content, made / "datalist.json")
+    for name in ("dataset.json", "plan.json"):
+        if (file.parent / name).is_file():
+            shutil.copyfile(file.parent / name, made / name)
+
+
+def _case(case: Case, values: Mapping[int, int], report: RepairReport) -> Iterator[tuple[Path, bytes | None]]:
+    """Each file of a case with its corrected bytes, None when it needs none; files that are not there are left out."""
+    partner: Volume | None = None
+    for path in case.images:
+        data, volume = _file(path, None, {}, report)
+        partner = partner or volume
+        yield path, data
+    if case.label is not None:
+        yield case.label, _file(case.label, partner or _unknown(case.label), values, report)[0]
+
+
+def _unknown(path: Path) -> Volume:
+    """Stands for an image that cannot be read, so that its label is still known as one."""
+    import numpy as np
+
+    return Volume(path, np.zeros((0, 0, 0)), None, "unknown", "")
+
+
+def _file(
+    path: Path, partner: Volume | None, values: Mapping[int, int], report: RepairReport
+) -> tuple[bytes | None, Volume | None]:
+    try:
+        if extension(path) in PNG and values and partner is not None:
+            data, what = mapped_picture(path, values)
+            _log(report, path, data, {"map": what} if what else {})
+            return (data if what else None), None
+        if extension(path) not in NIFTI:
+            return None, read_volume(path)
+        draft = open_draft(path, partner, values)
+    except (ReadError, OSError, EOFError):
+        return None, None  # `check` says what is wrong with it
+    _apply(draft, report)
+    data = corrected(draft) if draft.done else b""
+    _log(report, path, data, draft.done)
+    return (data or None), draft.volume
+
+
+def _apply(draft: Draft, report: RepairReport) -> None:
+    for code, fix in FIXES.items():
+        try:
+            what = fix(draft)
+        except Judgement as reason:
+            report.refusals.append(Refusal(code, str(draft.path), str(reason)))
+        else:
+            draft.done |= {code: what} if what else {}
+
+
+def _log(report: RepairReport, path: Path, data: bytes, done: Mapping[str, str]) -> None:
+    before = hashlib.sha256(path.read_bytes()).hexdigest() if done else ""
+    after = hashlib.sha256(data).hexdigest()
+    report.repairs += [Repair(code, str(path), path.name, what, before, after) for code, what in done.items()]
+
+
+def _put(target: Path, data: bytes | None, source: Path, link: bool) -> None:
+    """Write corrected bytes, or copy (or link) the source; what is not there stays away."""
+    if data is None and not source.is_file():
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if data is not None:
+        target.write_bytes(data)
+    elif link:
+        target.symlink_to(source.resolve())
+    else:
+        shutil.copyfile(source, target)
+
+
+def _named(report: RepairReport, made: Path, out: Path) -> RepairReport:
+    """Findings about the new files, under the name they will have."""
+    report.remaining = list(_renamed(report.remaining, str(made), str(out)))
+    return report
+
+
+def _renamed(findings: Iterable[Finding], old: str, new: str) -> Iterator[Finding]:
+    for finding in findings:
+        message, remedy = finding.message.replace(old, new), finding.remedy.replace(old, new)
+        yield replace(finding, file=finding.file.replace(old, new), message=message, remedy=remedy)

@@ -1,0 +1,85 @@
+"""Broken headers, many of them: never a crash, never more memory than the file can fill."""
+
+from __future__ import annotations
+
+import gzip
+import tracemalloc
+import warnings
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from benchmarks.reliability.tiny import cube, noise, save
+from data_prep.cases import Case
+from data_prep.checks import REGISTRY
+from data_prep.examine import examine_case
+
+SHAPE = (6, 7, 8)
+LIMIT = 2**30  # bytes
+EXTREMES = (0, 1, 127, 128, 255)
+
+
+def _files(folder: Path) -> list[tuple[Path, int]]:
+    """A sound case of each kind of NIfTI: file and size of its header."""
+    small, big = noise(SHAPE), noise(SHAPE).astype(">f4")
+    first = save(folder / "a.nii", small)
+    nib.Nifti2Image(small, np.eye(4)).to_filename(folder / "b.nii")
+    nib.Nifti1Image(big, np.eye(4), nib.Nifti1Header(endianness=">")).to_filename(folder / "c.nii")
+    packed = save(folder / "d.nii.gz", small)
+    return [(first, 348), (folder / "b.nii", 540), (folder / "c.nii", 348), (packed, 348)]
+
+
+def _mutated(raw: bytes, size: int, random: np.random.Generator) -> bytes:
+    """One to eight bytes of the header replaced, half of the time by an extreme value; sometimes the file is cut."""
+    broken = bytearray(raw)
+    for place in random.integers(0, size, random.integers(1, 9)):
+        broken[place] = random.choice(EXTREMES) if random.random() < 0.5 else random.integers(0, 256)
+    return bytes(broken[: random.integers(0, len(raw))]) if random.random() < 0.05 else bytes(broken)
+
+
+def _fuzz(folder: Path, number: int, seed: int) -> dict[str, int]:
+    """Examine `number` broken files as image and as label; returns how often each code spoke."""
+    random = np.random.default_rng(seed)
+    files = [(path, path.read_bytes(), size) for path, size in _files(folder)]
+    partner = save(folder / "label.nii", cube(SHAPE))
+    counts: dict[str, int] = {}
+    for turn in range(number):
+        path, raw, size = files[turn % len(files)]
+        packed = path.suffix == ".gz"
+        broken = _mutated(gzip.decompress(raw) if packed else raw, size, random)
+        path.write_bytes(gzip.compress(broken, 1) if packed else broken)
+        case = Case("a", (path,), partner) if turn % 2 else Case("a", (partner,), path)
+        for finding in examine_case(case)[1]:
+            assert finding.code in REGISTRY and finding.remedy and "\n" not in str(finding)
+            counts[finding.code] = counts.get(finding.code, 0) + 1
+    return counts
+
+
+def _within_memory(folder: Path, number: int, seed: int) -> dict[str, int]:
+    tracemalloc.start()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # numpy on wild numbers; the findings say it better
+            counts = _fuzz(folder, number, seed)
+        assert tracemalloc.get_traced_memory()[1] < LIMIT
+    finally:
+        tracemalloc.stop()
+    return counts
+
+
+def test_some_hundred_broken_headers(tmp_path: Path) -> None:
+    counts = _within_memory(tmp_path, 400, seed=0)
+    assert {"D003", "D006", "D007", "D102", "D401"} <= set(counts)  # the fuzz reaches deep and shallow faults
+
+
+@pytest.mark.slow
+def test_twenty_thousand_broken_headers(tmp_path: Path) -> None:
+    assert sum(_within_memory(tmp_path, 20_000, seed=1).values()) > 20_000
+
+
+def test_the_files_before_mutation_are_sound(tmp_path: Path) -> None:
+    label = save(tmp_path / "label.nii", cube(SHAPE))
+    for path, _ in _files(tmp_path):
+        assert [f for f in examine_case(Case("a", (path,), label))[1] if f.level != "note"] == []
