@@ -99,6 +99,7 @@ def _examined(raw: Source, cases: Sequence[Case], names: Mapping[int, str] | Non
         settings.allow_unlabelled,
         settings.accepted,
         settings.modality or raw.modality,
+        ignored=raw.ignored,
     )
     unlabelled = [case.case_id for case in cases if case.label is None and case.split != "training"]
     if unlabelled and settings.allow_unlabelled:

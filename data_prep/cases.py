@@ -31,7 +31,7 @@ class Source:
     """A raw data set as its layout declares it; nothing but names has been read so far.
 
     `label_names` maps the user's own value to a name, None when nothing is declared. `orphans` are labels without an
-    image. `notes` are sentences for the user about what was left out.
+    image. `notes` are sentences for the user about what was left out, `ignored` files beside the images of unknown formats.
     """
 
     root: Path
@@ -43,3 +43,4 @@ class Source:
     modality: str | None = None
     orphans: tuple[Path, ...] = ()
     notes: tuple[str, ...] = field(default=())
+    ignored: tuple[Path, ...] = ()

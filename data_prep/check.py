@@ -72,7 +72,9 @@ def _check_source(
     patient = PatientFinder(path)
     cases = [replace(case, patient=patient(case.case_id)) for case in raw.cases]
     names = declared or raw.label_names
-    return list(examine(cases, len(raw.channels), names, raw.orphans, allow_unlabelled, accept, raw.modality).findings)
+    channels, unlabelled = len(raw.channels), allow_unlabelled
+    result = examine(cases, channels, names, raw.orphans, unlabelled, accept, raw.modality, ignored=raw.ignored)
+    return list(result.findings)
 
 
 def check_datalist(path: Path, declared: Mapping[int, str] | None = None, accept: Collection[str] = ()) -> Findings:

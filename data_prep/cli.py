@@ -45,7 +45,8 @@ def reported(debug: bool) -> Iterator[None]:
     except OSError as error:
         if debug:
             raise
-        typer.echo(f"error: {error.filename}: the system says: {error.strerror}. Type: ls -l {error.filename}", err=True)
+        name = error.filename or "a file"
+        typer.echo(f"error: {name}: the system says: {error.strerror or error}. Type: ls -l {name}", err=True)
         raise typer.Exit(EnvironmentFault.exit_code) from None
 
 
@@ -144,13 +145,18 @@ def repair(
 
 @app.command()
 def codes() -> None:
-    """Print the codes of all checks as a Markdown table."""
+    """Print the codes of all checks, and of all repairs, as Markdown tables."""
     from data_prep.checks import REGISTRY
+    from data_prep.repair.fixes import FIXES
 
     typer.echo("| code | level | may be accepted | what is wrong |\n|---|---|---|---|")
     for code, entry in sorted(REGISTRY.items()):
         accepted = f"`--accept {code}`" if entry.acceptable else ""
         typer.echo(f"| {code} | {entry.level} | {accepted} | {entry.title} |")
+    typer.echo("\n## What `python -m data_prep repair` corrects\n\n| code | correction |\n|---|---|")
+    typer.echo("| D005 | A file is packed or unpacked, as its name says. |")
+    for code, fix in sorted(FIXES.items()):
+        typer.echo(f"| {code if code in REGISTRY else f'--{code}'} | {(fix.__doc__ or code).splitlines()[0]} |")
 
 
 @app.command()

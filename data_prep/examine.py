@@ -69,6 +69,7 @@ def examine(
     accept: Collection[str] = (),
     modality: str | None = None,
     folds: Sequence[int | None] = (),
+    ignored: Sequence[Path] = (),
 ) -> Examination:
     """Read and check every case, then check the data set as a whole.
 
@@ -81,6 +82,7 @@ def examine(
         accept: codes of judgements that the user overrules.
         modality: "CT", "MRI", another word, or None when not said.
         folds: of the training cases, when the list gives them.
+        ignored: files beside the images, of unknown formats.
     """
     findings: list[Finding] = []
     records: list[CaseRecord] = []
@@ -89,7 +91,7 @@ def examine(
         findings += found
         records += [record] if record else []
     subject = DatasetSubject(
-        cases, [_case_facts(record) for record in records], orphans, allow_unlabelled, declared, modality, folds
+        cases, [_case_facts(record) for record in records], orphans, allow_unlabelled, declared, modality, folds, ignored
     )
     return Examination(tuple(records), (*findings, *run_checks("dataset", subject, accept=accept)))
 

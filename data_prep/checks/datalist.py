@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from data_prep.checks.registry import Remark, check
 from data_prep.checks.subjects import DatasetSubject
 from data_prep.errors import DataListError
+from data_prep.reading import EXTENSIONS
 
 UNUSABLE_ID = re.compile(r"^\.|[/\\\x00-\x1f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 LONGEST_ID = 200  # the id becomes a file name, with endings added
@@ -55,3 +56,12 @@ def folds_with_gaps(subject: DatasetSubject) -> Iterator[Remark]:
     folds = sorted({fold for fold in subject.folds if fold is not None})
     if folds and folds != list(range(len(folds))):
         yield Remark(f"folds {', '.join(map(str, folds))}; expected 0 to {len(folds) - 1}")
+
+
+@check(
+    "D506", on="dataset", level="warning", remedy="If they are scans, convert them to NIfTI; else move them away: mv {file} .."
+)
+def unknown_formats(subject: DatasetSubject) -> Iterator[Remark]:
+    """A file beside the images is of an unknown format and is left out."""
+    for path in subject.ignored:
+        yield Remark(f"left out: its name ends with none of {', '.join(EXTENSIONS)}", "", str(path))

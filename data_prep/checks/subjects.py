@@ -59,3 +59,4 @@ class DatasetSubject:
     declared: Mapping[int, str] | None = None
     modality: str | None = None
     folds: Sequence[int | None] = ()
+    ignored: Sequence[Path] = ()

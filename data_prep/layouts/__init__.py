@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from data_prep.cases import Source
 from data_prep.errors import ConfigError
 from data_prep.layouts import folders, msd, nnunet
 from data_prep.layouts.common import raw_dataset_json
+from data_prep.reading import extension
 
 READERS = {"folders": folders.read, "msd": msd.read, "nnunet": nnunet.read}
 LAYOUTS = ("auto", *READERS)
+COMPANIONS = (".json", ".csv", ".tsv", ".txt", ".md", ".bval", ".bvec", ".raw", ".zraw")  # of images, no images
 
 
 def read_source(root: Path, layout: str = "auto", labels_dir: str | None = None) -> Source:
@@ -29,7 +32,15 @@ def read_source(root: Path, layout: str = "auto", labels_dir: str | None = None)
         raise ConfigError(f"{root}: there is no such folder; expected a folder with images. Type: ls {root.parent}")
     if layout not in LAYOUTS:
         raise ConfigError(f"--layout {layout}: unknown; expected one of {', '.join(LAYOUTS)}")
-    return READERS[detect(root) if layout == "auto" else layout](root, labels_dir)
+    source = READERS[detect(root) if layout == "auto" else layout](root, labels_dir)
+    return replace(source, ignored=_ignored(source))
+
+
+def _ignored(source: Source) -> tuple[Path, ...]:
+    """Files beside the images that no reader knows: scans in another format would be lost without a word."""
+    folders = sorted({image.parent for case in source.cases for image in case.images if image.parent.is_dir()})
+    files = (path for folder in folders for path in sorted(folder.iterdir()) if path.is_file() and not extension(path))
+    return tuple(path for path in files if not path.name.startswith(".") and path.suffix.lower() not in COMPANIONS)
 
 
 def detect(root: Path) -> str:

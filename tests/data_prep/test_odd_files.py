@@ -99,3 +99,4 @@ def test_a_whole_folder_of_odd_files_is_answered(tmp_path: Path) -> None:
     result = RUN.invoke(app, ["check", str(tmp_path), "--allow-unlabelled"])
     assert result.exit_code == 3 and "Traceback" not in result.output
     assert all(code in result.output for codes in ERRORS.values() for code in codes - {"D006"})
+    assert all(f"{name}: left out" in result.output for name, codes in ERRORS.items() if codes == {"D006"})

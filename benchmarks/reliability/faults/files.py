@@ -44,6 +44,10 @@ def _two_members(raw: bytes) -> bytes:
     return gzip.compress(data[:400]) + gzip.compress(data[400:])
 
 
+def _other_format(path: Path) -> None:
+    path.with_name("case_d.mgz").write_bytes(path.read_bytes())
+
+
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 12345\n"
 
 FAULTS = [
@@ -76,6 +80,7 @@ FAULTS = [
     Fault("A09", "plain file named .nii.gz", "D005", on_image(lambda p: edit_bytes(p, gzip.decompress))),
     Fault("A09", "gzip named .nii", "D005", on_image(lambda p: p.rename(p.with_name("case_a.nii")))),
     Fault("A09", "unknown ending", "D404", on_image(lambda p: p.rename(p.with_name("case_a.img.bak")))),
+    Fault("A09", "a format that is not read, among others", "D506", on_image(_other_format), names="case_d.mgz"),
     Fault("A10", "folder in place of a file", "D001", on_image(_folder), message="folder"),
     Fault("A11", "dangling link", "D001", on_image(lambda p: _replaced_by_link(p, "gone")), message="not there"),
     Fault("A12", "link to itself", "D001", on_image(lambda p: _replaced_by_link(p, p.name))),
