@@ -108,7 +108,7 @@ def _header(head: bytes) -> tuple[int, nib.Nifti1Header]:
 def _wanted_bytes(header: nib.Nifti1Header, available: int) -> int:
     """Bytes up to the last voxel, from the header alone, so that nothing is allocated on a wrong header's word."""
     try:
-        dtype, offset = header.get_data_dtype(), int(header["vox_offset"])
+        dtype, offset = header.get_data_dtype(), max(int(header["vox_offset"]), header.single_vox_offset)  # as nibabel
         shape = [int(size) for size in header.get_data_shape()]
     except Exception as error:
         raise ReadError("not_an_image", f"its header is damaged: {error}") from error

@@ -6,6 +6,7 @@ START, TRAIN = "tests/bundle/test_start.py::", "tests/bundles/test_train.py::"
 USE, WEIGHTS = "tests/bundles/test_use.py::", "tests/test_weights.py::"
 TRANSFER, REFUSALS = "tests/networks/test_transfer.py::", "tests/networks/test_transfer_refusals.py::"
 METRICS, REPORT = "tests/evaluation/test_metrics.py::", "tests/evaluation/test_report.py::"
+REPAIR = "tests/data_prep/test_repair.py::"
 CLI, FILES = "tests/data_prep/test_prep_cli.py::", "tests/data_prep/test_prep_files.py::"
 
 CONFIG = [
@@ -20,9 +21,9 @@ CONFIG = [
     ("G09", "configuration missing", ""),
     ("G10", "configuration is not JSON", ""),
     ("G11", "JSON with comments", ""),
-    ("G12", "output folder = input folder", "tests/data_prep/test_repair.py::test_a_folder_that_is_not_new_is_refused"),
-    ("G13", "output exists", "tests/data_prep/test_repair.py::test_a_folder_that_is_not_new_is_refused"),
-    ("G14", "no right to write the output", ""),
+    ("G12", "output folder = input folder (repair)", REPAIR + "test_a_folder_that_is_not_new_is_refused"),
+    ("G13", "output exists (repair)", REPAIR + "test_a_folder_that_is_not_new_is_refused"),
+    ("G14", "no right to write the output", REPAIR + "test_an_output_that_cannot_be_written_ends_in_one_sentence"),
     ("G15", "conflicting flags", ""),
     ("G16", "logging.conf missing", ""),
     ("G17", "unknown device", ""),

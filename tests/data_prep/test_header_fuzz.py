@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import logging
 import tracemalloc
 import warnings
 from pathlib import Path
@@ -58,6 +59,8 @@ def _fuzz(folder: Path, number: int, seed: int) -> dict[str, int]:
 
 
 def _within_memory(folder: Path, number: int, seed: int) -> dict[str, int]:
+    nibabel = logging.getLogger("nibabel.global")
+    nibabel.disabled = True  # as the command line does
     tracemalloc.start()
     try:
         with warnings.catch_warnings():
@@ -66,6 +69,7 @@ def _within_memory(folder: Path, number: int, seed: int) -> dict[str, int]:
         assert tracemalloc.get_traced_memory()[1] < LIMIT
     finally:
         tracemalloc.stop()
+        nibabel.disabled = False
     return counts
 
 
@@ -78,6 +82,19 @@ def test_a_hundred_and_fifty_broken_headers(tmp_path: Path) -> None:
 @pytest.mark.timeout(3600)  # ten minutes on a quiet machine: every allocation is traced
 def test_twenty_thousand_broken_headers(tmp_path: Path) -> None:
     assert sum(_within_memory(tmp_path, 20_000, seed=1).values()) > 20_000
+
+
+@pytest.mark.parametrize(
+    ("offset", "expected"), [(-(2**62), {"D006"}), (-1, {"D006"}), (0, set()), (544, set()), (2**62, {"D007"})]
+)
+def test_a_wild_offset_in_a_packed_nifti2(tmp_path: Path, offset: int, expected: set[str]) -> None:
+    image = nib.Nifti2Image(noise(SHAPE), np.eye(4))
+    raw = bytearray(image.to_bytes())
+    raw[168:176] = offset.to_bytes(8, "little", signed=True)
+    path = tmp_path / "a.nii.gz"
+    path.write_bytes(gzip.compress(bytes(raw)))
+    codes = {finding.code for finding in examine_case(Case("a", (path,), None))[1] if finding.level == "error"}
+    assert codes == expected
 
 
 def test_the_files_before_mutation_are_sound(tmp_path: Path) -> None:

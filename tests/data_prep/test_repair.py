@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -240,3 +241,29 @@ def test_plain_names_stay_plain(tmp_path: Path) -> None:
     repair(root, tmp_path / "out")
     assert (tmp_path / "out" / "images" / "case_a.nii").read_bytes()[:2] != b"\x1f\x8b"
     assert errors(tmp_path / "out") == set()
+
+
+def test_a_full_disk_ends_in_one_sentence_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = sound(tmp_path / "raw")
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("data_prep.repair.run.shutil.copyfile", full)
+    result = RUN.invoke(app, ["repair", str(root), "--out", str(tmp_path / "out")])
+    assert result.exit_code == 5
+    assert result.stderr == f"error: {tmp_path / 'out'}: cannot be written: No space left on device. Type: df -h {tmp_path}\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["raw"]
+
+
+@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="needs a folder that refuses even root")
+@pytest.mark.parametrize(
+    "words", [["build", "--out", "/proc/no/out"], ["repair", "--out", "/proc/no/out"], ["check", "--json", "/proc/no"]]
+)
+def test_an_output_that_cannot_be_written_ends_in_one_sentence(tmp_path: Path, words: list[str]) -> None:
+    root = sound(tmp_path / "raw")
+    result = RUN.invoke(app, [words[0], str(root), *words[1:]])
+    assert result.exit_code == 5 and "Traceback" not in result.output + result.stderr
+    assert re.search(r"^error: /proc/no.*: cannot be written: .*\. Type: df -h /proc", result.stderr), result.stderr
+    good = [word.replace("/proc/no", str(tmp_path / "new")) for word in words[1:]]
+    assert RUN.invoke(app, [words[0], str(root), *good]).exit_code == 0
