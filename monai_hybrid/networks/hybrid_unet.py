@@ -8,8 +8,13 @@ from functools import partial
 import torch
 from monai.networks.blocks import Convolution
 from monai.networks.nets import DiffusionModelUNet
+from monai.networks.nets.diffusion_model_unet import zero_module
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
+
+from monai_hybrid.networks.subpixel import FACTOR, DepthToSpaceConvolution, SpaceToDepthConvolution
+
+STEMS = ("plain", "space_to_depth")
 
 
 class HybridHead(nn.Module):
@@ -17,14 +22,22 @@ class HybridHead(nn.Module):
 
     The children are named "0", "1", "2" as in the Sequential it replaces, so that `out.*` of a stock DiffusionModelUNet with
     C output channels loads unchanged; the mask rows are the only new tensors, `out.mask.*`. As in MONAI the image rows start at
-    zero. The mask rows do not, or the body would get no gradient from the masks in the first step.
+    zero. The mask rows do not, or the body would get no gradient from the masks in the first step. `image` takes the place of the
+    stock image convolution; then the mask rows are of its kind.
     """
 
-    def __init__(self, stock: nn.Sequential, spatial_dims: int, in_channels: int, num_classes: int) -> None:
+    def __init__(
+        self, stock: nn.Sequential, spatial_dims: int, in_channels: int, num_classes: int, image: nn.Module | None = None
+    ) -> None:
         super().__init__()
         for name, child in stock.named_children():
             self.add_module(name, child)
-        self.mask = Convolution(spatial_dims, in_channels, num_classes, kernel_size=3, padding=1, conv_only=True)
+        self.mask: nn.Module
+        if image is None:
+            self.mask = Convolution(spatial_dims, in_channels, num_classes, kernel_size=3, padding=1, conv_only=True)
+        else:
+            self.add_module("2", zero_module(image))
+            self.mask = DepthToSpaceConvolution(spatial_dims, in_channels, num_classes)
 
     def forward(self, features: Tensor) -> Tensor:
         """(B, F, ...) -> (B, C + K, ...), image channels first."""
@@ -50,9 +63,12 @@ class HybridDiffusionUNet(DiffusionModelUNet):
         num_head_channels: features an attention head; the last must divide `channels[-1]`.
         use_flash_attention: fused attention; without it memory grows with the square of the bottleneck's voxels.
         use_checkpointing: recompute each block in the backward pass: less memory, about a fifth more time.
+        stem: "plain", MONAI's first layer; or "space_to_depth": the body works at half resolution, where it costs 2^d times
+            less, and first and last layer read and write 2^d voxels at once (`subpixel`). Same method, same outputs.
 
     Raises:
-        ValueError: for a channel count that does not fit the groups, K < 2, or an input whose size does not divide.
+        ValueError: for a channel count that does not fit the groups, K < 2, an unknown stem, or an input whose size does not
+            divide.
     """
 
     def __init__(
@@ -67,7 +83,10 @@ class HybridDiffusionUNet(DiffusionModelUNet):
         num_head_channels: int | Sequence[int] = 16,
         use_flash_attention: bool = True,
         use_checkpointing: bool = False,
+        stem: str = "plain",
     ) -> None:
+        if stem not in STEMS:
+            raise ValueError(f"stem: got {stem!r}, expected one of {', '.join(STEMS)}")
         if num_classes < 2:
             raise ValueError(f"num_classes counts the background, so it must be at least 2, got {num_classes}")
         bad = [c for c in channels if c % norm_num_groups]
@@ -86,9 +105,15 @@ class HybridDiffusionUNet(DiffusionModelUNet):
         )
         self.spatial_dims = spatial_dims
         self.num_classes = num_classes
+        self.stem = stem
         self.size_divisor = 2 ** (len(channels) - 1)
+        image: nn.Module | None = None
+        if stem == "space_to_depth":
+            self.size_divisor *= FACTOR
+            self.conv_in = SpaceToDepthConvolution(spatial_dims, in_channels, channels[0])
+            image = DepthToSpaceConvolution(spatial_dims, channels[0], in_channels)
         stock: nn.Sequential = self._modules["out"]
-        self.out = HybridHead(stock, spatial_dims, channels[0], num_classes)
+        self.out = HybridHead(stock, spatial_dims, channels[0], num_classes, image)
         if use_checkpointing:
             for block in [*self.down_blocks, self.middle_block, *self.up_blocks]:
                 block.forward = partial(checkpoint, block.forward, use_reentrant=False)
@@ -107,19 +132,24 @@ class HybridDiffusionUNet(DiffusionModelUNet):
             (B, K, ...) mask logits, or (B, C + K, ...) image prediction and mask logits when `return_noise`.
         """
         if not torch.jit.is_tracing():
-            self._check_size(x)
+            self.check_size(x)
         if timesteps is None:
             timesteps = torch.zeros(1, device=x.device)
         output = super().forward(x, timesteps)
         return output if return_noise else output[:, self.in_channels :]
 
-    def _check_size(self, x: Tensor) -> None:
+    def check_size(self, x: Tensor) -> None:
+        """Refuse an input of other axes, or whose sizes the levels cannot halve (`forward` says how)."""
         if x.ndim != self.spatial_dims + 2 or x.shape[1] != self.in_channels:
             axes = ", ".join("XYZ"[: self.spatial_dims])
             raise ValueError(f"expected an input (B, {self.in_channels}, {axes}), got {tuple(x.shape)}")
         if any(n % self.size_divisor for n in x.shape[2:]):
             fit = tuple(-(-n // self.size_divisor) * self.size_divisor for n in x.shape[2:])
             raise ValueError(
-                f"each spatial size must be a multiple of {self.size_divisor} ({len(self.down_blocks)} levels), got "
+                f"each spatial size must be a multiple of {self.size_divisor} ({self._levels()}), got "
                 f"{tuple(x.shape[2:])}: pad to {fit} or choose another patch_size"
             )
+
+    def _levels(self) -> str:
+        stem = "" if self.stem == "plain" else f" after {self.stem}"
+        return f"{len(self.down_blocks)} levels{stem}"

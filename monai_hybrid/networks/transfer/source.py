@@ -16,7 +16,7 @@ from monai_hybrid.weights import load_weights, read_card
 INPUT = "conv_in.conv.weight"
 IMAGE_ROWS = ("out.2.conv.weight", "out.2.conv.bias")
 MASK_ROWS = ("out.mask.conv.weight", "out.mask.conv.bias")
-PLAN_KEYS = ("channels", "num_res_blocks", "attention_levels", "norm_num_groups", "num_head_channels")
+PLAN_KEYS = ("channels", "num_res_blocks", "attention_levels", "norm_num_groups", "num_head_channels", "stem")
 
 
 @dataclass(frozen=True)
