@@ -1,7 +1,7 @@
 """The layers of a folded network: plain functions with fixed weights, made for speed and for t = 0 only.
 
-All take and return (B, C, X, Y[, Z]) in the style's number type and memory layout. Weights are prepared once: converted, laid out,
-and merged with what is constant around them.
+All take and return (B, C, X, Y[, Z]) in the style's number type and memory layout. Weights are prepared once: converted, laid
+out, and merged with what is constant around them.
 """
 
 from __future__ import annotations
@@ -67,8 +67,8 @@ class FoldedPointwise:
 class FoldedUpsampling:
     """Nearest-neighbour doubling, then a 3-wide convolution: together a transposed convolution of kernel 4, stride 2, padding 1.
 
-    Along an axis both fine voxels of coarse voxel o read o; the even one also o - 1 with the kernel's first tap, the odd one
-    o + 1 with its last. The taps that fall on one coarse voxel are added: 8 (2D: 4) products a voxel in place of 27 (9).
+    Along an axis both fine voxels of coarse voxel o read o; the even one also o - 1 with the kernel's first tap, the odd
+    one o + 1 with its last. The taps that fall on one coarse voxel are added: 8 (2D: 4) products a voxel in place of 27 (9).
     """
 
     def __init__(self, style: Style, layer: nn.Module) -> None:

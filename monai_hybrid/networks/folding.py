@@ -1,7 +1,7 @@
 """The segmenter inside a trained network: t = 0, mask rows only, the same logits for a fraction of the time.
 
-What is constant at t = 0 is computed once (the time path becomes biases), what is not asked for is left out (image rows), what can
-be merged is merged (upsampling with the convolution after it), and nothing is kept for a backward pass.
+What is constant at t = 0 is computed once (the time path becomes biases), what is not asked for is left out (image rows), what
+can be merged is merged (upsampling with the convolution after it), and nothing is kept for a backward pass.
 """
 
 from __future__ import annotations

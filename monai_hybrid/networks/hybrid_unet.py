@@ -22,8 +22,8 @@ class HybridHead(nn.Module):
 
     The children are named "0", "1", "2" as in the Sequential it replaces, so that `out.*` of a stock DiffusionModelUNet with
     C output channels loads unchanged; the mask rows are the only new tensors, `out.mask.*`. As in MONAI the image rows start at
-    zero. The mask rows do not, or the body would get no gradient from the masks in the first step. `image` takes the place of the
-    stock image convolution; then the mask rows are of its kind.
+    zero. The mask rows do not, or the body would get no gradient from the masks in the first step. `image` takes the place of
+    the stock image convolution; then the mask rows are of its kind.
     """
 
     def __init__(

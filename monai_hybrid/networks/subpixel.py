@@ -1,9 +1,8 @@
 """First and last layers of a network whose body works at half resolution: space to depth, depth to space.
 
-Both are ordinary convolutions with a kernel of 6 and a stride of 2, kept under the names and in the axis order of the plain
-layers (output channels first, image channels or labels on an axis of their own), so that transfer by name needs no rule for
-them. They are computed as 3-wide convolutions on the coarse grid, which CPUs do much faster than a strided convolution of one
-channel. Depth to space: W. Shi et al., arXiv 1609.05158.
+Both have kernels 6 wide, kept under the names and in the axis order of the plain layers (output channels first, image channels
+or labels on an axis of their own), so that transfer by name needs no rule for them. They are computed as 3-wide convolutions on
+the coarse grid: tap 2 i + a belongs to coarse neighbour i = 0..2 and to voxel a = 0..1 of its block. Depth to space: W. Shi et al., arXiv 1609.05158.
 """
 
 from __future__ import annotations
