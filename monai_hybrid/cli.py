@@ -5,6 +5,7 @@ What a command does not know is handed on, so every setting of a bundle works he
 
 from __future__ import annotations
 
+import os
 import shlex
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from typing import Annotated
 import typer
 
 from data_prep.errors import EnvironmentFault, HybridError
+from monai_hybrid.allocator import allocator_environment
 
 app = typer.Typer(
     help="Segment your own scanner's images from a handful of labelled scans.",
@@ -53,7 +55,8 @@ def bundle_words(bundle: str, config: str, rest: list[str], **settings: str | in
 def run(words: list[str]) -> None:
     """Print the command, run it, and end with its exit code."""
     typer.secho("python " + shlex.join(words), dim=True, err=True)
-    raise typer.Exit(subprocess.run([sys.executable, *words], check=False).returncode)
+    environment = {**os.environ, **allocator_environment()}
+    raise typer.Exit(subprocess.run([sys.executable, *words], check=False, env=environment).returncode)
 
 
 @app.command(context_settings=HAND_ON)

@@ -8,6 +8,7 @@ Every step is a `python -m monai.bundle run` that is printed, so that each can b
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -22,6 +23,7 @@ from rich.console import Console
 from rich.table import Table
 
 from data_prep.files import read_datalist
+from monai_hybrid.allocator import allocator_environment
 from monai_hybrid.engines.pictures import best_slice
 from monai_hybrid.errors import EnvironmentFault, HybridError
 from monai_hybrid.reporting.figures import Panel, contact_sheet, middle_slices
@@ -52,7 +54,8 @@ def run_bundle(config: str, title: str, **settings: object) -> None:
     console.rule(f"[bold]{title}")
     console.print("python " + " ".join(words), soft_wrap=True, highlight=False)
     started = time.monotonic()
-    if subprocess.run([sys.executable, "-W", "ignore", *words], check=False).returncode:
+    environment = {**os.environ, **allocator_environment()}
+    if subprocess.run([sys.executable, "-W", "ignore", *words], check=False, env=environment).returncode:
         raise EnvironmentFault(f"demo: the step '{title}' failed; see its message above")
     console.print(f"[dim]{time.monotonic() - started:.0f} s")
 

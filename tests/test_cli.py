@@ -21,7 +21,7 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     """The commands that would have been run."""
     commands: list[list[str]] = []
 
-    def record(command: list[str], check: bool) -> SimpleNamespace:
+    def record(command: list[str], check: bool, env: dict[str, str]) -> SimpleNamespace:
         commands.append(command[1:])
         return SimpleNamespace(returncode=3)
 

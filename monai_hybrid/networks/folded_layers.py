@@ -65,7 +65,7 @@ class FoldedPointwise:
 
 
 class FoldedUpsampling:
-    """Nearest-neighbour doubling, then a 3-wide convolution: together a transposed convolution of kernel 4, stride 2, padding 1.
+    """Nearest-neighbour doubling, then a 3-wide convolution: as one transposed convolution (kernel 4, stride 2, padding 1).
 
     Along an axis both fine voxels of coarse voxel o read o; the even one also o - 1 with the kernel's first tap, the odd
     one o + 1 with its last. The taps that fall on one coarse voxel are added: 8 (2D: 4) products a voxel in place of 27 (9).

@@ -1,8 +1,9 @@
 """First and last layers of a network whose body works at half resolution: space to depth, depth to space.
 
 Both have kernels 6 wide, kept under the names and in the axis order of the plain layers (output channels first, image channels
-or labels on an axis of their own), so that transfer by name needs no rule for them. They are computed as 3-wide convolutions on
-the coarse grid: tap 2 i + a belongs to coarse neighbour i = 0..2 and to voxel a = 0..1 of its block. Depth to space: W. Shi et al., arXiv 1609.05158.
+or labels on an axis of their own), so that transfer by name needs no rule for them. They are computed as 3-wide convolutions
+on the coarse grid: tap 2 i + a belongs to coarse neighbour i = 0..2 and to voxel a = 0..1 of its block. Depth to space: W. Shi
+et al., arXiv 1609.05158.
 """
 
 from __future__ import annotations
@@ -52,10 +53,12 @@ class _Strided(nn.Module):
 
     def __init__(self, spatial_dims: int, in_channels: int, out_channels: int) -> None:
         super().__init__()
-        self.conv: nn.Module = Conv[Conv.CONV, spatial_dims](in_channels, out_channels, FACTOR * TAPS, FACTOR, FACTOR)
+        self.conv: nn.Conv2d | nn.Conv3d = Conv[Conv.CONV, spatial_dims](
+            in_channels, out_channels, FACTOR * TAPS, FACTOR, FACTOR
+        )
         self.spatial_dims = spatial_dims
 
-    def _convolve(self, x: Tensor, kernel: Tensor, bias: Tensor) -> Tensor:
+    def _convolve(self, x: Tensor, kernel: Tensor, bias: Tensor | None) -> Tensor:
         return (torch.conv2d if self.spatial_dims == 2 else torch.conv3d)(x, kernel, bias, padding=1)
 
 
@@ -74,9 +77,10 @@ class DepthToSpaceConvolution(_Strided):
         super().__init__(spatial_dims, in_channels, out_channels)
         with torch.no_grad():  # PyTorch's start for the kernel that is used, which has 2^d times fewer taps
             for parameter in self.conv.parameters():
-                parameter *= FACTOR ** (spatial_dims / 2)
+                parameter.mul_(FACTOR ** (spatial_dims / 2))
 
     def forward(self, x: Tensor) -> Tensor:
         """One 3-wide convolution on the coarse grid, 2^d outputs a label."""
+        assert self.conv.bias is not None
         bias = self.conv.bias.repeat_interleave(FACTOR**self.spatial_dims)
         return depth_to_space(self._convolve(x, coarse_output_kernel(self.conv.weight), bias))

@@ -1,0 +1,82 @@
+"""Compare speeds in one run; only the ratios are worth anything on a machine that others use.
+
+python -m benchmarks.speed --quick
+python -m benchmarks.speed --device cuda --json speed.json
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from monai_hybrid.allocator import restart_with_allocator
+
+PARTS = ("forward", "training", "volume", "sampling")
+
+
+def arguments() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--device", default="cpu", help="cpu, or cuda[:n]")
+    parser.add_argument("--quick", action="store_true", help="small patches, about a minute")
+    parser.add_argument("--parts", nargs="+", default=PARTS, choices=PARTS)
+    parser.add_argument("--repetitions", type=int, default=5)
+    parser.add_argument("--threads", type=int, help="threads on the CPU; default: PyTorch's")
+    parser.add_argument("--clock", choices=("wall", "process"), default="wall", help="process: processor seconds, CPU only")
+    parser.add_argument("--inferer", default="monai.inferers.SlidingWindowInferer", help="dotted name of the sliding window")
+    parser.add_argument("--stock_allocator", action="store_true", help="leave memory to glibc's defaults")
+    parser.add_argument("--json", type=Path, help="write everything measured here")
+    return parser.parse_args()
+
+
+def run(args: argparse.Namespace) -> dict[str, Any]:
+    """Measure the parts asked for."""
+    # Here, so that the restart for the allocator costs nothing.
+    import torch
+
+    from benchmarks.speed import measure, parts
+
+    torch.manual_seed(0)
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    device = torch.device(args.device)
+    sizes = parts.QUICK if args.quick else parts.FULL
+    stopwatch = measure.Stopwatch(device, 3 if args.quick else args.repetitions, args.clock)
+    peaks = {dtype: measure.convolution_peak(stopwatch, dtype, args.quick) for dtype in (torch.float32, torch.bfloat16)}
+    report: dict[str, Any] = {
+        "machine": {
+            "device": torch.cuda.get_device_name(device) if device.type == "cuda" else torch.backends.cpu.get_cpu_capability(),
+            "threads": torch.get_num_threads(),
+            "torch": torch.__version__,
+            "clock": args.clock,
+            "allocator": "kept memory" if "MALLOC_TRIM_THRESHOLD_" in os.environ else "default",
+            **{f"convolution peak {str(k).removeprefix('torch.')}, GFLOP/s": round(v / 1e9, 1) for k, v in peaks.items()},
+        }
+    }
+    measured = {
+        "forward": lambda: parts.forward(stopwatch, sizes, peaks),
+        "training": lambda: parts.training(stopwatch, sizes, peaks),
+        "volume": lambda: parts.volume(stopwatch, sizes, args.inferer),
+        "sampling": lambda: parts.sampling(stopwatch, sizes),
+    }
+    return report | {part: measured[part]() for part in args.parts}
+
+
+def main() -> None:
+    """Measure, print, and write."""
+    args = arguments()
+    if not args.stock_allocator and args.device == "cpu":
+        restart_with_allocator()
+    report = run(args)
+    from benchmarks.speed.report import text
+
+    print(text(report))
+    if args.json:
+        args.json.write_text(json.dumps(report, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

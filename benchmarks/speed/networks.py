@@ -1,0 +1,125 @@
+"""The networks compared: one image channel, three labels, each as its own project configures it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from monai.networks.nets import DynUNet, SegResNet, SwinUNETR, UNet
+from torch import nn
+
+from monai_hybrid.networks import HybridDiffusionUNet, folded
+
+LABELS = 3
+STOCK = "ours, stock form"
+NNUNET_PACKAGE = "dynamic-network-architectures"
+FEATURES, STRIDES = (32, 64, 128, 256, 320), (1, 2, 2, 2, 2)
+
+
+class NotInstalled(Exception):
+    """A peer's package is missing; the text names it."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A network and how it is run.
+
+    Attributes:
+        name: as in the table.
+        build: makes it, on the CPU, in training mode.
+        dtype: of its convolutions when it segments.
+        fold: "" as it is; else the number type of the folded segmenter.
+    """
+
+    name: str
+    build: Callable[[], nn.Module]
+    fold: str = ""
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return torch.bfloat16 if self.fold == "bfloat16" else torch.float32
+
+    def segmenter(self, device: torch.device) -> nn.Module:
+        """(B, 1, X, Y, Z) -> (B, 3, X, Y, Z) logits."""
+        network = self.build().to(device).eval()
+        return folded(network, self.fold) if self.fold else network
+
+
+def plain() -> nn.Module:
+    """MONAI's DiffusionModelUNet with C + K channels: the full-resolution level is the dearest."""
+    return HybridDiffusionUNet(3, 1, LABELS, channels=(32, 64, 128, 128), num_head_channels=32)
+
+
+def coarse() -> nn.Module:
+    """The same without its full-resolution level."""
+    return HybridDiffusionUNet(3, 1, LABELS, channels=(64, 128, 128), num_head_channels=32, stem="space_to_depth")
+
+
+def monai_unet() -> nn.Module:
+    return UNet(3, 1, LABELS, channels=(16, 32, 64, 128, 256), strides=(2, 2, 2, 2), num_res_units=2)
+
+
+def segresnet() -> nn.Module:
+    return SegResNet(3, init_filters=16, in_channels=1, out_channels=LABELS)
+
+
+def dynunet() -> nn.Module:
+    return DynUNet(3, 1, LABELS, kernel_size=[3] * 5, strides=STRIDES, upsample_kernel_size=STRIDES[1:], filters=FEATURES)
+
+
+def swin_unetr() -> nn.Module:
+    return SwinUNETR(in_channels=1, out_channels=LABELS, feature_size=24)
+
+
+def nnunet(kind: str) -> nn.Module:
+    """nnU-Net's own network: PlainConvUNet, or ResidualEncoderUNet with the blocks of its "ResEnc" plans.
+
+    Raises:
+        NotInstalled: its package is not there.
+    """
+    try:
+        from dynamic_network_architectures.architectures import unet
+    except ImportError as error:
+        raise NotInstalled(f"pip install {NNUNET_PACKAGE}") from error
+    common: dict[str, Any] = {
+        "input_channels": 1,
+        "n_stages": 5,
+        "features_per_stage": FEATURES,
+        "conv_op": nn.Conv3d,
+        "kernel_sizes": 3,
+        "strides": STRIDES,
+        "num_classes": LABELS,
+        "conv_bias": True,
+        "norm_op": nn.InstanceNorm3d,
+        "norm_op_kwargs": {"eps": 1e-5, "affine": True},
+        "nonlin": nn.LeakyReLU,
+        "nonlin_kwargs": {"inplace": True},
+        "deep_supervision": False,
+    }
+    if kind == "plain":
+        network = unet.PlainConvUNet(n_conv_per_stage=2, n_conv_per_stage_decoder=2, **common)
+    else:
+        network = unet.ResidualEncoderUNet(n_blocks_per_stage=(1, 3, 4, 6, 6), n_conv_per_stage_decoder=1, **common)
+    made: nn.Module = network
+    return made
+
+
+OURS = (
+    Row(STOCK, plain),
+    Row("ours, folded", plain, "float32"),
+    Row("ours, folded, bfloat16", plain, "bfloat16"),
+    Row("ours, space to depth", coarse),
+    Row("ours, space to depth, folded", coarse, "float32"),
+    Row("ours, space to depth, folded, bfloat16", coarse, "bfloat16"),
+)
+PEERS = (
+    Row("MONAI UNet", monai_unet),
+    Row("MONAI SegResNet", segresnet),
+    Row("MONAI DynUNet", dynunet),
+    Row("MONAI SwinUNETR", swin_unetr),
+    Row("nnU-Net PlainConv", lambda: nnunet("plain")),
+    Row("nnU-Net ResEnc", lambda: nnunet("residual")),
+)
+ROWS = OURS + PEERS

@@ -1,0 +1,39 @@
+"""Memory settings of glibc that keep freed memory for the next layer, instead of giving it back after each.
+
+A network frees and takes the same hundreds of megabytes at every layer. glibc returns blocks of that size to the system at
+once (`mallopt(3)`: M_MMAP_THRESHOLD, M_TRIM_THRESHOLD), and taking them again costs a page fault every 4 KB. The settings are
+read when a process starts, so they go into the environment of a child, or of the process itself started anew. Results do not
+change; peak memory may rise, and memory is returned when the process ends.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from collections.abc import Mapping
+
+KEEP_BYTES = 1 << 40  # more than any machine has: nothing is returned
+SETTINGS = {"MALLOC_MMAP_THRESHOLD_": str(KEEP_BYTES), "MALLOC_TRIM_THRESHOLD_": str(KEEP_BYTES)}
+# Whoever sets one of these, even to nothing, has chosen an allocator.
+CHOSEN = ("GLIBC_TUNABLES", "LD_PRELOAD", "MALLOC_")
+
+
+def allocator_environment(environment: Mapping[str, str] | None = None) -> dict[str, str]:
+    """What to add to `environment` (the process's own by default); {} off Linux, off glibc, or where the user has chosen."""
+    given = os.environ if environment is None else environment
+    chosen = any(name.startswith(CHOSEN) for name in given)
+    glibc = sys.platform == "linux" and platform.libc_ver()[0] == "glibc"
+    return dict(SETTINGS) if glibc and not chosen else {}
+
+
+def restart_with_allocator() -> None:
+    """Start this Python command anew with the settings; returns where they are set already or cannot be.
+
+    For a main module's first lines: what the process has done before is done again.
+    """
+    added = allocator_environment()
+    if added:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], {**os.environ, **added})

@@ -1,0 +1,97 @@
+"""The memory settings reach a process where they can, and nobody's own choice is overruled."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from monai_hybrid import allocator, cli
+from monai_hybrid.allocator import SETTINGS, allocator_environment
+
+ROOT = Path(__file__).parents[1]
+UNCHOSEN = {name: value for name, value in os.environ.items() if not name.startswith(allocator.CHOSEN)}
+GLIBC = sys.platform == "linux" and platform.libc_ver()[0] == "glibc"
+needs_glibc = pytest.mark.skipif(not GLIBC, reason="the settings are glibc's")
+
+# Two freed and taken blocks of 64 MB cost a fault a page, unless the memory is kept.
+COUNT_FAULTS = """
+import resource
+def faults():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+bytearray(1 << 26)
+before = faults()
+bytearray(1 << 26)
+print(faults() - before)
+"""
+
+
+@pytest.fixture
+def glibc(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setattr(platform, "libc_ver", lambda: ("glibc", "2.36"))
+
+
+@pytest.mark.usefixtures("glibc")
+def test_settings_where_they_work_and_nobody_has_chosen() -> None:
+    assert allocator_environment({"HOME": "/"}) == SETTINGS
+
+
+@pytest.mark.usefixtures("glibc")
+@pytest.mark.parametrize("name", ["GLIBC_TUNABLES", "LD_PRELOAD", "MALLOC_ARENA_MAX", "MALLOC_MMAP_THRESHOLD_"])
+def test_a_choice_of_the_user_stays(name: str) -> None:
+    assert allocator_environment({name: ""}) == {}
+
+
+@pytest.mark.parametrize(("system", "libc"), [("darwin", ""), ("win32", ""), ("linux", "musl")])
+def test_nothing_on_other_systems(monkeypatch: pytest.MonkeyPatch, system: str, libc: str) -> None:
+    monkeypatch.setattr(sys, "platform", system)
+    monkeypatch.setattr(platform, "libc_ver", lambda: (libc, ""))
+    assert allocator_environment({}) == {}
+
+
+@needs_glibc
+def test_the_memory_is_kept() -> None:
+    counts = {}
+    for name, added in (("default", {}), ("kept", SETTINGS)):
+        done = subprocess.run([sys.executable, "-c", COUNT_FAULTS], env={**UNCHOSEN, **added}, capture_output=True, check=True)
+        counts[name] = int(done.stdout)
+    assert counts["kept"] < 100 < 1000 < counts["default"]
+
+
+@needs_glibc
+def test_a_command_starts_itself_anew_once_with_its_own_words() -> None:
+    code = (
+        "import os, sys; print('start', flush=True)\n"
+        "from monai_hybrid.allocator import restart_with_allocator; restart_with_allocator()\n"
+        "print(sys.argv[1:], os.environ['MALLOC_TRIM_THRESHOLD_'])"
+    )
+    words = [sys.executable, "-c", code, "--name", "a b"]
+    done = subprocess.run(words, env={**UNCHOSEN, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == ["start", "start", f"['--name', 'a b'] {allocator.KEEP_BYTES}"]
+    chosen = {**UNCHOSEN, "PYTHONPATH": str(ROOT), "MALLOC_TRIM_THRESHOLD_": "7"}
+    done = subprocess.run(words, env=chosen, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == ["start", "['--name', 'a b'] 7"]
+
+
+@pytest.mark.usefixtures("glibc")
+def test_the_command_line_hands_them_to_the_process_it_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[dict[str, Any]] = []
+
+    def run(_words: list[str], **kwargs: Any) -> subprocess.CompletedProcess[str]:
+        seen.append(kwargs)
+        return subprocess.CompletedProcess([], 0)
+
+    monkeypatch.setattr(subprocess, "run", run)
+    monkeypatch.setattr(os, "environ", {"HOME": "/h"})
+    with pytest.raises(cli.typer.Exit):
+        cli.run(["-m", "data_prep"])
+    monkeypatch.setattr(os, "environ", {"HOME": "/h", "LD_PRELOAD": "libtcmalloc.so"})
+    with pytest.raises(cli.typer.Exit):
+        cli.run(["-m", "data_prep"])
+    assert [kwargs["env"] for kwargs in seen] == [{"HOME": "/h", **SETTINGS}, {"HOME": "/h", "LD_PRELOAD": "libtcmalloc.so"}]
