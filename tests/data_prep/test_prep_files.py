@@ -70,6 +70,7 @@ def _set(content: Any, where: str, value: Any) -> Any:
         ("dataset", "labels.1.value", "one", r"\$\.labels\[1\]\.value: saw \"one\"; expected a whole number"),
         ("plan", "spacing", [1, 1, 0], r"\$\.spacing\[2\]: saw 0; expected a number above 0"),
         ("plan", "normalization", {"method": "z"}, r"\$\.normalization: .*expected \{method: percentiles"),
+        ("plan", "network.stem", "patch", r"\$\.network\.stem: saw \"patch\"; expected enum .*'plain', 'space_to_depth'"),
         ("plan", "patch_size.0", 0.5, r"\$\.patch_size\[0\]: saw 0.5; expected a whole number from 1"),
     ],
 )
@@ -85,6 +86,13 @@ def test_own_keys_are_welcome(built):
     path = built / "datalist.json"
     write_json(path, _set(read_json(path), "training.0.age", 70))
     assert read_datalist(path)["training"][0]["age"] == 70
+
+
+def test_the_stem_of_the_network_may_be_chosen(built):
+    path = built / "plan.json"
+    assert "stem" not in read_plan(path)["network"]
+    write_json(path, _set(read_json(path), "network.stem", "space_to_depth"))
+    assert read_plan(path)["network"]["stem"] == "space_to_depth"
 
 
 def test_paths_are_relative_to_the_file(built, monkeypatch, tmp_path):

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 import torch
+from monai.bundle import ConfigParser
 from monai.data import MetaTensor
+from monai.inferers import SlidingWindowInferer
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 from transfer_samples import awake
@@ -79,6 +81,21 @@ def test_follows_weights_that_are_loaded_later(dims: int) -> None:
     network.load_state_dict(trained.state_dict())
     assert relative_error(segmenter(x), trained(x)) < 1e-5
     assert relative_error(first, trained(x)) > 1e-2
+
+
+def test_a_configuration_builds_it_before_the_weights_are_there() -> None:
+    settings = {"spatial_dims": 2, "in_channels": 1, "num_classes": 3, "channels": [8, 16], "num_head_channels": 8}
+    parser = ConfigParser(
+        {
+            "network": {"_target_": "monai_hybrid.networks.HybridDiffusionUNet", **settings},
+            "segmenter": {"_target_": "monai_hybrid.networks.folded", "network": "@network"},
+        }
+    )
+    segmenter, trained, x = parser.get_parsed_content("segmenter"), small(2), images(2)
+    parser.get_parsed_content("network").load_state_dict(trained.state_dict())
+    sliding = SlidingWindowInferer((8, 8), 2, 0.5, "gaussian")
+    with torch.no_grad():
+        assert relative_error(sliding(x, segmenter.eval()), sliding(x, trained)) < 1e-5
 
 
 def test_folds_once_as_long_as_the_weights_stay() -> None:
