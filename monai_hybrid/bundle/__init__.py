@@ -4,6 +4,7 @@ from monai_hybrid.bundle.cases import cases_to_predict
 from monai_hybrid.bundle.data import PreparedData, prepare_data
 from monai_hybrid.bundle.labels import values_by_name
 from monai_hybrid.bundle.model import find_card
+from monai_hybrid.bundle.run_folder import claim_run, run_settings
 from monai_hybrid.bundle.sample import PairSampler
 from monai_hybrid.bundle.shift import describe_shift
 from monai_hybrid.bundle.shots import draw_shots, mixed_sampler, without_labels
@@ -23,6 +24,7 @@ __all__ = [
     "cases_to_predict",
     "check_stopping",
     "choose_epochs",
+    "claim_run",
     "contrast_kind",
     "describe_shift",
     "draw_shots",
@@ -32,6 +34,7 @@ __all__ = [
     "mixed_sampler",
     "own_share",
     "prepare_data",
+    "run_settings",
     "start",
     "starting_point",
     "unlabelled_cases",

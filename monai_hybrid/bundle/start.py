@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import difflib
 import logging
+import os
+import signal
 import sys
 import warnings
 from collections.abc import Iterable, Mapping
@@ -14,8 +16,12 @@ from typing import Any
 from fire.parser import DefaultParseValue
 from monai.bundle import ConfigParser
 
+from monai_hybrid.bundle.machine_faults import machine_fault
 from monai_hybrid.bundle.manifest import record_run
+from monai_hybrid.engines.stop_signals import Stopped
 from monai_hybrid.errors import ConfigError, HybridError
+
+DEBUG = "MONAI_HYBRID_DEBUG"  # set to 1, tracebacks are shown
 
 # Arguments of `python -m monai.bundle run` itself.
 RUN_ARGUMENTS = {
@@ -36,6 +42,8 @@ def start(bundle_root: str, argv: list[str] | None = None) -> None:
     """
     own_process, argv = argv is None, sys.argv if argv is None else argv
     one_line_errors(show_traceback="--debug" in argv)
+    argv = sys.argv if argv is None else argv
+    one_line_errors(show_traceback="--debug" in argv or os.environ.get(DEBUG, "") not in ("", "0"))
     # Upstream deprecations that a user can do nothing about.
     for message in (".*TorchScript.*", ".*unable to generate class balanced.*", ".*torch.jit.*", ".*lr_scheduler.step.*"):
         warnings.filterwarnings("ignore", message=message)
@@ -137,19 +145,21 @@ def _check_kind(name: str, value: Any, default: Any) -> None:
 
 
 def one_line_errors(show_traceback: bool = False) -> None:
-    """Let errors of our own tree end the process in one message on stderr and their exit code.
+    """Let errors of our own tree, faults of the machine and Ctrl-C end the process in one message and its exit code.
 
     MONAI wraps an exception of a config expression several times; ours is found along the chain of causes.
     """
     previous = sys.excepthook
 
     def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-        own = own_error(error)
+        own = own_error(error) or machine_fault(error)
+        if isinstance(error, KeyboardInterrupt):
+            own = Stopped("stopped by SIGINT", signal.SIGINT)
         if own is None or show_traceback:
             previous(kind, error, trace)
             return
         logging.shutdown()
-        print(f"\nerror: {own}", file=sys.stderr, flush=True)
+        print(f"\n{'' if isinstance(own, Stopped) else 'error: '}{own}", file=sys.stderr, flush=True)
         sys.exit(own.exit_code)
 
     sys.excepthook = hook

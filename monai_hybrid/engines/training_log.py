@@ -6,7 +6,7 @@ import itertools
 import json
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from ignite.engine import Engine, Events
 from torch import Tensor
 
 from monai_hybrid.losses import HybridLoss
+from monai_hybrid.weights import replace_file
 
 NUM_BINS = 10
 logger = logging.getLogger("monai_hybrid.training")
@@ -55,6 +56,7 @@ class TrainingLog:
         """Collect each update, write each epoch. Attach it after the validation handler."""
         if self.rank != 0:
             return
+        vars(engine.state).setdefault("also_saved", {})["log"] = self  # for Checkpoint
         engine.add_event_handler(Events.ITERATION_COMPLETED, self.collect)
         engine.add_event_handler(Events.ITERATION_COMPLETED(every=self.interval), self.write_scalars)
         engine.add_event_handler(Events.EPOCH_COMPLETED, self.write_epoch)
@@ -92,6 +94,26 @@ class TrainingLog:
         logger.info("epoch %d/%s  %s", state.epoch, state.max_epochs, _sentence(record))
         self.sums.clear()
         self.curve = MaskLossByTime(self.loss.schedule.num_timesteps)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The terms of an unfinished epoch, and how many lines the history has."""
+        path = self.folder / "history.jsonl"
+        return {
+            "sums": {name: [float(value) for value in values] for name, values in self.sums.items()},
+            "timesteps": [t.tolist() for t in self.curve.timesteps],
+            "values": [v.tolist() for v in self.curve.values],
+            "lines": len(path.read_bytes().splitlines()) if path.is_file() else 0,
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from `state_dict`; lines written after it are dropped from the history, for their epochs come again."""
+        self.sums = {name: [torch.tensor(value) for value in values] for name, values in state["sums"].items()}
+        self.curve.timesteps = [torch.tensor(t) for t in state["timesteps"]]
+        self.curve.values = [torch.tensor(v) for v in state["values"]]
+        path = self.folder / "history.jsonl"
+        if path.is_file():
+            kept = b"".join(path.read_bytes().splitlines(keepends=True)[: state["lines"]])
+            replace_file(path, lambda temporary: temporary.write_bytes(kept))
 
     def _validation(self, epoch: int) -> dict[str, Any]:
         """Dice of this epoch's validation, if there was one."""

@@ -1,0 +1,63 @@
+"""What the machine refuses, in one sentence: a full disk, no right to write, no memory, a killed loader process."""
+
+from __future__ import annotations
+
+import errno
+import shutil
+from pathlib import Path
+
+import torch
+
+from monai_hybrid.errors import EnvironmentFault
+
+GO_ON = "Checkpoints saved before are intact; a training goes on with --resume True"
+WRITING = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO, errno.EACCES, errno.EPERM, errno.EMFILE}
+MEMORY = ("can't allocate memory", "cannot allocate memory", "not enough memory", "out of memory", "bad allocation", "bad_alloc")
+WORKER = ("is killed by signal", "exited unexpectedly")
+
+
+def machine_fault(error: BaseException | None) -> EnvironmentFault | None:
+    """The first fault of the machine along the chain of causes, in words; None when there is none."""
+    while error is not None:
+        said = _disk(error) or _worker(error) or _memory(error)
+        if said:
+            return EnvironmentFault(f"{said}. {GO_ON}")
+        error = error.__cause__ or error.__context__
+    return None
+
+
+def _disk(error: BaseException) -> str | None:
+    if not isinstance(error, OSError) or error.errno not in WRITING:
+        return None
+    where = Path(str(error.filename)) if error.filename else None
+    said = f"{where or 'a file'}: cannot be read or written: {error.strerror}"
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        folder = next((p for p in (where.parent, *where.parents) if p.is_dir()), None) if where else None
+        free = f" ({shutil.disk_usage(folder).free / 1e6:.0f} MB free there)" if folder else ""
+        return f"{said}{free}; free some space or give another --output_dir"
+    return said
+
+
+def _memory(error: BaseException) -> str | None:
+    if isinstance(error, torch.OutOfMemoryError):
+        return f"{_first_line(error)}; use a smaller batch_size or patch_size, or --use_checkpointing True"
+    if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and _says(error, MEMORY)):
+        return (
+            f"not enough memory ({_first_line(error) or 'MemoryError'}); "
+            "use a smaller batch_size, patch_size or cache_rate, or --use_checkpointing True"
+        )
+    return None
+
+
+def _worker(error: BaseException) -> str | None:
+    if isinstance(error, RuntimeError) and "DataLoader worker" in str(error) and _says(error, WORKER):
+        return f"a loader process was killed, most often for want of memory ({_first_line(error)}); use a smaller num_workers"
+    return None
+
+
+def _says(error: BaseException, words: tuple[str, ...]) -> bool:
+    return any(word in str(error).lower() for word in words)
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().splitlines()[0].rstrip(". ") if str(error).strip() else ""

@@ -1,0 +1,75 @@
+"""Checkpoint files: whole or absent, plain tensors and numbers, the last two kept."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from monai_hybrid.errors import ModelFileError
+from monai_hybrid.weights import replace_file
+
+FORMAT = 1
+KEPT = 2
+logger = logging.getLogger("monai_hybrid.checkpoint")
+
+
+def save_checkpoint(state: dict[str, Any], folder: Path) -> Path:
+    """Write `update_<number>.pt`, flushed to the disk before it gets its name, then drop all but the last two.
+
+    Args:
+        state: with "update", the number of updates done; tensors, numbers, strings, None, lists and dicts only.
+        folder: made if need be.
+
+    Raises:
+        OSError: it could not be written; older checkpoints are as they were.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"update_{state['update']:08d}.pt"
+    replace_file(path, lambda temporary: _write({**state, "format": FORMAT}, temporary))
+    for old in checkpoints(folder)[KEPT:]:
+        old.unlink(missing_ok=True)
+    return path
+
+
+def _write(state: dict[str, Any], path: Path) -> None:
+    """Through a Python file: a full disk is then an OSError with its reason, not a bare RuntimeError of torch."""
+    with path.open("wb") as handle:
+        torch.save(state, handle)
+
+
+def checkpoints(folder: Path) -> list[Path]:
+    """The checkpoints of a folder, newest first."""
+    return sorted(folder.glob("update_*.pt"), reverse=True)
+
+
+def load_newest(folder: Path, device: str | torch.device = "cpu", mapped: bool = False) -> tuple[Path, dict[str, Any]] | None:
+    """The newest checkpoint that can be read, and its path; None when there is none at all.
+
+    Args:
+        mapped: leave the tensors on the disk until they are used.
+
+    Raises:
+        ModelFileError: there are some, and all are damaged or of a newer version.
+    """
+    found = checkpoints(folder)
+    for path in found:
+        try:
+            state = torch.load(path, device, weights_only=True, mmap=mapped)
+        except Exception as error:  # torch reports damage through many types
+            logger.warning("%s: not readable (%s)", path, str(error).splitlines()[0] if str(error) else type(error).__name__)
+            continue
+        if state.get("format") != FORMAT:
+            raise ModelFileError(f"{path}: checkpoint format {state.get('format')}, expected {FORMAT}; update monai_hybrid")
+        return path, state
+    if found:
+        raise ModelFileError(f"{folder}: none of its {len(found)} checkpoints can be read; begin anew with --overwrite True")
+    return None
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Delete the temporary files that a killed run left in `folder`. The caller holds the run's lock."""
+    for file in folder.glob(".*.tmp"):
+        file.unlink(missing_ok=True)

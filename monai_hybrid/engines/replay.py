@@ -1,0 +1,125 @@
+"""Randomness as a function of (seed, place in the run): a run can go on from any update as if it had never stopped.
+
+Nothing random has a memory: the order of an epoch follows from (seed, epoch), the augmentation of a sample from (seed, its number
+in the run), timesteps and noise from (seed, update). So a checkpoint needs no state of a generator, and the number of loader
+processes does not change the result.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from ignite.engine import Engine, Events
+from monai.data import CacheDataset
+from torch.utils.data import Sampler
+from torch.utils.data.distributed import DistributedSampler
+
+ORDER, SAMPLE, UPDATE = range(3)  # streams that share a seed and nothing else
+
+
+class Draw(NamedTuple):
+    """A case to draw, and the seed of everything random that happens to it."""
+
+    index: int
+    seed: int
+
+
+def derived_seed(*numbers: int) -> int:
+    """A seed in [0, 2^32) from several whole numbers, well mixed (numpy's SeedSequence)."""
+    return int(np.random.SeedSequence(numbers).generate_state(1)[0])
+
+
+def seed_everything(seed: int) -> None:
+    """Seed the generators of python, numpy and torch (CPU and CUDA)."""
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.manual_seed(seed)
+
+
+class ReplayableSampler(Sampler[Any]):
+    """Another sampler's indices, repeated to the length of an epoch, in an order that follows from (seed, rank, epoch).
+
+    Args:
+        sampler: gives the indices; a random one draws from torch's global generator or is a `DistributedSampler`.
+        num_samples: samples an epoch.
+        seed: of the run; None leaves the order to torch's generator, and such a run cannot be replayed.
+        rank: this process's rank.
+    """
+
+    def __init__(self, sampler: Sampler[int], num_samples: int, seed: int | None = 0, rank: int = 0) -> None:
+        self.sampler, self.num_samples, self.seed, self.rank = sampler, num_samples, seed, rank
+        self.start(0)
+
+    def start(self, epoch: int, first: int = 0) -> None:
+        """Let the next pass be epoch `epoch` (from 0), without its samples before `first`."""
+        self.epoch, self.first = epoch, first
+
+    def __len__(self) -> int:
+        return self.num_samples
+
+    def __iter__(self) -> Iterator[Any]:
+        order, numbers = self._order(), range(self.first, self.num_samples)
+        if self.seed is None:
+            return iter([order[n] for n in numbers])
+        before = self.epoch * self.num_samples
+        return iter([Draw(order[n], derived_seed(self.seed, SAMPLE, self.rank, before + n)) for n in numbers])
+
+    def _order(self) -> list[int]:
+        """All indices of the epoch; torch's generator is left as it was."""
+        state = torch.get_rng_state()
+        if self.seed is not None:
+            torch.default_generator.manual_seed(derived_seed(self.seed, ORDER, self.rank, self.epoch))
+        order: list[int] = []
+        for turn in range(self.num_samples):  # each turn gives at least one index
+            if isinstance(self.sampler, DistributedSampler):  # the same on all ranks: it deals the cases out
+                self.sampler.set_epoch(derived_seed(self.seed or 0, ORDER, self.epoch, turn) // 2)
+            order += list(self.sampler)
+            if len(order) >= self.num_samples:
+                break
+        if self.seed is not None:
+            torch.set_rng_state(state)
+        return order[: self.num_samples]
+
+
+class ReplayableDataset(CacheDataset):
+    """MONAI's CacheDataset that also takes a `Draw`: its random transforms are seeded before they run."""
+
+    def __getitem__(self, index: Any) -> Any:
+        """The transformed case of an index (as MONAI does it) or of a `Draw`."""
+        if not isinstance(index, Draw):
+            return super().__getitem__(index)
+        self.transform.set_random_state(seed=index.seed)
+        seed_everything(index.seed)  # for transforms that use a global generator
+        return super().__getitem__(index.index)
+
+
+class SeededUpdates:
+    """Seed timesteps and noise of every update from (seed, rank, update), and tell the sampler where the run is.
+
+    Args:
+        sampler: of the training data.
+        batch_size: samples an update.
+    """
+
+    def __init__(self, sampler: ReplayableSampler, batch_size: int) -> None:
+        self.sampler, self.batch_size = sampler, batch_size
+
+    def attach(self, engine: Engine) -> None:
+        """At the start of each epoch and of each update, which is after its batch was fetched."""
+        engine.add_event_handler(Events.EPOCH_STARTED, self.start_epoch)
+        if self.sampler.seed is not None:
+            engine.add_event_handler(Events.ITERATION_STARTED, self.start_update)
+
+    def start_epoch(self, engine: Engine) -> None:
+        """Place the sampler; within an epoch only when the run goes on from a checkpoint."""
+        done = engine.state.iteration % (engine.state.epoch_length or 1)
+        self.sampler.start(engine.state.epoch - 1, done * self.batch_size)
+
+    def start_update(self, engine: Engine) -> None:
+        """Seed the generators that draw timesteps and noise."""
+        assert self.sampler.seed is not None
+        seed_everything(derived_seed(self.sampler.seed, UPDATE, self.sampler.rank, engine.state.iteration))

@@ -1,0 +1,106 @@
+"""Is this still the same run? Settings, plan and cases of a checkpoint against those of now, differences named."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from monai_hybrid.errors import ConfigError, DataError
+
+# What may change between the parts of a run: its length, where things lie and go, the machine, what is shown.
+FREE = frozenset({
+    "max_epochs", "dataset_dir", "output_dir", "bundle_root", "device", "backend", "num_workers", "cache_rate",
+    "progress_bar", "log_interval", "picture_interval", "checkpoint_interval", "resume", "overwrite",
+    "imports", "initialize", "run", "finalize", "writer",
+})  # fmt: skip
+SHOWN = 8
+ABSENT = "absent"
+EDGE = 1 << 16
+
+
+def flat(tree: Any, name: str = "") -> dict[str, str]:
+    """A tree of dicts as {"a#b": value as JSON}; lists of plain values are one value."""
+    if isinstance(tree, Mapping):
+        return {k: v for key, sub in tree.items() for k, v in flat(sub, f"{name}#{key}" if name else str(key)).items()}
+    if isinstance(tree, list) and any(isinstance(item, Mapping) for item in tree):
+        return flat(dict(enumerate(tree)), name)
+    return {name: json.dumps(tree, default=str)}
+
+
+def lasting(config: Mapping[str, Any]) -> dict[str, str]:
+    """The settings that make a run what it is: a configuration, flat, without the names that may change."""
+    kept = {name: value for name, value in config.items() if name not in FREE and not name.startswith("_")}
+    return {name: value for name, value in flat(kept).items() if not name.rsplit("#", 1)[-1].startswith("_desc_")}
+
+
+def describe_cases(cases: Sequence[Mapping[str, Any]]) -> list[list[str]]:
+    """[case_id, digest of its files] in order. Paths do not count: a data set may move."""
+    return [[str(case.get("case_id", i)), _digest(case)] for i, case in enumerate(cases)]
+
+
+def _digest(case: Mapping[str, Any]) -> str:
+    """Of name, size, first and last 64 KiB of each file: seconds even for a large data set."""
+    sha = hashlib.sha256()
+    for key in ("image", "label"):
+        files = case.get(key, [])
+        for file in files if isinstance(files, (list, tuple)) else [files]:
+            sha.update(key.encode())
+            if isinstance(file, (str, Path)) and Path(file).is_file():
+                sha.update(_edges(Path(file)))
+    return sha.hexdigest()[:16]
+
+
+def _edges(path: Path) -> bytes:
+    size = path.stat().st_size
+    with path.open("rb") as handle:
+        head = handle.read(EDGE)
+        handle.seek(max(0, size - EDGE))
+        return f"{size}".encode() + head + handle.read(EDGE)
+
+
+def refuse_other_settings(saved: Mapping[str, str], now: Mapping[str, str], where: Path) -> None:
+    """Compare settings, or plans, as `lasting` and `flat` give them.
+
+    Raises:
+        ConfigError: with each difference as "name: saved -> now".
+    """
+    names = sorted(n for n in saved.keys() | now.keys() if saved.get(n) != now.get(n))
+    if names:
+        told = "; ".join(f"{n}: {saved.get(n, ABSENT)} -> {now.get(n, ABSENT)}" for n in names[:SHOWN])
+        more = f"; and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+        raise ConfigError(
+            f"resume: {where} was made with other settings: {told}{more} (saved -> now). "
+            "Give the saved values, or another --output_dir for a new run"
+        )
+
+
+def refuse_other_cases(saved: Sequence[Sequence[str]], now: Sequence[Sequence[str]], where: Path) -> None:
+    """Compare the training cases as `describe_cases` gives them.
+
+    Raises:
+        DataError: with the cases that are gone, new, changed, or the order that is another.
+    """
+    was, is_now = dict(map(tuple, saved)), dict(map(tuple, now))  # type: ignore[arg-type]
+    told = [
+        f"{what} {_some(names)}"
+        for what, names in (
+            ("gone:", [n for n in was if n not in is_now]),
+            ("new:", [n for n in is_now if n not in was]),
+            ("with other files:", [n for n in was if n in is_now and was[n] != is_now[n]]),
+        )
+        if names
+    ]
+    if not told and [s[0] for s in saved] != [n[0] for n in now]:
+        told = ["the same cases in another order"]
+    if told:
+        raise DataError(
+            f"resume: {where} was trained on {len(saved)} cases, the data list now has {len(now)}: {'; '.join(told)}. "
+            "Restore the data list, or give another --output_dir for a new run"
+        )
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
