@@ -65,7 +65,7 @@ def demo(output_dir: Annotated[Path, typer.Option("--output_dir", help="folder f
     if not CONFIGS.is_dir():
         raise EnvironmentFault(f"demo: {CONFIGS} not found; run it from the root of the repository")
     model = output_dir / "models/model.pt"
-    run_bundle("train.json", "Pretraining on scanner A", output_dir=output_dir, **QUICK)
+    run_bundle("train.json", "Pretraining on scanner A", output_dir=output_dir, overwrite=True, **QUICK)
     prepared = output_dir / "data/phantom_A_prepared"
     run_bundle("sample.json", "Sampling four image-mask pairs", model=model, output_dir=output_dir / "samples")
     scores = output_dir / "evaluation"

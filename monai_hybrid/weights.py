@@ -70,11 +70,30 @@ def save_weights(state_dict: Mapping[str, Tensor], folder: Path, card: Mapping[s
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state_dict.items()}
     metadata = {"format": "pt", CARD_KEY: json.dumps(card)}
     replace_file(folder / f"{stem}.safetensors", lambda path: path.write_bytes(save(tensors, metadata=metadata)))
-    replace_file(folder / f"{stem}.pt", lambda path: torch.save(tensors, path))
+    replace_file(folder / f"{stem}.pt", lambda path: torch_save(tensors, path))
+
+
+def torch_save(content: Any, path: Path) -> None:
+    """torch.save through a Python file: a full disk is then the OSError that it is, not a RuntimeError of torch's writer.
+
+    Raises:
+        OSError: the file could not be written whole.
+    """
+    try:
+        with path.open("wb") as handle:
+            torch.save(content, handle)
+    except RuntimeError as error:
+        if isinstance(error.__context__, OSError):  # torch's own complaint while the first error passes through it
+            raise error.__context__ from None
+        raise
 
 
 def replace_file(path: Path, write: Callable[[Path], Any]) -> None:
-    """Write to a temporary neighbour, flush it to the disk, then give it its name in one step."""
+    """Write to a temporary neighbour, flush it to the disk, then give it its name in one step.
+
+    Raises:
+        OSError: with the final name; what was there before is as it was.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         write(temporary)
@@ -82,6 +101,10 @@ def replace_file(path: Path, write: Callable[[Path], Any]) -> None:
             os.fsync(handle.fileno())
         temporary.replace(path)
         _flush_folder(path.parent)
+    except OSError as error:
+        if error.errno is None:
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error
     finally:
         temporary.unlink(missing_ok=True)
 

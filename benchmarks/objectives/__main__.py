@@ -36,7 +36,7 @@ def train_and_evaluate(folder: Path, dataset_dir: str, extra: dict[str, str], **
     if (folder / "eval" / "summary.json").is_file():
         return
     started = time.monotonic()
-    bundle("train.json", dataset_dir=dataset_dir, output_dir=folder, **extra, **settings)
+    bundle("train.json", dataset_dir=dataset_dir, output_dir=folder, resume=True, **extra, **settings)
     minutes = (time.monotonic() - started) / 60
     bundle("evaluate.json", dataset_dir=dataset_dir, model=folder / "models/model.pt", output_dir=folder / "eval")
     (folder / "minutes.json").write_text(json.dumps(minutes))

@@ -33,7 +33,7 @@ def claim_run(output_dir: str, resume: bool = False, overwrite: bool = False, ar
 
     Args:
         output_dir: made if need be.
-        resume: go on from the newest checkpoint; where there is none, a new run begins.
+        resume: go on from the newest checkpoint; in an empty folder a new run begins.
         overwrite: begin anew: checkpoints and the history of the earlier run are deleted, its model is replaced by the first
             that this run saves.
         argv: the command line; the process's own by default. Without `python -m monai.bundle run` (MONAI Label, MONAI FL) an
@@ -53,9 +53,9 @@ def claim_run(output_dir: str, resume: bool = False, overwrite: bool = False, ar
     for part in ("checkpoints", "models", "logs"):
         remove_leftovers(folder / part)
     found = load_newest(folder / "checkpoints", mapped=True) if not overwrite else None
-    if resume:
+    if resume and found is not None:
         settings = run_settings(argv)
-        if found is not None and settings:
+        if settings:
             refuse_other_settings(found[1]["settings"], settings, found[0])
         return
     if not overwrite and (found is not None or (folder / "models/model.safetensors").is_file()):

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from monai_hybrid.errors import ModelFileError
-from monai_hybrid.weights import replace_file
+from monai_hybrid.weights import replace_file, torch_save
 
 FORMAT = 1
 KEPT = 2
@@ -28,16 +28,10 @@ def save_checkpoint(state: dict[str, Any], folder: Path) -> Path:
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"update_{state['update']:08d}.pt"
-    replace_file(path, lambda temporary: _write({**state, "format": FORMAT}, temporary))
+    replace_file(path, lambda temporary: torch_save({**state, "format": FORMAT}, temporary))
     for old in checkpoints(folder)[KEPT:]:
         old.unlink(missing_ok=True)
     return path
-
-
-def _write(state: dict[str, Any], path: Path) -> None:
-    """Through a Python file: a full disk is then an OSError with its reason, not a bare RuntimeError of torch."""
-    with path.open("wb") as handle:
-        torch.save(state, handle)
 
 
 def checkpoints(folder: Path) -> list[Path]:

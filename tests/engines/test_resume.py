@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 from pathlib import Path
 from types import SimpleNamespace
@@ -62,7 +63,7 @@ def run(folder: Path, epochs: int = 3, resume: bool = False, at: Any = None, cas
         weights=copy_of(network.state_dict()),
         average=copy_of(ema.ema_model.state_dict()),
         rate=optimizer.param_groups[0]["lr"],
-        history=(folder / "logs/history.jsonl").read_text(),
+        history=history.read_text() if (history := folder / "logs/history.jsonl").is_file() else "",
         checkpoint=checkpoint,
         updates=trainer.state.iteration,
     )
@@ -80,6 +81,20 @@ def terminate(number: int = signal.SIGTERM) -> Any:
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """The run that nobody disturbs."""
     return run(tmp_path_factory.mktemp("whole"))
+
+
+@pytest.fixture
+def broken(tmp_path: Path, broken_once: Path) -> Path:
+    """A copy of a run that was broken off in its second epoch."""
+    return Path(shutil.copytree(broken_once, tmp_path / "broken"))
+
+
+@pytest.fixture(scope="module")
+def broken_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("broken")
+    with pytest.raises(BrokenOff):
+        run(folder, at=(6, break_off))
+    return folder
 
 
 def check(done: Any, whole: Any) -> None:
@@ -160,14 +175,17 @@ def test_two_checkpoints_are_kept_and_the_interval_counts_epochs(tmp_path: Path)
         ({"cases": CASES[::-1]}, DataError, "the same cases in another order"),
     ],
 )
-def test_another_run_is_not_gone_on_with(change: dict[str, Any], error: type, message: str, whole: Any, tmp_path: Path) -> None:
-    with pytest.raises(BrokenOff):
-        run(tmp_path, at=(6, break_off))
-    files = {p: p.read_bytes() for p in checkpoints(tmp_path)}
+def test_another_run_is_not_gone_on_with(change: dict[str, Any], error: type, message: str, broken: Path) -> None:
+    files = {p: p.read_bytes() for p in checkpoints(broken)}
     with pytest.raises(error, match=message):
-        run(tmp_path, resume=True, **change)
-    assert {p: p.read_bytes() for p in checkpoints(tmp_path)} == files
-    check(run(tmp_path, resume=True), whole)
+        run(broken, resume=True, **change)
+    assert {p: p.read_bytes() for p in checkpoints(broken)} == files
+
+
+def test_after_refusals_the_same_run_goes_on(broken: Path, whole: Any) -> None:
+    with pytest.raises(ConfigError):
+        run(broken, resume=True, settings={"learning_rate": "0.01"})
+    check(run(broken, resume=True), whole)
 
 
 def test_accumulated_gradients_are_not_lost(tmp_path: Path) -> None:
