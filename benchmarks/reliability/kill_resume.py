@@ -80,7 +80,9 @@ def main() -> None:
         folder = args.output_dir / f"run_{len(ends)}"
         kills += kill_until_done(folder, settings, delays)
         ends[folder.name] = digest(folder / "models/model.safetensors")
-    print("| run | went on from update | killed after s | saved by then | weights at its end |\n| --- | --- | --- | --- | --- |")
+    print(
+        "| run | went on from update | killed after s | saved by then | weights at its end |\n| --- | --- | --- | --- | --- |"
+    )
     for k in kills:
         same = "the same" if ends[k["run"]] == expected else "DIFFERENT"
         print(f"| {k['run']} | {k['from_update']} | {k['delay_s']:.2f} | {k['saved_update']} | {same} |")

@@ -32,6 +32,7 @@ from monai_hybrid.bundle.audit_rules import component_problem, string_problem
 from monai_hybrid.errors import ConfigError, HybridError
 
 CONFIGS = {".json", ".yaml", ".yml"}
+GUARDS = {"allow_pickle": False, "trust_remote_code": False, "weights_only": True}
 MACRO = re.compile(r"%[\w:#]+")
 
 
@@ -162,16 +163,15 @@ def _odd_values(node: Any, place: str) -> Iterator[tuple[str, str, str, str | No
         last = str(key).replace("::", "#").rsplit("#", 1)[-1]
         if last == "_target_" and not isinstance(value, str):
             yield where, "component", str(value)[:60], "not a plain dotted name"
-        elif last in ("allow_pickle", "trust_remote_code") and value is not False:
-            yield where, "text", f"{last}: {value}", "lets data run code"
-        elif last == "weights_only" and value is not True:
+        elif last in GUARDS and value is not GUARDS[last]:
             yield where, "text", f"{last}: {value}", "lets data run code"
         yield from _odd_values(value, where)
 
 
 def main(argv: list[str] | None = None) -> int:
     """Print the findings; the exit code says whether all are on the lists."""
-    parser = argparse.ArgumentParser(prog="monai-hybrid audit", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    style = argparse.RawTextHelpFormatter
+    parser = argparse.ArgumentParser(prog="monai-hybrid audit", description=__doc__, formatter_class=style)
     parser.add_argument("bundle", help="folder or zip file")
     parser.add_argument("--json", type=Path, help="write the findings to this file")
     args = parser.parse_args(argv)

@@ -8,14 +8,23 @@ from types import ModuleType
 
 from monai.bundle.reference_resolver import ReferenceResolver
 
-from monai_hybrid.bundle.audit_rules import BUILTINS, CALLS, IMPORTS, INNER, METHODS, component_problem, constant_allowed, located
+from monai_hybrid.bundle.audit_rules import (
+    BUILTINS,
+    CALLS,
+    IMPORTS,
+    INNER,
+    METHODS,
+    component_problem,
+    constant_allowed,
+    located,
+)
 
 REFERENCES = "__local_refs"  # what MONAI puts in the place of @id
 LONGEST = 1000
 HARMLESS = (
     ast.Expression, ast.BoolOp, ast.BinOp, ast.UnaryOp, ast.Compare, ast.IfExp, ast.Constant, ast.List, ast.Tuple, ast.Dict,
-    ast.Set, ast.Subscript, ast.Slice, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp, ast.comprehension, ast.Starred,
-    ast.Lambda, ast.arguments, ast.arg, ast.keyword, ast.JoinedStr, ast.FormattedValue, ast.expr_context, ast.boolop,
+    ast.Set, ast.Subscript, ast.Slice, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp,
+    ast.comprehension, ast.Starred, ast.Lambda, ast.arguments, ast.arg, ast.keyword, ast.JoinedStr, ast.FormattedValue, ast.expr_context, ast.boolop,
     ast.operator, ast.unaryop, ast.cmpop,
 )  # fmt: skip
 DEFAULT_MODULES = {"monai": "monai", "torch": "torch", "np": "numpy", "numpy": "numpy"}

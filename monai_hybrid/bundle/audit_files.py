@@ -71,7 +71,9 @@ def logging_problems(path: Path) -> list[tuple[str, str, str | None]]:
         parser.read_string(path.read_text(encoding="utf-8"))
     except (configparser.Error, UnicodeDecodeError) as error:
         return [("file", path.name, f"not readable ({str(error).splitlines()[0]})")]
-    fields = [(s, f, parser.get(s, f)) for s in parser.sections() for f in ("class", "args", "kwargs") if parser.has_option(s, f)]
+    fields = [
+        (s, f, parser.get(s, f)) for s in parser.sections() for f in ("class", "args", "kwargs") if parser.has_option(s, f)
+    ]
     return [(f"{s}.{f}", text, _class_problem(text) if f == "class" else _literal_problem(text)) for s, f, text in fields]
 
 

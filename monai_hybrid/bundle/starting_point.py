@@ -91,7 +91,8 @@ def _neighbour(bundle_root: Path) -> str:
         if not config.is_file():
             raise ModelFileError("pretrained: not given, and no bundle hybrid_pretrain lies beside this one; give a model file")
         logger.info("no pretrained model given and none found: pretraining on the built-in phantom first")
-        command = [sys.executable, "-m", "monai.bundle", "run", "--config_file", str(config), "--bundle_root", str(bundle), "--resume", "True"]
+        command = [sys.executable, "-m", "monai.bundle", "run", "--config_file", str(config), "--bundle_root", str(bundle)]
+        command += ["--resume", "True"]  # one that was stopped half-way goes on
         if subprocess.run(command, check=False).returncode:
             raise ModelFileError("pretrained: the pretraining on the built-in phantom failed; its message stands above")
     return str(model)

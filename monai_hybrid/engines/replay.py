@@ -1,8 +1,8 @@
 """Randomness as a function of (seed, place in the run): a run can go on from any update as if it had never stopped.
 
-Nothing random has a memory: the order of an epoch follows from (seed, epoch), the augmentation of a sample from (seed, its number
-in the run), timesteps and noise from (seed, update). So a checkpoint needs no state of a generator, and the number of loader
-processes does not change the result.
+Nothing random has a memory: the order of an epoch follows from (seed, epoch), the augmentation of a sample from (seed, its
+number in the run), timesteps and noise from (seed, update). So a checkpoint needs no state of a generator, and the number of
+loader processes does not change the result.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ ORDER, SAMPLE, UPDATE = range(3)  # streams that share a seed and nothing else
 class Draw(NamedTuple):
     """A case to draw, and the seed of everything random that happens to it."""
 
-    index: int
+    case: int
     seed: int
 
 
@@ -94,7 +94,7 @@ class ReplayableDataset(CacheDataset):
             return super().__getitem__(index)
         self.transform.set_random_state(seed=index.seed)
         seed_everything(index.seed)  # for transforms that use a global generator
-        return super().__getitem__(index.index)
+        return super().__getitem__(index.case)
 
 
 class SeededUpdates:

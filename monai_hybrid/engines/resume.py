@@ -64,21 +64,21 @@ class Checkpoint:
         engine.add_event_handler(Events.STARTED, self.begin)
 
     def begin(self, engine: Any) -> None:
-        """Restore, take the signals over, and attach the rest."""
+        """Attach the rest, take the signals over, and restore."""
         self.stopped = None
-        self.identity = {"cases": describe_cases(self.cases), "plan": flat(self.plan), "settings": self.settings}
-        found = load_newest(self.folder, engine.state.device) if self.resume else None
-        if found is not None:
-            self.restore(engine, *found)
-        elif self.interval:
-            self.save(engine)  # from now on the folder holds a run that can go on
-        self.signals.watch()
+        self.now_cases, self.now_plan = describe_cases(self.cases), flat(self.plan)
         if not self.attached:
             engine.add_event_handler(Events.ITERATION_COMPLETED, self.after_update)
             engine.add_event_handler(Events.EPOCH_COMPLETED, self.after_epoch)
             engine.add_event_handler(Events.COMPLETED | Events.TERMINATE, lambda: self.signals.release())
             engine.add_event_handler(Events.EXCEPTION_RAISED, self.fail)
             self.attached = True
+        self.signals.watch()
+        found = load_newest(self.folder, engine.state.device) if self.resume else None
+        if found is not None:
+            self.restore(engine, *found)
+        elif self.interval:
+            self.save(engine)  # from now on the folder holds a run that can go on
 
     def after_update(self, engine: Any) -> None:
         """End a run that was asked to stop, unless the epoch ends now or gradients are still being gathered."""
@@ -123,7 +123,9 @@ class Checkpoint:
             "lr_scheduler": {name: schedule[name] for name in SCHEDULE},
             "scaler": engine.scaler.state_dict() if engine.scaler is not None else None,
             "also": {name: part.state_dict() for name, part in self._also(engine).items()},
-            **self.identity,
+            "cases": self.now_cases,
+            "plan": self.now_plan,
+            "settings": self.settings,
         }
 
     def restore(self, engine: Any, path: Path, state: Mapping[str, Any]) -> None:
@@ -134,10 +136,10 @@ class Checkpoint:
         """
         if self.settings:
             refuse_other_settings(state["settings"], self.settings, path)
-        lengths = ({"updates_per_epoch": str(n)} for n in (state["epoch_length"], engine.state.epoch_length))
-        refuse_other_settings(*lengths, path)
-        refuse_other_cases(state["cases"], self.identity["cases"], path)
-        refuse_other_settings(_named("plan", state["plan"]), _named("plan", self.identity["plan"]), path)
+        before, now = ({"updates_per_epoch": str(n)} for n in (state["epoch_length"], engine.state.epoch_length))
+        refuse_other_settings(before, now, path)
+        refuse_other_cases(state["cases"], self.now_cases, path)
+        refuse_other_settings(_named("plan", state["plan"]), _named("plan", self.now_plan), path)
         engine.network.load_state_dict(state["network"])
         self.ema.ema_model.load_state_dict(state["ema"])
         engine.optimizer.load_state_dict(state["optimizer"])

@@ -83,7 +83,7 @@ def refuse_other_cases(saved: Sequence[Sequence[str]], now: Sequence[Sequence[st
     Raises:
         DataError: with the cases that are gone, new, changed, or the order that is another.
     """
-    was, is_now = dict(map(tuple, saved)), dict(map(tuple, now))  # type: ignore[arg-type]
+    was, is_now = ({case[0]: case[1] for case in cases} for cases in (saved, now))
     told = [
         f"{what} {_some(names)}"
         for what, names in (

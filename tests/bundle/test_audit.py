@@ -206,9 +206,9 @@ def test_a_pickled_model_is_refused_without_being_unpickled(tmp_path: Path, mark
 @pytest.mark.parametrize(
     "text",
     [
-        "$os.system('x')", "$os", "$[os][0].system('x')", "$@imports#0.system('x')", "$__local_refs['imports::0']", "$(x := os)",
-        "$().__class__.__base__", "$(lambda: 0).__globals__", "$(i for i in [1]).gi_frame", "$open('x', 'w')", "$getattr(os, 'x')",
-        "$torch.load('x')", "$torch.hub.load('a', 'b')", "$torch.os.system('x')", "$monai.bundle.run()",
+        "$os.system('x')", "$os", "$[os][0].system('x')", "$@imports#0.system('x')", "$__local_refs['imports::0']",
+        "$(x := os)", "$().__class__.__base__", "$(lambda: 0).__globals__", "$(i for i in [1]).gi_frame", "$open('x', 'w')",
+        "$getattr(os, 'x')", "$torch.load('x')", "$torch.hub.load('a', 'b')", "$torch.os.system('x')", "$monai.bundle.run()",
         "$monai.utils.misc.run_cmd(['x'])", "$bundle.run_folder.shutil.rmtree('x')", "$'{0}'.format(os)", "$@a['b']('x')",
         "$@a.run_cmd('x')", "$[len for len in [1]]", "$import subprocess", "$import os; import sys", "$from os import system",
         "%other/file.json::a", "os.system", "builtins.open", "$ not python",

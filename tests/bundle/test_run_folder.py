@@ -47,7 +47,10 @@ def earlier_run(folder: Path, words: list[str], update: int = 4) -> None:
     ("update", "message"),
     [
         (4, "holds an unfinished run (update 4 of 12); --resume True goes on, --overwrite True begins anew, or give another"),
-        (12, "holds a finished run (update 12 of 12); --resume True with a larger --max_epochs goes on, --overwrite True begins"),
+        (
+            12,
+            "holds a finished run (update 12 of 12); --resume True with a larger --max_epochs goes on, --overwrite True begins",
+        ),
     ],
 )
 def test_an_earlier_run_is_not_overwritten_unasked(update: int, message: str, folder: Path, tmp_path: Path) -> None:
@@ -66,9 +69,9 @@ def test_an_earlier_run_is_not_overwritten_unasked(update: int, message: str, fo
 def test_a_model_without_checkpoints_is_not_overwritten_either(folder: Path, tmp_path: Path) -> None:
     (folder / "models").mkdir(parents=True)
     (folder / "models/model.safetensors").write_bytes(b"weights")
-    with pytest.raises(ConfigError, match="holds models/model.safetensors of an earlier run; --overwrite True replaces it"):
+    with pytest.raises(ConfigError, match=r"holds models/model\.safetensors of an earlier run; --overwrite True replaces it"):
         claim_run(str(folder), argv=argv(tmp_path))
-    with pytest.raises(ConfigError, match="holds models/model.safetensors of an earlier run"):
+    with pytest.raises(ConfigError, match=r"holds models/model\.safetensors of an earlier run"):
         claim_run(str(folder), resume=True, argv=argv(tmp_path))
     claim_run(str(folder), overwrite=True, argv=argv(tmp_path))
     assert (folder / "models/model.safetensors").read_bytes() == b"weights", "until the new run saves"

@@ -26,7 +26,7 @@ def test_shared_configurations_are_the_same(name: str) -> None:
     assert config("few_shot_finetune", name) == config("hybrid_pretrain", name)
 
 
-@pytest.mark.parametrize("name", ["deterministic_transforms", "prepare_batch", "inferer", "dataloader", "trainer"])
+@pytest.mark.parametrize("name", ["deterministic_transforms", "prepare_batch", "inferer", "draws", "dataloader", "trainer"])
 def test_shared_parts_of_the_training_are_the_same(name: str) -> None:
     ours, theirs = (config(b, "train.json")["train"][name] for b in ("few_shot_finetune", "hybrid_pretrain"))
     text = json.dumps(ours).replace("@origin.plan", "@data.plan")
@@ -41,6 +41,13 @@ def test_contrast_randomisation_is_the_same_and_off() -> None:
     ]
     assert blocks[0] == blocks[1] and len(blocks[0]) == 3
     assert [train["contrast_randomisation"] for train in trains] == ["none", "none"]
+
+
+def test_both_trainings_save_claim_and_stop_alike() -> None:
+    ours, theirs = (config(bundle, "train.json") for bundle in ("few_shot_finetune", "hybrid_pretrain"))
+    ours["checkpoint"]["plan"] = theirs["checkpoint"]["plan"]  # that of the model it starts from
+    for name in ("checkpoint", "checkpoint_interval", "resume", "overwrite", "initialize", "run", "finalize"):
+        assert ours[name] == theirs[name]
 
 
 @pytest.mark.parametrize("bundle", ["few_shot_finetune", "hybrid_pretrain"])

@@ -13,6 +13,7 @@ import torch
 from monai_hybrid.engines.checkpoint import checkpoints, load_newest, remove_leftovers, save_checkpoint
 from monai_hybrid.errors import ModelFileError
 
+
 def state(update: int, **more: Any) -> dict[str, Any]:
     return {"update": update, "weights": torch.arange(5.0), "names": ["a", None, 1.5], **more}
 

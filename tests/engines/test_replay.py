@@ -49,18 +49,18 @@ def test_an_epoch_is_the_same_whatever_came_before_and_can_be_entered_anywhere(k
     draws(other, 0)
     assert draws(other, 4) == whole and len(whole) == 12
     assert draws(other, 4, first=7) == whole[7:]
-    assert all(isinstance(d, Draw) and 0 <= d.index < 5 for d in whole)
+    assert all(isinstance(d, Draw) and 0 <= d.case < 5 for d in whole)
 
 
 def test_epochs_seeds_and_ranks_differ_and_no_seed_comes_twice() -> None:
     lists = [draws(sampler(seed=s, rank=r), e) for s in (3, 4) for r in (0, 1) for e in (0, 1)]
-    assert len({tuple(d.index for d in one) for one in lists}) == 8
+    assert len({tuple(d.case for d in one) for one in lists}) == 8
     assert len({d.seed for one in lists for d in one}) == 8 * 12
 
 
 def test_a_distributed_epoch_deals_out_every_case_once_a_turn() -> None:
     ranks = [draws(sampler("distributed", rank=r, num_samples=3), 2) for r in (0, 1)]
-    assert {d.index for one in ranks for d in one} == set(range(5))
+    assert {d.case for one in ranks for d in one} == set(range(5))
 
 
 def test_torchs_generator_is_left_alone_and_without_a_seed_it_decides() -> None:

@@ -51,7 +51,13 @@ def run(folder: Path, epochs: int = 3, resume: bool = False, at: Any = None, cas
         str(folder), ema, schedule, cases, changes.pop("plan", {"spacing": [1, 1]}), settings, resume=resume, **changes
     )
     log = TrainingLog(loss, None, str(folder / "logs"), ["background", "square"])
-    handlers = [checkpoint, SeededUpdates(place, BATCH), LrScheduleHandler(schedule, epoch_level=False, print_lr=False), log, ema]
+    handlers = [
+        checkpoint,
+        SeededUpdates(place, BATCH),
+        LrScheduleHandler(schedule, epoch_level=False, print_lr=False),
+        log,
+        ema,
+    ]
     if at is not None:
         handlers.append(Watch(Events.ITERATION_COMPLETED(once=at[0]), at[1]))
     trainer = make_trainer(cases, handlers, epochs=epochs, network=network, optimizer=optimizer, loss_function=loss)
@@ -119,7 +125,9 @@ def test_a_signal_finishes_the_update_and_saves_it(
     assert signal.getsignal(signal.SIGTERM) == before
     # the handler of the test comes before the checkpoint's: the same update is the last one
     assert stopped.updates == update and checkpoints(tmp_path)[0].name == f"update_{update:08d}.pt"
-    with pytest.raises(Stopped, match=f"stopped by SIGTERM after update {update} of 12; everything is saved: .*--resume True") as e:
+    with pytest.raises(
+        Stopped, match=f"stopped by SIGTERM after update {update} of 12; everything is saved: .*--resume True"
+    ) as e:
         stopped.checkpoint.leave()
     assert e.value.exit_code == 143 and "once more ends at once" in capsys.readouterr().err
     check(run(tmp_path, resume=True), whole)
