@@ -24,8 +24,8 @@ LONGEST = 1000
 HARMLESS = (
     ast.Expression, ast.BoolOp, ast.BinOp, ast.UnaryOp, ast.Compare, ast.IfExp, ast.Constant, ast.List, ast.Tuple, ast.Dict,
     ast.Set, ast.Subscript, ast.Slice, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp,
-    ast.comprehension, ast.Starred, ast.Lambda, ast.arguments, ast.arg, ast.keyword, ast.JoinedStr, ast.FormattedValue, ast.expr_context, ast.boolop,
-    ast.operator, ast.unaryop, ast.cmpop,
+    ast.comprehension, ast.Starred, ast.Lambda, ast.arguments, ast.arg, ast.keyword, ast.JoinedStr, ast.FormattedValue,
+    ast.expr_context, ast.boolop, ast.operator, ast.unaryop, ast.cmpop,
 )  # fmt: skip
 DEFAULT_MODULES = {"monai": "monai", "torch": "torch", "np": "numpy", "numpy": "numpy"}
 
