@@ -1,0 +1,1 @@
+"""Label efficiency: fine-tuning on few target labels, from several pretrainings, on equal terms."""

@@ -1,0 +1,182 @@
+"""The bundles' own training, in this process: their configurations through MONAI's ConfigParser, without pictures and logs.
+
+What is replaced: the loading of the data (`StoredCases`), the loader (`Stream`), and for peers the network. What is left out: the log,
+pictures, progress and validation. Optimizer, schedule of the learning rate, loss, noise, clipping and averaging of the weights, and the
+transforms are the configuration's.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from ignite.engine import Events
+from monai.bundle import ComponentLocator, ConfigParser
+from monai.utils import set_determinism
+from torch import nn
+
+from benchmarks.label_efficiency.data import Case, CaseStore, StoredCases
+from benchmarks.label_efficiency.peers import PixelHead, PlainUNet
+from benchmarks.label_efficiency.streams import Resumed, Stream
+from benchmarks.label_efficiency.study import CONFIGS, ROOT
+from monai_hybrid.bundle.data import PreparedData
+from monai_hybrid.bundle.starting_point import StartingPoint
+from monai_hybrid.weights import replace_file, with_pretrained
+
+KEPT_HANDLERS = ("StopOnNonFinite", "GradientClip", "LrScheduleHandler")
+SAVER = "WeightsSaver"
+# Settings that change the batches; all others leave them equal.
+SHAPING = ("batch_size", "patch_size", "spacing", "augment", "contrast_randomisation", "labelled_share", "unlabelled")
+_CONTENT: dict[str, dict[str, Any]] = {}
+_LOCATOR = ComponentLocator()
+
+
+def configuration(part: str, settings: Mapping[str, Any], data: PreparedData, origin: StartingPoint, device: str) -> ConfigParser:
+    """A bundle's train.json with these settings, on these data."""
+    if part not in _CONTENT:
+        _CONTENT[part] = ConfigParser.load_config_file(str(ROOT / CONFIGS[part]))
+    parser = ConfigParser(json.loads(json.dumps(_CONTENT[part])))
+    parser.locator = _LOCATOR  # its table of all MONAI classes takes a second to make
+    plan = origin.plan
+    changes = {"patch_size": plan["patch_size"], "spacing": plan["spacing"], "amp": False, "num_workers": 0, **settings}
+    for name, value in changes.items():
+        parser[name] = value
+    parser["data"], parser["device"] = data, torch.device(device)
+    parser["bundle_root"] = str((ROOT / CONFIGS[part]).parents[1])
+    if part == "finetune":
+        parser["origin"] = origin
+    return parser
+
+
+def deterministic_transforms(data: PreparedData, origin: StartingPoint) -> list[Any]:
+    """Load, orient, resample, normalise and pad a domain on the common plan; the two bundles have the same list."""
+    transforms: list[Any] = configuration("finetune", {}, data, origin, "cpu").get_parsed_content("train#deterministic_transforms")
+    return transforms
+
+
+def shaping(settings: Mapping[str, Any]) -> str:
+    """The settings that make two streams of the same cases differ."""
+    return json.dumps({name: settings[name] for name in (*SHAPING, "updates") if name in settings}, sort_keys=True)
+
+
+def make_stream(
+    part: str,
+    settings: Mapping[str, Any],
+    data: PreparedData,
+    origin: StartingPoint,
+    cases: Sequence[tuple[CaseStore, Case]],
+    seed: int,
+) -> Stream:
+    """The batches of a training: the bundle's sampler, random transforms and collation on stored cases."""
+    own = {k: v for k, v in settings.items() if k != "updates"}
+
+    def loader() -> Any:
+        parser = configuration(part, {**own, "max_epochs": 1, "updates_per_epoch": settings["updates"]}, data, origin, "cpu")
+        transforms = parser.get_parsed_content("train#random_transforms")
+        parser = configuration(part, {**own, "max_epochs": 1, "updates_per_epoch": settings["updates"]}, data, origin, "cpu")
+        parser["train#dataset"] = StoredCases(cases, transforms, seed)
+        return parser.get_parsed_content("train#dataloader")
+
+    return Stream(loader, seed)
+
+
+@dataclass
+class Trained:
+    """A finished training.
+
+    Attributes:
+        network: the averaged weights.
+        updates, seconds: of the training; the share of `seconds` that scoring on the way took is not in it.
+    """
+
+    network: nn.Module
+    updates: int
+    seconds: float
+
+
+def train(
+    part: str,
+    settings: Mapping[str, Any],
+    data: PreparedData,
+    origin: StartingPoint,
+    stream: Stream,
+    seed: int,
+    device: str,
+    kind: str = "hybrid_unet",
+    learning_rate: float | None = None,
+    save_to: Path | None = None,
+    curve: int = 1,
+    on_curve: Callable[[nn.Module, int], None] | None = None,
+) -> Trained:
+    """Pretrain or fine-tune once.
+
+    Args:
+        part: "pretrain" or "finetune".
+        settings: of the bundle, and `updates`.
+        data, origin: the domain, and the start (its `path` is the model file, None from scratch).
+        stream: the batches.
+        seed: of the fresh weights, of t and of the noise.
+        kind: see `study.Arm`.
+        save_to: folder for the model files.
+        curve: how often `on_curve(network, update)` is called, in equal distances.
+    """
+    started, aside = time.monotonic(), 0.0
+    updates = int(settings["updates"])
+    curve = max(1, min(curve, updates))
+    own = {k: v for k, v in settings.items() if k not in ("updates", "curve", "source_labels", "unlabelled_target")}
+    own |= {"max_epochs": curve, "updates_per_epoch": updates // curve, "seed": seed}
+    own |= {} if learning_rate is None else {"learning_rate": learning_rate}
+    parser = configuration(part, own, data, origin, device)
+    logging.getLogger("monai.engines.trainer.SupervisedTrainer").setLevel(logging.WARNING)
+    set_determinism(seed=seed)
+    _choose_network(parser, part, kind, origin, device)
+    # nnU-Net's network names each tensor several times, which safetensors refuses.
+    _choose_handlers(parser, None if kind == "plain_unet" else save_to)
+    parser["train#dataloader"] = Resumed(stream)
+    trainer = parser.get_parsed_content("train#trainer")
+    trainer.logger.setLevel(logging.WARNING)
+    network: nn.Module = parser.get_parsed_content("ema").ema_model
+
+    def at_epoch() -> None:
+        nonlocal aside
+        before = time.monotonic()
+        if on_curve:
+            on_curve(network, trainer.state.iteration)
+        aside += time.monotonic() - before
+
+    trainer.add_event_handler(Events.EPOCH_COMPLETED, at_epoch)
+    trainer.run()
+    if kind == "plain_unet" and save_to:
+        save_to.mkdir(parents=True, exist_ok=True)
+        replace_file(save_to / "model.pt", lambda path: torch.save(network.state_dict(), path))
+    return Trained(network, trainer.state.iteration, round(time.monotonic() - started - aside, 2))
+
+
+def _choose_network(parser: ConfigParser, part: str, kind: str, origin: StartingPoint, device: str) -> None:
+    if kind == "hybrid_unet":
+        if part == "finetune":
+            parser["starting_network#report_dir"] = None
+        return
+    if kind == "plain_unet":
+        network: nn.Module = with_pretrained(PlainUNet(origin.network), origin.path)
+    else:
+        body = with_pretrained(parser.get_parsed_content("network_def"), origin.path)
+        network = PixelHead(body, parser.get_parsed_content("schedule"))
+        parser.parse(reset=True)
+    parser["starting_network"] = network.to(device)
+    parser["optimizer#params"] = "$[p for p in @network.parameters() if p.requires_grad]"
+
+
+def _choose_handlers(parser: ConfigParser, save_to: Path | None) -> None:
+    kept = (*KEPT_HANDLERS, SAVER) if save_to else KEPT_HANDLERS
+    handlers = [h for h in parser.config["train"]["handlers"] if h["_target_"].rpartition(".")[2] in kept]
+    for handler in handlers:
+        if handler["_target_"].endswith(SAVER):
+            handler |= {"validator": None, "folder": str(save_to), "interval": 10**9}  # at the end alone
+    parser["train#handlers"] = handlers
