@@ -85,6 +85,7 @@ class Runner:
             self.study = replace(study, arms={k: a for k, a in study.arms.items() if k not in absent})
         self.check_same_study()
         self.data: StudyData = open_data(study, data_root, folder / "data", device)
+        records.write_json(folder / "patients.json", {case["case_id"]: case["patient"] for case in self.data.test})
         self.streams = StreamStore()
         parser = configuration("finetune", {}, self.data.target, self.data.origin, device)
         parser["validate#inferer#sw_batch_size"] = 64

@@ -1,0 +1,83 @@
+"""The figure: Dice against the number of labels, one panel a study."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from monai_hybrid.reporting.figures import DPI, FONT, INK, MIST, SLATE
+from monai_hybrid.weights import replace_file
+
+# Okabe & Ito; one colour an arm in every panel. Peers are dashed.
+COLOURS = {
+    "hybrid": "#D55E00", "supervised": "#0072B2", "diffusion": "#009E73", "noisy_supervised": "#CC79A7", "two_pass": "#E69F00",
+    "scratch": "#4D4D4D", "pixel_head": "#56B4E9", "nnunet_scratch": "#4D4D4D", "nnunet_supervised": "#0072B2",
+}  # fmt: skip
+SPARE = ("#882255", "#44AA99", "#999933", "#332288", "#661100", "#6699CC")
+DASHED = ("pixel_head", "nnunet_scratch", "nnunet_supervised")
+BANDS = ("hybrid", "supervised", "diffusion")  # of the others the interval is in the table
+COLUMNS = 3
+
+
+@dataclass(frozen=True)
+class Curve:
+    """An arm: (labels, mean Dice, low, high) a point; 0 labels may be among them."""
+
+    arm: str
+    points: Sequence[tuple[int, float, float, float]]
+
+
+def label_efficiency_figure(panels: Mapping[str, Sequence[Curve]], path: Path) -> None:
+    """Write the figure (PNG).
+
+    Labels are on a logarithmic axis; no label (zero-shot) stands apart on its left. Bands: 95 % intervals of the main arms.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    columns = min(COLUMNS, len(panels))
+    rows = -(-len(panels) // columns)
+    figure = Figure(figsize=(max(3.1 * columns, 4.4), 2.7 * rows + 0.6), dpi=DPI, facecolor="white", layout="constrained")
+    FigureCanvasAgg(figure)
+    handles: dict[str, Any] = {}
+    for i, (title, curves) in enumerate(panels.items()):
+        axes = figure.add_subplot(rows, columns, i + 1)
+        _panel(axes, title, curves, handles)
+    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=min(5, max(1, len(handles))), frameon=False,
+                  labelcolor=INK, prop={"family": FONT, "size": 7.5})  # fmt: skip
+    path.parent.mkdir(parents=True, exist_ok=True)
+    replace_file(path, lambda temporary: figure.savefig(temporary, format="png"))
+
+
+def _panel(axes: Any, title: str, curves: Sequence[Curve], handles: dict[str, Any]) -> None:
+    shots = sorted({p[0] for curve in curves for p in curve.points})
+    lowest = min((n for n in shots if n > 0), default=1)
+    apart = lowest / 2
+    spare = iter(SPARE * 10)
+    for curve in curves:
+        colour = COLOURS.get(curve.arm) or next(spare)
+        style = {"color": colour, "ls": (0, (3, 2)) if curve.arm in DASHED else "-", "marker": "o", "ms": 3.2,
+                 "lw": 2.2 if curve.arm == "hybrid" else 1.3, "zorder": 4 if curve.arm == "hybrid" else 3}  # fmt: skip
+        points = np.array([p for p in sorted(curve.points) if p[0] > 0], dtype=float).reshape(-1, 4)
+        (line,) = axes.plot(points[:, 0], points[:, 1], **style)
+        handles.setdefault(curve.arm.replace("_", " "), line)
+        if curve.arm in BANDS:
+            axes.fill_between(points[:, 0], points[:, 2], points[:, 3], color=colour, alpha=0.13, lw=0, zorder=1)
+        for _, mean, low, high in (p for p in curve.points if p[0] == 0):
+            axes.errorbar(apart, mean, [[mean - low], [high - mean]] if np.isfinite([low, high]).all() else None,
+                          fmt="o", ms=3.2, lw=0.8, color=colour, zorder=3)  # fmt: skip
+    axes.set_xscale("log")
+    axes.set_xticks([apart if n == 0 else n for n in shots], [str(n) for n in shots])
+    axes.minorticks_off()
+    axes.set_title(title, fontsize=8.5, family=FONT, color=INK, loc="left")
+    axes.set_xlabel("labelled patients", fontsize=7.5, family=FONT, color=SLATE)
+    axes.set_ylabel("Dice", fontsize=7.5, family=FONT, color=SLATE)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color(SLATE)
+    axes.grid(axis="y", color=MIST, lw=0.7)
+    axes.set_axisbelow(True)
+    axes.tick_params(colors=SLATE, labelsize=7, labelfontfamily=FONT, width=0.8, length=3)

@@ -1,0 +1,200 @@
+"""Tables, JSON and the figure of all studies under a folder."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.label_efficiency import records
+from benchmarks.label_efficiency.figure import Curve, label_efficiency_figure
+from benchmarks.label_efficiency.statistics import Difference, Scores, difference, interval, labels_needed, tabulate
+from monai_hybrid.errors import DataError
+from monai_hybrid.weights import replace_file
+
+HERO, ANCHOR = "hybrid", 3
+PEERS = ("pixel_head", "nnunet_scratch", "nnunet_supervised")
+REFERENCES = ("supervised", "diffusion")
+Table = dict[tuple[str, int], Scores]
+
+
+def write_report(folder: Path, docs: Path | None = None) -> str:
+    """Write `report.json`, `report.md` and `label_efficiency.png` under `folder`; with `docs` also there. Returns the Markdown.
+
+    Under `docs`: `label_efficiency.md` (between the marks of each study, the rest of the page stays), `data/label_efficiency.json` and
+    `pictures/label_efficiency.png`.
+
+    Raises:
+        DataError: no results under `folder`.
+    """
+    found = sorted(path.parent for path in [*folder.glob("results.jsonl"), *folder.glob("*/results.jsonl")])
+    if not found:
+        raise DataError(f"{folder}: no results.jsonl in it or in its folders; expected the --output_dir of a study")
+    studies = {one.name: summarise(one) for one in found}
+    texts = {name: markdown(summary) for name, summary in studies.items()}
+    whole = "\n\n".join(texts.values())
+    records.write_json(folder / "report.json", studies)
+    replace_file(folder / "report.md", lambda path: path.write_text(whole + "\n"))
+    draw(studies, folder / "label_efficiency.png")
+    if docs is not None:
+        (docs / "pictures").mkdir(parents=True, exist_ok=True)
+        records.write_json(docs / "data/label_efficiency.json", studies)
+        draw(studies, docs / "pictures/label_efficiency.png")
+        page = docs / "label_efficiency.md"
+        filled = fill(page.read_text() if page.is_file() else "# Label efficiency\n", texts)
+        replace_file(page, lambda path: path.write_text(filled))
+    return whole
+
+
+def fill(page: str, texts: Mapping[str, str]) -> str:
+    """Put each text between `<!-- name -->` and `<!-- /name -->`, at the end where a page has no such marks."""
+    for name, text in texts.items():
+        block = f"<!-- {name} -->\n{text}\n<!-- /{name} -->"
+        marks = re.compile(rf"<!-- {re.escape(name)} -->.*?<!-- /{re.escape(name)} -->", re.DOTALL)
+        page = marks.sub(lambda _, block=block: block, page) if marks.search(page) else f"{page.rstrip()}\n\n{block}\n"
+    return page
+
+
+def summarise(folder: Path) -> dict[str, Any]:
+    """All numbers of a study, as JSON."""
+    lines, study = records.read(folder / "results.jsonl"), records.read_json(folder / "study.json")
+    scores = tabulate(lines, records.read_json(folder / "patients.json"))
+    arms = [name for name in study["arms"] if any(arm == name for arm, _ in scores)]
+    shots = sorted({n for _, n in scores})
+    cells = [cell(arm, n, scores[arm, n], lines) for arm in arms for n in shots if (arm, n) in scores]
+    return {
+        "name": study["name"], "title": study["title"] or study["name"], "arms": arms, "shots": shots,
+        "patients": next(iter(scores.values())).values.shape[2],
+        "not_run": [name for name in study["arms"] if name not in arms],
+        "cells": cells,
+        "differences": [d for n in shots for d in differences(scores, arms, n)],
+        "labels_saved": labels_saved(scores, arms),
+        "learning_rates": records.read_json(folder / "learning_rates.json"),
+        "pretraining": {p.parent.name: records.read_json(p) for p in sorted(folder.glob("pretrained/*/info.json"))},
+        "runs": [{k: v for k, v in r.items() if k != "dice"} for r in lines],
+    }  # fmt: skip
+
+
+def cell(arm: str, shots: int, scores: Scores, lines: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """One arm at one number of labels."""
+    here = [r for r in lines if (r["arm"], r["shots"]) == (arm, shots)]
+
+    def average(name: str) -> float | None:
+        known = [r[name] for r in here if r.get(name) is not None]
+        return sum(known) / len(known) if known else None
+
+    return {"arm": arm, "shots": shots, "mean": scores.mean, "interval": interval(scores.values), "runs": scores.runs,
+            "source_before": average("source_before"), "source_after": average("source_after"),
+            "seconds": average("seconds"), "updates": average("updates")}  # fmt: skip
+
+
+def differences(scores: Table, arms: Sequence[str], shots: int) -> list[dict[str, Any]]:
+    """Hybrid minus each other arm, with the roles that the tables ask for."""
+    if (HERO, shots) not in scores:
+        return []
+    others = [arm for arm in arms if arm != HERO and (arm, shots) in scores]
+    best = best_of([arm for arm in others if arm not in PEERS and not arm.startswith(HERO)], scores, shots)
+    better = best_of([arm for arm in others if arm in REFERENCES], scores, shots)
+    told = []
+    for arm in others:
+        d = difference(scores[HERO, shots], scores[arm, shots])
+        if d is not None:
+            roles = ["best other own arm"] * (arm == best) + ["better of supervised and diffusion"] * (arm == better)
+            told.append({"shots": shots, "arm": arm, "roles": roles, **_plain(d)})
+    return told
+
+
+def best_of(arms: Sequence[str], scores: Table, shots: int) -> str | None:
+    """The arm with the highest mean; chosen on the very scores it is then compared on, which favours it."""
+    return max(arms, key=lambda arm: scores[arm, shots].mean, default=None)
+
+
+def _plain(d: Difference) -> dict[str, Any]:
+    test = {"p": d.test.p, "pairs": d.test.pairs, "note": d.test.note}
+    return {"mean": d.mean, "interval": d.interval, "wilcoxon": test, "runs": d.runs}
+
+
+def labels_saved(scores: Table, arms: Sequence[str], anchor: int = ANCHOR) -> dict[str, Any] | None:
+    """How many labels each other arm needs for hybrid's score at `anchor` labels; the fewest of the own arms is what counts."""
+    if (HERO, anchor) not in scores:
+        return None
+    wanted = scores[HERO, anchor].mean
+    curves = {arm: {n: s.mean for (a, n), s in scores.items() if a == arm} for arm in arms if arm != HERO}
+    needed = {arm: labels_needed(curve, wanted) for arm, curve in curves.items()}
+    own = {arm: n for arm, n in needed.items() if arm not in PEERS and not arm.startswith(HERO)}
+    reached = {arm: n for arm, n in own.items() if n is not None}
+    best = min(reached, key=lambda arm: reached[arm], default=None)
+    most = max((n for arm in own for n in curves[arm]), default=0)
+    return {"labels": anchor, "dice": wanted, "needed": needed, "best_other": best,
+            "factor": None if best is None else reached[best] / anchor, "at_least": most / anchor}  # fmt: skip
+
+
+def markdown(summary: Mapping[str, Any]) -> str:
+    """The tables of one study."""
+    return "\n\n".join(
+        part for part in (f"### {summary['title']}", score_table(summary), difference_table(summary), saved_line(summary)) if part
+    )
+
+
+def score_table(summary: Mapping[str, Any]) -> str:
+    """Arm by number of labels: mean Dice and interval."""
+    cells = {(c["arm"], c["shots"]): c for c in summary["cells"]}
+    head = ["arm", *[f"{n} labels" if n != 1 else "1 label" for n in summary["shots"]]]
+    rows = [[arm, *[_score(cells.get((arm, n))) for n in summary["shots"]]] for arm in summary["arms"]]
+    rows += [[arm, *["not run"] * len(summary["shots"])] for arm in summary["not_run"]]
+    counts = [c["runs"] for c in cells.values() if c["shots"] > 0] or [0]
+    note = (
+        f"Mean Dice over {summary['patients']} test patients and {min(counts)} to {max(counts)} runs a cell (draws of the labelled patients x "
+        "pretraining seeds), with the 95 % bootstrap interval over draws, seeds and patients. Labels are patients."
+    )
+    return f"{_table(head, rows)}\n\n{note}"
+
+
+def difference_table(summary: Mapping[str, Any]) -> str:
+    """Hybrid minus the arms that matter."""
+    shown = [d for d in summary["differences"] if d["roles"] or d["arm"] == "nnunet_scratch"]
+    if not shown:
+        return ""
+    rows = [
+        [str(d["shots"]), d["arm"], ", ".join(d["roles"]) or "peer", f"{d['mean']:+.3f}", _bracket(d["interval"], "+.3f"),
+         "-" if d["wilcoxon"]["p"] is None else f"{d['wilcoxon']['p']:.2g}", str(d["runs"])] for d in shown
+    ]  # fmt: skip
+    return _table(["labels", "hybrid minus", "which is", "difference", "95 % interval", "Wilcoxon p", "paired runs"], rows)
+
+
+def saved_line(summary: Mapping[str, Any]) -> str:
+    """One sentence on labels saved."""
+    saved = summary["labels_saved"]
+    if saved is None:
+        return ""
+    start = f"Labels saved: hybrid reaches {saved['dice']:.3f} with {saved['labels']} labels;"
+    if saved["best_other"] is None:
+        return f"{start} no other own arm reaches that with any number tried (factor above {saved['at_least']:.1f})."
+    needed = saved["needed"][saved["best_other"]]
+    return f"{start} {saved['best_other']} needs {needed:.1f} (factor {saved['factor']:.2f})."
+
+
+def _score(c: Mapping[str, Any] | None) -> str:
+    return "-" if c is None else f"{c['mean']:.3f} {_bracket(c['interval'], '.3f')}".strip()
+
+
+def _bracket(pair: Sequence[float] | None, form: str) -> str:
+    return "" if pair is None else f"[{pair[0]:{form}}, {pair[1]:{form}}]"
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def draw(studies: Mapping[str, Mapping[str, Any]], path: Path) -> None:
+    """One panel a study."""
+    panels: dict[str, list[Curve]] = {}
+    for summary in studies.values():
+        panels[summary["title"]] = [
+            Curve(arm, [(c["shots"], c["mean"], *(c["interval"] or (math.nan, math.nan))) for c in summary["cells"] if c["arm"] == arm])
+            for arm in summary["arms"]
+        ]
+    label_efficiency_figure(panels, path)
