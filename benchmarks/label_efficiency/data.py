@@ -154,6 +154,7 @@ def open_data(study: Study, data_root: Path, folder: Path, device: str) -> Study
     source = replace(source, plan=plan)
     origin = StartingPoint(None, arguments, plan)
     pool, test = pool_and_test(target, study.target)
+    test = thinned(test, study.test_slices)
     held = {case["image"] for case in pool}
     source_test = [case for case in source.labelled("testing") if case["image"] not in held]
     kept = random.Random(0).sample(source_test, min(study.source_test_cases, len(source_test)))
@@ -164,6 +165,18 @@ def open_data(study: Study, data_root: Path, folder: Path, device: str) -> Study
         CaseStore(of_source), CaseStore(of_target, study.target.appearance),
         CaseStore(of_source, study.tuning["appearance"]),
     )  # fmt: skip
+
+
+def thinned(cases: list[Case], number: int) -> list[Case]:
+    """At most `number` cases of each patient (0: all), evenly spaced, first and last among them."""
+    by_patient: dict[str, list[Case]] = {}
+    for case in cases:
+        by_patient.setdefault(case["patient"], []).append(case)
+    kept = []
+    for own in by_patient.values():
+        few = len(own) if number == 0 else min(number, len(own))
+        kept += [own[round(i * (len(own) - 1) / max(1, few - 1))] for i in range(few)]
+    return kept
 
 
 def _check_tuning(study: Study, source: PreparedData) -> None:

@@ -47,7 +47,8 @@ def label_efficiency_figure(panels: Mapping[str, Sequence[Curve]], path: Path) -
     for i, (title, curves) in enumerate(panels.items()):
         axes = figure.add_subplot(rows, columns, i + 1)
         _panel(axes, title, curves, handles)
-    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=min(5, max(1, len(handles))), frameon=False,
+    width = min(5, max(1, len(handles)))
+    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=width, frameon=False,
                   labelcolor=INK, prop={"family": FONT, "size": 7.5})  # fmt: skip
     path.parent.mkdir(parents=True, exist_ok=True)
     replace_file(path, lambda temporary: figure.savefig(temporary, format="png"))

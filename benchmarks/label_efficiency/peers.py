@@ -1,4 +1,4 @@
-"""Networks of other groups under the same trainer: nnU-Net's plain U-Net, and a pixel classifier on frozen diffusion features."""
+"""Networks of other groups under the same trainer: nnU-Net's plain U-Net, a pixel classifier on frozen diffusion features."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def nnunet_installed() -> bool:
 class PlainUNet(nn.Module):
     """nnU-Net's PlainConvUNet (Isensee et al., Nature Methods 2021), called as the trainer calls the project's network.
 
-    Two convolutions a stage, instance norm, leaky ReLU, He initialisation, as nnU-Net plans them; no deep supervision. Its width is
-    chosen so that it has the nearest number of parameters. It has no time input and no image channels: those are zeros.
+    Two convolutions a stage, instance norm, leaky ReLU, He initialisation, as nnU-Net plans them; no deep supervision.
+    Its width is chosen so that it has the nearest number of parameters. It has no time input and no image channels: those are zeros.
 
     Args:
         arguments: of the HybridDiffusionUNet it stands beside (spatial_dims, in_channels, num_classes, channels, ...).
@@ -42,7 +42,9 @@ class PlainUNet(nn.Module):
     def __init__(self, arguments: Mapping[str, Any]) -> None:
         super().__init__()
         if not nnunet_installed():
-            raise EnvironmentFault("dynamic-network-architectures is not installed. Type: pip install 'monai-hybrid[benchmark]'")
+            raise EnvironmentFault(
+                "dynamic-network-architectures is not installed. Type: pip install 'monai-hybrid[benchmark]'"
+            )
         self.in_channels = int(arguments["in_channels"])
         wanted = number_of_parameters(HybridDiffusionUNet(**dict(arguments)))
         low, high = 4, 512
@@ -51,7 +53,8 @@ class PlainUNet(nn.Module):
             low, high = (middle, high) if number_of_parameters(_plain(arguments, middle)) <= wanted else (low, middle)
         sizes = {base: abs(number_of_parameters(_plain(arguments, base)) - wanted) for base in (low, high)}
         self.body = _plain(arguments, min(sizes, key=lambda base: sizes[base]))
-        self.body.apply(self.body.initialize)
+        initialize: Any = self.body.initialize
+        self.body.apply(initialize)
 
     def forward(self, x: Tensor, timesteps: Tensor | None = None, return_noise: bool = False) -> Tensor:
         """(B, C, ...) -> mask logits (B, K, ...), after C channels of zeros when `return_noise`."""
@@ -85,8 +88,9 @@ def _plain(arguments: Mapping[str, Any], base: int) -> nn.Module:
 class PixelHead(nn.Module):
     """TEDM's reading of a diffusion model: frozen features at several noise levels, one small pixel classifier for all of them.
 
-    Features are the outputs of all decoder blocks, upsampled (as in DDPM-Seg, Baranchuk et al., ICLR 2022). In training one level is drawn for
-    each sample and update, whose expectation is TEDM's loss over all levels; at test the probabilities of all levels are averaged.
+    Features are the outputs of all decoder blocks, upsampled (as in DDPM-Seg, Baranchuk et al., ICLR 2022). In
+    training one level is drawn for each sample and update, whose expectation is TEDM's loss over all levels; at test the
+    probabilities of all levels are averaged.
     The noise at test is fixed by a seed.
 
     Args:
@@ -127,7 +131,7 @@ class PixelHead(nn.Module):
 
     @torch.no_grad()
     def features(self, x: Tensor, timesteps: Tensor, noise: Tensor) -> Tensor:
-        """(B, C, ...) -> (B, F, ...): decoder outputs of x_t at full resolution. The pass is that of MONAI's DiffusionModelUNet."""
+        """(B, C, ...) -> (B, F, ...): decoder outputs of x_t at full resolution; the pass of MONAI's class, step by step."""
         body = self.body
         h = add_noise(x, noise, timesteps, self.schedule)
         embedding = body.time_embed(get_timestep_embedding(timesteps.to(x.device), body.block_out_channels[0]).to(h.dtype))

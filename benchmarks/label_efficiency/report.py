@@ -23,8 +23,8 @@ Table = dict[tuple[str, int], Scores]
 def write_report(folder: Path, docs: Path | None = None) -> str:
     """Write `report.json`, `report.md` and `label_efficiency.png` under `folder`; with `docs` also there. Returns the Markdown.
 
-    Under `docs`: `label_efficiency.md` (between the marks of each study, the rest of the page stays), `data/label_efficiency.json` and
-    `pictures/label_efficiency.png`.
+    Under `docs`: `label_efficiency.md` (between the marks of each study, the rest of the page stays),
+    `data/label_efficiency.json` and `pictures/label_efficiency.png`.
 
     Raises:
         DataError: no results under `folder`.
@@ -134,7 +134,9 @@ def labels_saved(scores: Table, arms: Sequence[str], anchor: int = ANCHOR) -> di
 def markdown(summary: Mapping[str, Any]) -> str:
     """The tables of one study."""
     return "\n\n".join(
-        part for part in (f"### {summary['title']}", score_table(summary), difference_table(summary), saved_line(summary)) if part
+        part
+        for part in (f"### {summary['title']}", score_table(summary), difference_table(summary), saved_line(summary))
+        if part
     )
 
 
@@ -146,8 +148,8 @@ def score_table(summary: Mapping[str, Any]) -> str:
     rows += [[arm, *["not run"] * len(summary["shots"])] for arm in summary["not_run"]]
     counts = [c["runs"] for c in cells.values() if c["shots"] > 0] or [0]
     note = (
-        f"Mean Dice over {summary['patients']} test patients and {min(counts)} to {max(counts)} runs a cell (draws of the labelled patients x "
-        "pretraining seeds), with the 95 % bootstrap interval over draws, seeds and patients. Labels are patients."
+        f"Mean Dice over {summary['patients']} test patients and {min(counts)} to {max(counts)} runs a cell (draws of the "
+        "labelled patients x pretraining seeds), with the 95 % bootstrap interval over draws, seeds and patients. Labels are patients."
     )
     return f"{_table(head, rows)}\n\n{note}"
 
@@ -194,7 +196,14 @@ def draw(studies: Mapping[str, Mapping[str, Any]], path: Path) -> None:
     panels: dict[str, list[Curve]] = {}
     for summary in studies.values():
         panels[summary["title"]] = [
-            Curve(arm, [(c["shots"], c["mean"], *(c["interval"] or (math.nan, math.nan))) for c in summary["cells"] if c["arm"] == arm])
+            Curve(
+                arm,
+                [
+                    (c["shots"], c["mean"], *(c["interval"] or (math.nan, math.nan)))
+                    for c in summary["cells"]
+                    if c["arm"] == arm
+                ],
+            )
             for arm in summary["arms"]
         ]
     label_efficiency_figure(panels, path)

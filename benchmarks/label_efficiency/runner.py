@@ -16,7 +16,7 @@ from benchmarks.label_efficiency.data import Case, CaseStore, StudyData, open_da
 from benchmarks.label_efficiency.peers import nnunet_installed
 from benchmarks.label_efficiency.pictures import worst_cases
 from benchmarks.label_efficiency.scoring import Scores, mean, score
-from benchmarks.label_efficiency.streams import Stream, StreamStore
+from benchmarks.label_efficiency.streams import StreamStore
 from benchmarks.label_efficiency.study import Arm, Study, described
 from benchmarks.label_efficiency.training import Trained, configuration, make_stream, shaping, train
 from monai_hybrid.bundle.shots import draw_shots, without_labels
@@ -88,7 +88,8 @@ class Runner:
         records.write_json(folder / "patients.json", {case["case_id"]: case["patient"] for case in self.data.test})
         self.streams = StreamStore()
         parser = configuration("finetune", {}, self.data.target, self.data.origin, device)
-        parser["validate#inferer#sw_batch_size"] = 64
+        parser["validate#inferer#sw_batch_size"] = 16
+        self.amp = bool(study.finetune.get("amp"))
         self.inferer = parser.get_parsed_content("validate#inferer")
         self.schedule = parser.get_parsed_content("schedule")
         self.before: dict[str, float | None] = {}
@@ -125,7 +126,7 @@ class Runner:
 
     def pretrain(self, kind: str, settings: dict[str, Any], seed: int, folder: Path) -> None:
         """Pretrain, with the source validation on the way; `info.json` comes last."""
-        d, curve = self.data, []
+        d, curve = self.data, list[tuple[int, float | None]]()
         pairs = [(d.source_store, case) for case in source_labels(d.pretraining, settings.get("source_labels", 1.0))]
         if settings.get("unlabelled_target"):
             pairs += [(d.target_store, case) for case in without_labels(d.pool)]
@@ -136,22 +137,26 @@ class Runner:
 
         def on_curve(network: torch.nn.Module, update: int) -> None:
             scores = self.score(network, d.source_store, d.validation) if reads_masks else None
-            curve.append([update, None if scores is None else mean(scores, d.validation)])
+            curve.append((update, None if scores is None else mean(scores, d.validation)))
 
         trained = train("pretrain", settings, d.source, d.origin, stream, seed, self.device, kind,
                         save_to=folder, curve=int(settings.get("curve", 4)), on_curve=on_curve)  # fmt: skip
-        gain = curve[-1][1] - curve[-2][1] if reads_masks and len(curve) > 1 else None
-        info = {"settings": settings, "updates": trained.updates, "seconds": trained.seconds, "source_validation": curve,
+        known = [value for _, value in curve if value is not None]
+        gain = known[-1] - known[-2] if len(known) > 1 else None
+        info = {"settings": settings, "updates": trained.updates, "seconds": trained.seconds,
+                "cpu_seconds": trained.cpu_seconds, "source_validation": curve,
                 "converged": None if gain is None else gain < FLAT}  # fmt: skip
         records.write_json(folder / "info.json", info)
         last = "no mask head" if curve[-1][1] is None else f"source validation {curve[-1][1]:.3f}"
-        rate = trained.seconds / max(1, trained.updates)
-        self.tell(f"pretrained {folder.name}: {trained.updates} updates, {trained.seconds:.0f} s ({rate:.3f} s each), {last}")
+        rate = trained.cpu_seconds / max(1, trained.updates)
+        self.tell(
+            f"pretrained {folder.name}: {trained.updates} updates, {trained.seconds:.0f} s ({rate:.3f} CPU s each), {last}"
+        )
 
     # Learning rates
 
     def learning_rate(self, arm: Arm) -> float:
-        """Of fine-tuning: fixed, that of another arm, or the best of the grid on held-out source patients of changed contrast."""
+        """Of fine-tuning: fixed, that of another arm, or the best of the grid on held-out source patients."""
         if arm.tune_as:
             return self.learning_rate({**self.tuned, **self.study.arms}[arm.tune_as])
         if arm.learning_rate is not None or len(self.study.learning_rates) == 1:
@@ -222,33 +227,34 @@ class Runner:
     ) -> Scores:
         """Dice of cases, case_id -> classes."""
         steps = (0,) if arm is None else tuple(arm.timesteps)
-        items, device = store.of(cases), torch.device(self.device)
-        return score(network, items, self.inferer, self.data.source.num_classes, device, self.schedule, steps, predictions)
+        items, device, classes = store.of(cases), torch.device(self.device), self.data.source.num_classes
+        return score(network, items, self.inferer, classes, device, self.schedule, steps, predictions, self.amp)
 
     def run(self, run: Run) -> records.Record:
         """One line of the results."""
         d, arm = self.data, self.study.arms[run.arm]
-        started = time.monotonic()
+        started, before_cpu = time.monotonic(), time.process_time()
         predictions: dict[str, torch.Tensor] = {}
         record: records.Record = {"study": self.study.name, **vars(run), "learning_rate": None, "updates": 0}
         if run.shots == 0:
-            network, seconds = self.starting_network(arm, run.seed), 0.0
+            network, spent = self.starting_network(arm, run.seed), {"seconds": 0.0, "cpu_seconds": 0.0}
         else:
             rate = self.learning_rate(arm)
             folder = str(self.folder / "draws" / f"{run.draw}_{run.shots}")
             drawn = draw_shots(d.pool, run.shots, run.draw, folder)
-            started = time.monotonic()
+            started, before_cpu = time.monotonic(), time.process_time()  # without pretraining and the choice of the rate
             trained, network = self.finetune(arm, run.seed, run.draw, run.shots, rate, drawn, d.pool, d.target_store)
-            seconds = trained.seconds
+            spent = {"seconds": trained.seconds, "cpu_seconds": trained.cpu_seconds}
             patients = sorted({case["patient"] for case in drawn})
             record |= {"learning_rate": rate, "updates": trained.updates, "patients": patients}
         scores = self.score(network, d.target_store, d.test, arm, predictions)
         after = mean(self.score(network, d.source_store, d.source_test, arm), d.source_test) if d.source_test else None
         if run.draw == 0 and run.seed == 0:
             worst_cases(self.folder / "pictures" / f"{run.arm}_{run.shots}.png", d.target_store, d.test, scores, predictions)
-        before = self.source_before(arm, run.seed)
+        before = after if run.shots == 0 else self.source_before(arm, run.seed)
         return {**record, "dice": scores, "mean": mean(scores, d.test), "source_before": before, "source_after": after,
-                "seconds": seconds, "seconds_in_all": round(time.monotonic() - started, 2)}  # fmt: skip
+                **spent, "seconds_in_all": round(time.monotonic() - started, 2),
+                "cpu_seconds_in_all": round(time.process_time() - before_cpu, 2)}  # fmt: skip
 
     def starting_network(self, arm: Arm, seed: int) -> torch.nn.Module:
         """The pretrained network itself."""
@@ -258,7 +264,9 @@ class Runner:
         if arm.kind == "plain_unet":
             network: torch.nn.Module = PlainUNet(self.data.origin.network)
         else:
-            network = configuration("pretrain", {}, self.data.source, self.data.origin, self.device).get_parsed_content("network_def")
+            network = configuration("pretrain", {}, self.data.source, self.data.origin, self.device).get_parsed_content(
+                "network_def"
+            )
         return with_pretrained(network, path).to(self.device)
 
     def source_before(self, arm: Arm, seed: int) -> float | None:
@@ -268,7 +276,9 @@ class Runner:
         key = f"{self.pretrained(arm, seed)} {arm.timesteps}"
         if key not in self.before:
             network = self.starting_network(arm, seed)
-            self.before[key] = mean(self.score(network, self.data.source_store, self.data.source_test, arm), self.data.source_test)
+            self.before[key] = mean(
+                self.score(network, self.data.source_store, self.data.source_test, arm), self.data.source_test
+            )
         return self.before[key]
 
     def work(self, max_minutes: float | None = None) -> int:

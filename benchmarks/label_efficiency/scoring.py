@@ -1,7 +1,8 @@
 """Dice of test cases on the network's grid, the same for every arm.
 
-The label is brought to that grid as for training (nearest neighbour). That is faster than going back to the file's own grid, and leaves
-out what the coarse grid costs every arm at the border; numbers are therefore a little higher than those of `evaluate.json`.
+The label is brought to that grid as for training (nearest neighbour). That is faster than going back to the file's own
+grid, and leaves out what the coarse grid costs every arm at the border; numbers are therefore a little higher than those of
+`evaluate.json`.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from torch import Tensor, nn
 from monai_hybrid.diffusion.noising import NoiseSchedule, add_noise
 
 Scores = dict[str, list[float]]
-CHUNK = 64
+CHUNK = 16  # larger ones are slower on a CPU, whose cache they leave
 
 
 @torch.no_grad()
@@ -24,7 +25,8 @@ def predict(
 ) -> Tensor:
     """Class index (B, ...) of images (B, C, ...); with several noise levels, of the mean probability over them."""
     if tuple(timesteps) == (0,) or schedule is None:
-        return inferer(images, network).argmax(1)
+        only: Tensor = inferer(images, network).argmax(1)
+        return only
     noise = torch.randn(images.shape[1:], generator=torch.Generator().manual_seed(0)).to(images.device).expand_as(images)
     total = torch.zeros(())
     for step in timesteps:
@@ -43,10 +45,12 @@ def score(
     schedule: NoiseSchedule | None = None,
     timesteps: Sequence[int] = (0,),
     predictions: dict[str, Tensor] | None = None,
+    amp: bool = False,
 ) -> Scores:
     """case_id -> Dice of classes 1..K-1. Cases of equal size go through the network together.
 
     Args:
+        amp: bfloat16, as in training with `amp`.
         predictions: filled with the class index of each case (X, Y[, Z]), when given.
     """
     network.eval()
@@ -59,7 +63,8 @@ def score(
             part = group[start : start + CHUNK]
             images = torch.stack([torch.as_tensor(item["image"]) for item in part]).float().to(device)
             labels = torch.stack([torch.as_tensor(item["label"])[0] for item in part]).long()
-            masks = predict(network, images, inferer, schedule, timesteps).cpu()
+            with torch.autocast(device.type, torch.bfloat16, enabled=amp):
+                masks = predict(network, images, inferer, schedule, timesteps).cpu()
             for item, values, mask in zip(part, dice(masks, labels, num_classes).tolist(), masks, strict=True):
                 found[item["case_id"]] = [round(v, 4) for v in values]
                 if predictions is not None:

@@ -1,7 +1,7 @@
 """What the results of a study say: means with intervals, paired differences, labels saved.
 
-A score is the mean Dice of a patient (over its cases and classes) after one fine-tuning. Scores lie in an array (draws, seeds, patients);
-NaN where a run is not done yet.
+A score is the mean Dice of a patient (over its cases and classes) after one fine-tuning. Scores lie in an array (draws, seeds,
+patients); NaN where a run is not done yet.
 """
 
 from __future__ import annotations
@@ -73,9 +73,9 @@ def tabulate(records: Sequence[Mapping[str, Any]], patients: Mapping[str, str]) 
 def interval(values: Array, resamples: int = RESAMPLES, seed: int = SEED) -> Interval | None:
     """95 % percentile bootstrap interval of the mean over draws, seeds and patients.
 
-    Each of the three is resampled with replacement, independently of the others (the crossed, or pigeonhole, bootstrap: Owen, Ann.
-    Appl. Stat. 2007), since the runs share patients and draws. It errs on the wide side. An axis of length one is left as it is: with one seed
-    the interval does not know of others.
+    Each of the three is resampled with replacement, independently of the others (the crossed, or pigeonhole, bootstrap: Owen,
+    Ann. Appl. Stat. 2007), since the runs share patients and draws. It errs on the wide side. An axis of length one is left as
+    it is: with one seed the interval does not know of others.
 
     Args:
         values: (draws, seeds, patients); NaN where a run is missing.

@@ -1,7 +1,7 @@
 """Augmented batches, made once by the bundle's own loader and given to every arm: the same samples in the same order.
 
-That pairs the arms, and saves the augmentation for all but the first. Images are kept as float16 (an error below 0.0005 in [-1, 1])
-for every arm alike.
+That pairs the arms, and saves the augmentation for all but the first. Images are kept as float16 (an error below 0.0005 in
+[-1, 1]) for every arm alike.
 """
 
 from __future__ import annotations

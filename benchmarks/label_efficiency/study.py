@@ -114,6 +114,7 @@ class Study:
         tuning: {"shots", "draws", "appearance"}: on held-out source patients with a change of contrast.
         arms: name -> arm, in the order of the runs.
         source_test_cases: at most so many test cases of the source, for forgetting; 0: none.
+        test_slices: of each target test patient at most so many cases, evenly spaced in the order of the list; 0: all.
     """
 
     name: str
@@ -132,6 +133,7 @@ class Study:
     learning_rates: Sequence[float] = (0.0003, 0.001, 0.003)
     tuning: Mapping[str, Any] = field(default_factory=dict)
     source_test_cases: int = 100
+    test_slices: int = 0
 
     def finetune_updates(self, shots: int) -> int:
         """Updates for a number of labelled patients: that of the largest listed count that is not above it."""

@@ -1,8 +1,8 @@
 """The bundles' own training, in this process: their configurations through MONAI's ConfigParser, without pictures and logs.
 
-What is replaced: the loading of the data (`StoredCases`), the loader (`Stream`), and for peers the network. What is left out: the log,
-pictures, progress and validation. Optimizer, schedule of the learning rate, loss, noise, clipping and averaging of the weights, and the
-transforms are the configuration's.
+What is replaced: the loading of the data (`StoredCases`), the loader (`Stream`), and for peers the network. What is left out:
+the log, pictures, progress and validation. Optimizer, schedule of the learning rate, loss, noise, clipping and averaging of the
+weights, and the transforms are the configuration's.
 """
 
 from __future__ import annotations
@@ -37,7 +37,9 @@ _CONTENT: dict[str, dict[str, Any]] = {}
 _LOCATOR = ComponentLocator()
 
 
-def configuration(part: str, settings: Mapping[str, Any], data: PreparedData, origin: StartingPoint, device: str) -> ConfigParser:
+def configuration(
+    part: str, settings: Mapping[str, Any], data: PreparedData, origin: StartingPoint, device: str
+) -> ConfigParser:
     """A bundle's train.json with these settings, on these data."""
     if part not in _CONTENT:
         _CONTENT[part] = ConfigParser.load_config_file(str(ROOT / CONFIGS[part]))
@@ -56,7 +58,9 @@ def configuration(part: str, settings: Mapping[str, Any], data: PreparedData, or
 
 def deterministic_transforms(data: PreparedData, origin: StartingPoint) -> list[Any]:
     """Load, orient, resample, normalise and pad a domain on the common plan; the two bundles have the same list."""
-    transforms: list[Any] = configuration("finetune", {}, data, origin, "cpu").get_parsed_content("train#deterministic_transforms")
+    transforms: list[Any] = configuration("finetune", {}, data, origin, "cpu").get_parsed_content(
+        "train#deterministic_transforms"
+    )
     return transforms
 
 
@@ -77,9 +81,12 @@ def make_stream(
     own = {k: v for k, v in settings.items() if k != "updates"}
 
     def loader() -> Any:
+        if settings.get("num_workers"):
+            for store, case in cases:
+                _ = store[case]  # before the workers fork, so that they share it
         parser = configuration(part, {**own, "max_epochs": 1, "updates_per_epoch": settings["updates"]}, data, origin, "cpu")
         transforms = parser.get_parsed_content("train#random_transforms")
-        parser = configuration(part, {**own, "max_epochs": 1, "updates_per_epoch": settings["updates"]}, data, origin, "cpu")
+        parser.parse(reset=True)
         parser["train#dataset"] = StoredCases(cases, transforms, seed)
         return parser.get_parsed_content("train#dataloader")
 
@@ -93,11 +100,13 @@ class Trained:
     Attributes:
         network: the averaged weights.
         updates, seconds: of the training; the share of `seconds` that scoring on the way took is not in it.
+        cpu_seconds: the same as processor time of this process: on a shared machine the honest measure.
     """
 
     network: nn.Module
     updates: int
     seconds: float
+    cpu_seconds: float
 
 
 def train(
@@ -126,7 +135,7 @@ def train(
         save_to: folder for the model files.
         curve: how often `on_curve(network, update)` is called, in equal distances.
     """
-    started, aside = time.monotonic(), 0.0
+    started, aside = _clocks(), (0.0, 0.0)
     updates = int(settings["updates"])
     curve = max(1, min(curve, updates))
     own = {k: v for k, v in settings.items() if k not in ("updates", "curve", "source_labels", "unlabelled_target")}
@@ -145,17 +154,31 @@ def train(
 
     def at_epoch() -> None:
         nonlocal aside
-        before = time.monotonic()
+        before = _clocks()
         if on_curve:
             on_curve(network, trainer.state.iteration)
-        aside += time.monotonic() - before
+        aside = _sum(aside, _since(before))
 
     trainer.add_event_handler(Events.EPOCH_COMPLETED, at_epoch)
     trainer.run()
     if kind == "plain_unet" and save_to:
         save_to.mkdir(parents=True, exist_ok=True)
         replace_file(save_to / "model.pt", lambda path: torch.save(network.state_dict(), path))
-    return Trained(network, trainer.state.iteration, round(time.monotonic() - started - aside, 2))
+    wall, cpu = (round(spent - other, 2) for spent, other in zip(_since(started), aside, strict=True))
+    return Trained(network, trainer.state.iteration, wall, cpu)
+
+
+def _clocks() -> tuple[float, float]:
+    return time.monotonic(), time.process_time()
+
+
+def _since(before: tuple[float, float]) -> tuple[float, float]:
+    now = _clocks()
+    return now[0] - before[0], now[1] - before[1]
+
+
+def _sum(a: tuple[float, float], b: tuple[float, float]) -> tuple[float, float]:
+    return a[0] + b[0], a[1] + b[1]
 
 
 def _choose_network(parser: ConfigParser, part: str, kind: str, origin: StartingPoint, device: str) -> None:
@@ -166,7 +189,7 @@ def _choose_network(parser: ConfigParser, part: str, kind: str, origin: Starting
     if kind == "plain_unet":
         network: nn.Module = with_pretrained(PlainUNet(origin.network), origin.path)
     else:
-        body = with_pretrained(parser.get_parsed_content("network_def"), origin.path)
+        body: Any = with_pretrained(parser.get_parsed_content("network_def"), origin.path)
         network = PixelHead(body, parser.get_parsed_content("schedule"))
         parser.parse(reset=True)
     parser["starting_network"] = network.to(device)

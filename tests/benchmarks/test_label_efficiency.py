@@ -1,0 +1,247 @@
+"""A study end to end: paired, resumable, and blind to the target until the rates are chosen."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from tiny_study import TINY, runner, tiny
+
+from benchmarks.label_efficiency import records
+from benchmarks.label_efficiency.__main__ import main
+from benchmarks.label_efficiency.data import CaseStore, pool_and_test, thinned
+from benchmarks.label_efficiency.peers import PixelHead, PlainUNet, nnunet_installed, number_of_parameters
+from benchmarks.label_efficiency.runner import Run, Runner, listed, source_labels
+from benchmarks.label_efficiency.scoring import by_patient, dice
+from benchmarks.label_efficiency.streams import Resumed
+from benchmarks.label_efficiency.study import ARMS, Domain
+from monai_hybrid.diffusion.noising import NoiseSchedule
+from monai_hybrid.errors import EnvironmentFault
+from monai_hybrid.evaluation.scores import dice_per_class
+from monai_hybrid.networks import HybridDiffusionUNet
+
+NETWORK = {"spatial_dims": 2, "in_channels": 1, "num_classes": 3, "channels": (8, 16), "num_head_channels": 8}
+
+
+@pytest.fixture
+def started(tmp_path: Path, finished: Path) -> Path:
+    """An output folder with the prepared data alone."""
+    shutil.copytree(finished / "data", tmp_path / "data")
+    return tmp_path
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The output folder of the tiny study."""
+    folder = tmp_path_factory.mktemp("study")
+    assert runner(folder, tiny()).work() == 0
+    return folder
+
+
+def test_every_run_has_one_line_and_equal_terms(finished: Path) -> None:
+    lines = records.read(finished / "results.jsonl")
+    assert sorted((r["arm"], r["shots"]) for r in lines) == sorted(
+        [("supervised", 0), ("hybrid", 0)] + [(arm, n) for arm in TINY["arms"] for n in (1, 3)]
+    )
+    for shots, updates in ((1, 2), (3, 3)):
+        here = [r for r in lines if r["shots"] == shots]
+        assert {r["updates"] for r in here} == {updates}
+        assert len({tuple(r["patients"]) for r in here}) == 1  # the same patients in every arm
+        assert all(len(r["patients"]) == shots for r in here)
+    drawn = {r["shots"]: set(r["patients"]) for r in lines if r["shots"]}
+    assert drawn[1] < drawn[3]  # nested
+    tested = {tuple(r["dice"]) for r in lines}
+    assert len(tested) == 1 and not set(next(iter(tested))) & drawn[3]
+    zero = next(r for r in lines if r["arm"] == "hybrid" and r["shots"] == 0)
+    assert zero["updates"] == 0 and zero["source_before"] == zero["source_after"] is not None
+    assert next(r for r in lines if r["arm"] == "scratch")["source_before"] is None
+    assert (finished / "pictures/hybrid_1.png").is_file()
+
+
+def test_resume_skips_what_is_done_and_mends_a_broken_line(finished: Path) -> None:
+    results = finished / "results.jsonl"
+    before = results.read_text()
+    told: list[str] = []
+    assert runner(finished, tiny(), told).work() == 0
+    assert results.read_text() == before and told == []
+    results.write_text("".join(before.splitlines(keepends=True)[:-1]) + '{"study": "ti')
+    assert runner(finished, tiny(), told).work() == 0
+    assert len(told) == 1 and len(records.read(results)) == len(before.splitlines())
+    redone, was = records.read(results)[-1], json.loads(before.splitlines()[-1])
+    assert redone["arm"] == was["arm"] and redone["dice"] == was["dice"]  # the same seeds, the same numbers
+
+
+def test_other_settings_are_not_mixed_into_results(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = finished / "tiny.yaml"
+    base = ["--study", str(file), "--output_dir", str(finished.parent)]
+    changed = {**TINY, "name": finished.name, "finetune": {"updates": 9, "batch_size": 2}}
+    file.write_text(yaml.safe_dump(changed))
+    assert main(base) == 2
+    assert "results are there already; add --resume" in capsys.readouterr().err
+    assert main([*base, "--resume"]) == 2
+    assert "holds results of other settings (name, finetune)" in capsys.readouterr().err
+    assert runner(finished, tiny(draws=2)).study.draws == 2  # more draws are welcome
+
+
+def test_a_run_that_another_process_has_is_left_to_it(started: Path) -> None:
+    study = tiny(arms=["supervised"], shots=[0, 1], learning_rates=[0.01])
+    mine = runner(started, study)
+    with records.claim(started / "locks/run-supervised-0-0-0.lock") as held:
+        assert held
+        assert mine.work() == 1
+    assert [r["shots"] for r in records.read(started / "results.jsonl")] == [1]
+    assert mine.work(max_minutes=1e-9) == 1  # no time: nothing is begun
+    assert mine.work() == 0
+
+
+def test_learning_rates_are_chosen_without_the_target(started: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mine = runner(started, tiny(arms={"hybrid": {}, "other": {"like": "hybrid", "finetune": {"trainable": "head"}}}))
+    asked: list[CaseStore] = []
+    get = CaseStore.__getitem__
+    monkeypatch.setattr(CaseStore, "__getitem__", lambda self, case: (asked.append(self), get(self, case))[1])
+    rate = mine.learning_rate(mine.study.arms["hybrid"])
+    assert mine.data.target_store not in asked and mine.data.tuning_store in asked
+    tried = records.read(started / "tuning.jsonl")
+    assert {r["learning_rate"] for r in tried} == {0.0001, 0.01}
+    assert rate == max(tried, key=lambda r: (r["dice"], -r["learning_rate"]))["learning_rate"]
+    assert mine.learning_rate(mine.study.arms["other"]) == rate  # that of the arm it is like, without runs of its own
+    assert records.read_json(started / "learning_rates.json") == {"hybrid": rate}
+    assert mine.data.tuning_store.appearance == "gamma" and mine.data.target_store.appearance == "none"
+
+
+def test_arms_see_the_same_batches(started: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[list[torch.Tensor]] = []
+
+    class Spy(Resumed):
+        def __init__(self, stream: Any) -> None:
+            super().__init__(stream)
+            seen.append([])
+            self.batches = (seen[-1].append(b["image"]) or b for b in self.batches)
+
+    monkeypatch.setattr("benchmarks.label_efficiency.training.Resumed", Spy)
+    study = tiny(arms=["scratch", "supervised"], shots=[3], learning_rates=[0.01])
+    first = runner(started, study)
+    first.work()
+    fine = [batches for batches in seen if len(batches) == 3 and len(batches[0]) == 2][-2:]
+    scratch, supervised = (seen[0], seen[2])  # scratch; pretraining of supervised; supervised
+    assert len(scratch) == len(supervised) == 3 and fine
+    assert all(torch.equal(a, b) for a, b in zip(scratch, supervised, strict=True))
+    # Another process makes the same batches again.
+    stream = Runner(study, started, started, tell=lambda _: None)
+    run = Run("scratch", 0, 0, 3)
+    stream.run(run)
+    assert all(torch.equal(a, b) for a, b in zip(seen[0], seen[3], strict=True))
+
+
+@pytest.mark.skipif(not nnunet_installed(), reason="dynamic-network-architectures is not installed")
+def test_peers_and_ablations_run(started: Path) -> None:
+    arms = {
+        "nnunet_supervised": {}, "pixel_head": {},
+        "reset": {"like": "hybrid", "finetune": {"label_map": {"background": None}}},
+        "with_target": {"like": "hybrid", "pretrain": {"unlabelled_target": True, "source_labels": 0.5}, "timesteps": [0, 20]},
+        "denoise": {"like": "hybrid", "finetune": {"unlabelled": True, "objective": "hybrid"}},
+    }  # fmt: skip
+    assert runner(started, tiny(arms=arms, shots=[0, 1], learning_rates=[0.01])).work() == 0
+    made = {p.name.rpartition("-seed")[0].rsplit("-", 1)[0] for p in (started / "pretrained").iterdir()}
+    assert made == {"plain_unet-supervised", "hybrid_unet-diffusion", "hybrid_unet-hybrid"}
+    assert len(list((started / "pretrained").iterdir())) == 4  # reset and denoise share the plain hybrid
+
+
+def test_without_nnunet_its_arms_are_left_out_and_said(started: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("benchmarks.label_efficiency.runner.nnunet_installed", lambda: False)
+    monkeypatch.setattr("benchmarks.label_efficiency.peers.nnunet_installed", lambda: False)
+    told: list[str] = []
+    assert list(runner(started, tiny(arms=["hybrid", "nnunet_scratch"]), told).study.arms) == ["hybrid"]
+    assert told == ["not run, because dynamic-network-architectures is not installed: nnunet_scratch"]
+    with pytest.raises(EnvironmentFault, match="Type: pip install"):
+        PlainUNet(NETWORK)
+
+
+@pytest.mark.skipif(not nnunet_installed(), reason="dynamic-network-architectures is not installed")
+def test_the_plain_network_is_about_as_large() -> None:
+    own = number_of_parameters(HybridDiffusionUNet(**{**NETWORK, "channels": (16, 32, 64)}))
+    network = PlainUNet({**NETWORK, "channels": (16, 32, 64)})
+    assert 0.9 < number_of_parameters(network) / own < 1.1
+    pair = network(torch.zeros(2, 1, 16, 16), return_noise=True)
+    assert pair.shape == (2, 4, 16, 16) and not pair[:, :1].any()
+
+
+def test_pixel_head_reads_the_network_and_leaves_it_alone() -> None:
+    torch.manual_seed(0)
+    body = HybridDiffusionUNet(**NETWORK)
+    head = PixelHead(body, NoiseSchedule())
+    head.train()
+    assert not body.training and all(not p.requires_grad for p in body.parameters())
+    x = torch.randn(2, 1, 16, 16)
+    head(x).sum().backward()
+    assert all(p.grad is not None for p in head.head.parameters())
+    head.eval()
+    assert torch.equal(head(x), head(x))  # the noise at test is fixed
+    # The pass through the body is the body's own: its last features give its own output.
+    t, noise = torch.tensor([1, 500]), torch.randn_like(x)
+    from monai_hybrid.diffusion.noising import add_noise
+
+    last = head.features(x, t, noise)[:, -8:]
+    expected = body(add_noise(x, noise, t, head.schedule), timesteps=t, return_noise=True)
+    assert torch.allclose(body.out(last), expected, atol=1e-5)
+
+
+def test_dice_is_that_of_the_toolkit() -> None:
+    torch.manual_seed(1)
+    pred, label = torch.randint(0, 3, (4, 6, 6)), torch.randint(0, 3, (4, 6, 6))
+    pred[0], label[0] = 0, 0  # rightly empty
+    label[1] = 0  # invented
+    pred[2] = 0  # missed
+    found = dice(pred, label, 3)
+    for i in range(4):
+        assert found[i].tolist() == pytest.approx(dice_per_class(pred[i][None], label[i][None], 3))
+    assert found[0].tolist() == [1, 1] and found[1].tolist() == [0, 0] == found[2].tolist()
+    cases = [{"case_id": c, "patient": c[0]} for c in ("a1", "a2", "b1")]
+    assert by_patient({"a1": [1.0, 0.5], "a2": [0.0, 0.5], "b1": [0.3, 0.3]}, cases) == {"a": 0.5, "b": 0.3}
+
+
+def test_runs_are_ordered_so_that_a_part_is_fair() -> None:
+    runs = listed(tiny(draws=2, shots=[0, 1, 10]), patients=4)
+    assert runs[:2] == [Run("supervised", 0, 0, 0), Run("hybrid", 0, 0, 0)]
+    assert [r.arm for r in runs[2:5]] == ["scratch", "supervised", "hybrid"] and len(runs) == 8
+    assert all(r.shots != 10 for r in runs) and len({r.draw for r in runs}) == 2
+
+
+def test_test_patients_join_a_small_pool_and_leave_the_test() -> None:
+    class Data:
+        folder = Path("prepared")
+
+        @staticmethod
+        def labelled(split: str) -> list[dict[str, str]]:
+            names = {"training": "ab", "validation": "c", "testing": "defghi"}[split]
+            return [{"patient": p, "case_id": f"{p}{i}"} for p in names for i in range(2)]
+
+    pool, test = pool_and_test(Data(), Domain(pool=("training",), pool_patients=4))  # type: ignore[arg-type]
+    patients = [{case["patient"] for case in part} for part in (pool, test)]
+    assert len(patients[0]) == 4 and {"a", "b"} < patients[0] and not patients[0] & patients[1]
+    assert "c" not in patients[0] | patients[1] and len(pool) + len(test) == 16
+
+
+def test_source_labels_keeps_images_and_drops_labels_by_patient() -> None:
+    cases = [{"patient": f"p{i // 2}", "case_id": str(i), "label": "l"} for i in range(20)]
+    kept = source_labels(cases, 0.2)
+    assert len(kept) == 20 and len({c["patient"] for c in kept if "label" in c}) == 2
+    assert sum("label" in c for c in kept) == 4 and source_labels(cases, 1.0) == cases
+
+
+def test_builtin_arms_are_those_of_the_protocol() -> None:
+    assert list(ARMS) == [
+        "scratch", "supervised", "diffusion", "noisy_supervised", "two_pass", "hybrid",
+        "pixel_head", "nnunet_scratch", "nnunet_supervised",
+    ]  # fmt: skip
+
+
+def test_thinning_keeps_a_few_cases_of_each_patient() -> None:
+    cases = [{"patient": p, "case_id": f"{p}{i}"} for p, n in (("a", 9), ("b", 2)) for i in range(n)]
+    assert [c["case_id"] for c in thinned(cases, 3)] == ["a0", "a4", "a8", "b0", "b1"] and thinned(cases, 0) == cases
+    assert [c["case_id"] for c in thinned(cases, 1)] == ["a0", "b0"]

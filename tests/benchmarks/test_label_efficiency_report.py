@@ -1,0 +1,109 @@
+"""The arithmetic of the report, on made results with known answers."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from benchmarks.label_efficiency.report import fill, write_report
+from benchmarks.label_efficiency.statistics import Scores, difference, interval, labels_needed, tabulate
+from monai_hybrid.errors import DataError
+
+PATIENTS = {f"{p}{s}": p for p in "abcdefgh" for s in range(2)}
+BASE = {"hybrid": {0: 0.5, 1: 0.7, 3: 0.8}, "supervised": {0: 0.4, 1: 0.6, 3: 0.7, 10: 0.9}, "scratch": {1: 0.2, 3: 0.3},
+        "nnunet_scratch": {1: 0.3, 3: 0.5}}  # fmt: skip
+
+
+def made(folder: Path, base: dict[str, dict[int, float]] = BASE) -> Path:
+    """Two draws and two seeds; the two slices of a patient lie 0.05 on either side of its score."""
+    folder.mkdir()
+    lines: list[dict[str, Any]] = []
+    for arm, curve in base.items():
+        for shots, score in curve.items():
+            for draw, seed in [(0, 0), (0, 1), (1, 0), (1, 1)] if shots else [(0, 0), (0, 1)]:
+                shift = 0.01 * (draw - 0.5) + 0.002 * (seed - 0.5) if shots else 0.0
+                dice = {c: [score + shift + (0.05 if c[1] == "0" else -0.05)] for c in PATIENTS}
+                lines.append({"arm": arm, "seed": seed, "draw": draw, "shots": shots, "dice": dice, "source_before": None,
+                              "source_after": 0.5, "seconds": 2.0, "updates": 3})  # fmt: skip
+    (folder / "results.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    (folder / "patients.json").write_text(json.dumps(PATIENTS))
+    study = {"name": folder.name, "title": "Made up", "arms": {name: {} for name in [*base, "nnunet_supervised"]}}
+    (folder / "study.json").write_text(json.dumps(study))
+    return folder
+
+
+def test_tables_of_known_results(tmp_path: Path) -> None:
+    made(tmp_path / "one")
+    text = write_report(tmp_path, tmp_path / "docs")
+    assert "| hybrid | 0.500 [0.500, 0.500] | 0.700 [0.694, 0.706] | 0.800 [0.794, 0.806] | - |" in text
+    assert "| scratch | - | 0.200" in text and "| nnunet_supervised | not run | not run | not run | not run |" in text
+    assert (
+        "| 3 | supervised | best other own arm, better of supervised and diffusion | +0.100 | [+0.100, +0.100] | 0.0078 | 4 |"
+        in text
+    )
+    assert "| 3 | nnunet_scratch | peer | +0.300 | [+0.300, +0.300] | 0.0078 | 4 |" in text
+    # 0.8 lies half-way between 0.7 at 3 and 0.9 at 10 labels: sqrt(30) labels.
+    assert "Labels saved: hybrid reaches 0.800 with 3 labels; supervised needs 5.5 (factor 1.83)." in text
+    report = json.loads((tmp_path / "report.json").read_text())["one"]
+    assert report["labels_saved"]["needed"] == pytest.approx({"supervised": 30**0.5, "scratch": None, "nnunet_scratch": None})
+    assert len(report["runs"]) == 40 and "dice" not in report["runs"][0]
+    for file in ("label_efficiency.md", "data/label_efficiency.json", "pictures/label_efficiency.png"):
+        assert (tmp_path / "docs" / file).is_file()
+    assert text in (tmp_path / "docs/label_efficiency.md").read_text()
+
+
+def test_never_reached_is_said(tmp_path: Path) -> None:
+    made(tmp_path / "one", {"hybrid": {3: 0.8}, "supervised": {1: 0.5, 3: 0.6, 10: 0.7}})
+    assert "no other own arm reaches that with any number tried (factor above 3.3)" in write_report(tmp_path)
+
+
+def test_no_results_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"no results\.jsonl in it or in its folders; expected the --output_dir"):
+        write_report(tmp_path)
+
+
+def test_a_page_keeps_what_stands_around_the_tables() -> None:
+    page = "# Title\n\n<!-- a -->\nold\n<!-- /a -->\n\nlast words\n"
+    filled = fill(page, {"a": r"new \1", "b": "more"})
+    assert filled == "# Title\n\n<!-- a -->\nnew \\1\n<!-- /a -->\n\nlast words\n\n<!-- b -->\nmore\n<!-- /b -->\n"
+    assert fill(filled, {"a": r"new \1", "b": "more"}) == filled
+
+
+def test_differences_use_the_runs_that_both_arms_have() -> None:
+    a = np.full((2, 2, 8), 0.8)
+    b = np.full((2, 2, 8), 0.7)
+    b[0, 1], a[1, 1] = np.nan, 5.0  # a's odd run has a partner; the missing one of b has none
+    d = difference(Scores(a, 4), Scores(b, 3))
+    assert d is not None and d.runs == 3 and d.mean == pytest.approx((0.1 + 0.1 + 4.3) / 3)
+    assert difference(Scores(np.full((1, 1, 2), np.nan), 0), Scores(np.ones((1, 1, 2)), 1)) is None
+
+
+def test_the_interval_knows_of_draws_and_of_patients() -> None:
+    rng = np.random.default_rng(0)
+    by_draw = np.broadcast_to(rng.normal(size=(6, 1, 1)), (6, 1, 500))
+    by_patient = np.broadcast_to(rng.normal(size=(1, 1, 24)), (50, 1, 24))
+    for values, n in ((by_draw, 6), (by_patient, 24)):
+        low, high = interval(np.array(values)) or (0.0, 0.0)
+        spread = np.unique(values).std() / n**0.5
+        assert 2.8 * spread < high - low < 4.6 * spread  # about 2 x 1.96 standard errors, however long the other axis
+    assert interval(np.ones((1, 1, 1))) is None and interval(np.full((2, 1, 3), np.nan)) is None
+    holes = np.full((3, 2, 4), np.nan)
+    holes[0, 0] = [0.1, 0.2, 0.3, 0.4]
+    assert (interval(holes) or (0,))[0] >= 0.1  # draws that were not run widen nothing and hide nothing
+
+
+def test_labels_needed() -> None:
+    curve = {0: 0.9, 1: 0.5, 2: 0.6, 8: 0.8}
+    assert labels_needed(curve, 0.4) == 1 and labels_needed(curve, 0.6) == pytest.approx(2)
+    assert labels_needed(curve, 0.7) == pytest.approx(4) and labels_needed(curve, 0.81) is None
+
+
+def test_scores_are_means_of_a_patient() -> None:
+    record = {"arm": "x", "shots": 1, "draw": 1, "seed": 0, "dice": {"a0": [0.2, 0.4], "a1": [0.6, 0.8], "b0": [1.0, 0.0]}}
+    scores = tabulate([record], {"a0": "a", "a1": "a", "b0": "b"})["x", 1]
+    assert scores.values.shape == (2, 1, 2) and scores.values[1, 0].tolist() == [0.5, 0.5] and scores.runs == 1
+    assert np.isnan(scores.values[0]).all() and scores.mean == 0.5
