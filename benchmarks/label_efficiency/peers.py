@@ -30,7 +30,8 @@ class PlainUNet(nn.Module):
     """nnU-Net's PlainConvUNet (Isensee et al., Nature Methods 2021), called as the trainer calls the project's network.
 
     Two convolutions a stage, instance norm, leaky ReLU, He initialisation, as nnU-Net plans them; no deep supervision.
-    Its width is chosen so that it has the nearest number of parameters. It has no time input and no image channels: those are zeros.
+    Its width is chosen so that it has the nearest number of parameters. It has no time input and no image
+    channels: those are zeros.
 
     Args:
         arguments: of the HybridDiffusionUNet it stands beside (spatial_dims, in_channels, num_classes, channels, ...).

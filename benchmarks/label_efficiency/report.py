@@ -53,7 +53,8 @@ def fill(page: str, texts: Mapping[str, str]) -> str:
     for name, text in texts.items():
         block = f"<!-- {name} -->\n{text}\n<!-- /{name} -->"
         marks = re.compile(rf"<!-- {re.escape(name)} -->.*?<!-- /{re.escape(name)} -->", re.DOTALL)
-        page = marks.sub(lambda _, block=block: block, page) if marks.search(page) else f"{page.rstrip()}\n\n{block}\n"
+        here = marks.search(page)
+        page = page[: here.start()] + block + page[here.end() :] if here else f"{page.rstrip()}\n\n{block}\n"
     return page
 
 
@@ -149,7 +150,8 @@ def score_table(summary: Mapping[str, Any]) -> str:
     counts = [c["runs"] for c in cells.values() if c["shots"] > 0] or [0]
     note = (
         f"Mean Dice over {summary['patients']} test patients and {min(counts)} to {max(counts)} runs a cell (draws of the "
-        "labelled patients x pretraining seeds), with the 95 % bootstrap interval over draws, seeds and patients. Labels are patients."
+        "labelled patients x pretraining seeds), with the 95 % bootstrap interval over draws, seeds and patients. "
+        "Labels are patients."
     )
     return f"{_table(head, rows)}\n\n{note}"
 
