@@ -11,6 +11,7 @@ from typing import Any
 from benchmarks.label_efficiency import records
 from benchmarks.label_efficiency.figure import Curve, label_efficiency_figure
 from benchmarks.label_efficiency.statistics import Difference, Scores, difference, interval, labels_needed, tabulate
+from benchmarks.label_efficiency.study import ARMS
 from monai_hybrid.errors import DataError
 from monai_hybrid.weights import replace_file
 
@@ -158,11 +159,11 @@ def score_table(summary: Mapping[str, Any]) -> str:
 
 def difference_table(summary: Mapping[str, Any]) -> str:
     """Hybrid minus the arms that matter."""
-    shown = [d for d in summary["differences"] if d["roles"] or d["arm"] == "nnunet_scratch"]
+    shown = [d for d in summary["differences"] if d["roles"] or d["arm"] == "nnunet_scratch" or d["arm"] not in ARMS]
     if not shown:
         return ""
     rows = [
-        [str(d["shots"]), d["arm"], ", ".join(d["roles"]) or "peer", f"{d['mean']:+.3f}", _bracket(d["interval"], "+.3f"),
+        [str(d["shots"]), d["arm"], ", ".join(d["roles"]) or ("peer" if d["arm"] in PEERS else "ablation"), f"{d['mean']:+.3f}", _bracket(d["interval"], "+.3f"),
          "-" if d["wilcoxon"]["p"] is None else f"{d['wilcoxon']['p']:.2g}", str(d["runs"])] for d in shown
     ]  # fmt: skip
     return _table(["labels", "hybrid minus", "which is", "difference", "95 % interval", "Wilcoxon p", "paired runs"], rows)
@@ -194,7 +195,9 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def draw(studies: Mapping[str, Mapping[str, Any]], path: Path) -> None:
-    """One panel a study."""
+    """One panel a study; not of ablations, whose many arms the table shows better, unless there is nothing else."""
+    few = {name: summary for name, summary in studies.items() if set(summary["arms"]) <= set(ARMS)}
+    studies = few or studies
     panels: dict[str, list[Curve]] = {}
     for summary in studies.values():
         panels[summary["title"]] = [

@@ -82,7 +82,7 @@ def interval(values: Array, resamples: int = RESAMPLES, seed: int = SEED) -> Int
     """
     if max(values.shape) < 2 or not np.isfinite(values).any():
         return None
-    finished: npt.NDArray[np.bool_] = np.isfinite(values).all(axis=2)
+    finished = np.asarray(np.isfinite(values).all(axis=2))
     values = values[finished.any(axis=1)][:, finished.any(axis=0)]  # no run at all: nothing to draw
     rng = np.random.default_rng(seed)
     means = []
@@ -98,7 +98,7 @@ def interval(values: Array, resamples: int = RESAMPLES, seed: int = SEED) -> Int
 def difference(a: Scores, b: Scores) -> Difference | None:
     """A - B, paired by draw, seed and patient; None when no run has a partner."""
     values = a.values - b.values
-    paired: npt.NDArray[np.bool_] = np.isfinite(values).all(axis=2)
+    paired = np.asarray(np.isfinite(values).all(axis=2))
     if not paired.any():
         return None
     per_patient = np.nanmean(values, axis=(0, 1))

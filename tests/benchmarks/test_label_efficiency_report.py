@@ -61,6 +61,12 @@ def test_never_reached_is_said(tmp_path: Path) -> None:
     assert "no other own arm reaches that with any number tried (factor above 3.3)" in write_report(tmp_path)
 
 
+def test_an_ablation_has_a_row_with_its_difference(tmp_path: Path) -> None:
+    made(tmp_path / "one", {"hybrid": {3: 0.8}, "hybrid_ce": {3: 0.82}, "supervised": {3: 0.6}})
+    text = write_report(tmp_path)
+    assert "| 3 | hybrid_ce | ablation | -0.020 |" in text and "| 3 | supervised | best other own arm" in text
+
+
 def test_no_results_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"no results\.jsonl in it or in its folders; expected the --output_dir"):
         write_report(tmp_path)
