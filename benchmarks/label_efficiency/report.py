@@ -162,11 +162,15 @@ def difference_table(summary: Mapping[str, Any]) -> str:
     shown = [d for d in summary["differences"] if d["roles"] or d["arm"] == "nnunet_scratch" or d["arm"] not in ARMS]
     if not shown:
         return ""
-    rows = [
-        [str(d["shots"]), d["arm"], ", ".join(d["roles"]) or ("peer" if d["arm"] in PEERS else "ablation"), f"{d['mean']:+.3f}", _bracket(d["interval"], "+.3f"),
-         "-" if d["wilcoxon"]["p"] is None else f"{d['wilcoxon']['p']:.2g}", str(d["runs"])] for d in shown
-    ]  # fmt: skip
+    rows = [_difference_row(d) for d in shown]
     return _table(["labels", "hybrid minus", "which is", "difference", "95 % interval", "Wilcoxon p", "paired runs"], rows)
+
+
+def _difference_row(d: Mapping[str, Any]) -> list[str]:
+    role = ", ".join(d["roles"]) or ("peer" if d["arm"] in PEERS else "ablation")
+    p = d["wilcoxon"]["p"]
+    numbers = [f"{d['mean']:+.3f}", _bracket(d["interval"], "+.3f"), "-" if p is None else f"{p:.2g}", str(d["runs"])]
+    return [str(d["shots"]), d["arm"], role, *numbers]
 
 
 def saved_line(summary: Mapping[str, Any]) -> str:
