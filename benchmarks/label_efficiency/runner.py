@@ -214,7 +214,8 @@ class Runner:
         key = ("finetune", store is d.tuning_store, seed, draw, shots, shaping(settings))
         mixed_seed = 10_000 + 100 * seed + draw
         stream = self.streams.get(key, lambda: make_stream("finetune", settings, data, origin, pairs, mixed_seed))
-        trained = train("finetune", settings, data, origin, stream, mixed_seed, self.device, arm.kind, rate)
+        trained = train("finetune", settings, data, origin, stream, mixed_seed, self.device, arm.kind, rate,
+                        feature_steps=tuple(arm.timesteps))  # fmt: skip
         return trained, trained.network
 
     def score(
@@ -226,7 +227,7 @@ class Runner:
         predictions: dict[str, torch.Tensor] | None = None,
     ) -> Scores:
         """Dice of cases, case_id -> classes."""
-        steps = (0,) if arm is None else tuple(arm.timesteps)
+        steps = (0,) if arm is None or arm.kind == "pixel_head" else tuple(arm.timesteps)
         items, device, classes = store.of(cases), torch.device(self.device), self.data.source.num_classes
         return score(network, items, self.inferer, classes, device, self.schedule, steps, predictions, self.amp)
 

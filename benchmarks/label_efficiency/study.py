@@ -61,7 +61,7 @@ class Arm:
             `updates`, `source_labels` (share of the source patients whose labels are used; the others stay as images),
             `unlabelled_target` (the images of the target's pool join, without labels).
         finetune: settings of few_shot_finetune that differ from the study's.
-        timesteps: noise levels whose masks are averaged at test.
+        timesteps: noise levels whose masks are averaged at test; of a pixel_head those of its features, (0,) for TEDM's eight.
         learning_rate: fixed; None: chosen from the study's grid.
         tune_as: take the learning rate chosen for this arm.
         zero_shot: whether there is something to score without target labels.

@@ -22,7 +22,7 @@ from monai.utils import set_determinism
 from torch import nn
 
 from benchmarks.label_efficiency.data import Case, CaseStore, StoredCases
-from benchmarks.label_efficiency.peers import PixelHead, PlainUNet
+from benchmarks.label_efficiency.peers import FEATURE_STEPS, PixelHead, PlainUNet
 from benchmarks.label_efficiency.streams import Resumed, Stream
 from benchmarks.label_efficiency.study import CONFIGS, ROOT
 from monai_hybrid.bundle.data import PreparedData
@@ -119,6 +119,7 @@ def train(
     device: str,
     kind: str = "hybrid_unet",
     learning_rate: float | None = None,
+    feature_steps: Sequence[int] = (0,),
     save_to: Path | None = None,
     curve: int = 1,
     on_curve: Callable[[nn.Module, int], None] | None = None,
@@ -132,6 +133,7 @@ def train(
         stream: the batches.
         seed: of the fresh weights, of t and of the noise.
         kind: see `study.Arm`.
+        feature_steps: noise levels of a pixel_head; (0,) for its own.
         save_to: folder for the model files.
         curve: how often `on_curve(network, update)` is called, in equal distances.
     """
@@ -144,7 +146,7 @@ def train(
     parser = configuration(part, own, data, origin, device)
     logging.getLogger("monai.engines.trainer.SupervisedTrainer").setLevel(logging.WARNING)
     set_determinism(seed=seed)
-    _choose_network(parser, part, kind, origin, device)
+    _choose_network(parser, part, kind, origin, device, feature_steps)
     # nnU-Net's network names each tensor several times, which safetensors refuses.
     _choose_handlers(parser, None if kind == "plain_unet" else save_to)
     parser["train#dataloader"] = Resumed(stream)
@@ -181,7 +183,9 @@ def _sum(a: tuple[float, float], b: tuple[float, float]) -> tuple[float, float]:
     return a[0] + b[0], a[1] + b[1]
 
 
-def _choose_network(parser: ConfigParser, part: str, kind: str, origin: StartingPoint, device: str) -> None:
+def _choose_network(
+    parser: ConfigParser, part: str, kind: str, origin: StartingPoint, device: str, feature_steps: Sequence[int]
+) -> None:
     if kind == "hybrid_unet":
         if part == "finetune":
             parser["starting_network#report_dir"] = None
@@ -190,7 +194,9 @@ def _choose_network(parser: ConfigParser, part: str, kind: str, origin: Starting
         network: nn.Module = with_pretrained(PlainUNet(origin.network), origin.path)
     else:
         body: Any = with_pretrained(parser.get_parsed_content("network_def"), origin.path)
-        network = PixelHead(body, parser.get_parsed_content("schedule"))
+        network = PixelHead(
+            body, parser.get_parsed_content("schedule"), FEATURE_STEPS if tuple(feature_steps) == (0,) else feature_steps
+        )
         parser.parse(reset=True)
     parser["starting_network"] = network.to(device)
     parser["optimizer#params"] = "$[p for p in @network.parameters() if p.requires_grad]"

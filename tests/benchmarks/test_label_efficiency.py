@@ -141,7 +141,7 @@ def test_arms_see_the_same_batches(started: Path, monkeypatch: pytest.MonkeyPatc
 @pytest.mark.skipif(not nnunet_installed(), reason="dynamic-network-architectures is not installed")
 def test_peers_and_ablations_run(started: Path) -> None:
     arms = {
-        "nnunet_supervised": {}, "pixel_head": {},
+        "nnunet_supervised": {}, "pixel_head": {"timesteps": [1, 20]},
         "reset": {"like": "hybrid", "finetune": {"label_map": {"background": None}}},
         "with_target": {"like": "hybrid", "pretrain": {"unlabelled_target": True, "source_labels": 0.5}, "timesteps": [0, 20]},
         "denoise": {"like": "hybrid", "finetune": {"unlabelled": True, "objective": "hybrid"}},
