@@ -59,7 +59,7 @@ class Forgetting:
         network: the adapted model's network, on its device.
         inferer, image_transforms, postprocessing: of the evaluation; `postprocessing` leaves "pred" (1, X, Y[, Z]) class index
             on the label's grid.
-        settings: {"output_dir", "nsd_tolerance", "device", "amp", "num_workers"}.
+        settings: {"output_dir", "nsd_tolerance", "device", "num_workers"}.
     """
 
     def __init__(
@@ -152,7 +152,6 @@ class Forgetting:
             inferer=self.inferer,
             postprocessing=Compose([self.postprocessing, only_common]),
             val_handlers=[WeightsLoader(network, model.path), report],
-            amp=self.settings["amp"],
         )
 
 

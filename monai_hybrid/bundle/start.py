@@ -41,8 +41,6 @@ def start(bundle_root: str, argv: list[str] | None = None) -> None:
         ConfigError: an override on the command line has an unknown name or a value of the wrong kind.
     """
     own_process, argv = argv is None, sys.argv if argv is None else argv
-    one_line_errors(show_traceback="--debug" in argv)
-    argv = sys.argv if argv is None else argv
     one_line_errors(show_traceback="--debug" in argv or os.environ.get(DEBUG, "") not in ("", "0"))
     # Upstream deprecations that a user can do nothing about.
     for message in (".*TorchScript.*", ".*unable to generate class balanced.*", ".*torch.jit.*", ".*lr_scheduler.step.*"):

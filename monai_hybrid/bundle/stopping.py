@@ -6,7 +6,7 @@ import copy
 import json
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from ignite.engine import Events
 from monai.bundle import ConfigParser
 from monai.data import CacheDataset
 from monai.utils import set_determinism
-from torch.utils.data import Subset
+from torch.utils.data import Sampler
 
 from monai_hybrid.bundle.shots import mixed_sampler
 from monai_hybrid.errors import ConfigError, DataError
@@ -26,7 +26,7 @@ STOPPING = ("budget", "leave_one_out")
 MINIMUM_PATIENTS = 3
 LEAST, MOST, BASE, PER_PATIENT = 100, 600, 50, 50
 # What a fold needs of the training's handlers; it writes nothing.
-FOLD_HANDLERS = ("StopOnNonFinite", "GradientClip", "LrScheduleHandler", "ValidationHandler")
+FOLD_HANDLERS = ("SeededUpdates", "StopOnNonFinite", "GradientClip", "LrScheduleHandler", "ValidationHandler")
 logger = logging.getLogger("monai_hybrid.adaptation")
 
 
@@ -119,14 +119,27 @@ def _fold(main: ConfigParser, patient: str) -> ConfigParser:
     fold["data"], fold["origin"], fold["cases"] = parsed("data"), parsed("origin"), tuple(parsed("cases"))
     fold["starting_network"] = copy.deepcopy(parsed("starting_network"))
     fold["writer"], fold["validation"], fold["val_interval"] = None, True, 1
-    fold["train"]["dataset"] = Subset(dataset, kept)
-    fold["train"]["sampler"] = mixed_sampler(
-        cases, parsed("updates_per_epoch") * parsed("batch_size"), parsed("labelled_share")
-    )
+    fold["train"]["dataset"] = dataset
+    samples = parsed("updates_per_epoch") * parsed("batch_size")
+    fold["train"]["sampler"] = Chosen(mixed_sampler(cases, samples, parsed("labelled_share")), kept)
+    fold["train"]["trainer"]["train_handlers"] = "$@train#handlers + [@ema]"  # no checkpoints: a fold is not the run
     handlers = [{k: v for k, v in h.items() if k != "_disabled_"} for h in fold["train"]["handlers"]]
     fold["train"]["handlers"] = [h for h in handlers if h["_target_"].rsplit(".", 1)[-1] in FOLD_HANDLERS]
     fold["validate"]["dataset"] = CacheDataset(held_out, parsed("validate#preprocessing"), progress=False)
     return fold
+
+
+class Chosen(Sampler[int]):
+    """A sampler's indices, as places in `kept`: some of the cases of a data set that several folds share."""
+
+    def __init__(self, sampler: Sampler[int], kept: Sequence[int]) -> None:
+        self.sampler, self.kept = sampler, kept
+
+    def __len__(self) -> int:
+        return len(self.sampler)  # type: ignore[arg-type]
+
+    def __iter__(self) -> Iterator[int]:
+        return (self.kept[i] for i in self.sampler)
 
 
 def train_fold(fold: ConfigParser) -> tuple[float, list[float]]:

@@ -89,7 +89,7 @@ class Emitter:
         if not math.isfinite(self.sum_all):
             raise ModelFileError(
                 f"{name}: the prediction holds NaN or Inf though the image does not: the weights are damaged, or half "
-                "precision overflows (try --amp False)"
+                "precision overflows (try --precision float32)"
             )
         mean = self.sum_foreground / self.num_foreground if self.num_foreground else None
         return Segmentation(self.labels, self.sum_all / self.labels.numel(), mean, self.entropy, self.probabilities)

@@ -1,0 +1,51 @@
+"""What is run on a window when a model is used: the folded network, or its average over small noise levels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from monai_hybrid.diffusion.noising import NoiseSchedule
+from monai_hybrid.errors import ConfigError
+from monai_hybrid.inferers.small_t import SmallTAverage
+from monai_hybrid.networks.folding import DTYPES, fastest_dtype, folded
+
+
+def segmenter(
+    network: nn.Module, precision: str = "float32", timesteps: Sequence[int] = (0,), card: Mapping[str, Any] | None = None
+) -> nn.Module:
+    """(B, C, X, Y[, Z]) image -> (B, K, X, Y[, Z]) logits; the `wrap` of `InputGridInferer`.
+
+    Args:
+        network: a HybridDiffusionUNet; weights may be loaded into it later.
+        precision: "float32", "bfloat16", or "auto": bfloat16 where the device computes in it.
+        timesteps: (0,) for the folded network; more levels for the mean over them, a pass of the network each.
+        card: of the model; its `training` names the schedule of the noise.
+
+    Raises:
+        ConfigError: an unknown `precision`, levels without 0, or outside the schedule.
+    """
+    if tuple(timesteps) == (0,):
+        return folded(network, precision)
+    if precision not in (*DTYPES, "auto"):
+        raise ConfigError(f"precision: got {precision!r}, expected one of auto, {', '.join(DTYPES)}")
+    training = (card or {}).get("training", {})
+    schedule = NoiseSchedule(training.get("num_timesteps", 1000), training.get("noise_schedule", "cosine"))
+    return _Autocast(SmallTAverage(network, schedule, timesteps), precision)
+
+
+class _Autocast(nn.Module):
+    """A module under bfloat16 autocast where `precision` says so."""
+
+    def __init__(self, module: nn.Module, precision: str) -> None:
+        super().__init__()
+        self.module, self.precision = module, precision
+
+    def forward(self, x: Tensor) -> Tensor:
+        dtype = fastest_dtype(x.device) if self.precision == "auto" else DTYPES[self.precision]
+        with torch.autocast(x.device.type, torch.bfloat16, enabled=dtype == torch.bfloat16):
+            logits: Tensor = self.module(x)
+        return logits
