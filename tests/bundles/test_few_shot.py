@@ -118,8 +118,14 @@ def test_leave_one_out_sets_the_epochs_of_the_training(
     def fold(parser: ConfigParser) -> tuple[float, list[float]]:
         network = parser.get_parsed_content("network")
         starts.append({name: w.clone() for name, w in network.state_dict().items()})
-        cases = parser.get_parsed_content("train#dataloader").dataset
-        epochs.append((len(cases), len(parser.get_parsed_content("validate#dataset"))))
+        kept, held_out = (
+            parser.get_parsed_content("train#draws").sampler.kept,
+            parser.get_parsed_content("validate#dataset").data,
+        )
+        cases = parser.get_parsed_content("train#dataset").data
+        assert {draw.case for draw in parser.get_parsed_content("train#draws")} <= set(kept)
+        assert not {cases[i]["patient"] for i in kept} & {case["patient"] for case in held_out}
+        epochs.append((len(kept), len(held_out)))
         score, curve = train_fold(parser)
         assert not all(torch.equal(w, starts[-1][name]) for name, w in network.state_dict().items()), "the fold trains"
         assert len(curve) == 3 and all(0 <= dice <= 1 for dice in [score, *curve])
