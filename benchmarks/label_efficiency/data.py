@@ -18,6 +18,7 @@ from data_prep.build import build
 from data_prep.phantom import generate
 from monai_hybrid.bundle.data import PreparedData, read_prepared
 from monai_hybrid.bundle.starting_point import StartingPoint
+from monai_hybrid.engines.replay import Draw, seed_everything
 from monai_hybrid.errors import DataError
 
 Case = dict[str, Any]
@@ -88,7 +89,7 @@ class CaseStore:
 
 
 class StoredCases(Dataset):
-    """Stands in for the bundles' CacheDataset: the same items and random transforms, without loading.
+    """Stands in for the bundles' ReplayableDataset: the same items, draws and random transforms, without loading.
 
     `data` are the cases, as the bundles' sampler expects them.
     """
@@ -99,11 +100,19 @@ class StoredCases(Dataset):
         self.augment = Compose(list(transforms))
         self.augment.set_random_state(seed=seed)
 
+    def __getitem__(self, index: Any) -> Any:
+        """The transformed case of an index or of a `Draw`, whose seed is that of everything random."""
+        if not isinstance(index, Draw):
+            return super().__getitem__(index)
+        self.augment.set_random_state(seed=index.seed)
+        seed_everything(index.seed)
+        return super().__getitem__(index.case)
+
     def _transform(self, index: int) -> Any:
         item = self.stores[index][self.data[index]]
         copied = {k: v.clone() if hasattr(v, "clone") else v for k, v in item.items()}  # some transforms write in place
         sample = self.augment(copied)
-        return sample[0] if isinstance(sample, list) else sample  # as CacheDataset's collation would flatten it
+        return sample[0] if isinstance(sample, list) else sample  # as the cached data set's collation would flatten it
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,7 @@ class Stream:
 
     def _record(self) -> Iterator[Batch]:
         self.batches = []
-        with torch.random.fork_rng(devices=[]):  # the arms' own random numbers (t, noise) are not touched
+        with torch.random.fork_rng(devices=[]):  # each sample seeds the generators; the arms' t and noise stay
             torch.manual_seed(self.seed)
             source = iter(self.make_loader())
             batch = next(source, None)
@@ -53,7 +53,8 @@ class Stream:
                 if not self.keep:
                     self.batches = []  # too long to keep: each pass makes it again, from the same seeds
             yield small
-            batch = next(source, None)
+            with torch.random.fork_rng(devices=[]):
+                batch = next(source, None)
         self.complete = self.keep
 
     def size(self) -> int:

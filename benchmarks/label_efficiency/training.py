@@ -84,7 +84,8 @@ def make_stream(
         if settings.get("num_workers"):
             for store, case in cases:
                 _ = store[case]  # before the workers fork, so that they share it
-        parser = configuration(part, {**own, "max_epochs": 1, "updates_per_epoch": settings["updates"]}, data, origin, "cpu")
+        once = {"seed": seed, "max_epochs": 1, "updates_per_epoch": settings["updates"]}
+        parser = configuration(part, {**own, **once}, data, origin, "cpu")
         transforms = parser.get_parsed_content("train#random_transforms")
         parser.parse(reset=True)
         parser["train#dataset"] = StoredCases(cases, transforms, seed)
@@ -188,7 +189,7 @@ def _choose_network(
 ) -> None:
     if kind == "hybrid_unet":
         if part == "finetune":
-            parser["starting_network#report_dir"] = None
+            parser["transferred_network#report_dir"] = None
         return
     if kind == "plain_unet":
         network: nn.Module = with_pretrained(PlainUNet(origin.network), origin.path)
@@ -209,3 +210,4 @@ def _choose_handlers(parser: ConfigParser, save_to: Path | None) -> None:
         if handler["_target_"].endswith(SAVER):
             handler |= {"validator": None, "folder": str(save_to), "interval": 10**9}  # at the end alone
     parser["train#handlers"] = handlers
+    parser["train#trainer#train_handlers"] = "$@train#handlers + [@ema]"  # no checkpoints
