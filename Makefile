@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
+# Threads that wait without spinning: on a busy machine two spinning threads are several times slower than one.
+export OMP_WAIT_POLICY ?= PASSIVE
 
 .PHONY: demo test slow lint clean
 .DEFAULT_GOAL := help

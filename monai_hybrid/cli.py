@@ -141,6 +141,7 @@ def report(
     run(["-m", "monai_hybrid.reporting", folder, *context.args])
 
 
+@app.command(context_settings=HAND_ON)
 def audit(context: typer.Context, bundle: Annotated[str, typer.Argument(help="folder or zip file")]) -> None:
     """List all that a bundle would run, and refuse what is outside the allow-list (exit code 2); runs none of it."""
     run(["-m", "monai_hybrid.bundle.audit", bundle, *context.args])

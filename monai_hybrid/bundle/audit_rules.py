@@ -48,7 +48,7 @@ BUILTINS = frozenset({
 })  # fmt: skip
 METHODS = frozenset({
     "run", "to", "parameters", "state_dict", "labelled", "get", "close", "eval", "train", "keys", "values", "items",
-    "leave", "split", "rsplit", "strip", "replace", "lower", "upper", "startswith", "endswith", "count", "index",
+    "leave", "check", "split", "rsplit", "strip", "replace", "lower", "upper", "startswith", "endswith", "count", "index",
     "tolist", "item",
 })  # fmt: skip
 # Attributes that lead from a harmless object to its frame or code.

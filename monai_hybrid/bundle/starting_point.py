@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,8 @@ from monai_hybrid.errors import ConfigError, ModelFileError
 from monai_hybrid.weights import read_card
 
 SCRATCH = "scratch"
+# The forward process of a model whose card says nothing of it.
+NOISE = {"prediction_type": "v", "noise_schedule": "cosine", "num_timesteps": 1000}
 logger = logging.getLogger("monai_hybrid.adaptation")
 
 
@@ -25,11 +27,13 @@ class StartingPoint:
         path: model file whose weights are taken over; None from scratch.
         network: arguments of HybridDiffusionUNet, with the channels and labels of the target.
         plan: spacing, patch size and normalisation: those the weights know, not those that the target would choose.
+        noise: prediction_type, noise_schedule and num_timesteps that the weights know, for a denoising term.
     """
 
     path: str | None
     network: dict[str, Any]
     plan: dict[str, Any]
+    noise: dict[str, Any] = field(default_factory=lambda: dict(NOISE))
 
 
 def starting_point(pretrained: str | None, data: PreparedData, bundle_root: str, plan_from: str | None = None) -> StartingPoint:
@@ -58,7 +62,8 @@ def starting_point(pretrained: str | None, data: PreparedData, bundle_root: str,
     if card["spatial_dims"] != data.plan["spatial_dims"]:
         raise ModelFileError(f"{described}: a {card['spatial_dims']}D model, but the data are {data.plan['spatial_dims']}D")
     plan = {**card["plan"], "patch_size": card["training"]["patch_size"], "spacing": card["training"]["spacing"]}
-    return StartingPoint(path, _network(card["network"], data), plan)
+    noise = {name: card["training"].get(name) or default for name, default in NOISE.items()}
+    return StartingPoint(path, _network(card["network"], data), plan, noise)
 
 
 def model_file(path: str) -> str:

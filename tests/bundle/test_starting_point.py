@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from monai_hybrid.bundle.starting_point import model_file
 from monai_hybrid.errors import ModelFileError
+
+module: Any = sys.modules["monai_hybrid.bundle.starting_point"]  # the package's attribute of that name is the function
 
 
 @pytest.mark.parametrize("place", ["models/model.safetensors", "model.safetensors"])
@@ -25,3 +30,18 @@ def test_a_file_is_taken_as_it_is(name: str, tmp_path: Path) -> None:
 def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelFileError, match=r"a folder without models/model.safetensors or model.safetensors; give a run"):
         model_file(str(tmp_path))
+
+
+def test_the_forward_process_is_the_models(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A denoising term of another process would unlearn what the weights know."""
+    card = {
+        "spatial_dims": 3,
+        "plan": {"normalization": {}},
+        "network": {"channels": [8, 16]},
+        "training": {"patch_size": [8] * 3, "spacing": [1.0] * 3, "prediction_type": "epsilon", "num_timesteps": 500},
+    }
+    monkeypatch.setattr(module, "read_card", lambda path: card)
+    data: Any = SimpleNamespace(dataset={"channels": ["image"]}, plan={"spatial_dims": 3, "network": {}}, num_classes=2)
+    found = module.starting_point("model.safetensors", data, "bundle")
+    assert found.noise == {"prediction_type": "epsilon", "noise_schedule": "cosine", "num_timesteps": 500}
+    assert module.starting_point("scratch", data, "bundle").noise == module.NOISE
