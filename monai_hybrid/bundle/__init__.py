@@ -6,6 +6,7 @@ from monai_hybrid.bundle.labels import values_by_name
 from monai_hybrid.bundle.model import find_card
 from monai_hybrid.bundle.run_folder import claim_run, run_settings
 from monai_hybrid.bundle.sample import PairSampler
+from monai_hybrid.bundle.setting_values import check_patch
 from monai_hybrid.bundle.shift import describe_shift
 from monai_hybrid.bundle.shots import draw_shots, mixed_sampler, without_labels
 from monai_hybrid.bundle.source_domain import Forgetting
@@ -22,6 +23,7 @@ __all__ = [
     "PreparedData",
     "StartingPoint",
     "cases_to_predict",
+    "check_patch",
     "check_stopping",
     "choose_epochs",
     "claim_run",

@@ -18,6 +18,7 @@ from monai.bundle import ConfigParser
 
 from monai_hybrid.bundle.machine_faults import machine_fault
 from monai_hybrid.bundle.manifest import record_run
+from monai_hybrid.bundle.setting_values import check_value
 from monai_hybrid.engines.stop_signals import Stopped
 from monai_hybrid.errors import ConfigError, HybridError
 
@@ -102,10 +103,11 @@ def known_settings(bundle_root: Path, argv: list[str]) -> dict[str, Any]:
 
 
 def check_overrides(overrides: Mapping[str, Any], known: Mapping[str, Any]) -> None:
-    """Refuse names that no config has, and values whose kind differs from the default's.
+    """Refuse names that no config has, values whose kind differs from the default's, and values that no run can use.
 
     Raises:
         ConfigError: with the nearest known name, or what to type.
+        EnvironmentFault: a device that this machine does not have.
     """
     for name, value in overrides.items():
         top = name.replace("#", "::").split("::")[0]
@@ -115,6 +117,7 @@ def check_overrides(overrides: Mapping[str, Any], known: Mapping[str, Any]) -> N
             raise ConfigError(_unknown(top, known))
         if top == name:
             _check_kind(name, value, known[name])
+            check_value(name, value)
 
 
 def _unknown(name: str, known: Iterable[str]) -> str:

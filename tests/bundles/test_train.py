@@ -72,9 +72,9 @@ def test_each_control_arm_is_one_setting(prepared: Path, tmp_path: Path, objecti
     [
         ("learnig_rate", "0.1", "unknown setting --learnig_rate: did you mean --learning_rate?"),
         ("amp", "true", "--amp: got 'true', expected True or False"),
-        ("max_epochs", "ten", "--max_epochs: got 'ten', expected a number such as 10"),
         ("objective", "hybird", "objective: got 'hybird', expected one of hybrid, supervised"),
         ("dataset_dir", "/no/such/folder", "dataset_dir: no such folder: /no/such/folder"),
+        ("learning_rate", "-0.1", "--learning_rate: got -0.1, expected a number > 0"),
     ],
 )
 def test_wrong_settings_end_in_one_line_before_training(tmp_path: Path, name: str, value: str, message: str) -> None:
@@ -83,6 +83,12 @@ def test_wrong_settings_end_in_one_line_before_training(tmp_path: Path, name: st
     assert "Traceback" not in done.stderr
     assert done.returncode == (3 if name == "dataset_dir" else 2)
     assert not (tmp_path / "models").exists()
+
+
+def test_a_patch_that_does_not_divide_is_refused_before_any_image_is_loaded(prepared: Path, tmp_path: Path) -> None:
+    done = run_bundle(TRAIN, dataset_dir=prepared, output_dir=tmp_path, **{**TINY, "patch_size": "[16,16,18]"})
+    assert done.returncode == 2 and "Traceback" not in done.stderr, done.stderr[-3000:]
+    assert "--patch_size: got [16, 16, 18], expected multiples of " in done.stderr and not (tmp_path / "models").exists()
 
 
 def test_a_raw_folder_of_pictures_trains_with_the_same_command(tmp_path: Path) -> None:
@@ -94,7 +100,8 @@ def test_a_raw_folder_of_pictures_trains_with_the_same_command(tmp_path: Path) -
         mask[10:22, 8 + i : 24 + i] = 255
         Image.fromarray((mask // 2 + rng.integers(0, 60, mask.shape)).astype(np.uint8)).save(tmp_path / f"raw/images/p{i}.png")
         Image.fromarray(mask).save(tmp_path / f"raw/labels/p{i}.png")
-    settings = {**TINY, "patch_size": "[16,16]", "spacing": "[2,2]"}
+    # patches are larger than the images of 20 x 24 pixels, and the device is given as text
+    settings = {**TINY, "patch_size": "[32,32]", "spacing": "[2,2]", "device": "cpu", "amp": "True"}
     done = run_bundle(TRAIN, dataset_dir=tmp_path / "raw", output_dir=tmp_path / "out", **settings)
     assert done.returncode == 0, done.stderr[-3000:]
     card = read_card(tmp_path / "out/models/model.safetensors")
