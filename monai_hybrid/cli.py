@@ -5,6 +5,8 @@ What a command does not know is handed on, so every setting of a bundle works he
 
 from __future__ import annotations
 
+import itertools
+import json
 import os
 import shlex
 import subprocess
@@ -14,7 +16,7 @@ from typing import Annotated
 
 import typer
 
-from data_prep.errors import EnvironmentFault, HybridError
+from data_prep.errors import ConfigError, EnvironmentFault, HybridError
 from monai_hybrid.allocator import allocator_environment
 
 app = typer.Typer(
@@ -49,7 +51,40 @@ def bundle_words(bundle: str, config: str, rest: list[str], **settings: str | in
     folder = bundle_folder(bundle)
     given = {"bundle_root": str(folder), **{name: str(value) for name, value in settings.items() if value != ""}}
     words = [word for name, value in given.items() for word in (f"--{name}", value)]
+    rest = [capital(word) for word in rest]
+    check_files(rest)
     return ["-m", "monai.bundle", "run", "--config_file", str(folder / "configs" / config), *words, *rest]
+
+
+def capital(word: str) -> str:
+    """`true` as `True`, `--name=false` as `--name=False`: monai.bundle takes the small ones for text, and text is true."""
+    name, equals, value = word.rpartition("=")
+    return name + equals + value.capitalize() if value in ("true", "false") else word
+
+
+def check_files(words: list[str]) -> None:
+    """Refuse configuration files that are missing or no JSON: MONAI reads them before any of our code runs.
+
+    Raises:
+        ConfigError: with file, line and column.
+    """
+    for name, files in itertools.pairwise(words):
+        if name in ("--config_file", "--args_file", "--meta_file", "--logging_file"):
+            for file in files.strip("[]").split(","):
+                _check_file(name, Path(file.strip(" '\"")))
+
+
+def _check_file(name: str, file: Path) -> None:
+    if not file.is_file():
+        raise ConfigError(f"{name}: no such file: {file}. Type: ls {file.parent}")
+    if file.suffix == ".json":
+        try:
+            json.loads(file.read_text(encoding="utf-8"))
+        except json.JSONDecodeError as error:
+            hint = "; JSON has no comments, no trailing commas and double quotes only"
+            raise ConfigError(f"{name}: {file}, line {error.lineno}, column {error.colno}: {error.msg}{hint}") from error
+        except (UnicodeDecodeError, OSError) as error:
+            raise ConfigError(f"{name}: {file}: not readable as text ({error}); expected JSON in UTF-8") from error
 
 
 def run(words: list[str]) -> None:
@@ -73,6 +108,26 @@ def prepare(
 ) -> None:
     """Split by patient, describe and plan a data set; copies no image."""
     run(["-m", "data_prep", "build", source, "--out", out, *context.args])
+
+
+@app.command(context_settings=HAND_ON)
+def repair(
+    context: typer.Context,
+    path: Annotated[str, typer.Argument(help="raw folder, or a folder that holds a datalist.json")],
+    out: Annotated[str, typer.Option("--out", help="a new folder for the corrected copy; the source is never touched")],
+) -> None:
+    """Correct what is certain into a new folder, with a log."""
+    run(["-m", "data_prep", "repair", path, "--out", out, *context.args])
+
+
+@app.command(context_settings=HAND_ON)
+def shift(
+    context: typer.Context,
+    source: Annotated[str, typer.Argument(help="prepared data set that a model was trained on")],
+    target: Annotated[str, typer.Argument(help="prepared data set that it shall be used on")],
+) -> None:
+    """Say how two prepared data sets differ, and what follows (--out FOLDER)."""
+    run(["-m", "data_prep", "shift", source, target, *context.args])
 
 
 @app.command(context_settings=HAND_ON)

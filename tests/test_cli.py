@@ -41,7 +41,14 @@ def bundle(folder: Path, config: str, *rest: str) -> list[str]:
             ["prepare", "raw", "--out", "d", "--budget", "gpu"],
             ["-m", "data_prep", "build", "raw", "--out", "d", "--budget", "gpu"],
         ),
+        (["repair", "raw", "--out", "d", "--dry-run"], ["-m", "data_prep", "repair", "raw", "--out", "d", "--dry-run"]),
+        (["shift", "a", "b", "--out", "d"], ["-m", "data_prep", "shift", "a", "b", "--out", "d"]),
+        (["audit", "b.zip", "--json", "f"], ["-m", "monai_hybrid.bundle.audit", "b.zip", "--json", "f"]),
         (["pretrain"], bundle(PRETRAIN, "train.json")),
+        (
+            ["pretrain", "--augment", "false", "--resume=true", "--objective", "hybrid"],
+            bundle(PRETRAIN, "train.json", "--augment", "False", "--resume=True", "--objective", "hybrid"),
+        ),
         (
             ["pretrain", "--data", "d", "--max_epochs", "2"],
             bundle(PRETRAIN, "train.json", "--dataset_dir", "d", "--max_epochs", "2"),
@@ -116,6 +123,57 @@ def test_without_the_repository_the_user_is_told(monkeypatch: pytest.MonkeyPatch
         cli.main()
     assert stop.value.code == 5
     assert "the bundles are not there" in capsys.readouterr().err
+
+
+def refusal(words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> str:
+    monkeypatch.setattr(sys, "argv", ["monai-hybrid", *words])
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    assert stop.value.code == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1 and said.startswith("error: ")
+    return said
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "no such file: {file}. Type: ls {folder}"),
+        ("", "{file}, line 1, column 1: Expecting value"),
+        ("max_epochs: 3", "{file}, line 1, column 1: Expecting value"),
+        ('{"max_epochs": 3, // short\n}', "{file}, line 1, column 19: Expecting property name"),
+        ('{"max_epochs": 3,}', "; JSON has no comments, no trailing commas and double quotes only"),
+        (b'{"a": "\xff"}', "{file}: not readable as text ("),
+    ],
+    ids=["G09-missing", "G10-empty", "G10-yaml", "G11-comment", "trailing-comma", "not-utf8"],
+)
+def test_a_configuration_that_cannot_be_read_is_named(
+    content: str | bytes | None,
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    seen: list[list[str]],
+) -> None:
+    good, bad = tmp_path / "good.json", tmp_path / "mine.json"
+    good.write_text('{"max_epochs": 3}')
+    if content is not None:
+        bad.write_bytes(content if isinstance(content, bytes) else content.encode())
+    for files in (str(bad), f"['{good}', '{bad}']"):
+        said = refusal(["pretrain", "--config_file", files], monkeypatch, capsys)
+        assert f"--config_file: {message.format(file=bad, folder=tmp_path)}" in said or (message[0] == ";" and message in said)
+    assert seen == []
+    assert CliRunner().invoke(cli.app, ["pretrain", "--config_file", str(good)]).exit_code == 3 and len(seen) == 1
+
+
+def test_a_missing_logging_file_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], seen: list[list[str]]
+) -> None:
+    said = refusal(["pretrain", "--logging_file", str(tmp_path / "logging.conf")], monkeypatch, capsys)
+    assert f"--logging_file: no such file: {tmp_path}/logging.conf" in said and seen == []
+    given = str(PRETRAIN / "configs/logging.conf")
+    CliRunner().invoke(cli.app, ["pretrain", "--logging_file", given])
+    assert seen[0][-1] == given
 
 
 def test_help_comes_without_torch() -> None:
