@@ -10,6 +10,7 @@ from types import ModuleType
 import numpy as np
 
 from data_prep.errors import EnvironmentFault
+from data_prep.foreign import foreign_kind
 from data_prep.nifti import read_nifti
 from data_prep.volume import ReadError, Volume
 
@@ -17,6 +18,7 @@ NIFTI = (".nii", ".nii.gz")
 PNG = (".png",)
 ITK = (".mha", ".mhd", ".nrrd", ".nhdr")
 EXTENSIONS = NIFTI + PNG + ITK
+FOREIGN = {"dicom": "it is DICOM, which is not read here", "archive": "it is an archive, which is not opened here"}
 _PNG_TYPES = {"L": "uint8", "I;16": "uint16", "I": "int32", "F": "float32", "1": "bool", "P": "palette"}
 
 
@@ -42,8 +44,11 @@ def read_volume(path: Path) -> Volume:
         ReadError: the file cannot be read as an image.
         EnvironmentFault: the format needs SimpleITK, which is not installed.
     """
-    raw = _bytes(path)
     end = extension(path)
+    kind = None if end else foreign_kind(path)
+    if kind:
+        raise ReadError(kind, FOREIGN[kind])
+    raw = _bytes(path)
     try:
         if end in NIFTI:
             return read_nifti(path, raw)

@@ -65,3 +65,14 @@ def unknown_formats(subject: DatasetSubject) -> Iterator[Remark]:
     """A file beside the images is of an unknown format and is left out."""
     for path in subject.ignored:
         yield Remark(f"left out: its name ends with none of {', '.join(EXTENSIONS)}", "", str(path))
+
+
+@check(
+    "D507",
+    on="datalist",
+    level="error",
+    remedy="Every command reads NIfTI, PNG, MHA and NRRD: python -m data_prep build --help",
+)
+def no_images_but_dicom(fault: DataListError) -> str | None:
+    """A folder holds DICOM or archives in the place of images."""
+    return _seen(fault, "D507")

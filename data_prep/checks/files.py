@@ -71,6 +71,24 @@ def voxel_type(fault: ReadError) -> str | None:
     return fault.seen if fault.kind == "voxel_type" else None
 
 
+@check(
+    "D011",
+    on="fault",
+    level="error",
+    remedy="Convert it to NIfTI, one volume a series, heed the converter's warnings, and give the result: "
+    "mkdir OUT && dcm2niix -z y -f series_%s -o OUT FOLDER",
+)
+def dicom(fault: ReadError) -> str | None:
+    """A file is DICOM."""
+    return fault.seen if fault.kind == "dicom" else None
+
+
+@check("D012", on="fault", level="error", remedy="Unpack it yourself and give the folder: mkdir OUT && tar -C OUT -xf {file}")
+def archive(fault: ReadError) -> str | None:
+    """A file is an archive (zip, tar, 7z, rar)."""
+    return fault.seen if fault.kind == "archive" else None
+
+
 SLACK = 4096  # some writers fill up the last block
 
 

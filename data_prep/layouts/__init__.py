@@ -6,7 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from data_prep.cases import Source
-from data_prep.errors import ConfigError
+from data_prep.errors import ConfigError, DataListError
+from data_prep.foreign import foreign_sentence
 from data_prep.layouts import folders, msd, nnunet
 from data_prep.layouts.common import raw_dataset_json
 from data_prep.reading import extension
@@ -28,6 +29,9 @@ def read_source(root: Path, layout: str = "auto", labels_dir: str | None = None)
         ConfigError: the folder, the layout or the label folder does not exist.
         DataError: the layout's own description (dataset.json) is damaged, or there is no image.
     """
+    foreign = foreign_sentence(root) if root.is_file() else None
+    if foreign:
+        raise DataListError("D507", f"{root}: {foreign}", str(root))
     if not root.is_dir():
         raise ConfigError(f"{root}: there is no such folder; expected a folder with images. Type: ls {root.parent}")
     if layout not in LAYOUTS:
@@ -48,12 +52,16 @@ def detect(root: Path) -> str:
 
     Raises:
         ConfigError: no layout fits.
+        DataListError: it holds DICOM or archives.
     """
     described = raw_dataset_json(root)
     if described is not None:
         return "nnunet" if "channel_names" in described else "msd"
     if (root / "images").is_dir():
         return "folders"
+    foreign = foreign_sentence(root)
+    if foreign:
+        raise DataListError("D507", f"{root}: {foreign}", str(root))
     found = sorted(path.name for path in root.iterdir())[:8]
     raise ConfigError(
         f"{root}: no known layout; it holds {', '.join(found) or 'nothing'}. Expected images/ and labels/, "

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from data_prep.errors import ConfigError, DataListError
+from data_prep.foreign import foreign_sentence
 from data_prep.json_io import load_json
 from data_prep.label_names import parse_names
 from data_prep.reading import EXTENSIONS, extension
@@ -27,6 +28,9 @@ def require_images(folder: Path) -> list[Path]:
         raise DataListError("D503", f"{folder}: there is no such folder. Type: ls {folder.parent}")
     files = image_files(folder)
     if not files:
+        foreign = foreign_sentence(folder)
+        if foreign:
+            raise DataListError("D507", f"{folder}: {foreign}", str(folder))
         raise DataListError("D503", f"{folder}: no image found; expected files that end with {', '.join(EXTENSIONS)}")
     return files
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from data_prep.files import read_datalist
+from data_prep.foreign import foreign_sentence
 from data_prep.reading import EXTENSIONS, extension
 from monai_hybrid.bundle.data import prepare_data
 from monai_hybrid.errors import DataError
@@ -44,6 +45,9 @@ def cases_to_predict(
         return [{"image": str(path), "case_id": stem(path)}]
     found = _images_under(path, leave_out) if path.is_dir() else []
     if not found:
+        foreign = foreign_sentence(path)
+        if foreign:
+            raise DataError(f"{path}: {foreign}")
         raise DataError(
             f"{path}: no image found; expected a file or a folder of {', '.join(EXTENSIONS)}, or a datalist.json. "
             f"Type: ls {path if path.is_dir() else path.parent}"

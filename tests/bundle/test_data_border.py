@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from benchmarks.reliability.faults import ACCEPTED, FAULTS, Fault
-from benchmarks.reliability.tiny import cube, edit_header, prepared, save
+from benchmarks.reliability.tiny import cube, edit_header, noise, prepared, save
 from data_prep.checks import REGISTRY
+from monai_hybrid.bundle.cases import cases_to_predict
 from monai_hybrid.bundle.data import prepare_data
 from monai_hybrid.errors import DataError
 
@@ -44,3 +45,21 @@ def test_a_prepared_data_set_is_checked_once_for_each_state(tmp_path: Path, capl
         prepare_data(str(folder), str(tmp_path / "run"))
     save(label, cube())
     assert prepare_data(str(folder), str(tmp_path / "run")).training
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("IM0001", b"\0" * 128 + b"DICM" + b"Doe^Jane" * 9, r"IM0001 is DICOM, .*mkdir scans_nifti && dcm2niix -z y"),
+        ("scans.zip", b"PK\x03\x04" + b"\0" * 99, r"scans.zip is an archive; .* Unpack it yourself and give the folder"),
+    ],
+)
+def test_dicom_and_archives_are_refused_by_name(name: str, content: bytes, message: str, tmp_path: Path) -> None:
+    (tmp_path / "scans").mkdir()
+    (tmp_path / "scans" / name).write_bytes(content)
+    for ask in (cases_to_predict, prepare_data):
+        with pytest.raises(DataError, match=message) as refused:
+            ask(str(tmp_path / "scans"), str(tmp_path / "run"))
+        assert "Doe" not in str(refused.value)
+    save(tmp_path / "scans/a.nii.gz", noise((6, 7, 8)))
+    assert [case["case_id"] for case in cases_to_predict(str(tmp_path / "scans"), str(tmp_path / "run"))] == ["a"]
