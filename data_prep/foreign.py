@@ -36,7 +36,7 @@ def foreign_kind(path: Path) -> str | None:
 def foreign_sentence(path: Path) -> str | None:
     """What to say of DICOM or an archive in the place of images, as a file or in a folder; None where there is none.
 
-    In a folder the first `SEARCHED` files count. Nothing of a file's content is ever part of the sentence: DICOM names patients.
+    In a folder the first `SEARCHED` files count. No file's content is ever part of the sentence: DICOM names patients.
     """
     found = _first(path)
     if found is None:

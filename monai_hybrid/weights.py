@@ -6,9 +6,11 @@ can be adapted without the folder it came from.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import os
+import zipfile
 from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
@@ -24,6 +26,7 @@ from monai_hybrid import __version__
 from monai_hybrid.errors import ModelFileError
 
 CARD_KEY = "monai_hybrid_card"
+SUM_KEY = "monai_hybrid_sha256"
 CARD_VERSION = 1
 CITATION = (
     "B. Sauvalle, M. Salzmann: Hybrid diffusion models: combining supervised and generative pretraining for "
@@ -68,9 +71,18 @@ def save_weights(state_dict: Mapping[str, Tensor], folder: Path, card: Mapping[s
     """Write `<stem>.safetensors` and `<stem>.pt` under `folder`; a reader never sees half a file."""
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state_dict.items()}
-    metadata = {"format": "pt", CARD_KEY: json.dumps(card)}
+    metadata = {"format": "pt", CARD_KEY: json.dumps(card), SUM_KEY: checksum(tensors)}
     replace_file(folder / f"{stem}.safetensors", lambda path: path.write_bytes(save(tensors, metadata=metadata)))
     replace_file(folder / f"{stem}.pt", lambda path: torch_save(tensors, path))
+
+
+def checksum(tensors: Mapping[str, Tensor]) -> str:
+    """SHA-256 over names, types, shapes and bytes of all tensors, in the order of their names."""
+    sha = hashlib.sha256()
+    for name, tensor in sorted(tensors.items()):
+        sha.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        sha.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy())
+    return sha.hexdigest()
 
 
 def torch_save(content: Any, path: Path) -> None:
@@ -123,7 +135,7 @@ def read_card(path: Path | str) -> dict[str, Any] | None:
     """The card of a model file: its own (safetensors), or that of the safetensors file beside it; None when there is none.
 
     Raises:
-        ModelFileError: the file that should hold the card is damaged.
+        ModelFileError: the file that should hold the card is damaged, or the card is of another format.
     """
     path = Path(path).with_suffix(".safetensors")
     if not path.is_file():
@@ -134,9 +146,13 @@ def read_card(path: Path | str) -> dict[str, Any] | None:
     except (SafetensorError, OSError) as error:
         raise ModelFileError(f"{path}: not a readable safetensors file ({error}); copy it again from its source") from error
     try:
-        return json.loads(text) if text else None
+        card = json.loads(text) if text else None
     except json.JSONDecodeError as error:
         raise ModelFileError(f"{path}: its card is not valid JSON ({error}); copy the file again from its source") from error
+    if card is not None and card.get("format_version", CARD_VERSION) != CARD_VERSION:
+        found = card["format_version"]
+        raise ModelFileError(f"{path}: its card is of format {found}, expected {CARD_VERSION}; update monai_hybrid")
+    return card
 
 
 def load_weights(path: Path | str) -> dict[str, Tensor]:
@@ -151,7 +167,7 @@ def load_weights(path: Path | str) -> dict[str, Tensor]:
     if not path.is_file():
         raise ModelFileError(f"{path}: no such model file")
     try:
-        loaded = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
+        loaded = _load_safetensors(path) if path.suffix == ".safetensors" else _load_torch(path)
     except Exception as error:  # torch reports damage through many types
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ModelFileError(f"{path}: not a readable model file ({reason}); copy it again from its source") from error
@@ -162,6 +178,26 @@ def load_weights(path: Path | str) -> dict[str, Tensor]:
     if not tensors:
         raise ModelFileError(f"{path}: holds no tensors; expected a state dict, as in models/model.pt of a run")
     return tensors
+
+
+def _load_safetensors(path: Path) -> dict[str, Tensor]:
+    """All tensors; where the file says their checksum, it is held to it. The format itself has none."""
+    tensors = load_file(path)
+    with safe_open(path, framework="pt") as handle:
+        expected = (handle.metadata() or {}).get(SUM_KEY)
+    if expected is not None and checksum(tensors) != expected:
+        raise ValueError("the weights are not those that were saved: SHA-256 differs")
+    return tensors
+
+
+def _load_torch(path: Path) -> Any:
+    """The content of a .pt file; torch reads the archive's members without looking at their checksums, so we look."""
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
+        if damaged:
+            raise ValueError(f"{damaged} is damaged: its checksum differs")
+    return torch.load(path, "cpu", weights_only=True)
 
 
 def _bare(name: str) -> str:

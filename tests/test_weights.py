@@ -17,7 +17,16 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from monai_hybrid.errors import ModelFileError
-from monai_hybrid.weights import CARD_KEY, load_weights, make_card, read_card, replace_file, save_weights, with_pretrained
+from monai_hybrid.weights import (
+    CARD_KEY,
+    checksum,
+    load_weights,
+    make_card,
+    read_card,
+    replace_file,
+    save_weights,
+    with_pretrained,
+)
 
 DATASET = {"spatial_dims": 2, "channels": ["MR"], "labels": [{"index": 0, "value": 0, "name": "background"}], "name": "ward"}
 BOTH = pytest.mark.parametrize("name", ["model.pt", "model.safetensors"])
@@ -113,6 +122,63 @@ def test_a_damaged_file_is_refused(tmp_path: Path, name: str, keep: float) -> No
         load_weights(tmp_path / name)
     (tmp_path / name).write_bytes(whole)
     assert load_weights(tmp_path / name)
+
+
+@BOTH
+def test_one_changed_bit_in_the_weights_is_noticed(tmp_path: Path, name: str) -> None:
+    weights = saved(tmp_path)
+    whole = (tmp_path / name).read_bytes()
+    place = whole.index(weights["0.weight"].numpy().tobytes())
+    flipped = bytes([whole[place + 5] ^ 1])
+    (tmp_path / name).write_bytes(whole[: place + 5] + flipped + whole[place + 6 :])
+    with pytest.raises(ModelFileError, match=rf"{name}: not a readable model file \(.*(SHA-256|checksum) differs\); copy it"):
+        load_weights(tmp_path / name)
+    (tmp_path / name).write_bytes(whole)
+    assert same(load_weights(tmp_path / name), weights)
+
+
+def test_the_checksum_knows_order_shape_and_every_type() -> None:
+    one = {"a": torch.arange(6.0), "b": torch.ones(2, dtype=torch.bfloat16), "c": torch.tensor(3), "d": torch.zeros(0)}
+    assert checksum(one) == checksum(dict(reversed(one.items())))
+    changes: list[dict[str, Tensor]] = [{"a": one["a"].reshape(2, 3)}, {"a": -one["a"]}, {"b": one["b"].half()}]
+    assert len({checksum({**one, **change}) for change in [{}, *changes]}) == 4
+
+
+def test_a_card_of_a_newer_format_is_refused(tmp_path: Path) -> None:
+    card = make_card({"channels": (8, 16)}, DATASET, {}, {})
+    saved(tmp_path, {**card, "format_version": 2})
+    with pytest.raises(ModelFileError, match=r"its card is of format 2, expected 1; update monai_hybrid"):
+        read_card(tmp_path / "model.pt")
+    saved(tmp_path, card)
+    assert read_card(tmp_path / "model.pt")
+
+
+def test_files_of_other_versions_of_torch_are_read(tmp_path: Path) -> None:
+    """The archive of torch >= 1.6, the plain pickle before it, and a card that names a torch of the future."""
+    weights = network().state_dict()
+    for name, new in (("old.pt", False), ("new.pt", True)):
+        torch.save(weights, tmp_path / name, _use_new_zipfile_serialization=new)
+        assert same(load_weights(tmp_path / name), weights)
+    card = make_card({"channels": (8, 16)}, DATASET, {}, {})
+    saved(tmp_path, {**card, "versions": {"torch": "99.0"}})
+    read = read_card(tmp_path / "model.safetensors")
+    assert read is not None and read["versions"] == {"torch": "99.0"}
+    assert same(load_weights(tmp_path / "model.safetensors"), weights)
+
+
+@pytest.mark.parametrize(
+    "offsets", [[0, 1 << 40], [4, 20], [16, 0], [-16, 0], [0, 8], [0, 1 << 64]], ids=lambda pair: f"{pair[0]}-{pair[1]}"
+)
+def test_safetensors_with_bad_offsets_are_refused(tmp_path: Path, offsets: list[int]) -> None:
+    def write(start: int, end: int) -> None:
+        header = json.dumps({"a": {"dtype": "F32", "shape": [4], "data_offsets": [start, end]}}).encode()
+        (tmp_path / "a.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + bytes(16))
+
+    write(*offsets)
+    with pytest.raises(ModelFileError, match=r"a\.safetensors: not a readable model file \(.+\); copy it again"):
+        load_weights(tmp_path / "a.safetensors")
+    write(0, 16)
+    assert load_weights(tmp_path / "a.safetensors")["a"].shape == (4,)
 
 
 def test_a_missing_file_is_told(tmp_path: Path) -> None:

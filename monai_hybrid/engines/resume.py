@@ -13,8 +13,12 @@ from ignite.engine import Engine, Events
 from monai_hybrid.engines.checkpoint import load_newest, save_checkpoint
 from monai_hybrid.engines.same_run import describe_cases, flat, refuse_other_cases, refuse_other_settings
 from monai_hybrid.engines.stop_signals import Stopped, StopSignals
+from monai_hybrid.errors import ModelFileError
 
 SCHEDULE = ("last_epoch", "_step_count", "_last_lr")  # the rest of a scheduler are settings, and max_epochs may change
+PARTS = (
+    "update", "epoch_length", "network", "ema", "optimizer", "lr_scheduler", "scaler", "also", "cases", "plan", "settings",
+)  # fmt: skip
 logger = logging.getLogger("monai_hybrid.checkpoint")
 
 
@@ -132,8 +136,15 @@ class Checkpoint:
         """Put everything back.
 
         Raises:
+            ModelFileError: a part of it is missing.
             ConfigError, DataError: it belongs to a run of other settings, plan or cases; nothing is changed then.
         """
+        missing = [part for part in PARTS if part not in state]
+        if missing:
+            raise ModelFileError(
+                f"{path}: holds no {', '.join(missing)}; expected a whole checkpoint, as training writes it. "
+                "To start from weights alone: --pretrained FILE, with another --output_dir"
+            )
         if self.settings:
             refuse_other_settings(state["settings"], self.settings, path)
         before, now = ({"updates_per_epoch": str(n)} for n in (state["epoch_length"], engine.state.epoch_length))

@@ -23,7 +23,7 @@ from monai_hybrid.diffusion.noising import NoiseSchedule
 from monai_hybrid.engines import Checkpoint, ReplayableDataset, ReplayableSampler, SeededUpdates, TrainingLog
 from monai_hybrid.engines.checkpoint import checkpoints
 from monai_hybrid.engines.stop_signals import Stopped
-from monai_hybrid.errors import ConfigError, DataError
+from monai_hybrid.errors import ConfigError, DataError, ModelFileError
 from monai_hybrid.losses import HybridLoss
 
 CASES = [square(i) for i in range(5)]
@@ -193,6 +193,18 @@ def test_another_run_is_not_gone_on_with(change: dict[str, Any], error: type, me
 def test_after_refusals_the_same_run_goes_on(broken: Path, whole: Any) -> None:
     with pytest.raises(ConfigError):
         run(broken, resume=True, settings={"learning_rate": "0.01"})
+    check(run(broken, resume=True), whole)
+
+
+def test_a_checkpoint_without_its_optimizer_is_refused(broken: Path, whole: Any) -> None:
+    newest = checkpoints(broken)[0]
+    before = newest.read_bytes()
+    state = torch.load(newest, weights_only=True)
+    del state["optimizer"]
+    torch.save(state, newest)
+    with pytest.raises(ModelFileError, match=r"holds no optimizer; expected a whole checkpoint, .*--pretrained FILE"):
+        run(broken, resume=True)
+    newest.write_bytes(before)
     check(run(broken, resume=True), whole)
 
 

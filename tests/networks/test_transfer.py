@@ -40,6 +40,7 @@ def test_without_a_path_the_network_is_untouched(tmp_path: Path, path: str | Non
         (["MR"], ["MR", "T2", "FLAIR"]),
         (["T1", "T1c", "T2", "FLAIR"], ["CT"]),
         (["T1", "T1c", "T2", "FLAIR"], ["T2"]),
+        (["T1", "T1c", "T2", "FLAIR"], ["T1", "T1c", "T2", "FLAIR", "DWI", "ADC", "SWI"]),
         (["T1", "T2"], ["T1", "T2", "FLAIR"]),
         (["T1", "T2"], ["T1", "FLAIR"]),
         (["T1", "T2", "FLAIR"], ["FLAIR", "T1"]),
