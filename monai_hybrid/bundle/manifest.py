@@ -38,7 +38,7 @@ class RunRecord:
 
     def __init__(self, argv: Sequence[str], overrides: Mapping[str, Any], bundle_root: str) -> None:
         self.argv, self.overrides = list(argv), dict(overrides)
-        self.began, self.began_at = _now(), time.time()
+        self.began, self.began_at = _now(), time.monotonic()
         self.failed = False
         named = self.overrides.pop("config_file", None)
         self.configs = [str(f) for f in (named if isinstance(named, (list, tuple)) else [named] if named else [])]
@@ -51,6 +51,7 @@ class RunRecord:
         training = any("train" in Path(config).name for config in self.configs)
         self.seed = settings["seed"]
         self.folder = Path(str(settings["output_dir"] or ".")) / ("logs" if training else "")
+        self.before = _files(self.folder)
 
     def at_exit(self) -> None:
         """Write when the process ends; a failure is told by the exception hook."""
@@ -65,7 +66,7 @@ class RunRecord:
 
     def write(self) -> None:
         """Write `run.json`, if this run has changed a file of the folder; a full disk is said, not raised."""
-        if not self.folder.is_dir() or not any(file.stat().st_mtime >= self.began_at - 1 for file in self.folder.iterdir()):
+        if not _files(self.folder) - self.before:
             return
         try:
             dump_json(self.content(), self.folder / NAME)
@@ -83,7 +84,7 @@ class RunRecord:
             "outcome": "failed" if self.failed else "finished",
             "began": self.began,
             "ended": _now(),
-            "seconds": round(time.time() - self.began_at, 1),
+            "seconds": round(time.monotonic() - self.began_at, 1),
             "versions": versions(),
             "revision": revision(),
             "machine": machine(),
@@ -132,6 +133,12 @@ def cpu_name(info: Path = Path("/proc/cpuinfo")) -> str:
     lines = info.read_text(errors="replace").splitlines() if info.is_file() else []
     named = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return named[0] if named else platform.processor() or platform.machine()
+
+
+def _files(folder: Path) -> set[tuple[str, int, int]]:
+    """Name, size and time of all in a folder; compared with themselves later, never with the clock, which may be set back."""
+    found = [(file.name, file.stat()) for file in folder.iterdir()] if folder.is_dir() else []
+    return {(name, facts.st_size, facts.st_mtime_ns) for name, facts in found}
 
 
 def _now() -> str:

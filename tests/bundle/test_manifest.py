@@ -7,7 +7,10 @@ import os
 import platform
 import subprocess
 import sys
+import time
 from pathlib import Path
+
+import pytest
 
 from monai_hybrid.bundle.manifest import RunRecord, cpu_name
 
@@ -59,9 +62,20 @@ def test_a_run_without_results_leaves_nothing(tmp_path: Path) -> None:
     assert not (tmp_path / "eval").exists()
     (tmp_path / "eval").mkdir()
     (tmp_path / "eval/cases.csv").write_text("of an earlier run")
-    os.utime(tmp_path / "eval/cases.csv", (1, 1))
-    record.write()
+    RunRecord(WORDS, {"config_file": config(tmp_path, "evaluate.json")}, str(tmp_path)).write()
     assert [p.name for p in (tmp_path / "eval").iterdir()] == ["cases.csv"]
+
+
+def test_a_clock_set_back_does_not_lose_the_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "eval").mkdir()
+    (tmp_path / "eval/cases.csv").write_text("of an earlier run")
+    record = RunRecord(WORDS, {"config_file": config(tmp_path, "evaluate.json")}, str(tmp_path))
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now - 7200)
+    (tmp_path / "eval/cases.csv").write_text("of this run")
+    os.utime(tmp_path / "eval/cases.csv", (now - 7200, now - 7200))
+    record.write()
+    assert 0 <= json.loads((tmp_path / "eval/run.json").read_text())["seconds"] < 60
 
 
 def test_a_run_that_fails_is_recorded_as_failed(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import resource
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,16 @@ def test_what_is_saved_is_what_is_loaded_and_two_are_kept(tmp_path: Path) -> Non
     found = load_newest(tmp_path)
     assert found is not None and found[1]["update"] == 12 and torch.equal(found[1]["weights"], torch.arange(5.0))
     assert load_newest(tmp_path / "empty") is None
+
+
+def test_the_newest_is_that_of_the_most_updates_whatever_the_clock_says(tmp_path: Path) -> None:
+    for update in (1, 2):
+        save_checkpoint(state(update), tmp_path)
+    os.utime(checkpoints(tmp_path)[0], (1, 1))  # the clock was set back between the two
+    save_checkpoint(state(3), tmp_path)
+    os.utime(checkpoints(tmp_path)[0], (0, 0))
+    assert [p.name for p in checkpoints(tmp_path)] == ["update_00000003.pt", "update_00000002.pt"]
+    assert (load_newest(tmp_path) or [None, {}])[1]["update"] == 3
 
 
 def test_a_damaged_one_is_passed_over_and_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
