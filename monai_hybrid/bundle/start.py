@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -23,6 +23,8 @@ from monai_hybrid.engines.stop_signals import Stopped
 from monai_hybrid.errors import ConfigError, HybridError
 
 DEBUG = "MONAI_HYBRID_DEBUG"  # set to 1, tracebacks are shown
+
+logger = logging.getLogger("monai_hybrid.settings")
 
 # Arguments of `python -m monai.bundle run` itself.
 RUN_ARGUMENTS = {
@@ -49,6 +51,8 @@ def start(bundle_root: str, argv: list[str] | None = None) -> None:
     if is_bundle_command(argv):
         overrides = command_line_overrides(argv)
         check_overrides(overrides, known_settings(Path(bundle_root), argv))
+        for line in replaced_settings(_config_files(overrides)):
+            logger.info("%s", line)
         if own_process:
             record_run(argv, overrides, bundle_root)
 
@@ -93,13 +97,29 @@ def command_line_overrides(argv: list[str]) -> dict[str, Any]:
 def known_settings(bundle_root: Path, argv: list[str]) -> dict[str, Any]:
     """Top-level names of the bundle's configs and of the config files named on the command line, with their defaults."""
     files = sorted((bundle_root / "configs").glob("*.json"))
-    named = command_line_overrides(argv).get("config_file", [])
-    files += [Path(str(f)) for f in (named if isinstance(named, (list, tuple)) else [named])]
+    files += _config_files(command_line_overrides(argv))
     known: dict[str, Any] = {}
     for file in files:
         if file.is_file() and file.name != "metadata.json":
             known.update({k: v for k, v in ConfigParser.load_config_file(str(file)).items() if k not in known})
     return known
+
+
+def _config_files(overrides: Mapping[str, Any]) -> list[Path]:
+    named = overrides.get("config_file", [])
+    return [Path(str(file)) for file in (named if isinstance(named, (list, tuple)) else [named])]
+
+
+def replaced_settings(files: Sequence[Path]) -> list[str]:
+    """Plain settings that two config files give different values: MONAI takes the later one, and says nothing."""
+    told, seen = [], {}
+    for file in files:
+        for name, value in ConfigParser.load_config_file(str(file)).items() if file.is_file() else ():
+            plain = not isinstance(value, (dict, list)) and not str(value).startswith(("$", "@", "%")) and name[0] != "_"
+            if plain and name in seen and seen[name][0] != value:
+                told.append(f"{name}: {value} from {file}, not {seen[name][0]} from {seen[name][1]}: the later file counts")
+            seen[name] = (value, file)
+    return told
 
 
 def check_overrides(overrides: Mapping[str, Any], known: Mapping[str, Any]) -> None:

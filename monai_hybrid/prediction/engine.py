@@ -91,8 +91,11 @@ class Predictor(SupervisedEvaluator):
         if self.save is not None:
             try:
                 output = self.save(output)
-            except OSError as fault:
-                raise EnvironmentFault(f"{self.table.path.parent}: cannot be written ({fault.strerror or fault})") from fault
+            except Exception as broken:  # MONAI wraps what a transform raises
+                fault = _system_says(broken)
+                if fault is None:
+                    raise
+                raise EnvironmentFault(f"{self.table.path.parent}: cannot be written ({fault.strerror or fault})") from broken
         self._row(batch, found, error, output)
         return output
 
@@ -140,6 +143,13 @@ def on_the_input_grid(found: Segmentation, image: MetaTensor) -> dict[str, MetaT
 def _show(bar: Any, done: int, total: int) -> None:
     bar.total = total
     bar.update(done - bar.n)
+
+
+def _system_says(error: BaseException | None) -> OSError | None:
+    """The first error of the system along the chain of causes."""
+    while error is not None and not isinstance(error, OSError):
+        error = error.__cause__ or error.__context__
+    return error
 
 
 def _reason(error: Exception) -> str:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import random
 import re
 from pathlib import Path
 
 import pytest
 
-from benchmarks.reliability import defects, matrix
+from benchmarks.reliability import defects, matrix, torn_files
 
 ROOT = Path(__file__).parents[2]
 
@@ -64,3 +65,16 @@ def test_the_page_is_the_one_that_the_registry_gives() -> None:
     assert page.read_text(encoding="utf-8") == matrix.markdown(matrix.rows()), (
         "type: python -m benchmarks.reliability.matrix --out docs/reference/fault_matrix.md"
     )
+
+
+def test_kills_in_the_middle_of_saves_leave_no_torn_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A few of the 200 that `python -m benchmarks.reliability.torn_files` does; and a torn file would be noticed."""
+    monkeypatch.setattr(torn_files, "MEGABYTES", 1)
+    found = torn_files.measure(torn_files.save_ours, tmp_path, 8, random.Random(0))
+    assert found["kills"] == 8 and found["kills_that_left_a_torn_file"] == 0
+    for model in ("model.pt", "model.safetensors"):
+        whole = (tmp_path / "models" / model).read_bytes()
+        (tmp_path / "models" / model).write_bytes(whole[: len(whole) // 2])
+        assert torn_files.torn(tmp_path) == [model]
+        (tmp_path / "models" / model).write_bytes(whole)
+    assert torn_files.torn(tmp_path) == []

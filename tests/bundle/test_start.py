@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from monai.bundle import ConfigParser
 
 import monai_hybrid
+from monai_hybrid.bundle.run_folder import run_settings
 from monai_hybrid.bundle.start import (
     check_overrides,
     command_line_overrides,
@@ -148,6 +150,25 @@ def test_known_are_the_names_of_all_configs_of_the_bundle_and_of_the_command_lin
     named = argv("--config_file", f"['{train}','{tmp_path / 'mine.json'}']")
     assert known_settings(bundle_root, named).keys() == known.keys() | {"my_setting"}
     assert known_settings(bundle_root, argv()).keys() == known.keys()
+
+
+def test_of_two_configurations_the_later_wins_and_it_is_said(
+    bundle_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(sys, "excepthook", sys.__excepthook__)
+    train, mine = bundle_root / "configs/train.json", tmp_path / "mine.json"
+    mine.write_text(json.dumps({"max_epochs": 3, "augment": True, "patch_size": [8, 8], "_desc_": "mine"}))
+    words = argv("--config_file", f"['{train}','{mine}']")
+    with warnings.catch_warnings(), caplog.at_level(logging.INFO):
+        start(str(bundle_root), argv("--config_file", str(train)))
+        assert caplog.text == ""
+        start(str(bundle_root), words)
+    assert caplog.messages == [f"max_epochs: 3 from {mine}, not 10 from {train}: the later file counts"]
+    settings = run_settings([*words, "--augment", "False"])
+    assert settings["patch_size"] == "[8, 8]" and settings["augment"] == "false"
+    parser = ConfigParser()
+    parser.read_config([str(train), str(mine)])
+    assert parser["max_epochs"] == 3
 
 
 @pytest.mark.parametrize(

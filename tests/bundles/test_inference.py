@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from pathlib import Path
 
 import nibabel as nib
@@ -14,7 +15,7 @@ from prediction_runs import Threshold, dice, model_card, predict, quality, rando
 from scipy.ndimage import affine_transform, gaussian_filter
 
 from monai_hybrid.bundle.cases import cases_to_predict, unique_names
-from monai_hybrid.errors import DataError
+from monai_hybrid.errors import DataError, EnvironmentFault
 from monai_hybrid.prediction.denoising import DenoisingScore, centre_window
 from monai_hybrid.prediction.flags import flag_rows
 from monai_hybrid.weights import save_weights
@@ -232,6 +233,25 @@ def test_small_odd_files_give_a_mask_on_their_grid_or_a_named_refusal(tmp_path: 
 @pytest.mark.slow
 def test_large_odd_files_give_a_mask_on_their_grid_or_a_named_refusal(tmp_path: Path) -> None:
     check_odd_files(odd_files(small=False), tmp_path)
+
+
+def test_a_full_disk_stops_the_prediction_and_the_next_one_goes_on(tmp_path: Path) -> None:
+    """The limit on the size of a file stands for the disk: it lets the first case through, and not the second."""
+    save(blob(8), tmp_path / "in/a.nii.gz")
+    save(blob(32), tmp_path / "in/b.nii.gz")
+    model = random_model(tmp_path / "model", spacing=1.0)
+    settings = {"input": tmp_path / "in", "output_dir": tmp_path / "out", "model": model, "save_probabilities": True}
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, before[1]))
+    try:
+        error = predict(**settings)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert isinstance(error, EnvironmentFault) and error.exit_code == 5 and "File too large" in str(error), error
+    assert not list((tmp_path / "out").glob(".*.tmp")) and not (tmp_path / "out/b_probabilities.nii.gz").exists()
+    assert {name: row["status"] for name, row in quality(tmp_path / "out").items()} == {"a": "done"}
+    assert predict(**settings) is None
+    assert {name: row["status"] for name, row in quality(tmp_path / "out").items()} == {"a": "done", "b": "done"}
 
 
 @pytest.mark.parametrize("name", ["21_header_without_image.hdr", "23_freesurfer.mgz", "24_minc2.mnc"])

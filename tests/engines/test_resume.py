@@ -140,6 +140,19 @@ def test_ctrl_c_has_its_own_exit_code_and_a_run_without_signals_leaves_quietly(w
     assert e.value.exit_code == 130
 
 
+def test_ctrl_c_twice_ends_at_once_and_the_last_checkpoint_is_whole(whole: Any, tmp_path: Path) -> None:
+    def twice() -> None:
+        for _ in range(2):
+            terminate(signal.SIGINT)()
+
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path, at=(6, twice))
+    assert signal.getsignal(signal.SIGINT) == before
+    assert [p.name for p in checkpoints(tmp_path)] == ["update_00000004.pt", "update_00000000.pt"]
+    check(run(tmp_path, resume=True), whole)
+
+
 def test_a_signal_in_the_last_update_changes_nothing(whole: Any, tmp_path: Path) -> None:
     done = run(tmp_path, at=(12, terminate()))
     done.checkpoint.leave()
