@@ -79,11 +79,12 @@ def build(
         from rich.console import Console
 
         from data_prep.build import build as run
-        from data_prep.summary import print_build, print_findings
+        from data_prep.findings_table import print_findings
+        from data_prep.summary import print_build
 
         report = run(source, out, **options)
         console = Console()
-        print_findings(report.findings, console)
+        print_findings(report.findings, console, source)
         for note in report.notes:
             console.print(f"note: {note}", markup=False, soft_wrap=True)
         print_build(out, console)
@@ -105,15 +106,16 @@ def check(
         from rich.console import Console
 
         from data_prep.check import check as run
-        from data_prep.summary import print_findings, verdict, write_findings
+        from data_prep.findings_table import print_findings
+        from data_prep.summary import verdict, write_findings
 
         findings = run(path, layout, labels_dir, label_names, allow_unlabelled, accept)
         if json_file is not None:
             write_findings(findings, str(path), json_file)
         if str(json_file) != "-":
             console = Console()
-            print_findings(findings, console)
-            console.print(f"{path}: {verdict(findings)}", soft_wrap=True, markup=False)
+            print_findings(findings, console, path)
+            console.print(f"{path}: {verdict(findings)}", soft_wrap=True, markup=False, highlight=False)
     if any(finding.level == "error" for finding in findings):
         raise typer.Exit(DataError.exit_code)
 

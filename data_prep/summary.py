@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,14 +11,13 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from data_prep.checks import REGISTRY, Finding
+from data_prep.checks import Finding
 from data_prep.checks.registry import printable
 from data_prep.files import read_datalist, read_dataset, read_plan
+from data_prep.findings_table import COLOURS, print_findings
 from data_prep.json_io import dump_json
 from data_prep.repair import RepairReport
 
-COLOURS = {"error": "bold red", "warning": "yellow", "note": "dim"}
-EXAMPLES = 3
 NEXT = "python -m monai.bundle run --config_file bundles/hybrid_pretrain/configs/train.json --dataset_dir {folder}"
 
 
@@ -74,25 +72,6 @@ def _by(numbers: Sequence[float]) -> str:
     return " x ".join(f"{number:g}" for number in numbers)
 
 
-def print_findings(findings: Sequence[Finding], console: Console) -> None:
-    """Print findings grouped by code, each group with its count, first files and remedy."""
-    groups: dict[str, list[Finding]] = defaultdict(list)
-    for finding in findings:
-        groups[finding.code].append(finding)
-    for code, members in groups.items():
-        first = members[0]
-        style = COLOURS[first.level]
-        console.print(
-            f"[{style}]{code} {first.level}[/{style}] {escape(REGISTRY[code].title)} ({len(members)})", soft_wrap=True
-        )
-        for member in members[:EXAMPLES]:
-            line = escape(printable(f"{member.subject}: {member.sentence}"))
-            console.print(f"    {line}", soft_wrap=True, highlight=False)
-        if len(members) > EXAMPLES:
-            console.print(f"    ... and {len(members) - EXAMPLES} more")
-        console.print(f"    -> {escape(printable(first.remedy))}", soft_wrap=True, highlight=False)
-
-
 def print_repair(report: RepairReport, out: Path, dry_run: bool, console: Console) -> None:
     """Print what was corrected, what was refused, what `check` still says, and what to type next."""
     for entry in report.repairs:
@@ -103,7 +82,7 @@ def print_repair(report: RepairReport, out: Path, dry_run: bool, console: Consol
         console.print(escape(line), soft_wrap=True, highlight=False)
     if report.remaining:
         console.print("\nWhat check says about the result:")
-        print_findings(report.remaining, console)
+        print_findings(report.remaining, console, None if dry_run else out)
     written = "nothing written (--dry-run)" if dry_run else f"written: {out}, with the log {out}/repair.json"
     files = len({entry.source for entry in report.repairs})
     console.print(f"{files} files corrected; {written}", soft_wrap=True, markup=False)

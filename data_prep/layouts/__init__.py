@@ -9,7 +9,7 @@ from data_prep.cases import Source
 from data_prep.errors import ConfigError, DataListError
 from data_prep.foreign import foreign_sentence
 from data_prep.layouts import folders, msd, nnunet
-from data_prep.layouts.common import raw_dataset_json
+from data_prep.layouts.common import image_files, raw_dataset_json
 from data_prep.reading import extension
 
 READERS = {"folders": folders.read, "msd": msd.read, "nnunet": nnunet.read}
@@ -62,6 +62,13 @@ def detect(root: Path) -> str:
     foreign = foreign_sentence(root)
     if foreign:
         raise DataListError("D507", f"{root}: {foreign}", str(root))
+    loose = image_files(root)
+    if loose:
+        raise ConfigError(
+            f"{root}: no known layout; {len(loose)} images lie directly in it. Expected images/, and labels/ with the same "
+            f"file names: mkdir {root}/images {root}/labels, then move them; or look at one alone: "
+            f"python -m data_prep check {loose[0]}"
+        )
     found = sorted(path.name for path in root.iterdir())[:8]
     raise ConfigError(
         f"{root}: no known layout; it holds {', '.join(found) or 'nothing'}. Expected images/ and labels/, "
