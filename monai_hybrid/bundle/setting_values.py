@@ -53,7 +53,7 @@ def check_value(name: str, value: Any) -> None:
     if name == "device":
         _check_device(value)
     processors = os.cpu_count() or 1
-    if name == "num_workers" and value > processors:
+    if name == "num_workers" and float(value) > processors:
         logger.warning("--num_workers %d: this machine has %d processors; more loader processes do not help", value, processors)
 
 
@@ -69,7 +69,7 @@ def _is_number(value: Any) -> bool:
 
 def _check_size(name: str, value: Any) -> None:
     what = "whole numbers of voxels" if name == "patch_size" else "distances in mm"
-    edges = value if isinstance(value, (list, tuple)) and len(value) in (2, 3) else [None]
+    edges: Sequence[Any] = value if isinstance(value, (list, tuple)) and len(value) in (2, 3) else [None]
     if not all(_is_number(edge) and edge > 0 and (name != "patch_size" or isinstance(edge, int)) for edge in edges):
         raise ConfigError(f'--{name}: got {value!r}, expected 2 or 3 {what} > 0, such as --{name} "[{_EXAMPLE[name]}]"')
 

@@ -112,7 +112,8 @@ def _config_files(overrides: Mapping[str, Any]) -> list[Path]:
 
 def replaced_settings(files: Sequence[Path]) -> list[str]:
     """Plain settings that two config files give different values: MONAI takes the later one, and says nothing."""
-    told, seen = [], {}
+    told: list[str] = []
+    seen: dict[str, tuple[Any, Path]] = {}
     for file in files:
         for name, value in ConfigParser.load_config_file(str(file)).items() if file.is_file() else ():
             plain = not isinstance(value, (dict, list)) and not str(value).startswith(("$", "@", "%")) and name[0] != "_"
