@@ -11,10 +11,9 @@ from torch import Tensor
 
 from monai_hybrid.errors import ModelFileError
 from monai_hybrid.inferers.grid_map import GridMap
-from monai_hybrid.inferers.rods import Rod
+from monai_hybrid.inferers.rods import TILE, Rod
 from monai_hybrid.inferers.windows import Span
 
-CHUNK = 2**21  # probabilities interpolated at a time: 8 MB
 UINT16 = 65535
 
 
@@ -64,20 +63,45 @@ class Emitter:
 
     def add(self, rod: Rod, inner_length: int) -> None:
         """Take one rod; `inner_length` is the length of the inner axis of the network's grid."""
-        values = _softmax_in_place(rod.logits)
-        self._prepare(values)
+        self._prepare(rod.logits)
+        if all(m.is_exact for m in self.maps):
+            self._add_exact(rod)
+        else:
+            self._add_interpolated(rod, inner_length)
+
+    def _add_exact(self, rod: Rod) -> None:
+        """No voxel lies between two: classes are chosen where the network is, and only they are moved."""
+        second, rest = self.maps[1].finished(*rod.inner), [slice(0, m.length) for m in self.maps[2:]]
+        for where, logits in rod.tiles():
+            start = [rod.outer.start + where.start, rod.inner.start]
+            wanted = [self.maps[0].finished(start[0], rod.outer.start + where.stop), second, *rest]
+            labels, entropy, p = _read(logits, self.keep[1])
+            self._write(
+                self._moved(labels[None], wanted, start)[0],
+                self._moved(entropy[None], wanted, start)[0],
+                None if p is None else self._moved(p, wanted, start),
+                wanted,
+            )
+
+    def _add_interpolated(self, rod: Rod, inner_length: int) -> None:
+        values = rod.logits
+        for where, logits in rod.tiles():
+            values[:, where] = _softmax_in_place(logits)
         start = [rod.outer.start, rod.inner.start]
         values, start = self._with_halo(values, rod, start, inner_length)
         first, second = (m.finished(*span) for m, span in zip(self.maps[:2], (rod.outer, rod.inner), strict=True))
         rest = [slice(0, m.length) for m in self.maps[2:]]
         area = (second.stop - second.start) * math.prod(r.stop for r in rest) * len(values)
-        step = max(1, CHUNK // max(area, 1))
+        step = max(1, TILE // max(area, 1))
         for low in range(first.start, first.stop if area else first.start, step):
             wanted = [slice(low, min(low + step, first.stop)), second, *rest]
-            piece = values
-            for axis, (m, w) in enumerate(zip(self.maps, wanted, strict=True)):
-                piece = m.apply(piece, axis + 1, w, start[axis] if axis < 2 else 0)
-            self._write(piece.float(), wanted)
+            p = self._moved(values, wanted, start).float()
+            self._write(p.max(0)[1], _entropy(p), p, wanted)
+
+    def _moved(self, values: Tensor, wanted: list[slice], start: list[int]) -> Tensor:
+        for axis, (m, w) in enumerate(zip(self.maps, wanted, strict=True)):
+            values = m.apply(values, axis + 1, w, start[axis] if axis < 2 else 0)
+        return values
 
     def result(self, name: str = "the image") -> Segmentation:
         """What was filled; `name` says in an error which image it was.
@@ -130,29 +154,49 @@ class Emitter:
             self.lines.pop(outer, None)
             self.planes.pop(outer.start, None)
 
-    def _write(self, p: Tensor, wanted: list[slice]) -> None:
+    def _write(self, labels: Tensor, entropy: Tensor, p: Tensor | None, wanted: list[slice]) -> None:
+        """Fill a piece; `entropy` over log K, (A, B[, C])."""
         assert self.labels is not None
         place = tuple(dict(zip(self.own_axes, wanted, strict=True))[axis] for axis in range(len(self.shape)))
         order = [self.own_axes.index(axis) for axis in range(len(self.shape))]
-        labels = p.max(0)[1]
-        # special.entr does the same, three times slower.
-        entropy = p.clamp(min=1e-12).log_().mul_(p).sum(0).div_(-math.log(len(p))).clamp_(0.0, 1.0)
-        self.sum_all += float(entropy.sum())
         foreground = labels > 0
-        self.sum_foreground += float(entropy[foreground].sum())
-        self.num_foreground += int(foreground.sum())
+        self.sum_all += float(entropy.sum())
+        self.sum_foreground += float((entropy * foreground).sum())
+        self.num_foreground += int(foreground.count_nonzero())
         self.labels[place] = labels.permute(order).to("cpu", self.labels.dtype)
         if self.entropy is not None:
             self.entropy[place] = _uint16(entropy).permute(order)
         if self.probabilities is not None:
+            assert p is not None
             self.probabilities[(slice(None), *place)] = _uint16(p).permute(0, *(o + 1 for o in order))
 
 
+def _read(logits: Tensor, keep_probabilities: bool) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Class (the first of equals), entropy over log K and, if asked for, probabilities; the (K, ...) logits are written over.
+
+    With d = z - max z and s = sum exp d the entropy is log s - sum(d exp d) / s: no logarithm for each class.
+    """
+    num_classes = len(logits)
+    d = logits.sub_(logits.amax(0))
+    # max(0)[1] goes number by number with a branch each; this is one vector addition: K - k where d = 0, far below elsewhere.
+    descending = torch.arange(num_classes, 0, -1, dtype=torch.float32, device=d.device).view(-1, *[1] * (d.ndim - 1))
+    labels = (num_classes - torch.add(descending, d, alpha=1e38).amax(0)).to(torch.uint8 if num_classes <= 256 else torch.int16)
+    exp = d.exp()
+    total = exp.sum(0)
+    p = exp / total if keep_probabilities else None
+    entropy = total.log().sub_(d.mul_(exp).sum(0).div_(total)).div_(math.log(num_classes)).clamp_(0.0, 1.0)
+    return labels, entropy, p
+
+
 def _softmax_in_place(logits: Tensor) -> Tensor:
-    """Softmax over axis 0, slice by slice, in the memory of the logits."""
-    for i in range(logits.shape[1]):
-        logits[:, i] = torch.softmax(logits[:, i].float(), 0)
-    return logits
+    """Softmax over axis 0."""
+    exp = logits.sub_(logits.amax(0)).exp_()
+    return exp.div_(exp.sum(0))
+
+
+def _entropy(p: Tensor) -> Tensor:
+    """Of (K, ...) probabilities, over log K. special.entr does the same, three times slower."""
+    return p.clamp(min=1e-12).log_().mul_(p).sum(0).div_(-math.log(len(p))).clamp_(0.0, 1.0)
 
 
 def _uint16(x: Tensor) -> Tensor:

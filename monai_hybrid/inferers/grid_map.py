@@ -38,17 +38,27 @@ class AxisMap:
         """Whether every output voxel is a source voxel, so that none needs two."""
         return not bool(self.share.any())
 
+    @cached_property
+    def _ends(self) -> np.ndarray:
+        return self.high.numpy()
+
+    @cached_property
+    def _is_run(self) -> bool:
+        """Whether the output voxels are source voxels one after the other."""
+        return self.is_exact and bool((self.low.diff() == 1).all())
+
     def finished(self, start: int, stop: int) -> slice:
         """The output voxels whose last source voxel lies in [start, stop)."""
-        places = torch.nonzero((self.high >= start) & (self.high < stop)).flatten()
-        return slice(int(places.min()), int(places.max()) + 1) if len(places) else slice(0, 0)
+        places = np.flatnonzero((self._ends >= start) & (self._ends < stop))
+        return slice(int(places[0]), int(places[-1]) + 1) if len(places) else slice(0, 0)
 
     def apply(self, source: Tensor, axis: int, wanted: slice, offset: int = 0) -> Tensor:
         """Interpolate `source`, whose first voxel along `axis` is source voxel `offset`, at the `wanted` output voxels."""
+        if self._is_run:  # the usual case of equal grids costs nothing
+            count = wanted.stop - wanted.start
+            return source.narrow(axis, int(self._ends[wanted.start]) - offset if count else 0, count)
         low, high, share = (x[wanted] for x in (self.low - offset, self.high - offset, self.share))
-        if not bool(share.any()):
-            if len(low) and bool((low.diff() == 1).all()):
-                return source.narrow(axis, int(low[0]), len(low))  # the usual case of equal grids costs nothing
+        if self.is_exact:
             return source.index_select(axis, low.to(source.device))
         below = source.index_select(axis, low.to(source.device))
         shape = [-1 if i == axis else 1 for i in range(source.ndim)]

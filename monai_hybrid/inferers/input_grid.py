@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -70,7 +71,8 @@ class InputGridInferer(Inferer):
             ModelFileError: the image is sound, and the network gave NaN or Inf.
         """
         name = str(image.meta.get("filename_or_obj", "the image")) if isinstance(image, MetaTensor) else "the image"
-        if not bool(torch.isfinite(image).all()):
+        # One pass without a copy of the image, which isfinite makes; a NaN anywhere becomes both ends.
+        if not all(math.isfinite(end) for end in torch.aminmax(image.as_subclass(Tensor))):
             raise DataError(f"{name}: holds NaN or Inf; run `python -m data_prep check` on the data set")
         size = tuple(image.shape[1:])
         shape, affine = input_grid(image) if isinstance(image, MetaTensor) else (size, np.eye(len(size) + 1))
@@ -127,7 +129,9 @@ def _collect(whole: Tensor | None, rod: Rod, axes: Sequence[int], size: Sequence
     if whole is None:
         whole = torch.zeros((len(logits), *size), dtype=logits.dtype, device=logits.device)
     place = whole.permute(0, *(axis + 1 for axis in axes))
-    place[:, rod.outer.start : rod.outer.stop, rod.inner.start : rod.inner.stop] = logits.float().softmax(0).to(whole.dtype)
+    place = place[:, rod.outer.start : rod.outer.stop, rod.inner.start : rod.inner.stop]
+    for where, mean in rod.tiles():
+        place[:, where] = mean.softmax(0)
     return whole
 
 

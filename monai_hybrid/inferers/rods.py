@@ -19,6 +19,7 @@ from monai_hybrid.inferers.windows import Span, WindowPlan, plan_windows
 FULL_PRECISION_BYTES = 128 * 2**20  # of open logits; beyond it they are held in half precision
 HALF_MAX = torch.finfo(torch.float16).max
 EMPTY_LOGIT = 20.0  # background where no window looked
+TILE = 2**17  # float32 numbers worked on at a time: 512 KB, about what stays in a core's own cache
 
 Key = tuple[Span, Span]
 
@@ -28,13 +29,23 @@ class Rod:
     """A finished piece of the volume, whole along its last axis.
 
     Attributes:
-        logits: (K, A, B[, C]), axes in the order of the sweep, the weighted mean over the windows.
+        logits: (K, A, B[, C]), axes in the order of the sweep, the weighted sum over the windows.
         outer, inner: where A and B lie, in voxels of the unpadded image.
+        weights: (A, B[, C]) sum of the windows' weights; None where `logits` is the mean already.
     """
 
     logits: Tensor
     outer: Span
     inner: Span
+    weights: Tensor | None = None
+
+    def tiles(self) -> Iterator[tuple[slice, Tensor]]:
+        """Slices of A, a few at a time (about TILE numbers), and the float32 mean logits there, which may be written over."""
+        step = max(1, TILE // max(self.logits[:, :1].numel(), 1))
+        for first in range(0, self.logits.shape[1], step):
+            where = slice(first, min(first + step, self.logits.shape[1]))
+            mean = self.logits[:, where].to(torch.float32, copy=True)
+            yield where, mean if self.weights is None else mean.div_(self.weights[where])
 
 
 def finished_rods(
@@ -67,27 +78,29 @@ def finished_rods(
     done = 0
     for first in range(0, len(plan.windows), sw_batch_size):
         batch = plan.windows[first : first + sw_batch_size]
-        blend.add([w for w in batch if not (skip_empty and _is_empty(image, w, roi))])
+        looked_at = [w for w in batch if not (skip_empty and _is_empty(image, w, roi))]
+        blend.skipped |= len(looked_at) < len(batch)
+        blend.add(looked_at)
         if on_windows is not None:
             on_windows(first + len(batch), len(plan.windows))
         while done < len(plan.rods) and plan.rods[done][2] < first + len(batch):
             outer, inner, _ = plan.rods[done]
             done += 1
-            rod = _cropped(Rod(blend.pop((outer, inner)), outer, inner), plan.axes, before, size)
+            total, mass = blend.pop((outer, inner))
+            rod = _cropped(Rod(total, outer, inner, mass), plan.axes, before, size)
             if rod is not None:
                 yield plan.axes, rod
 
 
 class _Blend:
-    """The open rods: weighted sums of logits and of weights."""
+    """The open rods: weighted sums of logits, and of weights. They lie in memory in the image's order of axes, as logits do."""
 
     def __init__(self, plan: WindowPlan, image: Tensor, network: Callable[[Tensor], Tensor]) -> None:
         self.plan, self.image, self.network = plan, image, network
-        weight = compute_importance_map(plan.roi, mode="gaussian", sigma_scale=0.125, device=image.device)
-        self.weight = weight.permute(plan.axes)
+        self.weight = compute_importance_map(plan.roi, mode="gaussian", sigma_scale=0.125, device=image.device)
         self.open: dict[Key, tuple[Tensor, Tensor]] = {}
         self.dtype: torch.dtype | None = None
-        self.num_classes = 0
+        self.num_classes, self.skipped = 0, False
 
     def add(self, windows: Sequence[tuple[int, ...]]) -> None:
         """Call the network on some windows and add what it says."""
@@ -97,7 +110,7 @@ class _Blend:
         logits = self.network(torch.cat(parts) if len(parts) > 1 else parts[0])
         self._settle(logits.shape[1])
         for window, said in zip(windows, logits, strict=True):
-            self._add_one(window, torch.as_tensor(said).permute(0, *(axis + 1 for axis in self.plan.axes)))
+            self._add_one(window, torch.as_tensor(said))
 
     def _settle(self, num_classes: int) -> None:
         if self.dtype is None:
@@ -106,38 +119,52 @@ class _Blend:
             self.dtype = torch.float32 if held <= FULL_PRECISION_BYTES else torch.float16
 
     def _add_one(self, window: tuple[int, ...], said: Tensor) -> None:
-        start = [window[axis] for axis in self.plan.axes]
-        length = [self.plan.roi[axis] for axis in self.plan.axes]
+        outer, inner = self.plan.axes[:2]
         for a, b in self.plan.under(window):
-            rows, columns = slice(a.start - start[0], a.stop - start[0]), slice(b.start - start[1], b.stop - start[1])
-            weight, logits = self.weight[rows, columns], said[:, rows, columns]
             total, mass = self._rod((a, b))
-            for axis, (s, n) in enumerate(zip(start[2:], length[2:], strict=True), start=2):
-                total, mass = total.narrow(axis + 1, s, n), mass.narrow(axis, s, n)
-            if self.dtype == torch.float32 and logits.dtype == torch.float32:
-                total.addcmul_(logits, weight)
-            else:
-                total.add_((logits.float() * weight).clamp_(-HALF_MAX, HALF_MAX))
-            mass.add_(weight)
+            start, size = list(window), list(self.plan.roi)
+            for axis, span in ((outer, a), (inner, b)):
+                start[axis], size[axis] = span.start, span.stop - span.start
+            there = tuple(
+                slice(0, size[axis]) if axis in (outer, inner) else slice(start[axis], start[axis] + size[axis])
+                for axis in range(len(size))
+            )
+            here = tuple(slice(s - w, s - w + n) for s, w, n in zip(start, window, size, strict=True))
+            _add_weighted(total[(slice(None), *there)], said[(slice(None), *here)], self.weight[here])
+            mass[there].add_(self.weight[here])
 
     def _rod(self, key: Key) -> tuple[Tensor, Tensor]:
         if key not in self.open:
-            shape = (key[0].stop - key[0].start, key[1].stop - key[1].start, *[self.plan.shape[a] for a in self.plan.axes[2:]])
+            shape = list(self.plan.shape)
+            for axis, span in zip(self.plan.axes[:2], key, strict=True):
+                shape[axis] = span.stop - span.start
             total = torch.zeros(self.num_classes, *shape, dtype=self.dtype, device=self.image.device)
             self.open[key] = (total, torch.zeros(shape, device=self.image.device))
         return self.open[key]
 
-    def pop(self, key: Key) -> Tensor:
-        """The weighted mean of a rod, which is closed."""
+    def pop(self, key: Key) -> tuple[Tensor, Tensor]:
+        """Weighted sum and weights of a rod, axes in the order of the sweep; the rod is closed."""
         if self.dtype is None:  # nothing but empty windows so far; ask the network for K once
             self._settle(self.network(_window(self.image, self.plan.windows[0], self.plan.roi)).shape[1])
         total, mass = self._rod(key)
         del self.open[key]
-        unseen = mass == 0
-        if bool(unseen.any()):
+        if self.skipped:
+            unseen = mass == 0
             total[0].masked_fill_(unseen, EMPTY_LOGIT)
             mass = mass.masked_fill(unseen, 1.0)
-        return total.div_(mass)
+        return total.permute(0, *(axis + 1 for axis in self.plan.axes)), mass.permute(self.plan.axes)
+
+
+def _add_weighted(total: Tensor, logits: Tensor, weight: Tensor) -> None:
+    """total += logits x weight. Sums held in half precision are added to in float32, a few classes at a time, within the cache."""
+    if total.dtype == logits.dtype == torch.float32:
+        total.addcmul_(logits, weight)
+        return
+    step = max(1, TILE // weight.numel())
+    for k in range(0, len(total), step):
+        sums = total[k : k + step].to(torch.float32, copy=True)
+        sums.addcmul_(logits[k : k + step].float(), weight)
+        total[k : k + step] = sums.clamp_(-HALF_MAX, HALF_MAX) if total.dtype == torch.float16 else sums
 
 
 def _most_open(plan: WindowPlan) -> int:
@@ -175,7 +202,7 @@ def _cropped(rod: Rod, axes: Sequence[int], before: Sequence[int], size: Sequenc
         spans.append(Span(low, high))
         cut.append(slice(low + before[axis] - span.start, high + before[axis] - span.start))
     cut += [slice(before[axis], before[axis] + size[axis]) for axis in axes[2:]]
-    return Rod(rod.logits[(slice(None), *cut)], *spans)
+    return Rod(rod.logits[(slice(None), *cut)], *spans, None if rod.weights is None else rod.weights[tuple(cut)])
 
 
 def _is_empty(image: Tensor, window: Sequence[int], roi: Sequence[int]) -> bool:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise, product
 from typing import NamedTuple
 
@@ -41,9 +43,16 @@ class WindowPlan:
 
     def under(self, window: Sequence[int]) -> list[tuple[Span, Span]]:
         """The rods that a window covers."""
-        outer, inner = self.axes[:2]
-        low, high = (window[outer], window[inner]), (window[outer] + self.roi[outer], window[inner] + self.roi[inner])
-        return [(a, b) for a, b, _ in self.rods if low[0] <= a.start < high[0] and low[1] <= b.start < high[1]]
+        parts = []
+        for spans, axis in zip(self._spans, self.axes, strict=False):
+            low, high = (bisect_left(spans, edge, key=lambda s: s.start) for edge in (window[axis], window[axis] + self.roi[axis]))
+            parts.append(spans[low:high])
+        return list(product(*parts))
+
+    @cached_property
+    def _spans(self) -> tuple[list[Span], list[Span]]:
+        """The pieces of the outer and of the inner axis."""
+        return sorted({a for a, _, _ in self.rods}), sorted({b for _, b, _ in self.rods})
 
 
 def scan_interval(shape: Sequence[int], roi: Sequence[int], overlap: float) -> list[int]:
