@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--repetitions", type=int, default=5)
     parser.add_argument("--threads", type=int, help="threads on the CPU; default: PyTorch's")
     parser.add_argument("--clock", choices=("wall", "process"), default="wall", help="process: processor seconds, CPU only")
-    parser.add_argument("--inferer", default="monai.inferers.SlidingWindowInferer", help="dotted name of the sliding window")
+    parser.add_argument("--networks", nargs="+", help="only these rows of the tables, the first is the measure (default: all)")
+    parser.add_argument("--volume", type=int, nargs=3, action="append", help="whole volume to segment, voxels; may be repeated")
     parser.add_argument("--stock_allocator", action="store_true", help="leave memory to glibc's defaults")
     parser.add_argument("--json", type=Path, help="write everything measured here")
     return parser.parse_args()
@@ -40,10 +42,14 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     from benchmarks.speed import measure, parts
 
     torch.manual_seed(0)
+    if args.networks:
+        parts.ROWS = tuple(row for row in parts.ROWS if row.name in args.networks)
     if args.threads:
         torch.set_num_threads(args.threads)
     device = torch.device(args.device)
     sizes = parts.QUICK if args.quick else parts.FULL
+    if args.volume:
+        sizes = replace(sizes, volumes=tuple(tuple(shape) for shape in args.volume))
     stopwatch = measure.Stopwatch(device, 3 if args.quick else args.repetitions, args.clock)
     peaks = {dtype: measure.convolution_peak(stopwatch, dtype, args.quick) for dtype in (torch.float32, torch.bfloat16)}
     report: dict[str, Any] = {
@@ -59,7 +65,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     measured = {
         "forward": lambda: parts.forward(stopwatch, sizes, peaks),
         "training": lambda: parts.training(stopwatch, sizes, peaks),
-        "volume": lambda: parts.volume(stopwatch, sizes, args.inferer),
+        "volume": lambda: parts.volume(stopwatch, sizes),
         "sampling": lambda: parts.sampling(stopwatch, sizes),
     }
     return report | {part: measured[part]() for part in args.parts}

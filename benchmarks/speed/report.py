@@ -10,8 +10,8 @@ TITLES = {
     "volume": "Whole volumes, sliding window",
     "sampling": "Joint samples",
 }
-COLUMNS = {"gflop": "{:.1f}", "megabytes": "{:.0f}", "share_of_peak": "{:.0%}"}
-HEADS = {"gflop": "GFLOP", "megabytes": "MB", "share_of_peak": "of peak"}
+COLUMNS = {"gflop": "{:.1f}", "megabytes": "{:.0f}", "share_of_peak": "{:.0%}", "agreement": "{:.3%}"}
+HEADS = {"gflop": "GFLOP", "megabytes": "MB", "share_of_peak": "of peak", "agreement": "as stock"}
 
 
 def text(report: dict[str, Any]) -> str:
@@ -38,7 +38,7 @@ def _row(result: dict[str, Any], extra: list[str]) -> list[str]:
     if "missing" in result:
         return [name, f"not installed ({result['missing']})", *["-"] * (2 + len(extra))]
     told = [f"{result['ratio']:.3f}", f"{result['seconds']:.3f}", f"{result['spread']:.0%}"]
-    return [name, *told, *(COLUMNS[column].format(result[column]) for column in extra)]
+    return [name, *told, *(COLUMNS[column].format(result[column]) if column in result else "-" for column in extra)]
 
 
 def _lines(head: list[str], rows: list[list[str]]) -> list[str]:

@@ -1,6 +1,6 @@
 """Memory and time of the sliding windows beyond the network: ours against MONAI's SlidingWindowInferer.
 
-    python -m benchmarks.speed.sliding_window [--shape 256 256 128] [--patch 64] [--classes 3 15 100] [--repetitions 3] [--json FILE]
+    python -m benchmarks.speed.sliding_window [--shape 256 256 128] [--patch 64] [--classes 3 15 100] [--json FILE]
 
 Each arm runs in a process of its own, one thread. Memory: peak resident size during the run, above the peak after one call of
 the network on one batch of windows with the image loaded. Time: processor time (other people's work disturbs it less) of the

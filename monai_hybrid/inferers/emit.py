@@ -27,6 +27,7 @@ class Segmentation:
         entropy_foreground: the same over the predicted foreground; None when there is none.
         entropy: (X, Y[, Z]) uint16, 65535 = 1; None when it was not asked for.
         probabilities: (K, X, Y[, Z]) uint16, 65535 = 1; None when they were not asked for.
+        precision: "float32" or "bfloat16" where it was chosen for this image, else None.
     """
 
     labels: Tensor
@@ -34,6 +35,7 @@ class Segmentation:
     entropy_foreground: float | None
     entropy: Tensor | None = None
     probabilities: Tensor | None = None
+    precision: str | None = None
 
 
 class Emitter:

@@ -14,10 +14,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from monai_hybrid.errors import DataError
+from monai_hybrid.inferers.agreement import AgreeingPrecision
 from monai_hybrid.inferers.emit import Emitter, Segmentation
 from monai_hybrid.inferers.grid_map import GridMap, axis_map, grid_map, input_grid
 from monai_hybrid.inferers.rods import Rod, finished_rods
-from monai_hybrid.inferers.windows import Span
+from monai_hybrid.inferers.windows import Span, num_windows
 
 
 class InputGridInferer(Inferer):
@@ -78,6 +79,9 @@ class InputGridInferer(Inferer):
         shape, affine = input_grid(image) if isinstance(image, MetaTensor) else (size, np.eye(len(size) + 1))
         target = grid_map(size, shape, affine)
         segmenter = self.segmenter(network)
+        choosing = segmenter if isinstance(segmenter, AgreeingPrecision) else None
+        if choosing is not None:
+            choosing.new_image(num_windows(size, self.roi_size, self.overlap))
         plain = image.as_tensor() if isinstance(image, MetaTensor) else image
         rods = finished_rods(
             plain[None].float(),
@@ -100,7 +104,9 @@ class InputGridInferer(Inferer):
             emitter = Emitter(_identity(shape), range(len(shape)), self.keep_entropy, self.keep_probabilities)
             _emit_sheared(emitter, whole, shape, affine)
         assert emitter is not None
-        return emitter.result(name)
+        found = emitter.result(name)
+        found.precision = None if choosing is None else choosing.precision
+        return found
 
     def segmenter(self, network: Callable[..., Tensor]) -> Callable[..., Tensor]:
         """The wrapped network, made anew when the network or its weights are others."""

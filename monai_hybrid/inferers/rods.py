@@ -156,7 +156,7 @@ class _Blend:
 
 
 def _add_weighted(total: Tensor, logits: Tensor, weight: Tensor) -> None:
-    """total += logits x weight. Sums held in half precision are added to in float32, a few classes at a time, within the cache."""
+    """total += logits x weight. Half-precision sums are added to in float32, a few classes at a time, within the cache."""
     if total.dtype == logits.dtype == torch.float32:
         total.addcmul_(logits, weight)
         return
@@ -202,7 +202,8 @@ def _cropped(rod: Rod, axes: Sequence[int], before: Sequence[int], size: Sequenc
         spans.append(Span(low, high))
         cut.append(slice(low + before[axis] - span.start, high + before[axis] - span.start))
     cut += [slice(before[axis], before[axis] + size[axis]) for axis in axes[2:]]
-    return Rod(rod.logits[(slice(None), *cut)], *spans, None if rod.weights is None else rod.weights[tuple(cut)])
+    weights = None if rod.weights is None else rod.weights[tuple(cut)]
+    return Rod(rod.logits[(slice(None), *cut)], spans[0], spans[1], weights)
 
 
 def _is_empty(image: Tensor, window: Sequence[int], roi: Sequence[int]) -> bool:

@@ -10,8 +10,10 @@ from torch import Tensor, nn
 
 from monai_hybrid.diffusion.noising import NoiseSchedule
 from monai_hybrid.errors import ConfigError
+from monai_hybrid.inferers.agreement import AgreeingPrecision
 from monai_hybrid.inferers.small_t import SmallTAverage
-from monai_hybrid.networks.folding import DTYPES, fastest_dtype, folded
+from monai_hybrid.networks.folding import DTYPES, folded
+from monai_hybrid.networks.hybrid_unet import HybridDiffusionUNet
 
 
 def segmenter(
@@ -20,32 +22,36 @@ def segmenter(
     """(B, C, X, Y[, Z]) image -> (B, K, X, Y[, Z]) logits; the `wrap` of `InputGridInferer`.
 
     Args:
-        network: a HybridDiffusionUNet; weights may be loaded into it later.
-        precision: "float32", "bfloat16", or "auto": bfloat16 where the device computes in it.
+        network: a HybridDiffusionUNet, or another that does the same (run as it is); weights may be loaded into it later.
+        precision: "float32", "bfloat16", or "auto": for each image bfloat16 where the device computes in it and the masks
+            agree (`agreement.py`).
         timesteps: (0,) for the folded network; more levels for the mean over them, a pass of the network each.
         card: of the model; its `training` names the schedule of the noise.
 
     Raises:
         ConfigError: an unknown `precision`, levels without 0, or outside the schedule.
     """
-    if tuple(timesteps) == (0,):
-        return folded(network, precision)
     if precision not in (*DTYPES, "auto"):
         raise ConfigError(f"precision: got {precision!r}, expected one of auto, {', '.join(DTYPES)}")
+    if precision == "auto":
+        exact, fast = (segmenter(network, name, timesteps, card) for name in ("float32", "bfloat16"))
+        return AgreeingPrecision(exact, fast)
+    if tuple(timesteps) == (0,):
+        folds = isinstance(network, HybridDiffusionUNet)
+        return folded(network, precision) if folds else _Autocast(network, DTYPES[precision])
     training = (card or {}).get("training", {})
     schedule = NoiseSchedule(training.get("num_timesteps", 1000), training.get("noise_schedule", "cosine"))
-    return _Autocast(SmallTAverage(network, schedule, timesteps), precision)
+    return _Autocast(SmallTAverage(network, schedule, timesteps), DTYPES[precision])
 
 
 class _Autocast(nn.Module):
-    """A module under bfloat16 autocast where `precision` says so."""
+    """A module under autocast to bfloat16 if that is `dtype`."""
 
-    def __init__(self, module: nn.Module, precision: str) -> None:
+    def __init__(self, module: nn.Module, dtype: torch.dtype) -> None:
         super().__init__()
-        self.module, self.precision = module, precision
+        self.module, self.dtype = module, dtype
 
     def forward(self, x: Tensor) -> Tensor:
-        dtype = fastest_dtype(x.device) if self.precision == "auto" else DTYPES[self.precision]
-        with torch.autocast(x.device.type, torch.bfloat16, enabled=dtype == torch.bfloat16):
+        with torch.autocast(x.device.type, torch.bfloat16, enabled=self.dtype == torch.bfloat16):
             logits: Tensor = self.module(x)
         return logits

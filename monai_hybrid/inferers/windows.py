@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -43,11 +44,11 @@ class WindowPlan:
 
     def under(self, window: Sequence[int]) -> list[tuple[Span, Span]]:
         """The rods that a window covers."""
-        parts = []
-        for spans, axis in zip(self._spans, self.axes, strict=False):
-            low, high = (bisect_left(spans, edge, key=lambda s: s.start) for edge in (window[axis], window[axis] + self.roi[axis]))
-            parts.append(spans[low:high])
-        return list(product(*parts))
+        outer, inner = (
+            spans[bisect_left(spans, (low,)) : bisect_left(spans, (low + self.roi[axis],))]
+            for spans, axis, low in zip(self._spans, self.axes, (window[axis] for axis in self.axes), strict=False)
+        )
+        return list(product(outer, inner))
 
     @cached_property
     def _spans(self) -> tuple[list[Span], list[Span]]:
@@ -58,6 +59,13 @@ class WindowPlan:
 def scan_interval(shape: Sequence[int], roi: Sequence[int], overlap: float) -> list[int]:
     """Step between windows, as MONAI's `sliding_window_inference` chooses it."""
     return [r if r == n else max(1, int(r * (1 - overlap))) for n, r in zip(shape, roi, strict=True)]
+
+
+def num_windows(size: Sequence[int], roi: Sequence[int], overlap: float) -> int:
+    """Windows over an image of `size`, which is padded to at least one; a `roi` of 0 is the image's own length."""
+    roi = [r if r and r > 0 else n for n, r in zip(size, roi, strict=True)]
+    shape = [max(n, r) for n, r in zip(size, roi, strict=True)]
+    return math.prod(-(-(n - r) // step) + 1 for n, r, step in zip(shape, roi, scan_interval(shape, roi, overlap), strict=True))
 
 
 def plan_windows(shape: Sequence[int], roi: Sequence[int], overlap: float) -> WindowPlan:

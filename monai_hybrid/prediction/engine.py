@@ -111,6 +111,7 @@ class Predictor(SupervisedEvaluator):
             entropy_foreground=found.entropy_foreground,
             entropy_all=found.entropy_all,
             denoising_error=error,
+            precision=found.precision or self.table.settings.get("precision"),
             image=str(output["pred"].meta.get("filename_or_obj", "")),
             mask=str(output.get("pred_file", "")).rsplit("/", 1)[-1],
             made_from=batch["made_from"][0],

@@ -21,8 +21,8 @@ class QualityTable:
     """The rows of `quality.csv` under `folder`.
 
     Columns: case_id; status (done, failed); flag (why to look at it, empty when nothing is odd); error; unit; volume_<label>
-    in that unit; entropy_foreground, entropy_all in [0, 1]; denoising_error; image; mask; made_from (hash of model, image,
-    settings).
+    in that unit; entropy_foreground, entropy_all in [0, 1]; denoising_error; precision (as set, or as chosen for the image);
+    image; mask; made_from (hash of model, image, settings).
 
     Args:
         folder: where masks and the table go.
@@ -50,7 +50,7 @@ class QualityTable:
     def columns(self) -> list[str]:
         """In the order of the file."""
         volumes = [f"volume_{name}" for name in self.structures]
-        tail = ["entropy_foreground", "entropy_all", "denoising_error", "image", "mask", "made_from"]
+        tail = ["entropy_foreground", "entropy_all", "denoising_error", "precision", "image", "mask", "made_from"]
         return ["case_id", "status", "flag", "error", "unit", *volumes, *tail]
 
     def open(self) -> None:

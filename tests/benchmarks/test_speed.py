@@ -100,13 +100,16 @@ def test_the_command_measures_every_part(
     names = {part: [result.get("name") for result in report[part]] for part in command.PARTS}
     assert names["forward"] == list(wanted)
     assert names["training"] == [networks.STOCK, "ours, space to depth"]
-    assert names["volume"] == [networks.STOCK, "ours, folded, bfloat16"]
+    assert names["volume"] == [f"{networks.STOCK}; windows: MONAI", "ours, folded, bfloat16; windows: ours"]
+    assert report["volume"][0]["agreement"] == 1 and 0.9 < report["volume"][1]["agreement"] <= 1
     assert [result["steps"] for result in report["sampling"]] == [1, 2]
     stock, folded, _ = report["forward"]
     assert folded["gflop"] < stock["gflop"] and folded["megabytes"] < stock["megabytes"]
     assert 0 < stock["share_of_peak"] < 2
     printed = capsys.readouterr().out
-    assert "## Whole volumes, sliding window" in printed and "| 8 x 8 x 16, ours, stock form | 1.000 |" in printed
+    assert (
+        "## Whole volumes, sliding window" in printed and "| 8 x 8 x 16, ours, stock form; windows: MONAI | 1.000 |" in printed
+    )
 
 
 @pytest.mark.slow

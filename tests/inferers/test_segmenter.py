@@ -36,3 +36,11 @@ def test_an_unknown_precision_is_refused() -> None:
     for levels in ([0], [0, 40]):
         with pytest.raises(ConfigError, match="'half', expected one of auto, float32, bfloat16"):
             segmenter(network(), "half", levels)
+
+
+@torch.no_grad()
+def test_another_network_is_run_as_it_is() -> None:
+    other, x = torch.nn.Conv2d(1, 3, 3, padding=1), image()
+    assert torch.equal(segmenter(other)(x), other(x))
+    half = segmenter(other, "bfloat16")(x)
+    assert half.dtype == torch.bfloat16 and torch.allclose(half.float(), other(x), atol=0.02)
