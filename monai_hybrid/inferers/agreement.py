@@ -13,7 +13,7 @@ from monai_hybrid.networks.folding import fastest_dtype
 logger = logging.getLogger("monai_hybrid.precision")
 
 SMALLEST_AGREEMENT = 0.999  # of the float32 mask's foreground voxels
-ENOUGH_VOXELS = 1000  # of foreground: below, one voxel would be more than the tolerance
+ENOUGH_VOXELS = 5000  # of foreground: five may differ; with 1000 it was one, and chance decided
 TESTED = 1 / 8  # of the windows may be run twice
 FEWEST_WINDOWS = 5  # of an image; with fewer the test costs what it could save
 
@@ -21,7 +21,7 @@ FEWEST_WINDOWS = 5  # of an image; with fewer the test costs what it could save
 class AgreeingPrecision(nn.Module):
     """Two forms of one segmenter, and for each image the choice between them.
 
-    Windows are run in bfloat16. Those that show foreground are run in float32 too, and its logits are taken, until 1000
+    Windows are run in bfloat16. Those that show foreground are run in float32 too, and its logits are taken, until 5000
     foreground voxels have been compared, or an eighth of the windows. bfloat16 is kept for the image if at least 99.9 % of them
     have the same class; float32 is taken if fewer do, or if there were fewer voxels. An image of less than five windows is
     run in float32. The choice depends on the image and the weights alone: not on the images before it, nor on how many

@@ -33,12 +33,12 @@ def a_processor_with_bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def windows(foreground: list[int], changed: int = 0) -> Tensor:
-    """(B, 1, 40, 100): the first voxels of each window are foreground, in the first window `changed` of them at 10."""
-    x = torch.full((len(foreground), 4000), -1.0)
+    """(B, 1, 100, 200): the first voxels of each window are foreground, in the first window `changed` of them at 10."""
+    x = torch.full((len(foreground), 20000), -1.0)
     for row, count in zip(x, foreground, strict=True):
         row[:count] = 1
     x[0, :changed] = 10
-    return x.view(-1, 1, 40, 100)
+    return x.view(-1, 1, 100, 200)
 
 
 def run(x: Tensor, num: int = 24, batch: int = 1) -> tuple[AgreeingPrecision, Tensor]:
@@ -54,17 +54,17 @@ def calls(module: AgreeingPrecision, precision: str) -> int:
     return sum(form.calls)
 
 
-@pytest.mark.parametrize(("changed", "taken"), [(0, "bfloat16"), (2, "bfloat16"), (3, "float32")])
+@pytest.mark.parametrize(("changed", "taken"), [(0, "bfloat16"), (10, "bfloat16"), (11, "float32")])
 @pytest.mark.parametrize("batch", [1, 3, 6])
 def test_half_precision_needs_999_of_1000_voxels(
     changed: int, taken: str, batch: int, caplog: pytest.LogCaptureFixture
 ) -> None:
-    x = windows([2000, 2000, 0, 2000, 2000, 0], changed)
+    x = windows([10000, 10000, 0, 10000, 10000, 0], changed)
     with caplog.at_level(logging.INFO, "monai_hybrid.precision"):
         module, logits = run(x, batch=batch)
     assert module.precision == taken
     assert torch.equal(logits, Sign()(x)), "the windows that were compared keep the float32 logits"
-    said = f"precision {taken}: in bfloat16 {2000 - changed} of 2000 foreground voxels equal to float32's (1 windows)"
+    said = f"precision {taken}: in bfloat16 {10000 - changed} of 10000 foreground voxels equal to float32's (1 windows)"
     assert caplog.messages == [said]
     assert calls(module, "float32") == (1 if taken == "bfloat16" else 6)
 
@@ -75,34 +75,34 @@ def test_windows_without_foreground_are_run_once_and_decide_nothing() -> None:
 
 
 def test_too_little_foreground_is_no_proof() -> None:
-    module, _ = run(windows([300] * 6))
+    module, _ = run(windows([1600] * 6))
     assert (module.precision, calls(module, "float32")) == ("float32", 6)
-    module, _ = run(windows([400] * 6))
+    module, _ = run(windows([1700] * 6))
     assert (module.precision, calls(module, "float32")) == ("bfloat16", 3)
 
 
 def test_few_windows_are_not_worth_a_test() -> None:
-    module, _ = run(windows([2000] * 4), num=4)
+    module, _ = run(windows([6000] * 4), num=4)
     assert (module.precision, calls(module, "bfloat16")) == ("float32", 0)
-    module, _ = run(windows([2000] * 5), num=5)
+    module, _ = run(windows([6000] * 5), num=5)
     assert (module.precision, calls(module, "float32")) == ("bfloat16", 1)
 
 
 def test_without_instructions_for_it_all_is_float32(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(agreement, "fastest_dtype", lambda device: torch.float32)
-    module, _ = run(windows([2000] * 6))
+    module, _ = run(windows([6000] * 6))
     assert (module.precision, calls(module, "bfloat16")) == ("float32", 0)
 
 
 def test_each_image_is_chosen_for_anew() -> None:
     module = AgreeingPrecision(Sign(), Sign(wrong_above=5))
-    inferer = InputGridInferer((32, 32), wrap=lambda network: module)
-    good, bad = torch.ones(1, 96, 96), torch.ones(1, 96, 96)
+    inferer = InputGridInferer((64, 64), wrap=lambda network: module)
+    good, bad = torch.ones(1, 192, 192), torch.ones(1, 192, 192)
     bad[0, ::7] = 10.0
-    found = [inferer.segment(image, nn.Identity()) for image in (good, bad, good, good[:, :32, :32])]
+    found = [inferer.segment(image, nn.Identity()) for image in (good, bad, good, good[:, :64, :64])]
     assert [one.precision for one in found] == ["bfloat16", "float32", "bfloat16", "float32"]
     assert all(bool(one.labels.all()) for one in found)
-    assert InputGridInferer((32, 32)).segment(good, Sign()).precision is None
+    assert InputGridInferer((64, 64)).segment(good, Sign()).precision is None
 
 
 @torch.no_grad()
