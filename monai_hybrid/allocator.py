@@ -2,12 +2,14 @@
 
 A network frees and takes the same hundreds of megabytes at every layer. glibc returns blocks of that size to the system at
 once (`mallopt(3)`: M_MMAP_THRESHOLD, M_TRIM_THRESHOLD), and taking them again costs a page fault every 4 KB. The settings are
-read when a process starts, so they go into the environment of a child, or of the process itself started anew. Results do not
-change; peak memory may rise, and memory is returned when the process ends.
+read when a process starts, so they go into the environment of a child, or of the process itself started anew; a process that
+runs already can ask glibc for the same by a call. Results do not change; peak memory may rise, and memory is returned when the
+process ends.
 """
 
 from __future__ import annotations
 
+import ctypes
 import os
 import platform
 import sys
@@ -17,6 +19,8 @@ KEEP_BYTES = 1 << 40  # more than any machine has: nothing is returned
 SETTINGS = {"MALLOC_MMAP_THRESHOLD_": str(KEEP_BYTES), "MALLOC_TRIM_THRESHOLD_": str(KEEP_BYTES)}
 # Whoever sets one of these, even to nothing, has chosen an allocator.
 CHOSEN = ("GLIBC_TUNABLES", "LD_PRELOAD", "MALLOC_")
+# malloc.h, mallopt(3): "setting M_TRIM_THRESHOLD to -1 disables trimming completely", M_MMAP_MAX 0 the use of mmap.
+M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
 
 
 def allocator_environment(environment: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -25,6 +29,17 @@ def allocator_environment(environment: Mapping[str, str] | None = None) -> dict[
     chosen = any(name.startswith(CHOSEN) for name in given)
     glibc = sys.platform == "linux" and platform.libc_ver()[0] == "glibc"
     return dict(SETTINGS) if glibc and not chosen else {}
+
+
+def keep_memory() -> bool:
+    """Let this process keep freed memory from now on; False off Linux, off glibc, or where the user has chosen.
+
+    For a program that was started without the settings and cannot be started anew, such as `python -m monai.bundle run`.
+    """
+    if not allocator_environment():
+        return False
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    return mallopt is not None and all([mallopt(M_TRIM_THRESHOLD, -1), mallopt(M_MMAP_MAX, 0)])
 
 
 def restart_with_allocator() -> None:

@@ -95,3 +95,42 @@ def test_the_command_line_hands_them_to_the_process_it_runs(monkeypatch: pytest.
     with pytest.raises(cli.typer.Exit):
         cli.run(["-m", "data_prep"])
     assert [kwargs["env"] for kwargs in seen] == [{"HOME": "/h", **SETTINGS}, {"HOME": "/h", "LD_PRELOAD": "libtcmalloc.so"}]
+
+
+# The same in a process that has started; memory above 2 GB (an int) and of other threads must still be had.
+KEEP = """
+import ctypes, threading
+from monai_hybrid.allocator import keep_memory
+print(keep_memory())
+libc = ctypes.CDLL(None)
+libc.malloc.restype, libc.free.argtypes = ctypes.c_void_p, [ctypes.c_void_p]
+def take():  # taken, not touched
+    block = libc.malloc(ctypes.c_size_t(3 << 30))
+    assert block
+    libc.free(block)
+take()
+other = threading.Thread(target=take)
+other.start()
+other.join()
+"""
+
+
+@needs_glibc
+def test_a_running_process_keeps_its_memory_from_the_call_on() -> None:
+    command, environment = [sys.executable, "-c", KEEP + COUNT_FAULTS], {**UNCHOSEN, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    answer, faults = done.stdout.split()
+    assert answer == "True" and int(faults) < 100 and not done.stderr
+    chosen = {**environment, "MALLOC_ARENA_MAX": ""}  # set to nothing, it changes nothing: glibc's own handling shows
+    done = subprocess.run(command, env=chosen, capture_output=True, text=True, check=True)
+    answer, faults = done.stdout.split()
+    assert answer == "False" and int(faults) > 1000
+
+
+@pytest.mark.parametrize(("system", "libc"), [("darwin", ""), ("win32", ""), ("linux", "musl")])
+def test_a_running_process_is_left_alone_on_other_systems(monkeypatch: pytest.MonkeyPatch, system: str, libc: str) -> None:
+    monkeypatch.setattr(sys, "platform", system)
+    monkeypatch.setattr(platform, "libc_ver", lambda: (libc, ""))
+    monkeypatch.setattr(os, "environ", {})
+    monkeypatch.setattr(allocator, "ctypes", None)  # a call would raise
+    assert allocator.keep_memory() is False

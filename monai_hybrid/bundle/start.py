@@ -16,6 +16,7 @@ from typing import Any
 from fire.parser import DefaultParseValue
 from monai.bundle import ConfigParser
 
+from monai_hybrid.allocator import keep_memory
 from monai_hybrid.bundle.machine_faults import machine_fault
 from monai_hybrid.bundle.manifest import record_run
 from monai_hybrid.bundle.setting_values import check_value
@@ -34,7 +35,7 @@ RUN_ARGUMENTS = {
 
 
 def start(bundle_root: str, argv: list[str] | None = None) -> None:
-    """Prepare a bundle run: checked settings, one-line errors, no noise, and a record of the run at its end.
+    """Prepare a bundle run: checked settings, one-line errors, no noise, memory that is kept, and a record of the run at its end.
 
     Args:
         bundle_root: the bundle's folder; all settings of its `configs/*.json` are known names.
@@ -49,6 +50,8 @@ def start(bundle_root: str, argv: list[str] | None = None) -> None:
     for message in (".*TorchScript.*", ".*unable to generate class balanced.*", ".*torch.jit.*", ".*lr_scheduler.step.*"):
         warnings.filterwarnings("ignore", message=message)
     if is_bundle_command(argv):
+        if own_process:
+            keep_memory()
         overrides = command_line_overrides(argv)
         check_overrides(overrides, known_settings(Path(bundle_root), argv))
         for line in replaced_settings(_config_files(overrides)):

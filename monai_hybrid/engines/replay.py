@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from contextlib import contextmanager
+from copy import deepcopy
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from ignite.engine import Engine, Events
-from monai.data import CacheDataset
+from monai.data import CacheDataset, get_track_meta, set_track_meta
+from monai.transforms import RandomizableTrait, Transform
 from torch.utils.data import Sampler
 from torch.utils.data.distributed import DistributedSampler
 
@@ -34,10 +37,12 @@ def derived_seed(*numbers: int) -> int:
 
 
 def seed_everything(seed: int) -> None:
-    """Seed the generators of python, numpy and torch (CPU and CUDA)."""
+    """Seed the generators of python, numpy and torch (CPU and CUDA); once a sample, so without what `torch.manual_seed` adds."""
     random.seed(seed)
     np.random.seed(seed)
-    torch.manual_seed(seed)
+    torch.default_generator.manual_seed(seed)
+    if torch.cuda.is_initialized():  # False in a forked loader process, which has no CUDA
+        torch.cuda.manual_seed_all(seed)
 
 
 class ReplayableSampler(Sampler[Any]):
@@ -85,8 +90,22 @@ class ReplayableSampler(Sampler[Any]):
         return order[: self.num_samples]
 
 
+@contextmanager
+def untracked() -> Iterator[None]:
+    """Let MONAI's transforms give plain tensors: following the affine through an augmentation costs more than augmenting."""
+    before = get_track_meta()
+    set_track_meta(False)
+    try:
+        yield
+    finally:
+        set_track_meta(before)
+
+
 class ReplayableDataset(CacheDataset):
-    """MONAI's CacheDataset that also takes a `Draw`: its random transforms are seeded before they run."""
+    """MONAI's CacheDataset that also takes a `Draw`: its random transforms are seeded before they run.
+
+    A `Draw`'s random transforms follow no affine: they give plain tensors with the values that MONAI gives.
+    """
 
     def __getitem__(self, index: Any) -> Any:
         """The transformed case of an index (as MONAI does it) or of a `Draw`."""
@@ -94,7 +113,23 @@ class ReplayableDataset(CacheDataset):
             return super().__getitem__(index)
         self.transform.set_random_state(seed=index.seed)
         seed_everything(index.seed)  # for transforms that use a global generator
-        return super().__getitem__(index.case)
+        if self.hash_as_key or self.runtime_cache:  # MONAI's own ways to find a cached case
+            return super().__getitem__(index.case)
+        case = index.case % len(self)
+        if case < self.cache_num:
+            item = deepcopy(self._cache[case]) if self.copy_cache else self._cache[case]
+        else:
+            item = self._load_cache_item(case)
+        first = self.transform.get_index_of_first(_may_be_random)
+        if first is None:
+            return item
+        with untracked():
+            return self.transform(item, start=first)
+
+
+def _may_be_random(transform: Any) -> bool:
+    """MONAI's rule for where the cached part of a pipeline ends."""
+    return isinstance(transform, RandomizableTrait) or not isinstance(transform, Transform)
 
 
 class SeededUpdates:

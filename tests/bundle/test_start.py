@@ -278,3 +278,20 @@ def test_paths_that_would_become_something_else_are_refused(value: object, messa
     with pytest.raises(ConfigError, match=re.escape(message)):
         check_overrides({"output_dir": value}, {"output_dir": "@bundle_root"})
     check_overrides({"output_dir": "./2024"}, {"output_dir": "@bundle_root"})
+
+
+def test_a_run_keeps_its_memory_and_a_parsed_configuration_leaves_the_process_alone(
+    bundle_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept: list[bool] = []
+    module = sys.modules[start.__module__]
+    monkeypatch.setattr(module, "keep_memory", lambda: kept.append(True))
+    monkeypatch.setattr(module, "record_run", lambda *_: None)
+    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
+    start(str(bundle_root), argv())  # somebody else's process
+    monkeypatch.setattr(sys, "argv", ["pytest"])
+    start(str(bundle_root))
+    assert kept == []
+    monkeypatch.setattr(sys, "argv", argv())
+    start(str(bundle_root))
+    assert kept == [True]

@@ -8,13 +8,21 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from monai.data import CacheDataset, DataLoader
-from monai.transforms import Compose, RandGaussianNoised, Randomizable, Transform
+from monai.data import CacheDataset, DataLoader, MetaTensor, get_track_meta
+from monai.transforms import (
+    Compose,
+    EnsureTyped,
+    RandAffined,
+    RandCropByPosNegLabeld,
+    RandGaussianNoised,
+    Randomizable,
+    Transform,
+)
 from torch.utils.data import RandomSampler, SequentialSampler, WeightedRandomSampler
 from torch.utils.data.distributed import DistributedSampler
 
 from monai_hybrid.engines import ReplayableDataset, ReplayableSampler
-from monai_hybrid.engines.replay import Draw, derived_seed
+from monai_hybrid.engines.replay import Draw, derived_seed, seed_everything
 
 CASES = [{"image": torch.full((1, 4), float(i))} for i in range(5)]
 
@@ -100,3 +108,75 @@ def test_a_plain_index_is_monais_own_business() -> None:
 def test_seeds_are_well_mixed() -> None:
     seeds = {derived_seed(a, b, c) for a in range(10) for b in range(10) for c in range(10)}
     assert len(seeds) == 1000 and all(0 <= s < 2**32 for s in seeds)
+
+
+def augmented(**settings: Any) -> ReplayableDataset:
+    """Two volumes under the bundles' kind of pipeline."""
+    generator = torch.Generator().manual_seed(0)
+    keys = ["image", "label"]
+    image = torch.randn(2, 1, 14, 12, 10, generator=generator)
+    cases = [{"image": MetaTensor(v), "label": MetaTensor((v > 0.5).float())} for v in image]
+    steps: list[Any] = [
+        EnsureTyped(keys, track_meta=False),
+        RandCropByPosNegLabeld(keys, "label", [8, 8, 8], pos=1, neg=1, num_samples=1),
+        RandAffined(
+            keys, prob=0.6, rotate_range=[0.3] * 3, scale_range=[0.2] * 3, mode=["bilinear", "nearest"], padding_mode="border"
+        ),
+        RandGaussianNoised("image", prob=0.5),
+    ]
+    return ReplayableDataset(cases, Compose(steps), progress=False, **settings)
+
+
+def test_a_draw_gives_monais_values_as_plain_tensors() -> None:
+    ours, theirs = augmented(copy_cache=False), augmented()
+    for number in range(12):
+        draw = Draw(number % 2, derived_seed(number))
+        mine = ours[draw][0]
+        theirs.transform.set_random_state(seed=draw.seed)
+        seed_everything(draw.seed)
+        other = theirs[draw.case][0]  # MONAI's way
+        assert all(torch.equal(mine[key], torch.as_tensor(other[key])) for key in ("image", "label"))
+        assert type(mine["image"]) is torch.Tensor
+    assert get_track_meta()
+
+
+def test_augmenting_leaves_the_cache_as_it_is_though_nothing_is_copied() -> None:
+    data = augmented(copy_cache=False)
+    assert data._cache is not None
+    before = [{key: case[key].clone() for key in case} for case in data._cache]
+    for number in range(20):
+        data[Draw(number % 2, number)]
+    assert all(torch.equal(a[key], b[key]) for a, b in zip(before, data._cache, strict=True) for key in a)
+
+
+def test_a_draw_is_the_same_from_the_cache_and_without_it() -> None:
+    cached, not_cached = augmented(), augmented(cache_rate=0.0)
+    assert not_cached.cache_num == 0
+    for draw in (Draw(0, 5), Draw(1, 6), Draw(-1, 7)):
+        assert torch.equal(cached[draw][0]["image"], not_cached[draw][0]["image"])
+
+
+class Failing(Transform, Randomizable):
+    def __call__(self, data: Any) -> Any:
+        raise ValueError("a transform failed")
+
+
+def test_the_switch_of_monai_is_put_back_when_a_transform_fails() -> None:
+    data = ReplayableDataset(CASES, Compose([Failing()]), progress=False)
+    with pytest.raises(RuntimeError):
+        data[Draw(0, 1)]
+    assert get_track_meta()
+
+
+def test_a_draw_without_random_transforms_is_the_case() -> None:
+    data = ReplayableDataset(CASES, Compose([EnsureTyped("image")]), progress=False)
+    assert torch.equal(torch.as_tensor(data[Draw(3, 1)]["image"]), CASES[3]["image"])
+
+
+def test_everything_is_seeded() -> None:
+    seed_everything(11)
+    first = random.random(), float(np.random.rand()), float(torch.rand(()))
+    torch.manual_seed(11)
+    assert first[2] == float(torch.rand(()))
+    seed_everything(11)
+    assert first == (random.random(), float(np.random.rand()), float(torch.rand(())))
