@@ -35,7 +35,7 @@ RUN_ARGUMENTS = {
 
 
 def start(bundle_root: str, argv: list[str] | None = None) -> None:
-    """Prepare a bundle run: checked settings, one-line errors, no noise, memory that is kept, and a record of the run at its end.
+    """Prepare a bundle run: checked settings, one-line errors, no noise, memory kept, and a record of the run at its end.
 
     Args:
         bundle_root: the bundle's folder; all settings of its `configs/*.json` are known names.

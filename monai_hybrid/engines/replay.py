@@ -37,7 +37,7 @@ def derived_seed(*numbers: int) -> int:
 
 
 def seed_everything(seed: int) -> None:
-    """Seed the generators of python, numpy and torch (CPU and CUDA); once a sample, so without what `torch.manual_seed` adds."""
+    """Seed python, numpy and torch (CPU and CUDA); once a sample, so without the other devices of `torch.manual_seed`."""
     random.seed(seed)
     np.random.seed(seed)
     torch.default_generator.manual_seed(seed)

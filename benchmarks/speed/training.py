@@ -1,0 +1,172 @@
+"""The training loop: MONAI's SupervisedTrainer as it comes against train.json as it is, on the same network and data.
+
+python -m benchmarks.speed.training --clock process
+python -m benchmarks.speed.training --dataset_dir DATA --json training.json
+
+Every loop is a process of its own, since memory settings hold for a process; they train in turns.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from data_prep.build import build
+from data_prep.phantom import generate
+from monai_hybrid.allocator import CHOSEN
+from monai_hybrid.errors import EnvironmentFault, HybridError
+
+ROOT = Path(__file__).parents[2]
+# What train.json does otherwise than MONAI's parts by themselves, taken back; no Python of ours runs in these places.
+FLOAT32 = {"amp": False}
+STOCK_PARTS = {
+    "deterministic": False,
+    "train#dataset#_target_": "monai.data.CacheDataset",
+    "train#dataset#copy_cache": True,
+    "optimizer#fused": False,
+    "validate#evaluator#network": "$@ema.ema_model",
+}
+
+
+@dataclass(frozen=True)
+class Loop:
+    """A training loop: settings taken back from train.json, and whether the process keeps its memory."""
+
+    name: str
+    settings: dict[str, Any] = field(default_factory=dict)
+    keep_memory: bool = True
+
+
+LOOPS = (
+    Loop("stock: MONAI's parts, float32, glibc's memory", {**FLOAT32, **STOCK_PARTS}, keep_memory=False),
+    Loop("memory kept", {**FLOAT32, **STOCK_PARTS}),
+    Loop("and bfloat16 where it pays", STOCK_PARTS),
+    Loop("and plain tensors, nothing copied, fused AdamW, folded validation: train.json"),
+)
+QUIET = {"picture_interval": 0, "checkpoint_interval": 0, "progress_bar": False, "log_interval": 1_000_000}
+
+
+def arguments(words: list[str] | None = None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--dataset_dir", type=Path, help="prepared data set; default: the built-in phantom")
+    parser.add_argument("--cases", type=int, default=12, help="volumes of the phantom")
+    parser.add_argument("--rounds", type=int, default=6, help="turns each loop takes, the first not counted")
+    parser.add_argument("--every", type=int, default=5, help="updates a turn")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--set", type=json.loads, default={}, help="settings of the bundle, '{\"batch_size\": 4}'")
+    parser.add_argument("--clock", choices=("wall", "process"), default="wall", help="process: processor seconds, CPU only")
+    parser.add_argument("--json", type=Path, help="write everything measured here")
+    return parser.parse_args(words)
+
+
+def start(loop: Loop, args: argparse.Namespace, data: Path, out: Path) -> subprocess.Popen[str]:
+    """A process that waits to train."""
+    settings = {**QUIET, "seed": args.seed, **args.set, **loop.settings, "dataset_dir": str(data), "output_dir": str(out)}
+    words = [sys.executable, "-W", "ignore", "-m", "benchmarks.speed.training_loop", json.dumps(settings)]
+    words += ["--rounds", str(args.rounds), "--every", str(args.every), "--clock", args.clock]
+    words += ["--keep_memory"] if loop.keep_memory else []
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(CHOSEN)}
+    with out.with_suffix(".log").open("w") as log:
+        return subprocess.Popen(
+            words, cwd=ROOT, env=environment, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log
+        )
+
+
+def turn(process: subprocess.Popen[str], log: Path) -> dict[str, Any]:
+    """Let a process go on, and read what it reports.
+
+    Raises:
+        EnvironmentFault: it ended instead.
+    """
+    assert process.stdin is not None and process.stdout is not None
+    try:
+        process.stdin.write("\n")
+        process.stdin.flush()
+    except BrokenPipeError:
+        pass  # it has ended; what it said is in its log
+    line = process.stdout.readline()
+    if not line:
+        last = (log.read_text().strip().splitlines() or ["it said nothing"])[-1]
+        raise EnvironmentFault(f"a training loop ended with exit code {process.wait()}: {last}")
+    told: dict[str, Any] = json.loads(line)
+    return told
+
+
+def measure(args: argparse.Namespace, folder: Path) -> list[dict[str, Any]]:
+    """Train all loops in turns."""
+    data = args.dataset_dir or folder / "prepared"
+    if not args.dataset_dir:
+        generate(folder / "raw", cases=args.cases, site="A", seed=0)
+        build(folder / "raw", data, budget="cpu")
+    outs = [folder / f"loop_{i}" for i in range(len(LOOPS))]
+    processes = [start(loop, args, Path(data).resolve(), out) for loop, out in zip(LOOPS, outs, strict=True)]
+    running = [(process, out.with_suffix(".log")) for process, out in zip(processes, outs, strict=True)]
+    try:
+        rounds = [[turn(*one) for one in running] for _ in range(args.rounds)]
+        validations = [turn(*one) for one in running]
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+    return [
+        _result(loop, list(seen), validation, args.every)
+        for loop, seen, validation in zip(LOOPS, zip(*rounds, strict=True), validations, strict=True)
+    ]
+
+
+def _result(loop: Loop, seen: list[dict[str, Any]], validation: dict[str, Any], every: int) -> dict[str, Any]:
+    losses = [loss for one in seen for loss in one["losses"]]
+    counted = seen[1:] or seen
+    return {
+        "name": loop.name,
+        "updates_per_second": every / statistics.median(one["seconds"] for one in counted),
+        "faults_per_update": statistics.median(one["faults"] for one in counted) / every,
+        "validation_seconds": validation["seconds"],
+        "losses": losses,
+        "loss": statistics.fmean(losses[-len(losses) // 3 :]),
+        "dice": validation["dice"],
+    }
+
+
+def text(results: list[dict[str, Any]]) -> str:
+    """Markdown; ratios are against the first row."""
+    first = results[0]
+    lines = [
+        "| loop | times as fast | updates a second | page faults an update | loss | validation, times as fast |",
+        "|" + " --- |" * 6,
+    ]
+    for r in results:
+        speed = r["updates_per_second"] / first["updates_per_second"]
+        validation = first["validation_seconds"] / r["validation_seconds"]
+        numbers = (
+            f"{speed:.2f} | {r['updates_per_second']:.2f} | {r['faults_per_update']:.0f} | {r['loss']:.3f} | {validation:.2f}"
+        )
+        lines.append(f"| {r['name']} | {numbers} |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Measure, print, and write."""
+    args = arguments()
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            results = measure(args, Path(folder))
+    except HybridError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    print(text(results))
+    if args.json:
+        args.json.write_text(json.dumps(results, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
