@@ -4,7 +4,7 @@ from monai_hybrid.bundle.cases import cases_to_predict
 from monai_hybrid.bundle.data import PreparedData, prepare_data
 from monai_hybrid.bundle.labels import values_by_name
 from monai_hybrid.bundle.model import find_card
-from monai_hybrid.bundle.precision import mixed_precision_pays
+from monai_hybrid.bundle.precision import mixed_precision_pays, validation_network
 from monai_hybrid.bundle.run_folder import claim_run, run_settings
 from monai_hybrid.bundle.sample import PairSampler
 from monai_hybrid.bundle.setting_values import check_patch
@@ -43,6 +43,7 @@ __all__ = [
     "starting_point",
     "unlabelled_cases",
     "updates_for",
+    "validation_network",
     "values_by_name",
     "without_labels",
 ]
