@@ -17,7 +17,7 @@ from typing import Annotated
 import typer
 
 from data_prep.errors import ConfigError, EnvironmentFault, HybridError
-from monai_hybrid.allocator import allocator_environment
+from monai_hybrid.allocator import process_environment
 
 app = typer.Typer(
     help="Segment your own scanner's images from a handful of labelled scans.",
@@ -90,7 +90,7 @@ def _check_file(name: str, file: Path) -> None:
 def run(words: list[str]) -> None:
     """Print the command, run it, and end with its exit code."""
     typer.secho("python " + shlex.join(words), dim=True, err=True)
-    environment = {**os.environ, **allocator_environment()}
+    environment = {**os.environ, **process_environment()}
     raise typer.Exit(subprocess.run([sys.executable, *words], check=False, env=environment).returncode)
 
 

@@ -25,7 +25,7 @@ from rich.console import Console
 from rich.table import Table
 
 from data_prep.files import read_datalist
-from monai_hybrid.allocator import allocator_environment
+from monai_hybrid.allocator import process_environment
 from monai_hybrid.engines.pictures import best_slice
 from monai_hybrid.errors import EnvironmentFault, HybridError
 from monai_hybrid.reporting.figures import Panel, contact_sheet, middle_slices
@@ -56,7 +56,7 @@ def run(words: list[str], title: str) -> None:
     console.rule(f"[bold]{title}")
     console.print("python " + " ".join(words), soft_wrap=True, highlight=False)
     started = time.monotonic()
-    environment = {**os.environ, **allocator_environment()}
+    environment = {**os.environ, **process_environment()}
     if subprocess.run([sys.executable, "-W", "ignore", *words], check=False, env=environment).returncode:
         raise EnvironmentFault(f"demo: the step '{title}' failed; see its message above")
     console.print(f"[dim]{time.monotonic() - started:.0f} s")

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from monai_hybrid import allocator, cli
-from monai_hybrid.allocator import SETTINGS, allocator_environment
+from monai_hybrid.allocator import SETTINGS, allocator_environment, process_environment
 
 ROOT = Path(__file__).parents[1]
 UNCHOSEN = {name: value for name, value in os.environ.items() if not name.startswith(allocator.CHOSEN)}
@@ -46,6 +46,13 @@ def test_settings_where_they_work_and_nobody_has_chosen() -> None:
 @pytest.mark.parametrize("name", ["GLIBC_TUNABLES", "LD_PRELOAD", "MALLOC_ARENA_MAX", "MALLOC_MMAP_THRESHOLD_"])
 def test_a_choice_of_the_user_stays(name: str) -> None:
     assert allocator_environment({name: ""}) == {}
+
+
+@pytest.mark.usefixtures("glibc")
+def test_threads_wait_passively_unless_the_user_has_chosen() -> None:
+    assert process_environment({}) == {**SETTINGS, "OMP_WAIT_POLICY": "PASSIVE"}
+    assert process_environment({"OMP_WAIT_POLICY": "ACTIVE"}) == process_environment({"GOMP_SPINCOUNT": "0"}) == SETTINGS
+    assert process_environment({"LD_PRELOAD": "x"}) == {"OMP_WAIT_POLICY": "PASSIVE"}
 
 
 @pytest.mark.parametrize(("system", "libc"), [("darwin", ""), ("win32", ""), ("linux", "musl")])
