@@ -55,17 +55,18 @@ class AgreeingPrecision(nn.Module):
         logits = self._run(self.precision, x)
         if self.chosen is not None:
             return logits
+        exact = None  # of the whole batch: one window alone can take longer than four
         for i in range(len(x)):
-            if self.chosen == "float32":
-                logits[i:] = self._run("float32", x[i:])
+            if self.chosen == "float32" and exact is not None:
+                logits[i:] = exact[i:]
                 break
             if self.chosen is None and bool((logits[i, 1:].amax(0) > logits[i, 0]).any()):
-                logits[i] = self._compared(x[i : i + 1], logits[i])
+                exact = self._run("float32", x) if exact is None else exact
+                logits[i] = self._compared(exact[i], logits[i])
         return logits
 
-    def _compared(self, x: Tensor, fast: Tensor) -> Tensor:
+    def _compared(self, exact: Tensor, fast: Tensor) -> Tensor:
         """The float32 logits of one window; the choice is made when enough has been seen."""
-        exact = self._run("float32", x)[0]
         wanted = exact.max(0)[1]
         foreground = wanted > 0
         self.seen += int(foreground.count_nonzero())

@@ -66,7 +66,7 @@ def test_half_precision_needs_999_of_1000_voxels(
     assert torch.equal(logits, Sign()(x)), "the windows that were compared keep the float32 logits"
     said = f"precision {taken}: in bfloat16 {10000 - changed} of 10000 foreground voxels equal to float32's (1 windows)"
     assert caplog.messages == [said]
-    assert calls(module, "float32") == (1 if taken == "bfloat16" else 6)
+    assert calls(module, "float32") == (batch if taken == "bfloat16" else 6)
 
 
 def test_windows_without_foreground_are_run_once_and_decide_nothing() -> None:
