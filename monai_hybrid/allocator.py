@@ -6,8 +6,8 @@ read when a process starts, so they go into the environment of a child, or of th
 runs already can ask glibc for the same by a call. Results do not change; peak memory may rise, and memory is returned when the
 process ends.
 
-OpenMP's threads spin while they wait for each other at the end of every layer. When another program holds one of the cores, they spin
-for whole time slices: two threads beside one busy program were ten times slower than with the passive policy.
+OpenMP's threads spin while they wait for each other at the end of every layer. When another program holds one of the cores,
+they spin for whole time slices: two threads beside one busy program were ten times slower than with the passive policy.
 """
 
 from __future__ import annotations

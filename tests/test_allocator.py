@@ -101,7 +101,8 @@ def test_the_command_line_hands_them_to_the_process_it_runs(monkeypatch: pytest.
     monkeypatch.setattr(os, "environ", {"HOME": "/h", "LD_PRELOAD": "libtcmalloc.so"})
     with pytest.raises(cli.typer.Exit):
         cli.run(["-m", "data_prep"])
-    assert [kwargs["env"] for kwargs in seen] == [{"HOME": "/h", **SETTINGS}, {"HOME": "/h", "LD_PRELOAD": "libtcmalloc.so"}]
+    waiting = {"HOME": "/h", "OMP_WAIT_POLICY": "PASSIVE"}
+    assert [kwargs["env"] for kwargs in seen] == [{**waiting, **SETTINGS}, {**waiting, "LD_PRELOAD": "libtcmalloc.so"}]
 
 
 # The same in a process that has started; memory above 2 GB (an int) and of other threads must still be had.

@@ -19,7 +19,8 @@ from monai_hybrid.bundle.start import own_error
 from monai_hybrid.errors import DataError
 from monai_hybrid.prediction.table import QualityTable
 
-HARMLESS = ("D202",)  # an image without contrast teaches nothing, but a mask of it can be had
+# Reasons not to train on an image that do not hinder a mask: sheared axes, one slice, no contrast. They become remarks.
+HARMLESS = ("D106", "D110", "D202")
 
 
 @dataclass(frozen=True)
