@@ -87,11 +87,24 @@ def _check_file(name: str, file: Path) -> None:
             raise ConfigError(f"{name}: {file}: not readable as text ({error}); expected JSON in UTF-8") from error
 
 
-def run(words: list[str]) -> None:
-    """Print the command, run it, and end with its exit code."""
+def run(words: list[str], report_on: Path | None = None) -> None:
+    """Print the command, run it, and end with its exit code; when it went well, write the report of a folder."""
+    code = _run(words)
+    if code == 0 and report_on is not None:
+        code = _run(["-m", "monai_hybrid.reporting", str(report_on)])
+    raise typer.Exit(code)
+
+
+def _run(words: list[str]) -> int:
     typer.secho("python " + shlex.join(words), dim=True, err=True)
     environment = {**os.environ, **process_environment()}
-    raise typer.Exit(subprocess.run([sys.executable, *words], check=False, env=environment).returncode)
+    return subprocess.run([sys.executable, *words], check=False, env=environment).returncode
+
+
+def reported(evaluation: str) -> Path:
+    """The run that an evaluation belongs to: the folder around `eval/` where that holds a training, else its own."""
+    folder = Path(evaluation)
+    return folder.parent if (folder.parent / "logs/history.jsonl").is_file() else folder
 
 
 @app.command(context_settings=HAND_ON)
@@ -147,9 +160,9 @@ def adapt(
         str, typer.Option("--unlabelled-dir", "--unlabelled_dir", help="images without labels; needs --objective hybrid")
     ] = "",
 ) -> None:
-    """Fine-tune a pretrained model on a few labelled cases of a target domain."""
+    """Fine-tune a pretrained model on a few labelled cases of a target domain; then write report.html."""
     words = {"dataset_dir": data, "pretrained": model, "output_dir": output, "unlabelled_dir": unlabelled}
-    run(bundle_words("few_shot_finetune", "train.json", context.args, shots=shots, **words))
+    run(bundle_words("few_shot_finetune", "train.json", context.args, shots=shots, **words), Path(output) if output else None)
 
 
 @app.command(context_settings=HAND_ON)
@@ -176,9 +189,9 @@ def evaluate(
     source: Annotated[str, typer.Option("--source", help="prepared source data set: forgetting and shift report as well")] = "",
     before: Annotated[str, typer.Option("--before", help="model before adaptation; none: the one that the model names")] = "",
 ) -> None:
-    """Score the test cases: Dice, surface Dice, HD95, with intervals over patients."""
+    """Score the test cases: Dice, surface Dice, HD95, with intervals over patients; then write report.html."""
     settings = {"dataset_dir": data, "model": model, "output_dir": output, "source_dir": source, "pretrained": before}
-    run(bundle_words("few_shot_finetune", "evaluate.json", context.args, **settings))
+    run(bundle_words("few_shot_finetune", "evaluate.json", context.args, **settings), reported(output))
 
 
 @app.command(context_settings=HAND_ON)

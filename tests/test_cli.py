@@ -181,3 +181,27 @@ def test_help_comes_without_torch() -> None:
     code += "r = CliRunner().invoke(app, ['--help']); assert 'adapt' in r.output; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.strip() == "False"
+
+
+@pytest.mark.parametrize("trained", [True, False])
+def test_after_an_adaptation_and_an_evaluation_the_report_is_written(
+    trained: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On the run that the evaluation belongs to, where its folder lies within one; and never after a failure."""
+    commands: list[list[str]] = []
+    codes = iter([0, 0, 0, 0, 3])
+
+    def record(command: list[str], check: bool, env: dict[str, str]) -> SimpleNamespace:
+        commands.append(command[1:])
+        return SimpleNamespace(returncode=next(codes))
+
+    monkeypatch.setattr(cli.subprocess, "run", record)
+    if trained:
+        (tmp_path / "logs").mkdir()
+        (tmp_path / "logs/history.jsonl").write_text("")
+    evaluation = ["evaluate", "--data", "d", "--model", "m", "--output", str(tmp_path / "eval")]
+    for words in (["adapt", "--output", str(tmp_path)], evaluation):
+        assert CliRunner().invoke(cli.app, words).exit_code == 0
+    reports = [command[2:] for command in commands if command[1] == "monai_hybrid.reporting"]
+    assert reports == [[str(tmp_path)], [str(tmp_path if trained else tmp_path / "eval")]] and len(commands) == 4
+    assert CliRunner().invoke(cli.app, evaluation).exit_code == 3 and len(commands) == 5
