@@ -32,4 +32,4 @@ lint: $(STAMP)  ## ruff and mypy
 	$(BIN)/mypy
 
 clean:  ## remove the environment and what runs have written
-	rm -rf $(VENV) demo runs bundles/*/models bundles/*/eval bundles/*/logs bundles/*/data
+	rm -rf $(VENV) demo runs bundles/*/models bundles/*/eval bundles/*/logs bundles/*/data bundles/*/checkpoints bundles/*/.run.*
