@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -138,6 +138,19 @@ class StudyData:
     source_store: CaseStore
     target_store: CaseStore
     tuning_store: CaseStore
+
+    def with_network(self, changes: Mapping[str, Any]) -> StudyData:
+        """The same data for another network; the arrays are shared."""
+        if not changes:
+            return self
+        network = {**self.origin.plan["network"], **changes}
+        if "channels" in changes:  # one entry a level: as many as the new network has
+            levels = len(network["channels"])
+            for name in ("num_res_blocks", "attention_levels"):
+                network[name] = changes.get(name, list(network[name])[-levels:])
+        plan = {**self.origin.plan, "network": network}
+        arguments = {**self.origin.network, **network}
+        return replace(self, source=replace(self.source, plan=plan), origin=StartingPoint(None, arguments, plan))
 
 
 def open_data(study: Study, data_root: Path, folder: Path, device: str) -> StudyData:

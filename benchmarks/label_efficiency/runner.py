@@ -17,7 +17,7 @@ from benchmarks.label_efficiency.peers import nnunet_installed
 from benchmarks.label_efficiency.pictures import worst_cases
 from benchmarks.label_efficiency.scoring import Scores, mean, score
 from benchmarks.label_efficiency.streams import StreamStore
-from benchmarks.label_efficiency.study import Arm, Study, described
+from benchmarks.label_efficiency.study import Arm, Study, described, described_arm
 from benchmarks.label_efficiency.training import Trained, configuration, make_stream, shaping, train
 from monai_hybrid.bundle.shots import draw_shots, without_labels
 from monai_hybrid.errors import ConfigError
@@ -93,6 +93,7 @@ class Runner:
         self.inferer = parser.get_parsed_content("validate#inferer")
         self.schedule = parser.get_parsed_content("schedule")
         self.before: dict[str, float | None] = {}
+        self.latest: tuple[str, Trained] | None = None
 
     def check_same_study(self) -> None:
         """Refuse to mix results of other data or budgets; arms, shots, draws and seeds may be added."""
@@ -101,7 +102,9 @@ class Runner:
         earlier = records.read_json(path)
         if earlier:
             changed = [k for k in now if k not in free and now[k] != earlier.get(k)]
-            changed += [f"arms: {k}" for k, arm in now["arms"].items() if earlier["arms"].get(k, arm) != arm]
+            default = described_arm(Arm(""))  # an arm written before a field was added had its default
+            written = {k: {**default, **arm} for k, arm in earlier["arms"].items()}
+            changed += [f"arms: {k}" for k, arm in now["arms"].items() if written.get(k, arm) != arm]
             if changed:
                 raise ConfigError(
                     f"{self.folder}: holds results of other settings ({', '.join(changed)}); give another --output_dir"
@@ -117,16 +120,17 @@ class Runner:
             return None
         kind = "hybrid_unet" if arm.kind == "pixel_head" else arm.kind
         settings = self.study.pretrain_settings(arm)
-        key = f"{kind}-{settings.get('objective', 'hybrid')}-{records.digest([kind, settings])}-seed{seed}"
+        identity = [kind, settings, *([dict(arm.network)] if arm.network else [])]
+        key = f"{kind}-{settings.get('objective', 'hybrid')}-{records.digest(identity)}-seed{seed}"
         folder = self.folder / "pretrained" / key
         with records.claim(self.folder / "locks" / f"{key}.lock", wait=True):
             if not (folder / "info.json").is_file():
-                self.pretrain(kind, settings, seed, folder)
+                self.pretrain(kind, settings, seed, folder, self.data.with_network(arm.network))
         return folder / ("model.pt" if kind == "plain_unet" else "model.safetensors")
 
-    def pretrain(self, kind: str, settings: dict[str, Any], seed: int, folder: Path) -> None:
+    def pretrain(self, kind: str, settings: dict[str, Any], seed: int, folder: Path, d: StudyData) -> None:
         """Pretrain, with the source validation on the way; `info.json` comes last."""
-        d, curve = self.data, list[tuple[int, float | None]]()
+        curve: list[tuple[int, float | None]] = []
         pairs = [(d.source_store, case) for case in source_labels(d.pretraining, settings.get("source_labels", 1.0))]
         if settings.get("unlabelled_target"):
             pairs += [(d.target_store, case) for case in without_labels(d.pool)]
@@ -202,10 +206,18 @@ class Runner:
     def finetune(
         self, arm: Arm, seed: int, draw: int, shots: int, rate: float, drawn: list[Case], pool: list[Case], store: CaseStore
     ) -> tuple[Trained, torch.nn.Module]:
-        """One fine-tuning on `drawn`; the rest of `pool` joins as images where the arm says `unlabelled`."""
-        d = self.data
+        """One fine-tuning on `drawn`; the rest of `pool` joins as images where the arm says `unlabelled`.
+
+        The latest network is kept: an arm that differs at test alone (`timesteps`) takes that of the arm before it.
+        """
+        d = self.data.with_network(arm.network)
         settings = self.study.finetune_settings(arm, shots)
         path = self.pretrained(arm, seed)
+        features = tuple(arm.timesteps) if arm.kind == "pixel_head" else ()
+        same = records.digest([arm.kind, settings, str(path), rate, seed, draw, shots, store is d.tuning_store, features,
+                               dict(arm.network)])  # fmt: skip
+        if self.latest and self.latest[0] == same:
+            return self.latest[1], self.latest[1].network
         origin = replace(d.origin, path=None if path is None else str(path))
         names = {case["case_id"] for case in drawn}
         rest = without_labels([case for case in pool if case["case_id"] not in names]) if settings.get("unlabelled") else []
@@ -216,6 +228,7 @@ class Runner:
         stream = self.streams.get(key, lambda: make_stream("finetune", settings, data, origin, pairs, mixed_seed))
         trained = train("finetune", settings, data, origin, stream, mixed_seed, self.device, arm.kind, rate,
                         feature_steps=tuple(arm.timesteps))  # fmt: skip
+        self.latest = (same, trained)
         return trained, trained.network
 
     def score(
@@ -262,12 +275,11 @@ class Runner:
         from benchmarks.label_efficiency.peers import PlainUNet
 
         path = self.pretrained(arm, seed)
+        d = self.data.with_network(arm.network)
         if arm.kind == "plain_unet":
-            network: torch.nn.Module = PlainUNet(self.data.origin.network)
+            network: torch.nn.Module = PlainUNet(d.origin.network)
         else:
-            network = configuration("pretrain", {}, self.data.source, self.data.origin, self.device).get_parsed_content(
-                "network_def"
-            )
+            network = configuration("pretrain", {}, d.source, d.origin, self.device).get_parsed_content("network_def")
         return with_pretrained(network, path).to(self.device)
 
     def source_before(self, arm: Arm, seed: int) -> float | None:

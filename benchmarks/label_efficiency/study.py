@@ -61,6 +61,7 @@ class Arm:
             `updates`, `source_labels` (share of the source patients whose labels are used; the others stay as images),
             `unlabelled_target` (the images of the target's pool join, without labels).
         finetune: settings of few_shot_finetune that differ from the study's.
+        network: changes of the study's network, {} for none: a cheaper one under the same protocol.
         timesteps: noise levels whose masks are averaged at test; of a pixel_head those of its features, (0,) for TEDM's eight.
         learning_rate: fixed; None: chosen from the study's grid.
         tune_as: take the learning rate chosen for this arm.
@@ -72,6 +73,7 @@ class Arm:
     kind: str = "hybrid_unet"
     pretrain: Mapping[str, Any] | None = None
     finetune: Mapping[str, Any] = field(default_factory=dict)
+    network: Mapping[str, Any] = field(default_factory=dict)
     timesteps: Sequence[int] = (0,)
     learning_rate: float | None = None
     tune_as: str = ""
@@ -265,6 +267,12 @@ def _check_settings(part: str, given: Mapping[str, Any], where: str) -> None:
     for name in given:
         if name not in own and (name not in bundle_settings(part) or name in reserved):
             raise ConfigError(f"{where}: {name}: not a setting of {CONFIGS[part]} that a study may change")
+
+
+def described_arm(arm: Arm) -> dict[str, Any]:
+    """The arm as plain JSON."""
+    content: dict[str, Any] = json.loads(json.dumps(asdict(arm)))
+    return content
 
 
 def described(study: Study) -> dict[str, Any]:
