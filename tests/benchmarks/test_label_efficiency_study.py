@@ -70,7 +70,7 @@ def test_updates_follow_the_number_of_labels() -> None:
     [
         (["--study", "nothing"], "error: --study nothing: no such study or file; expected one of ablations_cardiac"),
         (["--study", "phantom", "--arms", "hybird"], "error: --arms hybird: unknown; study phantom has scratch"),
-        (["--study", "phantom", "--shots", "4"], "error: --shots 4: study phantom has 0, 1, 3, 10"),
+        (["--study", "phantom", "--shots", "4"], "error: --shots 4: study phantom has 0, 1, 3, 5, 10"),
     ],
 )
 def test_the_command_line_refuses_in_one_line(words: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
