@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from benchmarks.speed.measure import Action, Stopwatch, count_flops, peak_bytes
 from benchmarks.speed.networks import LABELS, PEERS, ROWS, STOCK, NotInstalled, Row, plain
+from benchmarks.speed.nnunet_predictor import make_predictor, nnunet_labels
 from monai_hybrid.diffusion.noising import NoiseSchedule
 from monai_hybrid.diffusion.sampling import network_denoiser, sample_ode
 from monai_hybrid.inferers import InputGridInferer
@@ -28,6 +29,7 @@ ON_VOLUMES = (
     ("ours, space to depth, folded", "ours"),
     ("ours, space to depth, folded, bfloat16", "ours"),
     ("nnU-Net PlainConv", "MONAI"),
+    ("nnU-Net PlainConv", "nnU-Net"),
 )
 
 
@@ -88,11 +90,12 @@ def volume(stopwatch: Stopwatch, sizes: Sizes) -> list[Result]:
             try:
                 torch.manual_seed(0)
                 network = rows[name].segmenter(stopwatch.device)
+                label = _labeller(windows, network, sizes.window)
             except NotInstalled as error:
                 result["missing"] = str(error)
                 continue
             said: list[Tensor] = []
-            timing = once.interleaved({"": partial(_label, windows, network, x, sizes.window, said)}, warm_up=False)[""]
+            timing = once.interleaved({"": partial(_label, label, x, said)}, warm_up=False)[""]
             first = first or (timing.seconds, said[0])
             result |= asdict(timing) | {"ratio": timing.seconds / first[0]}
             if rows[name].build is plain:
@@ -100,14 +103,25 @@ def volume(stopwatch: Stopwatch, sizes: Sizes) -> list[Result]:
     return results
 
 
-@torch.no_grad()
-def _label(windows: str, network: nn.Module, x: Tensor, roi: Size, said: list[Tensor]) -> None:
-    """Append the (X, Y, Z) uint8 classes."""
+def _labeller(windows: str, network: nn.Module, roi: Size) -> Callable[[Tensor], Tensor]:
+    """What turns a (1, 1, X, Y, Z) image into its (X, Y, Z) uint8 classes.
+
+    Raises:
+        NotInstalled: the package of these windows is not there.
+    """
     if windows == "ours":
-        said.append(InputGridInferer(roi, 1, 0.5)(x, network)[0, 0].cpu())
-    else:
-        logits = SlidingWindowInferer(roi, 1, 0.5, mode="gaussian", padding_mode="replicate")(x, network)
-        said.append(torch.as_tensor(logits)[0].max(0)[1].to("cpu", torch.uint8))
+        ours = InputGridInferer(roi, 1, 0.5)
+        return lambda x: ours(x, network)[0, 0]
+    if windows == "nnU-Net":
+        return partial(nnunet_labels, make_predictor(network, roi, LABELS, next(network.parameters()).device))
+    inferer = SlidingWindowInferer(roi, 1, 0.5, mode="gaussian", padding_mode="replicate")
+    return lambda x: torch.as_tensor(inferer(x, network))[0].max(0)[1].to(torch.uint8)
+
+
+@torch.no_grad()
+def _label(label: Callable[[Tensor], Tensor], x: Tensor, said: list[Tensor]) -> None:
+    """Append the classes."""
+    said.append(label(x).cpu())
 
 
 def sampling(stopwatch: Stopwatch, sizes: Sizes) -> list[Result]:

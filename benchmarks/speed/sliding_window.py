@@ -1,4 +1,4 @@
-"""Memory and time of the sliding windows beyond the network: ours against MONAI's SlidingWindowInferer.
+"""Memory and time of the sliding windows beyond the network: ours, MONAI's SlidingWindowInferer, nnU-Net's predictor.
 
     python -m benchmarks.speed.sliding_window [--shape 256 256 128] [--patch 64] [--classes 3 15 100] [--json FILE]
 
@@ -6,7 +6,8 @@ Each arm runs in a process of its own, one thread. Memory: peak resident size du
 the network on one batch of windows with the image loaded. Time: processor time (other people's work disturbs it less) of the
 run less that inside the network, which is a stub that multiplies its input by K numbers; the best of --repetitions. `share`
 sets that against one window of the network of the CPU plan (16, 32, 64), folded, in bfloat16 where the processor has it.
-Both end with labels: MONAI's arm takes torch.max over its K x volume result (generous: no softmax, no Invertd, no entropy).
+All end with labels: MONAI's arm takes torch.max over its K x volume result (generous: no softmax, no Invertd, no entropy),
+nnU-Net's (where nnunetv2 is installed) its own arg max of logits summed in half precision, without mirroring.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import resource
 import subprocess
 import sys
 import time
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +26,11 @@ import torch
 from monai.inferers import SlidingWindowInferer
 from torch import Tensor, nn
 
+from benchmarks.speed.nnunet_predictor import make_predictor, nnunet_labels
 from monai_hybrid.inferers import InputGridInferer
 from monai_hybrid.networks import HybridDiffusionUNet, folded
 
-ARMS = ("ours", "monai")
+ARMS = ("ours", "monai", "nnunet")
 
 
 class Stub(nn.Module):
@@ -59,10 +62,13 @@ def measure(arm: str, num_classes: int, shape: list[int], patch: int, sw_batch_s
     x, roi, network = torch.randn(1, 1, *shape), [patch] * 3, Stub(num_classes)
     with torch.no_grad():
         network(x[:, :, :patch, :patch, :patch].expand(sw_batch_size, -1, -1, -1, -1).contiguous())
+        predictor = make_predictor(network, roi, num_classes, torch.device("cpu")) if arm == "nnunet" else None
         network.seconds, network.windows, before = 0.0, 0, peak_mb()
         started = time.process_time()
         if arm == "ours":
             InputGridInferer(roi, sw_batch_size, 0.5)(x, network)
+        elif predictor:
+            nnunet_labels(predictor, x)
         else:
             inferer = SlidingWindowInferer(roi, sw_batch_size, 0.5, mode="gaussian", padding_mode="replicate")
             inferer(x, network)[0].max(0)[1].to(torch.uint8)
@@ -116,8 +122,9 @@ def main() -> None:
         return
     shared = ["--shape", *map(str, given.shape), "--patch", str(given.patch), "--sw_batch_size", str(given.sw_batch_size)]
     rows = []
+    arms = [arm for arm in ARMS if arm != "nnunet" or find_spec("nnunetv2")]
     for k in given.classes:
-        turns = [[apart(["--arm", arm, "--classes", str(k), *shared]) for arm in ARMS] for _ in range(given.repetitions)]
+        turns = [[apart(["--arm", arm, "--classes", str(k), *shared]) for arm in arms] for _ in range(given.repetitions)]
         rows += [min(runs, key=lambda run: run["seconds"]) for runs in zip(*turns, strict=True)]
     one = network_seconds(given.patch)
     print(f"volume {given.shape}, window {given.patch}^3, overlap 0.5; folded network of the CPU plan: {one:.2f} s a window\n")
