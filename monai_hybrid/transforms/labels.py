@@ -26,5 +26,8 @@ class CompleteLabeld(MapTransform):
         d["has_label"] = int(self.label_key in d)
         if not d["has_label"]:
             image = d[self.image_key]
-            d[self.label_key] = MetaTensor(torch.zeros_like(image[:1].as_tensor()), meta=dict(image.meta))
+            label = MetaTensor(torch.zeros_like(image[:1].as_tensor()), meta=dict(image.meta))
+            if isinstance(image, MetaTensor):
+                label.spatial_ndim = image.spatial_ndim  # a 2D image with a 4 x 4 affine: the constructor would say 3
+            d[self.label_key] = label
         return d

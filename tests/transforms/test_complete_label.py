@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import torch
 from monai.data import MetaTensor
-from monai.transforms import Compose, Orientationd
+from monai.transforms import Compose, LoadImaged, Orientationd
+from PIL import Image
 from torch.utils.data import DataLoader
 
 from monai_hybrid.transforms import CompleteLabeld, SafeSpacingd
@@ -62,3 +65,16 @@ def test_both_kinds_share_a_batch() -> None:
 def test_other_keys() -> None:
     out = CompleteLabeld(image_key="scan", label_key="mask")({"scan": image()})
     assert out["mask"].shape == (1, 6, 5, 4) and out["has_label"] == 0
+
+
+def test_a_made_label_of_a_2d_image_is_2d(tmp_path: Path) -> None:
+    """A picture file is read with a 4 x 4 affine; the label made for it has two axes as a read one has, also when resampled."""
+    Image.new("L", (12, 10), 40).save(tmp_path / "scan.png")
+    both = ["image", "label"]
+    chain = Compose([
+        LoadImaged(both, ensure_channel_first=True, image_only=True, allow_missing_keys=True),
+        CompleteLabeld(),
+        SafeSpacingd(both, pixdim=[2.0, 2.0], mode=["bilinear", "nearest"]),
+    ])  # fmt: skip
+    out = chain({"image": str(tmp_path / "scan.png")})
+    assert out["label"].shape == out["image"].shape and out["label"].spatial_ndim == out["image"].spatial_ndim == 2
