@@ -18,6 +18,8 @@ from monai_hybrid.weights import replace_file
 HERO, ANCHOR = "hybrid", 3
 PEERS = ("pixel_head", "nnunet_scratch", "nnunet_supervised")
 REFERENCES = ("supervised", "diffusion")
+# Hybrid arms that also read the target's unlabelled scans: compared with the references themselves.
+WITH_TARGET = ("hybrid_target_images", "hybrid_target_denoising")
 Table = dict[tuple[str, int], Scores]
 
 
@@ -71,7 +73,7 @@ def summarise(folder: Path) -> dict[str, Any]:
         "patients": next(iter(scores.values())).values.shape[2],
         "not_run": [name for name in study["arms"] if name not in arms],
         "cells": cells,
-        "differences": [d for n in shots for d in differences(scores, arms, n)],
+        "differences": [d for n in shots for d in differences(scores, arms, n) + with_target(scores, arms, n)],
         "labels_saved": labels_saved(scores, arms),
         "learning_rates": records.read_json(folder / "learning_rates.json"),
         "pretraining": {p.parent.name: records.read_json(p) for p in sorted(folder.glob("pretrained/*/info.json"))},
@@ -104,7 +106,19 @@ def differences(scores: Table, arms: Sequence[str], shots: int) -> list[dict[str
         d = difference(scores[HERO, shots], scores[arm, shots])
         if d is not None:
             roles = ["best other own arm"] * (arm == best) + ["better of supervised and diffusion"] * (arm == better)
-            told.append({"shots": shots, "arm": arm, "roles": roles, **_plain(d)})
+            told.append({"shots": shots, "hero": HERO, "arm": arm, "roles": roles, **_plain(d)})
+    return told
+
+
+def with_target(scores: Table, arms: Sequence[str], shots: int) -> list[dict[str, Any]]:
+    """The arms that read unlabelled scans of the target, minus the better of supervised and diffusion."""
+    better = best_of([arm for arm in arms if arm in REFERENCES and (arm, shots) in scores], scores, shots)
+    told = []
+    for hero in WITH_TARGET:
+        d = difference(scores[hero, shots], scores[better, shots]) if better and (hero, shots) in scores else None
+        if d is not None:
+            roles = ["better of supervised and diffusion"]
+            told.append({"shots": shots, "hero": hero, "arm": better, "roles": roles, **_plain(d)})
     return told
 
 
@@ -158,19 +172,19 @@ def score_table(summary: Mapping[str, Any]) -> str:
 
 
 def difference_table(summary: Mapping[str, Any]) -> str:
-    """Hybrid minus the arms that matter."""
+    """Hybrid minus the arms that matter, and the hybrid arms that read the target's unlabelled scans."""
     shown = [d for d in summary["differences"] if d["roles"] or d["arm"] == "nnunet_scratch" or d["arm"] not in ARMS]
     if not shown:
         return ""
     rows = [_difference_row(d) for d in shown]
-    return _table(["labels", "hybrid minus", "which is", "difference", "95 % interval", "Wilcoxon p", "paired runs"], rows)
+    return _table(["labels", "arm", "minus", "which is", "difference", "95 % interval", "Wilcoxon p", "paired runs"], rows)
 
 
 def _difference_row(d: Mapping[str, Any]) -> list[str]:
     role = ", ".join(d["roles"]) or ("peer" if d["arm"] in PEERS else "ablation")
     p = d["wilcoxon"]["p"]
     numbers = [f"{d['mean']:+.3f}", _bracket(d["interval"], "+.3f"), "-" if p is None else f"{p:.2g}", str(d["runs"])]
-    return [str(d["shots"]), d["arm"], role, *numbers]
+    return [str(d["shots"]), d["hero"], d["arm"], role, *numbers]
 
 
 def saved_line(summary: Mapping[str, Any]) -> str:
@@ -200,7 +214,7 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def draw(studies: Mapping[str, Mapping[str, Any]], path: Path) -> None:
     """One panel a study; not of ablations, whose many arms the table shows better, unless there is nothing else."""
-    few = {name: summary for name, summary in studies.items() if set(summary["arms"]) <= set(ARMS)}
+    few = {name: summary for name, summary in studies.items() if set(summary["arms"]) <= {*ARMS, *WITH_TARGET}}
     studies = few or studies
     panels: dict[str, list[Curve]] = {}
     for summary in studies.values():

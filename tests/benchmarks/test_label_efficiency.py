@@ -13,6 +13,7 @@ import yaml
 from tiny_study import TINY, runner, tiny
 
 from benchmarks.label_efficiency import records
+from benchmarks.label_efficiency import runner as runner_module
 from benchmarks.label_efficiency.__main__ import main
 from benchmarks.label_efficiency.data import CaseStore, pool_and_test, thinned
 from benchmarks.label_efficiency.peers import PixelHead, PlainUNet, nnunet_installed, number_of_parameters
@@ -245,3 +246,26 @@ def test_thinning_keeps_a_few_cases_of_each_patient() -> None:
     cases = [{"patient": p, "case_id": f"{p}{i}"} for p, n in (("a", 9), ("b", 2)) for i in range(n)]
     assert [c["case_id"] for c in thinned(cases, 3)] == ["a0", "a4", "a8", "b0", "b1"] and thinned(cases, 0) == cases
     assert [c["case_id"] for c in thinned(cases, 1)] == ["a0", "b0"]
+
+
+def test_an_arm_may_have_a_network_of_its_own(started: Path) -> None:
+    network = {"channels": [8], "stem": "space_to_depth"}
+    arms = {"hybrid": {}, "cheaper": {"like": "hybrid", "network": network, "tune_as": "hybrid"}}
+    study = tiny(arms=arms, shots=[0, 1], learning_rates=[0.01])
+    told = runner(started, study)
+    assert told.work() == 0
+    assert told.data.with_network({}) is told.data
+    plain, cheaper = (told.starting_network(study.arms[name], 0) for name in arms)
+    assert isinstance(plain, HybridDiffusionUNet) and isinstance(cheaper, HybridDiffusionUNet)
+    assert cheaper.stem == "space_to_depth" and plain.stem == "plain"
+
+
+def test_arms_that_differ_at_test_alone_are_trained_once(started: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trainings: list[str] = []
+    train = runner_module.train
+    monkeypatch.setattr(runner_module, "train", lambda part, *a, **k: trainings.append(part) or train(part, *a, **k))
+    arms = {"hybrid": {}, "averaged": {"like": "hybrid", "timesteps": [0, 40]}}
+    assert runner(started, tiny(arms=arms, shots=[1], learning_rates=[0.01])).work() == 0
+    assert trainings.count("finetune") == 1
+    one, other = records.read(started / "results.jsonl")
+    assert one["dice"].keys() == other["dice"].keys()

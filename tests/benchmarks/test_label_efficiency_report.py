@@ -42,10 +42,10 @@ def test_tables_of_known_results(tmp_path: Path) -> None:
     assert "| hybrid | 0.500 [0.500, 0.500] | 0.700 [0.694, 0.706] | 0.800 [0.794, 0.806] | - |" in text
     assert "| scratch | - | 0.200" in text and "| nnunet_supervised | not run | not run | not run | not run |" in text
     assert (
-        "| 3 | supervised | best other own arm, better of supervised and diffusion | +0.100 | [+0.100, +0.100] | 0.0078 | 4 |"
+        "| 3 | hybrid | supervised | best other own arm, better of supervised and diffusion | +0.100 | [+0.100, +0.100] | 0.0078 | 4 |"
         in text
     )
-    assert "| 3 | nnunet_scratch | peer | +0.300 | [+0.300, +0.300] | 0.0078 | 4 |" in text
+    assert "| 3 | hybrid | nnunet_scratch | peer | +0.300 | [+0.300, +0.300] | 0.0078 | 4 |" in text
     # 0.8 lies half-way between 0.7 at 3 and 0.9 at 10 labels: sqrt(30) labels.
     assert "Labels saved: hybrid reaches 0.800 with 3 labels; supervised needs 5.5 (factor 1.83)." in text
     report = json.loads((tmp_path / "report.json").read_text())["one"]
@@ -64,7 +64,14 @@ def test_never_reached_is_said(tmp_path: Path) -> None:
 def test_an_ablation_has_a_row_with_its_difference(tmp_path: Path) -> None:
     made(tmp_path / "one", {"hybrid": {3: 0.8}, "hybrid_ce": {3: 0.82}, "supervised": {3: 0.6}})
     text = write_report(tmp_path)
-    assert "| 3 | hybrid_ce | ablation | -0.020 |" in text and "| 3 | supervised | best other own arm" in text
+    assert "| 3 | hybrid | hybrid_ce | ablation | -0.020 |" in text and "| 3 | hybrid | supervised | best other own arm" in text
+
+
+def test_an_arm_that_reads_target_scans_is_set_against_the_references(tmp_path: Path) -> None:
+    base = {"hybrid": {3: 0.8}, "hybrid_target_images": {3: 0.85}, "supervised": {3: 0.6}, "diffusion": {3: 0.5}}
+    made(tmp_path / "one", base)
+    text = write_report(tmp_path)
+    assert "| 3 | hybrid_target_images | supervised | better of supervised and diffusion | +0.250 |" in text
 
 
 def test_no_results_is_refused(tmp_path: Path) -> None:
