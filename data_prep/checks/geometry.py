@@ -95,6 +95,7 @@ def _both_forms(volume: Volume) -> bool:
     on="volume",
     level="error",
     acceptable=True,
+    training_only=True,
     remedy="Resample it to a rectangular grid, or leave the case out: mv {file} ..",
 )
 def sheared_affine(volume: Volume) -> str | None:
@@ -177,6 +178,7 @@ def empty_axes(volume: Volume) -> str | None:
     on="image",
     level="error",
     acceptable=True,
+    training_only=True,
     remedy="If the data are 2D, store the slices as PNG; else leave it out: mv {file} ..",
 )
 def one_slice(subject: ImageSubject) -> str | None:

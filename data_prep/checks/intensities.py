@@ -30,7 +30,13 @@ def not_finite(subject: ImageSubject) -> Remark | None:
     return located(subject.volume, bad, f"{np.count_nonzero(bad)} of {array.size} voxels are not finite (NaN or Inf)")
 
 
-@check("D202", on="image", level="error", remedy="An image without contrast teaches nothing; leave it out: mv {file} ..")
+@check(
+    "D202",
+    on="image",
+    level="error",
+    training_only=True,
+    remedy="An image without contrast teaches nothing; leave it out: mv {file} ..",
+)
 def constant(subject: ImageSubject) -> str | None:
     """All voxels of a channel have the same value."""
     volume = subject.volume

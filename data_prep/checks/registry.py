@@ -80,6 +80,7 @@ class Check:
     """A registered check. `on` says what it looks at: fault, volume, image, label, pair, dataset or datalist.
 
     `acceptable` errors are judgements: the user may overrule them with `--accept CODE`, which turns them into warnings.
+    `training_only`: a reason not to train on an image that does not hinder a mask; prediction tells it as a remark.
     """
 
     code: str
@@ -88,6 +89,7 @@ class Check:
     remedy: str
     function: Callable[[Any], Result]
     acceptable: bool = False
+    training_only: bool = False
 
     @property
     def title(self) -> str:
@@ -99,7 +101,7 @@ REGISTRY: dict[str, Check] = {}
 
 
 def check(
-    code: str, *, on: str, level: str, remedy: str, acceptable: bool = False
+    code: str, *, on: str, level: str, remedy: str, acceptable: bool = False, training_only: bool = False
 ) -> Callable[[Callable[[Any], Result]], Callable[[Any], Result]]:
     """Register a check. It returns None (nothing to say), a sentence, a remark, or remarks (only `on="dataset"`).
 
@@ -109,7 +111,7 @@ def check(
         raise ValueError(f"check {code}: level {level!r} unknown, or the code is taken, or nothing to accept")
 
     def register(function: Callable[[Any], Result]) -> Callable[[Any], Result]:
-        REGISTRY[code] = Check(code, level, on, remedy, function, acceptable)
+        REGISTRY[code] = Check(code, level, on, remedy, function, acceptable, training_only)
         return function
 
     return register

@@ -11,16 +11,13 @@ import numpy as np
 import torch
 from monai.data import Dataset
 
-from data_prep.checks import Finding, run_checks
+from data_prep.checks import REGISTRY, Finding, run_checks
 from data_prep.checks.subjects import ImageSubject
 from data_prep.reading import read_volume
 from data_prep.volume import ReadError, Volume
 from monai_hybrid.bundle.start import own_error
 from monai_hybrid.errors import DataError
 from monai_hybrid.prediction.table import QualityTable
-
-# Reasons not to train on an image that do not hinder a mask: sheared axes, one slice, no contrast. They become remarks.
-HARMLESS = ("D106", "D110", "D202")
 
 
 @dataclass(frozen=True)
@@ -96,12 +93,12 @@ def inspect(image: str | Sequence[str], channels: int, dims: int) -> FileFacts:
         )
     if len(names) > 1 and len(names) != channels:
         raise DataError(f"{names[0]}: got {len(names)} channel files, expected the model's {channels}")
-    remarks = tuple(f"{f.code}: {f.message}" for f in findings if f.level == "warning" or f.code in HARMLESS)
+    remarks = tuple(f"{f.code}: {f.message}" for f in findings if f.level == "warning" or REGISTRY[f.code].training_only)
     return FileFacts(*_size(volumes[0]), remarks)
 
 
 def _refuse(findings: Sequence[Finding]) -> None:
-    errors = [f for f in findings if f.level == "error" and f.code not in HARMLESS]
+    errors = [f for f in findings if f.level == "error" and not REGISTRY[f.code].training_only]
     if errors:
         raise DataError(str(errors[0]))
 
