@@ -28,6 +28,9 @@ app = typer.Typer(
 HAND_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
 Data = Annotated[str, typer.Option("--data", help="prepared or raw folder; none: the built-in phantom")]
 Model = Annotated[str, typer.Option("--model", help="model.pt or model.safetensors of a training run")]
+Unlabelled = Annotated[
+    str, typer.Option("--unlabelled-dir", "--unlabelled_dir", help="images without labels; needs --objective hybrid")
+]
 Output = Annotated[str, typer.Option("--output", help="folder for the results; none: the bundle's own")]
 
 
@@ -144,9 +147,10 @@ def shift(
 
 
 @app.command(context_settings=HAND_ON)
-def pretrain(context: typer.Context, data: Data = "", output: Output = "") -> None:
-    """Pretrain on a labelled source domain."""
-    run(bundle_words("hybrid_pretrain", "train.json", context.args, dataset_dir=data, output_dir=output))
+def pretrain(context: typer.Context, data: Data = "", output: Output = "", unlabelled: Unlabelled = "") -> None:
+    """Pretrain on a labelled source domain; unlabelled images, of the target's scanner for instance, join the denoising term."""
+    words = {"dataset_dir": data, "output_dir": output, "unlabelled_dir": unlabelled}
+    run(bundle_words("hybrid_pretrain", "train.json", context.args, **words))
 
 
 @app.command(context_settings=HAND_ON)
@@ -156,9 +160,7 @@ def adapt(
     model: Model = "",
     shots: Annotated[int, typer.Option("--shots", help="labelled patients to use")] = 3,
     output: Output = "",
-    unlabelled: Annotated[
-        str, typer.Option("--unlabelled-dir", "--unlabelled_dir", help="images without labels; needs --objective hybrid")
-    ] = "",
+    unlabelled: Unlabelled = "",
 ) -> None:
     """Fine-tune a pretrained model on a few labelled cases of a target domain; then write report.html."""
     words = {"dataset_dir": data, "pretrained": model, "output_dir": output, "unlabelled_dir": unlabelled}

@@ -101,11 +101,16 @@ def test_a_raw_folder_of_pictures_trains_with_the_same_command(tmp_path: Path) -
         Image.fromarray((mask // 2 + rng.integers(0, 60, mask.shape)).astype(np.uint8)).save(tmp_path / f"raw/images/p{i}.png")
         Image.fromarray(mask).save(tmp_path / f"raw/labels/p{i}.png")
     # patches are larger than the images of 20 x 24 pixels, and the device is given as text
+    (tmp_path / "more").mkdir()
+    scan = rng.integers(0, 200, mask.shape).astype(np.uint8)
+    Image.fromarray(scan).save(tmp_path / "more/unlabelled.png")
     settings = {**TINY, "patch_size": "[32,32]", "spacing": "[2,2]", "device": "cpu", "amp": "True"}
+    settings["unlabelled_dir"] = tmp_path / "more"
     done = run_bundle(TRAIN, dataset_dir=tmp_path / "raw", output_dir=tmp_path / "out", **settings)
     assert done.returncode == 0, done.stderr[-3000:]
     card = read_card(tmp_path / "out/models/model.safetensors")
     assert card is not None and [label["value"] for label in card["labels"]] == [0, 255]
+    assert card["training"]["unlabelled_cases"] == 1
     predict = run_bundle(
         "bundles/hybrid_pretrain/configs/inference.json",
         dataset_dir=tmp_path / "raw/images",
