@@ -148,7 +148,7 @@ def shift(
 
 @app.command(context_settings=HAND_ON)
 def pretrain(context: typer.Context, data: Data = "", output: Output = "", unlabelled: Unlabelled = "") -> None:
-    """Pretrain on a labelled source domain; unlabelled images, of the target's scanner for instance, join the denoising term."""
+    """Pretrain on a labelled source domain; unlabelled images, of the target scanner say, join the denoising term."""
     words = {"dataset_dir": data, "output_dir": output, "unlabelled_dir": unlabelled}
     run(bundle_words("hybrid_pretrain", "train.json", context.args, **words))
 

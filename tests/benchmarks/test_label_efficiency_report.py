@@ -42,8 +42,8 @@ def test_tables_of_known_results(tmp_path: Path) -> None:
     assert "| hybrid | 0.500 [0.500, 0.500] | 0.700 [0.694, 0.706] | 0.800 [0.794, 0.806] | - |" in text
     assert "| scratch | - | 0.200" in text and "| nnunet_supervised | not run | not run | not run | not run |" in text
     assert (
-        "| 3 | hybrid | supervised | best other own arm, better of supervised and diffusion | +0.100 | [+0.100, +0.100] | 0.0078 | 4 |"
-        in text
+        "| 3 | hybrid | supervised | best other own arm, better of supervised and diffusion "
+        "| +0.100 | [+0.100, +0.100] | 0.0078 | 4 |" in text
     )
     assert "| 3 | hybrid | nnunet_scratch | peer | +0.300 | [+0.300, +0.300] | 0.0078 | 4 |" in text
     # 0.8 lies half-way between 0.7 at 3 and 0.9 at 10 labels: sqrt(30) labels.
