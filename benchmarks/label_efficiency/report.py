@@ -213,11 +213,15 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def draw(studies: Mapping[str, Mapping[str, Any]], path: Path) -> None:
-    """One panel a study; not of ablations, whose many arms the table shows better, unless there is nothing else."""
-    few = {name: summary for name, summary in studies.items() if set(summary["arms"]) <= {*ARMS, *WITH_TARGET}}
-    studies = few or studies
+    """One panel a study, with the arms that all studies know; not of ablations, unless there is nothing else.
+
+    An ablation has more arms of its own than known ones; the table shows them better.
+    """
+    known = {*ARMS, *WITH_TARGET}
+    own = {name: [arm for arm in s["arms"] if arm not in known] for name, s in studies.items()}
+    few = {name: s for name, s in studies.items() if 2 * len(own[name]) <= len(s["arms"])}
     panels: dict[str, list[Curve]] = {}
-    for summary in studies.values():
+    for name, summary in (few or studies).items():
         panels[summary["title"]] = [
             Curve(
                 arm,
@@ -228,5 +232,6 @@ def draw(studies: Mapping[str, Mapping[str, Any]], path: Path) -> None:
                 ],
             )
             for arm in summary["arms"]
+            if not few or arm not in own[name]
         ]
     label_efficiency_figure(panels, path)
