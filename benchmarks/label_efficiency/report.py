@@ -73,7 +73,7 @@ def summarise(folder: Path) -> dict[str, Any]:
         "patients": next(iter(scores.values())).values.shape[2],
         "not_run": [name for name in study["arms"] if name not in arms],
         "cells": cells,
-        "differences": [d for n in shots for d in differences(scores, arms, n) + with_target(scores, arms, n)],
+        "differences": [d for n in shots for d in differences(scores, arms, n) + counterparts(scores, arms, n)],
         "labels_saved": labels_saved(scores, arms),
         "learning_rates": records.read_json(folder / "learning_rates.json"),
         "pretraining": {p.parent.name: records.read_json(p) for p in sorted(folder.glob("pretrained/*/info.json"))},
@@ -110,15 +110,20 @@ def differences(scores: Table, arms: Sequence[str], shots: int) -> list[dict[str
     return told
 
 
-def with_target(scores: Table, arms: Sequence[str], shots: int) -> list[dict[str, Any]]:
-    """The arms that read unlabelled scans of the target, minus the better of supervised and diffusion."""
+def counterparts(scores: Table, arms: Sequence[str], shots: int) -> list[dict[str, Any]]:
+    """What else is set against the references: a pair of one change, and the arms that read unlabelled scans of the target.
+
+    `hybrid_3000` is compared with `supervised_3000`, both three times as long; `hybrid_target_images` with the better of
+    supervised and diffusion themselves.
+    """
     better = best_of([arm for arm in arms if arm in REFERENCES and (arm, shots) in scores], scores, shots)
+    pairs = [(hero, better, "better of supervised and diffusion") for hero in WITH_TARGET]
+    pairs += [(arm, arm.replace(HERO, "supervised", 1), "the same change") for arm in arms if arm.startswith(f"{HERO}_")]
     told = []
-    for hero in WITH_TARGET:
-        d = difference(scores[hero, shots], scores[better, shots]) if better and (hero, shots) in scores else None
-        if d is not None:
-            roles = ["better of supervised and diffusion"]
-            told.append({"shots": shots, "hero": hero, "arm": better, "roles": roles, **_plain(d)})
+    for hero, other, role in pairs:
+        if other and (hero, shots) in scores and (other, shots) in scores:
+            d = difference(scores[hero, shots], scores[other, shots])
+            told += [] if d is None else [{"shots": shots, "hero": hero, "arm": other, "roles": [role], **_plain(d)}]
     return told
 
 
@@ -172,7 +177,7 @@ def score_table(summary: Mapping[str, Any]) -> str:
 
 
 def difference_table(summary: Mapping[str, Any]) -> str:
-    """Hybrid minus the arms that matter, and the hybrid arms that read the target's unlabelled scans."""
+    """Hybrid minus the arms that matter, and the pairs of `counterparts`."""
     shown = [d for d in summary["differences"] if d["roles"] or d["arm"] == "nnunet_scratch" or d["arm"] not in ARMS]
     if not shown:
         return ""

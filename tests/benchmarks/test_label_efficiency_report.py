@@ -74,6 +74,11 @@ def test_an_arm_that_reads_target_scans_is_set_against_the_references(tmp_path: 
     assert "| 3 | hybrid_target_images | supervised | better of supervised and diffusion | +0.250 |" in text
 
 
+def test_a_pair_of_one_change_is_set_against_each_other(tmp_path: Path) -> None:
+    made(tmp_path / "one", {"hybrid": {3: 0.8}, "supervised": {3: 0.6}, "hybrid_long": {3: 0.85}, "supervised_long": {3: 0.75}})
+    assert "| 3 | hybrid_long | supervised_long | the same change | +0.100 |" in write_report(tmp_path)
+
+
 def test_no_results_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"no results\.jsonl in it or in its folders; expected the --output_dir"):
         write_report(tmp_path)
