@@ -40,7 +40,7 @@ def label_efficiency_figure(panels: Mapping[str, Sequence[Curve]], path: Path) -
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    columns = min(COLUMNS, len(panels))
+    columns = 2 if len(panels) == 4 else min(COLUMNS, len(panels))
     rows = -(-len(panels) // columns)
     figure = Figure(figsize=(max(3.1 * columns, 4.4), 2.7 * rows + 0.6), dpi=DPI, facecolor="white", layout="constrained")
     FigureCanvasAgg(figure)

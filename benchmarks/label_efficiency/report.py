@@ -17,6 +17,7 @@ from monai_hybrid.weights import replace_file
 
 HERO, ANCHOR = "hybrid", 3
 PEERS = ("pixel_head", "nnunet_scratch", "nnunet_supervised")
+OWN = tuple(arm for arm in ARMS if arm not in (HERO, *PEERS))
 REFERENCES = ("supervised", "diffusion")
 # Hybrid arms that also read the target's unlabelled scans: compared with the references themselves.
 WITH_TARGET = ("hybrid_target_images", "hybrid_target_denoising")
@@ -99,7 +100,7 @@ def differences(scores: Table, arms: Sequence[str], shots: int) -> list[dict[str
     if (HERO, shots) not in scores:
         return []
     others = [arm for arm in arms if arm != HERO and (arm, shots) in scores]
-    best = best_of([arm for arm in others if arm not in PEERS and not arm.startswith(HERO)], scores, shots)
+    best = best_of([arm for arm in others if arm in OWN], scores, shots)
     better = best_of([arm for arm in others if arm in REFERENCES], scores, shots)
     told = []
     for arm in others:
@@ -144,7 +145,7 @@ def labels_saved(scores: Table, arms: Sequence[str], anchor: int = ANCHOR) -> di
     wanted = scores[HERO, anchor].mean
     curves = {arm: {n: s.mean for (a, n), s in scores.items() if a == arm} for arm in arms if arm != HERO}
     needed = {arm: labels_needed(curve, wanted) for arm, curve in curves.items()}
-    own = {arm: n for arm, n in needed.items() if arm not in PEERS and not arm.startswith(HERO)}
+    own = {arm: n for arm, n in needed.items() if arm in OWN}
     reached = {arm: n for arm, n in own.items() if n is not None}
     best = min(reached, key=lambda arm: reached[arm], default=None)
     most = max((n for arm in own for n in curves[arm]), default=0)
@@ -178,7 +179,9 @@ def score_table(summary: Mapping[str, Any]) -> str:
 
 def difference_table(summary: Mapping[str, Any]) -> str:
     """Hybrid minus the arms that matter, and the pairs of `counterparts`."""
-    shown = [d for d in summary["differences"] if d["roles"] or d["arm"] == "nnunet_scratch" or d["arm"] not in ARMS]
+    told = {d["hero"] for d in summary["differences"]}  # set against a reference of their own
+    changed = [arm for arm in summary["arms"] if arm.startswith(f"{HERO}_") and arm not in told]
+    shown = [d for d in summary["differences"] if d["roles"] or d["arm"] in ("nnunet_scratch", *changed)]
     if not shown:
         return ""
     rows = [_difference_row(d) for d in shown]
