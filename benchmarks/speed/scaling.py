@@ -15,15 +15,14 @@ import os
 import statistics
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
-from benchmarks.speed.training import QUIET, ROOT
+from benchmarks.speed.training import QUIET, ROOT, report
 from data_prep.build import build
 from data_prep.phantom import generate
 from monai_hybrid.allocator import process_environment
-from monai_hybrid.errors import EnvironmentFault, HybridError
+from monai_hybrid.errors import EnvironmentFault
 
 LOOP = "benchmarks.speed.scaling_loop"
 
@@ -121,16 +120,7 @@ def text(rows: list[dict[str, Any]]) -> str:
 
 def main() -> None:
     """Measure, print, and write."""
-    args = arguments()
-    try:
-        with tempfile.TemporaryDirectory() as folder:
-            rows = measure(args, Path(folder))
-    except HybridError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
-    print(text(rows))
-    if args.json:
-        args.json.write_text(json.dumps(rows, indent=1) + "\n")
+    report(arguments(), measure, text)
 
 
 if __name__ == "__main__":

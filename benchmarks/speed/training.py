@@ -15,6 +15,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -150,18 +151,22 @@ def text(results: list[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def main() -> None:
-    """Measure, print, and write."""
-    args = arguments()
+def report(args: argparse.Namespace, measured: Callable[..., list[dict[str, Any]]], told: Callable[..., str]) -> None:
+    """Measure in a temporary folder, print the table, and write the JSON asked for; our own errors end in one line."""
     try:
         with tempfile.TemporaryDirectory() as folder:
-            results = measure(args, Path(folder))
+            results = measured(args, Path(folder))
     except HybridError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
-    print(text(results))
+    print(told(results))
     if args.json:
         args.json.write_text(json.dumps(results, indent=1) + "\n")
+
+
+def main() -> None:
+    """Measure, print, and write."""
+    report(arguments(), measure, text)
 
 
 if __name__ == "__main__":
