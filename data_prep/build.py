@@ -57,7 +57,7 @@ def build(source: str | Path, out: str | Path, **options: Any) -> BuildReport:
         cases, result, note = _corrected(raw, cases, names, settings, folder)
         notes = (*notes, note)
     dataset = _write(folder, raw, cases, names, result, settings)
-    return BuildReport(result.findings, (*notes, *_hints(dataset)))
+    return BuildReport(result.findings, (*notes, *_hints(dataset), *_nothing_held_out(cases)))
 
 
 def _check_settings(settings: BuildOptions, folder: Path) -> None:
@@ -88,6 +88,17 @@ def select_cases(raw: Source, settings: BuildOptions) -> tuple[list[Case], tuple
     chosen, left_out = split_by_file(cases, Path(settings.splits))
     notes = (*raw.notes, f"left out, because {settings.splits} does not name them: {left_out}") if left_out else raw.notes
     return in_order(chosen), notes
+
+
+def _nothing_held_out(cases: Sequence[Case]) -> tuple[str, ...]:
+    """What it means that every labelled patient trains."""
+    if any(case.split != "training" for case in cases):
+        return ()
+    patients = len({case.patient for case in cases if case.label is not None})
+    return (
+        f"all labelled patients train ({patients}), none is held out to measure on. To hold some out: --test-fraction 0.3; "
+        "without that, from 3 patients on, monai-hybrid adapt --stopping leave_one_out scores each by a model of the others",
+    )
 
 
 def _examined(raw: Source, cases: Sequence[Case], names: Mapping[int, str] | None, settings: BuildOptions) -> Examination:

@@ -24,8 +24,8 @@ class BuildOptions:
     modality: str | None = None
     splits: str | Path | None = None
     patient_regex: str | None = None
-    val_fraction: float = 0.1
-    test_fraction: float = 0.2
+    val_fraction: float | None = None  # the default depends on the number of patients, see splits.py
+    test_fraction: float | None = None
     folds: int = 5
     seed: int = 0
     budget: str = "cpu"

@@ -21,6 +21,7 @@ KEYS = {
     "test": "testing",
     "testing": "testing",
 }
+FEW_PATIENTS = 5  # labelled ones; of fewer none is held out unless that is asked for
 
 
 def split_by_file(cases: Sequence[Case], path: Path) -> tuple[list[Case], int]:
@@ -62,19 +63,24 @@ def _names(path: Path, key: str, names: object) -> list[str]:
     return names
 
 
-def split_by_chance(cases: Sequence[Case], validation: float, testing: float, seed: int) -> list[Case]:
+def split_by_chance(cases: Sequence[Case], validation: float | None, testing: float | None, seed: int) -> list[Case]:
     """Draw the splits by patient. Cases whose split the layout gives keep it; patients without any label train.
+
+    Fractions that are not given are 0.1 and 0.2, and 0 where fewer than FEW_PATIENTS labelled ones are to be shared out: who
+    has labels for three patients needs all three.
 
     Raises:
         ConfigError: a fraction is below 0, or both together leave nothing to train on.
     """
+    given = {case.patient for case in cases if case.split == "testing"}
+    training_only = {case.patient for case in cases if case.label is None} - given
+    free = sorted({case.patient for case in cases} - given - training_only)
+    defaults = (0.0, 0.0) if len(free) < FEW_PATIENTS else (0.1, 0.2)
+    validation, testing = (d if f is None else f for f, d in zip((validation, testing), defaults, strict=True))
     if min(validation, testing) < 0 or validation + testing >= 1:
         raise ConfigError(
             f"--val-fraction {validation} --test-fraction {testing}: expected numbers from 0 that sum to less than 1"
         )
-    given = {case.patient for case in cases if case.split == "testing"}
-    training_only = {case.patient for case in cases if case.label is None} - given
-    free = sorted({case.patient for case in cases} - given - training_only)
     random.Random(seed).shuffle(free)
     tests = 0 if given else _share(len(free), testing)
     validations = min(_share(len(free), validation), max(0, len(free) - tests - (0 if training_only else 1)))

@@ -19,6 +19,7 @@ from data_prep.json_io import dump_json
 from data_prep.repair import RepairReport
 
 NEXT = "python -m monai.bundle run --config_file bundles/hybrid_pretrain/configs/train.json --dataset_dir {folder}"
+ADAPT = "monai-hybrid adapt --data {folder} --model SOURCE/models/model.pt --output adapted"
 
 
 def print_build(folder: Path, console: Console) -> None:
@@ -34,6 +35,8 @@ def print_build(folder: Path, console: Console) -> None:
         console.print(f"  - {escape(reason)}", soft_wrap=True, highlight=False)
     console.print(f"Written: {escape(str(folder))}/datalist.json, dataset.json, plan.json. Next:", soft_wrap=True)
     console.print(escape(NEXT.format(folder=folder)), soft_wrap=True, highlight=False)
+    console.print("or, to adapt a model that was pretrained on another scanner:")
+    console.print(escape(ADAPT.format(folder=folder)), soft_wrap=True, highlight=False)
 
 
 def _data_rows(datalist: dict[str, Any], dataset: dict[str, Any]) -> list[tuple[str, str]]:
@@ -55,7 +58,7 @@ def _data_rows(datalist: dict[str, Any], dataset: dict[str, Any]) -> list[tuple[
 def _label(entry: dict[str, Any], facts: dict[str, Any]) -> str:
     name = entry["name"]
     size = facts["foreground_volume"][name]
-    sizes = f"{size['min']:.4g} to {size['max']:.4g} {facts['foreground_volume_unit']}"
+    sizes = f"in training {size['min']:.4g} to {size['max']:.4g} {facts['foreground_volume_unit']}"
     return f"{name}: in {facts['label_cases'][name]} cases, {sizes}"
 
 

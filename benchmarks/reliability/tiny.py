@@ -82,7 +82,7 @@ def prepared(root: Path, names: Sequence[str] = ("case_a", "case_b", "case_c", "
     """A sound data set in root/raw, described in root/prepared; returns the latter."""
     from data_prep.build import build
 
-    build(sound(root / "raw", names), root / "prepared")
+    build(sound(root / "raw", names), root / "prepared", val_fraction=0.25, test_fraction=0.25)
     return root / "prepared"
 
 

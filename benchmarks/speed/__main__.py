@@ -9,11 +9,13 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from monai_hybrid.allocator import restart_with_allocator
+from monai_hybrid.errors import ConfigError
 
 PARTS = ("forward", "training", "volume", "sampling")
 
@@ -43,6 +45,10 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
 
     torch.manual_seed(0)
     if args.networks:
+        known = [row.name for row in parts.ROWS]
+        unknown = [name for name in args.networks if name not in known]
+        if unknown:
+            raise ConfigError(f"--networks {unknown[0]!r}: unknown; expected of {', '.join(map(repr, known))}")
         parts.ROWS = tuple(row for row in parts.ROWS if row.name in args.networks)
     if args.threads:
         torch.set_num_threads(args.threads)
@@ -76,7 +82,10 @@ def main() -> None:
     args = arguments()
     if not args.stock_allocator and args.device == "cpu":
         restart_with_allocator()
-    report = run(args)
+    try:
+        report = run(args)
+    except ConfigError as error:
+        sys.exit(f"error: {error}")
     from benchmarks.speed.report import text
 
     print(text(report))

@@ -5,7 +5,7 @@
 Each arm runs in a process of its own, one thread. Memory: peak resident size during the run, above the peak after one call of
 the network on one batch of windows with the image loaded. Time: processor time (other people's work disturbs it less) of the
 run less that inside the network, which is a stub that multiplies its input by K numbers; the best of --repetitions. `share`
-sets that against one window of the network of the CPU plan (16, 32, 64), folded, in bfloat16 where the processor has it.
+sets that against one window of a network of --channels (the CPU plan's by default), folded, in bfloat16 where possible.
 All end with labels: MONAI's arm takes torch.max over its K x volume result (generous: no softmax, no Invertd, no entropy),
 nnU-Net's (where nnunetv2 is installed) its own arg max of logits summed in half precision, without mirroring.
 """
@@ -18,6 +18,7 @@ import resource
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -83,10 +84,10 @@ def measure(arm: str, num_classes: int, shape: list[int], patch: int, sw_batch_s
     }
 
 
-def network_seconds(patch: int) -> float:
-    """One window through the folded network of the CPU plan, the best of three."""
+def network_seconds(patch: int, channels: Sequence[int]) -> float:
+    """One window through a folded network, the best of three."""
     torch.set_num_threads(1)
-    network = folded(HybridDiffusionUNet(3, 1, 4, channels=(16, 32, 64), num_head_channels=32).eval(), "auto")
+    network = folded(HybridDiffusionUNet(3, 1, 4, channels=tuple(channels), num_head_channels=32).eval(), "auto")
     x, times = torch.randn(1, 1, patch, patch, patch), []
     with torch.inference_mode():
         for _ in range(3):
@@ -113,6 +114,7 @@ def main() -> None:
     parser.add_argument("--patch", type=int, default=64)
     parser.add_argument("--classes", type=int, nargs="+", default=[3, 15, 100])
     parser.add_argument("--sw_batch_size", type=int, default=1)
+    parser.add_argument("--channels", type=int, nargs="+", default=[16, 32, 64], help="of the network that sets the share")
     parser.add_argument("--repetitions", type=int, default=3)
     parser.add_argument("--json", type=Path)
     parser.add_argument("--arm", choices=ARMS, help=argparse.SUPPRESS)
@@ -126,8 +128,8 @@ def main() -> None:
     for k in given.classes:
         turns = [[apart(["--arm", arm, "--classes", str(k), *shared]) for arm in arms] for _ in range(given.repetitions)]
         rows += [min(runs, key=lambda run: run["seconds"]) for runs in zip(*turns, strict=True)]
-    one = network_seconds(given.patch)
-    print(f"volume {given.shape}, window {given.patch}^3, overlap 0.5; folded network of the CPU plan: {one:.2f} s a window\n")
+    one = network_seconds(given.patch, given.channels)
+    print(f"volume {given.shape}, window {given.patch}^3, overlap 0.5; folded network {given.channels}: {one:.2f} s a window\n")
     print(f"{'arm':6} {'K':>4} {'windows':>8} {'memory MB':>10} {'ms a window':>12} {'share':>7}")
     for row in rows:
         row["share_of_network"] = row["ms_per_window"] / 1000 / one
@@ -136,8 +138,9 @@ def main() -> None:
             f"{row['share_of_network']:7.2%}"
         )
     if given.json:
-        about = {"shape": given.shape, "patch": given.patch, "network_seconds": one, "torch": torch.__version__}
-        given.json.write_text(json.dumps({**about, "rows": rows}, indent=2) + "\n")
+        about = {key: getattr(given, key) for key in ("shape", "patch", "channels")}
+        about |= {"network_seconds": one, "torch": torch.__version__, "rows": rows}
+        given.json.write_text(json.dumps(about, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -26,7 +26,11 @@ def draw_shots(cases: list[dict[str, Any]], shots: int | None, seed: int, folder
     patients = sorted({case["patient"] for case in labelled})
     wanted = len(patients) if shots is None else shots
     if not 1 <= wanted <= len(patients):
-        raise DataError(f"shots: got {wanted}, expected 1 to {len(patients)}, the labelled patients of the training list")
+        raise DataError(
+            f"shots: got {wanted}, expected 1 to {len(patients)}, the labelled patients of the training list; those of "
+            "validation and testing are held out. To train on all: "
+            "python -m data_prep build RAW --out DATA --val-fraction 0 --test-fraction 0"
+        )
     random.Random(seed).shuffle(patients)
     chosen = set(patients[:wanted])
     taken = [case for case in labelled if case["patient"] in chosen]

@@ -61,7 +61,7 @@ def test_psr_axes_are_reordered_before_medians(tmp_path):
         save(tmp_path / "raw/labels" / f"{name}.nii.gz", cube((10, 20, 30)), PSR)
     build(tmp_path / "raw", tmp_path / "out")
     dataset = read_dataset(tmp_path / "out")
-    assert dataset["fingerprint"]["orientations"] == {"PSR": 1}
+    assert dataset["fingerprint"]["orientations"] == {"PSR": 3}
     assert dataset["fingerprint"]["shape"]["median"] == [30, 10, 20]
     assert dataset["fingerprint"]["spacing"]["median"] == [3, 1, 2]
     assert dataset["cases"][0]["shape"] == [10, 20, 30] and dataset["cases"][0]["spacing"] == [1, 2, 3]
@@ -153,7 +153,7 @@ def test_ct_gets_a_window_and_a_hint(tmp_path):
         save(tmp_path / "raw/labels" / f"{name}.nii.gz", cube((8, 8, 8)))
     report = build(tmp_path / "raw", tmp_path / "out")
     assert "add --modality CT" in report.notes[0]
-    assert build(tmp_path / "raw", tmp_path / "out", modality="CT").notes == ()
+    assert not any("modality" in note for note in build(tmp_path / "raw", tmp_path / "out", modality="CT").notes)
     assert read_plan(tmp_path / "out")["normalization"]["method"] == "window"
 
 

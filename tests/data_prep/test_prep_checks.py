@@ -267,7 +267,7 @@ def test_datalist_is_checked(nifti_set, tmp_path):
 
 def test_datalist_with_a_patient_on_both_sides(nifti_set):
     root = nifti_set()
-    build(root, root)
+    build(root, root, test_fraction=0.3)
     content = json.loads((root / "datalist.json").read_text())
     content["testing"][0]["patient"] = content["training"][0]["patient"]
     write_json(root / "datalist.json", content)

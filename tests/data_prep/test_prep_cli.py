@@ -40,10 +40,18 @@ def test_no_torch_in_a_whole_build(nifti_set, tmp_path):
 
 
 def test_build_prints_the_next_command(nifti_set, tmp_path):
-    result = RUN.invoke(app, ["build", str(nifti_set()), "--out", str(tmp_path / "out"), "--label-names", "1=LV"])
+    fractions = ["--val-fraction", "0.3", "--test-fraction", "0.3"]
+    result = RUN.invoke(app, ["build", str(nifti_set()), "--out", str(tmp_path / "out"), "--label-names", "1=LV", *fractions])
     assert result.exit_code == 0, result.output
     assert "python -m monai.bundle run --config_file bundles/hybrid_pretrain/configs/train.json" in result.output
     assert "training 1, validation 1, testing 1" in result.output and "LV: in 3 cases" in result.output
+    assert "monai-hybrid adapt --data" in result.output and "none is held out" not in result.output
+
+
+def test_build_keeps_three_labelled_patients_for_training(nifti_set, tmp_path):
+    result = RUN.invoke(app, ["build", str(nifti_set()), "--out", str(tmp_path / "out")])
+    assert result.exit_code == 0, result.output
+    assert "training 3, validation 0, testing 0" in result.output and "all labelled patients train (3)" in result.output
 
 
 def test_check_exit_codes_and_json(nifti_set, tmp_path):

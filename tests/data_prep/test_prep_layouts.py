@@ -56,7 +56,7 @@ def test_msd(tmp_path):
     dataset = read_dataset(tmp_path / "out")
     assert dataset["name"] == "Hippo" and dataset["modality"] == "MRI"
     assert dataset["labels"][1] == {"index": 1, "value": 1, "name": "Anterior"}
-    assert report.notes == ("test images without labels, left out: 1",)
+    assert report.notes[0] == "test images without labels, left out: 1" and "none is held out" in report.notes[1]
 
 
 def test_msd_with_channels_in_one_file(tmp_path):

@@ -63,6 +63,14 @@ def test_draw_keeps_patients_together(patients):
         assert {"training", "validation", "testing"} == {case.split for case in split}
 
 
+@pytest.mark.parametrize(("patients", "held_out"), [(1, 0), (3, 0), (4, 0), (5, 2), (10, 3)])
+def test_of_few_patients_none_is_held_out_unless_asked_for(patients, held_out):
+    split = split_by_chance(_cases(patients), None, None, seed=1)
+    assert len({case.patient for case in split if case.split != "training"}) == held_out
+    if patients == 4:
+        assert {case.split for case in split_by_chance(_cases(4), None, 0.25, seed=1)} == {"training", "testing"}
+
+
 def test_fractions_must_leave_training():
     with pytest.raises(ConfigError, match="sum to less than 1"):
         split_by_chance(_cases(5), 0.5, 0.5, 0)
