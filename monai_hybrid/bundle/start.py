@@ -175,6 +175,8 @@ def one_line_errors(show_traceback: bool = False) -> None:
     MONAI wraps an exception of a config expression several times; ours is found along the chain of causes.
     """
     previous = sys.excepthook
+    # torch.distributed wraps the hook and puts a buffer in the place of stderr, which leaving by sys.exit would lose.
+    stream = sys.stderr
 
     def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         own = own_error(error) or machine_fault(error)
@@ -184,7 +186,7 @@ def one_line_errors(show_traceback: bool = False) -> None:
             previous(kind, error, trace)
             return
         logging.shutdown()
-        print(f"\n{'' if isinstance(own, Stopped) else 'error: '}{own}", file=sys.stderr, flush=True)
+        print(f"\n{'' if isinstance(own, Stopped) else 'error: '}{own}", file=stream, flush=True)
         sys.exit(own.exit_code)
 
     sys.excepthook = hook

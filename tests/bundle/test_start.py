@@ -239,6 +239,17 @@ def test_our_error_ends_the_process_in_one_sentence() -> None:
     assert own.stderr == "\nerror: what, where\n" and own.stdout == ""
 
 
+def test_our_error_is_shown_when_torch_distributed_has_wrapped_the_hook(tmp_path: Path) -> None:
+    own = python(
+        "import torch.distributed as dist\n"
+        "one_line_errors()\n"
+        f"dist.init_process_group('gloo', init_method='file://{tmp_path}/meet', rank=0, world_size=1)\n"
+        "raise DataError('what, where')"
+    )
+    assert own.returncode == 3
+    assert own.stderr.endswith("\nerror: what, where\n")
+
+
 @pytest.fixture
 def shown(monkeypatch: pytest.MonkeyPatch) -> list[BaseException]:
     """What the hook that was there before gets to show."""
