@@ -49,7 +49,7 @@ class Row:
 
 def plain() -> nn.Module:
     """MONAI's DiffusionModelUNet with C + K channels: the full-resolution level is the dearest."""
-    return HybridDiffusionUNet(3, 1, LABELS, channels=(32, 64, 128, 128), num_head_channels=32)
+    return HybridDiffusionUNet(3, 1, LABELS, channels=(32, 64, 128, 128), num_head_channels=32, merge_layers=False)
 
 
 def coarse() -> nn.Module:

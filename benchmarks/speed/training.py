@@ -34,6 +34,7 @@ STOCK_PARTS = {
     "train#dataset#copy_cache": True,
     "optimizer#fused": False,
     "validate#evaluator#network": "$@ema.ema_model",
+    "network_def#merge_layers": False,
 }
 
 
@@ -50,7 +51,7 @@ LOOPS = (
     Loop("stock: MONAI's parts, float32, glibc's memory", {**FLOAT32, **STOCK_PARTS}, keep_memory=False),
     Loop("memory kept", {**FLOAT32, **STOCK_PARTS}),
     Loop("and bfloat16 where it pays", STOCK_PARTS),
-    Loop("and plain tensors, nothing copied, fused AdamW, folded validation: train.json"),
+    Loop("and plain tensors, nothing copied, fused AdamW, merged layers, folded validation: train.json"),
 )
 QUIET = {"picture_interval": 0, "checkpoint_interval": 0, "progress_bar": False, "log_interval": 1_000_000}
 

@@ -15,6 +15,8 @@ from monai.networks.nets.diffusion_model_unet import DiffusionUNetResnetBlock
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from monai_hybrid.networks.merged_layers import doubling_kernel
+
 
 @dataclass(frozen=True)
 class Style:
@@ -65,19 +67,11 @@ class FoldedPointwise:
 
 
 class FoldedUpsampling:
-    """Nearest-neighbour doubling, then a 3-wide convolution: as one transposed convolution (kernel 4, stride 2, padding 1).
-
-    Along an axis both fine voxels of coarse voxel o read o; the even one also o - 1 with the kernel's first tap, the odd
-    one o + 1 with its last. The taps that fall on one coarse voxel are added: 8 (2D: 4) products a voxel in place of 27 (9).
-    """
+    """Nearest-neighbour doubling, then a 3-wide convolution: as one transposed convolution (`doubling_kernel`)."""
 
     def __init__(self, style: Style, layer: nn.Module) -> None:
         weight, self.bias = parameters_of(layer)
-        merged = weight.detach().double()
-        for axis in range(2, weight.ndim):
-            first, middle, last = merged.unbind(axis)
-            merged = torch.stack([last, middle + last, first + middle, first], axis)
-        self.weight = style.lay_out(merged.transpose(0, 1))
+        self.weight = style.lay_out(doubling_kernel(weight.detach().double()))
         self.bias = self.bias.detach().to(style.dtype)
         self.function = F.conv_transpose2d if style.spatial_dims == 2 else F.conv_transpose3d
 

@@ -68,7 +68,35 @@ def test_weights_of_the_stock_network_load_and_give_the_same_denoiser(dims: int)
     assert sorted(report.missing_keys) == ["out.mask.conv.bias", "out.mask.conv.weight"]
     assert report.unexpected_keys == []
     x, t = images(dims), torch.tensor([0, 321])
-    assert torch.equal(network(x, t, return_noise=True)[:, :1], stock(x, t))
+    assert torch.allclose(network(x, t, return_noise=True)[:, :1], stock(x, t), atol=1e-5)
+    as_it_is = tiny(dims, merge_layers=False).eval()
+    as_it_is.load_state_dict(network.state_dict())
+    assert torch.equal(as_it_is(x, t, return_noise=True)[:, :1], stock(x, t))
+
+
+@DIMS
+@pytest.mark.parametrize("stem", ["plain", "space_to_depth"])
+def test_merged_layers_give_the_same_and_the_same_gradients(dims: int, stem: str) -> None:
+    merged = awake(tiny(dims, stem=stem)).double()
+    stock = tiny(dims, stem=stem, merge_layers=False).double()
+    assert stock.load_state_dict(merged.state_dict()).missing_keys == []
+    x, t = torch.randn(2, 1, *[8] * dims, dtype=torch.float64), torch.tensor([0, 700])
+    said = [network(x, t, return_noise=True) for network in (merged, stock)]
+    assert torch.allclose(*said, atol=1e-10)
+    for output in said:
+        output.square().sum().backward()
+    pairs = [(p.grad, q.grad) for p, q in zip(merged.parameters(), stock.parameters(), strict=True)]
+    assert all(torch.allclose(a, b, rtol=1e-6, atol=1e-8) for a, b in pairs if a is not None and b is not None)
+    assert sum(a is not None for a, _ in pairs) == sum(b is not None for _, b in pairs) > 20
+
+
+def test_elsewhere_than_on_a_cpu_upsampling_is_monais(monkeypatch: pytest.MonkeyPatch) -> None:
+    layer = tiny(2).up_blocks[0].upsampler
+    used = []
+    monkeypatch.setattr(layer.postconv, "forward", lambda x: used.append(x.shape) or x)
+    monkeypatch.setattr(layer.upsample_non_trainable, "forward", lambda x: x)
+    layer(torch.empty(1, 8, 4, 4, device="meta"))
+    assert used == [(1, 8, 4, 4)]
 
 
 @DIMS
