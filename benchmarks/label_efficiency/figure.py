@@ -17,9 +17,11 @@ COLOURS = {
     "hybrid": "#D55E00", "supervised": "#0072B2", "diffusion": "#009E73", "noisy_supervised": "#CC79A7", "two_pass": "#E69F00",
     "scratch": "#4D4D4D", "pixel_head": "#56B4E9", "nnunet_scratch": "#4D4D4D", "nnunet_supervised": "#0072B2",
     "hybrid_target_images": "#882255", "hybrid_target_denoising": "#AA4499",
+    "hybrid_longest": "#D55E00", "supervised_longest": "#0072B2",
 }  # fmt: skip
 SPARE = ("#44AA99", "#999933", "#332288", "#661100", "#6699CC")
 DASHED = ("pixel_head", "nnunet_scratch", "nnunet_supervised")
+DOTTED = ("hybrid_longest", "supervised_longest")
 BANDS = ("hybrid", "supervised", "diffusion")  # of the others the interval is in the table
 COLUMNS = 3
 
@@ -55,6 +57,10 @@ def label_efficiency_figure(panels: Mapping[str, Sequence[Curve]], path: Path) -
     replace_file(path, lambda temporary: figure.savefig(temporary, format="png"))
 
 
+def _dashes(arm: str) -> Any:
+    return (0, (3, 2)) if arm in DASHED else (0, (1, 1)) if arm in DOTTED else "-"
+
+
 def _panel(axes: Any, title: str, curves: Sequence[Curve], handles: dict[str, Any]) -> None:
     shots = sorted({p[0] for curve in curves for p in curve.points})
     lowest = min((n for n in shots if n > 0), default=1)
@@ -62,7 +68,7 @@ def _panel(axes: Any, title: str, curves: Sequence[Curve], handles: dict[str, An
     spare = iter(SPARE * 10)
     for curve in curves:
         colour = COLOURS.get(curve.arm) or next(spare)
-        style = {"color": colour, "ls": (0, (3, 2)) if curve.arm in DASHED else "-", "marker": "o", "ms": 3.2,
+        style = {"color": colour, "ls": _dashes(curve.arm), "marker": "o", "ms": 3.2,
                  "lw": 2.2 if curve.arm == "hybrid" else 1.3, "zorder": 4 if curve.arm == "hybrid" else 3}  # fmt: skip
         points = np.array([p for p in sorted(curve.points) if p[0] > 0], dtype=float).reshape(-1, 4)
         (line,) = axes.plot(points[:, 0], points[:, 1], **style)

@@ -21,6 +21,8 @@ OWN = tuple(arm for arm in ARMS if arm not in (HERO, *PEERS))
 REFERENCES = ("supervised", "diffusion")
 # Hybrid arms that also read the target's unlabelled scans: compared with the references themselves.
 WITH_TARGET = ("hybrid_target_images", "hybrid_target_denoising")
+OF_HYBRID_ALONE = re.compile("_target_images|_same_rate")  # changes that supervised has no counterpart of
+PEER = "nnunet_scratch"
 Table = dict[tuple[str, int], Scores]
 
 
@@ -114,12 +116,15 @@ def differences(scores: Table, arms: Sequence[str], shots: int) -> list[dict[str
 def counterparts(scores: Table, arms: Sequence[str], shots: int) -> list[dict[str, Any]]:
     """What else is set against the references: a pair of one change, and the arms that read unlabelled scans of the target.
 
-    `hybrid_3000` is compared with `supervised_3000`, both three times as long; `hybrid_target_images` with the better of
-    supervised and diffusion themselves.
+    `hybrid_3000` is compared with `supervised_3000`, both three times as long, and so is `hybrid_target_images_3000`;
+    `hybrid_target_images` with the better of supervised and diffusion themselves; what is fine-tuned longer (`..._long`) with
+    nnU-Net's network trained as long.
     """
     better = best_of([arm for arm in arms if arm in REFERENCES and (arm, shots) in scores], scores, shots)
     pairs = [(hero, better, "better of supervised and diffusion") for hero in WITH_TARGET]
-    pairs += [(arm, arm.replace(HERO, "supervised", 1), "the same change") for arm in arms if arm.startswith(f"{HERO}_")]
+    changed = [arm for arm in arms if arm.startswith(f"{HERO}_") and arm not in WITH_TARGET]
+    pairs += [(arm, OF_HYBRID_ALONE.sub("", arm.replace(HERO, "supervised", 1)), "the same change") for arm in changed]
+    pairs += [(arm, f"{PEER}_long", "peer") for arm in changed if arm.endswith("_long")]
     told = []
     for hero, other, role in pairs:
         if other and (hero, shots) in scores and (other, shots) in scores:
@@ -230,16 +235,21 @@ def draw(studies: Mapping[str, Mapping[str, Any]], path: Path) -> None:
     few = {name: s for name, s in studies.items() if 2 * len(own[name]) <= len(s["arms"])}
     panels: dict[str, list[Curve]] = {}
     for name, summary in (few or studies).items():
-        panels[summary["title"]] = [
-            Curve(
-                arm,
-                [
-                    (c["shots"], c["mean"], *(c["interval"] or (math.nan, math.nan)))
-                    for c in summary["cells"]
-                    if c["arm"] == arm
-                ],
-            )
-            for arm in summary["arms"]
-            if not few or arm not in own[name]
-        ]
+        panels[summary["title"]] = [curve(summary, arm, arm) for arm in summary["arms"] if not few or arm not in own[name]]
+        if few:
+            pair = longest_pair(summary)
+            panels[summary["title"]] += [curve(summary, arm, f"{arm.split('_')[0]}_longest") for arm in pair]
     label_efficiency_figure(panels, path)
+
+
+def curve(summary: Mapping[str, Any], arm: str, name: str) -> Curve:
+    """An arm of a study as a line of the figure."""
+    here = [c for c in summary["cells"] if c["arm"] == arm]
+    return Curve(name, [(c["shots"], c["mean"], *(c["interval"] or (math.nan, math.nan))) for c in here])
+
+
+def longest_pair(summary: Mapping[str, Any]) -> tuple[str, ...]:
+    """Hybrid and supervised as trained longest: the last pair of the study's file that changes both alike; () without one."""
+    pairs = {d["hero"]: d["arm"] for d in summary["differences"] if "the same change" in d["roles"]}
+    alike = [arm for arm in summary["arms"] if arm in pairs and not OF_HYBRID_ALONE.search(arm)]
+    return (alike[-1], pairs[alike[-1]]) if alike else ()

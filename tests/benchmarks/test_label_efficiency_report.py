@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks.label_efficiency.report import fill, write_report
+from benchmarks.label_efficiency.report import curve, fill, longest_pair, summarise, write_report
 from benchmarks.label_efficiency.statistics import Scores, difference, interval, labels_needed, tabulate
 from monai_hybrid.errors import DataError
 
@@ -22,8 +22,8 @@ def made(folder: Path, base: dict[str, dict[int, float]] = BASE) -> Path:
     """Two draws and two seeds; the two slices of a patient lie 0.05 on either side of its score."""
     folder.mkdir()
     lines: list[dict[str, Any]] = []
-    for arm, curve in base.items():
-        for shots, score in curve.items():
+    for arm, points in base.items():
+        for shots, score in points.items():
             for draw, seed in [(0, 0), (0, 1), (1, 0), (1, 1)] if shots else [(0, 0), (0, 1)]:
                 shift = 0.01 * (draw - 0.5) + 0.002 * (seed - 0.5) if shots else 0.0
                 dice = {c: [score + shift + (0.05 if c[1] == "0" else -0.05)] for c in PATIENTS}
@@ -77,6 +77,19 @@ def test_an_arm_that_reads_target_scans_is_set_against_the_references(tmp_path: 
 def test_a_pair_of_one_change_is_set_against_each_other(tmp_path: Path) -> None:
     made(tmp_path / "one", {"hybrid": {3: 0.8}, "supervised": {3: 0.6}, "hybrid_long": {3: 0.85}, "supervised_long": {3: 0.75}})
     assert "| 3 | hybrid_long | supervised_long | the same change | +0.100 |" in write_report(tmp_path)
+    summary = summarise(tmp_path / "one")
+    assert longest_pair(summary) == ("hybrid_long", "supervised_long")
+    assert curve(summary, "hybrid_long", "hybrid_longest").points[0][:2] == (3, pytest.approx(0.85))
+
+
+def test_what_changes_hybrid_alone_is_set_against_supervised_and_longer_arms_against_the_peer(tmp_path: Path) -> None:
+    base = {"hybrid_same_rate": {3: 0.85}, "supervised": {3: 0.6}, "supervised_9": {3: 0.7}, "hybrid_target_images_9": {3: 0.9}}
+    made(tmp_path / "one", {"hybrid": {3: 0.8}, **base, "hybrid_9_long": {3: 0.9}, "nnunet_scratch_long": {3: 0.5}})
+    text = write_report(tmp_path)
+    assert "| 3 | hybrid_same_rate | supervised | the same change | +0.250 |" in text
+    assert "| 3 | hybrid_target_images_9 | supervised_9 | the same change | +0.200 |" in text
+    assert "| 3 | hybrid_9_long | nnunet_scratch_long | peer | +0.400 |" in text
+    assert longest_pair(summarise(tmp_path / "one")) == ()
 
 
 def test_no_results_is_refused(tmp_path: Path) -> None:
