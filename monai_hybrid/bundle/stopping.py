@@ -24,16 +24,16 @@ from monai_hybrid.weights import replace_file
 
 STOPPING = ("budget", "leave_one_out")
 MINIMUM_PATIENTS = 3
-LEAST, MOST, BASE, PER_PATIENT = 100, 600, 50, 50
+BASE, PER_PATIENT, MOST = 200, 50, 600
 # What a fold needs of the training's handlers; it writes nothing.
 FOLD_HANDLERS = ("SeededUpdates", "StopOnNonFinite", "GradientClip", "LrScheduleHandler", "ValidationHandler")
 logger = logging.getLogger("monai_hybrid.adaptation")
 
 
 def updates_for(cases: Sequence[dict[str, Any]]) -> int:
-    """Updates of a fine-tuning: 50 + 50 a labelled patient, at least 100 and at most 600."""
+    """Updates of a fine-tuning: 200 + 50 a labelled patient, at most 600; fewer are short (docs/results/label_efficiency.md)."""
     patients = len({case["patient"] for case in cases})
-    return min(max(BASE + PER_PATIENT * patients, LEAST), MOST)
+    return min(BASE + PER_PATIENT * patients, MOST)
 
 
 def check_stopping(stopping: str, cases: Sequence[dict[str, Any]]) -> None:

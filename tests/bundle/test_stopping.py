@@ -15,7 +15,7 @@ def cases(patients: int, slices: int = 3) -> list[dict[str, str]]:
     ]
 
 
-@pytest.mark.parametrize(("patients", "updates"), [(1, 100), (2, 150), (3, 200), (5, 300), (11, 600), (50, 600)])
+@pytest.mark.parametrize(("patients", "updates"), [(1, 250), (2, 300), (3, 350), (5, 450), (8, 600), (50, 600)])
 def test_the_budget_follows_patients_not_slices(patients: int, updates: int) -> None:
     assert updates_for(cases(patients)) == updates_for(cases(patients, slices=1)) == updates
 
