@@ -17,11 +17,11 @@ COLOURS = {
     "hybrid": "#D55E00", "supervised": "#0072B2", "diffusion": "#009E73", "noisy_supervised": "#CC79A7", "two_pass": "#E69F00",
     "scratch": "#4D4D4D", "pixel_head": "#56B4E9", "nnunet_scratch": "#4D4D4D", "nnunet_supervised": "#0072B2",
     "hybrid_target_images": "#882255", "hybrid_target_denoising": "#AA4499",
-    "hybrid_longest": "#D55E00", "supervised_longest": "#0072B2",
+    "hybrid_longest": "#D55E00", "supervised_longest": "#0072B2", "nnunet_longest": "#4D4D4D",
 }  # fmt: skip
 SPARE = ("#44AA99", "#999933", "#332288", "#661100", "#6699CC")
 DASHED = ("pixel_head", "nnunet_scratch", "nnunet_supervised")
-DOTTED = ("hybrid_longest", "supervised_longest")
+DOTTED = ("hybrid_longest", "supervised_longest", "nnunet_longest")
 BANDS = ("hybrid", "supervised", "diffusion")  # of the others the interval is in the table
 COLUMNS = 3
 

@@ -237,8 +237,8 @@ def draw(studies: Mapping[str, Mapping[str, Any]], path: Path) -> None:
     for name, summary in (few or studies).items():
         panels[summary["title"]] = [curve(summary, arm, arm) for arm in summary["arms"] if not few or arm not in own[name]]
         if few:
-            pair = longest_pair(summary)
-            panels[summary["title"]] += [curve(summary, arm, f"{arm.split('_')[0]}_longest") for arm in pair]
+            longest = (*longest_pair(summary), *(arm for arm in summary["arms"] if arm == f"{PEER}_long"))
+            panels[summary["title"]] += [curve(summary, arm, f"{arm.split('_')[0]}_longest") for arm in longest]
     label_efficiency_figure(panels, path)
 
 
