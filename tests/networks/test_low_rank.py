@@ -66,7 +66,8 @@ def test_the_head_is_trained_whole_and_the_body_by_updates_of_the_rank() -> None
         if name.startswith("out."):
             assert change.abs().max() > 1e-4, name
         elif weight.ndim > 1:
-            ranks[name] = int(torch.linalg.matrix_rank(change, rtol=1e-4))
+            # A difference of rounded weights: below 1e-6 it is noise.
+            ranks[name] = int(torch.linalg.matrix_rank(change, atol=1e-6, rtol=1e-4))
         else:
             assert torch.equal(weight, before[name]), f"{name}: norms and biases of the body stay"
     assert max(ranks.values()) == 2 and ranks["conv_in.conv.weight"] == 2
