@@ -17,7 +17,7 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[test]"
 	@touch $@
 
-demo: $(STAMP)  ## scanner A to three labels of scanner B, with report.html (about 6 minutes on 2 cores)
+demo: $(STAMP)  ## scanner A to three labels of scanner B, with report.html (6 to 7 minutes on 2 cores)
 	$(BIN)/python -m monai_hybrid.demo --output_dir demo
 
 test: $(STAMP)  ## the test suite without the slow part

@@ -80,7 +80,7 @@ def make_site(site: str, folder: Path) -> Path:
 
 
 def demo(output_dir: Annotated[Path, typer.Option("--output_dir", help="folder for all results")] = Path("demo")) -> None:
-    """Scanner A to three labels of scanner B, with a report; about six minutes on two cores."""
+    """Scanner A to three labels of scanner B, with a report; six to seven minutes on two cores."""
     if not BUNDLES.is_dir():
         raise EnvironmentFault(f"demo: {BUNDLES} not found; run it from the root of the repository")
     began = time.monotonic()
