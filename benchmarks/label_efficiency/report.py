@@ -123,7 +123,7 @@ def counterparts(scores: Table, arms: Sequence[str], shots: int) -> list[dict[st
     better = best_of([arm for arm in arms if arm in REFERENCES and (arm, shots) in scores], scores, shots)
     pairs = [(hero, better, "better of supervised and diffusion") for hero in WITH_TARGET]
     changed = [arm for arm in arms if arm.startswith(f"{HERO}_") and arm not in WITH_TARGET]
-    pairs += [(arm, OF_HYBRID_ALONE.sub("", arm.replace(HERO, "supervised", 1)), "the same change") for arm in changed]
+    pairs += [(arm, OF_HYBRID_ALONE.sub("", arm.replace(HERO, "supervised", 1)), "counterpart") for arm in changed]
     pairs += [(arm, f"{PEER}_long", "peer") for arm in changed if arm.endswith("_long")]
     told = []
     for hero, other, role in pairs:
@@ -186,7 +186,7 @@ def difference_table(summary: Mapping[str, Any]) -> str:
     """Hybrid minus the arms that matter, and the pairs of `counterparts`."""
     told = {d["hero"] for d in summary["differences"]}  # set against a reference of their own
     changed = [arm for arm in summary["arms"] if arm.startswith(f"{HERO}_") and arm not in told]
-    shown = [d for d in summary["differences"] if d["roles"] or d["arm"] in ("nnunet_scratch", *changed)]
+    shown = [d for d in summary["differences"] if d["roles"] or d["arm"] in (PEER, *changed)]
     if not shown:
         return ""
     rows = [_difference_row(d) for d in shown]
@@ -250,6 +250,6 @@ def curve(summary: Mapping[str, Any], arm: str, name: str) -> Curve:
 
 def longest_pair(summary: Mapping[str, Any]) -> tuple[str, ...]:
     """Hybrid and supervised as trained longest: the last pair of the study's file that changes both alike; () without one."""
-    pairs = {d["hero"]: d["arm"] for d in summary["differences"] if "the same change" in d["roles"]}
+    pairs = {d["hero"]: d["arm"] for d in summary["differences"] if "counterpart" in d["roles"]}
     alike = [arm for arm in summary["arms"] if arm in pairs and not OF_HYBRID_ALONE.search(arm)]
     return (alike[-1], pairs[alike[-1]]) if alike else ()

@@ -76,7 +76,7 @@ def test_an_arm_that_reads_target_scans_is_set_against_the_references(tmp_path: 
 
 def test_a_pair_of_one_change_is_set_against_each_other(tmp_path: Path) -> None:
     made(tmp_path / "one", {"hybrid": {3: 0.8}, "supervised": {3: 0.6}, "hybrid_long": {3: 0.85}, "supervised_long": {3: 0.75}})
-    assert "| 3 | hybrid_long | supervised_long | the same change | +0.100 |" in write_report(tmp_path)
+    assert "| 3 | hybrid_long | supervised_long | counterpart | +0.100 |" in write_report(tmp_path)
     summary = summarise(tmp_path / "one")
     assert longest_pair(summary) == ("hybrid_long", "supervised_long")
     assert curve(summary, "hybrid_long", "hybrid_longest").points[0][:2] == (3, pytest.approx(0.85))
@@ -86,8 +86,8 @@ def test_what_changes_hybrid_alone_is_set_against_supervised_and_longer_arms_aga
     base = {"hybrid_same_rate": {3: 0.85}, "supervised": {3: 0.6}, "supervised_9": {3: 0.7}, "hybrid_target_images_9": {3: 0.9}}
     made(tmp_path / "one", {"hybrid": {3: 0.8}, **base, "hybrid_9_long": {3: 0.9}, "nnunet_scratch_long": {3: 0.5}})
     text = write_report(tmp_path)
-    assert "| 3 | hybrid_same_rate | supervised | the same change | +0.250 |" in text
-    assert "| 3 | hybrid_target_images_9 | supervised_9 | the same change | +0.200 |" in text
+    assert "| 3 | hybrid_same_rate | supervised | counterpart | +0.250 |" in text
+    assert "| 3 | hybrid_target_images_9 | supervised_9 | counterpart | +0.200 |" in text
     assert "| 3 | hybrid_9_long | nnunet_scratch_long | peer | +0.400 |" in text
     assert longest_pair(summarise(tmp_path / "one")) == ()
 
