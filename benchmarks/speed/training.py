@@ -30,8 +30,13 @@ ROOT = Path(__file__).parents[2]
 FLOAT32 = {"amp": False}
 STOCK_PARTS = {
     "deterministic": False,
-    "train#dataset#_target_": "monai.data.CacheDataset",
-    "train#dataset#copy_cache": True,
+    "train#dataset": {
+        "_target_": "CacheDataset",
+        "data": "$@data.training",
+        "transform": "@train#preprocessing",
+        "cache_rate": "@cache_rate",
+        "progress": False,
+    },
     "optimizer#fused": False,
     "validate#evaluator#network": "$@ema.ema_model",
     "network_def#merge_layers": False,

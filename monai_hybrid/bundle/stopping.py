@@ -14,11 +14,11 @@ import ignite.distributed as idist
 import numpy as np
 from ignite.engine import Events
 from monai.bundle import ConfigParser
-from monai.data import CacheDataset
 from monai.utils import set_determinism
 from torch.utils.data import Sampler
 
 from monai_hybrid.bundle.shots import mixed_sampler
+from monai_hybrid.engines import ReplayableDataset
 from monai_hybrid.errors import ConfigError, DataError
 from monai_hybrid.weights import replace_file
 
@@ -125,7 +125,9 @@ def _fold(main: ConfigParser, patient: str) -> ConfigParser:
     fold["train"]["trainer"]["train_handlers"] = "$@train#handlers + [@ema]"  # no checkpoints: a fold is not the run
     handlers = [{k: v for k, v in h.items() if k != "_disabled_"} for h in fold["train"]["handlers"]]
     fold["train"]["handlers"] = [h for h in handlers if h["_target_"].rsplit(".", 1)[-1] in FOLD_HANDLERS]
-    fold["validate"]["dataset"] = CacheDataset(held_out, parsed("validate#preprocessing"), progress=False)
+    fold["validate"]["dataset"] = ReplayableDataset(
+        held_out, parsed("validate#preprocessing"), parsed("cache_dir"), progress=False
+    )
     return fold
 
 

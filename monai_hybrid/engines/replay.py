@@ -8,18 +8,22 @@ loader processes does not change the result.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
+from itertools import takewhile
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from ignite.engine import Engine, Events
 from monai.data import CacheDataset, get_track_meta, set_track_meta
-from monai.transforms import RandomizableTrait, Transform
+from monai.transforms import Compose, RandomizableTrait, Transform
 from torch.utils.data import Sampler
 from torch.utils.data.distributed import DistributedSampler
+
+from monai_hybrid.engines.volume_cache import VolumeCache
 
 ORDER, SAMPLE, UPDATE = range(3)  # streams that share a seed and nothing else
 
@@ -105,7 +109,25 @@ class ReplayableDataset(CacheDataset):
     """MONAI's CacheDataset that also takes a `Draw`: its random transforms are seeded before they run.
 
     A `Draw`'s random transforms follow no affine: they give plain tensors with the values that MONAI gives.
+
+    Args:
+        data, transform, settings: of MONAI's class.
+        cache_dir: folder of a `VolumeCache`; what is cached then lies there and is memory-mapped, and what `cache_rate` leaves
+            out is read from there too. None keeps it in memory.
     """
+
+    def __init__(self, data: Sequence[Any], transform: Any, cache_dir: str | Path | None = None, **settings: Any) -> None:
+        self.volumes: VolumeCache | None = None
+        if cache_dir:
+            flat = (transform if isinstance(transform, Compose) else Compose(transform)).flatten().transforms
+            self.volumes = VolumeCache(cache_dir, list(takewhile(lambda t: not _may_be_random(t), flat)))
+            self.volumes.announce(data)
+        super().__init__(data, transform, **settings)
+
+    def _load_cache_item(self, idx: int) -> Any:
+        if self.volumes is None:
+            return super()._load_cache_item(idx)
+        return self.volumes.item(self.data[idx], lambda: super(ReplayableDataset, self)._load_cache_item(idx))
 
     def __getitem__(self, index: Any) -> Any:
         """The transformed case of an index (as MONAI does it) or of a `Draw`."""

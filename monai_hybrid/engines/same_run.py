@@ -12,7 +12,7 @@ from monai_hybrid.errors import ConfigError, DataError
 
 # What may change between the parts of a run: its length, where things lie and go, the machine, what is shown.
 FREE = frozenset({
-    "max_epochs", "dataset_dir", "output_dir", "bundle_root", "device", "backend", "num_workers", "cache_rate",
+    "max_epochs", "dataset_dir", "output_dir", "bundle_root", "device", "backend", "num_workers", "cache_rate", "cache_dir",
     "progress_bar", "log_interval", "picture_interval", "checkpoint_interval", "resume", "overwrite",
     "imports", "initialize", "run", "finalize", "writer",
 })  # fmt: skip

@@ -12,6 +12,7 @@ import torch
 from bundle_runs import BUNDLE, ROOT, TINY, run_bundle
 from PIL import Image
 
+from data_prep.files import read_datalist
 from monai_hybrid.weights import load_weights, read_card
 
 TRAIN = "bundles/hybrid_pretrain/configs/train.json"
@@ -50,10 +51,14 @@ def test_without_a_data_set_the_built_in_phantom_is_used_and_said(tmp_path: Path
     assert (tmp_path / "models/model.pt").is_file()
 
 
-def test_one_seed_gives_identical_weights_and_another_seed_does_not(prepared: Path, trained: Path, tmp_path: Path) -> None:
-    for seed in (0, 1):
-        done = run_bundle(TRAIN, dataset_dir=prepared, output_dir=tmp_path / str(seed), seed=seed, **TINY)
+def test_one_seed_gives_identical_weights_with_volumes_on_disk_too_and_another_seed_does_not(
+    prepared: Path, trained: Path, tmp_path: Path
+) -> None:
+    for seed, more in ((0, {"cache_dir": tmp_path / "volumes"}), (1, {})):
+        done = run_bundle(TRAIN, dataset_dir=prepared, output_dir=tmp_path / str(seed), seed=seed, **TINY, **more)
         assert done.returncode == 0, done.stderr[-3000:]
+    splits = read_datalist(prepared)
+    assert len(list((tmp_path / "volumes").glob("*.pt"))) == len(splits["training"]) + len(splits["validation"])
     assert digest(tmp_path / "0/models/model.pt") == digest(trained / "models/model.pt")
     assert digest(tmp_path / "1/models/model.pt") != digest(trained / "models/model.pt")
 
