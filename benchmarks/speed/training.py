@@ -20,9 +20,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from benchmarks.speed.measure import Stopwatch, convolution_peak
 from data_prep.build import build
 from data_prep.phantom import generate
-from monai_hybrid.allocator import CHOSEN
+from monai_hybrid.allocator import CHOSEN, keep_memory
 from monai_hybrid.errors import EnvironmentFault, HybridError
 
 ROOT = Path(__file__).parents[2]
@@ -39,8 +40,8 @@ STOCK_PARTS = {
     },
     "optimizer#fused": False,
     "validate#evaluator#network": "$@ema.ema_model",
-    "network_def#merge_layers": False,
 }
+LAYERS = {"network_def#merge_layers": False}
 
 
 @dataclass(frozen=True)
@@ -51,12 +52,18 @@ class Loop:
     settings: dict[str, Any] = field(default_factory=dict)
     keep_memory: bool = True
 
+    @property
+    def float32(self) -> bool:
+        """Whether it computes in float32 wherever it runs."""
+        return self.settings.get("amp") is False
+
 
 LOOPS = (
-    Loop("stock: MONAI's parts, float32, glibc's memory", {**FLOAT32, **STOCK_PARTS}, keep_memory=False),
-    Loop("memory kept", {**FLOAT32, **STOCK_PARTS}),
-    Loop("and bfloat16 where it pays", STOCK_PARTS),
-    Loop("and plain tensors, nothing copied, fused AdamW, merged layers, folded validation: train.json"),
+    Loop("stock: MONAI's parts, float32, glibc's memory", {**FLOAT32, **STOCK_PARTS, **LAYERS}, keep_memory=False),
+    Loop("memory kept", {**FLOAT32, **STOCK_PARTS, **LAYERS}),
+    Loop("and bfloat16 where it pays", {**STOCK_PARTS, **LAYERS}),
+    Loop("and plain tensors, nothing copied, fused AdamW, folded validation", LAYERS),
+    Loop("and merged layers: train.json"),
 )
 QUIET = {"picture_interval": 0, "checkpoint_interval": 0, "progress_bar": False, "log_interval": 1_000_000}
 
@@ -71,6 +78,7 @@ def arguments(words: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--set", type=json.loads, default={}, help="settings of the bundle, '{\"batch_size\": 4}'")
     parser.add_argument("--clock", choices=("wall", "process"), default="wall", help="process: processor seconds, CPU only")
+    parser.add_argument("--quick_peak", action="store_true", help="find the device's peak with a small convolution")
     parser.add_argument("--json", type=Path, help="write everything measured here")
     return parser.parse_args(words)
 
@@ -124,17 +132,36 @@ def measure(args: argparse.Namespace, folder: Path) -> list[dict[str, Any]]:
         for process in processes:
             process.kill()
             process.wait()
+    limits = peaks(args)
     return [
-        _result(loop, list(seen), validation, args.every)
+        _result(loop, list(seen), validation, args.every, limits[loop.float32])
         for loop, seen, validation in zip(LOOPS, zip(*rounds, strict=True), validations, strict=True)
     ]
 
 
-def _result(loop: Loop, seen: list[dict[str, Any]], validation: dict[str, Any], every: int) -> dict[str, Any]:
+def peaks(args: argparse.Namespace) -> dict[bool, float]:
+    """The fastest 3D convolution of the device in FLOP/s: True for float32, False for the type of mixed precision."""
+    import torch
+
+    from monai_hybrid.bundle import mixed_precision_pays
+
+    keep_memory()
+    device = torch.device(args.set.get("device", "cuda" if torch.cuda.is_available() else "cpu"))
+    mixed = torch.bfloat16 if args.set.get("amp", mixed_precision_pays(device)) else torch.float32
+    stopwatch = Stopwatch(device, repetitions=5, clock=args.clock)
+    return {
+        kind: convolution_peak(stopwatch, dtype, args.quick_peak) for kind, dtype in ((True, torch.float32), (False, mixed))
+    }
+
+
+def _result(loop: Loop, seen: list[dict[str, Any]], validation: dict[str, Any], every: int, peak: float) -> dict[str, Any]:
     counted = seen[1:] or seen
+    seconds = statistics.median(one["seconds"] for one in counted) / every
     return {
         "name": loop.name,
-        "updates_per_second": every / statistics.median(one["seconds"] for one in counted),
+        "updates_per_second": 1 / seconds,
+        "flops_per_update": seen[0]["flops"],
+        "share_of_peak": seen[0]["flops"] / seconds / peak,
         "faults_per_update": statistics.median(one["faults"] for one in counted) / every,
         "validation_seconds": validation["seconds"],
         "losses": [loss for one in seen for loss in one["losses"]],
@@ -143,16 +170,15 @@ def _result(loop: Loop, seen: list[dict[str, Any]], validation: dict[str, Any], 
 
 
 def text(results: list[dict[str, Any]]) -> str:
-    """Markdown; ratios are against the first row."""
+    """Markdown; ratios are against the first row. "of peak" is arithmetic against the device's fastest convolution: MFU."""
     first = results[0]
-    lines = [
-        "| loop | times as fast | updates a second | page faults an update | validation, times as fast |",
-        "|" + " --- |" * 5,
-    ]
+    columns = ("loop", "times as fast", "updates a second", "GFLOP an update", "of peak", "page faults an update")
+    lines = [f"| {' | '.join(columns)} | validation, times as fast |", "|" + " --- |" * 7]
     for r in results:
         speed = r["updates_per_second"] / first["updates_per_second"]
         validation = first["validation_seconds"] / r["validation_seconds"]
-        numbers = f"{speed:.2f} | {r['updates_per_second']:.2f} | {r['faults_per_update']:.0f} | {validation:.2f}"
+        work = f"{r['flops_per_update'] / 1e9:.1f} | {r['share_of_peak']:.0%}"
+        numbers = f"{speed:.2f} | {r['updates_per_second']:.2f} | {work} | {r['faults_per_update']:.0f} | {validation:.2f}"
         lines.append(f"| {r['name']} | {numbers} |")
     return "\n".join(lines)
 

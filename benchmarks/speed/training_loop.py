@@ -1,4 +1,7 @@
-"""One training in a process of its own, which trains a number of updates whenever it is told to, and says what they took."""
+"""One training in a process of its own, which trains a number of updates whenever it is told to, and says what they took.
+
+The arithmetic of the first update is counted, so the first round is slower than the others.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,8 @@ import time
 from pathlib import Path
 from typing import Any, TextIO
 
+from torch.utils.flop_counter import FlopCounterMode
+
 ROOT = Path(__file__).parents[2]
 CLOCKS = {"wall": time.perf_counter, "process": time.process_time}
 
@@ -21,6 +26,7 @@ class Stepper:
     def __init__(self, clock: str, every: int, report: TextIO) -> None:
         self.clock, self.every, self.report = CLOCKS[clock], every, report
         self.losses: list[Any] = []
+        self.flops: FlopCounterMode | None = FlopCounterMode(display=False)
 
     def attach(self, engine: Any) -> None:
         """Stop after whole rounds; the validation is the engine's own."""
@@ -32,13 +38,18 @@ class Stepper:
     def begin(self, _engine: Any) -> None:
         """The clock runs from here."""
         self.wait()
+        if self.flops:
+            self.flops.__enter__()
 
     def count(self, engine: Any) -> None:
         """Report a whole round."""
+        if self.flops:
+            self.flops.__exit__(None, None, None)
+            self.counted, self.flops = int(self.flops.get_total_flops()), None
         self.losses.append(engine.state.output["loss"].detach())
         if len(self.losses) == self.every:
-            told = {"losses": [float(loss) for loss in self.losses]}  # waits for a GPU
-            self.tell(**told)
+            losses = [float(loss) for loss in self.losses]  # waits for a GPU
+            self.tell(losses=losses, flops=self.counted)
             self.losses.clear()
             self.wait()
 
