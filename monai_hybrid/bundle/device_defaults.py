@@ -1,0 +1,37 @@
+"""What a training takes when nobody says: mixed precision, loader processes, and the network of its validation."""
+
+from __future__ import annotations
+
+import os
+
+import torch
+from torch import nn
+
+from monai_hybrid.networks import HybridDiffusionUNet, fastest_dtype, folded
+
+
+def mixed_precision_pays(device: str | torch.device) -> bool:
+    """True with CUDA, and on a processor that computes in bfloat16 (AVX-512 BF16, AMX); elsewhere bfloat16 is slower."""
+    device = torch.device(device)  # --device gives a string
+    return device.type == "cuda" or fastest_dtype(device) == torch.bfloat16
+
+
+MOST_LOADERS = 6  # an H200 at 96^3 uses what five or six cores crop and augment (docs/explanation/speed.md)
+
+
+def loader_processes(device: str | torch.device) -> int:
+    """Loader processes of one training process: none on a processor, which needs its cores itself; with CUDA up to six.
+
+    With several training processes on a machine (torchrun's LOCAL_WORLD_SIZE) they share the cores this process may use.
+    """
+    if torch.device(device).type != "cuda":
+        return 0
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(MOST_LOADERS, max(0, cores // int(os.environ.get("LOCAL_WORLD_SIZE", "1")) - 1))
+
+
+def validation_network(network: nn.Module, mixed_precision: bool) -> nn.Module:
+    """The folded segmenter of a network that is still trained (it folds anew when weights have changed); others as they are."""
+    if not isinstance(network, HybridDiffusionUNet):
+        return network
+    return folded(network, "auto" if mixed_precision else "float32")
