@@ -134,7 +134,10 @@ class Runner:
         pairs = [(d.source_store, case) for case in source_labels(d.pretraining, settings.get("source_labels", 1.0))]
         if settings.get("unlabelled_target"):
             pairs += [(d.target_store, case) for case in without_labels(d.pool)]
-        key = ("pretrain", seed, shaping(settings), *(str(settings.get(k)) for k in ("source_labels", "unlabelled_target")))
+        # With images without labels the objective decides how often they are drawn; otherwise all arms share their batches.
+        objective = "" if all("label" in case for _, case in pairs) else settings.get("objective", "hybrid")
+        mixed = (str(settings.get(k)) for k in ("source_labels", "unlabelled_target"))
+        key = ("pretrain", seed, shaping(settings), objective, *mixed)
         plain = {k: v for k, v in settings.items() if k not in ("curve", "source_labels", "unlabelled_target")}
         stream = self.streams.get(key, lambda: make_stream("pretrain", plain, d.source, d.origin, pairs, seed))
         reads_masks = settings.get("objective", "hybrid") != "diffusion"

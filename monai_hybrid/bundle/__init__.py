@@ -9,7 +9,7 @@ from monai_hybrid.bundle.run_folder import claim_run, run_settings
 from monai_hybrid.bundle.sample import PairSampler
 from monai_hybrid.bundle.setting_values import check_patch
 from monai_hybrid.bundle.shift import describe_shift
-from monai_hybrid.bundle.shots import draw_shots, mixed_sampler, without_labels
+from monai_hybrid.bundle.shots import draw_shots, mixed_sampler, pretraining_sampler, without_labels
 from monai_hybrid.bundle.source_domain import Forgetting
 from monai_hybrid.bundle.start import start
 from monai_hybrid.bundle.starting_point import StartingPoint, starting_point
@@ -39,6 +39,7 @@ __all__ = [
     "mixed_sampler",
     "own_share",
     "prepare_data",
+    "pretraining_sampler",
     "run_settings",
     "start",
     "starting_point",

@@ -10,6 +10,7 @@ from typing import Any
 from torch.utils.data import RandomSampler, Sampler, WeightedRandomSampler
 
 from monai_hybrid.errors import DataError
+from monai_hybrid.losses.objectives import get_objective
 from monai_hybrid.weights import replace_file
 
 
@@ -53,3 +54,26 @@ def mixed_sampler(cases: list[dict[str, Any]], num_samples: int, labelled_share:
         return RandomSampler(cases, num_samples=num_samples)
     share = {True: labelled_share / sum(labelled), False: (1 - labelled_share) / (len(cases) - sum(labelled))}
     return WeightedRandomSampler([share[is_labelled] for is_labelled in labelled], num_samples)
+
+
+def pretraining_sampler(
+    cases: list[dict[str, Any]], num_samples: int, objective: str, labelled_share: float = 0.5
+) -> Sampler[int]:
+    """Random permutations of all cases, unless labels are so rare that the mask term would see few of them.
+
+    Args:
+        cases: some without "label".
+        num_samples: samples an epoch.
+        objective: name of the arm. Without an image term nothing is learnt from an image alone: labelled cases alone are drawn;
+            without a mask term labels count for nothing.
+        labelled_share: the least share of labelled samples of an objective with both terms.
+
+    Raises:
+        ConfigError: unknown objective.
+    """
+    terms = get_objective(objective)
+    least = labelled_share if terms.image_term else 1.0
+    labelled = sum("label" in case for case in cases)
+    if labelled == 0 or labelled >= least * len(cases) or not (terms.mask_on_noisy or terms.clean_fraction):
+        return RandomSampler(cases, num_samples=num_samples)
+    return mixed_sampler(cases, num_samples, least)

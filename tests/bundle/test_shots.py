@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from monai_hybrid.bundle.shots import draw_shots, mixed_sampler, without_labels
+from monai_hybrid.bundle.shots import draw_shots, mixed_sampler, pretraining_sampler, without_labels
 from monai_hybrid.errors import DataError
 
 
@@ -61,3 +61,19 @@ def test_the_sampler_meets_the_share_of_labelled_cases() -> None:
 def test_without_unlabelled_cases_each_comes_equally_often() -> None:
     drawn = Counter(mixed_sampler(cases(2), 40))
     assert set(drawn.values()) == {10}
+
+
+@pytest.mark.parametrize(
+    ("objective", "labelled", "expected"),
+    [
+        ("hybrid", 1, 0.5), ("two_pass", 1, 0.5), ("hybrid", 8, 0.8), ("hybrid", 10, 1.0), ("hybrid", 0, 0.0),
+        ("supervised", 1, 1.0), ("noisy_supervised", 8, 1.0), ("diffusion", 1, 0.1),
+    ],
+)  # fmt: skip
+def test_pretraining_never_starves_of_labels_nor_draws_what_teaches_nothing(
+    objective: str, labelled: int, expected: float
+) -> None:
+    torch.manual_seed(0)
+    mixed = cases(10, slices=1)[:labelled] + without_labels(cases(10, slices=1)[labelled:])
+    drawn = Counter("label" in mixed[i] for i in pretraining_sampler(mixed, 2000, objective))
+    assert drawn[True] / 2000 == pytest.approx(expected, abs=0.04 if expected == 0.5 else 0.0)
