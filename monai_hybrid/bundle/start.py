@@ -38,7 +38,7 @@ def start(bundle_root: str, argv: list[str] | None = None) -> None:
     """Prepare a bundle run: checked settings, one-line errors, no noise, memory kept, and a record of the run at its end.
 
     Args:
-        bundle_root: the bundle's folder; all settings of its `configs/*.json` are known names.
+        bundle_root: the bundle's folder; the settings of the config files named are known names.
         argv: the command line; the process's own by default.
 
     Raises:
@@ -53,7 +53,9 @@ def start(bundle_root: str, argv: list[str] | None = None) -> None:
         if own_process:
             keep_memory()
         overrides = command_line_overrides(argv)
-        check_overrides(overrides, known_settings(Path(bundle_root), argv))
+        known = known_settings(Path(bundle_root), argv)
+        _refuse_settings_of_others(overrides, known, Path(bundle_root))
+        check_overrides(overrides, known)
         for line in replaced_settings(_config_files(overrides)):
             logger.info("%s", line)
         if own_process:
@@ -71,6 +73,7 @@ PATHS = (
     "source_dir",
     "unlabelled_dir",
     "input",
+    "cache_dir",
 )
 
 
@@ -98,14 +101,26 @@ def command_line_overrides(argv: list[str]) -> dict[str, Any]:
 
 
 def known_settings(bundle_root: Path, argv: list[str]) -> dict[str, Any]:
-    """Top-level names of the bundle's configs and of the config files named on the command line, with their defaults."""
-    files = sorted((bundle_root / "configs").glob("*.json"))
-    files += _config_files(command_line_overrides(argv))
+    """Top-level names of the config files on the command line, with their defaults; of all the bundle's when none is named."""
+    files = [file for file in _config_files(command_line_overrides(argv)) if file.is_file()]
     known: dict[str, Any] = {}
-    for file in files:
-        if file.is_file() and file.name != "metadata.json":
-            known.update({k: v for k, v in ConfigParser.load_config_file(str(file)).items() if k not in known})
+    for file in files or _bundle_configs(bundle_root):
+        known.update({k: v for k, v in ConfigParser.load_config_file(str(file)).items() if k not in known})
     return known
+
+
+def _bundle_configs(bundle_root: Path) -> list[Path]:
+    return [file for file in sorted((bundle_root / "configs").glob("*.json")) if file.name != "metadata.json"]
+
+
+def _refuse_settings_of_others(overrides: Mapping[str, Any], known: Mapping[str, Any], bundle_root: Path) -> None:
+    """A setting that another config of the bundle has would do nothing here, and nobody would notice."""
+    for name in (_top(name) for name in overrides):
+        if name in known or name in RUN_ARGUMENTS:
+            continue
+        owners = [file.name for file in _bundle_configs(bundle_root) if name in ConfigParser.load_config_file(str(file))]
+        if owners:
+            raise ConfigError(f"--{name} is a setting of {', '.join(owners)}, and would do nothing in this run; leave it out")
 
 
 def _config_files(overrides: Mapping[str, Any]) -> list[Path]:
@@ -134,7 +149,7 @@ def check_overrides(overrides: Mapping[str, Any], known: Mapping[str, Any]) -> N
         EnvironmentFault: a device that this machine does not have.
     """
     for name, value in overrides.items():
-        top = name.replace("#", "::").split("::")[0]
+        top = _top(name)
         if top in RUN_ARGUMENTS:
             continue
         if top not in known:
@@ -142,6 +157,10 @@ def check_overrides(overrides: Mapping[str, Any], known: Mapping[str, Any]) -> N
         if top == name:
             _check_kind(name, value, known[name])
             check_value(name, value)
+
+
+def _top(name: str) -> str:
+    return name.replace("#", "::").split("::")[0]
 
 
 def _unknown(name: str, known: Iterable[str]) -> str:

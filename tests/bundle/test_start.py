@@ -142,14 +142,25 @@ def test_right_settings_are_accepted(overrides: dict[str, Any]) -> None:
     check_overrides(overrides, KNOWN)
 
 
-def test_known_are_the_names_of_all_configs_of_the_bundle_and_of_the_command_line(bundle_root: Path, tmp_path: Path) -> None:
+def test_known_are_the_names_of_the_configs_on_the_command_line_or_of_the_whole_bundle(
+    bundle_root: Path, tmp_path: Path
+) -> None:
     (tmp_path / "mine.json").write_text(json.dumps({"my_setting": 1}))
     train = str(bundle_root / "configs" / "train.json")
     known = known_settings(bundle_root, argv("--config_file", train))
-    assert KNOWN.keys() | {"split"} == known.keys() and "version" not in known
+    assert KNOWN.keys() == known.keys() and "version" not in known
     named = argv("--config_file", f"['{train}','{tmp_path / 'mine.json'}']")
     assert known_settings(bundle_root, named).keys() == known.keys() | {"my_setting"}
-    assert known_settings(bundle_root, argv()).keys() == known.keys()
+    assert known_settings(bundle_root, argv()).keys() == known.keys() | {"split"}
+
+
+def test_a_setting_of_another_config_would_do_nothing_and_is_refused(bundle_root: Path) -> None:
+    train = str(bundle_root / "configs" / "train.json")
+    told = r"--split is a setting of evaluate.json, and would do nothing in this run; leave it out"
+    for name in ("split", "split#deeper"):
+        with pytest.raises(ConfigError, match=told):
+            start(str(bundle_root), argv("--config_file", train, f"--{name}", "training"))
+    start(str(bundle_root), argv("--config_file", train, "--objective", "hybrid"))
 
 
 def test_of_two_configurations_the_later_wins_and_it_is_said(
