@@ -65,10 +65,15 @@ class PreparedData:
         """
         cases = [case for case in getattr(self, split) if "label" in case]
         if required and not cases:
-            held = ", ".join(f"{name} {len(self.labelled(name))}" for name in ("training", "validation", "testing"))
-            raise DataError(
-                f"{self.folder}: the split {split} has no labelled case (labelled: {held}); choose another with --split"
-            )
+            count = {name: len(self.labelled(name)) for name in ("training", "validation", "testing")}
+            held = ", ".join(f"{name} {number}" for name, number in count.items())
+            advice = "choose another with --split"
+            if count["training"] and not (count["validation"] or count["testing"]):
+                advice = (
+                    "nobody is held out to measure on. From 3 labelled patients on, monai-hybrid adapt --stopping "
+                    "leave_one_out scores each by a model of the others; --split training scores what the model learnt from"
+                )
+            raise DataError(f"{self.folder}: the split {split} has no labelled case (labelled: {held}); {advice}")
         return cases
 
 

@@ -11,7 +11,7 @@ from benchmarks.reliability.faults import ACCEPTED, FAULTS, Fault
 from benchmarks.reliability.tiny import cube, edit_header, noise, prepared, save
 from data_prep.checks import REGISTRY
 from monai_hybrid.bundle.cases import cases_to_predict
-from monai_hybrid.bundle.data import prepare_data
+from monai_hybrid.bundle.data import PreparedData, prepare_data
 from monai_hybrid.errors import DataError
 
 NAMES_ONLY = [fault for fault in FAULTS if not fault.options]  # the bundles have no setting for names of labels
@@ -63,3 +63,14 @@ def test_dicom_and_archives_are_refused_by_name(name: str, content: bytes, messa
         assert "Doe" not in str(refused.value)
     save(tmp_path / "scans/a.nii.gz", noise((6, 7, 8)))
     assert [case["case_id"] for case in cases_to_predict(str(tmp_path / "scans"), str(tmp_path / "run"))] == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("validation", "advice"),
+    [(0, "nobody is held out to measure on. .*--stopping leave_one_out"), (2, "choose another with --split")],
+)
+def test_an_empty_split_is_refused_with_what_to_type(validation: int, advice: str, tmp_path: Path) -> None:
+    case = {"image": "i.nii.gz", "label": "l.nii.gz"}
+    data = PreparedData(tmp_path, [case] * 3, [case] * validation, [], {}, {})
+    with pytest.raises(DataError, match=rf"the split testing has no labelled case \(labelled: training 3, .*\); {advice}"):
+        data.labelled("testing", required=True)
