@@ -10,6 +10,7 @@ from typing import Any
 
 from benchmarks.label_efficiency import records
 from benchmarks.label_efficiency.figure import Curve, label_efficiency_figure
+from benchmarks.label_efficiency.forest import KINDS, Pair, difference_figure
 from benchmarks.label_efficiency.statistics import Difference, Scores, difference, interval, labels_needed, tabulate
 from benchmarks.label_efficiency.study import ARMS
 from monai_hybrid.errors import DataError
@@ -22,15 +23,18 @@ REFERENCES = ("supervised", "diffusion")
 # Hybrid arms that also read the target's unlabelled scans: compared with the references themselves.
 WITH_TARGET = ("hybrid_target_images", "hybrid_target_denoising")
 OF_HYBRID_ALONE = re.compile("_target_images|_same_rate")  # changes that supervised has no counterpart of
+FEWER_LABELS = "_labels_"  # arms whose source has fewer labels: another question than the studies'
 PEER = "nnunet_scratch"
+PATTERNS = (HERO, rf"{HERO}_\d+", rf"{HERO}(_\d+)?_long", rf"{HERO}{FEWER_LABELS}10")  # of the arms of each of `forest.KINDS`
+CURVES, DIFFERENCES = "label_efficiency.png", "label_efficiency_differences.png"
 Table = dict[tuple[str, int], Scores]
 
 
 def write_report(folder: Path, docs: Path | None = None) -> str:
-    """Write `report.json`, `report.md` and `label_efficiency.png` under `folder`; with `docs` also there. Returns the Markdown.
+    """Write `report.json`, `report.md` and the two figures under `folder`; with `docs` also there. Returns the Markdown.
 
     Under `docs`: `label_efficiency.md` (between the marks of each study, the rest of the page stays),
-    `data/label_efficiency.json` and `pictures/label_efficiency.png`.
+    `data/label_efficiency.json` and `pictures/label_efficiency.png`, `pictures/label_efficiency_differences.png`.
 
     Raises:
         DataError: no results under `folder`.
@@ -43,11 +47,11 @@ def write_report(folder: Path, docs: Path | None = None) -> str:
     whole = "\n\n".join(texts.values())
     records.write_json(folder / "report.json", studies)
     replace_file(folder / "report.md", lambda path: path.write_text(whole + "\n"))
-    draw(studies, folder / "label_efficiency.png")
+    draw(studies, folder)
     if docs is not None:
         (docs / "pictures").mkdir(parents=True, exist_ok=True)
         records.write_json(docs / "data/label_efficiency.json", studies)
-        draw(studies, docs / "pictures/label_efficiency.png")
+        draw(studies, docs / "pictures")
         page = docs / "label_efficiency.md"
         filled = fill(page.read_text() if page.is_file() else "# Label efficiency\n", texts)
         replace_file(page, lambda path: path.write_text(filled))
@@ -225,21 +229,31 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-def draw(studies: Mapping[str, Mapping[str, Any]], path: Path) -> None:
-    """One panel a study, with the arms that all studies know; not of ablations, unless there is nothing else.
-
-    An ablation has more arms of its own than known ones; the table shows them better.
-    """
-    known = {*ARMS, *WITH_TARGET}
-    own = {name: [arm for arm in s["arms"] if arm not in known] for name, s in studies.items()}
-    few = {name: s for name, s in studies.items() if 2 * len(own[name]) <= len(s["arms"])}
+def draw(studies: Mapping[str, Mapping[str, Any]], folder: Path) -> None:
+    """Both figures, a panel a study; not of ablations, unless there is nothing else: the table shows their many arms better."""
+    few = {name: s for name, s in studies.items() if not name.startswith("ablations")}
     panels: dict[str, list[Curve]] = {}
-    for name, summary in (few or studies).items():
-        panels[summary["title"]] = [curve(summary, arm, arm) for arm in summary["arms"] if not few or arm not in own[name]]
-        if few:
-            longest = (*longest_pair(summary), *(arm for arm in summary["arms"] if arm == f"{PEER}_long"))
-            panels[summary["title"]] += [curve(summary, arm, f"{arm.split('_')[0]}_longest") for arm in longest]
-    label_efficiency_figure(panels, path)
+    forest: dict[str, list[Pair]] = {}
+    for summary in (few or studies).values():
+        longest = (*longest_pair(summary), *(arm for arm in summary["arms"] if arm == f"{PEER}_long"))
+        shown = [arm for arm in summary["arms"] if arm in {*ARMS, *WITH_TARGET} or not few]
+        panels[summary["title"]] = [curve(summary, arm, arm) for arm in shown]
+        panels[summary["title"]] += [curve(summary, arm, f"{arm.split('_')[0]}_longest") for arm in longest if few]
+        if pairs := forest_pairs(summary):
+            forest[summary["title"]] = pairs
+    label_efficiency_figure(panels, folder / CURVES)
+    if forest:
+        difference_figure(forest, folder / DIFFERENCES)
+
+
+def forest_pairs(summary: Mapping[str, Any]) -> list[Pair]:
+    """Hybrid minus supervised at 1 label and more, for the pairs that change both alike."""
+    return [
+        Pair(kind, d["shots"], d["mean"], None if d["interval"] is None else tuple(d["interval"]))
+        for d in summary["differences"]
+        for pattern, kind in zip(PATTERNS, KINDS, strict=True)
+        if d["shots"] > 0 and re.fullmatch(pattern, d["hero"]) and d["arm"] == d["hero"].replace(HERO, "supervised", 1)
+    ]
 
 
 def curve(summary: Mapping[str, Any], arm: str, name: str) -> Curve:
@@ -251,5 +265,5 @@ def curve(summary: Mapping[str, Any], arm: str, name: str) -> Curve:
 def longest_pair(summary: Mapping[str, Any]) -> tuple[str, ...]:
     """Hybrid and supervised as trained longest: the last pair of the study's file that changes both alike; () without one."""
     pairs = {d["hero"]: d["arm"] for d in summary["differences"] if "counterpart" in d["roles"]}
-    alike = [arm for arm in summary["arms"] if arm in pairs and not OF_HYBRID_ALONE.search(arm)]
+    alike = [a for a in summary["arms"] if a in pairs and not OF_HYBRID_ALONE.search(a) and FEWER_LABELS not in a]
     return (alike[-1], pairs[alike[-1]]) if alike else ()

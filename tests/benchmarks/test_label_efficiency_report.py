@@ -8,8 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from benchmarks.label_efficiency.report import curve, fill, longest_pair, summarise, write_report
+from benchmarks.label_efficiency.forest import KINDS
+from benchmarks.label_efficiency.report import curve, fill, forest_pairs, longest_pair, summarise, write_report
 from benchmarks.label_efficiency.statistics import Scores, difference, interval, labels_needed, tabulate
 from monai_hybrid.errors import DataError
 
@@ -80,6 +82,21 @@ def test_a_pair_of_one_change_is_set_against_each_other(tmp_path: Path) -> None:
     summary = summarise(tmp_path / "one")
     assert longest_pair(summary) == ("hybrid_long", "supervised_long")
     assert curve(summary, "hybrid_long", "hybrid_longest").points[0][:2] == (3, pytest.approx(0.85))
+
+
+def test_the_second_figure_shows_the_pairs_that_change_both_alike(tmp_path: Path) -> None:
+    pairs = {f"{arm}{end}": {0: 0.5, 3: 0.6} for arm in ("hybrid", "supervised") for end in ("", "_9", "_9_long", "_labels_10")}
+    made(tmp_path / "one", {**pairs, "hybrid_same_rate": {3: 0.7}, "hybrid_target_images": {3: 0.7}, "diffusion": {3: 0.1}})
+    write_report(tmp_path, tmp_path / "docs")
+    shown = forest_pairs(summarise(tmp_path / "one"))
+    assert [pair.kind for pair in shown] == list(KINDS) and {pair.shots for pair in shown} == {3}
+    assert Image.open(tmp_path / "docs/pictures/label_efficiency_differences.png").size[0] > 500
+
+
+def test_an_arm_with_fewer_source_labels_is_not_the_longest(tmp_path: Path) -> None:
+    arms = ("hybrid_long", "supervised_long", "hybrid_labels_10", "supervised_labels_10")
+    made(tmp_path / "one", {arm: {3: 0.8} for arm in arms})
+    assert longest_pair(summarise(tmp_path / "one")) == ("hybrid_long", "supervised_long")
 
 
 def test_what_changes_hybrid_alone_is_set_against_supervised_and_longer_arms_against_the_peer(tmp_path: Path) -> None:

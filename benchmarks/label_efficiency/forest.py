@@ -1,0 +1,78 @@
+"""The second figure: hybrid minus supervised pretraining with its interval, one panel a study."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.label_efficiency.figure import COLOURS, COLUMNS
+from monai_hybrid.reporting.figures import DPI, FONT, INK, MIST, SLATE
+from monai_hybrid.weights import replace_file
+
+# Kinds of pairs, from top to bottom within a number of labels.
+KINDS = {
+    "as the studies began": "#9AA5B1",
+    "pretrained longer": COLOURS["supervised"],
+    "fine-tuned longer": COLOURS["hybrid"],
+    "as that, a tenth of the source labels": "#332288",
+}
+STEP, GAP = 1.0, 0.9  # between the kinds of a number of labels, and more between numbers
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One difference: `kind` of KINDS, number of labels, mean, 95 % interval or None."""
+
+    kind: str
+    shots: int
+    mean: float
+    interval: tuple[float, float] | None
+
+
+def difference_figure(panels: Mapping[str, Sequence[Pair]], path: Path) -> None:
+    """Write the figure (PNG). All panels share the axis of the difference; right of zero hybrid is better."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    columns = min(COLUMNS, len(panels))
+    rows = -(-len(panels) // columns)
+    figure = Figure(figsize=(max(3.1 * columns, 4.4), 2.5 * rows + 0.6), dpi=DPI, facecolor="white", layout="constrained")
+    FigureCanvasAgg(figure)
+    handles: dict[str, Any] = {}
+    first: Any = None
+    for i, (title, pairs) in enumerate(panels.items()):
+        axes = figure.add_subplot(rows, columns, i + 1, sharex=first)
+        first = first or axes
+        _panel(axes, title, pairs, handles)
+    ordered = {kind: handles[kind] for kind in KINDS if kind in handles}
+    figure.legend(ordered.values(), ordered.keys(), loc="outside lower center", ncols=len(ordered), frameon=False,
+                  labelcolor=INK, prop={"family": FONT, "size": 7.5})  # fmt: skip
+    path.parent.mkdir(parents=True, exist_ok=True)
+    replace_file(path, lambda temporary: figure.savefig(temporary, format="png"))
+
+
+def _panel(axes: Any, title: str, pairs: Sequence[Pair], handles: dict[str, Any]) -> None:
+    y, ticks = 0.0, {}
+    for shots in sorted({pair.shots for pair in pairs}):
+        here = sorted((pair for pair in pairs if pair.shots == shots), key=lambda pair: list(KINDS).index(pair.kind))
+        ticks[y + STEP * (len(here) - 1) / 2] = f"{shots} label" + "s" * (shots != 1)
+        for pair in here:
+            low, high = pair.interval or (pair.mean, pair.mean)
+            handles[pair.kind] = axes.errorbar(
+                pair.mean, y, xerr=[[pair.mean - low], [high - pair.mean]], fmt="o", ms=4, lw=1.4, color=KINDS[pair.kind]
+            )
+            y += STEP
+        y += GAP
+    axes.axvline(0, color=SLATE, lw=0.8, zorder=1)
+    axes.invert_yaxis()
+    axes.set_yticks(list(ticks), list(ticks.values()))
+    axes.set_title(title, fontsize=8.5, family=FONT, color=INK, loc="left")
+    axes.set_xlabel("Dice, hybrid minus supervised", fontsize=7.5, family=FONT, color=SLATE)
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    axes.spines["bottom"].set_color(SLATE)
+    axes.grid(axis="x", color=MIST, lw=0.7)
+    axes.set_axisbelow(True)
+    axes.tick_params(colors=SLATE, labelsize=7, labelfontfamily=FONT, width=0.8, length=3)
+    axes.tick_params(axis="y", length=0)
