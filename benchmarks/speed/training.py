@@ -38,6 +38,17 @@ STOCK_PARTS = {
         "cache_rate": "@cache_rate",
         "progress": False,
     },
+    "train#random_transforms#1": {
+        "_target_": "RandAffined",
+        "keys": ["image", "label"],
+        "prob": 0.8,
+        "rotate_range": "$[0.26] * (1 if @spatial_dims == 2 else 3)",
+        "scale_range": "$[0.15] * @spatial_dims",
+        "translate_range": "$[s * 0.08 for s in @patch_size]",
+        "padding_mode": "border",
+        "mode": ["bilinear", "nearest"],
+    },
+    "train#random_transforms#5#keys": ["image", "label", "has_label", "case_id"],
     "optimizer#fused": False,
     "validate#evaluator#network": "$@ema.ema_model",
 }
@@ -62,7 +73,7 @@ LOOPS = (
     Loop("stock: MONAI's parts, float32, glibc's memory", {**FLOAT32, **STOCK_PARTS, **LAYERS}, keep_memory=False),
     Loop("memory kept", {**FLOAT32, **STOCK_PARTS, **LAYERS}),
     Loop("and bfloat16 where it pays", {**STOCK_PARTS, **LAYERS}),
-    Loop("and plain tensors, nothing copied, fused AdamW, folded validation", LAYERS),
+    Loop("and plain tensors, nothing copied, warped by the batch, fused AdamW, folded validation", LAYERS),
     Loop("and merged layers: train.json"),
 )
 QUIET = {"picture_interval": 0, "checkpoint_interval": 0, "progress_bar": False, "log_interval": 1_000_000}

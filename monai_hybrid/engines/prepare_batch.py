@@ -13,6 +13,7 @@ from monai_hybrid.diffusion.noising import PREDICTION_TYPES, NoiseSchedule, add_
 from monai_hybrid.errors import ConfigError
 from monai_hybrid.losses.hybrid import HybridTarget
 from monai_hybrid.losses.objectives import get_objective
+from monai_hybrid.transforms.warp import WARP, warp_batch
 
 
 class HybridPrepareBatch(PrepareBatch):
@@ -51,13 +52,16 @@ class HybridPrepareBatch(PrepareBatch):
         """Draw t and epsilon, then apply them.
 
         Args:
-            batchdata: "image" (B, C, ...) in [-1, 1], "label" (B, 1, ...) class index, "has_label" (B,).
+            batchdata: "image" (B, C, ...) in [-1, 1], "label" (B, 1, ...) class index, "has_label" (B,); with "warp" (see
+                `DrawAffined`) both are resampled first.
 
         Returns:
             x_t (B, C, ...), the target, no positional and two keyword arguments for the network.
         """
-        x_0 = _plain(batchdata["image"]).to(device, torch.float32, non_blocking=non_blocking)
-        label = _plain(batchdata["label"]).to(device, torch.int64, non_blocking=non_blocking)
+        x_0, label = (_plain(batchdata[key]).to(device, torch.float32, non_blocking=non_blocking) for key in ("image", "label"))
+        if WARP in batchdata:
+            x_0, label = warp_batch(x_0, label, _plain(batchdata[WARP]))
+        label = label.long()
         has_label = torch.as_tensor(batchdata["has_label"]).bool().cpu()
         T = self.schedule.num_timesteps
         if self.objective.two_pass:

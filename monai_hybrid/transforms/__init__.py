@@ -5,5 +5,16 @@ from monai_hybrid.transforms.intensity import Normalized
 from monai_hybrid.transforms.labels import CompleteLabeld
 from monai_hybrid.transforms.reader import CaseReader
 from monai_hybrid.transforms.spacing import SafeSpacingd
+from monai_hybrid.transforms.warp import DrawAffined, warp_batch
 
-__all__ = ["CaseReader", "CompleteLabeld", "Normalized", "RandGIN", "RandGINd", "SafeSpacingd", "contrast_kind"]
+__all__ = [
+    "CaseReader",
+    "CompleteLabeld",
+    "DrawAffined",
+    "Normalized",
+    "RandGIN",
+    "RandGINd",
+    "SafeSpacingd",
+    "contrast_kind",
+    "warp_batch",
+]
