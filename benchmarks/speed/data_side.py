@@ -1,9 +1,11 @@
-"""What the training's data cost: volumes in memory, memory-mapped on disk (`cache_dir`), or prepared again for every sample.
+"""What the training's data cost: volumes in memory, memory-mapped on disk (`cache_dir`), or prepared again for every sample;
+and maps applied by the loader, as MONAI's RandAffined does, or later by the batch.
 
 python -m benchmarks.speed.data_side
 python -m benchmarks.speed.data_side --dataset_dir DATA --set '{"spacing": [1, 1, 1]}' --json data_side.json
 
-Every row is a process of its own, one after the other, for memory is a process's. The samples are the training's own.
+Every row is a process of its own, one after the other, for memory is a process's. The samples are those of the training's own
+loader, cropped and collated, without the batch's warp.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks.speed.training import QUIET, ROOT, report
+from benchmarks.speed.training import QUIET, ROOT, STOCK_PARTS, report
 from data_prep.build import build
 from data_prep.phantom import generate
 from monai_hybrid.errors import EnvironmentFault
@@ -56,6 +58,7 @@ def measure(args: argparse.Namespace, folder: Path) -> list[dict[str, Any]]:
     on_disk = {"cache_dir": str(folder / "volumes")}
     rows = {
         "in memory": {},
+        "in memory, MONAI's RandAffined": {k: v for k, v in STOCK_PARTS.items() if k.startswith("train#random_transforms")},
         "cache_dir, first start": on_disk,
         "cache_dir, every start after": on_disk,
         "prepared for every sample (`cache_rate` 0)": {"cache_rate": 0.0},
@@ -78,14 +81,15 @@ def row(settings: dict[str, Any], samples: int) -> dict[str, Any]:
     """Make the training's data set, draw samples, and say what both took."""
     from benchmarks.speed.training_loop import workflow
 
-    parser = workflow({**settings, "max_epochs": 1, "updates_per_epoch": samples, "batch_size": 1}).parser
+    parser = workflow({**settings, "max_epochs": 1, "updates_per_epoch": samples, "batch_size": 1, "num_workers": 0}).parser
     parser.get_parsed_content("train#preprocessing")
     before, started = _memory(), time.perf_counter()
     dataset = parser.get_parsed_content("train#dataset")
     start, seconds = time.perf_counter() - started, []
-    for draw in parser.get_parsed_content("train#draws"):
+    loader = iter(parser.get_parsed_content("train#dataloader"))
+    for _ in range(samples):
         started = time.perf_counter()
-        dataset[draw]
+        next(loader)
         seconds.append(time.perf_counter() - started)
     held = {name: value - before[name] for name, value in _memory().items()}
     return {"start_seconds": start, "seconds_a_sample": statistics.median(seconds), "cases": len(dataset), **held}

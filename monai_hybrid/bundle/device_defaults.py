@@ -9,14 +9,14 @@ from torch import nn
 
 from monai_hybrid.networks import HybridDiffusionUNet, fastest_dtype, folded
 
+# Fine-tuning augments intensities a sample at a time: dozens of ms at 96^3. Pretraining needs one (docs/explanation/speed.md).
+MOST_LOADERS = 6
+
 
 def mixed_precision_pays(device: str | torch.device) -> bool:
     """True with CUDA, and on a processor that computes in bfloat16 (AVX-512 BF16, AMX); elsewhere bfloat16 is slower."""
     device = torch.device(device)  # --device gives a string
     return device.type == "cuda" or fastest_dtype(device) == torch.bfloat16
-
-
-MOST_LOADERS = 6  # an H200 at 96^3 uses what five or six cores crop and augment (docs/explanation/speed.md)
 
 
 def loader_processes(device: str | torch.device) -> int:

@@ -34,7 +34,7 @@ def _disk(error: BaseException) -> str | None:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         folder = next((p for p in (where.parent, *where.parents) if p.is_dir()), None) if where else None
         free = f" ({shutil.disk_usage(folder).free / 1e6:.0f} MB free there)" if folder else ""
-        return f"{said}{free}; free some space or write elsewhere (--output_dir, --cache_dir)"
+        return f"{said}{free}; free some space or write elsewhere (--output_dir; for a training's volumes --cache_dir)"
     return said
 
 
@@ -44,7 +44,8 @@ def _memory(error: BaseException) -> str | None:
     if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and _says(error, MEMORY)):
         return (
             f"not enough memory ({_first_line(error) or 'MemoryError'}); "
-            "use a smaller batch_size or patch_size, --cache_dir FOLDER (volumes on disk), or --use_checkpointing True"
+            "use a smaller batch_size or patch_size; in a training also --cache_dir FOLDER (volumes on disk) or "
+            "--use_checkpointing True"
         )
     return None
 
