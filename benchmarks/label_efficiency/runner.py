@@ -21,8 +21,9 @@ from benchmarks.label_efficiency.study import Arm, Study, described, described_a
 from benchmarks.label_efficiency.training import Trained, configuration, make_stream, shaping, train
 from monai_hybrid.bundle.shots import draw_shots, without_labels
 from monai_hybrid.errors import ConfigError
-from monai_hybrid.weights import with_pretrained
+from monai_hybrid.weights import read_card, replace_file, save_weights, torch_save, with_pretrained
 
+BEST = "best"  # folder beside the last weights of a pretraining
 FLAT = 0.005  # gain of the source validation over the last part of a pretraining below which it counts as converged
 
 
@@ -120,17 +121,20 @@ class Runner:
             return None
         kind = "hybrid_unet" if arm.kind == "pixel_head" else arm.kind
         settings = self.study.pretrain_settings(arm)
+        keep = settings.pop("keep", "last")  # no part of the training: arms that differ in it share one
         identity = [kind, settings, *([dict(arm.network)] if arm.network else [])]
         key = f"{kind}-{settings.get('objective', 'hybrid')}-{records.digest(identity)}-seed{seed}"
         folder = self.folder / "pretrained" / key
+        model = (folder / BEST if keep == "best" else folder) / ("model.pt" if kind == "plain_unet" else "model.safetensors")
         with records.claim(self.folder / "locks" / f"{key}.lock", wait=True):
-            if not (folder / "info.json").is_file():
+            if not (folder / "info.json").is_file() or not model.is_file():
                 self.pretrain(kind, settings, seed, folder, self.data.with_network(arm.network))
-        return folder / ("model.pt" if kind == "plain_unet" else "model.safetensors")
+        return model
 
     def pretrain(self, kind: str, settings: dict[str, Any], seed: int, folder: Path, d: StudyData) -> None:
-        """Pretrain, with the source validation on the way; `info.json` comes last."""
+        """Pretrain, with the source validation on the way; the best of it is kept beside the last; `info.json` comes last."""
         curve: list[tuple[int, float | None]] = []
+        best: dict[str, torch.Tensor] = {}
         pairs = [(d.source_store, case) for case in source_labels(d.pretraining, settings.get("source_labels", 1.0))]
         if settings.get("unlabelled_target"):
             pairs += [(d.target_store, case) for case in without_labels(d.pool)]
@@ -144,14 +148,18 @@ class Runner:
 
         def on_curve(network: torch.nn.Module, update: int) -> None:
             scores = self.score(network, d.source_store, d.validation) if reads_masks else None
-            curve.append((update, None if scores is None else mean(scores, d.validation)))
+            value = None if scores is None else mean(scores, d.validation)
+            if value is None or all(earlier is None or value > earlier for _, earlier in curve):
+                best.update({name: tensor.detach().clone() for name, tensor in network.state_dict().items()})
+            curve.append((update, value))
 
         trained = train("pretrain", settings, d.source, d.origin, stream, seed, self.device, kind,
                         save_to=folder, curve=int(settings.get("curve", 4)), on_curve=on_curve)  # fmt: skip
+        save_best(best, folder, kind)
         known = [value for _, value in curve if value is not None]
         gain = known[-1] - known[-2] if len(known) > 1 else None
         info = {"settings": settings, "updates": trained.updates, "seconds": trained.seconds,
-                "cpu_seconds": trained.cpu_seconds, "source_validation": curve,
+                "cpu_seconds": trained.cpu_seconds, "source_validation": curve, "best": max(known, default=None),
                 "converged": None if gain is None else gain < FLAT}  # fmt: skip
         records.write_json(folder / "info.json", info)
         last = "no mask head" if curve[-1][1] is None else f"source validation {curve[-1][1]:.3f}"
@@ -328,6 +336,15 @@ class Runner:
     def done(results: Path) -> set[Run]:
         """Runs that have their line."""
         return {Run(r["arm"], r["seed"], r["draw"], r["shots"]) for r in records.read(results)}
+
+
+def save_best(tensors: Mapping[str, torch.Tensor], folder: Path, kind: str) -> None:
+    """The weights of the best source validation, with the card of the last ones (nnU-Net's network has none)."""
+    if kind == "plain_unet":
+        (folder / BEST).mkdir(parents=True, exist_ok=True)
+        replace_file(folder / BEST / "model.pt", lambda path: torch_save(tensors, path))
+    else:
+        save_weights(tensors, folder / BEST, read_card(folder / "model.safetensors") or {})
 
 
 def source_labels(cases: list[Case], share: float) -> list[Case]:

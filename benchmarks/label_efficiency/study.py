@@ -22,7 +22,8 @@ CONFIGS = {
 ROOT = Path(__file__).parents[2]
 KINDS = ("hybrid_unet", "plain_unet", "pixel_head")
 # Of `pretrain`, beside the settings of the bundle.
-PRETRAIN_OWN = {"updates", "source_labels", "unlabelled_target"}
+PRETRAIN_OWN = {"updates", "source_labels", "unlabelled_target", "keep"}
+KEPT = ("last", "best")
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,8 @@ class Arm:
         kind: "hybrid_unet" (the project's network), "plain_unet" (nnU-Net's), "pixel_head" (frozen diffusion features).
         pretrain: settings of hybrid_pretrain that differ from the study's; None: from scratch. Besides the bundle's:
             `updates`, `source_labels` (share of the source patients whose labels are used; the others stay as images),
-            `unlabelled_target` (the images of the target's pool join, without labels).
+            `unlabelled_target` (the images of the target's pool join, without labels), `keep` ("last" weights, or those of the
+            "best" source validation of the `curve`).
         finetune: settings of few_shot_finetune that differ from the study's.
         network: changes of the study's network, {} for none: a cheaper one under the same protocol.
         timesteps: noise levels whose masks are averaged at test; of a pixel_head those of its features, (0,) for TEDM's eight.
@@ -267,6 +269,8 @@ def _check_settings(part: str, given: Mapping[str, Any], where: str) -> None:
     for name in given:
         if name not in own and (name not in bundle_settings(part) or name in reserved):
             raise ConfigError(f"{where}: {name}: not a setting of {CONFIGS[part]} that a study may change")
+    if given.get("keep", KEPT[0]) not in KEPT:
+        raise ConfigError(f"{where}: keep: {given['keep']!r}: expected {' or '.join(KEPT)}")
 
 
 def described_arm(arm: Arm) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from monai_hybrid.diffusion.noising import NoiseSchedule
 from monai_hybrid.errors import EnvironmentFault
 from monai_hybrid.evaluation.scores import dice_per_class
 from monai_hybrid.networks import HybridDiffusionUNet
+from monai_hybrid.weights import load_weights, read_card
 
 NETWORK = {"spatial_dims": 2, "in_channels": 1, "num_classes": 3, "channels": (8, 16), "num_head_channels": 8}
 
@@ -269,3 +270,20 @@ def test_arms_that_differ_at_test_alone_are_trained_once(started: Path, monkeypa
     assert trainings.count("finetune") == 1
     one, other = records.read(started / "results.jsonl")
     assert one["dice"].keys() == other["dice"].keys()
+
+
+def test_the_best_weights_are_those_of_the_best_source_validation(started: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trainings: list[str] = []
+    train = runner_module.train
+    monkeypatch.setattr(runner_module, "train", lambda part, *a, **k: trainings.append(part) or train(part, *a, **k))
+    values = iter([0.7, 0.5])
+    monkeypatch.setattr(runner_module, "mean", lambda *_: next(values))
+    arms = {"hybrid": {"pretrain": {"curve": 2, "updates": 4}}, "best": {"like": "hybrid", "pretrain": {"keep": "best"}}}
+    study = tiny(arms=arms, learning_rates=[0.01])
+    told = runner(started, study)
+    last, best = (told.pretrained(study.arms[name], 0) for name in arms)
+    assert trainings == ["pretrain"] and last is not None and best is not None and best.parent.parent == last.parent
+    assert records.read_json(last.parent / "info.json")["best"] == 0.7
+    tensors = [load_weights(path) for path in (last, best)]
+    assert any(not torch.equal(tensors[0][name], tensors[1][name]) for name in tensors[0])
+    assert read_card(best) == read_card(last)

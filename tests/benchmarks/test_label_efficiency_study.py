@@ -32,6 +32,7 @@ def test_the_studies_in_the_folder_are_whole(path: Path) -> None:
         ({"arms": {"a": {"like": "hybrid", "kind": "unet"}}}, "arm a: kind 'unet': expected one of hybrid_unet"),
         ({"finetune": {"updates": 2, "seed": 3}}, "finetune: seed: not a setting of .* that a study may change"),
         ({"pretrain": {"curve": 3}}, "pretrain: updates is missing"),
+        ({"pretrain": {"updates": 3, "keep": "first"}}, "pretrain: keep: 'first': expected last or best"),
         ({"target": {**TINY["target"], "appearance": "pink"}}, "target: appearance 'pink': expected one of none"),
         ({"target": {**TINY["target"], "appearance": "gamma"}}, "appearance 'gamma' is the target's"),
         ({"source": {"folder": "x"}}, "source: folder: unknown"),
