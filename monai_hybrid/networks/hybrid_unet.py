@@ -12,7 +12,7 @@ from monai.networks.nets.diffusion_model_unet import zero_module
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from monai_hybrid.networks.merged_layers import DoublingUpsample, convolve_once
+from monai_hybrid.networks import merged_layers
 from monai_hybrid.networks.subpixel import FACTOR, DepthToSpaceConvolution, SpaceToDepthConvolution
 
 STEMS = ("plain", "space_to_depth")
@@ -52,7 +52,9 @@ class HybridHead(nn.Module):
         norm, activation, denoise = self._modules["0"], self._modules["1"], self._modules["2"]
         assert norm is not None and activation is not None and denoise is not None
         h = activation(norm(features))
-        return convolve_once(h, denoise, self.mask) if self.at_once else torch.cat([denoise(h), self.mask(h)], dim=1)
+        return (
+            merged_layers.convolve_once(h, denoise, self.mask) if self.at_once else torch.cat([denoise(h), self.mask(h)], dim=1)
+        )
 
 
 class HybridDiffusionUNet(DiffusionModelUNet):
@@ -125,9 +127,8 @@ class HybridDiffusionUNet(DiffusionModelUNet):
             image = DepthToSpaceConvolution(spatial_dims, channels[0], in_channels)
         stock: nn.Sequential = self._modules["out"]
         self.out = HybridHead(stock, spatial_dims, channels[0], num_classes, image, merge_layers)
-        for block in self.up_blocks if merge_layers else ():
-            if block.upsampler is not None:
-                block.upsampler = DoublingUpsample(block.upsampler)
+        if merge_layers:
+            merged_layers.merge_layers(self)
         if use_checkpointing:
             for block in [*self.down_blocks, self.middle_block, *self.up_blocks]:
                 block.forward = partial(checkpoint, block.forward, use_reentrant=False)

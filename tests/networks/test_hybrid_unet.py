@@ -10,7 +10,9 @@ import torch
 from monai.networks.nets import DiffusionModelUNet
 from torch import Tensor, nn
 
-from monai_hybrid.networks import HybridDiffusionUNet
+from monai_hybrid.bundle import mixed_precision_pays
+from monai_hybrid.networks import HybridDiffusionUNet, merged_layers
+from monai_hybrid.networks.merged_layers import ShortAttention
 
 SMALL: dict[str, Any] = {"channels": (8, 16), "num_res_blocks": 1, "norm_num_groups": 8, "num_head_channels": 8}
 SIZE = {2: (8, 12), 3: (8, 4, 6)}
@@ -88,6 +90,22 @@ def test_merged_layers_give_the_same_and_the_same_gradients(dims: int, stem: str
     pairs = [(p.grad, q.grad) for p, q in zip(merged.parameters(), stock.parameters(), strict=True)]
     assert all(torch.allclose(a, b, rtol=1e-6, atol=1e-8) for a, b in pairs if a is not None and b is not None)
     assert sum(a is not None for a, _ in pairs) == sum(b is not None for _, b in pairs) > 20
+
+
+@pytest.mark.skipif(not mixed_precision_pays("cpu"), reason="this processor does not compute in bfloat16")
+def test_attention_in_bfloat16_is_that_of_float32_up_to_rounding(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    layer = next(m for m in tiny(2).modules() if isinstance(m, ShortAttention))
+    x = torch.randn(2, 30, layer.to_q.in_features)
+    exact = layer(x)
+    fused = []
+    attend = torch.nn.functional.scaled_dot_product_attention
+    monkeypatch.setattr(merged_layers.F, "scaled_dot_product_attention", lambda *a, **k: fused.append(a) or attend(*a, **k))
+    with torch.autocast("cpu", torch.bfloat16):
+        said = layer(x)
+        assert not fused and (said - exact).abs().max() < 0.02 * exact.abs().max()
+        monkeypatch.setattr(merged_layers, "FEW_POSITIONS", 29)
+        assert (layer(x) - exact).abs().max() < 0.02 * exact.abs().max() and len(fused) == 1
 
 
 def test_elsewhere_than_on_a_cpu_upsampling_is_monais(monkeypatch: pytest.MonkeyPatch) -> None:
