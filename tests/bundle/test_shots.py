@@ -77,3 +77,18 @@ def test_pretraining_never_starves_of_labels_nor_draws_what_teaches_nothing(
     mixed = cases(10, slices=1)[:labelled] + without_labels(cases(10, slices=1)[labelled:])
     drawn = Counter("label" in mixed[i] for i in pretraining_sampler(mixed, 2000, objective))
     assert drawn[True] / 2000 == pytest.approx(expected, abs=0.04 if expected == 0.5 else 0.0)
+
+
+def test_several_processes_deal_out_a_permutation_or_keep_the_share_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.distributed, "is_available", lambda: True)
+    monkeypatch.setattr(torch.distributed, "get_world_size", lambda *_: 2)
+    dealt = []
+    for rank in range(2):
+        monkeypatch.setattr(torch.distributed, "get_rank", lambda *_, r=rank: r)
+        dealt += list(pretraining_sampler(cases(5, slices=2), 5, "hybrid", processes=2))
+        torch.manual_seed(rank)
+        rare = cases(1, slices=2) + without_labels(cases(9, slices=2))
+        for sampler in (pretraining_sampler(rare, 1000, "hybrid", processes=2), mixed_sampler(rare, 1000, processes=2)):
+            drawn = Counter("label" in rare[i] for i in sampler)
+            assert drawn.total() == 1000 and drawn[True] / 1000 == pytest.approx(0.5, abs=0.05)
+    assert sorted(dealt) == list(range(10))
