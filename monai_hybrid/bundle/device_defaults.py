@@ -30,6 +30,15 @@ def loader_processes(device: str | torch.device) -> int:
     return min(MOST_LOADERS, max(0, cores // int(os.environ.get("LOCAL_WORLD_SIZE", "1")) - 1))
 
 
+def prepare_network(network: nn.Module, compiled: bool) -> None:
+    """torch.compile for the shapes of this training, in place: the names of the weights, and copies, stay as they are.
+
+    For any size it would fail: PyTorch 2.13 cannot lower convolutions of unknown sizes (pytorch/pytorch#188422).
+    """
+    if compiled:
+        network.compile(dynamic=False)
+
+
 def validation_network(network: nn.Module, mixed_precision: bool) -> nn.Module:
     """The folded segmenter of a network that is still trained (it folds anew when weights have changed); others as they are."""
     if not isinstance(network, HybridDiffusionUNet):

@@ -1,4 +1,4 @@
-"""What the machine refuses, in one sentence: a full disk, no right to write, no memory, a killed loader process."""
+"""What the machine refuses, in one sentence: a full disk, no right to write, no memory, a killed loader process, a compiler."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ from monai_hybrid.errors import EnvironmentFault
 GO_ON = "Checkpoints saved before are intact; a training goes on with --resume True"
 WRITING = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO, errno.EACCES, errno.EPERM, errno.EMFILE}
 MEMORY = ("can't allocate memory", "cannot allocate memory", "not enough memory", "out of memory", "bad allocation")
+COMPILER = ("torch._dynamo", "torch._inductor")
 WORKER = ("is killed by signal", "exited unexpectedly")
 
 
 def machine_fault(error: BaseException | None) -> EnvironmentFault | None:
     """The first fault of the machine along the chain of causes, in words; None when there is none."""
     while error is not None:
-        said = _disk(error) or _worker(error) or _memory(error)
+        said = _disk(error) or _worker(error) or _compiler(error) or _memory(error)
         if said:
             return EnvironmentFault(f"{said}. {GO_ON}")
         error = error.__cause__ or error.__context__
@@ -53,6 +54,12 @@ def _memory(error: BaseException) -> str | None:
 def _worker(error: BaseException) -> str | None:
     if isinstance(error, RuntimeError) and "DataLoader worker" in str(error) and _says(error, WORKER):
         return f"a loader process was killed, most often for want of memory ({_first_line(error)}); use a smaller num_workers"
+    return None
+
+
+def _compiler(error: BaseException) -> str | None:
+    if type(error).__module__.startswith(COMPILER):
+        return f"torch.compile failed ({_first_line(error)}); train without --compile True"
     return None
 
 

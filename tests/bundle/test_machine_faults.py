@@ -117,3 +117,11 @@ def test_a_quota_on_the_cache_ends_in_one_sentence_and_the_next_run_is_whole(
     prepared = tmp_path / "run/data/raw"
     assert written and not (prepared / "plan.json").exists() and not (prepared / "source.sha256").exists()
     assert len(prepare_data(str(tmp_path / "raw"), str(tmp_path / "run"), budget="cpu").training) >= 3
+
+
+def test_a_compiler_that_fails_is_named() -> None:
+    from torch._inductor.exc import CppCompileError
+
+    fault = machine_fault(CppCompileError(["g++", "x.cpp"], "g++: not found"))
+    assert fault is not None and "torch.compile failed (C++ compile error)" in str(fault)
+    assert "train without --compile True" in str(fault)

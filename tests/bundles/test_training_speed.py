@@ -73,3 +73,13 @@ def test_checkpointing_and_accumulation_give_the_same_weights_in_bfloat16(prepar
     other = finish(workflow(prepared, tmp_path / "c", **{**settings, "accumulation_steps": 1}))
     assert all(torch.equal(plain[name], recomputed[name]) for name in plain)
     assert any(not torch.equal(plain[name], other[name]) for name in plain)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("in_root")
+def test_a_compiled_training_learns_the_same_under_the_same_names(prepared: Path, tmp_path: Path) -> None:
+    settings = {"amp": False, "updates_per_epoch": 3, "val_interval": 1}
+    plain = finish(workflow(prepared, tmp_path / "a", **settings))
+    compiled = finish(workflow(prepared, tmp_path / "b", compile=True, **settings))
+    assert plain.keys() == compiled.keys()
+    assert all(torch.allclose(plain[name], compiled[name], atol=1e-4) for name in plain)
