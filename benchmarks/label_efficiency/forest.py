@@ -16,7 +16,8 @@ KINDS = {
     "as the studies began": "#9AA5B1",
     "pretrained longer": COLOURS["supervised"],
     "fine-tuned longer": COLOURS["hybrid"],
-    "as that, a tenth of the source labels": "#332288",
+    "weights of the best source validation": COLOURS["two_pass"],
+    "as fine-tuned longer, a tenth of the source labels": "#332288",
 }
 STEP, GAP = 1.0, 0.9  # between the kinds of a number of labels, and more between numbers
 

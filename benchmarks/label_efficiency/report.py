@@ -23,9 +23,10 @@ REFERENCES = ("supervised", "diffusion")
 # Hybrid arms that also read the target's unlabelled scans: compared with the references themselves.
 WITH_TARGET = ("hybrid_target_images", "hybrid_target_denoising")
 OF_HYBRID_ALONE = re.compile("_target_images|_same_rate")  # changes that supervised has no counterpart of
-FEWER_LABELS = "_labels_"  # arms whose source has fewer labels: another question than the studies'
 PEER = "nnunet_scratch"
-PATTERNS = (HERO, rf"{HERO}_\d+", rf"{HERO}(_\d+)?_long", rf"{HERO}{FEWER_LABELS}10")  # of the arms of each of `forest.KINDS`
+LONGER, LONG = rf"{HERO}_\d+", rf"{HERO}(_\d+)?_long"  # pretrained, fine-tuned longer
+# Of the arms of each of `forest.KINDS`.
+PATTERNS = (HERO, LONGER, LONG, rf"{HERO}_best(_long)?", rf"{HERO}_labels_10")
 CURVES, DIFFERENCES = "label_efficiency.png", "label_efficiency_differences.png"
 Table = dict[tuple[str, int], Scores]
 
@@ -80,7 +81,7 @@ def summarise(folder: Path) -> dict[str, Any]:
         "patients": next(iter(scores.values())).values.shape[2],
         "not_run": [name for name in study["arms"] if name not in arms],
         "cells": cells,
-        "differences": [d for n in shots for d in differences(scores, arms, n) + counterparts(scores, arms, n)],
+        "differences": [d for n in shots for d in differences(scores, arms, n) + counterparts(scores, arms, n, likes(study))],
         "labels_saved": labels_saved(scores, arms),
         "learning_rates": records.read_json(folder / "learning_rates.json"),
         "pretraining": {p.parent.name: records.read_json(p) for p in sorted(folder.glob("pretrained/*/info.json"))},
@@ -117,24 +118,39 @@ def differences(scores: Table, arms: Sequence[str], shots: int) -> list[dict[str
     return told
 
 
-def counterparts(scores: Table, arms: Sequence[str], shots: int) -> list[dict[str, Any]]:
+def likes(study: Mapping[str, Any]) -> dict[str, str]:
+    """Of each arm the one it changes, hybrid where nothing is said."""
+    return {name: arm.get("like") or HERO for name, arm in study["arms"].items()}
+
+
+def counterparts(scores: Table, arms: Sequence[str], shots: int, like: Mapping[str, str]) -> list[dict[str, Any]]:
     """What else is set against the references: a pair of one change, and the arms that read unlabelled scans of the target.
 
     `hybrid_3000` is compared with `supervised_3000`, both three times as long, and so is `hybrid_target_images_3000`;
     `hybrid_target_images` with the better of supervised and diffusion themselves; what is fine-tuned longer (`..._long`) with
-    nnU-Net's network trained as long.
+    peers and other own arms trained as long. Of an arm that changes hybrid alone, in another way, and is `like` another than
+    `hybrid`, that other is the hero.
     """
     better = best_of([arm for arm in arms if arm in REFERENCES and (arm, shots) in scores], scores, shots)
     pairs = [(hero, better, "better of supervised and diffusion") for hero in WITH_TARGET]
     changed = [arm for arm in arms if arm.startswith(f"{HERO}_") and arm not in WITH_TARGET]
     pairs += [(arm, OF_HYBRID_ALONE.sub("", arm.replace(HERO, "supervised", 1)), "counterpart") for arm in changed]
-    pairs += [(arm, f"{PEER}_long", "peer") for arm in changed if arm.endswith("_long")]
+    long = [arm for arm in changed if re.fullmatch(LONG, arm)]
+    pairs += [(arm, f"{peer}_long", "peer") for arm in long for peer in PEERS]
+    pairs += [(arm, f"{own}_long", "other own arm") for arm in long for own in OWN if own not in REFERENCES]
+    pairs += [(like[arm], arm, "ablation") for arm in ablations(arms, like) if like[arm] != HERO]
     told = []
     for hero, other, role in pairs:
         if other and (hero, shots) in scores and (other, shots) in scores:
             d = difference(scores[hero, shots], scores[other, shots])
             told += [] if d is None else [{"shots": shots, "hero": hero, "arm": other, "roles": [role], **_plain(d)}]
     return told
+
+
+def ablations(arms: Sequence[str], like: Mapping[str, str]) -> list[str]:
+    """Changes of hybrid that supervised has no counterpart of, and that do not read the target."""
+    own = [arm for arm in arms if arm.startswith(f"{HERO}_") and arm not in WITH_TARGET and not OF_HYBRID_ALONE.search(arm)]
+    return [arm for arm in own if arm.replace(HERO, "supervised", 1) not in arms and like[arm] in arms]
 
 
 def best_of(arms: Sequence[str], scores: Table, shots: int) -> str | None:
@@ -188,7 +204,8 @@ def score_table(summary: Mapping[str, Any]) -> str:
 
 def difference_table(summary: Mapping[str, Any]) -> str:
     """Hybrid minus the arms that matter, and the pairs of `counterparts`."""
-    told = {d["hero"] for d in summary["differences"]}  # set against a reference of their own
+    told = {d["hero"] for d in summary["differences"] if "ablation" not in d["roles"]}  # set against a reference of their own
+    told |= {d["arm"] for d in summary["differences"] if "ablation" in d["roles"]}
     changed = [arm for arm in summary["arms"] if arm.startswith(f"{HERO}_") and arm not in told]
     shown = [d for d in summary["differences"] if d["roles"] or d["arm"] in (PEER, *changed)]
     if not shown:
@@ -263,7 +280,9 @@ def curve(summary: Mapping[str, Any], arm: str, name: str) -> Curve:
 
 
 def longest_pair(summary: Mapping[str, Any]) -> tuple[str, ...]:
-    """Hybrid and supervised as trained longest: the last pair of the study's file that changes both alike; () without one."""
+    """Hybrid and supervised as trained longest: fine-tuned longer, else pretrained longer; () without such a pair."""
     pairs = {d["hero"]: d["arm"] for d in summary["differences"] if "counterpart" in d["roles"]}
-    alike = [a for a in summary["arms"] if a in pairs and not OF_HYBRID_ALONE.search(a) and FEWER_LABELS not in a]
-    return (alike[-1], pairs[alike[-1]]) if alike else ()
+    for pattern in (LONG, LONGER):
+        for arm in (arm for arm in reversed(summary["arms"]) if arm in pairs and re.fullmatch(pattern, arm)):
+            return arm, pairs[arm]
+    return ()

@@ -69,6 +69,24 @@ def test_an_ablation_has_a_row_with_its_difference(tmp_path: Path) -> None:
     assert "| 3 | hybrid | hybrid_ce | ablation | -0.020 |" in text and "| 3 | hybrid | supervised | best other own arm" in text
 
 
+def test_an_ablation_is_set_against_the_arm_it_changes(tmp_path: Path) -> None:
+    arms = {
+        "hybrid": 0.8,
+        "hybrid_9": 0.85,
+        "supervised_9": 0.7,
+        "hybrid_9_small_t": 0.83,
+        "two_pass_long": 0.6,
+        "hybrid_long": 0.9,
+    }
+    study = made(tmp_path / "one", {name: {3: score} for name, score in arms.items()}) / "study.json"
+    content = json.loads(study.read_text())
+    content["arms"]["hybrid_9_small_t"] = {"like": "hybrid_9"}
+    study.write_text(json.dumps(content))
+    text = write_report(tmp_path)
+    assert "| 3 | hybrid_9 | hybrid_9_small_t | ablation | +0.020 |" in text and "| 3 | hybrid | hybrid_9_small_t" not in text
+    assert "| 3 | hybrid_long | two_pass_long | other own arm | +0.300 |" in text
+
+
 def test_an_arm_that_reads_target_scans_is_set_against_the_references(tmp_path: Path) -> None:
     base = {"hybrid": {3: 0.8}, "hybrid_target_images": {3: 0.85}, "supervised": {3: 0.6}, "diffusion": {3: 0.5}}
     made(tmp_path / "one", base)
@@ -85,7 +103,8 @@ def test_a_pair_of_one_change_is_set_against_each_other(tmp_path: Path) -> None:
 
 
 def test_the_second_figure_shows_the_pairs_that_change_both_alike(tmp_path: Path) -> None:
-    pairs = {f"{arm}{end}": {0: 0.5, 3: 0.6} for arm in ("hybrid", "supervised") for end in ("", "_9", "_9_long", "_labels_10")}
+    ends = ("", "_9", "_9_long", "_best_long", "_labels_10")
+    pairs = {f"{arm}{end}": {0: 0.5, 3: 0.6} for arm in ("hybrid", "supervised") for end in ends}
     made(tmp_path / "one", {**pairs, "hybrid_same_rate": {3: 0.7}, "hybrid_target_images": {3: 0.7}, "diffusion": {3: 0.1}})
     write_report(tmp_path, tmp_path / "docs")
     shown = forest_pairs(summarise(tmp_path / "one"))
@@ -93,8 +112,9 @@ def test_the_second_figure_shows_the_pairs_that_change_both_alike(tmp_path: Path
     assert Image.open(tmp_path / "docs/pictures/label_efficiency_differences.png").size[0] > 500
 
 
-def test_an_arm_with_fewer_source_labels_is_not_the_longest(tmp_path: Path) -> None:
-    arms = ("hybrid_long", "supervised_long", "hybrid_labels_10", "supervised_labels_10")
+def test_arms_that_ask_another_question_are_not_the_longest(tmp_path: Path) -> None:
+    ends = ("_9", "_long", "_labels_10", "_best_long", "_long_9")
+    arms = [f"{arm}{end}" for end in ends for arm in ("hybrid", "supervised")]
     made(tmp_path / "one", {arm: {3: 0.8} for arm in arms})
     assert longest_pair(summarise(tmp_path / "one")) == ("hybrid_long", "supervised_long")
 
