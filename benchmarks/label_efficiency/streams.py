@@ -42,10 +42,9 @@ class Stream:
             batch = next(source, None)
         while batch is not None:
             small = {
+                **batch,  # with the maps that the batch is still to be warped by
                 "image": torch.as_tensor(batch["image"]).half(),
                 "label": torch.as_tensor(batch["label"]).to(torch.uint8),
-                "has_label": batch["has_label"],
-                "case_id": batch["case_id"],
             }
             if self.keep:
                 self.batches.append(small)

@@ -21,6 +21,7 @@ from benchmarks.label_efficiency.runner import Run, Runner, listed, source_label
 from benchmarks.label_efficiency.scoring import by_patient, dice
 from benchmarks.label_efficiency.streams import Resumed
 from benchmarks.label_efficiency.study import ARMS, Domain
+from benchmarks.label_efficiency.training import make_stream
 from monai_hybrid.diffusion.noising import NoiseSchedule
 from monai_hybrid.errors import EnvironmentFault
 from monai_hybrid.evaluation.scores import dice_per_class
@@ -138,6 +139,19 @@ def test_arms_see_the_same_batches(started: Path, monkeypatch: pytest.MonkeyPatc
     run = Run("scratch", 0, 0, 3)
     stream.run(run)
     assert all(torch.equal(a, b) for a, b in zip(seen[0], seen[3], strict=True))
+
+
+def test_batches_hold_all_that_the_bundles_loader_gives(started: Path) -> None:
+    told = runner(started, tiny())
+    d, pairs = told.data, [(told.data.source_store, case) for case in told.data.pretraining]
+    for part, data in (("pretrain", d.source), ("finetune", d.target)):
+        stream = make_stream(part, {"updates": 2, "batch_size": 2}, data, d.origin, pairs, 0)
+        for loaded, given, again in zip(stream.make_loader(), stream, stream, strict=True):
+            assert loaded.keys() == given.keys() == again.keys() and ("warp" in given) == (part == "pretrain")
+            if "warp" in given:
+                assert torch.equal(given["warp"], again["warp"]) and not torch.equal(
+                    given["warp"], torch.eye(4).expand_as(given["warp"])
+                )
 
 
 @pytest.mark.skipif(not nnunet_installed(), reason="dynamic-network-architectures is not installed")
