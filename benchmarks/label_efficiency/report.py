@@ -224,7 +224,7 @@ def _difference_row(d: Mapping[str, Any]) -> list[str]:
 def saved_line(summary: Mapping[str, Any]) -> str:
     """One sentence on labels saved."""
     saved = summary["labels_saved"]
-    if saved is None:
+    if saved is None or (saved["best_other"] is None and saved["at_least"] <= 1):  # nothing tried with more labels
         return ""
     start = f"Labels saved: hybrid reaches {saved['dice']:.3f} with {saved['labels']} labels;"
     if saved["best_other"] is None:

@@ -2,7 +2,7 @@
 
 from monai_hybrid.bundle.cases import cases_to_predict
 from monai_hybrid.bundle.data import PreparedData, prepare_data
-from monai_hybrid.bundle.device_defaults import loader_processes, mixed_precision_pays, prepare_network, validation_network
+from monai_hybrid.bundle.device_defaults import compile_network, loader_processes, mixed_precision_pays, validation_network
 from monai_hybrid.bundle.labels import values_by_name
 from monai_hybrid.bundle.model import find_card
 from monai_hybrid.bundle.run_folder import claim_run, run_settings
@@ -28,6 +28,7 @@ __all__ = [
     "check_stopping",
     "choose_epochs",
     "claim_run",
+    "compile_network",
     "contrast_kind",
     "describe_shift",
     "draw_shots",
@@ -39,7 +40,6 @@ __all__ = [
     "mixed_sampler",
     "own_share",
     "prepare_data",
-    "prepare_network",
     "pretraining_sampler",
     "run_settings",
     "start",

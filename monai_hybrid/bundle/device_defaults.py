@@ -1,4 +1,4 @@
-"""What a training takes when nobody says: mixed precision, loader processes, and the network of its validation."""
+"""What a training takes when nobody says: mixed precision, loaders, the network of its validation. And torch.compile."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ def loader_processes(device: str | torch.device) -> int:
     return min(MOST_LOADERS, max(0, cores // int(os.environ.get("LOCAL_WORLD_SIZE", "1")) - 1))
 
 
-def prepare_network(network: nn.Module, compiled: bool) -> None:
+def compile_network(network: nn.Module, wanted: bool) -> None:
     """torch.compile for the shapes of this training, in place: the names of the weights, and copies, stay as they are.
 
     For any size it would fail: PyTorch 2.13 cannot lower convolutions of unknown sizes (pytorch/pytorch#188422).
     """
-    if compiled:
+    if wanted:
         network.compile(dynamic=False)
 
 

@@ -56,7 +56,7 @@ class DoublingUpsample(nn.Module):
 class PointwiseProduct(nn.Module):
     """MONAI's convolution of kernel 1: on a CPU as a matrix product an image, elsewhere as it was.
 
-    oneDNN's convolution takes about twice as long, forward and backward, in bfloat16. Its child keeps its name.
+    oneDNN's convolution takes longer, forward and backward. Its child keeps its name.
     """
 
     def __init__(self, stock: Convolution) -> None:
@@ -76,8 +76,8 @@ class PointwiseProduct(nn.Module):
 class ShortAttention(nn.Module):
     """MONAI's self-attention: queries, keys and values from one product; on a CPU in bfloat16 over few positions not fused.
 
-    The fused form saves the matrix of all pairs of positions, but its backward pass in bfloat16 takes 2 to 4 times as long as
-    plain products where that matrix is small. In float32 it is the faster one, and stays. Children keep their names.
+    The fused form saves the matrix of all pairs of positions, but its backward pass in bfloat16 takes longer than plain
+    products where that matrix is small. In float32 it is the faster one, and stays. Children keep their names.
     """
 
     def __init__(self, stock: SABlock) -> None:

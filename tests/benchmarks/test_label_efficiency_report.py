@@ -61,6 +61,8 @@ def test_tables_of_known_results(tmp_path: Path) -> None:
 def test_never_reached_is_said(tmp_path: Path) -> None:
     made(tmp_path / "one", {"hybrid": {3: 0.8}, "supervised": {1: 0.5, 3: 0.6, 10: 0.7}})
     assert "no other own arm reaches that with any number tried (factor above 3.3)" in write_report(tmp_path)
+    made(tmp_path / "two", {"hybrid": {3: 0.8}, "supervised": {1: 0.5, 3: 0.6}})
+    assert write_report(tmp_path).count("Labels saved") == 1  # of three labels against three nothing can be said
 
 
 def test_an_ablation_has_a_row_with_its_difference(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from monai_hybrid.bundle import mixed_precision_pays
 from monai_hybrid.networks import HybridDiffusionUNet, merged_layers
-from monai_hybrid.networks.merged_layers import ShortAttention
+from monai_hybrid.networks.merged_layers import PointwiseProduct, ShortAttention
 
 SMALL: dict[str, Any] = {"channels": (8, 16), "num_res_blocks": 1, "norm_num_groups": 8, "num_head_channels": 8}
 SIZE = {2: (8, 12), 3: (8, 4, 6)}
@@ -108,13 +108,17 @@ def test_attention_in_bfloat16_is_that_of_float32_up_to_rounding(monkeypatch: py
         assert (layer(x) - exact).abs().max() < 0.02 * exact.abs().max() and len(fused) == 1
 
 
-def test_elsewhere_than_on_a_cpu_upsampling_is_monais(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_elsewhere_than_on_a_cpu_layers_are_monais(monkeypatch: pytest.MonkeyPatch) -> None:
     layer = tiny(2).up_blocks[0].upsampler
     used = []
     monkeypatch.setattr(layer.postconv, "forward", lambda x: used.append(x.shape) or x)
     monkeypatch.setattr(layer.upsample_non_trainable, "forward", lambda x: x)
     layer(torch.empty(1, 8, 4, 4, device="meta"))
     assert used == [(1, 8, 4, 4)]
+    pointwise = next(m for m in tiny(2).modules() if isinstance(m, PointwiseProduct))
+    monkeypatch.setattr(pointwise.conv, "forward", lambda x: used.append(x.shape) or x)
+    pointwise(torch.empty(1, 8, 2, 2, device="meta"))
+    assert used[1:] == [(1, 8, 2, 2)]
 
 
 @DIMS
