@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import sys
 from collections.abc import Sequence
 from itertools import chain, groupby, zip_longest
 from typing import TypeVar
@@ -25,9 +27,25 @@ def join_processes() -> None:
 
 
 def leave_processes() -> None:
-    """Part from the other processes."""
+    """Part from the other processes, when the work is done; this one then ends with exit code 0 and without Python's teardown.
+
+    DistributedDataParallel keeps gloo's threads alive after the group is destroyed. Should one of them want Python while it is
+    taken apart, the process is aborted, and torchrun ends the others, which may still be saving (pytorch/pytorch#179291).
+    """
     if dist.is_initialized():
         dist.destroy_process_group()
+        _left.append(os.getpid())
+
+
+_left: list[int] = []  # this process, once it has parted from others; a list, so that a forked child is not taken for it
+
+
+@atexit.register  # here, at the import: what runs register later (run.json) is done before it
+def _end_without_teardown() -> None:
+    if os.getpid() in _left and not hasattr(sys, "last_value"):  # set by an error that nobody caught: its exit code stays
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)
 
 
 def rank_and_number() -> tuple[int, int]:

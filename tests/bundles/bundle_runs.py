@@ -23,5 +23,5 @@ def run_bundle(config: str | Path, cwd: Path = ROOT, *before: str, **settings: o
     """`python -m monai.bundle run --config_file ...` with one thread; stdout and stderr are kept."""
     words = [word for name, value in settings.items() for word in (f"--{name}", str(value))]
     command = [sys.executable, "-W", "ignore", *before, "-m", "monai.bundle", "run", "--config_file", str(config), *words]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "PYTHONFAULTHANDLER": "1"}
     return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=600, check=False)
