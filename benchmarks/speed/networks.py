@@ -47,9 +47,9 @@ class Row:
         return folded(network, self.fold) if self.fold else network
 
 
-def plain() -> nn.Module:
+def plain(merge_layers: bool = False) -> nn.Module:
     """MONAI's DiffusionModelUNet with C + K channels: the full-resolution level is the dearest."""
-    return HybridDiffusionUNet(3, 1, LABELS, channels=(32, 64, 128, 128), num_head_channels=32, merge_layers=False)
+    return HybridDiffusionUNet(3, 1, LABELS, channels=(32, 64, 128, 128), num_head_channels=32, merge_layers=merge_layers)
 
 
 def coarse() -> nn.Module:
@@ -108,6 +108,7 @@ def nnunet(kind: str) -> nn.Module:
 
 OURS = (
     Row(STOCK, plain),
+    Row("ours, merged layers", lambda: plain(merge_layers=True)),
     Row("ours, folded", plain, "float32"),
     Row("ours, folded, bfloat16", plain, "bfloat16"),
     Row("ours, space to depth", coarse),

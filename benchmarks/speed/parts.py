@@ -20,7 +20,7 @@ from monai_hybrid.inferers import InputGridInferer
 
 Result = dict[str, Any]
 Size = tuple[int, int, int]
-TRAINED = (STOCK, "ours, space to depth", *(row.name for row in PEERS))
+TRAINED = (STOCK, "ours, merged layers", "ours, space to depth", *(row.name for row in PEERS))
 # Network, and whose sliding window.
 ON_VOLUMES = (
     (STOCK, "MONAI"),
