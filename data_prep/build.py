@@ -57,7 +57,7 @@ def build(source: str | Path, out: str | Path, **options: Any) -> BuildReport:
         cases, result, note = _corrected(raw, cases, names, settings, folder)
         notes = (*notes, note)
     dataset = _write(folder, raw, cases, names, result, settings)
-    return BuildReport(result.findings, (*notes, *_hints(dataset), *_nothing_held_out(cases)))
+    return BuildReport(result.findings, (*notes, *_hints(dataset), *_nothing_held_out(cases, settings)))
 
 
 def _check_settings(settings: BuildOptions, folder: Path) -> None:
@@ -90,9 +90,10 @@ def select_cases(raw: Source, settings: BuildOptions) -> tuple[list[Case], tuple
     return in_order(chosen), notes
 
 
-def _nothing_held_out(cases: Sequence[Case]) -> tuple[str, ...]:
-    """What it means that every labelled patient trains."""
-    if any(case.split != "training" for case in cases):
+def _nothing_held_out(cases: Sequence[Case], settings: BuildOptions) -> tuple[str, ...]:
+    """What it means that every labelled patient trains, where that was our choice and not the user's."""
+    asked = settings.splits is not None or settings.val_fraction is not None or settings.test_fraction is not None
+    if asked or any(case.split != "training" for case in cases):
         return ()
     patients = len({case.patient for case in cases if case.label is not None})
     return (

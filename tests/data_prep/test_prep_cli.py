@@ -39,6 +39,13 @@ def test_no_torch_in_a_whole_build(nifti_set, tmp_path):
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.parametrize(("asked", "said"), [([], True), (["--test-fraction", "0", "--val-fraction", "0"], False)])
+def test_that_nobody_is_held_out_is_said_where_nobody_asked_for_it(asked, said, nifti_set, tmp_path):
+    result = RUN.invoke(app, ["build", str(nifti_set()), "--out", str(tmp_path / "out"), *asked])
+    assert result.exit_code == 0 and "training 3, validation 0, testing 0" in result.output
+    assert ("none is held out" in result.output) is said
+
+
 def test_build_prints_the_next_command(nifti_set, tmp_path):
     fractions = ["--val-fraction", "0.3", "--test-fraction", "0.3"]
     result = RUN.invoke(app, ["build", str(nifti_set()), "--out", str(tmp_path / "out"), "--label-names", "1=LV", *fractions])
