@@ -16,6 +16,7 @@ from monai_hybrid.errors import DataError
 from monai_hybrid.evaluation.case_table import Row
 
 Case = TypeVar("Case")
+_left: list[int] = []  # this process's number, once it has parted from others: a forked child has another
 
 
 def join_processes() -> None:
@@ -35,9 +36,6 @@ def leave_processes() -> None:
     if dist.is_initialized():
         dist.destroy_process_group()
         _left.append(os.getpid())
-
-
-_left: list[int] = []  # this process, once it has parted from others; a list, so that a forked child is not taken for it
 
 
 @atexit.register  # here, at the import: what runs register later (run.json) is done before it
