@@ -36,7 +36,7 @@ def _channels(source: Domain, target: Domain) -> list[Finding]:
         found.append(Finding("channels", WARNING, words, a, b))
     kinds = [str(domain.dataset["modality"]) for domain in (source, target)]
     if kinds[0].upper() != kinds[1].upper() and "unknown" not in kinds:
-        words = f"The target is {kinds[1]}, the source {kinds[0]}: try --contrast_randomisation True when adapting."
+        words = f"The target is {kinds[1]}, the source {kinds[0]}: pretrain with --contrast_randomisation gin."
         found.append(Finding("channels", WARNING, words, *kinds))
     return found
 
@@ -99,7 +99,7 @@ def _contrast(source: Domain, target: Domain, name: str) -> list[Finding]:
         side = ("darker", "brighter") if b < 0 else ("brighter", "darker")
         words = (
             f"The contrast of {name} is inverted: {side[0]} than its surroundings in the target, {side[1]} in the source "
-            f"{numbers}; expect the source model to fail there, and try --contrast_randomisation True when adapting."
+            f"{numbers}; expect the source model to fail there, unless it was pretrained with --contrast_randomisation gin."
         )
     elif abs(a - b) >= CONTRAST_NOTE and min(abs(a), abs(b)) * CONTRAST_RATIO <= max(abs(a), abs(b)):
         how, then = _less_or_more(abs(b) < abs(a))

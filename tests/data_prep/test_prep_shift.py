@@ -103,6 +103,7 @@ def test_an_inverted_contrast_is_a_warning(tmp_path: Path) -> None:
     bright, dark = made(tmp_path / "bright", grey=700), made(tmp_path / "dark", grey=300)
     sentence = findings(bright, dark)["intensity", "warning"]
     assert "The contrast of LV is inverted: darker than its surroundings in the target, brighter in the source" in sentence
+    assert "unless it was pretrained with --contrast_randomisation gin" in sentence
     assert "brighter than its surroundings in the target, darker" in findings(dark, bright)["intensity", "warning"]
 
 
