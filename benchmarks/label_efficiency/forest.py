@@ -48,7 +48,7 @@ def difference_figure(panels: Mapping[str, Sequence[Pair]], path: Path) -> None:
         first = first or axes
         _panel(axes, title, pairs, handles)
     ordered = {kind: handles[kind] for kind in KINDS if kind in handles}
-    figure.legend(ordered.values(), ordered.keys(), loc="outside lower center", ncols=len(ordered), frameon=False,
+    figure.legend(ordered.values(), ordered.keys(), loc="outside lower center", ncols=columns, frameon=False,
                   labelcolor=INK, prop={"family": FONT, "size": 7.5})  # fmt: skip
     path.parent.mkdir(parents=True, exist_ok=True)
     replace_file(path, lambda temporary: figure.savefig(temporary, format="png"))

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks.label_efficiency.forest import KINDS
+from benchmarks.label_efficiency.forest import KINDS, Pair, difference_figure
 from benchmarks.label_efficiency.report import curve, fill, forest_pairs, longest_pair, summarise, write_report
 from benchmarks.label_efficiency.statistics import Scores, difference, interval, labels_needed, tabulate
 from monai_hybrid.errors import DataError
@@ -177,3 +177,12 @@ def test_scores_are_means_of_a_patient() -> None:
     scores = tabulate([record], {"a0": "a", "a1": "a", "b0": "b"})["x", 1]
     assert scores.values.shape == (2, 1, 2) and scores.values[1, 0].tolist() == [0.5, 0.5] and scores.runs == 1
     assert np.isnan(scores.values[0]).all() and scores.mean == 0.5
+
+
+@pytest.mark.parametrize("panels", [1, 2, 3])
+def test_the_legend_of_the_differences_stays_within_the_picture(panels: int, tmp_path: Path) -> None:
+    pairs = [Pair(kind, 1, 0.01, (0.0, 0.02)) for kind in KINDS]
+    difference_figure({f"study {i}": pairs for i in range(panels)}, tmp_path / "figure.png")
+    picture = np.asarray(Image.open(tmp_path / "figure.png").convert("L"))
+    legend = picture[-picture.shape[0] // 5 :]
+    assert (legend < 128).any() and (legend[:, :4] == 255).all() and (legend[:, -4:] == 255).all()
