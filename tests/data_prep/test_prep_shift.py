@@ -132,7 +132,8 @@ def test_labels_are_compared_by_name(source: Path, tmp_path: Path) -> None:
 
 def test_modality_is_compared_where_both_state_one(source: Path, tmp_path: Path) -> None:
     mr, ct = made(tmp_path / "mr", modality="MRI"), made(tmp_path / "ct", modality="CT")
-    assert "The target is CT, the source MRI" in findings(mr, ct)["channels", "warning"]
+    said = findings(mr, ct)["channels", "warning"]
+    assert "The target is CT, the source MRI: pretrain with --contrast_randomisation gin." in said
     assert not findings(mr, source)
 
 
