@@ -15,7 +15,8 @@ from monai_hybrid.bundle.start import start
 from monai_hybrid.bundle.starting_point import StartingPoint, starting_point
 from monai_hybrid.bundle.stopping import check_stopping, choose_epochs, updates_for
 from monai_hybrid.bundle.unlabelled import unlabelled_cases
-from monai_hybrid.evaluation.processes import join_processes, leave_processes, own_share
+from monai_hybrid.evaluation.sharing import own_share
+from monai_hybrid.processes import join_processes, leave_processes
 from monai_hybrid.transforms.contrast import contrast_kind
 
 __all__ = [

@@ -6,7 +6,7 @@ import logging
 from pathlib import Path
 
 from monai_hybrid.bundle.data import PreparedData
-from monai_hybrid.evaluation.processes import rank_and_number
+from monai_hybrid.processes import rank_and_number
 
 logger = logging.getLogger("monai_hybrid.evaluation")
 

@@ -20,9 +20,10 @@ from monai_hybrid.engines import WeightsLoader
 from monai_hybrid.errors import ConfigError, DataError, ModelFileError
 from monai_hybrid.evaluation import EvaluationReport
 from monai_hybrid.evaluation.forgetting import AFTER, BEFORE, write_forgetting
-from monai_hybrid.evaluation.processes import own_share, rank_and_number
+from monai_hybrid.evaluation.sharing import own_share
 from monai_hybrid.networks import HybridDiffusionUNet
 from monai_hybrid.networks.transfer.names import unified
+from monai_hybrid.processes import rank_and_number
 from monai_hybrid.transforms import CaseReader
 
 NONE = "none"

@@ -23,7 +23,7 @@ from ignite.engine import Engine, Events
 from monai.data import MetaTensor
 from monai.transforms import LoadImage
 
-from monai_hybrid.evaluation.processes import rank_and_number, wait_for_all
+from monai_hybrid.processes import rank_and_number, wait_for_all
 from monai_hybrid.transforms import CaseReader
 from monai_hybrid.weights import replace_file
 

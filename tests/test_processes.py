@@ -1,0 +1,64 @@
+"""Meeting and parting of several processes."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+import torch.distributed as dist
+
+from monai_hybrid.processes import join_processes
+
+MEETING = """
+import torch.distributed as dist
+from monai_hybrid.processes import join_processes, leave_processes, rank_and_number
+
+join_processes({backend!r})
+print(dist.is_initialized(), *rank_and_number())
+leave_processes()
+"""
+
+
+@pytest.mark.parametrize(("backend", "words"), [("", "False 0 1"), ("gloo", "True 0 1")])
+def test_a_process_that_is_alone_makes_a_group_where_a_backend_is_named(backend: str, words: str) -> None:
+    """As DistributedDataParallel needs one under `torchrun --nproc_per_node 1`."""
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "1", "--no-python"]
+    script = [sys.executable, "-c", MEETING.format(backend=backend)]
+    done = subprocess.run([*launch, *script], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout.strip()) == (0, words), done.stderr
+
+
+def test_who_has_met_the_others_does_not_meet_them_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dist, "is_initialized", lambda: True)
+    monkeypatch.setattr(dist, "init_process_group", lambda *_: pytest.fail("met twice"))
+    join_processes("gloo")
+
+
+ENDING = """
+import atexit
+import torch.distributed as dist
+from monai_hybrid.processes import leave_processes
+
+class Alive:
+    def __del__(self):
+        print("torn down")
+
+alive = Alive()
+atexit.register(print, "written")
+if {several}:
+    dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
+leave_processes()
+print("done")
+"""
+
+
+@pytest.mark.parametrize(("several", "words"), [(True, ["done", "written"]), (False, ["done", "written", "torn down"])])
+def test_having_left_the_others_a_process_ends_without_teardown_and_loses_nothing(several: bool, words: list[str]) -> None:
+    done = subprocess.run([sys.executable, "-c", ENDING.format(several=several)], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout.split("\n")[:-1]) == (0, words), done.stderr
+
+
+def test_a_failure_after_parting_is_not_hidden() -> None:
+    failing = ENDING.format(several=True).replace('print("done")', 'raise ValueError("late")')
+    assert subprocess.run([sys.executable, "-c", failing], capture_output=True, check=False).returncode == 1
