@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from monai_hybrid.reporting.figures import DPI, FONT, INK, MIST, SLATE
+from monai_hybrid.reporting.figures import DPI, FONT, INK, SLATE, calm
 from monai_hybrid.weights import replace_file
 
 # Okabe & Ito; one colour an arm in every panel. Peers are dashed.
@@ -84,8 +84,4 @@ def _panel(axes: Any, title: str, curves: Sequence[Curve], handles: dict[str, An
     axes.set_title(title, fontsize=8.5, family=FONT, color=INK, loc="left")
     axes.set_xlabel("labelled patients", fontsize=7.5, family=FONT, color=SLATE)
     axes.set_ylabel("Dice", fontsize=7.5, family=FONT, color=SLATE)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color(SLATE)
-    axes.grid(axis="y", color=MIST, lw=0.7)
-    axes.set_axisbelow(True)
-    axes.tick_params(colors=SLATE, labelsize=7, labelfontfamily=FONT, width=0.8, length=3)
+    calm(axes, size=7)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.label_efficiency.figure import COLOURS, COLUMNS
-from monai_hybrid.reporting.figures import DPI, FONT, INK, MIST, SLATE
+from monai_hybrid.reporting.figures import DPI, FONT, INK, SLATE, calm
 from monai_hybrid.weights import replace_file
 
 # Kinds of pairs, from top to bottom within a number of labels.
@@ -71,9 +71,4 @@ def _panel(axes: Any, title: str, pairs: Sequence[Pair], handles: dict[str, Any]
     axes.set_yticks(list(ticks), list(ticks.values()))
     axes.set_title(title, fontsize=8.5, family=FONT, color=INK, loc="left")
     axes.set_xlabel("Dice, hybrid minus supervised", fontsize=7.5, family=FONT, color=SLATE)
-    axes.spines[["top", "right", "left"]].set_visible(False)
-    axes.spines["bottom"].set_color(SLATE)
-    axes.grid(axis="x", color=MIST, lw=0.7)
-    axes.set_axisbelow(True)
-    axes.tick_params(colors=SLATE, labelsize=7, labelfontfamily=FONT, width=0.8, length=3)
-    axes.tick_params(axis="y", length=0)
+    calm(axes, values="x", size=7)

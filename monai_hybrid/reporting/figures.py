@@ -11,7 +11,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -324,18 +324,23 @@ def _figure(width: float, height: float, ground: str) -> Figure:
     return Figure(figsize=(width, height), dpi=DPI, facecolor=ground)
 
 
+def calm(axes: Axes, values: Literal["x", "y"] = "y", size: float = 7.5) -> None:
+    """One line below, faint lines across the axis of the `values`, small grey numbers."""
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color(SLATE)
+    axes.grid(axis=values, color=MIST, lw=0.8)
+    axes.set_axisbelow(True)
+    axes.tick_params(colors=SLATE, labelsize=size, labelfontfamily=FONT, length=3, width=0.8)
+    axes.tick_params(axis="y", length=0)
+
+
 def _plot(width: float, height: float) -> tuple[Figure, Axes]:
     """A white figure with one calm pair of axes."""
     figure = _figure(width, height, "white")
     figure.set_layout_engine("constrained")
     axes = figure.add_subplot()
     axes.set_facecolor("white")
-    axes.spines[["top", "right", "left"]].set_visible(False)
-    axes.spines["bottom"].set_color(SLATE)
-    axes.grid(axis="y", color=MIST, lw=0.8)
-    axes.set_axisbelow(True)
-    axes.tick_params(colors=SLATE, labelsize=7.5, labelfontfamily=FONT, length=3, width=0.8)
-    axes.tick_params(axis="y", length=0)
+    calm(axes)
     axes.locator_params(axis="y", nbins=6, steps=[1, 2, 5, 10])
     axes.ticklabel_format(axis="y", useOffset=False)
     return figure, axes
