@@ -14,22 +14,24 @@ from monai_hybrid.weights import replace_file
 # Kinds of pairs, from top to bottom within a number of labels.
 KINDS = {
     "as the studies began": "#9AA5B1",
+    "at supervised's learning rate": "#AA4499",
     "pretrained longer": COLOURS["supervised"],
     "fine-tuned longer": COLOURS["hybrid"],
     "weights of the best source validation": COLOURS["two_pass"],
-    "as fine-tuned longer, a tenth of the source labels": "#332288",
+    "longer, a tenth of the source labels": "#332288",
 }
 STEP, GAP = 1.0, 0.9  # between the kinds of a number of labels, and more between numbers
 
 
 @dataclass(frozen=True)
 class Pair:
-    """One difference: `kind` of KINDS, number of labels, mean, 95 % interval or None."""
+    """One difference: `kind` of KINDS, number of labels, mean, 95 % interval or None, pairs of runs."""
 
     kind: str
     shots: int
     mean: float
     interval: tuple[float, float] | None
+    runs: int
 
 
 def difference_figure(panels: Mapping[str, Sequence[Pair]], path: Path) -> None:

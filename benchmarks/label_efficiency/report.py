@@ -26,7 +26,7 @@ OF_HYBRID_ALONE = re.compile("_target_images|_same_rate")  # changes that superv
 PEER = "nnunet_scratch"
 LONGER, LONG = rf"{HERO}_\d+", rf"{HERO}(_\d+)?_long"  # pretrained, fine-tuned longer
 # Of the arms of each of `forest.KINDS`.
-PATTERNS = (HERO, LONGER, LONG, rf"{HERO}_best(_long)?", rf"{HERO}_labels_10")
+PATTERNS = (HERO, f"{HERO}_same_rate", LONGER, LONG, rf"{HERO}_best(_long)?", rf"{HERO}_labels_10")
 CURVES, DIFFERENCES = "label_efficiency.png", "label_efficiency_differences.png"
 Table = dict[tuple[str, int], Scores]
 
@@ -34,7 +34,7 @@ Table = dict[tuple[str, int], Scores]
 def write_report(folder: Path, docs: Path | None = None) -> str:
     """Write `report.json`, `report.md` and the two figures under `folder`; with `docs` also there. Returns the Markdown.
 
-    Under `docs`: `label_efficiency.md` (between the marks of each study, the rest of the page stays),
+    Under `docs`: `label_efficiency.md` (between the marks of `overview` and of each study, the rest of the page stays),
     `data/label_efficiency.json` and `pictures/label_efficiency.png`, `pictures/label_efficiency_differences.png`.
 
     Raises:
@@ -54,6 +54,8 @@ def write_report(folder: Path, docs: Path | None = None) -> str:
         records.write_json(docs / "data/label_efficiency.json", studies)
         draw(studies, docs / "pictures")
         page = docs / "label_efficiency.md"
+        if lines := overview(studies):
+            texts = {"overview": lines, **texts}
         filled = fill(page.read_text() if page.is_file() else "# Label efficiency\n", texts)
         replace_file(page, lambda path: path.write_text(filled))
     return whole
@@ -134,7 +136,7 @@ def counterparts(scores: Table, arms: Sequence[str], shots: int, like: Mapping[s
     better = best_of([arm for arm in arms if arm in REFERENCES and (arm, shots) in scores], scores, shots)
     pairs = [(hero, better, "better of supervised and diffusion") for hero in WITH_TARGET]
     changed = [arm for arm in arms if arm.startswith(f"{HERO}_") and arm not in WITH_TARGET]
-    pairs += [(arm, OF_HYBRID_ALONE.sub("", arm.replace(HERO, "supervised", 1)), "counterpart") for arm in changed]
+    pairs += [(arm, _counterpart(arm), "counterpart") for arm in changed]
     long = [arm for arm in changed if re.fullmatch(LONG, arm)]
     pairs += [(arm, f"{peer}_long", "peer") for arm in long for peer in PEERS]
     pairs += [(arm, f"{own}_long", "other own arm") for arm in long for own in OWN if own not in REFERENCES]
@@ -145,6 +147,11 @@ def counterparts(scores: Table, arms: Sequence[str], shots: int, like: Mapping[s
             d = difference(scores[hero, shots], scores[other, shots])
             told += [] if d is None else [{"shots": shots, "hero": hero, "arm": other, "roles": [role], **_plain(d)}]
     return told
+
+
+def _counterpart(arm: str) -> str:
+    """What supervised has instead of this arm of hybrid."""
+    return OF_HYBRID_ALONE.sub("", arm.replace(HERO, "supervised", 1))
 
 
 def ablations(arms: Sequence[str], like: Mapping[str, str]) -> list[str]:
@@ -176,6 +183,29 @@ def labels_saved(scores: Table, arms: Sequence[str], anchor: int = ANCHOR) -> di
     most = max((n for arm in own for n in curves[arm]), default=0)
     return {"labels": anchor, "dice": wanted, "needed": needed, "best_other": best,
             "factor": None if best is None else reached[best] / anchor, "at_least": most / anchor}  # fmt: skip
+
+
+def overview(studies: Mapping[str, Mapping[str, Any]]) -> str:
+    """Hybrid minus supervised, a line a study and kind; in bold what its interval tells from 0."""
+    lines: dict[tuple[str, str], dict[int, Pair]] = {}
+    for summary in (s for name, s in studies.items() if not name.startswith("ablations")):
+        for pair in sorted(forest_pairs(summary), key=lambda pair: list(KINDS).index(pair.kind)):
+            lines.setdefault((summary["title"], pair.kind), {})[pair.shots] = pair
+    shots = sorted({n for line in lines.values() for n in line})
+    if not shots:
+        return ""
+    rows = [
+        [title, kind, *[_pair(line.get(n)) for n in shots], " / ".join(str(line[n].runs) for n in shots if n in line)]
+        for (title, kind), line in lines.items()
+    ]
+    return _table(["study", "trained", *[f"{n} label{'s' * (n != 1)}" for n in shots], "pairs of runs"], rows)
+
+
+def _pair(pair: Pair | None) -> str:
+    if pair is None:
+        return "-"
+    told = f"{pair.mean:+.3f} {_bracket(pair.interval, '+.3f')}".strip()
+    return f"**{told}**" if pair.interval and (pair.interval[0] > 0 or pair.interval[1] < 0) else told
 
 
 def markdown(summary: Mapping[str, Any]) -> str:
@@ -266,10 +296,10 @@ def draw(studies: Mapping[str, Mapping[str, Any]], folder: Path) -> None:
 def forest_pairs(summary: Mapping[str, Any]) -> list[Pair]:
     """Hybrid minus supervised at 1 label and more, for the pairs that change both alike."""
     return [
-        Pair(kind, d["shots"], d["mean"], None if d["interval"] is None else tuple(d["interval"]))
+        Pair(kind, d["shots"], d["mean"], None if d["interval"] is None else tuple(d["interval"]), d["runs"])
         for d in summary["differences"]
         for pattern, kind in zip(PATTERNS, KINDS, strict=True)
-        if d["shots"] > 0 and re.fullmatch(pattern, d["hero"]) and d["arm"] == d["hero"].replace(HERO, "supervised", 1)
+        if d["shots"] > 0 and re.fullmatch(pattern, d["hero"]) and d["arm"] == _counterpart(d["hero"])
     ]
 
 

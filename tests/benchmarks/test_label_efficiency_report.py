@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from benchmarks.label_efficiency.forest import KINDS, Pair, difference_figure
-from benchmarks.label_efficiency.report import curve, fill, forest_pairs, longest_pair, summarise, write_report
+from benchmarks.label_efficiency.report import curve, fill, forest_pairs, longest_pair, overview, summarise, write_report
 from benchmarks.label_efficiency.statistics import Scores, difference, interval, labels_needed, tabulate
 from monai_hybrid.errors import DataError
 
@@ -110,8 +110,26 @@ def test_the_second_figure_shows_the_pairs_that_change_both_alike(tmp_path: Path
     made(tmp_path / "one", {**pairs, "hybrid_same_rate": {3: 0.7}, "hybrid_target_images": {3: 0.7}, "diffusion": {3: 0.1}})
     write_report(tmp_path, tmp_path / "docs")
     shown = forest_pairs(summarise(tmp_path / "one"))
-    assert [pair.kind for pair in shown] == list(KINDS) and {pair.shots for pair in shown} == {3}
+    assert {pair.kind for pair in shown} == set(KINDS) and {pair.shots for pair in shown} == {3}
     assert Image.open(tmp_path / "docs/pictures/label_efficiency_differences.png").size[0] > 500
+
+
+def test_the_overview_has_a_line_a_study_and_kind_and_marks_what_is_told_from_zero(tmp_path: Path) -> None:
+    made(tmp_path / "one", {"hybrid": {1: 0.7, 3: 0.6}, "supervised": {1: 0.6, 3: 0.6}, "hybrid_same_rate": {1: 0.5}})
+    made(tmp_path / "ablations_one", {"hybrid": {1: 0.7}, "supervised": {1: 0.6}})
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs/label_efficiency.md").write_text("# Story\n\n<!-- overview -->\n<!-- /overview -->\n\nand so on\n")
+    write_report(tmp_path, tmp_path / "docs")
+    shown = (tmp_path / "docs/label_efficiency.md").read_text().split("<!-- /overview -->")[0].splitlines()[4:]
+    assert [line.strip("|").split(" | ")[2:] for line in shown[1:]] == [
+        ["**+0.100 [+0.100, +0.100]**", "+0.000 [+0.000, +0.000]", "4 / 4 "],
+        ["**-0.100 [-0.100, -0.100]**", "-", "4 "],
+    ], shown
+
+
+def test_nothing_to_set_against_each_other_makes_no_overview(tmp_path: Path) -> None:
+    made(tmp_path / "one", {"hybrid": {1: 0.7}, "diffusion": {1: 0.6}})
+    assert overview({"one": summarise(tmp_path / "one")}) == ""
 
 
 def test_arms_that_ask_another_question_are_not_the_longest(tmp_path: Path) -> None:
@@ -181,7 +199,7 @@ def test_scores_are_means_of_a_patient() -> None:
 
 @pytest.mark.parametrize("panels", [1, 2, 3])
 def test_the_legend_of_the_differences_stays_within_the_picture(panels: int, tmp_path: Path) -> None:
-    pairs = [Pair(kind, 1, 0.01, (0.0, 0.02)) for kind in KINDS]
+    pairs = [Pair(kind, 1, 0.01, (0.0, 0.02), 4) for kind in KINDS]
     difference_figure({f"study {i}": pairs for i in range(panels)}, tmp_path / "figure.png")
     picture = np.asarray(Image.open(tmp_path / "figure.png").convert("L"))
     legend = picture[-picture.shape[0] // 5 :]
