@@ -75,8 +75,12 @@ class AgreeingPrecision(nn.Module):
         if self.seen >= ENOUGH_VOXELS or self.tests == self.most_tests:
             enough = self.seen >= ENOUGH_VOXELS and self.agreed >= SMALLEST_AGREEMENT * self.seen
             self.chosen = "bfloat16" if enough else "float32"
-            share = f"{self.agreed} of {self.seen} foreground voxels equal"
-            logger.info("precision %s: in bfloat16 %s to float32's (%d windows)", self.chosen, share, self.tests)
+            why = "" if enough else ", too few to go by" if self.seen < ENOUGH_VOXELS else f", below {SMALLEST_AGREEMENT:.1%}"
+            where = f"{self.tests} window{'s' * (self.tests != 1)}"
+            logger.info(
+                "precision %s: in %s, bfloat16 gives %d of %d foreground voxels float32's class%s",
+                *(self.chosen, where, self.agreed, self.seen, why),
+            )
         return exact
 
     def _run(self, precision: str, x: Tensor) -> Tensor:
