@@ -43,7 +43,7 @@ def write_report(folder: Path, docs: Path | None = None) -> str:
     found = sorted(path.parent for path in [*folder.glob("results.jsonl"), *folder.glob("*/results.jsonl")])
     if not found:
         raise DataError(f"{folder}: no results.jsonl in it or in its folders; expected the --output_dir of a study")
-    studies = {one.name: summarise(one) for one in found}
+    studies = dict(sorted(((one.name, summarise(one)) for one in found), key=lambda item: item[1]["title"]))
     texts = {name: markdown(summary) for name, summary in studies.items()}
     whole = "\n\n".join(texts.values())
     records.write_json(folder / "report.json", studies)
@@ -194,10 +194,13 @@ def overview(studies: Mapping[str, Mapping[str, Any]]) -> str:
     shots = sorted({n for line in lines.values() for n in line})
     if not shots:
         return ""
-    rows = [
-        [title, kind, *[_pair(line.get(n)) for n in shots], " / ".join(str(line[n].runs) for n in shots if n in line)]
-        for (title, kind), line in lines.items()
-    ]
+    rows, before = [], ""
+    for (title, kind), line in lines.items():
+        counts = [str(line[n].runs) for n in shots if n in line]
+        rows.append(
+            ["" if title == before else title, kind, *[_pair(line.get(n)) for n in shots], " / ".join(dict.fromkeys(counts))]
+        )
+        before = title
     return _table(["study", "trained", *[f"{n} label{'s' * (n != 1)}" for n in shots], "pairs of runs"], rows)
 
 

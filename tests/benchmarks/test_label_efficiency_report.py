@@ -121,9 +121,9 @@ def test_the_overview_has_a_line_a_study_and_kind_and_marks_what_is_told_from_ze
     (tmp_path / "docs/label_efficiency.md").write_text("# Story\n\n<!-- overview -->\n<!-- /overview -->\n\nand so on\n")
     write_report(tmp_path, tmp_path / "docs")
     shown = (tmp_path / "docs/label_efficiency.md").read_text().split("<!-- /overview -->")[0].splitlines()[4:]
-    assert [line.strip("|").split(" | ")[2:] for line in shown[1:]] == [
-        ["**+0.100 [+0.100, +0.100]**", "+0.000 [+0.000, +0.000]", "4 / 4 "],
-        ["**-0.100 [-0.100, -0.100]**", "-", "4 "],
+    assert [line.strip("| ").split(" | ") for line in shown[1:]] == [
+        ["Made up", "as the studies began", "**+0.100 [+0.100, +0.100]**", "+0.000 [+0.000, +0.000]", "4"],
+        ["at supervised's learning rate", "**-0.100 [-0.100, -0.100]**", "-", "4"],
     ], shown
 
 
