@@ -207,7 +207,7 @@ def overview(studies: Mapping[str, Mapping[str, Any]]) -> str:
 def _pair(pair: Pair | None) -> str:
     if pair is None:
         return "-"
-    told = f"{pair.mean:+.3f} {_bracket(pair.interval, '+.3f')}".strip()
+    told = f"{signed(pair.mean)} {_signed(pair.interval)}".strip()
     return f"**{told}**" if pair.interval and (pair.interval[0] > 0 or pair.interval[1] < 0) else told
 
 
@@ -228,7 +228,7 @@ def score_table(summary: Mapping[str, Any]) -> str:
     rows += [[arm, *["not run"] * len(summary["shots"])] for arm in summary["not_run"]]
     counts = [c["runs"] for c in cells.values() if c["shots"] > 0] or [0]
     note = (
-        f"Mean Dice over {summary['patients']} test patients and {min(counts)} to {max(counts)} runs a cell (draws of the "
+        f"Mean Dice over {summary['patients']} test patients and {_range(counts)} a cell (draws of the "
         "labelled patients x pretraining seeds), with the 95 % bootstrap interval over draws, seeds and patients. "
         "Labels are patients."
     )
@@ -250,7 +250,7 @@ def difference_table(summary: Mapping[str, Any]) -> str:
 def _difference_row(d: Mapping[str, Any]) -> list[str]:
     role = ", ".join(d["roles"]) or ("peer" if d["arm"] in PEERS else "ablation")
     p = d["wilcoxon"]["p"]
-    numbers = [f"{d['mean']:+.3f}", _bracket(d["interval"], "+.3f"), "-" if p is None else f"{p:.2g}", str(d["runs"])]
+    numbers = [signed(d["mean"]), _signed(d["interval"]), "-" if p is None else f"{p:.2g}", str(d["runs"])]
     return [str(d["shots"]), d["hero"], d["arm"], role, *numbers]
 
 
@@ -266,12 +266,24 @@ def saved_line(summary: Mapping[str, Any]) -> str:
     return f"{start} {saved['best_other']} needs {needed:.1f} (factor {saved['factor']:.2f})."
 
 
+def signed(difference: float) -> str:
+    """With three decimals and a sign; what rounds to nothing has none."""
+    return re.sub(r"^[+-](0\.000)$", r"\1", f"{difference:+.3f}")
+
+
+def _signed(pair: Sequence[float] | None) -> str:
+    return "" if pair is None else f"[{signed(pair[0])}, {signed(pair[1])}]"
+
+
+def _range(counts: Sequence[int]) -> str:
+    low, high = min(counts), max(counts)
+    return f"{low} run{'s' * (low != 1)}" if low == high else f"{low} to {high} runs"
+
+
 def _score(c: Mapping[str, Any] | None) -> str:
-    return "-" if c is None else f"{c['mean']:.3f} {_bracket(c['interval'], '.3f')}".strip()
-
-
-def _bracket(pair: Sequence[float] | None, form: str) -> str:
-    return "" if pair is None else f"[{pair[0]:{form}}, {pair[1]:{form}}]"
+    if c is None:
+        return "-"
+    return f"{c['mean']:.3f}" + (f" [{c['interval'][0]:.3f}, {c['interval'][1]:.3f}]" if c["interval"] else "")
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -11,7 +11,16 @@ import pytest
 from PIL import Image
 
 from benchmarks.label_efficiency.forest import KINDS, Pair, difference_figure
-from benchmarks.label_efficiency.report import curve, fill, forest_pairs, longest_pair, overview, summarise, write_report
+from benchmarks.label_efficiency.report import (
+    curve,
+    fill,
+    forest_pairs,
+    longest_pair,
+    overview,
+    signed,
+    summarise,
+    write_report,
+)
 from benchmarks.label_efficiency.statistics import Scores, difference, interval, labels_needed, tabulate
 from monai_hybrid.errors import DataError
 
@@ -122,9 +131,14 @@ def test_the_overview_has_a_line_a_study_and_kind_and_marks_what_is_told_from_ze
     write_report(tmp_path, tmp_path / "docs")
     shown = (tmp_path / "docs/label_efficiency.md").read_text().split("<!-- /overview -->")[0].splitlines()[4:]
     assert [line.strip("| ").split(" | ") for line in shown[1:]] == [
-        ["Made up", "as the studies began", "**+0.100 [+0.100, +0.100]**", "+0.000 [+0.000, +0.000]", "4"],
+        ["Made up", "as the studies began", "**+0.100 [+0.100, +0.100]**", "0.000 [0.000, 0.000]", "4"],
         ["at supervised's learning rate", "**-0.100 [-0.100, -0.100]**", "-", "4"],
     ], shown
+
+
+@pytest.mark.parametrize(("number", "text"), [(0.0004, "0.000"), (-0.0004, "0.000"), (0.0006, "+0.001"), (-0.25, "-0.250")])
+def test_what_rounds_to_nothing_has_no_sign(number: float, text: str) -> None:
+    assert signed(number) == text
 
 
 def test_nothing_to_set_against_each_other_makes_no_overview(tmp_path: Path) -> None:
