@@ -12,18 +12,22 @@ import torch.distributed as dist
 _left: list[int] = []  # this process's number, once it has parted from others: a forked child has another
 
 
-def join_processes(backend: str = "") -> None:
+def join_processes(backend: str = "", device: str | torch.device | None = None) -> None:
     """Meet the other processes that torchrun started; without a backend a process that is alone stays so.
 
     Args:
         backend: of torch.distributed; a process that is alone makes a group of one then, which DistributedDataParallel needs.
-            Default: nccl where there is CUDA, else gloo.
+            Default: nccl with CUDA, else gloo.
+        device: this process's; CUDA takes it for its current one. Default: the GPU of its rank, if any.
     """
     if dist.is_initialized() or not (backend or int(os.environ.get("WORLD_SIZE", "1")) > 1):
         return
-    if torch.cuda.is_available():
-        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
-    dist.init_process_group(backend or ("nccl" if torch.cuda.is_available() else "gloo"))
+    if device is None and torch.cuda.is_available():
+        device = f"cuda:{os.environ.get('LOCAL_RANK', '0')}"
+    cuda = device is not None and torch.device(device).type == "cuda"
+    if cuda:
+        torch.cuda.set_device(device)
+    dist.init_process_group(backend or ("nccl" if cuda else "gloo"))
 
 
 def leave_processes() -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from typing import Any
 
 import pytest
+import torch
 import torch.distributed as dist
 
 from monai_hybrid.processes import join_processes
@@ -33,6 +35,27 @@ def test_who_has_met_the_others_does_not_meet_them_again(monkeypatch: pytest.Mon
     monkeypatch.setattr(dist, "is_initialized", lambda: True)
     monkeypatch.setattr(dist, "init_process_group", lambda *_: pytest.fail("met twice"))
     join_processes("gloo")
+
+
+@pytest.mark.parametrize(
+    ("backend", "device", "expected"),
+    [
+        ("", None, ["cuda:3", "nccl"]),
+        ("gloo", "cpu", ["gloo"]),  # processes on the CPU of a machine with fewer GPUs
+        ("gloo", torch.device("cuda:1"), [torch.device("cuda:1"), "gloo"]),
+    ],
+)
+def test_a_gpu_is_taken_by_who_computes_on_one(
+    backend: str, device: Any, expected: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[Any] = []
+    monkeypatch.setenv("WORLD_SIZE", "4")
+    monkeypatch.setenv("LOCAL_RANK", "3")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "set_device", done.append)
+    monkeypatch.setattr(dist, "init_process_group", done.append)
+    join_processes(backend, device)
+    assert done == expected
 
 
 ENDING = """
