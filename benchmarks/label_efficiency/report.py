@@ -34,7 +34,7 @@ Table = dict[tuple[str, int], Scores]
 def write_report(folder: Path, docs: Path | None = None) -> str:
     """Write `report.json`, `report.md` and the two figures under `folder`; with `docs` also there. Returns the Markdown.
 
-    Under `docs`: `label_efficiency.md` (between the marks of `overview` and of each study, the rest of the page stays),
+    Under `docs`: `notes/label_efficiency.md` (between the marks of `overview` and of each study, the rest of the page stays),
     `data/label_efficiency.json` and `pictures/label_efficiency.png`, `pictures/label_efficiency_differences.png`.
 
     Raises:
@@ -50,10 +50,11 @@ def write_report(folder: Path, docs: Path | None = None) -> str:
     replace_file(folder / "report.md", lambda path: path.write_text(whole + "\n"))
     draw(studies, folder)
     if docs is not None:
-        (docs / "pictures").mkdir(parents=True, exist_ok=True)
+        for name in ("pictures", "notes"):
+            (docs / name).mkdir(parents=True, exist_ok=True)
         records.write_json(docs / "data/label_efficiency.json", studies)
         draw(studies, docs / "pictures")
-        page = docs / "label_efficiency.md"
+        page = docs / "notes/label_efficiency.md"
         if lines := overview(studies):
             texts = {"overview": lines, **texts}
         filled = fill(page.read_text() if page.is_file() else "# Label efficiency\n", texts)

@@ -31,7 +31,7 @@ logger = logging.getLogger("monai_hybrid.adaptation")
 
 
 def updates_for(cases: Sequence[dict[str, Any]]) -> int:
-    """Updates of a fine-tuning: 200 + 50 a labelled patient, at most 600 (shorter: docs/results/label_efficiency.md)."""
+    """Updates of a fine-tuning: 200 + 50 a labelled patient, at most 600 (shorter: docs/results/notes/label_efficiency.md)."""
     patients = len({case["patient"] for case in cases})
     return min(BASE + PER_PATIENT * patients, MOST)
 

@@ -62,9 +62,9 @@ def test_tables_of_known_results(tmp_path: Path) -> None:
     report = json.loads((tmp_path / "report.json").read_text())["one"]
     assert report["labels_saved"]["needed"] == pytest.approx({"supervised": 30**0.5, "scratch": None, "nnunet_scratch": None})
     assert len(report["runs"]) == 40 and "dice" not in report["runs"][0]
-    for file in ("label_efficiency.md", "data/label_efficiency.json", "pictures/label_efficiency.png"):
+    for file in ("notes/label_efficiency.md", "data/label_efficiency.json", "pictures/label_efficiency.png"):
         assert (tmp_path / "docs" / file).is_file()
-    assert text in (tmp_path / "docs/label_efficiency.md").read_text()
+    assert text in (tmp_path / "docs/notes/label_efficiency.md").read_text()
 
 
 def test_never_reached_is_said(tmp_path: Path) -> None:
@@ -126,10 +126,10 @@ def test_the_second_figure_shows_the_pairs_that_change_both_alike(tmp_path: Path
 def test_the_overview_has_a_line_a_study_and_kind_and_marks_what_is_told_from_zero(tmp_path: Path) -> None:
     made(tmp_path / "one", {"hybrid": {1: 0.7, 3: 0.6}, "supervised": {1: 0.6, 3: 0.6}, "hybrid_same_rate": {1: 0.5}})
     made(tmp_path / "ablations_one", {"hybrid": {1: 0.7}, "supervised": {1: 0.6}})
-    (tmp_path / "docs").mkdir()
-    (tmp_path / "docs/label_efficiency.md").write_text("# Story\n\n<!-- overview -->\n<!-- /overview -->\n\nand so on\n")
+    (tmp_path / "docs/notes").mkdir(parents=True)
+    (tmp_path / "docs/notes/label_efficiency.md").write_text("# Story\n\n<!-- overview -->\n<!-- /overview -->\n\nand so on\n")
     write_report(tmp_path, tmp_path / "docs")
-    shown = (tmp_path / "docs/label_efficiency.md").read_text().split("<!-- /overview -->")[0].splitlines()[4:]
+    shown = (tmp_path / "docs/notes/label_efficiency.md").read_text().split("<!-- /overview -->")[0].splitlines()[4:]
     assert [line.strip("| ").split(" | ") for line in shown[1:]] == [
         ["Made up", "as the studies began", "**+0.100 [+0.100, +0.100]**", "0.000 [0.000, 0.000]", "4"],
         ["at supervised's learning rate", "**-0.100 [-0.100, -0.100]**", "-", "4"],
