@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,10 +13,17 @@ import typer
 
 from data_prep.errors import DataError, EnvironmentFault, HybridError
 
+
+def dashed(name: str) -> str:
+    """The one spelling of an option's name: with hyphens."""
+    return name.replace("_", "-")
+
+
 app = typer.Typer(
     help="From a folder of scans to a checked data list, a description of the data set and a plan.",
     add_completion=False,
     no_args_is_help=True,
+    context_settings={"token_normalize_func": dashed},  # --val_fraction is --val-fraction
     pretty_exceptions_enable=False,
 )
 
@@ -192,10 +200,13 @@ def phantom(
         from data_prep.phantom import generate
 
         generate(out, cases=cases, site=site, seed=seed, dims=dims)
-        typer.echo(f"Written: {out}. Next: python -m data_prep build {out} --out {out}")
+        typer.echo(f"Written: {out}. Next: python -m data_prep build {shlex.quote(str(out))} --out {shlex.quote(str(out))}")
 
 
 def main() -> None:
     """Entry point of `python -m data_prep`."""
     logging.getLogger("nibabel.global").setLevel(logging.CRITICAL)  # our own findings say it better
+    progress = logging.getLogger("data_prep.progress")
+    progress.setLevel(logging.INFO)
+    progress.addHandler(logging.StreamHandler())
     app(prog_name="python -m data_prep")

@@ -13,6 +13,7 @@ from data_prep.cases import Case
 from data_prep.checks import Finding, run_checks
 from data_prep.checks.subjects import CaseFacts, DatasetSubject, ImageSubject, LabelSubject, PairSubject
 from data_prep.geometry import in_ras_order, orientation
+from data_prep.progress import told
 from data_prep.reading import read_volume
 from data_prep.volume import Array, ReadError, Volume
 
@@ -86,7 +87,7 @@ def examine(
     """
     findings: list[Finding] = []
     records: list[CaseRecord] = []
-    for case in cases:
+    for case in told(cases, "cases read"):
         record, found = examine_case(case, channels, declared, accept)
         findings += found
         records += [record] if record else []

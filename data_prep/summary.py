@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,8 @@ from data_prep.findings_table import COLOURS, print_findings
 from data_prep.json_io import dump_json
 from data_prep.repair import RepairReport
 
-NEXT = "python -m monai.bundle run --config_file bundles/hybrid_pretrain/configs/train.json --dataset_dir {folder}"
-ADAPT = "monai-hybrid adapt --data {folder} --model SOURCE/models/model.pt --output adapted"
+NEXT = "monai-hybrid pretrain --data {folder} --output runs/source"
+ADAPT = "monai-hybrid adapt --data {folder} --model runs/source/models/model.pt --output runs/adapted"
 
 
 def print_build(folder: Path, console: Console) -> None:
@@ -34,9 +35,10 @@ def print_build(folder: Path, console: Console) -> None:
     for reason in plan["reasons"]:
         console.print(f"  - {escape(reason)}", soft_wrap=True, highlight=False)
     console.print(f"Written: {escape(str(folder))}/datalist.json, dataset.json, plan.json. Next:", soft_wrap=True)
-    console.print(escape(NEXT.format(folder=folder)), soft_wrap=True, highlight=False)
+    quoted = shlex.quote(str(folder))
+    console.print(NEXT.format(folder=quoted), markup=False, soft_wrap=True, highlight=False)
     console.print("or, to adapt a model that was pretrained on another scanner:")
-    console.print(escape(ADAPT.format(folder=folder)), soft_wrap=True, highlight=False)
+    console.print(ADAPT.format(folder=quoted), markup=False, soft_wrap=True, highlight=False)
 
 
 def _data_rows(datalist: dict[str, Any], dataset: dict[str, Any]) -> list[tuple[str, str]]:
@@ -90,7 +92,8 @@ def print_repair(report: RepairReport, out: Path, dry_run: bool, console: Consol
     files = len({entry.source for entry in report.repairs})
     console.print(f"{files} files corrected; {written}", soft_wrap=True, markup=False)
     if not dry_run and verdict(report.remaining).startswith("good"):
-        console.print(f"Next: python -m data_prep build {out} --out {out}_prepared", soft_wrap=True, markup=False)
+        source, target = shlex.quote(str(out)), shlex.quote(f"{out}_prepared")
+        console.print(f"Next: python -m data_prep build {source} --out {target}", soft_wrap=True, markup=False, highlight=False)
 
 
 def verdict(findings: Sequence[Finding]) -> str:

@@ -1,100 +1,105 @@
 """`monai-hybrid`: one command for each step. Each is thin: it runs data_prep or a bundle, and prints the line it runs.
 
-What a command does not know is handed on, so every setting of a bundle works here too: `monai-hybrid pretrain --max_epochs 20`.
+Every setting of a bundle is an option here, `--max-epochs` and `--max_epochs` alike. Mistyped names and values are refused before
+MONAI is imported.
 """
 
 from __future__ import annotations
 
-import itertools
-import json
 import os
 import shlex
 import subprocess
 import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from data_prep.errors import ConfigError, EnvironmentFault, HybridError
+from data_prep import cli as data_prep
+from data_prep.errors import ConfigError, HybridError
+from monai_hybrid import __version__
 from monai_hybrid.allocator import process_environment
+from monai_hybrid.bundle_folders import bundle_folder
+from monai_hybrid.command_options import WORDS, BundleWords, Group, Words, as_words, forwards, with_settings
+from monai_hybrid.results_folder import default_folder
+from monai_hybrid.setting_checks import check_path, check_there, safe_path, which_model
+from monai_hybrid.settings import PATH_KINDS, SETTINGS
 
 app = typer.Typer(
+    cls=Group,
     help="Segment your own scanner's images from a handful of labelled scans.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"token_normalize_func": data_prep.dashed, "max_content_width": 110},
 )
-HAND_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
-Data = Annotated[str, typer.Option("--data", help="prepared or raw folder; none: the built-in phantom")]
-Model = Annotated[str, typer.Option("--model", help="model.pt or model.safetensors of a training run")]
-Unlabelled = Annotated[
-    str, typer.Option("--unlabelled-dir", "--unlabelled_dir", help="images without labels; needs --objective hybrid")
+Data = Annotated[
+    str | None, typer.Option("--data", help="prepared or raw folder; none: the built-in phantom", metavar="FOLDER")
 ]
-Output = Annotated[str, typer.Option("--output", help="folder for the results; none: the bundle's own")]
+Output = Annotated[str | None, typer.Option("--output", help="folder for the results; none: runs/...", metavar="FOLDER")]
+Model = Annotated[str, typer.Option("--model", help="model.pt or model.safetensors of a training run", metavar="FILE")]
+Unlabelled = Annotated[str | None, typer.Option("--unlabelled-dir", help="images without labels", metavar="FOLDER")]
+Image = Annotated[str, typer.Argument(help="a file, a folder, or a prepared data set (its test cases)")]
+Shots = Annotated[int, typer.Option("--shots", help="labelled patients to use", min=1, metavar="N")]
+Source = Annotated[
+    str | None, typer.Option("--source", help="prepared source data set: forgetting and shift", metavar="FOLDER")
+]
+Before = Annotated[
+    str | None, typer.Option("--before", help="model before adaptation; none: the one that the model names", metavar="FILE")
+]
+Compare = Annotated[list[str] | None, typer.Option("--compare", help="NAME=FOLDER: another evaluation; repeat it")]
+Needed = Annotated[str, typer.Option("--output", help="folder for the results", metavar="FOLDER")]
 
 
-def bundle_folder(name: str) -> Path:
-    """Where a bundle lies: beside the packages in the repository.
+def run_bundle(
+    bundle: str, config: str, settings: Mapping[str, str], named: Mapping[str, tuple[str, str | None]], report_on: str = ""
+) -> None:
+    """Run a configuration.
 
-    Raises:
-        EnvironmentFault: the packages were installed without the repository.
+    Args:
+        bundle, config: which.
+        settings: further settings, as text.
+        named: settings with an option of another name: {option: (setting, value)}; None where it was not given.
+        report_on: when the run went well, write the report on this folder.
     """
-    folder = Path(__file__).parents[1] / "bundles" / name
-    if not folder.is_dir():
-        raise EnvironmentFault(
-            f"{folder}: the bundles are not there; they come with the repository, not with the wheel: "
-            "clone it and type: pip install --editable ."
-        )
-    return folder
-
-
-def bundle_words(bundle: str, config: str, rest: list[str], **settings: str | int) -> list[str]:
-    """The words after `python`, for `python -m monai.bundle run`; empty settings are left to the bundle."""
+    given = {name: checked(option, name, text) for option, (name, text) in named.items() if text is not None}
+    for name, text in settings.items():
+        if name in SETTINGS and SETTINGS[name].kind in PATH_KINDS and text != "None":
+            check_there(name, text)
     folder = bundle_folder(bundle)
-    given = {"bundle_root": str(folder), **{name: str(value) for name, value in settings.items() if value != ""}}
-    words = [word for name, value in given.items() for word in (f"--{name}", value)]
-    rest = [capital(word) for word in rest]
-    check_files(rest)
-    return ["-m", "monai.bundle", "run", "--config_file", str(folder / "configs" / config), *words, *rest]
+    words = as_words({"bundle_root": str(folder), **given, **settings})
+    run(["-m", "monai.bundle", "run", "--config_file", str(folder / "configs" / config), *words], report_on)
 
 
-def capital(word: str) -> str:
-    """`true` as `True`, `--name=false` as `--name=False`: monai.bundle takes the small ones for text, and text is true."""
-    name, equals, value = word.rpartition("=")
-    return name + equals + value.capitalize() if value in ("true", "false") else word
-
-
-def check_files(words: list[str]) -> None:
-    """Refuse configuration files that are missing or no JSON: MONAI reads them before any of our code runs.
+def checked(option: str, name: str, text: str) -> str:
+    """A path of an option, as monai.bundle takes it.
 
     Raises:
-        ConfigError: with file, line and column.
+        ConfigError, DataError, ModelFileError: it is empty, holds a #, or is not there.
     """
-    for name, files in itertools.pairwise(words):
-        if name in ("--config_file", "--args_file", "--meta_file", "--logging_file"):
-            for file in files.strip("[]").split(","):
-                _check_file(name, Path(file.strip(" '\"")))
+    words = SETTINGS[name].words
+    path = text if text in words else safe_path(text)
+    check_path(name, path, path, option)
+    check_there(name, path, option)
+    return path
 
 
-def _check_file(name: str, file: Path) -> None:
-    if not file.is_file():
-        raise ConfigError(f"{name}: no such file: {file}. Type: ls {file.parent}")
-    if file.suffix == ".json":
-        try:
-            json.loads(file.read_text(encoding="utf-8"))
-        except json.JSONDecodeError as error:
-            hint = "; JSON has no comments, no trailing commas and double quotes only"
-            raise ConfigError(f"{name}: {file}, line {error.lineno}, column {error.colno}: {error.msg}{hint}") from error
-        except (UnicodeDecodeError, OSError) as error:
-            raise ConfigError(f"{name}: {file}: not readable as text ({error}); expected JSON in UTF-8") from error
+def train_bundle(bundle: str, settings: dict[str, str], named: dict[str, tuple[str, str | None]], report: bool) -> None:
+    """Run a training; without --output, results of real data go to runs/..."""
+    given = {**{name: text for name, text in named.values() if text is not None}, **settings}
+    if not given.get("output_dir"):
+        default = default_folder(str(bundle_folder(bundle)), given.get("dataset_dir") or given.get("unlabelled_dir"))
+        named = {**named, "--output": ("output_dir", default)}
+        given = {**given, "output_dir": default or ""}
+    run_bundle(bundle, "train.json", settings, named, given["output_dir"] if report else "")
 
 
-def run(words: list[str], report_on: Path | None = None) -> None:
+def run(words: list[str], report_on: str = "") -> None:
     """Print the command, run it, and end with its exit code; when it went well, write the report of a folder."""
     code = _run(words)
-    if code == 0 and report_on is not None:
-        code = _run(["-m", "monai_hybrid.reporting", str(report_on)])
+    if code == 0 and report_on:
+        code = _run(["-m", "monai_hybrid.reporting", report_on])
     raise typer.Exit(code)
 
 
@@ -104,132 +109,233 @@ def _run(words: list[str]) -> int:
     return subprocess.run([sys.executable, *words], check=False, env=environment).returncode
 
 
-def reported(evaluation: str) -> Path:
+def reported(evaluation: str) -> str:
     """The run that an evaluation belongs to: the folder around `eval/` where that holds a training, else its own."""
     folder = Path(evaluation)
-    return folder.parent if (folder.parent / "logs/history.jsonl").is_file() else folder
+    return str(folder.parent if (folder.parent / "logs/history.jsonl").is_file() else folder)
 
 
-@app.command(context_settings=HAND_ON)
-def check(context: typer.Context, path: Annotated[str, typer.Argument(help="raw folder or data list")]) -> None:
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"monai-hybrid {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.", callback=_version, is_eager=True)] = False,
+) -> None:
+    """Segment your own scanner's images from a handful of labelled scans.
+
+    COMMAND --help lists all settings of a command. --max-epochs and --max_epochs are the same.
+
+    \b
+    monai-hybrid check /data/my_hospital
+    monai-hybrid build /data/my_hospital --out target
+    monai-hybrid adapt --data target --model source/models/model.pt --output runs/adapted
+    monai-hybrid predict /data/new_scans --model runs/adapted/models/model.pt --output masks
+    """
+
+
+EXAMPLES = "Examples:"
+
+
+def command(name: str, *examples: str, cls: type[Words] = Words, hidden: bool = False) -> Callable[..., Any]:
+    """Add a command, with examples below its options."""
+    lines = "\n".join(f"  monai-hybrid {example}" for example in examples)
+    return app.command(name, cls=cls, hidden=hidden, epilog=f"\b\n{EXAMPLES}\n{lines}")
+
+
+@command("check", "check /data/my_hospital", "check target --json findings.json")
+@forwards(data_prep.check)
+def check(words: list[str]) -> None:
     """Look for defects in a data set; exit code 3 when there are any."""
-    run(["-m", "data_prep", "check", path, *context.args])
+    run(["-m", "data_prep", "check", *words])
 
 
-@app.command(context_settings=HAND_ON)
-def prepare(
-    context: typer.Context,
-    source: Annotated[str, typer.Argument(help="raw folder")],
-    out: Annotated[str, typer.Option("--out", help="folder for the lists and the plan")],
-) -> None:
+@command("prepare", hidden=True)
+@command("build", "build /data/my_hospital --out target", "build /data/ct --out ct --modality CT --splits splits.json")
+@forwards(data_prep.build)
+def build(words: list[str]) -> None:
     """Split by patient, describe and plan a data set; copies no image."""
-    run(["-m", "data_prep", "build", source, "--out", out, *context.args])
+    run(["-m", "data_prep", "build", *words])
 
 
-@app.command(context_settings=HAND_ON)
-def repair(
-    context: typer.Context,
-    path: Annotated[str, typer.Argument(help="raw folder, or a folder that holds a datalist.json")],
-    out: Annotated[str, typer.Option("--out", help="a new folder for the corrected copy; the source is never touched")],
-) -> None:
+@command("repair", "repair /data/my_hospital --out repaired", "repair /data/my_hospital --out repaired --dry-run")
+@forwards(data_prep.repair)
+def repair(words: list[str]) -> None:
     """Correct what is certain into a new folder, with a log."""
-    run(["-m", "data_prep", "repair", path, "--out", out, *context.args])
+    run(["-m", "data_prep", "repair", *words])
 
 
-@app.command(context_settings=HAND_ON)
-def shift(
-    context: typer.Context,
-    source: Annotated[str, typer.Argument(help="prepared data set that a model was trained on")],
-    target: Annotated[str, typer.Argument(help="prepared data set that it shall be used on")],
-) -> None:
-    """Say how two prepared data sets differ, and what follows (--out FOLDER)."""
-    run(["-m", "data_prep", "shift", source, target, *context.args])
+@command("shift", "shift source target", "shift source target --out shift")
+@forwards(data_prep.shift)
+def shift(words: list[str]) -> None:
+    """Say how two prepared data sets differ, and what follows."""
+    run(["-m", "data_prep", "shift", *words])
 
 
-@app.command(context_settings=HAND_ON)
-def pretrain(context: typer.Context, data: Data = "", output: Output = "", unlabelled: Unlabelled = "") -> None:
+@command("phantom", "phantom --out scanner_A", "phantom --out scanner_B --site B --dims 2 --cases 40")
+@forwards(data_prep.phantom)
+def phantom(words: list[str]) -> None:
+    """Make the built-in data set: labelled images of a made-up anatomy, as two different scanners show it."""
+    run(["-m", "data_prep", "phantom", *words])
+
+
+TRAINING = {"dataset_dir": "--data", "output_dir": "--output", "unlabelled_dir": "--unlabelled-dir", "bundle_root": ""}
+
+
+@command(
+    "pretrain",
+    "pretrain --data source --output runs/source",
+    "pretrain --data source --output runs/source --max-epochs 60 --unlabelled-dir scans",
+    cls=BundleWords,
+)
+@with_settings("hybrid_pretrain", "train.json", TRAINING)
+def pretrain(settings: dict[str, str], data: Data = None, output: Output = None, unlabelled: Unlabelled = None) -> None:
     """Pretrain on a labelled source domain; unlabelled images, of the target scanner say, join the denoising term."""
-    words = {"dataset_dir": data, "output_dir": output, "unlabelled_dir": unlabelled}
-    run(bundle_words("hybrid_pretrain", "train.json", context.args, **words))
+    named = {"--data": ("dataset_dir", data), "--output": ("output_dir", output)}
+    named |= {"--unlabelled-dir": ("unlabelled_dir", unlabelled)}
+    train_bundle("hybrid_pretrain", settings, named, report=False)
 
 
-@app.command(context_settings=HAND_ON)
+@command(
+    "adapt",
+    "adapt --data target --model runs/source/models/model.pt --shots 3 --output runs/adapted",
+    "adapt --data target --model runs/source/models/model.pt --stopping leave_one_out",
+    cls=BundleWords,
+)
+@with_settings("few_shot_finetune", "train.json", {**TRAINING, "shots": "--shots"})
 def adapt(
-    context: typer.Context,
-    data: Data = "",
-    model: Model = "",
-    shots: Annotated[int, typer.Option("--shots", help="labelled patients to use")] = 3,
-    output: Output = "",
-    unlabelled: Unlabelled = "",
+    settings: dict[str, str],
+    data: Data = None,
+    model: Annotated[
+        str | None, typer.Option("--model", help="model to adapt: a file, or the folder of its run", metavar="FILE")
+    ] = None,
+    shots: Shots = 3,
+    output: Output = None,
+    unlabelled: Unlabelled = None,
 ) -> None:
     """Fine-tune a pretrained model on a few labelled cases of a target domain; then write report.html."""
-    words = {"dataset_dir": data, "pretrained": model, "output_dir": output, "unlabelled_dir": unlabelled}
-    run(bundle_words("few_shot_finetune", "train.json", context.args, shots=shots, **words), Path(output) if output else None)
+    real = settings.get("dataset_dir", data)
+    if real is not None and model is None and "pretrained" not in settings:
+        raise ConfigError(which_model("--data", real, "--model"))
+    named = {"--data": ("dataset_dir", data), "--model": ("pretrained", model), "--output": ("output_dir", output)}
+    named |= {"--unlabelled-dir": ("unlabelled_dir", unlabelled)}
+    train_bundle("few_shot_finetune", {"shots": str(shots), **settings}, named, report=True)
 
 
-@app.command(context_settings=HAND_ON)
-def predict(
-    context: typer.Context,
-    images: Annotated[str, typer.Argument(help="a file, a folder, or a prepared data set (its test cases)")],
-    model: Model,
-    output: Output,
-) -> None:
+USE = {"output_dir": "--output", "model": "--model", "bundle_root": ""}
+
+
+@command(
+    "predict",
+    "predict /data/new_scans --model runs/adapted/models/model.pt --output masks",
+    "predict scan.nii.gz --model runs/adapted/models/model.pt --output masks --save-entropy True",
+    cls=BundleWords,
+)
+@with_settings("few_shot_finetune", "inference.json", {**USE, "input": "", "dataset_dir": ""})
+def predict(settings: dict[str, str], images: Image, model: Model, output: Needed) -> None:
     """Segment images; each mask lies on its image's own grid, quality.csv beside them says which to look at.
 
-    A second call goes on where the first stopped. Further settings: --overwrite True, --save_entropy True, --overlap 0.25.
+    A second call goes on where the first stopped.
     """
-    settings = {"input": images, "model": model, "output_dir": output}
-    run(bundle_words("few_shot_finetune", "inference.json", context.args, **settings))
+    named = {"IMAGES": ("input", images), "--model": ("model", model), "--output": ("output_dir", output)}
+    run_bundle("few_shot_finetune", "inference.json", settings, named)
 
 
-@app.command(context_settings=HAND_ON)
+@command(
+    "evaluate",
+    "evaluate --data target --model runs/adapted/models/model.pt --output runs/adapted/eval",
+    "evaluate --data target --model runs/adapted/models/model.pt --output runs/adapted/eval --source source",
+    cls=BundleWords,
+)
+@with_settings(
+    "few_shot_finetune", "evaluate.json", {**USE, "dataset_dir": "--data", "source_dir": "--source", "pretrained": "--before"}
+)
 def evaluate(
-    context: typer.Context,
-    data: Data,
+    settings: dict[str, str],
+    data: Annotated[str, typer.Option("--data", help="prepared or raw folder", metavar="FOLDER")],
     model: Model,
-    output: Output,
-    source: Annotated[str, typer.Option("--source", help="prepared source data set: forgetting and shift report as well")] = "",
-    before: Annotated[str, typer.Option("--before", help="model before adaptation; none: the one that the model names")] = "",
+    output: Needed,
+    source: Source = None,
+    before: Before = None,
 ) -> None:
     """Score the test cases: Dice, surface Dice, HD95, with intervals over patients; then write report.html."""
-    settings = {"dataset_dir": data, "model": model, "output_dir": output, "source_dir": source, "pretrained": before}
-    run(bundle_words("few_shot_finetune", "evaluate.json", context.args, **settings), reported(output))
+    named = {"--data": ("dataset_dir", data), "--model": ("model", model), "--output": ("output_dir", output)}
+    named |= {"--source": ("source_dir", source), "--before": ("pretrained", before)}
+    run_bundle("few_shot_finetune", "evaluate.json", settings, named, reported(settings.get("output_dir", output)))
 
 
-@app.command(context_settings=HAND_ON)
-def compare(context: typer.Context, a: str, b: str) -> None:
+@command("compare", "compare runs/first/eval runs/second/eval", "compare runs/first/eval runs/second/eval --resamples 20000")
+def compare(
+    context: typer.Context,
+    a: Annotated[str, typer.Argument(help="folder of an evaluation")],
+    b: Annotated[str, typer.Argument(help="the same, of the other model")],
+    resamples: Annotated[int | None, typer.Option(help="of the bootstrap", min=1)] = None,
+    seed: Annotated[int | None, typer.Option(help="of the bootstrap", min=0)] = None,
+) -> None:
     """Compare two evaluations case by case."""
-    run(["-m", "monai_hybrid.evaluation", a, b, *context.args])
+    run(["-m", "monai_hybrid.evaluation", *context.meta[WORDS]])
 
 
-@app.command(context_settings=HAND_ON)
+@command("report", "report runs/adapted", "report runs/adapted --compare before=runs/before/eval --title 'Three labels'")
 def report(
     context: typer.Context,
     folder: Annotated[str, typer.Argument(help="output folder of adapt, pretrain, evaluate or predict")],
+    compare: Compare = None,
+    output: Annotated[str | None, typer.Option(help="file to write; none: report.html in the folder", metavar="FILE")] = None,
+    title: Annotated[str | None, typer.Option(help="heading; none: made from the name of the data set")] = None,
 ) -> None:
-    """Write one HTML page on a run (--compare NAME=FOLDER, --output FILE, --title TEXT)."""
-    run(["-m", "monai_hybrid.reporting", folder, *context.args])
+    """Write one HTML page on a run."""
+    run(["-m", "monai_hybrid.reporting", *context.meta[WORDS]])
 
 
-@app.command(context_settings=HAND_ON)
-def audit(context: typer.Context, bundle: Annotated[str, typer.Argument(help="folder or zip file")]) -> None:
-    """List all that a bundle would run, and refuse what is outside the allow-list (exit code 2); runs none of it."""
-    run(["-m", "monai_hybrid.bundle.audit", bundle, *context.args])
+@command("audit", "audit downloaded_bundle", "audit downloaded_bundle.zip --json findings.json")
+def audit(
+    context: typer.Context,
+    bundle: Annotated[str, typer.Argument(help="folder or zip file")],
+    json: Annotated[str | None, typer.Option(help="write the findings to this file", metavar="FILE")] = None,
+) -> None:
+    """Look into a bundle without running any of it; exit code 2 when it is refused."""
+    run(["-m", "monai_hybrid.bundle.audit", *context.meta[WORDS]])
 
 
-@app.command(context_settings=HAND_ON)
-def sample(context: typer.Context, model: Model, output: Output) -> None:
+@command(
+    "sample",
+    "sample --model runs/source/models/model.pt --output samples",
+    "sample --model runs/source/models/model.pt --output samples --num-samples 16 --method sde",
+    cls=BundleWords,
+)
+@with_settings("hybrid_pretrain", "sample.json", USE)
+def sample(settings: dict[str, str], model: Model, output: Needed) -> None:
     """Draw image-mask pairs from a model."""
-    run(bundle_words("hybrid_pretrain", "sample.json", context.args, model=model, output_dir=output))
+    named = {"--model": ("model", model), "--output": ("output_dir", output)}
+    run_bundle("hybrid_pretrain", "sample.json", settings, named)
 
 
 def main() -> None:
-    """Run the command line; our own errors end in one line and their exit code."""
+    """Run the command line; errors end in one line and their exit code."""
     try:
-        app()
+        code = app(prog_name="monai-hybrid", standalone_mode=False)
     except HybridError as error:
         typer.echo(f"error: {error}", err=True)
         sys.exit(error.exit_code)
+    except Exception as error:
+        if not hasattr(error, "format_message"):
+            raise
+        sys.exit(usage_error(error))
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def usage_error(error: Any) -> int:
+    """Say what typer found wrong, in one line; without any command it is the help."""
+    if type(error).__name__ == "NoArgsIsHelpError":
+        error.show()
+    else:
+        place = error.ctx.command_path if getattr(error, "ctx", None) else "monai-hybrid"
+        typer.echo(f"error: {error.format_message()} Type: {place} --help", err=True)
+    return int(error.exit_code)
 
 
 if __name__ == "__main__":

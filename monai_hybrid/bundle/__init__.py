@@ -5,6 +5,7 @@ from monai_hybrid.bundle.data import PreparedData, prepare_data
 from monai_hybrid.bundle.device_defaults import compile_network, loader_processes, mixed_precision_pays, validation_network
 from monai_hybrid.bundle.labels import values_by_name
 from monai_hybrid.bundle.model import find_card
+from monai_hybrid.bundle.reference import CardReference
 from monai_hybrid.bundle.run_folder import claim_run, run_settings
 from monai_hybrid.bundle.sample import PairSampler
 from monai_hybrid.bundle.setting_values import check_patch
@@ -17,9 +18,11 @@ from monai_hybrid.bundle.stopping import check_stopping, choose_epochs, updates_
 from monai_hybrid.bundle.unlabelled import unlabelled_cases
 from monai_hybrid.evaluation.sharing import own_share
 from monai_hybrid.processes import join_processes, leave_processes
+from monai_hybrid.results_folder import data_folder, results_folder
 from monai_hybrid.transforms.contrast import contrast_kind
 
 __all__ = [
+    "CardReference",
     "Forgetting",
     "PairSampler",
     "PreparedData",
@@ -31,6 +34,7 @@ __all__ = [
     "claim_run",
     "compile_network",
     "contrast_kind",
+    "data_folder",
     "describe_shift",
     "draw_shots",
     "find_card",
@@ -42,6 +46,7 @@ __all__ = [
     "own_share",
     "prepare_data",
     "pretraining_sampler",
+    "results_folder",
     "run_settings",
     "start",
     "starting_point",

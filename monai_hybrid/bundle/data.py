@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ class PreparedData:
         training, validation, testing: lists of {"image", "label", "case_id", "patient", "site", ...}, paths absolute.
         dataset: the content of `dataset.json` (labels, channels, fingerprint).
         plan: the content of `plan.json` (spacing, patch size, normalisation, batch, network).
+        built_in: the phantom that is taken when no data are given.
     """
 
     folder: Path
@@ -34,6 +35,7 @@ class PreparedData:
     testing: list[dict[str, Any]]
     dataset: dict[str, Any]
     plan: dict[str, Any]
+    built_in: bool = False
 
     @property
     def num_classes(self) -> int:
@@ -95,7 +97,7 @@ def prepare_data(
     """
     own = Path(output_dir) / "data"
     if not dataset_dir:
-        return read_prepared(_phantom(own, site, seed, budget))
+        return replace(read_prepared(_phantom(own, site, seed, budget)), built_in=True)
     source = Path(dataset_dir).expanduser()
     if not source.is_dir():
         raise DataError(

@@ -18,10 +18,12 @@ from filelock import FileLock, Timeout
 from monai.bundle import ConfigParser
 
 from data_prep.json_io import dump_json
-from monai_hybrid.bundle.start import RUN_ARGUMENTS, command_line_overrides, is_bundle_command
+from monai_hybrid.bundle.start import command_line_overrides
 from monai_hybrid.engines.checkpoint import load_newest, remove_leftovers
 from monai_hybrid.engines.same_run import lasting, refuse_other_settings
 from monai_hybrid.errors import ConfigError, EnvironmentFault
+from monai_hybrid.results_folder import is_bundle_command
+from monai_hybrid.settings import RUN_ARGUMENTS
 
 OTHER = "or give another --output_dir"
 LOCK, HOLDER = ".run.lock", ".run.json"

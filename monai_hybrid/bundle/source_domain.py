@@ -16,7 +16,7 @@ from torch import nn
 
 from monai_hybrid.bundle.data import PreparedData, read_prepared
 from monai_hybrid.bundle.model import find_card
-from monai_hybrid.engines import WeightsLoader
+from monai_hybrid.engines import CaseProgress, WeightsLoader
 from monai_hybrid.errors import ConfigError, DataError, ModelFileError
 from monai_hybrid.evaluation import EvaluationReport
 from monai_hybrid.evaluation.forgetting import AFTER, BEFORE, write_forgetting
@@ -152,7 +152,7 @@ class Forgetting:
             network=network,
             inferer=self.inferer,
             postprocessing=Compose([self.postprocessing, only_common]),
-            val_handlers=[WeightsLoader(network, model.path), report],
+            val_handlers=[WeightsLoader(network, model.path), report, CaseProgress("source data set")],
         )
 
 

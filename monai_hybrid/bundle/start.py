@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import logging
 import os
+import re
 import signal
 import sys
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -19,19 +19,17 @@ from monai.bundle import ConfigParser
 from monai_hybrid.allocator import keep_memory
 from monai_hybrid.bundle.machine_faults import machine_fault
 from monai_hybrid.bundle.manifest import record_run
+from monai_hybrid.bundle.real_data import refuse_phantom_model, refuse_phantom_start
 from monai_hybrid.bundle.setting_values import check_value
 from monai_hybrid.engines.stop_signals import Stopped
 from monai_hybrid.errors import ConfigError, HybridError
+from monai_hybrid.results_folder import is_bundle_command
+from monai_hybrid.setting_checks import bare, check_kind, check_there, top, unknown
+from monai_hybrid.settings import RUN_ARGUMENTS, SETTINGS
 
 DEBUG = "MONAI_HYBRID_DEBUG"  # set to 1, tracebacks are shown
 
 logger = logging.getLogger("monai_hybrid.settings")
-
-# Arguments of `python -m monai.bundle run` itself.
-RUN_ARGUMENTS = {
-    "run_id", "init_id", "final_id", "meta_file", "config_file", "logging_file", "tracking", "args_file",
-    "workflow_name", "workflow_type", "properties_path", "debug",
-}  # fmt: skip
 
 
 def start(bundle_root: str, argv: list[str] | None = None) -> None:
@@ -55,49 +53,45 @@ def start(bundle_root: str, argv: list[str] | None = None) -> None:
         overrides = command_line_overrides(argv)
         known = known_settings(Path(bundle_root), argv)
         _refuse_settings_of_others(overrides, known, Path(bundle_root))
-        check_overrides(overrides, known)
+        check_overrides(overrides, known, typed_settings(argv))
+        _check_models(overrides)
+        refuse_phantom_start(overrides, known)
+        refuse_phantom_model(overrides, known, bundle_root)
         for line in replaced_settings(_config_files(overrides)):
             logger.info("%s", line)
         if own_process:
             record_run(argv, overrides, bundle_root)
 
 
-# Settings that are paths: fire turns 2024 into a number, and MONAI turns # into a separator, which would name another path.
-PATHS = (
-    "dataset_dir",
-    "output_dir",
-    "bundle_root",
-    "model",
-    "pretrained",
-    "plan_from",
-    "source_dir",
-    "unlabelled_dir",
-    "input",
-    "cache_dir",
-)
-
-
-def is_bundle_command(argv: list[str]) -> bool:
-    """Whether the process is `python -m monai.bundle run ...`."""
-    return len(argv) > 1 and Path(argv[0]).parent.name == "bundle" and argv[1] in ("run", "run_workflow")
-
-
 def command_line_overrides(argv: list[str]) -> dict[str, Any]:
     """`--name value`, `--name=value` and the content of `--args_file`, parsed as fire (the parser of monai.bundle) does."""
-    overrides: dict[str, Any] = {}
-    words = list(argv[2:])
-    while words:
-        word = words.pop(0)
-        if not word.startswith("--"):
-            continue
-        name, equals, text = word[2:].partition("=")
-        if not equals:
-            text = words.pop(0) if words and not words[0].startswith("--") else "True"
-        overrides[name.lstrip("+")] = DefaultParseValue(text)
+    overrides = {name: True if text is None else DefaultParseValue(text) for name, text in typed_settings(argv).items()}
     if "args_file" in overrides and Path(str(overrides["args_file"])).is_file():
         from_file = ConfigParser.load_config_file(str(overrides["args_file"]))
         overrides = {**from_file, **overrides}
     return overrides
+
+
+def typed_settings(argv: list[str]) -> dict[str, str | None]:
+    """Settings of the command line as they were typed; None where no value follows. `--max-epochs` is `max_epochs`, as in fire."""
+    return dict(_pairs(list(argv[2:])))
+
+
+def _pairs(words: list[str]) -> Iterator[tuple[str, str | None]]:
+    while words:
+        word = words.pop(0)
+        if not _is_flag(word):
+            continue
+        name, equals, text = word.lstrip("-").partition("=")
+        value: str | None = text if equals else None
+        if not equals and words and not _is_flag(words[0]):
+            value = words.pop(0)
+        yield bare(name.lstrip("+")), value
+
+
+def _is_flag(word: str) -> bool:
+    """As fire tells: a word that begins with a hyphen and is no negative number."""
+    return word.startswith("--") or re.match("-[a-zA-Z]", word) is not None
 
 
 def known_settings(bundle_root: Path, argv: list[str]) -> dict[str, Any]:
@@ -115,7 +109,7 @@ def _bundle_configs(bundle_root: Path) -> list[Path]:
 
 def _refuse_settings_of_others(overrides: Mapping[str, Any], known: Mapping[str, Any], bundle_root: Path) -> None:
     """A setting that another config of the bundle has would do nothing here, and nobody would notice."""
-    for name in (_top(name) for name in overrides):
+    for name in map(top, overrides):
         if name in known or name in RUN_ARGUMENTS:
             continue
         owners = [file.name for file in _bundle_configs(bundle_root) if name in ConfigParser.load_config_file(str(file))]
@@ -141,7 +135,9 @@ def replaced_settings(files: Sequence[Path]) -> list[str]:
     return told
 
 
-def check_overrides(overrides: Mapping[str, Any], known: Mapping[str, Any]) -> None:
+def check_overrides(
+    overrides: Mapping[str, Any], known: Mapping[str, Any], typed: Mapping[str, str | None] | None = None
+) -> None:
     """Refuse names that no config has, values whose kind differs from the default's, and values that no run can use.
 
     Raises:
@@ -149,43 +145,21 @@ def check_overrides(overrides: Mapping[str, Any], known: Mapping[str, Any]) -> N
         EnvironmentFault: a device that this machine does not have.
     """
     for name, value in overrides.items():
-        top = _top(name)
-        if top in RUN_ARGUMENTS:
+        first = top(name)
+        if first in RUN_ARGUMENTS:
             continue
-        if top not in known:
-            raise ConfigError(_unknown(top, known))
-        if top == name:
-            _check_kind(name, value, known[name])
+        if first not in known:
+            raise ConfigError(unknown(first, known))
+        if first == name:
+            check_kind(name, value, known[name], (typed or {}).get(name))
             check_value(name, value)
 
 
-def _top(name: str) -> str:
-    return name.replace("#", "::").split("::")[0]
-
-
-def _unknown(name: str, known: Iterable[str]) -> str:
-    settings = [k for k in known if not k.startswith("_") and k not in ("imports", "initialize", "run")]
-    near = difflib.get_close_matches(name, settings, n=1, cutoff=0.6)
-    hint = f"did you mean --{near[0]}?" if near else f"known settings: {', '.join(sorted(settings))}"
-    return f"unknown setting --{name}: {hint}"
-
-
-def _check_kind(name: str, value: Any, default: Any) -> None:
-    if isinstance(value, str) and value.startswith(("$", "@", "%")):
-        return
-    if name in PATHS and value is not None and not isinstance(value, str):
-        raise ConfigError(f"--{name}: got the {type(value).__name__} {value!r}, expected a path; write ./{value}")
-    if name in PATHS and isinstance(value, str) and "#" in value:
-        raise ConfigError(f"--{name}: got {value!r}, but MONAI reads # as a separator; rename the folder or link to it")
-    # fire leaves true and false as strings, and the string 'false' counts as true.
-    lower_case = isinstance(value, str) and value.lower() in ("true", "false")
-    if lower_case or (isinstance(default, bool) and not isinstance(value, bool)):
-        raise ConfigError(f"--{name}: got {value!r}, expected True or False (with a capital letter)")
-    if isinstance(default, (int, float)) and not isinstance(default, bool):
-        if not isinstance(value, (int, float)) or isinstance(value, bool):
-            raise ConfigError(f"--{name}: got {value!r}, expected a number such as {default}")
-        if isinstance(default, int) and isinstance(value, float) and not value.is_integer():
-            raise ConfigError(f"--{name}: got {value!r}, expected a whole number such as {default}")
+def _check_models(overrides: Mapping[str, Any]) -> None:
+    """A model that is not there is told before any data are looked at."""
+    for name, value in overrides.items():
+        if name in SETTINGS and SETTINGS[name].kind in ("file", "model") and isinstance(value, str):
+            check_there(name, value)
 
 
 def one_line_errors(show_traceback: bool = False) -> None:

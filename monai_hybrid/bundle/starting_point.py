@@ -11,6 +11,8 @@ from typing import Any
 
 from monai_hybrid.bundle.data import PreparedData
 from monai_hybrid.errors import ConfigError, ModelFileError
+from monai_hybrid.results_folder import RUNS, usable
+from monai_hybrid.setting_checks import which_model
 from monai_hybrid.weights import read_card
 
 SCRATCH = "scratch"
@@ -48,8 +50,10 @@ def starting_point(pretrained: str | None, data: PreparedData, bundle_root: str,
 
     Raises:
         ModelFileError: no such file, no card, or a network for another number of dimensions.
-        ConfigError: `plan_from` without "scratch".
+        ConfigError: `plan_from` without "scratch"; no model for data that are not the built-in phantom.
     """
+    if pretrained is None and not data.built_in:
+        raise ConfigError(which_model("--dataset_dir", str(data.folder), "--pretrained"))
     if plan_from and pretrained != SCRATCH:
         raise ConfigError("plan_from: only with --pretrained scratch; a model file brings its own plan")
     path = None if pretrained == SCRATCH else model_file(pretrained) if pretrained else _neighbour(Path(bundle_root))
@@ -90,14 +94,15 @@ def _network(arguments: dict[str, Any], data: PreparedData) -> dict[str, Any]:
 def _neighbour(bundle_root: Path) -> str:
     """The model of hybrid_pretrain, made now if it is not there."""
     bundle = bundle_root.resolve().parent / "hybrid_pretrain"
-    model = bundle / "models/model.safetensors"
+    results = bundle if usable(bundle) else Path(RUNS) / bundle.name
+    model = results / "models/model.safetensors"
     if not model.is_file():
         config = bundle / "configs/train.json"
         if not config.is_file():
             raise ModelFileError("pretrained: not given, and no bundle hybrid_pretrain lies beside this one; give a model file")
         logger.info("no pretrained model given and none found: pretraining on the built-in phantom first")
         command = [sys.executable, "-m", "monai.bundle", "run", "--config_file", str(config), "--bundle_root", str(bundle)]
-        command += ["--resume", "True"]  # one that was stopped half-way goes on
+        command += ["--output_dir", str(results), "--resume", "True"]  # one that was stopped half-way goes on
         if subprocess.run(command, check=False).returncode:
             raise ModelFileError("pretrained: the pretraining on the built-in phantom failed; its message stands above")
     return str(model)

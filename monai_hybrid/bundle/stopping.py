@@ -26,7 +26,7 @@ STOPPING = ("budget", "leave_one_out")
 MINIMUM_PATIENTS = 3
 BASE, PER_PATIENT, MOST = 200, 50, 600
 # What a fold needs of the training's handlers; it writes nothing.
-FOLD_HANDLERS = ("SeededUpdates", "StopOnNonFinite", "GradientClip", "LrScheduleHandler", "ValidationHandler")
+FOLD_HANDLERS = ("SeededUpdates", "StopOnNonFinite", "GradientClip", "LrScheduleHandler", "ValidationHandler", "Progress")
 logger = logging.getLogger("monai_hybrid.adaptation")
 
 
@@ -123,8 +123,11 @@ def _fold(main: ConfigParser, patient: str) -> ConfigParser:
     samples = parsed("updates_per_epoch") * parsed("batch_size")
     fold["train"]["sampler"] = Chosen(mixed_sampler(cases, samples, parsed("labelled_share")), kept)
     fold["train"]["trainer"]["train_handlers"] = "$@train#handlers + [@ema]"  # no checkpoints: a fold is not the run
-    handlers = [{k: v for k, v in h.items() if k != "_disabled_"} for h in fold["train"]["handlers"]]
-    fold["train"]["handlers"] = [h for h in handlers if h["_target_"].rsplit(".", 1)[-1] in FOLD_HANDLERS]
+    handlers = [h for h in fold["train"]["handlers"] if h["_target_"].rsplit(".", 1)[-1] in FOLD_HANDLERS]
+    for handler in handlers:
+        if "Validation" in handler["_target_"]:
+            handler.pop("_disabled_", None)
+    fold["train"]["handlers"] = handlers
     fold["validate"]["dataset"] = ReplayableDataset(
         held_out, parsed("validate#preprocessing"), parsed("cache_dir"), progress=False
     )

@@ -3,13 +3,14 @@
 from monai_hybrid.engines.guards import GradientClip, StopOnNonFinite
 from monai_hybrid.engines.pictures import TrainingPictures
 from monai_hybrid.engines.prepare_batch import HybridPrepareBatch
-from monai_hybrid.engines.progress import Progress
+from monai_hybrid.engines.progress import CaseProgress, Progress
 from monai_hybrid.engines.replay import ReplayableDataset, ReplayableSampler, SeededUpdates
 from monai_hybrid.engines.resume import Checkpoint
 from monai_hybrid.engines.training_log import TrainingLog
 from monai_hybrid.engines.weights_handlers import WeightsLoader, WeightsSaver
 
 __all__ = [
+    "CaseProgress",
     "Checkpoint",
     "GradientClip",
     "HybridPrepareBatch",

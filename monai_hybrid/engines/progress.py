@@ -1,7 +1,8 @@
-"""The progress bar: updates of the epoch, loss, and the time left of the whole run."""
+"""How far a run is: a bar on a terminal, elsewhere a line now and then, with the time left."""
 
 from __future__ import annotations
 
+import logging
 import sys
 import time
 from typing import Any
@@ -9,17 +10,31 @@ from typing import Any
 from ignite.engine import Engine, Events
 from ignite.handlers import ProgressBar
 
+from data_prep.progress import SECONDS, Ticker, time_left
+
+logger = logging.getLogger("monai_hybrid.training")
+
 
 class Progress(ProgressBar):
-    """Ignite's progress bar with the loss and the time left of the run. A terminal gets a live bar, a log file none."""
+    """Ignite's progress bar with the loss and the time left of the run. Where there is no terminal, a line is logged instead.
+
+    Args:
+        interval: updates between two lines.
+        settings: of Ignite's class.
+    """
+
+    def __init__(self, interval: int = 10, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.interval = interval
 
     def attach(self, engine: Engine) -> None:
-        """Show a bar an epoch; the clock starts with the first update."""
-        if not sys.stderr.isatty():
-            return
+        """Show a bar an epoch, or log lines; the clock starts with the first update."""
         self.engine = engine
         engine.add_event_handler(Events.STARTED, self._start)
-        super().attach(engine, output_transform=self._note)
+        if sys.stderr.isatty():
+            super().attach(engine, output_transform=self._note)
+        else:
+            engine.add_event_handler(Events.ITERATION_COMPLETED(every=self.interval), self._line)
 
     def _start(self, engine: Engine) -> None:
         self.started, self.first = time.monotonic(), engine.state.iteration
@@ -32,8 +47,30 @@ class Progress(ProgressBar):
             "left": time_left(time.monotonic() - self.started, state.iteration - self.first, total - state.iteration),
         }
 
+    def _line(self, engine: Engine) -> None:
+        state, note = engine.state, self._note(engine.state.output)
+        total = state.max_epochs * state.epoch_length
+        logger.info("update %d/%d  loss %.4f  left %s", state.iteration, total, note["loss"], note["left"])
 
-def time_left(elapsed: float, done: int, remaining: int) -> str:
-    """Hours, minutes and seconds ("h:mm:ss") until the end, from the seconds that `done` updates took."""
-    seconds = round(elapsed / max(done, 1) * remaining)
-    return f"{seconds // 3600}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"
+
+class CaseProgress:
+    """Log how far a validation or an evaluation is, at most every `seconds`; a short one says nothing.
+
+    Args:
+        what: the first word of the line.
+        seconds: between two lines.
+    """
+
+    def __init__(self, what: str = "validation", seconds: float = SECONDS) -> None:
+        self.what, self.seconds = what, seconds
+
+    def attach(self, engine: Engine) -> None:
+        """Start the clock with each run."""
+        engine.add_event_handler(Events.STARTED, self._start)
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self._line)
+
+    def _start(self, engine: Engine) -> None:
+        self.ticker = Ticker(f"{self.what}: cases done", engine.state.epoch_length or 0, self.seconds)
+
+    def _line(self, engine: Engine) -> None:
+        self.ticker.step()

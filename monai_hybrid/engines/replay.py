@@ -23,6 +23,7 @@ from monai.transforms import Compose, RandomizableTrait, Transform
 from torch.utils.data import Sampler
 from torch.utils.data.distributed import DistributedSampler
 
+from data_prep.progress import Ticker
 from monai_hybrid.engines.volume_cache import VolumeCache
 
 ORDER, SAMPLE, UPDATE = range(3)  # streams that share a seed and nothing else
@@ -122,9 +123,13 @@ class ReplayableDataset(CacheDataset):
             flat = (transform if isinstance(transform, Compose) else Compose(transform)).flatten().transforms
             self.volumes = VolumeCache(cache_dir, list(takewhile(lambda t: not _may_be_random(t), flat)))
             self.volumes.announce(data)
+        self.filling: Ticker | None = Ticker("volumes prepared", len(data))
         super().__init__(data, transform, **settings)
+        self.filling = None
 
     def _load_cache_item(self, idx: int) -> Any:
+        if self.filling is not None:
+            self.filling.step()
         if self.volumes is None:
             return super()._load_cache_item(idx)
         return self.volumes.item(self.data[idx], lambda: super(ReplayableDataset, self)._load_cache_item(idx))

@@ -9,13 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from monai_hybrid.errors import ConfigError, DataError
+from monai_hybrid.settings import FREE
 
-# What may change between the parts of a run: its length, where things lie and go, the machine, what is shown.
-FREE = frozenset({
-    "max_epochs", "dataset_dir", "output_dir", "bundle_root", "device", "backend", "num_workers", "cache_rate", "cache_dir",
-    "progress_bar", "log_interval", "picture_interval", "checkpoint_interval", "resume", "overwrite",
-    "imports", "initialize", "run", "finalize", "writer",
-})  # fmt: skip
+# Beside the settings that may change: what a run does around its training, not what it trains.
+SECTIONS = frozenset({"imports", "initialize", "run", "finalize", "writer"})
+# Handlers that only watch and write: what they are told changes no weight.
+WATCHERS = ("Progress", "CaseProgress", "WeightsSaver", "TrainingPictures", "TrainingLog")
 SHOWN = 8
 ABSENT = "absent"
 EDGE = 1 << 16
@@ -32,8 +31,23 @@ def flat(tree: Any, name: str = "") -> dict[str, str]:
 
 def lasting(config: Mapping[str, Any]) -> dict[str, str]:
     """The settings that make a run what it is: a configuration, flat, without the names that may change."""
-    kept = {name: value for name, value in config.items() if name not in FREE and not name.startswith("_")}
+    kept = {name: value for name, value in config.items() if name not in FREE | SECTIONS and not name.startswith("_")}
     return {name: value for name, value in flat(kept).items() if not name.rsplit("#", 1)[-1].startswith("_desc_")}
+
+
+def without_watchers(settings: Mapping[str, str]) -> dict[str, str]:
+    """Flat settings without those of handlers that only watch, so that a newer version may tell more and still go on."""
+    end = "#_target_"
+    apart = [
+        name.removesuffix(end) + "#"
+        for name, value in settings.items()
+        if name.endswith(end) and "handlers#" in name and value.strip('"').rsplit(".", 1)[-1] in WATCHERS
+    ]
+    return {
+        name: value
+        for name, value in settings.items()
+        if not name.startswith(tuple(apart)) and not (name.endswith("handlers") and value == "[]")
+    }
 
 
 def describe_cases(cases: Sequence[Mapping[str, Any]]) -> list[list[str]]:
@@ -67,6 +81,7 @@ def refuse_other_settings(saved: Mapping[str, str], now: Mapping[str, str], wher
     Raises:
         ConfigError: with each difference as "name: saved -> now".
     """
+    saved, now = without_watchers(saved), without_watchers(now)
     names = sorted(n for n in saved.keys() | now.keys() if saved.get(n) != now.get(n))
     if names:
         told = "; ".join(f"{n}: {saved.get(n, ABSENT)} -> {now.get(n, ABSENT)}" for n in names[:SHOWN])

@@ -27,6 +27,7 @@ class WeightsSaver:
         validator: engine whose last metrics are written into the card.
         interval: epochs between saves.
         rank: this process's rank.
+        reference: of the card, with `content(model file or None)`; the file is given once, when the training is over.
     """
 
     def __init__(
@@ -40,8 +41,10 @@ class WeightsSaver:
         validator: Engine | None = None,
         interval: int = 1,
         rank: int = 0,
+        reference: Any = None,
     ) -> None:
         self.model, self.folder, self.interval, self.rank = model, Path(folder), interval, rank
+        self.reference = reference
         self.describe = (network, dataset, plan, settings)
         self.validator = validator
 
@@ -49,8 +52,17 @@ class WeightsSaver:
         """Save when an epoch is over. Attach it after the validation handler, so that the card has the new scores."""
         if self.rank == 0:
             engine.add_event_handler(Events.EPOCH_COMPLETED(every=self.interval) | Events.COMPLETED, self)
+            if self.reference is not None:
+                engine.add_event_handler(Events.COMPLETED, self.finish)
+
+    def finish(self, engine: Engine) -> None:
+        """Save once more, with the reference that needs the finished model."""
+        self._save(engine, self.folder / "model.safetensors")
 
     def __call__(self, engine: Engine) -> None:
+        self._save(engine)
+
+    def _save(self, engine: Engine, finished: Path | None = None) -> None:
         network, dataset, plan, settings = self.describe
         training = {
             **settings,
@@ -58,7 +70,10 @@ class WeightsSaver:
             "epochs": engine.state.epoch,
             "validation": _plain_metrics(self.validator),
         }
-        save_weights(merged_state_dict(self.model), self.folder, make_card(network, dataset, plan, training))
+        card = make_card(network, dataset, plan, training)
+        if self.reference is not None:
+            card["reference"] = self.reference.content(finished)
+        save_weights(merged_state_dict(self.model), self.folder, card)
 
 
 def _plain_metrics(validator: Engine | None) -> dict[str, Any]:

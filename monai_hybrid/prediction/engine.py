@@ -14,6 +14,7 @@ from monai.networks.utils import eval_mode
 from torch import Tensor
 from tqdm import tqdm  # type: ignore[import-untyped]
 
+from data_prep.progress import Ticker
 from monai_hybrid.errors import ConfigError, DataError, EnvironmentFault, ModelFileError
 from monai_hybrid.inferers.emit import Segmentation
 from monai_hybrid.inferers.input_grid import meta_of_the_file
@@ -32,6 +33,7 @@ class Predictor(SupervisedEvaluator):
     Args:
         table: the rows.
         score: denoising error of an image.
+        reference: of the model's card, what each case is compared with; None for a card without.
         progress_bar: cases and windows, with the time left, on a terminal; elsewhere a line a case is logged.
         postprocessing: called with {"case_id", "pred", "entropy", "probabilities"}; must leave "pred_file".
         **arguments: of SupervisedEvaluator; `inferer` is an `InputGridInferer`, the batch size is 1.
@@ -42,10 +44,11 @@ class Predictor(SupervisedEvaluator):
 
     def __init__(
         self, table: QualityTable, score: DenoisingScore, progress_bar: bool = True, postprocessing: Callable | None = None,
-        **arguments: Any,
+        reference: Any = None, **arguments: Any,
     ) -> None:  # fmt: skip
         super().__init__(**arguments, postprocessing=None, decollate=False)
         self.table, self.score, self.save = table, score, postprocessing
+        self.reference = reference
         self.hidden = None if progress_bar else True  # None: tqdm shows itself on a terminal only
         self.counts = {"done": 0, "skipped": 0, "failed": 0}
         self.bar: Any = None
@@ -84,7 +87,8 @@ class Predictor(SupervisedEvaluator):
         case_id = batch["case_id"][0]
         with eval_mode(self.network), torch.autocast("cuda", enabled=self.amp, **self.amp_kwargs):
             with tqdm(desc=f"  {case_id}", unit="window", leave=False, disable=self.hidden) as windows:
-                self.inferer.on_windows = lambda done, total: _show(windows, done, total)
+                ticker = Ticker(f"case {case_id}: windows", 0)
+                self.inferer.on_windows = lambda done, total: _show(windows, ticker, done, total)
                 found = self.inferer.segment(image, self.network)
             error = self.score(image, self.network)
         output = {"case_id": case_id, **on_the_input_grid(found, image)}
@@ -102,15 +106,15 @@ class Predictor(SupervisedEvaluator):
     def _row(self, batch: dict[str, Any], found: Segmentation, error: float | None, output: dict[str, Any]) -> None:
         counts = torch.bincount(found.labels.flatten().int(), minlength=len(self.table.structures) + 1)[1:].tolist()
         volumes = {name: n * float(batch["voxel"][0]) for name, n in zip(self.table.structures, counts, strict=True)}
+        scores = {"entropy_foreground": found.entropy_foreground, "denoising_error": error}
         self.table.add(
             batch["case_id"][0],
             status="done",
-            flag=own_flags(volumes, batch["remarks"][0]),
+            flag=own_flags(volumes, batch["remarks"][0], batch["unit"][0], self.reference, scores),
             unit=batch["unit"][0],
             **{f"volume_{name}": volume for name, volume in volumes.items()},
-            entropy_foreground=found.entropy_foreground,
+            **scores,
             entropy_all=found.entropy_all,
-            denoising_error=error,
             precision=found.precision or self.table.settings.get("precision"),
             image=str(output["pred"].meta.get("filename_or_obj", "")),
             mask=str(output.get("pred_file", "")).rsplit("/", 1)[-1],
@@ -141,9 +145,12 @@ def on_the_input_grid(found: Segmentation, image: MetaTensor) -> dict[str, MetaT
     return {key: MetaTensor(value, meta=dict(meta)) for key, value in parts.items() if value is not None}
 
 
-def _show(bar: Any, done: int, total: int) -> None:
-    bar.total = total
-    bar.update(done - bar.n)
+def _show(bar: Any, ticker: Ticker, done: int, total: int) -> None:
+    bar.total = ticker.total = total
+    if bar.disable:
+        ticker.at(done)
+    else:
+        bar.update(done - bar.n)
 
 
 def _system_says(error: BaseException | None) -> OSError | None:

@@ -6,24 +6,46 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from monai_hybrid.prediction.usual import Usual
+
 SMALLEST_BATCH = 5
 FAR = 3.5  # modified z-score of Iglewicz & Hoaglin (1993), "How to detect and handle outliers"
 COMPARED = {"entropy_foreground": "unsure over the foreground", "denoising_error": "unlike the images the model knows"}
 MARK = "compared with the other cases: "
 
 
-def own_flags(volumes: Mapping[str, float], remarks: str) -> str:
-    """What one case alone shows: structures that were not found, and warnings about its file."""
+def own_flags(
+    volumes: Mapping[str, float],
+    remarks: str,
+    unit: str = "",
+    reference: Any = None,
+    scores: Mapping[str, float | None] | None = None,
+) -> str:
+    """What one case alone shows: structures not found or of an unusual volume, unusual scores, warnings about its file.
+
+    Args:
+        volumes: of each structure, in `unit`.
+        remarks: the warnings.
+        unit: "ml", "mm2", "voxels" or "pixels".
+        reference: of the model's card; None: a card without, so nothing is compared.
+        scores: the columns of `COMPARED`.
+    """
+    usual = Usual(reference, unit)
     empty = [name for name, volume in volumes.items() if not volume]
-    found = ["nothing found" if len(empty) == len(volumes) > 1 else f"no {', no '.join(empty)} found"] if empty else []
+    if len(empty) == len(volumes) > 1:
+        found = ["nothing found" + usual.expected(empty)]
+    else:
+        found = [f"no {', no '.join(empty)} found" + usual.expected(empty)] if empty else []
+    found += [said for name, volume in volumes.items() if volume for said in usual.volume(name, volume)]
+    found += [said for column, meaning in COMPARED.items() for said in usual.score(column, meaning, (scores or {}).get(column))]
     return "; ".join([*found, *([remarks] if remarks else [])])
 
 
 def flag_rows(rows: Sequence[dict[str, Any]]) -> None:
     """Flag in place the done cases that stand far above the others, where there are at least five to compare.
 
-    A modified z-score 0.6745 (x - median) / MAD above 3.5; low values are never flagged. The card of a model holds no reference
-    values, so a batch that is strange as a whole is not noticed here.
+    A modified z-score 0.6745 (x - median) / MAD above 3.5; low values are never flagged. A batch that is strange as a whole is
+    noticed by the reference of the model's card alone (`own_flags`).
     """
     done = [row for row in rows if row["status"] == "done"]
     for row in done:

@@ -1,0 +1,150 @@
+"""What is usual for a model, written into its card: volumes of its training labels, and how sure it is on cases it should know."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from monai.bundle import ConfigParser
+
+from data_prep.fingerprint import UNITS
+from monai_hybrid.errors import ModelFileError
+from monai_hybrid.networks.transfer.names import unified
+from monai_hybrid.weights import read_card, with_pretrained
+
+MOST_CASES = 3
+SHARE_OF_TRAINING, AT_LEAST = 0.1, 60.0  # seconds that scoring may begin another case in
+logger = logging.getLogger("monai_hybrid.reference")
+
+
+class CardReference:
+    """The "reference" of a model's card, which a prediction compares each case with (`prediction/flags.py`).
+
+    Args:
+        dataset: the content of `dataset.json`.
+        training: the cases trained on; those without "label" have no volume.
+        held_out: labelled cases that were not trained on; [] where there are none.
+        bundle_root: its `inference.json` is the path of the prediction; without it there are no scores.
+        device: of the training.
+        pretrained: the model file that was adapted, whose own reference still counts; None: none.
+    """
+
+    def __init__(
+        self,
+        dataset: Mapping[str, Any],
+        training: Sequence[Mapping[str, Any]],
+        held_out: Sequence[Mapping[str, Any]],
+        bundle_root: str,
+        device: Any,
+        pretrained: str | None = None,
+    ) -> None:
+        self.training, self.held_out, self.device = training, held_out, device
+        self.config, self.began = Path(bundle_root) / "configs/inference.json", time.monotonic()
+        before = _volumes_of(pretrained)
+        self.volumes = joined(label_volumes(dataset, training), before)
+
+    def content(self, model: Path | None = None) -> dict[str, Any]:
+        """{"volumes"}, and with a finished `model` file also {"scores"}; a score that fails is left out and said."""
+        if model is None or not self.config.is_file():
+            return {"volumes": self.volumes}
+        try:
+            return {"volumes": self.volumes, "scores": self.scores(model)}
+        except Exception as error:  # the model is saved; nothing may be lost for a number beside it
+            logger.warning("no reference scores on the card: %s", " ".join(str(error).split())[:200])
+            return {"volumes": self.volumes}
+
+    def scores(self, model: Path) -> dict[str, Any]:
+        """Foreground entropy and denoising error of a few cases, by the very configuration that predicts.
+
+        Returns:
+            {"split": "validation" or "training", "entropy_foreground": [...], "denoising_error": [...]}, finite numbers only.
+        """
+        labelled = [case for case in self.training if "label" in case]
+        cases = spread_out(list(self.held_out) or labelled, MOST_CASES)
+        parser = ConfigParser()
+        parser.read_config(str(self.config))
+        parser.update({"model": str(model), "device": str(self.device)})
+        network = with_pretrained(parser.get_parsed_content("network"), model).eval()
+        score = parser.get_parsed_content("evaluator#score")
+        preprocess, inferer = parser.get_parsed_content("preprocessing"), parser.get_parsed_content("inferer")
+        until = time.monotonic() + max(AT_LEAST, SHARE_OF_TRAINING * (time.monotonic() - self.began))
+        found: dict[str, list[float]] = {"entropy_foreground": [], "denoising_error": []}
+        for case in cases:
+            image = preprocess({"image": case["image"], "case_id": case["case_id"]})["image"].to(self.device)
+            with torch.no_grad():
+                _add(found["entropy_foreground"], inferer.segment(image, network).entropy_foreground)
+                _add(found["denoising_error"], score(image, network))
+            if time.monotonic() > until:
+                break
+        return {"split": "validation" if self.held_out else "training", **found}
+
+
+def _add(numbers: list[float], value: float | None) -> None:
+    if value is not None and np.isfinite(value):
+        numbers.append(float(f"{value:.4g}"))
+
+
+def spread_out(cases: Sequence[Any], most: int) -> list[Any]:
+    """At most `most` of the cases, evenly over the list."""
+    if len(cases) <= most:
+        return list(cases)
+    return [cases[round(i)] for i in np.linspace(0, len(cases) - 1, most)]
+
+
+def label_volumes(dataset: Mapping[str, Any], training: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Smallest and largest volume of each structure over the training labels that hold it, in the unit of `quality.csv`.
+
+    Returns:
+        {"unit", "structures": {name: {"min", "max", "cases"}}}; "cases" is the number of labels behind the range.
+    """
+    known = bool(dataset["fingerprint"]["spacing_known"])
+    unit = UNITS[int(dataset["spatial_dims"]), known].replace("^", "")
+    ids = {case["case_id"] for case in training if "label" in case}
+    records = [record for record in dataset.get("cases", []) if record["case_id"] in ids]
+    structures = {}
+    for label in dataset["labels"][1:]:
+        sizes = [record["voxels"].get(str(label["value"]), 0) * _voxel(record, unit) for record in records]
+        sizes = [size for size in sizes if size > 0]
+        if sizes:
+            low, high = (float(f"{size:.6g}") for size in (min(sizes), max(sizes)))
+            structures[label["name"]] = {"min": low, "max": high, "cases": len(sizes)}
+    return {"unit": unit, "structures": structures}
+
+
+def _voxel(record: Mapping[str, Any], unit: str) -> float:
+    """Size of a voxel in ml or mm2; 1 where sizes are counted in voxels or pixels."""
+    if unit not in ("ml", "mm2"):
+        return 1.0
+    size = float(np.prod(record["spacing"]))
+    return size / 1000 if unit == "ml" else size
+
+
+def joined(own: dict[str, Any], before: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The ranges of this training, widened by those of the model that was adapted, for structures of one name and unit."""
+    if not before or before.get("unit") != own["unit"]:
+        return own
+    earlier = {unified(name): entry for name, entry in before["structures"].items()}
+    structures = {}
+    for name, entry in own["structures"].items():
+        both = [entry, *([earlier[unified(name)]] if unified(name) in earlier else [])]
+        structures[name] = {
+            "min": min(part["min"] for part in both),
+            "max": max(part["max"] for part in both),
+            "cases": sum(part["cases"] for part in both),
+        }
+    return {"unit": own["unit"], "structures": structures}
+
+
+def _volumes_of(pretrained: str | None) -> dict[str, Any] | None:
+    """The volumes on the card of the model that was adapted; None where it has none, or a card that is of no use."""
+    try:
+        card = read_card(pretrained) if pretrained else None
+    except ModelFileError:
+        return None
+    volumes = ((card or {}).get("reference") or {}).get("volumes")
+    return volumes if isinstance(volumes, dict) and isinstance(volumes.get("structures"), dict) else None

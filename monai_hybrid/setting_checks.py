@@ -1,0 +1,212 @@
+"""Names and values of settings that no run can use, refused in one sentence; needs neither torch nor MONAI, so it is quick."""
+
+from __future__ import annotations
+
+import difflib
+import math
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from fire.parser import DefaultParseValue
+
+from data_prep.errors import ConfigError, DataError, HybridError, ModelFileError
+from monai_hybrid.settings import PATH_KINDS, RANGES, SETTINGS, Setting
+
+EXAMPLES = {"voxels": "[64,64,64]", "mm": "[1.5,1,1]"}
+EXAMPLE_MODEL = "runs/source/models/model.safetensors"
+EXPRESSION = ("$", "@", "%")
+SECTIONS = ("imports", "initialize", "run", "finalize")
+
+
+def is_expression(value: Any) -> bool:
+    """Whether MONAI evaluates the text instead of taking it as it is."""
+    return isinstance(value, str) and value.startswith(EXPRESSION)
+
+
+def bare(name: str) -> str:
+    """A name as the configurations spell it, `max-epochs` as `max_epochs`; ids with # or :: keep their deeper parts."""
+    top, mark, rest = re.match(r"([^#:]*)(#|::|)(.*)", name, re.DOTALL).groups()  # type: ignore[union-attr]
+    return top.replace("-", "_") + mark + rest
+
+
+def top(name: str) -> str:
+    """The first part of an id: `train` of `train#trainer#max_epochs`."""
+    return name.replace("#", "::").split("::")[0]
+
+
+def unknown(name: str, known: Iterable[str]) -> str:
+    """What to say about a name that no configuration has."""
+    settings = [k for k in known if not k.startswith("_") and k not in SECTIONS]
+    near = difflib.get_close_matches(name.replace("-", "_"), settings, n=1, cutoff=0.6)
+    hint = f"did you mean --{near[0]}?" if near else f"known settings: {', '.join(sorted(settings))}"
+    return f"unknown setting --{name}: {hint}"
+
+
+def check_kind(name: str, value: Any, default: Any, typed: str | None = None) -> None:
+    """Refuse a value of another kind than the setting's.
+
+    Args:
+        name: a top-level setting.
+        value: as fire parses it.
+        default: in the configuration.
+        typed: as it was typed, where that is known: 1e5, which fire makes a number.
+
+    Raises:
+        ConfigError: with what was expected.
+    """
+    setting = SETTINGS.get(name)
+    if setting is not None and setting.kind in PATH_KINDS:
+        check_path(setting.name, value, typed)
+    if is_expression(value):
+        return
+    # fire leaves true and false as strings, and the string 'false' counts as true.
+    lower_case = isinstance(value, str) and value.lower() in ("true", "false")
+    flag = isinstance(default, bool) or (setting is not None and setting.kind == "flag")
+    if lower_case or (flag and value is not None and not isinstance(value, bool)):
+        raise ConfigError(f"--{name}: got {value!r}, expected True or False (with a capital letter)")
+    if isinstance(default, (int, float)) and not isinstance(default, bool):
+        if not isinstance(value, (int, float)) or isinstance(value, bool):
+            raise ConfigError(f"--{name}: got {value!r}, expected a number such as {default}")
+        if isinstance(default, int) and isinstance(value, float) and not value.is_integer():
+            raise ConfigError(f"--{name}: got {value!r}, expected a whole number such as {default}")
+
+
+def check_path(name: str, value: Any, typed: str | None, shown: str | None = None) -> None:
+    """A folder called 1e5, None or a,b: fire and MONAI make something else of these names.
+
+    Args:
+        name: the setting.
+        value: as fire parses it.
+        typed: as it was typed; None where no value followed, or where that is not known.
+        shown: the option, where it has another name.
+
+    Raises:
+        ConfigError: with what to type.
+    """
+    name, text = (shown or f"--{name}").lstrip("-"), value if typed is None else typed
+    if value is True and typed is None:
+        raise ConfigError(f"--{name}: no path follows; a name that begins with - is written ./-NAME")
+    if value == "" and typed == "":
+        raise ConfigError(f"--{name}: the path is empty; give one, or leave --{name} out")
+    if isinstance(text, str) and "#" in text and not is_expression(value):
+        raise ConfigError(f"--{name}: got {text!r}, but MONAI reads # as a separator; rename the folder or link to it")
+    if value is None and (typed is None or not Path(typed).exists()):
+        return
+    if isinstance(value, str) and value == text and not (is_expression(value) and Path(value).exists()):
+        return
+    kind = "an expression" if is_expression(value) else f"the {type(value).__name__} {value!r}"
+    raise ConfigError(f"--{name}: got {kind}, expected a path; write ./{text}")
+
+
+def safe_path(text: str) -> str:
+    """A path that means itself to fire and MONAI: `1e5` as `./1e5`; most are as they were."""
+    plain = DefaultParseValue(text) == text and not text.startswith((*EXPRESSION, "-"))
+    return text if plain or Path(text).is_absolute() else f"./{text}"
+
+
+def check_plain_value(name: str, value: Any) -> None:
+    """Refuse a number outside its range, a size that is none, a word that is not known; None and expressions are let through.
+
+    Raises:
+        ConfigError: with what was expected.
+    """
+    setting = SETTINGS.get(name)
+    if setting is None or value is None or is_expression(value):
+        return
+    if setting.kind in RANGES:
+        words, inside = RANGES[setting.kind]
+        if not (is_number(value) and inside(value)):
+            raise ConfigError(f"--{name}: got {value!r}, expected {words}")
+    if setting.kind in EXAMPLES:
+        _check_size(setting, value)
+    if setting.kind == "word" and str(value) not in setting.words:
+        near = difflib.get_close_matches(str(value), setting.words, n=1, cutoff=0.6)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise ConfigError(f"--{name}: got {value!r}, expected one of {', '.join(setting.words)}{hint}")
+    if setting.kind == "timesteps" and not _are_timesteps(value):
+        raise ConfigError(f'--{name}: got {value!r}, expected whole numbers >= 0, such as --{name} "[0,10,20]"')
+    if setting.kind == "device" and not (isinstance(value, str) and re.fullmatch(r"[a-z]+(:\d+)?", value)):
+        raise ConfigError(f"--{name}: got {value!r}, expected cpu, cuda or cuda:0")
+
+
+def is_number(value: Any) -> bool:
+    """Finite, and no bool."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _check_size(setting: Setting, value: Any) -> None:
+    whole = setting.kind == "voxels"
+    what = "whole numbers of voxels" if whole else "distances in mm"
+    edges: Sequence[Any] = value if isinstance(value, (list, tuple)) and len(value) in (2, 3) else [None]
+    if not all(is_number(edge) and edge > 0 and (not whole or isinstance(edge, int)) for edge in edges):
+        example = f'--{setting.name} "{EXAMPLES[setting.kind]}"'
+        raise ConfigError(f"--{setting.name}: got {value!r}, expected 2 or 3 {what} > 0, such as {example}")
+
+
+def _are_timesteps(value: Any) -> bool:
+    many = isinstance(value, (list, tuple)) and len(value) > 0
+    return many and all(isinstance(t, int) and not isinstance(t, bool) and t >= 0 for t in value)
+
+
+def check_there(name: str, path: str, shown: str | None = None) -> None:
+    """Refuse a file or folder that is not there, before anything heavy starts.
+
+    Args:
+        name: a setting; only its kind counts.
+        path: as typed.
+        shown: the option's name, where it is another.
+
+    Raises:
+        ModelFileError: a model.
+        DataError: a data set or an image.
+    """
+    setting, place = SETTINGS[name], Path(path).expanduser()
+    option = shown or f"--{name}"
+    if setting.kind in ("place", "text") or path in setting.words or is_expression(path):
+        return
+    is_model = setting.kind in ("file", "model")
+    error: type[HybridError] = ModelFileError if is_model else DataError
+    if not _exists(place):
+        what = {"file": "model file", "model": "model file or folder of a run", "folder": "folder"}.get(
+            setting.kind, "file or folder"
+        )
+        raise error(f"{option} {path}: no such {what}. {_advice(place)}")
+    if setting.kind == "file" and place.is_dir():
+        raise error(f"{option} {path}: a folder, expected a file: {_model_in(place)}")
+    if setting.kind == "folder" and not place.is_dir():
+        raise error(f"{option} {path}: a file, expected a folder, as `python -m data_prep build` writes it")
+
+
+def _exists(place: Path) -> bool:
+    try:
+        return place.exists()
+    except OSError:  # a name that is too long
+        return False
+
+
+def _advice(place: Path) -> str:
+    """The name beside it that is nearly the same, or where to look."""
+    folder = place.parent
+    try:
+        names = [entry.name for entry in folder.iterdir()] if folder.is_dir() else []
+    except OSError:
+        names = []
+    near = difflib.get_close_matches(place.name, names, n=1, cutoff=0.6)
+    if near:
+        return f"Did you mean {folder / near[0]}?"
+    return f"{folder} holds no such name" if folder.is_dir() else f"There is no folder {folder} either"
+
+
+def _model_in(folder: Path) -> str:
+    inside = next((p for p in (folder / "models/model.pt", folder / "model.pt") if p.is_file()), None)
+    return f"give {inside}" if inside else "models/model.pt or models/model.safetensors of a training run"
+
+
+def which_model(data_option: str, data: str, model_option: str) -> str:
+    """The sentence for an adaptation that has data and no model."""
+    return (
+        f"{data_option} {data}: no model to adapt was given. Give {model_option} {EXAMPLE_MODEL}, as a pretraining on data like "
+        f"yours writes it, or {model_option} scratch to start from nothing"
+    )
