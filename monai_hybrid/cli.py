@@ -1,7 +1,7 @@
 """`monai-hybrid`: one command for each step. Each is thin: it runs data_prep or a bundle, and prints the line it runs.
 
-Every setting of a bundle is an option here, `--max-epochs` and `--max_epochs` alike. Mistyped names and values are refused before
-MONAI is imported.
+Every setting of a bundle is an option here, `--max-epochs` and `--max_epochs` alike. Mistyped names and values are refused
+before MONAI is imported.
 """
 
 from __future__ import annotations
@@ -49,6 +49,7 @@ Before = Annotated[
     str | None, typer.Option("--before", help="model before adaptation; none: the one that the model names", metavar="FILE")
 ]
 Compare = Annotated[list[str] | None, typer.Option("--compare", help="NAME=FOLDER: another evaluation; repeat it")]
+Named = Mapping[str, tuple[str, str | None]]  # option: (setting, value or None)
 Needed = Annotated[str, typer.Option("--output", help="folder for the results", metavar="FOLDER")]
 
 
@@ -92,7 +93,7 @@ def train_bundle(bundle: str, settings: dict[str, str], named: dict[str, tuple[s
         default = default_folder(str(bundle_folder(bundle)), given.get("dataset_dir") or given.get("unlabelled_dir"))
         named = {**named, "--output": ("output_dir", default)}
         given = {**given, "output_dir": default or ""}
-    run_bundle(bundle, "train.json", settings, named, given["output_dir"] if report else "")
+    run_bundle(bundle, "train.json", settings, named, safe_path(given["output_dir"]) if report and given["output_dir"] else "")
 
 
 def run(words: list[str], report_on: str = "") -> None:
@@ -263,8 +264,14 @@ def evaluate(
 ) -> None:
     """Score the test cases: Dice, surface Dice, HD95, with intervals over patients; then write report.html."""
     named = {"--data": ("dataset_dir", data), "--model": ("model", model), "--output": ("output_dir", output)}
-    named |= {"--source": ("source_dir", source), "--before": ("pretrained", before)}
-    run_bundle("few_shot_finetune", "evaluate.json", settings, named, reported(settings.get("output_dir", output)))
+    further: Named = {"--source": ("source_dir", source), "--before": ("pretrained", before)}
+    run_bundle(
+        "few_shot_finetune",
+        "evaluate.json",
+        settings,
+        {**named, **further},
+        safe_path(reported(settings.get("output_dir", output))),
+    )
 
 
 @command("compare", "compare runs/first/eval runs/second/eval", "compare runs/first/eval runs/second/eval --resamples 20000")

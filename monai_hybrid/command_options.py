@@ -225,6 +225,8 @@ def check_names(given: Mapping[str, str], config: Mapping[str, Any], params: Seq
     known = {key for content in [*more, config] for key in content}
     options = [word.strip("-").replace("-", "_") for param in params for word in param.opts if word.startswith("--")]
     for first in map(top, given):
+        if first not in known and first in SETTINGS:
+            raise ConfigError(f"--{first} is a setting of another command, and would do nothing in this run; leave it out")
         if first not in known and first not in RUN_ARGUMENTS:
             raise ConfigError(unknown(first, [*known, *options]))
 

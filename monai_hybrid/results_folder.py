@@ -1,4 +1,4 @@
-"""Where results go when nobody says: the demonstration's into the bundle's folder, those of real data never. Imports no torch."""
+"""Where results go when nobody says: the demonstration's into the bundle's folder, those of real data never."""
 
 from __future__ import annotations
 

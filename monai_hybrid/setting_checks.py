@@ -38,7 +38,7 @@ def top(name: str) -> str:
 
 def unknown(name: str, known: Iterable[str]) -> str:
     """What to say about a name that no configuration has."""
-    settings = [k for k in known if not k.startswith("_") and k not in SECTIONS]
+    settings = [k for k in dict.fromkeys(known) if not k.startswith("_") and k not in SECTIONS]
     near = difflib.get_close_matches(name.replace("-", "_"), settings, n=1, cutoff=0.6)
     hint = f"did you mean --{near[0]}?" if near else f"known settings: {', '.join(sorted(settings))}"
     return f"unknown setting --{name}: {hint}"
@@ -207,6 +207,6 @@ def _model_in(folder: Path) -> str:
 def which_model(data_option: str, data: str, model_option: str) -> str:
     """The sentence for an adaptation that has data and no model."""
     return (
-        f"{data_option} {data}: no model to adapt was given. Give {model_option} {EXAMPLE_MODEL}, as a pretraining on data like "
-        f"yours writes it, or {model_option} scratch to start from nothing"
+        f"{data_option} {data}: no model to adapt was given. Give {model_option} {EXAMPLE_MODEL}, as a pretraining on data "
+        f"like yours writes it, or {model_option} scratch to start from nothing"
     )

@@ -1,4 +1,4 @@
-"""What is usual for a model, written into its card: volumes of its training labels, and how sure it is on cases it should know."""
+"""What is usual for a model, written into its card: volumes of its training labels, and how sure it is on a few cases."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from monai.bundle import ConfigParser
 from data_prep.fingerprint import UNITS
 from monai_hybrid.errors import ModelFileError
 from monai_hybrid.networks.transfer.names import unified
-from monai_hybrid.weights import read_card, with_pretrained
+from monai_hybrid.weights import load_weights, read_card
 
 MOST_CASES = 3
 SHARE_OF_TRAINING, AT_LEAST = 0.1, 60.0  # seconds that scoring may begin another case in
@@ -69,7 +69,8 @@ class CardReference:
         parser = ConfigParser()
         parser.read_config(str(self.config))
         parser.update({"model": str(model), "device": str(self.device)})
-        network = with_pretrained(parser.get_parsed_content("network"), model).eval()
+        network = parser.get_parsed_content("network").eval()
+        network.load_state_dict(load_weights(model))
         score = parser.get_parsed_content("evaluator#score")
         preprocess, inferer = parser.get_parsed_content("preprocessing"), parser.get_parsed_content("inferer")
         until = time.monotonic() + max(AT_LEAST, SHARE_OF_TRAINING * (time.monotonic() - self.began))

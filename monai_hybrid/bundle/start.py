@@ -73,7 +73,7 @@ def command_line_overrides(argv: list[str]) -> dict[str, Any]:
 
 
 def typed_settings(argv: list[str]) -> dict[str, str | None]:
-    """Settings of the command line as they were typed; None where no value follows. `--max-epochs` is `max_epochs`, as in fire."""
+    """Settings of the command line as typed; None where no value follows. `--max-epochs` is `max_epochs`, as in fire."""
     return dict(_pairs(list(argv[2:])))
 
 

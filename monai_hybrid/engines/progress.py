@@ -7,6 +7,7 @@ import sys
 import time
 from typing import Any
 
+import torch
 from ignite.engine import Engine, Events
 from ignite.handlers import ProgressBar
 
@@ -43,7 +44,7 @@ class Progress(ProgressBar):
         state = self.engine.state
         total = state.max_epochs * state.epoch_length
         return {
-            "loss": round(float(output["loss"]), 4),
+            "loss": round(float(torch.as_tensor(output["loss"]).detach()), 4),
             "left": time_left(time.monotonic() - self.started, state.iteration - self.first, total - state.iteration),
         }
 

@@ -33,7 +33,7 @@ class Usual:
     def range(self, name: str) -> tuple[float, float, str] | None:
         """Smallest and largest volume that is usual, and where that comes from in words."""
         entry = self.structures.get(unified(name))
-        numbers = [entry.get(key) for key in ("min", "max", "cases")] if isinstance(entry, dict) else [None]
+        numbers: list[Any] = [entry.get(key) for key in ("min", "max", "cases")] if isinstance(entry, dict) else [None]
         if not all(_is_number(number) and number > 0 for number in numbers):
             return None
         low, high, labels = (float(number) for number in numbers)

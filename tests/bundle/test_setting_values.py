@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from monai_hybrid.bundle.setting_values import RANGES, check_patch, check_value
+from monai_hybrid.bundle.setting_values import check_patch, check_value
 from monai_hybrid.bundle.start import known_settings
 from monai_hybrid.errors import ConfigError, EnvironmentFault
 
@@ -50,12 +50,10 @@ def test_a_value_out_of_range_is_refused_and_its_neighbour_taken(name: str, wron
 
 
 @pytest.mark.parametrize("name", ["hybrid_pretrain", "few_shot_finetune"])
-def test_every_default_is_in_its_range_and_every_range_has_a_setting(name: str, pytestconfig: pytest.Config) -> None:
+def test_every_default_is_in_its_range(name: str, pytestconfig: pytest.Config) -> None:
     bundles = pytestconfig.rootpath / "bundles"
     for setting, default in known_settings(bundles / name, []).items():
         check_value(setting, default)
-    known = {n for bundle in ("hybrid_pretrain", "few_shot_finetune") for n in known_settings(bundles / bundle, [])}
-    assert set(RANGES) <= known
 
 
 def test_a_gpu_that_is_not_there_is_a_fault_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
