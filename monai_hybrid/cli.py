@@ -80,7 +80,7 @@ def checked(option: str, name: str, text: str) -> str:
         ConfigError, DataError, ModelFileError: it is empty, holds a #, or is not there.
     """
     words = SETTINGS[name].words
-    path = text if text in words else safe_path(text)
+    path = text if text in words or "#" in text else safe_path(text)
     check_path(name, path, path, option)
     check_there(name, path, option)
     return path
@@ -341,7 +341,7 @@ def usage_error(error: Any) -> int:
         error.show()
     else:
         place = error.ctx.command_path if getattr(error, "ctx", None) else "monai-hybrid"
-        typer.echo(f"error: {error.format_message()} Type: {place} --help", err=True)
+        typer.echo(f"error: {error.format_message().rstrip('.')}. Type: {place} --help", err=True)
     return int(error.exit_code)
 
 

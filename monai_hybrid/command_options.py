@@ -81,6 +81,7 @@ def _own_words(error: Exception, params: Sequence[Any]) -> Exception:
 def split_words(args: Sequence[str], params: Sequence[Any]) -> tuple[list[str], list[Pair]]:
     """Words that are options and arguments of a command, and pairs of all other names and their values, in order."""
     options = {option: param for param in params for option in param.opts}
+    arguments = any(param.param_type_name == "argument" for param in params)
     own: list[str] = []
     others: list[Pair] = []
     words = list(args)
@@ -96,11 +97,15 @@ def split_words(args: Sequence[str], params: Sequence[Any]) -> tuple[list[str], 
             others.append((name, value if equals else words.pop(0) if words and not words[0].startswith("--") else "True"))
         elif param is None or equals or getattr(param, "is_flag", False):
             own.append(word)
-        elif _is_flag_setting(name) and not (words and words[0].lower() in ("true", "false")):
+        elif _is_flag_setting(name) and (not words or words[0].startswith("--") or (arguments and not _is_bool(words[0]))):
             own.append(f"{word}=True")
         else:
             own += [word, *([words.pop(0)] if words else [])]
     return own, others
+
+
+def _is_bool(word: str) -> bool:
+    return word.lower() in ("true", "false")
 
 
 def _is_flag_setting(name: str) -> bool:
@@ -193,7 +198,7 @@ def _with_signature(function: Callable[..., None], parameters: list[inspect.Para
 
 def _worded(pairs: Mapping[str, str]) -> dict[str, str]:
     """Values as monai.bundle needs them: `true` as `True`, a path called 1e5 as ./1e5."""
-    return {name: _path_or_text(name, capital(value)) for name, value in pairs.items()}
+    return {name: _path_or_text(name, value) for name, value in pairs.items()}
 
 
 def capital(text: str) -> str:
@@ -204,7 +209,7 @@ def capital(text: str) -> str:
 def _path_or_text(name: str, text: str) -> str:
     setting = SETTINGS.get(name)
     is_path = setting is not None and setting.kind in PATH_KINDS and text not in setting.words
-    return safe_path(text) if is_path and (text != "None" or Path(text).exists()) else text
+    return safe_path(text) if is_path and (text != "None" or Path(text).exists()) else capital(text)
 
 
 def check_names(given: Mapping[str, str], config: Mapping[str, Any], params: Sequence[Any] = ()) -> None:
@@ -239,7 +244,7 @@ def check_values(given: Mapping[str, str], config: Mapping[str, Any]) -> None:
     """
     for name, text in given.items():
         if name in config and name in SETTINGS:
-            typed = _path_or_text(name, capital(text))
+            typed = _path_or_text(name, text)
             value = DefaultParseValue(typed)
             check_kind(name, value, config[name], typed)
             check_plain_value(name, value)

@@ -59,6 +59,7 @@ def check_kind(name: str, value: Any, default: Any, typed: str | None = None) ->
     setting = SETTINGS.get(name)
     if setting is not None and setting.kind in PATH_KINDS:
         check_path(setting.name, value, typed)
+        return
     if is_expression(value):
         return
     # fire leaves true and false as strings, and the string 'false' counts as true.

@@ -29,8 +29,23 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     return commands
 
 
+def w(text: str) -> list[str]:
+    return text.split()
+
+
 def bundle(folder: Path, config: str, *rest: str) -> list[str]:
     return ["-m", "monai.bundle", "run", "--config_file", str(folder / "configs" / config), "--bundle_root", str(folder), *rest]
+
+
+@pytest.fixture(autouse=True)
+def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working directory with data sets d, s and u, and models m and b."""
+    monkeypatch.chdir(tmp_path)
+    for folder in "dsu":
+        (tmp_path / folder).mkdir()
+    for file in ("m", "b", "x.nii.gz"):
+        (tmp_path / file).write_bytes(b"")
+    return tmp_path
 
 
 @pytest.mark.parametrize(
@@ -38,65 +53,98 @@ def bundle(folder: Path, config: str, *rest: str) -> list[str]:
     [
         (["check", "raw", "--json", "f.json"], ["-m", "data_prep", "check", "raw", "--json", "f.json"]),
         (
-            ["prepare", "raw", "--out", "d", "--budget", "gpu"],
-            ["-m", "data_prep", "build", "raw", "--out", "d", "--budget", "gpu"],
+            ["build", "raw", "--out", "d", "--budget", "gpu", "--val_fraction", "0.2"],
+            ["-m", "data_prep", "build", "raw", "--out", "d", "--budget", "gpu", "--val_fraction", "0.2"],
         ),
+        (["prepare", "raw", "--out", "d"], ["-m", "data_prep", "build", "raw", "--out", "d"]),
         (["repair", "raw", "--out", "d", "--dry-run"], ["-m", "data_prep", "repair", "raw", "--out", "d", "--dry-run"]),
         (["shift", "a", "b", "--out", "d"], ["-m", "data_prep", "shift", "a", "b", "--out", "d"]),
+        (["phantom", "--out", "p", "--dims", "2"], ["-m", "data_prep", "phantom", "--out", "p", "--dims", "2"]),
         (["audit", "b.zip", "--json", "f"], ["-m", "monai_hybrid.bundle.audit", "b.zip", "--json", "f"]),
         (["pretrain"], bundle(PRETRAIN, "train.json")),
         (
-            ["pretrain", "--augment", "false", "--resume=true", "--objective", "hybrid"],
-            bundle(PRETRAIN, "train.json", "--augment", "False", "--resume=True", "--objective", "hybrid"),
+            ["pretrain", "--augment", "false", "--resume=true", "--objective", "hybrid", "--overwrite"],
+            bundle(
+                PRETRAIN,
+                "train.json",
+                *w("--augment False --objective hybrid --resume True --overwrite True"),
+            ),
         ),
         (
-            ["pretrain", "--data", "d", "--max_epochs", "2"],
-            bundle(PRETRAIN, "train.json", "--dataset_dir", "d", "--max_epochs", "2"),
+            ["pretrain", "--data", "d", "--output", "o", "--max-epochs", "2", "--updates_per_epoch=3"],
+            bundle(
+                PRETRAIN,
+                "train.json",
+                *w("--dataset_dir d --output_dir o --max_epochs 2 --updates_per_epoch 3"),
+            ),
+        ),
+        (
+            ["pretrain", "--train#trainer#max_epochs", "2", "--network-def::channels", "[8,8]"],
+            bundle(PRETRAIN, "train.json", "--train#trainer#max_epochs", "2", "--network_def::channels", "[8,8]"),
+        ),
+        (
+            ["pretrain", "--data", "d"],
+            bundle(PRETRAIN, "train.json", *w("--dataset_dir d --output_dir runs/hybrid_pretrain_d")),
+        ),
+        (
+            ["pretrain", "--unlabelled_dir", "u"],
+            bundle(PRETRAIN, "train.json", *w("--output_dir runs/hybrid_pretrain_u --unlabelled_dir u")),
         ),
         (
             ["adapt", "--data", "d", "--model", "m", "--shots", "1", "--output", "o"],
-            bundle(ADAPT, "train.json", "--shots", "1", "--dataset_dir", "d", "--pretrained", "m", "--output_dir", "o"),
+            bundle(ADAPT, "train.json", *w("--dataset_dir d --pretrained m --output_dir o --shots 1")),
         ),
         (
-            ["adapt", "--data", "d", "--unlabelled-dir", "u", "--objective", "hybrid", "--stopping", "leave_one_out"],
+            ["adapt", "--data", "d", "--model", "scratch", "--output", "o", "--plan-from", "m"],
             bundle(
-                *(ADAPT, "train.json", "--shots", "3", "--dataset_dir", "d", "--unlabelled_dir", "u"),
-                *("--objective", "hybrid", "--stopping", "leave_one_out"),
+                ADAPT,
+                "train.json",
+                *w("--dataset_dir d --pretrained scratch --output_dir o --shots 3 --plan_from m"),
             ),
         ),
         (
-            ["predict", "x.nii.gz", "--model", "m", "--output", "o"],
-            bundle(ADAPT, "inference.json", "--input", "x.nii.gz", "--model", "m", "--output_dir", "o"),
+            ["adapt", "--data", "d", "--pretrained", "m", "--unlabelled-dir", "u", "--objective", "hybrid"],
+            bundle(
+                *(
+                    ADAPT,
+                    "train.json",
+                    "--dataset_dir",
+                    "d",
+                    "--output_dir",
+                    "runs/few_shot_finetune_d",
+                    "--unlabelled_dir",
+                    "u",
+                ),
+                *("--shots", "3", "--objective", "hybrid", "--pretrained", "m"),
+            ),
+        ),
+        (
+            ["predict", "--overlap", "0.25", "--save_entropy", "x.nii.gz", "--model", "m", "--output", "o"],
+            bundle(
+                *(ADAPT, "inference.json", "--input", "x.nii.gz", "--model", "m", "--output_dir", "o"),
+                *("--overlap", "0.25", "--save_entropy", "True"),
+            ),
         ),
         (
             ["evaluate", "--data", "d", "--model", "m", "--output", "o"],
-            bundle(ADAPT, "evaluate.json", "--dataset_dir", "d", "--model", "m", "--output_dir", "o"),
+            bundle(ADAPT, "evaluate.json", *w("--dataset_dir d --model m --output_dir o")),
         ),
         (
-            ["evaluate", "--data", "d", "--model", "m", "--output", "o", "--source", "s", "--before", "b"],
+            ["evaluate", "--data", "d", "--model", "m", "--output", "o", "--source", "s", "--before", "none"],
             bundle(
                 ADAPT,
                 "evaluate.json",
-                "--dataset_dir",
-                "d",
-                "--model",
-                "m",
-                "--output_dir",
-                "o",
-                "--source_dir",
-                "s",
-                "--pretrained",
-                "b",
+                *w("--dataset_dir d --model m --output_dir o --source_dir s --pretrained none"),
             ),
         ),
-        (["compare", "a", "b"], ["-m", "monai_hybrid.evaluation", "a", "b"]),
+        (["compare", "a", "b", "--seed", "1"], ["-m", "monai_hybrid.evaluation", "a", "b", "--seed", "1"]),
         (
             ["report", "runs/b", "--compare", "before=runs/a", "--title", "B"],
             ["-m", "monai_hybrid.reporting", "runs/b", "--compare", "before=runs/a", "--title", "B"],
         ),
         (
             ["sample", "--model", "m", "--output", "o", "--method", "sde"],
-            bundle(PRETRAIN, "sample.json", "--model", "m", "--output_dir", "o", "--method", "sde"),
+            bundle(PRETRAIN, "sample.json", *w("--model m --output_dir o --method sde")),
         ),
     ],
     ids=lambda value: value[0] if value[0] != "-m" else "",
@@ -114,15 +162,6 @@ def test_every_setting_given_exists(seen: list[list[str]]) -> None:
     CliRunner().invoke(cli.app, ["adapt", "--data", "d", "--model", "m", "--output", "o", "--unlabelled-dir", "u"])
     words = ["monai/bundle/__main__.py", *seen[0][2:]]
     check_overrides(command_line_overrides(words), known_settings(ADAPT, words))
-
-
-def test_without_the_repository_the_user_is_told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(cli, "__file__", "/elsewhere/monai_hybrid/cli.py")
-    monkeypatch.setattr(sys, "argv", ["monai-hybrid", "pretrain"])
-    with pytest.raises(SystemExit) as stop:
-        cli.main()
-    assert stop.value.code == 5
-    assert "the bundles are not there" in capsys.readouterr().err
 
 
 def refusal(words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> str:
@@ -200,7 +239,7 @@ def test_after_an_adaptation_and_an_evaluation_the_report_is_written(
         (tmp_path / "logs").mkdir()
         (tmp_path / "logs/history.jsonl").write_text("")
     evaluation = ["evaluate", "--data", "d", "--model", "m", "--output", str(tmp_path / "eval")]
-    for words in (["adapt", "--output", str(tmp_path)], evaluation):
+    for words in (["adapt", "--data", "d", "--model", "m", "--output", str(tmp_path)], evaluation):
         assert CliRunner().invoke(cli.app, words).exit_code == 0
     reports = [command[2:] for command in commands if command[1] == "monai_hybrid.reporting"]
     assert reports == [[str(tmp_path)], [str(tmp_path if trained else tmp_path / "eval")]] and len(commands) == 4

@@ -1,0 +1,244 @@
+"""What a person mistypes, and names of folders that fire or MONAI would read as something else."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from typer.testing import CliRunner
+
+from monai_hybrid import __version__, cli
+from monai_hybrid.settings import SETTINGS
+
+ROOT = Path(__file__).parents[1]
+COMMANDS = tuple("check build repair shift phantom pretrain adapt predict evaluate compare report audit sample".split())  # noqa: SIM905
+
+
+@pytest.fixture(autouse=True)
+def commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """The commands that would have been run, from an empty working directory."""
+    monkeypatch.chdir(tmp_path)
+    seen: list[list[str]] = []
+
+    def record(command: list[str], check: bool, env: dict[str, str]) -> SimpleNamespace:
+        seen.append(command[1:])
+        return SimpleNamespace(returncode=0)
+
+    monkeypatch.setattr(cli, "subprocess", SimpleNamespace(run=record))
+    return seen
+
+
+def said(words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
+    monkeypatch.setattr(sys, "argv", ["monai-hybrid", *words])
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    return int(str(stop.value.code)), capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        ("adpat", 2, "unknown command 'adpat': did you mean adapt?"),
+        ("zzz", 2, "unknown command 'zzz': commands: check, build,"),
+        ("pretrain --max-epoch 3", 2, "unknown setting --max_epoch: did you mean --max_epochs?"),
+        ("pretrain --max_epoch=3", 2, "unknown setting --max_epoch: did you mean --max_epochs?"),
+        ("predict x --modle m --output o", 2, "unknown setting --modle: did you mean --model?"),
+        ("evaluate --data . --model m --output o --max-epochs 3", 2, "--max_epochs is a setting of another command"),
+        ("pretrain --objective hybird", 2, "--objective: got 'hybird', expected one of hybrid,"),
+        ("pretrain --objective hybird", 2, "did you mean hybrid?"),
+        ("pretrain --max_epochs 0", 2, "--max_epochs: got 0, expected a whole number >= 1"),
+        ("pretrain --learning-rate fast", 2, "--learning_rate: got 'fast', expected a number such as 0.001"),
+        ("pretrain --patch-size 32", 2, "--patch_size: got 32, expected 2 or 3 whole numbers of voxels > 0"),
+        ("pretrain --augment maybe", 2, "--augment: got 'maybe', expected True or False"),
+        ("pretrain --device gpu!", 2, "--device: got 'gpu!', expected cpu, cuda or cuda:0"),
+        ("predict . --model . --output o --timesteps 3", 2, "--timesteps: got 3, expected whole numbers >= 0, such as"),
+        ("build raw --out o --val-fractoin 1", 2, "unknown option --val-fractoin: did you mean --val-fraction?"),
+        ("build raw", 2, "Missing option '--out'. Type: monai-hybrid build --help"),
+        ("build -x --out o", 2, "unknown option -x; a path that begins with - is written ./-x"),
+        ("phantom --out o --cases many", 2, "Invalid value for '--cases'"),
+        ("adapt --data .", 2, "--data .: no model to adapt was given. Give --model runs/source/models/model.safetensors"),
+        ("adapt --dataset_dir .", 2, "--data .: no model to adapt was given."),
+        ("adapt --data nope --model scratch", 3, "--data nope: no such folder. . holds no such name"),
+        ("adapt --data . --model nope.pt", 4, "--model nope.pt: no such model file or folder of a run"),
+        ("evaluate --data . --model nope.pt --output o", 4, "--model nope.pt: no such model file."),
+        ("evaluate --data . --model . --output o", 4, "--model .: a folder, expected a file"),
+        ("predict nope.nii.gz --model nope.pt --output o", 3, "IMAGES nope.nii.gz: no such file or folder."),
+        ("pretrain --pretrained nope.pt", 4, "--pretrained nope.pt: no such model file"),
+        ("pretrain --data= --output o", 2, "--data: the path is empty; give one, or leave --data out"),
+        ("pretrain --data a#b --output o", 2, "--data: got 'a#b', but MONAI reads # as a separator"),
+    ],
+)
+def test_a_mistake_is_one_sentence_and_nothing_runs(
+    words: str,
+    code: int,
+    message: str,
+    commands: list[list[str]],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    found = said(words.split(), monkeypatch, capsys)
+    assert found[0] == code and message in found[1] and found[1].startswith("error: ") and found[1].count("\n") == 1
+    assert commands == []
+
+
+def test_the_name_that_was_meant_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "prepared").mkdir()
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models/model.pt").write_bytes(b"")
+    assert "Did you mean prepared?" in said(["pretrain", "--data", "perpared"], monkeypatch, capsys)[1]
+    words = ["evaluate", "--data", "prepared", "--model", ".", "--output", "o"]
+    assert "--model .: a folder, expected a file: give models/model.pt" in said(words, monkeypatch, capsys)[1]
+
+
+@pytest.mark.parametrize("words", ["adpat", "pretrain --max-epoch 3", "pretrain --objective hybird", "sample --model no"])
+def test_a_mistake_is_told_before_monai_is_imported_and_in_two_seconds(words: str, tmp_path: Path) -> None:
+    code = (
+        "import sys, time; from monai_hybrid import cli\n"
+        f"sys.argv = ['monai-hybrid', *{words.split()!r}, *(['--output', 'o'] if 'sample' in {words!r} else [])]\n"
+        "try: cli.main()\n"
+        "except SystemExit as s: print(s.code, time.process_time() < 2, [m for m in ('torch', 'monai') if m in sys.modules])"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, env=environment, timeout=60, check=False
+    )
+    assert done.stdout.strip() in ("2 True []", "4 True []"), done.stderr
+    assert done.stderr.count("\n") == 1 and done.stderr.startswith("error: ")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["1e5", "None", "a,b", "-x", "two words", "it's", '"q"', "ü", "$HOME", "@x", "%y", "2024", "[a]", "{a}", "true", "..."],
+)
+def test_a_folder_of_any_name_is_that_folder(name: str, tmp_path: Path, commands: list[list[str]]) -> None:
+    from monai_hybrid.bundle.start import check_overrides, command_line_overrides, known_settings, typed_settings
+
+    folder, model = tmp_path / name, tmp_path / f"{name}.pt"
+    folder.mkdir()
+    model.write_bytes(b"")
+    words = [
+        "adapt",
+        "--data",
+        name,
+        "--model",
+        f"{name}.pt",
+        f"--output={name}/o",
+        "--unlabelled-dir",
+        name,
+        "--cache_dir",
+        name,
+    ]
+    assert CliRunner().invoke(cli.app, words).exit_code == 0
+    argv = ["monai/bundle/__main__.py", *commands[0][2:]]
+    given = command_line_overrides(argv)
+    for setting in ("dataset_dir", "unlabelled_dir", "cache_dir"):
+        assert isinstance(given[setting], str) and (tmp_path / given[setting]).samefile(folder)
+        assert not given[setting].startswith(("$", "@", "%", "-"))
+    assert (tmp_path / given["pretrained"]).samefile(model)
+    assert (tmp_path / given["output_dir"]).parent.samefile(folder)
+    check_overrides(given, known_settings(ROOT / "bundles/few_shot_finetune", argv), typed_settings(argv))
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        (["--dataset_dir", "1e5"], "got the float 100000.0, expected a path; write ./1e5"),
+        (["--dataset_dir", "a,b"], "got the tuple ('a', 'b'), expected a path; write ./a,b"),
+        (["--dataset_dir", "None"], "got the NoneType None, expected a path; write ./None"),
+        (["--dataset_dir", "$HOME"], "got an expression, expected a path; write ./$HOME"),
+        (["--dataset_dir", "@x"], "got an expression, expected a path; write ./@x"),
+        (["--dataset_dir", "a#b"], "got 'a#b', but MONAI reads # as a separator"),
+        (["--dataset_dir", "--resume", "True"], "no path follows; a name that begins with - is written ./-NAME"),
+        (["--dataset_dir", ""], "the path is empty; give one, or leave --dataset_dir out"),
+        (["--dataset-dir", "2024"], "got the int 2024, expected a path; write ./2024"),
+    ],
+)
+def test_in_monais_own_line_such_a_name_gets_the_right_advice(setting: list[str], message: str, tmp_path: Path) -> None:
+    from monai_hybrid.bundle.start import check_overrides, command_line_overrides, typed_settings
+    from monai_hybrid.errors import ConfigError
+
+    for name in ("None", "$HOME", "@x"):
+        (tmp_path / name).mkdir()
+    argv = ["monai/bundle/__main__.py", "run", *setting]
+    known = {"dataset_dir": None, "resume": False}
+    with pytest.raises(ConfigError) as told:
+        check_overrides(command_line_overrides(argv), known, typed_settings(argv))
+    assert message in str(told.value)
+    for right in (["--dataset_dir", "./1e5"], ["--dataset-dir", "/data/a,b"], ["--dataset_dir", "$str('x')"]):
+        argv = ["monai/bundle/__main__.py", "run", *right]
+        check_overrides(command_line_overrides(argv), known, typed_settings(argv))
+
+
+def test_none_means_no_path_where_no_folder_is_called_so() -> None:
+    from monai_hybrid.setting_checks import check_kind
+
+    check_kind("dataset_dir", None, None, "None")
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_help_of_a_command_shows_two_examples(name: str) -> None:
+    output = CliRunner().invoke(cli.app, [name, "--help"], prog_name="monai-hybrid").output
+    assert output.count(f"monai-hybrid {name} ") >= 3  # usage and two examples
+
+
+@pytest.mark.parametrize(
+    ("name", "bundle", "config"),
+    [
+        ("pretrain", "hybrid_pretrain", "train.json"),
+        ("adapt", "few_shot_finetune", "train.json"),
+        ("predict", "few_shot_finetune", "inference.json"),
+        ("evaluate", "few_shot_finetune", "evaluate.json"),
+        ("sample", "hybrid_pretrain", "sample.json"),
+    ],
+)
+def test_the_help_shows_every_setting_of_its_configuration(name: str, bundle: str, config: str) -> None:
+    from monai_hybrid.bundle_folders import load_config
+
+    output = " ".join(CliRunner().invoke(cli.app, [name, "--help"]).output.split())
+    content = load_config(bundle, config)
+    named = {"dataset_dir", "output_dir", "bundle_root", "model", "input", "source_dir"}
+    named |= {"pretrained"} if name == "evaluate" else set()
+    for setting in (s for n, s in SETTINGS.items() if n in content and n not in named):
+        assert f" {setting.option} " in output and (setting.meaning in output or setting.name == "unlabelled_dir")
+    for alias in {"pretrain": ["--data", "--output"], "evaluate": ["--data", "--model", "--source", "--before"]}.get(name, []):
+        assert f" {alias} " in output
+
+
+def test_the_version_and_completion(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys, "argv", ["monai-hybrid", "--version"])
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    assert stop.value.code == 0 and capsys.readouterr().out == f"monai-hybrid {__version__}\n"
+    environment = {"_MONAI_HYBRID_COMPLETE": "complete_bash", "COMP_WORDS": "monai-hybrid adapt --max-ep", "COMP_CWORD": "2"}
+    with pytest.MonkeyPatch.context() as patch:
+        for key, value in environment.items():
+            patch.setenv(key, value)
+        patch.setattr(sys, "argv", ["monai-hybrid"])
+        with pytest.raises(SystemExit):
+            cli.main()
+    assert capsys.readouterr().out.split() == ["--max-epochs"]
+
+
+def test_prepare_is_build_and_is_not_listed(commands: list[list[str]]) -> None:
+    output = CliRunner().invoke(cli.app, ["--help"], prog_name="monai-hybrid").output
+    assert "  build " in output and "  prepare " not in output
+    assert CliRunner().invoke(cli.app, ["prepare", "raw", "--out", "o"]).exit_code == 0
+    assert commands == [["-m", "data_prep", "build", "raw", "--out", "o"]]
+
+
+@pytest.mark.parametrize(
+    ("command", "module", "function"), [("report", "reporting", "report"), ("compare", "evaluation", "print_comparison")]
+)
+def test_options_that_are_handed_on_exist_there(command: str, module: str, function: str) -> None:
+    import importlib
+    import inspect
+
+    there = inspect.signature(getattr(importlib.import_module(f"monai_hybrid.{module}.__main__"), function)).parameters
+    here = inspect.signature(getattr(cli, command)).parameters
+    assert len(here) - 1 == len(there) and {n for n in here if n not in ("context", "a", "b")} <= set(there)
