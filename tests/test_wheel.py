@@ -79,18 +79,8 @@ def test_the_program_of_an_unpacked_wheel_works_from_another_folder(tmp_path: Pa
         assert done.returncode == 0, done.stderr[-3000:]
         return done.stdout + done.stderr
 
-    short = [
-        "--max-epochs",
-        "1",
-        "--updates-per-epoch",
-        "2",
-        "--batch-size",
-        "2",
-        "--patch-size",
-        "[16,16]",
-        "--spacing",
-        "[6,6]",
-    ]
+    short = ["--max-epochs", "1", "--updates-per-epoch", "2", "--batch-size", "2"]
+    short += ["--patch-size", "[16,16]", "--spacing", "[6,6]"]
     hybrid("phantom", "--out", "raw", "--dims", "2", "--cases", "8")
     hybrid("check", "raw")
     hybrid("build", "raw", "--out", "data", "--test-fraction", "0.3")

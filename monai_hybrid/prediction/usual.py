@@ -38,7 +38,7 @@ class Usual:
             return None
         low, high, labels = (float(number) for number in numbers)
         wider = 1 + FEW_LABELS / labels
-        source = f"{labels:.0f} training label{'s' if labels != 1 else ''}: {low:.3g} to {high:.3g}"
+        source = f"{labels:.0f} training label{'s' if labels != 1 else ''}: {low:.4g} to {high:.4g}"
         return low / wider, high * wider, source
 
     def volume(self, name: str, volume: float) -> list[str]:
@@ -47,12 +47,12 @@ class Usual:
         if usual is None or usual[0] <= volume <= usual[1]:
             return []
         word = "little" if volume < usual[0] else "much"
-        return [f"{word} {name}: {volume:.3g} {self.unit}, expected {usual[0]:.3g} to {usual[1]:.3g} ({usual[2]})"]
+        return [f"{word} {name}: {volume:.4g} {self.unit}, expected {usual[0]:.4g} to {usual[1]:.4g} ({usual[2]})"]
 
     def expected(self, names: Sequence[str]) -> str:
         """How much of some structures is usual, in brackets; "" where the card does not say."""
         told = [(name, self.range(name)) for name in names]
-        parts = [f"{name} {usual[0]:.3g} to {usual[1]:.3g} {self.unit}" for name, usual in told if usual]
+        parts = [f"{name} {usual[0]:.4g} to {usual[1]:.4g} {self.unit}" for name, usual in told if usual]
         return f" (expected {', '.join(parts)})" if parts else ""
 
     def score(self, column: str, meaning: str, value: float | None) -> list[str]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import shlex
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -107,3 +109,21 @@ def test_bad_arguments_exit_2_and_write_nothing(nifti_set, tmp_path, arguments, 
 def test_codes_lists_every_check():
     result = RUN.invoke(app, ["codes"])
     assert result.exit_code == 0 and all(f"| {code} |" in result.output for code in REGISTRY)
+
+
+def test_what_to_type_next_can_be_typed_whatever_the_folder_is_called(tmp_path: Path) -> None:
+    raw, out = tmp_path / "it's $HOME", tmp_path / "a; b"
+    made = CliRunner().invoke(app, ["phantom", "--out", str(raw), "--dims", "2", "--cases", "3"])
+    line = made.output.split("Next: ", 1)[1].strip()
+    assert shlex.split(line) == ["python", "-m", "data_prep", "build", str(raw), "--out", str(raw)]
+    built = CliRunner().invoke(app, ["build", str(raw), "--out", str(out), "--val_fraction", "0", "--test-fraction", "0"])
+    lines = [line for line in built.output.splitlines() if line.startswith("monai-hybrid ")]
+    assert [shlex.split(line)[:4] for line in lines] == [["monai-hybrid", w, "--data", str(out)] for w in ("pretrain", "adapt")]
+    assert all("--output" in line for line in lines)
+
+
+def test_options_have_one_spelling_with_either_stroke(tmp_path: Path) -> None:
+    for dash, underscore in (("--val-fraction", "--val_fraction"), ("--patient-regex", "--patient_regex")):
+        said = [CliRunner().invoke(app, ["build", "nowhere", "--out", "o", word, "0.5"]).output for word in (dash, underscore)]
+        assert said[0] == said[1] and "No such option" not in said[0]
+    assert "No such option" in CliRunner().invoke(app, ["build", "nowhere", "--out", "o", "--val_fractoin", "0.5"]).output

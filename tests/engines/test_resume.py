@@ -234,3 +234,21 @@ def test_accumulated_gradients_are_not_lost(tmp_path: Path) -> None:
         state = SimpleNamespace(iteration=iteration, epoch_length=4, max_epochs=2)
         checkpoint.after_update(SimpleNamespace(state=state, accumulation_steps=2, terminate=lambda **_: None))
     assert saved == [2], "not after 1 and 3, and the end of the epoch is for after_epoch"
+
+
+def test_handlers_that_only_watch_may_be_told_more_by_a_newer_version() -> None:
+    from monai_hybrid.engines.same_run import lasting, refuse_other_settings
+
+    def settings(watcher: dict[str, object], validating: list[dict[str, object]], clip: float = 1.0) -> dict[str, str]:
+        handlers = [
+            {"_target_": "monai_hybrid.engines.GradientClip", "max_norm": clip},
+            {"_target_": "monai_hybrid.engines.Progress", **watcher},
+        ]
+        return lasting({"train": {"handlers": handlers}, "validate": {"handlers": validating}, "seed": 0})
+
+    old = settings({}, [])
+    new = settings({"interval": "@log_interval"}, [{"_target_": "monai_hybrid.engines.CaseProgress"}])
+    refuse_other_settings(old, new, Path("c.pt"))
+    refuse_other_settings(new, old, Path("c.pt"))
+    with pytest.raises(ConfigError, match=r"train#handlers#0#max_norm: 1.0 -> 2.0"):
+        refuse_other_settings(old, settings({}, [], clip=2.0), Path("c.pt"))
