@@ -14,6 +14,7 @@ from monai.engines import SupervisedEvaluator
 from monai.transforms import Compose, LoadImaged, MapLabelValued
 from torch import nn
 
+from data_prep.resampling import SAMPLE
 from monai_hybrid.bundle.data import PreparedData, read_prepared
 from monai_hybrid.bundle.model import find_card
 from monai_hybrid.engines import CaseProgress, WeightsLoader
@@ -211,6 +212,7 @@ def _refuse_other_plan(before: Model, after: Model) -> None:
     for what, of in (
         ("spacing", lambda card: card["training"]["spacing"]),
         ("normalization", lambda card: card["plan"]["normalization"]),
+        ("resampling", lambda card: card["plan"].get("resampling", SAMPLE)),
     ):
         mine, theirs = of(before.card), of(after.card)
         if mine != theirs:
