@@ -153,4 +153,6 @@ def _boxes(inside: Array, matrices: Sequence[csr_array]) -> tuple[list[slice], l
 
 def _is_identity(matrix: csr_array) -> bool:
     rows, columns = matrix.shape
-    return rows == columns and matrix.nnz == rows and bool((matrix.indices == np.arange(rows)).all())
+    if rows != columns or matrix.nnz != rows:
+        return False
+    return bool((matrix.indices == np.arange(rows)).all() and (matrix.data == 1).all())

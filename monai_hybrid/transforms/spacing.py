@@ -7,13 +7,16 @@ from typing import Any
 
 import numpy as np
 from monai.data import MetaTensor
-from monai.data.utils import affine_to_spacing
+from monai.data.utils import affine_to_spacing, to_affine_nd
 from monai.transforms import Spacingd
 from monai.transforms.lazy.functional import apply_pending
 
+from data_prep.geometry import largest_cosine
 from data_prep.resampling import AREA, SAMPLE
 from monai_hybrid.errors import ConfigError
 from monai_hybrid.transforms.area import AreaResample
+
+SHEAR = float(np.sin(np.deg2rad(1)))
 
 
 class SafeSpacingd(Spacingd):
@@ -25,7 +28,8 @@ class SafeSpacingd(Spacingd):
     Args:
         resampling: "sample" is MONAI's own: linear or nearest neighbour at the new centres, which at a whole factor picks every
             n-th voxel with all of its noise. "area" averages over each new voxel; keys of mode "nearest" are labels and take
-            the class that fills most of it, see `data_prep.resampling.coarse_label`.
+            the class that fills most of it, see `data_prep.resampling.coarse_label`. A case whose axes are more than a degree
+            off perpendicular is sampled all the same, because MONAI straightens it.
         args, kwargs: of `Spacingd`. With "area", `pixdim` and `mode` alone count.
 
     Raises:
@@ -40,7 +44,7 @@ class SafeSpacingd(Spacingd):
 
     def __call__(self, data: Mapping[Hashable, Any], lazy: bool | None = None) -> dict[Hashable, Any]:
         d = dict(data)
-        if self.resampling == AREA:
+        if self.resampling == AREA and not any(_is_sheared(d[key]) for key in self.key_iterator(d)):
             return self._by_area(d)
         prefixes = tuple(f"{key}_" for key in self.keys)
         aside = {k: d.pop(k) for k in list(d) if str(k).startswith(prefixes) and not isinstance(d[k], dict)}
@@ -66,9 +70,15 @@ class SafeSpacingd(Spacingd):
 
     def inverse(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Back to the grid of the file: linear for images, nearest neighbour for labels."""
-        if self.resampling == SAMPLE:
-            return super().inverse(data)
         d = dict(data)
         for key in self.key_iterator(d):
-            d[key] = self.by_area.inverse(d[key])
+            by_area = d[key].applied_operations[-1]["class"] == AreaResample.__name__
+            d[key] = (self.by_area if by_area else self.spacing_transform).inverse(d[key])
         return d
+
+
+def _is_sheared(image: Any) -> bool:
+    """Whether the axes of a (C, X, Y[, Z]) image are farther from perpendicular than `check` lets pass."""
+    if not isinstance(image, MetaTensor):
+        return False
+    return largest_cosine(np.asarray(to_affine_nd(3, image.peek_pending_affine()), dtype=float)) > SHEAR
