@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from data_prep.cases import Case, Source
-from data_prep.checks import Finding
+from data_prep.ceiling import Masks
+from data_prep.checks import Finding, run_checks
 from data_prep.datalist import make_datalist
 from data_prep.errors import ConfigError, DataError
 from data_prep.examine import Examination, examine
@@ -56,8 +57,9 @@ def build(source: str | Path, out: str | Path, **options: Any) -> BuildReport:
     if settings.n4:
         cases, result, note = _corrected(raw, cases, names, settings, folder)
         notes = (*notes, note)
-    dataset = _write(folder, raw, cases, names, result, settings)
-    return BuildReport(result.findings, (*notes, *_hints(dataset), *_nothing_held_out(cases, settings)))
+    dataset, plan = _write(folder, raw, cases, names, result, settings)
+    findings = (*result.findings, *run_checks("plan", plan["ceiling"], file=str(folder / "plan.json")))
+    return BuildReport(findings, (*notes, *_hints(dataset), *_nothing_held_out(cases, settings)))
 
 
 def _check_settings(settings: BuildOptions, folder: Path) -> None:
@@ -151,20 +153,21 @@ def _write(
     names: Mapping[int, str] | None,
     result: Examination,
     settings: BuildOptions,
-) -> dict[str, Any]:
+) -> tuple[dict[str, Any], dict[str, Any]]:
     name = settings.name or raw.name
     seen = {value for record in result.records for value in record.voxels}
     modality = settings.modality or raw.modality or "unknown"
     dataset = describe(result.records, name, modality, raw.channels, label_table(names, seen))
     dataset |= {"accepted": sorted(settings.accepted)} if settings.accepted else {}
     folds = folds_by_patient(cases, settings.folds, settings.seed)
+    masks = Masks(cases, {int(entry["value"]): str(entry["name"]) for entry in dataset["labels"] if entry["index"]})
     contents = {
         "datalist": make_datalist(cases, folds, name, folder),
         "dataset": dataset,
-        "plan": make_plan(dataset, settings.budget, settings.target_spacing),
+        "plan": make_plan(dataset, settings.budget, settings.target_spacing, masks),
     }
     write_all(folder, contents)
-    return dataset
+    return dataset, contents["plan"]
 
 
 def _hints(dataset: Mapping[str, Any]) -> tuple[str, ...]:

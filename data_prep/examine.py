@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,7 @@ from data_prep.checks.subjects import CaseFacts, DatasetSubject, ImageSubject, L
 from data_prep.geometry import in_ras_order, orientation
 from data_prep.progress import told
 from data_prep.reading import read_volume
+from data_prep.tones import Tone, tones
 from data_prep.volume import Array, ReadError, Volume
 
 SAMPLES = 10_000  # voxels drawn per channel and case: percentiles to about 0.1 % of rank, 40 kB
@@ -26,7 +27,7 @@ class CaseRecord:
 
     `voxels` counts the label's voxels by value, empty without a label. `samples` and `foreground` hold grey values
     drawn per channel, float32, from the whole image and from the voxels of any class. `ranges` are the lowest and highest
-    grey value of each channel.
+    grey value of each channel. `tones` say how bright each class is against its image.
     """
 
     case: Case
@@ -41,6 +42,7 @@ class CaseRecord:
     foreground: tuple[Array, ...]
     digests: tuple[str, ...]
     ranges: tuple[tuple[float, float], ...] = ()
+    tones: Mapping[int, Tone] = field(default_factory=dict)
 
     @property
     def spatial_dims(self) -> int:
@@ -99,7 +101,9 @@ def examine(
 
 def _case_facts(record: CaseRecord) -> CaseFacts:
     quartiles = tuple((float(q[0]), float(q[1]), float(q[2])) for q in (np.percentile(s, (25, 50, 75)) for s in record.samples))
-    return CaseFacts(record.case, record.digests, record.spatial_dims, frozenset(record.voxels), record.ranges, quartiles)
+    return CaseFacts(
+        record.case, record.digests, record.spatial_dims, frozenset(record.voxels), record.ranges, quartiles, record.tones
+    )
 
 
 def examine_case(
@@ -148,7 +152,8 @@ def _record(case: Case, images: list[Volume], label: Volume | None, voxels: dict
     first = images[0]
     seed = zlib.crc32(case.case_id.encode())  # the same draw in every run, whatever the order of cases
     planes = [image.channel(index) for image in images for index in range(image.channels)]
-    mask = label.channel(0).reshape(first.shape) > 0 if label is not None else None
+    values = label.channel(0).reshape(first.shape) if label is not None else None
+    mask = values > 0 if values is not None else None
     return CaseRecord(
         case=case,
         shape=first.shape,
@@ -162,6 +167,7 @@ def _record(case: Case, images: list[Volume], label: Volume | None, voxels: dict
         foreground=tuple(draw(plane[mask], seed) for plane in planes) if mask is not None else (),
         digests=tuple(image.digest for image in images),
         ranges=tuple((float(plane.min()), float(plane.max())) for plane in planes),
+        tones=tones(planes, values, seed) if values is not None else {},
     )
 
 

@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 
 from data_prep.examine import CaseRecord, pooled
+from data_prep.tones import Structure, structures
 
 FORMAT_VERSION = 1
 UNITS = {(3, True): "ml", (2, True): "mm^2", (2, False): "pixels", (3, False): "voxels"}
+SMALL_ML = 0.1
 
 
 def describe(
@@ -48,6 +50,7 @@ def fingerprint(records: Sequence[CaseRecord], labels: Sequence[dict[str, int | 
     splits = Counter(record.case.split for record in records)
     first = records[0]
     known = all(record.spacing_known for record in records)
+    found = structures(record.tones for record in training)
     classes = {str(entry["name"]): int(entry["value"]) for entry in labels if entry["index"]}
     return {
         "num_cases": {split: splits[split] for split in ("training", "validation", "testing")},
@@ -57,6 +60,7 @@ def fingerprint(records: Sequence[CaseRecord], labels: Sequence[dict[str, int | 
         "orientations": dict(Counter(r.orientation for r in training if r.orientation is not None)),
         "intensity": [intensity(values) for values in pooled(record.samples for record in training)],
         "foreground_intensity": [intensity(values) for values in pooled(r.foreground for r in training) if values.size],
+        "structure_intensity": {name: tone(found[value]) for name, value in classes.items() if value in found},
         "foreground_volume": {name: volumes(training, value) for name, value in classes.items()},
         "foreground_volume_unit": UNITS[first.spatial_dims, known],
         "label_cases": {name: sum(value in r.voxels for r in records) for name, value in classes.items()},
@@ -78,14 +82,35 @@ def intensity(values: np.ndarray) -> dict[str, float]:
     return {key: float(f"{number:.6g}") for key, number in zip(keys, numbers, strict=True)}
 
 
+def tone(structure: Structure) -> dict[str, float]:
+    """Levels in the first channel, the share of images in which it lies beyond their percentiles 0.5 and 99.5, and how far."""
+    numbers = {
+        **dict(zip(("p05", "p50", "p95"), structure.levels, strict=True)),
+        "beyond": structure.beyond / structure.cases,
+        "below": structure.below,
+        "above": structure.above,
+    }
+    return {key: float(f"{number:.6g}") for key, number in numbers.items()}
+
+
 def volumes(records: Sequence[CaseRecord], value: int) -> dict[str, float]:
     """Volume of one class over the cases that contain it (ml in 3D, mm^2 or pixels in 2D); zeros if none does."""
     sizes = [_size(record, record.voxels[value]) for record in records if value in record.voxels] or [0.0]
     return {
-        "min": round(min(sizes), 4),
-        "median": round(float(np.median(sizes)), 4),
-        "max": round(max(sizes), 4),
+        "min": _six_digits(min(sizes)),
+        "median": _six_digits(float(np.median(sizes))),
+        "max": _six_digits(max(sizes)),
     }
+
+
+def small_unit(unit: str, largest: float) -> tuple[str, float]:
+    """Cubic millimetres and the factor to them where not even the largest volume reaches a tenth of a millilitre."""
+    return ("mm^3", 1000.0) if unit == "ml" and 0 < largest < SMALL_ML else (unit, 1.0)
+
+
+def _six_digits(number: float) -> float:
+    """A lesion of one voxel of 0.15 mm holds 3.4e-6 ml: a number of decimals would make it nothing."""
+    return float(f"{number:.6g}")
 
 
 def _size(record: CaseRecord, voxels: int) -> float:

@@ -43,13 +43,17 @@ def orientation(volume: Volume) -> str | None:
     return "".join(str(letter) for letter in nib.aff2axcodes(volume.affine))
 
 
-def in_ras_order(volume: Volume, per_axis: Sequence[Number]) -> tuple[Number, ...]:
-    """Numbers per axis of the file, reordered to right-left, posterior-anterior, inferior-superior; 2D unchanged.
+def ras_axes(volume: Volume) -> tuple[int, ...]:
+    """For each axis of the file the RAS axis it runs along; in 2D its own.
 
-    A PSR file's first axis runs from back to front, so its first number is the second of the result.
+    A PSR file's first axis runs from back to front, so the first number is 1.
     """
     if orientation(volume) is None or volume.affine is None:
-        return tuple(per_axis)
-    targets = nib.io_orientation(volume.affine)[:, 0].astype(int)  # per axis of the file: its RAS axis
-    ordered = dict(zip(targets.tolist(), per_axis, strict=True))
-    return tuple(ordered[axis] for axis in range(3))
+        return tuple(range(volume.spatial_dims))
+    return tuple(int(axis) for axis in nib.io_orientation(volume.affine)[:, 0])
+
+
+def in_ras_order(volume: Volume, per_axis: Sequence[Number]) -> tuple[Number, ...]:
+    """Numbers per axis of the file, reordered to right-left, posterior-anterior, inferior-superior; 2D unchanged."""
+    ordered = dict(zip(ras_axes(volume), per_axis, strict=True))
+    return tuple(ordered[axis] for axis in range(volume.spatial_dims))

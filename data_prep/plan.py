@@ -7,36 +7,18 @@ user override. All sizes are per axis, in RAS order for 3D.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from data_prep.ceiling import Ceiling
 from data_prep.errors import ConfigError
+from data_prep.finer import respecting
+from data_prep.normalising import HARD, LOWER, SOFT, UPPER, WINDOW, tails
+from data_prep.patches import SPAN, Budget, Room, Sizes, Spacing, by, coarsened, covering, factors, shrunk
+from data_prep.resampling import AREA
 
 FORMAT_VERSION = 1
-Sizes = tuple[int, ...]
-Spacing = tuple[float, ...]
-
-
-@dataclass(frozen=True)
-class Budget:
-    """What a machine affords for one dimension. `patch_voxels` caps a patch; `whole_voxels` is the cap below which
-    coarsening so that one patch holds a whole case is worth it; `coarsest` limits the factor on the spacing."""
-
-    channels: tuple[int, ...]
-    num_res_blocks: int
-    batch_size: int
-    patch_voxels: int
-    whole_voxels: int
-    coarsest: float
-    num_head_channels: int
-
-    @property
-    def multiple(self) -> int:
-        """Patch edges must be multiples of this: each level but the first halves the grid."""
-        return int(2 ** (len(self.channels) - 1))
-
-
+MOSTLY = 0.5  # of a structure's images: beyond the clip in more than that, it is not clipped
 BUDGETS = {
     ("cpu", 3): Budget((16, 32, 64), 1, 8, 40**3, 32 * 40 * 32, 2.0, 32),
     ("cpu", 2): Budget((16, 32, 64, 64), 1, 16, 96**2, 96**2, 4.0, 32),
@@ -45,17 +27,21 @@ BUDGETS = {
 }
 GPU_FULL_BATCH_VOXELS = 64**3  # a batch of 8 larger 3D patches exceeds 24 GB
 GPU_SMALL_BATCH = 2
-STEP = 0.01  # of the factor on the spacing
-SPAN = 0.5  # of each axis of the case that a patch should see, at least
 
 
-def make_plan(dataset: Mapping[str, Any], budget: str = "cpu", spacing: Sequence[float] | None = None) -> dict[str, Any]:
+def make_plan(
+    dataset: Mapping[str, Any],
+    budget: str = "cpu",
+    spacing: Sequence[float] | None = None,
+    masks: Callable[[Sequence[float]], Ceiling] | None = None,
+) -> dict[str, Any]:
     """The content of plan.json.
 
     Args:
         dataset: the content of dataset.json.
         budget: "cpu" or "gpu".
         spacing: the user's own target in mm per RAS axis (pixels per network pixel in 2D without known spacing).
+        masks: gives the best Dice that a spacing allows; None: not looked at.
 
     Raises:
         ConfigError: unknown budget, or a spacing with another number of axes or numbers that are not above 0.
@@ -68,6 +54,10 @@ def make_plan(dataset: Mapping[str, Any], budget: str = "cpu", spacing: Sequence
     shape = tuple(dataset["fingerprint"]["shape"]["median"])
     extent = tuple(size * edge for size, edge in zip(shape, median, strict=True))
     target, spacing_reason = _spacing(extent, median, limits, spacing, budget)
+    ceiling: dict[str, Any] | None = None
+    ceiling_reasons: list[str] = []
+    if masks is not None:
+        target, ceiling, ceiling_reasons = respecting(masks, target, spacing is not None, Room(extent, median, limits))
     patch, patch_reason = _patch(extent, target, limits)
     batch, batch_reason = _batch(patch, limits, budget, dims)
     normalization, normalization_reason = _normalization(dataset)
@@ -78,50 +68,23 @@ def make_plan(dataset: Mapping[str, Any], budget: str = "cpu", spacing: Sequence
         "budget": budget,
         "orientation": "RAS" if dims == 3 else None,
         "spacing": list(target),
+        "resampling": AREA,
+        **({"ceiling": ceiling} if ceiling else {}),
         "patch_size": list(patch),
         "normalization": normalization,
         "batch_size": batch,
         "network": _network(limits),
         "reasons": [
-            f"The median training case is {_by(shape)} voxels of {_by(median)} {unit}, axes in "
+            f"The median training case is {by(shape)} voxels of {by(median)} {unit}, axes in "
             f"{'RAS order' if dims == 3 else 'the order of the file'}.",
             spacing_reason,
+            *ceiling_reasons,
             patch_reason,
             normalization_reason,
             batch_reason,
-            f"Network: {len(limits.channels)} levels with {_by(limits.channels)} channels: budget '{budget}'.",
+            f"Network: {len(limits.channels)} levels with {by(limits.channels)} channels: budget '{budget}'.",
         ],
     }
-
-
-def _by(numbers: Sequence[float]) -> str:
-    return " x ".join(f"{number:g}" for number in numbers)
-
-
-def coarsened(spacing: Spacing, factor: float) -> Spacing:
-    """Bring every axis to at least `factor` times the finest edge: fine axes first, thick slices stay as they are."""
-    finest = min(spacing) * factor
-    return tuple(round(max(edge, finest), 4) for edge in spacing)
-
-
-def covering(extent: Spacing, spacing: Spacing, multiple: int) -> Sizes:
-    """The smallest allowed patch that holds `extent` (mm) at `spacing` (mm): rounded up to the multiple per axis."""
-    sizes = (edge / step for edge, step in zip(extent, spacing, strict=True))
-    return tuple(multiple * max(1, math.ceil(round(size, 3) / multiple)) for size in sizes)
-
-
-def shrunk(patch: Sizes, spacing: Spacing, voxels: int, multiple: int) -> Sizes:
-    """Take steps off the axis of the largest extent in mm until at most `voxels` remain: nearly a cube in mm."""
-    sizes = list(patch)
-    while math.prod(sizes) > voxels and max(sizes) > multiple:
-        able = [axis for axis in range(len(sizes)) if sizes[axis] > multiple]
-        widest = max(able, key=lambda axis: sizes[axis] * spacing[axis])
-        sizes[widest] -= multiple
-    return tuple(sizes)
-
-
-def _factors(coarsest: float) -> list[float]:
-    return [1 + STEP * step for step in range(round((coarsest - 1) / STEP) + 1)]
 
 
 def _spacing(
@@ -129,38 +92,34 @@ def _spacing(
 ) -> tuple[Spacing, str]:
     """Target spacing and its reason: the user's, else the finest that keeps a whole (or half a) case in one patch."""
     if wanted is not None:
-        return checked_spacing(wanted, len(median)), f"Spacing {_by(tuple(wanted))} was asked for with --spacing."
-    candidates = [coarsened(median, factor) for factor in _factors(limits.coarsest)]
+        return checked_spacing(wanted, len(median)), f"Spacing {by(tuple(wanted))} was asked for with --spacing."
+    candidates = [coarsened(median, factor) for factor in factors(limits.coarsest)]
     for candidate in candidates:
         if math.prod(covering(extent, candidate, limits.multiple)) <= limits.whole_voxels:
             return candidate, _why_whole(candidate, median, budget)
+    room = Room(extent, median, limits)
     for candidate in candidates:
-        patch = shrunk(covering(extent, candidate, limits.multiple), candidate, limits.patch_voxels, limits.multiple)
-        if _spans(patch, candidate, extent):
+        if room.spans(candidate, SPAN):
             return candidate, _why_part(candidate, median, budget)
     last = candidates[-1]
     reason = f"a patch sees less than half of a case, and the limit of coarsening for the budget '{budget}' is reached"
-    return last, f"Spacing {_by(last)}: {reason}."
-
-
-def _spans(patch: Sizes, spacing: Spacing, extent: Spacing) -> bool:
-    return all(size * step >= SPAN * edge for size, step, edge in zip(patch, spacing, extent, strict=True))
+    return last, f"Spacing {by(last)}: {reason}."
 
 
 def _why_whole(chosen: Spacing, median: Spacing, budget: str) -> str:
     if chosen == coarsened(median, 1):
-        return f"Spacing {_by(chosen)}: the median of the training cases; one patch holds a whole case."
+        return f"Spacing {by(chosen)}: the median of the training cases; one patch holds a whole case."
     return (
-        f"Spacing {_by(chosen)}: coarser than the median {_by(median)}, equally on all fine axes, so that one patch "
+        f"Spacing {by(chosen)}: coarser than the median {by(median)}, equally on all fine axes, so that one patch "
         f"holds a whole case within the budget '{budget}'."
     )
 
 
 def _why_part(chosen: Spacing, median: Spacing, budget: str) -> str:
     if chosen == coarsened(median, 1):
-        return f"Spacing {_by(chosen)}: the median of the training cases."
+        return f"Spacing {by(chosen)}: the median of the training cases."
     return (
-        f"Spacing {_by(chosen)}: coarser than the median {_by(median)}, so that a patch within the budget '{budget}' "
+        f"Spacing {by(chosen)}: coarser than the median {by(median)}, so that a patch within the budget '{budget}' "
         "spans at least half of a case along each axis."
     )
 
@@ -183,10 +142,10 @@ def _patch(extent: Spacing, spacing: Spacing, limits: Budget) -> tuple[Sizes, st
     whole = covering(extent, spacing, limits.multiple)
     fits = math.prod(whole) <= limits.whole_voxels
     patch = whole if fits else shrunk(whole, spacing, limits.patch_voxels, limits.multiple)
-    size = f"Patch {_by(patch)}, edges divisible by {limits.multiple} for {len(limits.channels)} levels"
+    size = f"Patch {by(patch)}, edges divisible by {limits.multiple} for {len(limits.channels)} levels"
     if patch == whole:
         return patch, f"{size}: holds the whole median case."
-    return patch, f"{size}: a part of the median case ({_by(whole)}), capped at {limits.patch_voxels} voxels."
+    return patch, f"{size}: a part of the median case ({by(whole)}), capped at {limits.patch_voxels} voxels."
 
 
 def _batch(patch: Sizes, limits: Budget, budget: str, dims: int) -> tuple[int, str]:
@@ -196,13 +155,34 @@ def _batch(patch: Sizes, limits: Budget, budget: str, dims: int) -> tuple[int, s
 
 
 def _normalization(dataset: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
-    foreground = dataset["fingerprint"]["foreground_intensity"]
-    if dataset["modality"].upper() == "CT" and foreground:
-        lower, upper = (float(foreground[0][key]) for key in ("p00_5", "p99_5"))
-        reason = f"CT: window {lower:g} to {upper:g} HU, percentiles 0.5 and 99.5 of the foreground."
-        return {"method": "window", "lower": lower, "upper": upper, "range": [-1, 1]}, reason
-    reason = f"Modality {dataset['modality']}: each image is scaled by its own percentiles 0.5 and 99.5 (no unit)."
-    return {"method": "percentiles", "lower": 0.5, "upper": 99.5, "range": [-1, 1]}, reason
+    facts = dataset["fingerprint"]
+    each: Mapping[str, Mapping[str, float]] = facts.get("structure_intensity", {})
+    if dataset["modality"].upper() == "CT" and facts["foreground_intensity"]:
+        return _window(facts["foreground_intensity"][0], each)
+    beyond = {name: one for name, one in each.items() if one["beyond"] > MOSTLY}
+    whole = {"lower": LOWER, "upper": UPPER}
+    if not beyond:
+        reason = f"Modality {dataset['modality']}: each image is scaled by its own percentiles 0.5 and 99.5 (no unit)."
+        return {"method": HARD, **whole, "range": [-1, 1]}, reason
+    below, above = tails([(one["below"], one["above"]) for one in beyond.values()])
+    reason = (
+        f"Each image is scaled by its own percentiles 0.5 and 99.5. Beyond them it is compressed and not clipped: there "
+        f"lies {', '.join(beyond)}."
+    )
+    return {"method": SOFT, **whole, "below": below, "above": above or float(not below), "range": [-1, 1]}, reason
+
+
+def _window(pooled: Mapping[str, float], each: Mapping[str, Mapping[str, float]]) -> tuple[dict[str, Any], str]:
+    """Of CT: the pooled foreground's percentiles, widened for a structure most of which they would clip."""
+    lower, upper = float(pooled["p00_5"]), float(pooled["p99_5"])
+    beyond = {name: one for name, one in each.items() if not lower <= one["p50"] <= upper}
+    reason = "CT: window {} HU, percentiles 0.5 and 99.5 of the foreground{}."
+    wide = f", widened for {', '.join(beyond)}" if beyond else ""
+    lower, upper = (
+        min([lower, *(one["p05"] for one in beyond.values())]),
+        max([upper, *(one["p95"] for one in beyond.values())]),
+    )
+    return {"method": WINDOW, "lower": lower, "upper": upper, "range": [-1, 1]}, reason.format(f"{lower:g} to {upper:g}", wide)
 
 
 def _network(limits: Budget) -> dict[str, Any]:

@@ -36,7 +36,7 @@ def centres(length: int, size: int, factor: float) -> Positions:
     """
     if abs(factor - 1) < SAME and size == length:
         return np.arange(length, dtype=np.float64)
-    return (length - 1) / 2 + factor * (np.arange(size) - (size - 1) / 2)
+    return (length - 1) / 2 + factor * (np.arange(size, dtype=np.float64) - (size - 1) / 2)
 
 
 def shares(length: int, positions: Positions, width: float) -> csr_array:
@@ -106,7 +106,7 @@ def coarse_label(label: Array, factors: Sequence[float], sizes: Sequence[int] | 
 
 
 def label_back(coarse: Array, shape: Sequence[int], factors: Sequence[float]) -> Array:
-    """A mask of the coarser grid on the grid of `shape` voxels, as prediction brings it there: the largest interpolated share."""
+    """A mask of the coarser grid on the grid of `shape` voxels, as prediction does it: the largest interpolated share."""
     matrices = back(shape, factors)
     if all(_is_identity(matrix) for matrix in matrices):
         return coarse.copy()

@@ -16,6 +16,7 @@ from data_prep.checks import Finding
 from data_prep.checks.registry import printable
 from data_prep.files import read_datalist, read_dataset, read_plan
 from data_prep.findings_table import COLOURS, print_findings
+from data_prep.fingerprint import small_unit
 from data_prep.json_io import dump_json
 from data_prep.repair import RepairReport
 
@@ -60,7 +61,8 @@ def _data_rows(datalist: dict[str, Any], dataset: dict[str, Any]) -> list[tuple[
 def _label(entry: dict[str, Any], facts: dict[str, Any]) -> str:
     name = entry["name"]
     size = facts["foreground_volume"][name]
-    sizes = f"in training {size['min']:.4g} to {size['max']:.4g} {facts['foreground_volume_unit']}"
+    unit, scale = small_unit(facts["foreground_volume_unit"], size["max"])
+    sizes = f"in training {size['min'] * scale:.4g} to {size['max'] * scale:.4g} {unit}"
     return f"{name}: in {facts['label_cases'][name]} cases, {sizes}"
 
 
@@ -68,9 +70,18 @@ def _plan_rows(plan: dict[str, Any]) -> list[tuple[str, str]]:
     norm = plan["normalization"]
     return [
         ("plan: spacing", _by(plan["spacing"])),
+        *[(f"ceiling {name}", _ceiling(one)) for name, one in plan.get("ceiling", {"classes": {}})["classes"].items()],
         ("plan: patch", f"{_by(plan['patch_size'])}, batch {plan['batch_size']}"),
         ("plan: grey values", f"{norm['method']} {norm['lower']:g} to {norm['upper']:g}"),
     ]
+
+
+def _ceiling(one: dict[str, Any]) -> str:
+    """What a mask of one class keeps at the planned spacing: the best Dice that any model can have."""
+    lost = (
+        f"; nothing is left in {one['lost']} of {one['cases']} cases ({one['lost'] / one['cases']:.0%})" if one["lost"] else ""
+    )
+    return f"Dice {one['mean']:.2f} on average, {one['worst']:.2f} in {one['worst_case']}{lost}"
 
 
 def _by(numbers: Sequence[float]) -> str:

@@ -3,8 +3,8 @@
     python -m data_prep build RAW --out PREPARED --spacing "2,2,2"
     python -m benchmarks.resampling --dataset_dir PREPARED --output_dir RUNS [--also OTHER ...] -- --max_epochs 3
 
-Everything after `--` goes to `train.json` of every run. `--also` names further prepared data sets to score on. Finished runs are
-skipped, so an interrupted study goes on. Prints a table and writes resampling.json.
+Everything after `--` goes to `train.json` of every run. `--also` names further prepared data sets to score on. Finished runs
+are skipped, so an interrupted study goes on. Prints a table and writes resampling.json.
 """
 
 from __future__ import annotations

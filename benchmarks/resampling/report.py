@@ -46,7 +46,10 @@ def _entry(root: Path, test: str, seeds: Sequence[int]) -> dict[str, Any]:
 def write_report(root: Path, entries: Sequence[dict[str, Any]], about: dict[str, Any]) -> str:
     """Write resampling.json and give the table as Markdown."""
     (root / "resampling.json").write_text(json.dumps({**about, "results": list(entries)}, indent=1) + "\n")
-    lines = ["| test set | cases (patients) | sample, each seed | area, each seed | area - sample [95 %] |", "|---|---|---|---|---|"]
+    lines = [
+        "| test set | cases (patients) | sample, each seed | area, each seed | area - sample [95 %] |",
+        "|---|---|---|---|---|",
+    ]
     for entry in entries:
         each = {way: ", ".join(f"{mean:.3f}" for mean in entry["dice"][way]) for way in (SAMPLE, AREA)}
         ends = " to ".join(f"{end:+.3f}" for end in entry["interval"])

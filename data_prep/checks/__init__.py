@@ -1,6 +1,6 @@
 """Checks of the data, one file per group. Importing this package registers them all."""
 
-from data_prep.checks import datalist, files, geometry, intensities, labels, pairing
+from data_prep.checks import datalist, files, geometry, intensities, labels, pairing, plan
 from data_prep.checks.registry import REGISTRY, Check, Finding, Remark, check, run_checks
 
 __all__ = [
@@ -15,5 +15,6 @@ __all__ = [
     "intensities",
     "labels",
     "pairing",
+    "plan",
     "run_checks",
 ]

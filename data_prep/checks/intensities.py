@@ -9,6 +9,7 @@ import numpy as np
 from data_prep.checks.registry import Remark, check
 from data_prep.checks.subjects import DatasetSubject, ImageSubject
 from data_prep.checks.where import located
+from data_prep.tones import structures
 
 LARGEST_VALUE = 1e15  # beyond it, sums of squares overflow in float32
 
@@ -110,3 +111,22 @@ def clipped_ct(subject: DatasetSubject) -> Iterator[Remark]:
         first = subject.facts[0].case
         message = f"grey values {low:g} to {high:g} in all {len(ranges)} images; expected Hounsfield units, air near -1000"
         yield Remark(message, first.case_id, str(first.images[0]))
+
+
+@check(
+    "D314",
+    on="dataset",
+    level="warning",
+    remedy="build plans a soft clip for them: nothing to do. A model that was trained with a hard clip keeps it when it "
+    "is adapted; train one anew: monai-hybrid pretrain",
+)
+def beyond_the_clip(subject: DatasetSubject) -> Iterator[Remark]:
+    """A class lies mostly beyond the percentiles 0.5 and 99.5 of its images, where clipping makes everything one grey."""
+    if (subject.modality or "").upper() == "CT":  # its window follows from the structures
+        return
+    found = structures([facts.tones for facts in subject.facts if facts.case.split in (None, "training")])
+    for value, one in found.items():
+        if one.is_beyond:
+            name = (subject.declared or {}).get(value, f"label {value}")
+            where = f"in {one.beyond} of {one.cases} training cases"
+            yield Remark(f"{name} lies beyond the percentiles 0.5 and 99.5 of its image {where}: clipped, it is one grey")

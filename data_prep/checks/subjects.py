@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from data_prep.cases import Case
+from data_prep.tones import Tone
 from data_prep.volume import Volume
 
 
@@ -46,6 +47,7 @@ class CaseFacts:
     values: frozenset[int]
     ranges: tuple[tuple[float, float], ...] = ()  # lowest and highest grey value per channel
     quartiles: tuple[tuple[float, float, float], ...] = ()  # per channel
+    tones: Mapping[int, Tone] = field(default_factory=dict)  # per value of the label
 
 
 @dataclass(frozen=True)

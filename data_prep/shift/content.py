@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from data_prep.fingerprint import small_unit
 from data_prep.shift.domain import LEVELS, Domain
 from data_prep.shift.finding import NOTE, WARNING, Finding, factor, listed
 
@@ -123,9 +124,11 @@ def _volume(source: Domain, target: Domain, name: str) -> list[Finding]:
     ratio = b / a
     if max(ratio, 1 / ratio) < VOLUME_NOTE:
         return []
+    unit, scale = small_unit(source.volume_unit, max(a, b))
+    medians = f"median {b * scale:.4g} against {a * scale:.4g} {unit}"
     words = (
-        f"{_capital(name)} is {factor(ratio, 'larger', 'smaller')} in the target (median {b:.4g} against {a:.4g} "
-        f"{source.volume_unit}): other patients, another resolution or another way of drawing it; look at both before pooling."
+        f"{_capital(name)} is {factor(ratio, 'larger', 'smaller')} in the target ({medians}): "
+        "other patients, another resolution or another way of drawing it; look at both before pooling."
     )
     return [Finding("volume", WARNING if max(ratio, 1 / ratio) >= VOLUME_WARNING else NOTE, words, a, b)]
 

@@ -12,6 +12,7 @@ from scipy.ndimage import binary_dilation
 
 from data_prep.errors import DataError
 from data_prep.files import read_datalist, read_dataset, read_plan
+from data_prep.normalising import SOFT, soft
 from data_prep.reading import read_volume
 from data_prep.volume import Array, ReadError
 
@@ -105,6 +106,8 @@ def _read(path: str) -> Any:
 def normalised(values: Array, normalization: Mapping[str, Any]) -> Array:
     """Grey values as the network sees them, but on the file's own grid: in [-1, 1], float64."""
     grey = np.nan_to_num(np.asarray(values, dtype=np.float64))
+    if normalization["method"] == SOFT:
+        return soft(grey, normalization)
     low, high = float(normalization["lower"]), float(normalization["upper"])
     if normalization["method"] == "percentiles":
         low, high = (float(bound) for bound in np.percentile(grey, [low, high]))

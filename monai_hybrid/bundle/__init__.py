@@ -17,6 +17,7 @@ from monai_hybrid.bundle.starting_point import StartingPoint, starting_point
 from monai_hybrid.bundle.stopping import check_stopping, choose_epochs, updates_for
 from monai_hybrid.bundle.unlabelled import unlabelled_cases
 from monai_hybrid.evaluation.sharing import own_share
+from monai_hybrid.evaluation.tolerance import choose_tolerance
 from monai_hybrid.processes import join_processes, leave_processes
 from monai_hybrid.results_folder import data_folder, results_folder
 from monai_hybrid.transforms.contrast import contrast_kind
@@ -31,6 +32,7 @@ __all__ = [
     "check_patch",
     "check_stopping",
     "choose_epochs",
+    "choose_tolerance",
     "claim_run",
     "compile_network",
     "contrast_kind",

@@ -22,6 +22,7 @@ from monai_hybrid.errors import ConfigError, DataError, ModelFileError
 from monai_hybrid.evaluation import EvaluationReport
 from monai_hybrid.evaluation.forgetting import AFTER, BEFORE, write_forgetting
 from monai_hybrid.evaluation.sharing import own_share
+from monai_hybrid.evaluation.tolerance import choose_tolerance
 from monai_hybrid.networks import HybridDiffusionUNet
 from monai_hybrid.networks.transfer.names import unified
 from monai_hybrid.processes import rank_and_number
@@ -61,7 +62,8 @@ class Forgetting:
         network: the adapted model's network, on its device.
         inferer, image_transforms, postprocessing: of the evaluation; `postprocessing` leaves "pred" (1, X, Y[, Z]) class index
             on the label's grid.
-        settings: {"output_dir", "nsd_tolerance", "device", "num_workers"}.
+        settings: {"output_dir", "nsd_tolerance", "device", "num_workers"}; no tolerance: by the
+            source's voxels.
     """
 
     def __init__(
@@ -144,8 +146,10 @@ class Forgetting:
             "split": "testing",
             "training": model.card.get("training"),
         }
-        folder, tolerance = Path(self.settings["output_dir"]) / model.when, self.settings["nsd_tolerance"]
-        report = EvaluationReport(str(folder), ["background", *names], tolerance, data.length_unit, about)
+        folder, edges = Path(self.settings["output_dir"]) / model.when, data.dataset["fingerprint"]["spacing"]["median"]
+        tolerance = choose_tolerance(self.settings["nsd_tolerance"], data.length_unit, edges)
+        about["nsd_tolerance_reason"] = tolerance.reason
+        report = EvaluationReport(str(folder), ["background", *names], tolerance.length, data.length_unit, about)
         only_common = MapLabelValued("pred", range(len(classes)), classes, dtype=torch.float32)
         return SupervisedEvaluator(
             device=self.settings["device"],

@@ -122,7 +122,8 @@ def _refuse_other_settings(run_a: Path, run_b: Path) -> None:
     a, b = _summary(run_a), _summary(run_b)
     for name in SAME:
         if name in a and name in b and a[name] != b[name]:
-            raise DataError(f"{name}: {a[name]} in {run_a}, {b[name]} in {run_b}; evaluate both models in the same way")
+            how = f", such as with --nsd_tolerance {a[name]:g}" if name == "nsd_tolerance" else ""
+            raise DataError(f"{name}: {a[name]} in {run_a}, {b[name]} in {run_b}; evaluate both models in the same way{how}")
 
 
 def _summary(folder: Path) -> dict[str, Any]:

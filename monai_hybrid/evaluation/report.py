@@ -85,7 +85,7 @@ class EvaluationReport:
         for name, score in zip(self.class_names[1:], scores, strict=True):
             row: Row = {"case_id": case_id, "patient": patient or case_id, "class": name, **asdict(score)}
             row |= {metric: None if row[metric] is None else round(row[metric], 6) for metric in METRICS}
-            row |= {f"{who}_ml": None if ml is None else round(row[f"{who}_voxels"] * ml, 6) for who in ("label", "pred")}
+            row |= {f"{who}_ml": None if ml is None else _significant(row[f"{who}_voxels"] * ml) for who in ("label", "pred")}
             rows.append(row)
         return rows
 
@@ -116,6 +116,8 @@ class EvaluationReport:
         }
         text = json.dumps(summary, indent=2, allow_nan=False) + "\n"
         replace_file(self.folder / "summary.json", lambda path: path.write_text(text, encoding="utf-8"))
+        if reason := self.about.get("nsd_tolerance_reason"):
+            logger.info("NSD tolerance %g %s: %s", self.nsd_tolerance, self.unit, reason)
         for name in summary.get("dice", {}):
             logger.info("%s", self.line(name, {metric: summary[metric][name] for metric in METRICS}))
 
@@ -128,6 +130,11 @@ class EvaluationReport:
             f"{d['n']} of {d['cases']} cases ({d['patients']} patients) in the mean, "
             f"{d['undefined']} undefined, {d['missed']} missed, {d['invented']} invented"
         )
+
+
+def _significant(value: float) -> float:
+    """Six digits of a volume, however small: a lesion of a mouse holds 1e-5 ml."""
+    return float(f"{value:.6g}")
 
 
 def _with_interval(of: Mapping[str, Any], digits: int) -> str:

@@ -104,7 +104,11 @@ def page(inputs: Inputs, title: str) -> dict[str, Any]:
         "quality": tables.quality(inputs.quality) if inputs.quality else None,
         "runs_made": origin.runs_made(inputs),
         "model": origin.model(training.card) if training and training.card else None,
-        "meaning": {"tolerance": evaluation.about.get("nsd_tolerance"), "unit": evaluation.unit or "the files' unit"}
+        "meaning": {
+            "tolerance": evaluation.about.get("nsd_tolerance"),
+            "reason": evaluation.about.get("nsd_tolerance_reason"),
+            "unit": evaluation.unit or "the files' unit",
+        }
         if evaluation
         else None,
         "left_out": origin.left_out(inputs),

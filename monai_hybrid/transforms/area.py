@@ -16,7 +16,7 @@ from data_prep.resampling import centres, coarse_label, forth, new_size, resampl
 class AreaResample(SpatialResample):
     """MONAI's `SpatialResample` for grids that share their axes; the way back is MONAI's, and so is the record of it."""
 
-    def __call__(  # type: ignore[override]
+    def __call__(
         self, image: MetaTensor, spacing: Sequence[float], mode: str = "bilinear", size: Sequence[int] | None = None
     ) -> MetaTensor:
         """Resample one image or label.

@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping
 from typing import Any
 
+import numpy as np
+import torch
 from monai.transforms import MapTransform, ScaleIntensityRange, ScaleIntensityRangePercentiles, Transform
+from monai.utils import convert_to_dst_type
 
+from data_prep.normalising import HARD, SOFT, WINDOW, soft
 from monai_hybrid.errors import ConfigError
 
 
@@ -17,7 +21,8 @@ class Normalized(MapTransform):
         keys: image keys.
         normalization: the plan's entry: {"method": "percentiles", "lower", "upper"} scales each case and channel by its own
             percentiles (MR: the unit is arbitrary); {"method": "window", "lower", "upper"} uses fixed bounds (CT: HU).
-            Values outside are clipped; the result lies in [-1, 1], float32.
+            Values outside are clipped. {"method": "soft_percentiles", "lower", "upper", "below", "above"} compresses them
+            instead, see `data_prep.normalising.soft`. The result lies in [-1, 1], float32.
 
     Raises:
         ConfigError: unknown method.
@@ -35,10 +40,24 @@ class Normalized(MapTransform):
         return d
 
 
+class SoftPercentiles(Transform):
+    """Each channel of a (C, X, Y[, Z]) image by `data_prep.normalising.soft`, float32."""
+
+    def __init__(self, normalization: Mapping[str, Any]) -> None:
+        self.normalization = dict(normalization)
+
+    def __call__(self, image: Any) -> Any:
+        """The image with its metadata."""
+        channels = [soft(np.asarray(channel), self.normalization) for channel in torch.as_tensor(image).cpu()]
+        return convert_to_dst_type(np.stack(channels), image, dtype=torch.float32)[0]
+
+
 def _scaler(normalization: Mapping[str, Any]) -> Transform:
     method, lower, upper = normalization["method"], normalization["lower"], normalization["upper"]
-    if method == "percentiles":
+    if method == HARD:
         return ScaleIntensityRangePercentiles(lower, upper, b_min=-1.0, b_max=1.0, clip=True, channel_wise=True)
-    if method == "window":
+    if method == WINDOW:
         return ScaleIntensityRange(lower, upper, b_min=-1.0, b_max=1.0, clip=True)
-    raise ConfigError(f"normalization: got method {method!r}, expected percentiles or window")
+    if method == SOFT:
+        return SoftPercentiles(normalization)
+    raise ConfigError(f"normalization: got method {method!r}, expected {HARD}, {SOFT} or {WINDOW}")

@@ -52,14 +52,13 @@ class SafeSpacingd(Spacingd):
 
     def _by_area(self, d: dict[Hashable, Any]) -> dict[Hashable, Any]:
         """Always done at once. A label on the grid of its image gets the image's new size, whatever their affines round to."""
-        shape = spacing = size = None
+        first: tuple[Any, Any, tuple[int, ...]] | None = None  # shape, edges and new size of the first key
         for key, mode in self.key_iterator(d, self.mode):
             image = apply_pending(d[key])[0] if isinstance(d[key], MetaTensor) else MetaTensor(d[key])
             own = affine_to_spacing(image.affine, image.ndim - 1)
-            alike = shape == image.shape[1:] and np.allclose(spacing, own, atol=1e-3)
-            d[key] = self.by_area(image, self._target(own), str(mode), size if alike else None)
-            if shape is None:
-                shape, spacing, size = image.shape[1:], own, tuple(d[key].shape[1:])
+            alike = first is not None and first[0] == image.shape[1:] and np.allclose(first[1], own, atol=1e-3)
+            d[key] = self.by_area(image, self._target(own), str(mode), first[2] if alike and first else None)
+            first = first or (image.shape[1:], own, tuple(d[key].shape[1:]))
         return d
 
     def _target(self, own: Any) -> list[float]:

@@ -20,7 +20,9 @@ def test_noise_falls_as_with_the_mean_of_whole_voxels(shape: tuple[int, ...], le
     assert coarse.shape == tuple(n // 4 for n in shape)
     assert coarse.std() == pytest.approx(left, rel=0.15)
     blocks = noise.reshape(shape[0] // 4, 4, *shape[1:]).mean(axis=1)
-    assert resampled(noise, [*forth(shape[:1], [4]), *forth(shape[1:], [1] * (len(shape) - 1))]) == pytest.approx(blocks, abs=1e-5)
+    assert resampled(noise, [*forth(shape[:1], [4]), *forth(shape[1:], [1] * (len(shape) - 1))]) == pytest.approx(
+        blocks, abs=1e-5
+    )
 
 
 @settings(deadline=None)
