@@ -197,7 +197,12 @@ def test_normalisation_is_that_of_the_network() -> None:
     from monai_hybrid.transforms import Normalized
 
     grey = np.random.default_rng(0).gamma(2, 100, (9, 10, 11)).astype(np.float32)
-    for plan in ({"method": "percentiles", "lower": 0.5, "upper": 99.5}, {"method": "window", "lower": 50, "upper": 300}):
+    soft = {"method": "soft_percentiles", "lower": 0.5, "upper": 99.5, "below": 0.0, "above": 3.0}
+    percentiles, window = (
+        {"method": "percentiles", "lower": 0.5, "upper": 99.5},
+        {"method": "window", "lower": 50, "upper": 300},
+    )
+    for plan in (percentiles, window, soft, {**soft, "below": 0.2}):
         theirs = Normalized("image", plan)({"image": torch.tensor(grey[None])})["image"][0].numpy()
         np.testing.assert_allclose(normalised(grey, plan), theirs, atol=1e-4)
     assert not normalised(np.full((3, 3), 7.0), {"method": "percentiles", "lower": 0.5, "upper": 99.5}).any()

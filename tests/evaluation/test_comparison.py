@@ -124,7 +124,10 @@ def test_other_cases_labels_and_settings_are_refused(tmp_path: Path, runs: tuple
     with pytest.raises(DataError, match="the label differs in case_0 spleen, case_1 spleen, case_2 spleen and 5 more"):
         compare(runs[0], tmp_path / "c")
     evaluate(tmp_path / "c", noisy(0.1), about=ABOUT, nsd_tolerance=1.0)
-    with pytest.raises(DataError, match=r"nsd_tolerance: 2.0 in .*a, 1.0 in .*c; evaluate both models in the same way"):
+    with pytest.raises(
+        DataError,
+        match=r"nsd_tolerance: 2.0 in .*a, 1.0 in .*c; evaluate both models in the same way, such as with --nsd_tolerance 2",
+    ):
         compare(runs[0], tmp_path / "c")
     evaluate(tmp_path / "c", noisy(0.1), about=ABOUT)
     assert compare(runs[0], tmp_path / "c")

@@ -85,7 +85,23 @@ def test_metadata_and_other_entries_stay() -> None:
     assert given_case["image"] is image and image.min() >= 0
 
 
+def test_a_soft_clip_tells_bright_structures_apart_in_each_channel_by_itself() -> None:
+    grey = torch.randn(2, 40, 40, generator=torch.Generator().manual_seed(0)) * 15 + 100
+    grey[:, 3, 3:5], grey[:, 9, 9:11] = 500, 900
+    grey[1] = 7 * grey[0]
+    soft = {"method": "soft_percentiles", "lower": 0.5, "upper": 99.5, "below": 0.0, "above": 40.0, "range": [-1, 1]}
+    given_case = MetaTensor(grey, affine=torch.diag(torch.tensor([2.0, 2.0, 1.0, 1.0])))
+    out = normalized(given_case, soft)
+    assert out.dtype == torch.float32 and out.affine[0, 0] == 2 and out.min() >= -1 and out.max() <= 1
+    assert torch.allclose(out[0].as_tensor(), out[1].as_tensor(), atol=1e-4)
+    assert (out[:, 9, 9] - out[:, 3, 3]).min() > 0.05
+    clipped = normalized(given_case, PERCENTILES)
+    assert torch.equal(clipped[:, 9, 9].as_tensor(), clipped[:, 3, 3].as_tensor())
+
+
 def test_an_unknown_method_is_refused_and_the_known_accepted() -> None:
-    with pytest.raises(ConfigError, match="normalization: got method 'zscore', expected percentiles or window"):
+    with pytest.raises(
+        ConfigError, match="normalization: got method 'zscore', expected percentiles, soft_percentiles or window"
+    ):
         Normalized("image", {"method": "zscore", "lower": 0, "upper": 1})
     assert normalized(torch.zeros(1, 1, 1), {"method": "window", "lower": -1, "upper": 1}).item() == 0
