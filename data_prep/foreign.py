@@ -20,7 +20,8 @@ CONVERT = "dcm2niix -z y -f series_%s -o {out} {folder}"
 def foreign_kind(path: Path) -> str | None:
     """ "dicom" or "archive" for a file of these kinds, by content or name; None for any other, and for what is no file."""
     try:
-        if not stat.S_ISREG(path.stat().st_mode):
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode) or not status.st_size:  # files of the kernel say size 0, and some never end
             return None
         with path.open("rb") as handle:
             head = handle.read(HEAD)

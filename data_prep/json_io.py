@@ -18,6 +18,8 @@ def load_json(path: Path) -> Any:
         DataListError: missing file, not JSON, a repeated key, NaN or Infinity.
         EnvironmentFault: the system refuses to read it.
     """
+    if path.exists() and not path.is_file():
+        raise _bad(path, "a folder or a special file; expected a JSON file")
     try:
         text = path.read_bytes().decode("utf-8-sig")  # files from Windows may begin with a byte order mark
         return json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant)

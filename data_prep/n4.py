@@ -11,8 +11,9 @@ import numpy as np
 
 from data_prep.cases import Case
 from data_prep.errors import DataError
+from data_prep.itk import simple_itk
 from data_prep.json_io import write_atomically
-from data_prep.reading import read_volume, simple_itk
+from data_prep.reading import read_volume
 from data_prep.volume import Array, Volume
 
 SHRINK_FROM = 64  # axes of at least this many voxels are fitted on every second voxel: the field is smooth

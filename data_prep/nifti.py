@@ -115,18 +115,18 @@ def _wanted_bytes(header: nib.Nifti1Header, available: int) -> int:
     if len(shape) < 2 or min(shape) < 1:
         raise ReadError("not_an_image", f"its header gives the shape {shape}")
     wanted = offset + int(np.prod(shape, dtype=object)) * dtype.itemsize
-    if wanted > min(MAX_BYTES, _free_memory()):
+    if wanted > min(MAX_BYTES, free_memory()):
         raise ReadError(
             "too_large",
             f"its header asks for {wanted / 2**30:.1f} GiB (shape {shape}); "
-            f"the limit is {min(MAX_BYTES, _free_memory()) / 2**30:.1f} GiB",
+            f"the limit is {min(MAX_BYTES, free_memory()) / 2**30:.1f} GiB",
         )
     if wanted > available:
         raise ReadError("truncated", f"it is too short for the {wanted} bytes its header asks for (shape {shape})")
     return wanted
 
 
-def _free_memory() -> int:
+def free_memory() -> int:
     """Bytes of memory that the machine can still give; no limit where the system does not say (Linux says)."""
     try:
         lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()

@@ -5,19 +5,20 @@ from __future__ import annotations
 import hashlib
 import io
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 
-from data_prep.errors import EnvironmentFault
 from data_prep.foreign import foreign_kind
+from data_prep.itk import ATTACHED, DETACHED, read_itk
 from data_prep.nifti import read_nifti
+from data_prep.raw_bytes import read_bytes
 from data_prep.volume import ReadError, Volume
 
 NIFTI = (".nii", ".nii.gz")
 PNG = (".png",)
-ITK = (".mha", ".mhd", ".nrrd", ".nhdr")
+ITK = ATTACHED + DETACHED
 EXTENSIONS = NIFTI + PNG + ITK
+PNG_END = b"IEND\xaeB`\x82"  # the last chunk is empty, so its checksum is always this
 FOREIGN = {"dicom": "it is DICOM, which is not read here", "archive": "it is an archive, which is not opened here"}
 _PNG_TYPES = {"L": "uint8", "I;16": "uint16", "I": "int32", "F": "float32", "1": "bool", "P": "palette"}
 
@@ -48,37 +49,27 @@ def read_volume(path: Path) -> Volume:
     kind = None if end else foreign_kind(path)
     if kind:
         raise ReadError(kind, FOREIGN[kind])
-    raw = _bytes(path)
+    raw = read_bytes(path)
     try:
         if end in NIFTI:
             return read_nifti(path, raw)
         if end in PNG:
             return _read_png(path, raw)
         if end in ITK:
-            return _read_itk(path, raw)
+            return read_itk(path, raw)
     except MemoryError as error:
         raise ReadError("too_large", "it does not fit into memory") from error
     raise ReadError("not_an_image", f"its name ends with none of {', '.join(EXTENSIONS)}")
-
-
-def _bytes(path: Path) -> bytes:
-    if not path.exists():
-        raise ReadError("missing", "a link to a file that is not there" if path.is_symlink() else "there is no such file")
-    if not path.is_file():
-        raise ReadError("missing", "it is a folder or a special file; expected an image file")
-    try:
-        raw = path.read_bytes()
-    except OSError as error:
-        raise ReadError("unreadable", f"the system says: {error.strerror}") from error
-    if not raw:
-        raise ReadError("empty", "it holds 0 bytes")
-    return raw
 
 
 def _read_png(path: Path, raw: bytes) -> Volume:
     from PIL import Image, UnidentifiedImageError
 
     try:
+        with Image.open(io.BytesIO(raw), formats=["PNG"]) as picture:
+            picture.verify()  # the checksums of all chunks but the last: `load` looks at few of them
+        if PNG_END not in raw:
+            raise ReadError("damaged", "the checksum of its last chunk is wrong")
         with Image.open(io.BytesIO(raw), formats=["PNG"]) as picture:
             picture.load()
             mode, array = picture.mode, np.asarray(picture)
@@ -92,42 +83,3 @@ def _read_png(path: Path, raw: bytes) -> Volume:
         raise ReadError("voxel_type", f"it is a colour picture ({mode}); expected one grey value per pixel (mode L)")
     # (H, W) -> (W, H), as MONAI's PILReader does, so that both see the same axes
     return Volume(path, array.T, None, _PNG_TYPES[mode], hashlib.sha256(raw).hexdigest())
-
-
-def simple_itk() -> ModuleType:
-    """Import SimpleITK where it is needed.
-
-    Raises:
-        EnvironmentFault: it is not installed.
-    """
-    try:
-        import SimpleITK
-    except ImportError as error:
-        raise EnvironmentFault(
-            'MHA and NRRD files and --n4 need SimpleITK, which is not installed. Type: pip install "monai-hybrid[formats]"'
-        ) from error
-    return SimpleITK
-
-
-def _read_itk(path: Path, raw: bytes) -> Volume:
-    sitk = simple_itk()
-    try:
-        image = sitk.ReadImage(str(path))
-    except RuntimeError as error:
-        raise ReadError("damaged", f"SimpleITK reports: {str(error).strip().splitlines()[-1]}") from error
-    if image.GetNumberOfComponentsPerPixel() != 1:
-        raise ReadError("voxel_type", f"it has {image.GetNumberOfComponentsPerPixel()} numbers per voxel; expected one")
-    if image.GetDimension() not in (2, 3):
-        raise ReadError("voxel_type", f"it has {image.GetDimension()} axes; expected 2 or 3")
-    array = sitk.GetArrayFromImage(image).T  # SimpleITK gives (Z, Y, X)
-    return Volume(path, array, ras_affine(image), str(array.dtype), hashlib.sha256(raw).hexdigest())
-
-
-def ras_affine(image: object) -> np.ndarray:
-    """ITK's direction, spacing and origin (LPS, mm) as a 4 x 4 RAS affine."""
-    dims = image.GetDimension()  # type: ignore[attr-defined]
-    affine = np.eye(4)
-    direction = np.array(image.GetDirection()).reshape(dims, dims)  # type: ignore[attr-defined]
-    affine[:dims, :dims] = direction * np.array(image.GetSpacing())  # type: ignore[attr-defined]
-    affine[:dims, 3] = image.GetOrigin()  # type: ignore[attr-defined]
-    return np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine

@@ -89,6 +89,18 @@ def archive(fault: ReadError) -> str | None:
     return fault.seen if fault.kind == "archive" else None
 
 
+@check(
+    "D030",
+    on="fault",
+    level="error",
+    remedy="If you know whose file it is, write it as one: "
+    'python -c "import SimpleITK as s; import sys; s.WriteImage(s.ReadImage(sys.argv[1]), sys.argv[2])" {file} OUT.nii.gz',
+)
+def elsewhere(fault: ReadError) -> str | None:
+    """A header names another file, out of its folder or several, as the place of its voxels."""
+    return fault.seen if fault.kind == "elsewhere" else None
+
+
 SLACK = 4096  # some writers fill up the last block
 
 

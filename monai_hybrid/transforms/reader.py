@@ -11,7 +11,8 @@ import numpy as np
 from monai.data import ImageReader, NibabelReader, PILReader
 from monai.utils import ensure_tuple
 
-from data_prep.reading import ITK, PNG, extension, ras_affine, simple_itk
+from data_prep.itk import itk_image, ras_affine, simple_itk
+from data_prep.reading import ITK, PNG, extension
 from monai_hybrid.errors import DataError, HybridError
 
 
@@ -61,9 +62,8 @@ class CaseReader(ImageReader):
 
 def _read_itk(name: str) -> nib.Nifti1Image:
     """A SimpleITK image as nibabel has it: axes (X, Y, Z), affine to RAS instead of LPS."""
-    sitk = simple_itk()
-    image = sitk.ReadImage(name)
+    image, _ = itk_image(Path(name))
     if image.GetNumberOfComponentsPerPixel() != 1:
         raise DataError(f"{name}: got {image.GetNumberOfComponentsPerPixel()} numbers a voxel, expected one")
-    array = np.transpose(sitk.GetArrayFromImage(image))
+    array = np.transpose(simple_itk().GetArrayFromImage(image))
     return nib.Nifti1Image(array, ras_affine(image), dtype=array.dtype)  # without dtype nibabel refuses 64-bit labels

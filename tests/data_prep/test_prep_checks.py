@@ -227,10 +227,10 @@ def test_no_foreground_at_all(nifti_set):
 
 def test_more_than_the_machine_can_give_is_refused(nifti_set, monkeypatch):
     root = nifti_set()
-    monkeypatch.setattr("data_prep.nifti._free_memory", lambda: 900)
+    monkeypatch.setattr("data_prep.nifti.free_memory", lambda: 900)
     found = [finding for finding in check(root) if finding.code == "D007"]
     assert len(found) == 3 and "(shape [6, 7, 8]); the limit is 0.0 GiB" in found[0].message  # images of 2 bytes a voxel
-    monkeypatch.setattr("data_prep.nifti._free_memory", lambda: 2000)
+    monkeypatch.setattr("data_prep.nifti.free_memory", lambda: 2000)
     assert codes(root) == set()
 
 
