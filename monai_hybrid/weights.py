@@ -24,10 +24,10 @@ from torch import Tensor, nn
 
 from monai_hybrid import __version__
 from monai_hybrid.errors import ModelFileError
+from monai_hybrid.model_card import CARD_VERSION, parse_card
 
 CARD_KEY = "monai_hybrid_card"
 SUM_KEY = "monai_hybrid_sha256"
-CARD_VERSION = 1
 CITATION = (
     "B. Sauvalle, M. Salzmann: Hybrid diffusion models: combining supervised and generative pretraining for "
     "label-efficient fine-tuning of segmentation models. arXiv:2408.03433, 2024."
@@ -145,14 +145,9 @@ def read_card(path: Path | str) -> dict[str, Any] | None:
             text = (handle.metadata() or {}).get(CARD_KEY)
     except (SafetensorError, OSError) as error:
         raise ModelFileError(f"{path}: not a readable safetensors file ({error}); copy it again from its source") from error
-    try:
-        card = json.loads(text) if text else None
-    except json.JSONDecodeError as error:
-        raise ModelFileError(f"{path}: its card is not valid JSON ({error}); copy the file again from its source") from error
-    if card is not None and card.get("format_version", CARD_VERSION) != CARD_VERSION:
-        found = card["format_version"]
-        raise ModelFileError(f"{path}: its card is of format {found}, expected {CARD_VERSION}; update monai_hybrid")
-    return card
+    if not text:
+        return None
+    return parse_card(path, text)
 
 
 def load_weights(path: Path | str) -> dict[str, Tensor]:
@@ -167,7 +162,7 @@ def load_weights(path: Path | str) -> dict[str, Tensor]:
     if not path.is_file():
         raise ModelFileError(f"{path}: no such model file")
     try:
-        loaded = _load_safetensors(path) if path.suffix == ".safetensors" else _load_torch(path)
+        loaded = _load_safetensors(path) if path.suffix == ".safetensors" else load_torch(path)
     except Exception as error:  # torch reports damage through many types
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ModelFileError(f"{path}: not a readable model file ({reason}); copy it again from its source") from error
@@ -177,7 +172,21 @@ def load_weights(path: Path | str) -> dict[str, Tensor]:
     tensors = {_bare(name): t for name, t in loaded.items() if isinstance(t, Tensor)} if isinstance(loaded, Mapping) else {}
     if not tensors:
         raise ModelFileError(f"{path}: holds no tensors; expected a state dict, as in models/model.pt of a run")
+    for name, tensor in tensors.items():
+        _refuse_stretched(path, name, tensor)
     return tensors
+
+
+def _refuse_stretched(path: Path, name: str, tensor: Tensor) -> None:
+    """A few stored numbers may be laid out as a tensor of any size (stride 0), which would fill the memory when it is used.
+
+    Raises:
+        ModelFileError: more numbers than are stored, or no plain tensor.
+    """
+    if tensor.layout != torch.strided or tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
+        raise ModelFileError(
+            f"{path}: {name} {tuple(tensor.shape)} is larger than what is stored of it; expected plain tensors"
+        )
 
 
 def _load_safetensors(path: Path) -> dict[str, Tensor]:
@@ -190,10 +199,12 @@ def _load_safetensors(path: Path) -> dict[str, Tensor]:
     return tensors
 
 
-def _load_torch(path: Path) -> Any:
+def load_torch(path: Path) -> Any:
     """The content of a .pt file; torch reads the archive's members without looking at their checksums, so we look."""
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
+            if any(member.compress_type != zipfile.ZIP_STORED for member in archive.infolist()):
+                raise ValueError("its members are compressed, which torch never does: they may unpack to any size")
             damaged = archive.testzip()
         if damaged:
             raise ValueError(f"{damaged} is damaged: its checksum differs")

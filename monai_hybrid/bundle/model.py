@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from monai_hybrid.errors import ModelFileError
+from monai_hybrid.model_card import check_complete
 from monai_hybrid.weights import read_card
 
 
@@ -17,10 +18,11 @@ def find_card(model: str) -> dict[str, Any]:
     With the default card a fresh bundle can be inspected, exported and checked; running it asks for the model file.
 
     Raises:
-        ModelFileError: the model file is there, but no card: without it the network cannot be rebuilt.
+        ModelFileError: the model file is there, but no card, or one that says too little to rebuild the network.
     """
     card = read_card(model)
     if card is not None:
+        check_complete(model, card)
         return card
     if Path(model).is_file():
         raise ModelFileError(

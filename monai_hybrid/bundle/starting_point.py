@@ -11,6 +11,7 @@ from typing import Any
 
 from monai_hybrid.bundle.data import PreparedData
 from monai_hybrid.errors import ConfigError, ModelFileError
+from monai_hybrid.model_card import TO_ADAPT, check_complete
 from monai_hybrid.results_folder import RUNS, usable
 from monai_hybrid.setting_checks import which_model
 from monai_hybrid.weights import read_card
@@ -49,7 +50,7 @@ def starting_point(pretrained: str | None, data: PreparedData, bundle_root: str,
         plan_from: with "scratch", a model file whose network and plan are used, so that only the weights differ.
 
     Raises:
-        ModelFileError: no such file, no card, or a network for another number of dimensions.
+        ModelFileError: no such file, no card, one that says too little, or a network for another number of dimensions.
         ConfigError: `plan_from` without "scratch"; no model for data that are not the built-in phantom.
     """
     if pretrained is None and not data.built_in:
@@ -63,6 +64,7 @@ def starting_point(pretrained: str | None, data: PreparedData, bundle_root: str,
     card = read_card(described)
     if card is None:
         raise ModelFileError(f"{described}: no model file with a card; give models/model.safetensors of a training run")
+    check_complete(described, card, TO_ADAPT)
     if card["spatial_dims"] != data.plan["spatial_dims"]:
         raise ModelFileError(f"{described}: a {card['spatial_dims']}D model, but the data are {data.plan['spatial_dims']}D")
     plan = {**card["plan"], "patch_size": card["training"]["patch_size"], "spacing": card["training"]["spacing"]}

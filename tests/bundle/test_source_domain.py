@@ -17,6 +17,14 @@ from monai_hybrid.bundle.source_domain import Model, common_names, remove_old, r
 from monai_hybrid.errors import ConfigError, DataError, ModelFileError
 from monai_hybrid.weights import save_weights
 
+NETWORK = {
+    "channels": [8, 16],
+    "num_res_blocks": [1, 1],
+    "attention_levels": [False, False],
+    "norm_num_groups": 8,
+    "num_head_channels": 8,
+}
+
 
 def card(names: list[str], channels: list[str] | None = None, spacing: float = 2.0, **more: Any) -> dict[str, Any]:
     return {
@@ -24,7 +32,8 @@ def card(names: list[str], channels: list[str] | None = None, spacing: float = 2
         "channels": channels or ["image"],
         "spatial_dims": 3,
         "plan": {"normalization": {"method": "percentiles", "lower": 0.5, "upper": 99.5}},
-        "training": {"spacing": [spacing] * 3, **more},
+        "training": {"spacing": [spacing] * 3, "patch_size": [16] * 3, **more},
+        "network": NETWORK,
     }
 
 

@@ -183,8 +183,8 @@ def test_a_map_needs_names_in_the_file(tmp_path: Path) -> None:
             {"labels": [{"name": "a"}]},
             "the labels of its card are [{'name': 'a'}], expected a list of index (0, 1, ...) and name",
         ),
-        ({"labels": 3}, "the labels of its card are 3, expected a list"),
-        ({"channels": "MR"}, "the channels of its card are 'MR', expected names"),
+        ({"labels": 3}, "its card, labels: saw 3; expected 1 to 4096 labels, background first"),
+        ({"channels": "MR"}, "its card, channels: saw 'MR'; expected 1 to 1024 names"),
     ],
 )
 def test_a_card_that_is_not_of_these_weights_is_refused(tmp_path: Path, card: dict[str, Any], told: str) -> None:

@@ -1,0 +1,225 @@
+"""A model's card is input: it is held to a schema with bounds before a network is built from it.
+
+Keys that are not named here are allowed, of plain kinds and within the same bounds: later versions describe more.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jsonschema import Draft202012Validator
+
+from monai_hybrid.errors import ModelFileError
+
+CARD_VERSION = 1
+AGAIN = "; copy the file again from its source"
+LONGEST = 16 << 20  # characters of a card
+DEEPEST, MOST, LONGEST_TEXT = 16, 500_000, 100_000  # levels, values, and characters of one value
+LARGEST_NETWORK = 1 << 31  # parameters
+LARGEST_PATCH = 1 << 27  # voxels
+WHOLE = {"type": "integer", "minimum": 1}
+NAME = {
+    "type": "string",
+    "minLength": 1,
+    "maxLength": 200,
+    "pattern": "^[^\\u0000-\\u001f\\u007f\\u200e\\u200f\\u202a-\\u202e\\u2066-\\u2069]*$",
+    "description": "a name of 1 to 200 characters on one line",
+}
+WORD = {"anyOf": [{"type": "null"}, {"type": "string", "pattern": "^[A-Za-z0-9_.-]{1,64}$"}], "description": "one word"}
+
+
+def _whole(most: int, least: int = 1) -> dict[str, Any]:
+    return {"type": "integer", "minimum": least, "maximum": most, "description": f"a whole number from {least} to {most}"}
+
+
+def _listed(items: Mapping[str, Any], least: int, most: int, what: str) -> dict[str, Any]:
+    return {"type": "array", "items": items, "minItems": least, "maxItems": most, "description": f"{least} to {most} {what}"}
+
+
+_EDGE = {"type": "number", "exclusiveMinimum": 0, "maximum": 10_000, "description": "a number above 0, at most 10000"}
+_PLAN = {
+    "spatial_dims": {"enum": [2, 3]},
+    "patch_size": _listed(_whole(65536), 2, 3, "numbers of voxels"),
+    "spacing": _listed(_EDGE, 2, 3, "distances"),
+    "normalization": {"type": ["object", "array"]},
+    "batch_size": _whole(1 << 20),
+    "num_timesteps": _whole(100_000),
+    **dict.fromkeys(("prediction_type", "noise_schedule", "objective"), WORD),
+}
+_LEVELS = (1, 10)
+_NETWORK = {
+    "type": "object",
+    "properties": {
+        "spatial_dims": {"enum": [2, 3]},
+        "in_channels": _whole(1024),
+        "num_classes": _whole(4096, 2),
+        "channels": _listed(_whole(4096), *_LEVELS, "widths, one a level"),
+        "num_res_blocks": {"anyOf": [_whole(16), _listed(_whole(16), *_LEVELS, "numbers")], "description": "1 to 16 a level"},
+        "attention_levels": _listed({"type": "boolean"}, *_LEVELS, "times true or false"),
+        "norm_num_groups": _whole(1024),
+        "num_head_channels": {"anyOf": [_whole(4096), _listed(_whole(4096), *_LEVELS, "numbers")], "description": "1 to 4096"},
+        "stem": WORD,
+    },
+}
+_LABEL = {
+    "type": "object",
+    "properties": {"index": _whole(4095, 0), "value": _whole(2**63 - 1, 0), "name": NAME},
+    "description": "an object with index, value (from 0) and name",
+}
+SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "description": "a JSON object",
+    "properties": {
+        "spatial_dims": {"enum": [2, 3]},
+        "channels": _listed(NAME, 1, 1024, "names"),
+        "labels": _listed(_LABEL, 1, 4096, "labels, background first"),
+        "network": _NETWORK,
+        "plan": {"type": "object", "properties": {**_PLAN, "network": _NETWORK}},
+        "training": {"type": "object", "properties": _PLAN},
+        "versions": {"type": "object"},
+        "citation": {"type": "array"},
+        **{key: {"type": ["string", "null"]} for key in ("modality", "source", "created")},
+    },
+}
+TO_ADAPT = ("spatial_dims", "network.channels", "plan.normalization", "training.patch_size", "training.spacing")
+NEEDED = (
+    "spatial_dims", "channels", "labels", "network.channels", "network.num_res_blocks", "network.attention_levels",
+    "network.norm_num_groups", "network.num_head_channels", "plan.normalization", "training.patch_size", "training.spacing",
+)  # fmt: skip
+
+
+def parse_card(path: Path, text: str) -> dict[str, Any]:
+    """The card in a model file's header.
+
+    Raises:
+        ModelFileError: no JSON object, a value out of its bounds, or parts that contradict each other.
+    """
+    if len(text) > LONGEST:
+        raise ModelFileError(f"{path}: its card has {len(text)} characters, expected at most {LONGEST}{AGAIN}")
+    try:
+        card = json.loads(text, parse_constant=_no_number)
+    except (ValueError, RecursionError) as error:
+        said = "nested too deeply" if isinstance(error, RecursionError) else error
+        raise ModelFileError(f"{path}: its card is not valid JSON ({said}){AGAIN}") from error
+    unbounded = _unbounded(card)
+    if unbounded:
+        raise ModelFileError(f"{path}: its card {unbounded}{AGAIN}")
+    if isinstance(card, dict) and card.get("format_version", CARD_VERSION) != CARD_VERSION:
+        found = _short(card["format_version"])
+        raise ModelFileError(f"{path}: its card is of format {found}, expected {CARD_VERSION}; update monai_hybrid")
+    problem = next(_problems(card), None)
+    if problem:
+        raise ModelFileError(f"{path}: its card, {problem}{AGAIN}")
+    return dict(card)
+
+
+def check_complete(path: Path | str, card: Mapping[str, Any], needed: Sequence[str] = NEEDED) -> None:
+    """Refuse a card that says too little to rebuild the network and its input.
+
+    Raises:
+        ModelFileError: with the first key that is missing.
+    """
+    for key in needed:
+        node: Any = card
+        for part in key.split("."):
+            node = node.get(part) if isinstance(node, Mapping) else None
+        if node is None:
+            raise ModelFileError(f"{path}: its card says nothing of {key}, which is needed to use the model{AGAIN}")
+    for label in card.get("labels") or []:
+        if not {"index", "value", "name"} <= set(label):
+            raise ModelFileError(f"{path}: its card, labels: saw {_short(label)}; expected index, value and name{AGAIN}")
+
+
+def _no_number(word: str) -> float:
+    raise ValueError(f"{word} is not a number")
+
+
+def _unbounded(card: Any) -> str | None:
+    """What is too much, looked at without recursion."""
+    waiting, seen = [(card, 0)], 0
+    while waiting:
+        node, depth = waiting.pop()
+        seen += 1
+        if depth > DEEPEST or seen > MOST:
+            return f"is nested deeper than {DEEPEST} levels" if depth > DEEPEST else f"holds more than {MOST} values"
+        if isinstance(node, str) and len(node) > LONGEST_TEXT:
+            return f"holds a text of {len(node)} characters, expected at most {LONGEST_TEXT}"
+        if isinstance(node, (int, float)) and not math.isfinite(_as_float(node)):
+            return "holds a number too large for any use"
+        inside = [*node, *node.values()] if isinstance(node, dict) else node if isinstance(node, list) else []
+        waiting += [(child, depth + 1) for child in inside]
+    return None
+
+
+def _as_float(number: float) -> float:
+    try:
+        return float(number)
+    except OverflowError:
+        return math.inf
+
+
+def _problems(card: Any) -> Iterator[str]:
+    for error in sorted(_validator().iter_errors(card), key=lambda error: len(error.absolute_path)):
+        place = error.json_path.removeprefix("$").removeprefix(".") or "the whole"
+        expected = error.schema.get("description") or f"{error.validator} {error.validator_value!r}"
+        yield f"{place}: saw {_short(error.instance)}; expected {expected}"
+    labels = card.get("labels") or []
+    for key, values in (("index", list(range(len(labels)))), ("value", None), ("name", None)):
+        found = [label[key] for label in labels if key in label]
+        if (values is not None and found and found != values) or len(set(found)) < len(found):
+            yield f"labels: saw {key} {_short(found)}; expected {'0, 1, 2 in order' if values is not None else 'each once'}"
+    network = card.get("network") or {}
+    for key, named in (("in_channels", "channels"), ("num_classes", "labels")):
+        if key in network and named in card and network[key] != len(card[named]):
+            yield f"network.{key}: saw {network[key]}; expected {len(card[named])}, as many as there are {named}"
+    for where in (card, card.get("plan") or {}):
+        if "network" in where:
+            yield from _network_problems(where["network"], card.get("spatial_dims") or 3)
+    for part in ("plan", "training"):
+        patch = (card.get(part) or {}).get("patch_size") or []
+        if math.prod(patch) > LARGEST_PATCH:
+            yield f"{part}.patch_size: saw {patch}; expected at most {LARGEST_PATCH} voxels"
+
+
+def _network_problems(network: Mapping[str, Any], dims: int) -> Iterator[str]:
+    from monai_hybrid.networks.hybrid_unet import STEMS  # here, because the networks' room reads model files
+
+    channels = network.get("channels") or []
+    levels = len(channels)
+    for key in ("num_res_blocks", "attention_levels", "num_head_channels"):
+        if isinstance(network.get(key), list) and channels and len(network[key]) != levels:
+            yield f"network.{key}: saw {network[key]}; expected {levels} entries, one a level"
+    groups = network.get("norm_num_groups", 1)
+    if any(width % groups for width in channels):
+        yield f"network.channels: saw {channels}; expected multiples of norm_num_groups, {groups}"
+    heads = _per_level(network.get("num_head_channels", 1), levels)
+    attention = [*_per_level(network.get("attention_levels", False), levels)[:-1], True]
+    if any(on and width % head for on, width, head in zip(attention, channels, heads, strict=False)):
+        yield f"network.num_head_channels: saw {_short(heads)}; expected divisors of {channels}"
+    if network.get("stem", STEMS[0]) not in STEMS:
+        yield f"network.stem: saw {_short(network['stem'])}; expected one of {', '.join(STEMS)}"
+    blocks = _per_level(network.get("num_res_blocks", 1), levels)
+    # two convolutions a block, on the way up with the skipped features beside its own, and one block more a level
+    size = sum((2 * number + 1) * 5 * 3**dims * width**2 for number, width in zip(blocks, channels, strict=False))
+    if size > LARGEST_NETWORK:
+        yield f"network: saw one of about {size / 1e9:.1f} billion parameters; expected at most {LARGEST_NETWORK / 1e9:.1f}"
+
+
+def _per_level(value: Any, levels: int) -> list[Any]:
+    return value if isinstance(value, list) else [value] * levels
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    text = "".join(sign if sign.isprintable() else "?" for sign in text)
+    return text if len(text) <= 80 else f"{text[:80]}..."
+
+
+@cache
+def _validator() -> Draft202012Validator:
+    return Draft202012Validator(SCHEMA)
