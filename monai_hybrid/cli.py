@@ -304,7 +304,7 @@ def audit(
     bundle: Annotated[str, typer.Argument(help="folder or zip file")],
     json: Annotated[str | None, typer.Option(help="write the findings to this file", metavar="FILE")] = None,
 ) -> None:
-    """Look into a bundle without running any of it; exit code 2 when it is refused."""
+    """Say whether a bundle is one of ours with other settings, or not (exit code 2); runs none of it."""
     run(["-m", "monai_hybrid.bundle.audit", *context.meta[WORDS]])
 
 

@@ -1,197 +1,141 @@
-"""List what a bundle would run, without running it, and refuse what is outside the allow-lists.
+"""Say whether a bundle is one of ours with other settings, or not; nothing of it is run.
 
     python -m monai_hybrid.bundle.audit BUNDLE [--json FILE]
 
-BUNDLE is a folder or a zip file. Exit code 0: everything is on the lists; 2: something is not, or it cannot be read.
+BUNDLE is a folder or a zip file. Exit code 0: every configuration is that of the installed version but for plain settings,
+and every other file is weights, a document, a picture or what our own runs write. Exit code 2: anything else, named.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import re
 import sys
 import tempfile
-from collections import defaultdict
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
-import yaml
+from monai_hybrid.bundle.audit_configs import Finding, compare_config, compare_logging, compare_metadata
+from monai_hybrid.bundle.audit_files import file_problem, files_of
+from monai_hybrid.bundle.audit_zip import unpack
+from monai_hybrid.errors import ConfigError, EnvironmentFault, HybridError
 
-from monai_hybrid.bundle.audit_expressions import (
-    DEFAULT_MODULES,
-    expression_problem,
-    import_problem,
-    imported_names,
-    parsed_import,
-)
-from monai_hybrid.bundle.audit_files import file_problem, logging_problems, unpack
-from monai_hybrid.bundle.audit_rules import component_problem, string_problem
-from monai_hybrid.errors import ConfigError, HybridError
-
-CONFIGS = {".json", ".yaml", ".yml"}
-GUARDS = {"allow_pickle": False, "trust_remote_code": False, "weights_only": True}
-MACRO = re.compile(r"%[\w:#]+")
+OURS = Path(__file__).parents[2] / "bundles"
+CONFIGS = "configs"
+SHOWN = 8
 
 
 @dataclass(frozen=True)
-class Finding:
-    """One thing that a bundle would evaluate, import, build or load.
+class Verdict:
+    """What an audit found.
 
     Attributes:
-        file, place: where; `place` is the id of the setting, or the section of logging.conf.
-        kind: "expression", "import", "component", "text", "logging" or "file".
-        text: as written.
-        problem: None when it is on the allow-lists.
+        like: the bundle of ours that it was compared with.
+        findings: what is not ours, by file; none: it is ours.
+        settings: "file: name = value" of every plain setting that differs.
+        others: number of files that are no configuration.
     """
 
-    file: str
-    place: str
-    kind: str
-    text: str
-    problem: str | None
+    like: str
+    findings: list[Finding] = field(default_factory=list)
+    settings: list[str] = field(default_factory=list)
+    others: int = 0
 
 
-def audit(path: str | Path) -> list[Finding]:
-    """Everything in a bundle (a folder or a zip file) that MONAI would evaluate, build or load.
+def audit(path: str | Path) -> Verdict:
+    """Compare a bundle (a folder or a zip file) with ours.
 
     Raises:
         ConfigError: no such bundle, no configuration in it, or an archive with unsafe members.
+        EnvironmentFault: our own bundles are not there to compare with.
     """
     path = Path(path)
     if path.is_file() and path.suffix.lower() == ".zip":
         with tempfile.TemporaryDirectory() as folder:
             unpack(path, Path(folder))
-            return audit_folder(Path(folder))
+            return audit_folder(_root(Path(folder)))
     if not path.is_dir():
         raise ConfigError(f"{path}: no such bundle; expected a folder with configs/, or a zip file of one")
     return audit_folder(path)
 
 
-def audit_folder(root: Path) -> list[Finding]:
-    """`audit` of a folder.
+def _root(folder: Path) -> Path:
+    """An archive mostly holds one folder, and that the bundle."""
+    inside = list(folder.iterdir())
+    return inside[0] if len(inside) == 1 and inside[0].is_dir() and not (folder / CONFIGS).is_dir() else folder
+
+
+def audit_folder(root: Path) -> Verdict:
+    """`audit` of a folder: the verdict against the bundle of ours that it is most like.
 
     Raises:
-        ConfigError: it holds no configuration.
+        ConfigError, EnvironmentFault: see `audit`.
     """
-    files = sorted(p for p in root.rglob("*") if (p.is_file() or p.is_symlink()) and "__pycache__" not in p.parts)
-    configs = [p for p in files if p.suffix.lower() in CONFIGS and "configs" in p.relative_to(root).parts]
-    if not configs:
+    files, findings = files_of(root)
+    configs = [name for name in files if Path(name).parent == Path(CONFIGS)]
+    if not any(name.endswith(".json") and Path(name).name != "metadata.json" for name in configs):
         raise ConfigError(f"{root}: no configuration found; expected configs/*.json, as in a MONAI bundle")
-    findings: list[Finding] = []
-    loaded: dict[str, Any] = {}
-    for file in files:
-        name = str(file.relative_to(root))
-        if file in configs and file_problem(file, root) is None:
-            content, problem = _load(file)
-            loaded[name] = content
-            findings += [Finding(name, "", "file", file.name, problem)] if problem else []
-        elif file.name.endswith(".conf") and file_problem(file, root) is None:
-            findings += [Finding(name, place, "logging", text, problem) for place, text, problem in logging_problems(file)]
-        elif (problem := file_problem(file, root)) is not None:
-            findings.append(Finding(name, "", "file", file.name, problem))
-    modules = _modules(loaded)
-    for name, content in loaded.items():
-        findings += [Finding(name, *found) for found in _walk(content, "", modules)]
-    return findings
+    others = [name for name in files if name not in configs]
+    for name in others:
+        problem = file_problem(root, name)
+        findings += [Finding(name, "", problem)] if problem else []
+    ours = sorted(folder for folder in OURS.glob("*") if (folder / CONFIGS).is_dir())
+    if not ours:
+        raise EnvironmentFault(
+            f"{OURS}: our own bundles are not there to compare with; they come with the repository: clone it and type: "
+            "pip install --editable ."
+        )
+    compared = [_against(root, configs, folder) for folder in ours]
+    best = min(compared, key=lambda verdict: len(verdict.findings))
+    return Verdict(best.like, findings + best.findings, best.settings, len(others))
 
 
-def _load(path: Path) -> tuple[Any, str | None]:
-    """Content and problem of a JSON or YAML file; tags that build Python objects are not followed."""
-    try:
-        text = path.read_text(encoding="utf-8")
-        return (json.loads(text) if path.suffix.lower() == ".json" else yaml.safe_load(text)), None
-    except (ValueError, RecursionError, yaml.YAMLError) as error:
-        return None, f"not plain JSON or YAML ({' '.join(str(error).split())[:100]})"
-
-
-def _modules(configs: Mapping[str, Any]) -> dict[str, set[str]]:
-    """What each imported name may stand for: configurations of a bundle are run together and override each other."""
-    modules: dict[str, set[str]] = defaultdict(set, {name: {module} for name, module in DEFAULT_MODULES.items()})
-    for content in configs.values():
-        for _, text in _strings(content, ""):
-            if text.startswith("$"):
-                for name, module in imported_names(text[1:]).items():
-                    modules[name].add(module)
-    return dict(modules)
-
-
-def _strings(node: Any, place: str) -> Iterator[tuple[str, str]]:
-    """(id, text) of every string value."""
-    if isinstance(node, str):
-        yield place, node
-    items = node.items() if isinstance(node, Mapping) else enumerate(node) if isinstance(node, list) else ()
-    for key, value in items:
-        yield from _strings(value, f"{place}#{key}" if place else str(key))
-
-
-def _walk(content: Any, place: str, modules: Mapping[str, set[str]]) -> Iterator[tuple[str, str, str, str | None]]:
-    """(place, kind, text, problem) of all that counts in a configuration."""
-    for where, text in _strings(content, place):
-        key = where.replace("::", "#").rsplit("#", 1)[-1]
-        if key == "_target_":
-            yield where, "component", text, component_problem(text)
-        elif text.startswith("$"):
-            yield (where, *_dollar(where, text[1:], modules))
-        elif text.startswith("%") and not MACRO.fullmatch(text):
-            yield where, "text", text, "takes over a part of another file"
-        elif key == "_mode_" and text.lower() == "debug":
-            yield where, "text", text, "stops in the debugger"
-        elif key == "reader" and "." not in text:
-            yield where, "component", text, component_problem(text)
-        elif (problem := string_problem(text)) is not None:
-            yield where, "text", text, problem
-    yield from _odd_values(content, place)
-
-
-def _dollar(place: str, text: str, modules: Mapping[str, set[str]]) -> tuple[str, str, str | None]:
-    """(kind, text, problem) of a `$` string."""
-    if parsed_import(text) is None:
-        return "expression", text, expression_problem(text, modules)
-    if place.replace("::", "#").split("#")[0] != "imports":
-        return "import", text, "an import outside the list `imports`"
-    return "import", text, import_problem(text)
-
-
-def _odd_values(node: Any, place: str) -> Iterator[tuple[str, str, str, str | None]]:
-    """`_target_` that is no string, and arguments that switch a guard off."""
-    items = node.items() if isinstance(node, Mapping) else enumerate(node) if isinstance(node, list) else ()
-    for key, value in items:
-        where = f"{place}#{key}" if place else str(key)
-        last = str(key).replace("::", "#").rsplit("#", 1)[-1]
-        if last == "_target_" and not isinstance(value, str):
-            yield where, "component", str(value)[:60], "not a plain dotted name"
-        elif last in GUARDS and value is not GUARDS[last]:
-            yield where, "text", f"{last}: {value}", "lets data run code"
-        yield from _odd_values(value, where)
+def _against(root: Path, configs: Sequence[str], ours: Path) -> Verdict:
+    verdict = Verdict(ours.name)
+    for name in configs:
+        own = ours / name
+        if not own.is_file():
+            verdict.findings.append(Finding(name, "", "no file of this name is in our bundle"))
+        elif name.endswith(".conf"):
+            verdict.findings.extend(compare_logging(root / name, own, name))
+        elif Path(name).name == "metadata.json":
+            verdict.findings.extend(compare_metadata(root / name, own, name))
+        else:
+            findings, settings = compare_config(root / name, own, name)
+            verdict.findings.extend(findings)
+            verdict.settings.extend(f"{name}: {line}" for line in settings)
+    return verdict
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Print the findings; the exit code says whether all are on the lists."""
+    """Print the verdict; the exit code says it too."""
     style = argparse.RawTextHelpFormatter
     parser = argparse.ArgumentParser(prog="monai-hybrid audit", description=__doc__, formatter_class=style)
     parser.add_argument("bundle", help="folder or zip file")
-    parser.add_argument("--json", type=Path, help="write the findings to this file")
+    parser.add_argument("--json", type=Path, help="write the verdict to this file")
     args = parser.parse_args(argv)
     try:
-        findings = audit(args.bundle)
+        verdict = audit(args.bundle)
     except HybridError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
     if args.json:
-        args.json.write_text(json.dumps([asdict(f) for f in findings], indent=1) + "\n", encoding="utf-8")
-    for f in findings:
-        if f.problem is None:
-            print(f"ok       {f.file}  {f.place}  {f.kind}: {_plain(f.text)}")
-    refused = [f for f in findings if f.problem is not None]
-    for f in refused:
-        print(f"REFUSED  {f.file}  {f.place}  {f.kind}: {_plain(f.text)}\n         {f.problem}")
-    print(f"{args.bundle}: {len(findings)} findings, {len(refused)} outside the allow-list", flush=True)
-    if refused:
-        print(f"error: {args.bundle}: {len(refused)} of {len(findings)} findings are outside the allow-list", file=sys.stderr)
-    return 2 if refused else 0
+        args.json.write_text(json.dumps(asdict(verdict), indent=1) + "\n", encoding="utf-8")
+    for line in verdict.settings:
+        print(f"setting  {_plain(line)}")
+    for finding in verdict.findings:
+        print(f"NOT OURS {_plain(str(finding))}")
+    if verdict.findings:
+        shown = "; ".join(_plain(str(finding)) for finding in verdict.findings[:SHOWN])
+        more = f"; and {len(verdict.findings) - SHOWN} more" if len(verdict.findings) > SHOWN else ""
+        print(f"error: {args.bundle}: not one of ours: these entries run code, or may: {shown}{more}", file=sys.stderr)
+        return 2
+    print(
+        f"{args.bundle}: ours ({verdict.like}), {len(verdict.settings)} other settings, {verdict.others} files beside",
+        flush=True,
+    )
+    return 0
 
 
 def _plain(text: str) -> str:

@@ -1,160 +1,171 @@
-"""Files of a bundle other than its configurations: archives, logging.conf, model files, arrays, code."""
+"""Files of a bundle that are no configuration: weights, documents, pictures, and what our own runs write. By content.
+
+Nothing here is run or unpickled, and nothing else is accepted: what is not recognised may be code.
+"""
 
 from __future__ import annotations
 
-import ast
-import configparser
+import json
+import os
+import re
 import stat
 import zipfile
-from pathlib import Path, PurePosixPath, PureWindowsPath
+import zlib
+from collections.abc import Callable
+from pathlib import Path, PurePath
+from typing import Any
 
 import numpy as np
-import torch
+from PIL import Image
 
-from monai_hybrid.errors import ConfigError
+from monai_hybrid.bundle.audit_configs import Finding
+from monai_hybrid.bundle.audit_settings import MARKS
+from monai_hybrid.errors import ConfigError, HybridError
+from monai_hybrid.weights import load_torch, load_weights, read_card
 
-CODE = {".py", ".pyc", ".so", ".pyd", ".dll", ".dylib", ".sh", ".bat", ".ps1", ".exe", ".pkl", ".pickle", ".joblib", ".engine"}
-TORCHSCRIPT = {".ts", ".jit", ".torchscript"}
-WEIGHTS = {".pt", ".pth", ".ckpt", ".bin"}
-STREAMS = ("sys.stdout", "sys.stderr")
-MAX_MEMBERS = 10_000
-MAX_BYTES = 8 << 30
-MAX_RATIO, RATIO_FROM = 200, 64 << 20
+TEXTS = {"": ("LICENSE", "NOTICE"), ".md": (), ".txt": ()}
+PICTURES = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}
+WEIGHTS = ("models", "checkpoints")
+RESULTS = ("logs", "eval", "checkpoints", "data")  # folders that our own runs write
+RESULT_FILES = ("shots.json", "leave_one_out.json", ".run.json", ".run.lock")
+LOCKS = (".run.lock", ".lock")
+LARGEST_TEXT = 64 << 20
+LARGEST_ARRAYS = 1 << 30
+UNKNOWN = "not a document, picture or model file"
 
 
-def file_problem(path: Path, root: Path) -> str | None:
-    """What is wrong with one file of the bundle at `root`; nothing is run or unpickled."""
-    if not path.resolve().is_relative_to(root.resolve()):
-        return "a link that leads out of the bundle"
-    suffix = path.suffix.lower()
-    if suffix in CODE:
-        return "code travels in the bundle: read it before you run it"
-    if suffix in TORCHSCRIPT:
-        return "TorchScript is code: use model.safetensors or model.pt"
-    if suffix in WEIGHTS:
+def files_of(root: Path) -> tuple[list[str], list[Finding]]:
+    """The regular files of a folder, relative; and what may not be there: links, hidden and special files, caches of code."""
+    files: list[str] = []
+    findings: list[Finding] = []
+    for folder, folders, names in os.walk(root, onerror=_unreadable, followlinks=False):
+        folders.sort()
+        for name in [*folders, *sorted(names)]:
+            path = Path(folder) / name
+            relative, mode = path.relative_to(root).as_posix(), path.lstat().st_mode
+            if stat.S_ISLNK(mode):
+                findings.append(Finding(relative, "", "a link"))
+            elif name == "__pycache__" or (name.startswith(".") and name not in (*LOCKS, ".run.json")):
+                findings.append(Finding(relative, "", "hidden from sight"))
+            elif stat.S_ISREG(mode):
+                files.append(relative)
+            elif not stat.S_ISDIR(mode):
+                findings.append(Finding(relative, "", "a special file"))
+    return files, findings
+
+
+def _unreadable(error: OSError) -> None:
+    raise ConfigError(f"{error.filename}: cannot be read ({error.strerror}), so nothing can be said of what is in it")
+
+
+def file_problem(root: Path, name: str) -> str | None:
+    """What is wrong with one file that is no configuration; None when it is recognised and harmless."""
+    path, parts = root / name, PurePath(name).parts
+    suffix, result = path.suffix.lower(), parts[0] in RESULTS or name in RESULT_FILES
+    if suffix in (".pt", ".safetensors") and len(parts) == 2 and parts[0] in WEIGHTS:
         return _weights_problem(path)
-    if suffix in (".npy", ".npz"):
-        return _array_problem(path)
-    if suffix in (".zip", ".tar", ".gz") and not path.name.endswith(".nii.gz"):
-        return "an archive inside the bundle: unpack and audit it apart"
-    return None
+    if suffix in TEXTS and (suffix or path.name in TEXTS[""]) and not path.name.startswith(("requirements", "constraints")):
+        return None if _is_text(path) else "not a text in UTF-8"
+    if suffix in PICTURES:
+        return _picture_problem(path, PICTURES[suffix])
+    if result:
+        return _result_problem(path)
+    return UNKNOWN
 
 
 def _weights_problem(path: Path) -> str | None:
-    if zipfile.is_zipfile(path):
+    try:
+        if path.suffix == ".safetensors":
+            load_weights(path)
+            read_card(path)
+        else:
+            load_torch(path)
+    except HybridError as error:
+        return str(error).removeprefix(f"{path}: ")[:160]
+    except Exception as error:  # torch reports what it will not load through many types
+        said = str(error).strip().splitlines()[0][:80] if str(error).strip() else type(error).__name__
+        return f"not loadable as plain tensors ({said})"
+    return None
+
+
+def _picture_problem(path: Path, kind: str) -> str | None:
+    try:
+        with Image.open(path, formats=[kind]) as picture:
+            picture.verify()
+    except Exception:  # Pillow has no one error class for what is no picture
+        return f"not a {kind} picture"
+    return None
+
+
+def _is_text(path: Path) -> bool:
+    if path.stat().st_size > LARGEST_TEXT:
+        return False
+    raw = path.read_bytes()
+    try:
+        raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return b"\0" not in raw
+
+
+def _result_problem(path: Path) -> str | None:
+    """What our own runs write: read by us as data, and by nothing as a configuration."""
+    if path.name in LOCKS:
+        return None if not path.stat().st_size else "not an empty lock"
+    known = next((test for form, test in _RESULTS.items() if re.fullmatch(form, path.name)), None)
+    return None if known is not None and known(path) else "not what a run of ours writes"
+
+
+def _is_data(path: Path) -> bool:
+    """JSON, or a JSON text a line, that MONAI would run nothing of, even if it were given as a configuration."""
+    if not _is_text(path):
+        return False
+    text = path.read_text(encoding="utf-8")
+    try:
+        parts = [json.loads(line) for line in text.splitlines()] if path.suffix == ".jsonl" else [json.loads(text)]
+        return all(map(_is_inert, parts))
+    except (ValueError, RecursionError):
+        return False
+
+
+def _is_inert(node: Any) -> bool:
+    if isinstance(node, dict):
+        return all(not key.startswith(("_", "+")) and not set("#:") & set(key) and _is_inert(node[key]) for key in node)
+    if isinstance(node, list):
+        return all(map(_is_inert, node))
+    return not (isinstance(node, str) and node.strip().startswith(tuple(MARKS)))
+
+
+def _is_arrays(path: Path) -> bool:
+    try:
         with zipfile.ZipFile(path) as archive:
-            if any("/code/" in f"/{name}" or name.endswith("/constants.pkl") for name in archive.namelist()):
-                return "TorchScript is code: use model.safetensors or model.pt"
+            if sum(member.file_size for member in archive.infolist()) > LARGEST_ARRAYS:
+                return False
+        with np.load(path, allow_pickle=False) as loaded:
+            return all(isinstance(loaded[name], np.ndarray) for name in loaded.files)
+    except Exception:  # numpy has no one error class for what is no array
+        return False
+
+
+def _is_volume(path: Path) -> bool:
+    with path.open("rb") as file:
+        head = file.read(1024)
     try:
-        torch.load(path, "cpu", weights_only=True)
-    except Exception as error:  # whatever is wrong with it, it is not a file of tensors
-        return f"not loadable as plain tensors ({str(error).splitlines()[0][:80] if str(error) else type(error).__name__})"
-    return None
+        head = zlib.decompressobj(31).decompress(head, 352) if path.suffix == ".gz" else head
+    except zlib.error:
+        return False
+    return head[344:347] in (b"n+1", b"ni1")
 
 
-def _array_problem(path: Path) -> str | None:
-    try:
-        loaded = np.load(path, allow_pickle=False)
-        if isinstance(loaded, np.lib.npyio.NpzFile):
-            with loaded:
-                for name in loaded.files:
-                    loaded[name]
-    except (ValueError, OSError, EOFError) as error:
-        return f"not an array of numbers ({str(error).splitlines()[0][:80]})"
-    return None
+def _is_event_log(path: Path) -> bool:
+    with path.open("rb") as file:
+        return b"brain.Event:" in file.read(64)
 
 
-def logging_problems(path: Path) -> list[tuple[str, str, str | None]]:
-    """(place, text, problem) of what Python's fileConfig evaluates: `class`, `args`, `kwargs`."""
-    parser = configparser.RawConfigParser()
-    try:
-        parser.read_string(path.read_text(encoding="utf-8"))
-    except (configparser.Error, UnicodeDecodeError) as error:
-        return [("file", path.name, f"not readable ({str(error).splitlines()[0]})")]
-    fields = [
-        (s, f, parser.get(s, f)) for s in parser.sections() for f in ("class", "args", "kwargs") if parser.has_option(s, f)
-    ]
-    return [(f"{s}.{f}", text, _class_problem(text) if f == "class" else _literal_problem(text)) for s, f, text in fields]
-
-
-def _class_problem(text: str) -> str | None:
-    parts = text.strip().split(".")
-    known = all(part.isidentifier() and not part.startswith("_") for part in parts)
-    if known and (len(parts) == 1 or parts[0] in ("logging", "handlers")):
-        return None
-    return "expected a class of Python's logging"
-
-
-def _literal_problem(text: str) -> str | None:
-    try:
-        tree = ast.parse(text.strip() or "()", mode="eval")
-    except (SyntaxError, ValueError):
-        return "not a literal"
-    allowed = (ast.Expression, ast.Tuple, ast.List, ast.Dict, ast.Constant, ast.expr_context)
-    streams = [n for n in ast.walk(tree) if isinstance(n, ast.Attribute) and ast.unparse(n) in STREAMS]
-    inside = {id(part) for stream in streams for part in ast.walk(stream)}
-    rest = [n for n in ast.walk(tree) if id(n) not in inside]
-    return None if all(isinstance(n, allowed) for n in rest) else f"only literals and {' or '.join(STREAMS)} are allowed"
-
-
-def unpack(archive_path: Path, folder: Path) -> None:
-    """Unpack a zip file into an empty folder, after every member was checked; what is written is counted as it comes.
-
-    Raises:
-        ConfigError: a member leads out of the folder, is a link, or is too large; or the file is no zip file.
-    """
-    try:
-        with zipfile.ZipFile(archive_path) as archive:
-            members = archive.infolist()
-            problem = _members_problem(members)
-            if problem:
-                raise ConfigError(f"{archive_path}: {problem}; nothing was unpacked")
-            left = MAX_BYTES
-            for member in members:
-                if not member.is_dir():
-                    left -= _write(archive, member, folder / member.filename, left)
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError, EOFError) as error:
-        raise ConfigError(f"{archive_path}: not a readable zip file ({error})") from error
-
-
-def _members_problem(members: list[zipfile.ZipInfo]) -> str | None:
-    if len(members) > MAX_MEMBERS:
-        return f"{len(members)} members, at most {MAX_MEMBERS} are unpacked"
-    if sum(m.file_size for m in members) > MAX_BYTES:
-        return f"unpacks to {sum(m.file_size for m in members) / 1e9:.1f} GB, at most {MAX_BYTES / 1e9:.1f} GB are unpacked"
-    names = [m.filename.rstrip("/").casefold() for m in members]
-    for member, name in zip(members, names, strict=True):
-        said = _member_problem(member)
-        if said is None and names.count(name) > 1:
-            said = "comes twice"
-        if said:
-            return f"the member {member.filename!r} {said}"
-    return None
-
-
-def _member_problem(member: zipfile.ZipInfo) -> str | None:
-    name, kind = member.filename, stat.S_IFMT(member.external_attr >> 16)
-    if PurePosixPath(name).is_absolute() or PureWindowsPath(name).drive or PureWindowsPath(name).root:
-        return "has an absolute path"
-    if ".." in PureWindowsPath(name).parts:
-        return "leads out of the folder"
-    if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
-        return "is a link or a special file"
-    if member.flag_bits & 1:
-        return "is encrypted"
-    if member.file_size > RATIO_FROM and member.file_size > MAX_RATIO * max(member.compress_size, 1):
-        return f"grows more than {MAX_RATIO} times"
-    return None
-
-
-def _write(archive: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path, left: int) -> int:
-    """Copy at most the size the member declares; returns the bytes written."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    written = 0
-    with archive.open(member) as source, path.open("xb") as target:
-        while chunk := source.read(1 << 20):
-            written += len(chunk)
-            if written > min(member.file_size, left):
-                raise zipfile.BadZipFile(f"{member.filename}: larger than it says")
-            target.write(chunk)
-    return written
+_RESULTS: dict[str, Callable[[Path], bool]] = {
+    r".*\.jsonl?": _is_data,
+    r".*\.(csv|sha256)": _is_text,
+    r".*\.npz": _is_arrays,
+    r".*\.nii(\.gz)?": _is_volume,
+    r"events\.out\.tfevents\..*": _is_event_log,
+}

@@ -1,25 +1,31 @@
-"""Group I, untrusted code: each case is refused by name, and what it would have run leaves no trace."""
+"""Group I, untrusted code: a bundle is ours with other settings, or it is refused; what it would have run leaves no trace."""
 
 from __future__ import annotations
 
+import gzip
 import json
+import os
 import pickle
+import shutil
 import stat
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from monai_hybrid.bundle.audit import audit, main
-from monai_hybrid.bundle.audit_files import unpack
+from monai_hybrid.bundle.audit_zip import unpack
 from monai_hybrid.errors import ConfigError, ModelFileError
 from monai_hybrid.weights import load_weights, read_card, save_weights
 
 ROOT = Path(__file__).parents[2]
-LOGGING = "[handler_a]\nclass={cls}\nargs={args}\n"
+OURS = ("hybrid_pretrain", "few_shot_finetune")
+INFERENCE = "configs/inference.json"
 
 
 @pytest.fixture
@@ -29,27 +35,25 @@ def marker(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def bundle(tmp_path: Path) -> Path:
-    """A small bundle that is in order."""
+    """A bundle as it is handed on: ours, with a model, a picture and a text."""
     folder = tmp_path / "bundle"
-    (folder / "configs").mkdir(parents=True)
-    (folder / "models").mkdir()
-    write(folder, {})
-    (folder / "configs/logging.conf").write_text(LOGGING.format(cls="StreamHandler", args="(sys.stdout,)"))
-    torch.save({"weight": torch.zeros(2)}, folder / "models/model.pt")
-    np.save(folder / "values.npy", np.zeros(3))
+    for part in ("configs", "docs"):
+        shutil.copytree(ROOT / "bundles/few_shot_finetune" / part, folder / part)
+    save_weights({"weight": torch.zeros(2)}, folder / "models", {})
+    Image.new("L", (4, 4)).save(folder / "docs/overview.png")
+    Image.new("RGB", (4, 4)).save(folder / "docs/photo.jpg")
+    (folder / "LICENSE").write_text("Apache-2.0")
     return folder
 
 
-def write(bundle: Path, changes: dict) -> None:
-    """The bundle's inference.json with some values changed."""
-    config = {
-        "imports": ["$import os", "$import monai_hybrid.bundle as bundle"],
-        "device": "$torch.device('cuda' if torch.cuda.is_available() else 'cpu')",
-        "network": {"_target_": "UNet", "spatial_dims": 3, "channels": "$[2 ** i for i in range(3, 5)]"},
-        "transform": {"_target_": "LoadImaged", "keys": "image", "reader": "monai_hybrid.transforms.CaseReader"},
-        "run": ["$@network.to(@device)"],
-    }
-    (bundle / "configs/inference.json").write_text(json.dumps({**config, **changes}))
+def change(bundle: Path, edit: Callable[[dict[str, Any]], object], name: str = INFERENCE) -> None:
+    content = json.loads((bundle / name).read_text())
+    edit(content)
+    (bundle / name).write_text(json.dumps(content))
+
+
+def load_image(content: dict[str, Any], **changes: Any) -> None:
+    content["preprocessing"]["transforms"][0].update(changes)
 
 
 class Touch:
@@ -62,41 +66,145 @@ class Touch:
         return Path.touch, (self.marker,)
 
 
+def code(m: Path) -> str:
+    return f"__import__('pathlib').Path({str(m)!r}).touch()"
+
+
 def expression(b: Path, m: Path) -> None:
-    write(b, {"x": f"$__import__('pathlib').Path({str(m)!r}).touch()"})
+    change(b, lambda c: c["initialize"].insert(0, f"${code(m)}"))
+
+
+def top_expression(b: Path, m: Path) -> None:
+    change(b, lambda c: c.update(overlap=f"${code(m)}"))
+
+
+def reference(b: Path, m: Path) -> None:
+    change(b, lambda c: c.update(output_postfix="@card"))
+
+
+def macro(b: Path, m: Path) -> None:
+    (b / "docs/more.md").write_text(json.dumps({"a": f"${code(m)}"}))
+    change(b, lambda c: c.update(input="%docs/more.json::a"))
+
+
+def new_key(b: Path, m: Path) -> None:
+    change(b, lambda c: c.update({"evaluator#network": f"${code(m)}"}))
 
 
 def target(b: Path, m: Path) -> None:
-    write(b, {"x": {"_target_": "os.system", "command": f"touch {m}"}})
+    change(b, lambda c: c.update(device={"_target_": "os.system", "command": f"touch {m}"}))
 
 
-def logging_conf(b: Path, m: Path) -> None:
-    args = f"(__import__('pathlib').Path({str(m)!r}).touch(),)"
-    (b / "configs/logging.conf").write_text(LOGGING.format(cls="StreamHandler", args=args))
+def reader_exec(b: Path, m: Path) -> None:
+    change(b, lambda c: load_image(c, reader="exec"))
 
 
-def pickle_in_pt(b: Path, m: Path) -> None:
-    torch.save({"weight": Touch(m)}, b / "models/model.pt")
+def reader_in_an_expression(b: Path, m: Path) -> None:
+    change(b, lambda c: c.update(network=f"$monai.transforms.LoadImage('exec')({code(m)!r})"))
 
 
-def object_array(b: Path, m: Path) -> None:
-    np.save(b / "values.npy", np.array([Touch(m)], dtype=object), allow_pickle=True)
+def reader_in_a_list(b: Path, m: Path) -> None:
+    change(b, lambda c: load_image(c, reader=["open"]))
+
+
+def reader_by_star(b: Path, m: Path) -> None:
+    change(b, lambda c: c.update(spatial_dims=f"$monai.transforms.LoadImage(*['exec'])({code(m)!r})"))
+
+
+def logging_interpolation(b: Path, m: Path) -> None:
+    conf = (b / "configs/logging.conf").read_text()
+    conf = conf.replace("args=(sys.stdout,)", f"p=__import__('pathlib').Path({str(m)!r}).touch()\nargs=(%(p)s,)")
+    (b / "configs/logging.conf").write_text(conf)
+
+
+def logging_code(b: Path, m: Path) -> None:
+    conf = (b / "configs/logging.conf").read_text()
+    (b / "configs/logging.conf").write_text(conf.replace("(sys.stdout,)", f"({code(m)},)"))
+
+
+def second_logging(b: Path, m: Path) -> None:
+    (b / "docs/logging.conf").write_text(f"[handler_a]\nargs=({code(m)},)")
+
+
+def hub_folder(b: Path, m: Path) -> None:
+    (b / "__pycache__/hub").mkdir(parents=True)
+    (b / "__pycache__/hub/hubconf.py").write_text(code(m))
+    change(b, lambda c: c.update(network={"_target_": "PerceptualLoss", "spatial_dims": 2, "cache_dir": "__pycache__"}))
+
+
+def hub_folder_alone(b: Path, m: Path) -> None:
+    (b / "__pycache__").mkdir()
+    (b / "__pycache__/hubconf.py").write_text(code(m))
+
+
+def pickle_as_picture(b: Path, m: Path) -> None:
+    (b / "docs/photo.png").write_bytes(pickle.dumps(Touch(m)))
+
+
+def numpy_reader(b: Path, m: Path) -> None:
+    np.save(b / "docs/a.npy", np.array([Touch(m)], dtype=object), allow_pickle=True)
+    (b / "docs/a.npy").rename(b / "docs/a.png")
+    change(b, lambda c: load_image(c, reader="NumpyReader", allow_pickle=True))
+
+
+def json_elsewhere(b: Path, m: Path) -> None:
+    (b / "docs/extra.json").write_text(json.dumps({"run": [f"${code(m)}"]}))
+
+
+def json_among_results(b: Path, m: Path) -> None:
+    (b / "logs").mkdir()
+    (b / "logs/history.json").write_text(json.dumps({"run": [f"${code(m)}"]}))
+
+
+def keys_in_a_list(b: Path, m: Path) -> None:
+    change(b, lambda c: c["handlers"].append({"a": [{"_target_": "os.system", "command": f"touch {m}"}]}))
+
+
+def nested_number(b: Path, m: Path) -> None:
+    change(b, lambda c: c["dataloader"].update(batch_size=2))
+
+
+def true_for_one(b: Path, m: Path) -> None:
+    change(b, lambda c: c["dataloader"].update(batch_size=True))
+
+
+def config_of_another_name(b: Path, m: Path) -> None:
+    (b / "configs/more.json").write_text(json.dumps({"run": [f"${code(m)}"]}))
 
 
 def yaml_tag(b: Path, m: Path) -> None:
     (b / "configs/train.yaml").write_text(f"x: !!python/object/apply:os.system ['touch {m}']\n")
 
 
+def key_twice(b: Path, m: Path) -> None:
+    text = (b / INFERENCE).read_text().rstrip().removesuffix("}")
+    (b / INFERENCE).write_text(f'{text}, "overlap": 0.25}}')
+
+
+def metadata_expression(b: Path, m: Path) -> None:
+    change(b, lambda c: c.update(description=f"${code(m)}"), "configs/metadata.json")
+
+
+def metadata_shape(b: Path, m: Path) -> None:
+    shape = ["().__class__.__base__.__subclasses__()"]
+    change(b, lambda c: c["network_data_format"]["inputs"]["image"].update(spatial_shape=shape), "configs/metadata.json")
+
+
+def metadata_package(b: Path, m: Path) -> None:
+    change(b, lambda c: c["required_packages_version"].update({"of-an-attacker": "1"}), "configs/metadata.json")
+
+
+def pickle_in_pt(b: Path, m: Path) -> None:
+    torch.save({"weight": Touch(m)}, b / "models/model.pt")
+
+
 def torchscript(b: Path, m: Path) -> None:
     torch.jit.script(torch.nn.Linear(1, 1)).save(b / "models/model.pt")
 
 
-def environment_variable(b: Path, m: Path) -> None:
-    write(b, {"x": "$eval(os.environ['MONAI_HYBRID_PROBE'])"})
-
-
-def reader(b: Path, m: Path) -> None:
-    write(b, {"x": {"_target_": "LoadImaged", "keys": "image", "reader": "open", "file": str(m), "mode": "w"}})
+def object_array(b: Path, m: Path) -> None:
+    (b / "eval").mkdir()
+    np.savez(b / "eval/a.npz", a=np.array([Touch(m)], dtype=object))
 
 
 def code_file(b: Path, m: Path) -> None:
@@ -104,27 +212,90 @@ def code_file(b: Path, m: Path) -> None:
     (b / "scripts/__init__.py").write_text(f"open({str(m)!r}, 'w')")
 
 
+def code_among_results(b: Path, m: Path) -> None:
+    (b / "eval").mkdir()
+    (b / "eval/torch.py").write_text(f"open({str(m)!r}, 'w')")
+
+
+def weights_elsewhere(b: Path, m: Path) -> None:
+    shutil.copy(b / "models/model.pt", b / "docs/model.pt")
+
+
 def link_out(b: Path, m: Path) -> None:
-    (b / "configs/more.json").symlink_to("/etc/hostname")
+    (b / "docs/more.md").symlink_to("/etc/hostname")
+
+
+def folder_link(b: Path, m: Path) -> None:
+    (b / "more").symlink_to("docs")
+
+
+def pipe(b: Path, m: Path) -> None:
+    os.mkfifo(b / "docs/pipe.md")
+
+
+def hidden(b: Path, m: Path) -> None:
+    (b / ".env").write_text("PYTHONSTARTUP=x.py")
+
+
+def requirements(b: Path, m: Path) -> None:
+    (b / "requirements.txt").write_text("of-an-attacker")
+
+
+def binary_text(b: Path, m: Path) -> None:
+    (b / "docs/notes.txt").write_bytes(b"\0\1\2")
+
+
+def environment_variable(b: Path, m: Path) -> None:
+    change(b, lambda c: c.update(input="$eval(os.environ['MONAI_HYBRID_PROBE'])"))
 
 
 CASES = [
-    pytest.param(expression, "calls the method touch, which is not on the list", id="I01-expression"),
-    pytest.param(target, "os is not one of monai", id="I02-target"),
-    pytest.param(logging_conf, "only literals and sys.stdout or sys.stderr are allowed", id="I03-logging"),
-    pytest.param(pickle_in_pt, "not loadable as plain tensors", id="I04-pickle"),
-    pytest.param(object_array, "not an array of numbers", id="I05-npy"),
-    pytest.param(yaml_tag, "not plain JSON or YAML", id="I06-yaml"),
-    pytest.param(torchscript, "TorchScript is code", id="I11-torchscript"),
-    pytest.param(environment_variable, "calls eval, which is not on the list", id="I12-environment"),
-    pytest.param(reader, "no MONAI component of this name", id="reader"),
-    pytest.param(code_file, "code travels in the bundle", id="code"),
-    pytest.param(link_out, "a link that leads out of the bundle", id="link"),
+    pytest.param(expression, "configs/inference.json initialize: [", id="I01-expression"),
+    pytest.param(top_expression, 'configs/inference.json overlap: "$__import__', id="I01-expression-for-a-setting"),
+    pytest.param(target, "configs/inference.json device: {'_target_': 'os.system'", id="I02-target"),
+    pytest.param(logging_code, "configs/logging.conf: not our logging configuration", id="I03-logging"),
+    pytest.param(logging_interpolation, "configs/logging.conf: not our logging configuration", id="I03-interpolation"),
+    pytest.param(second_logging, "docs/logging.conf: not a document, picture or model file", id="I03-elsewhere"),
+    pytest.param(pickle_in_pt, "models/model.pt: not loadable as plain tensors", id="I04-pickle"),
+    pytest.param(object_array, "eval/a.npz: not what a run of ours writes", id="I05-array"),
+    pytest.param(yaml_tag, "configs/train.yaml: no file of this name is in our bundle", id="I06-yaml"),
+    pytest.param(torchscript, "models/model.pt: not loadable as plain tensors", id="I11-torchscript"),
+    pytest.param(environment_variable, 'configs/inference.json input: "$eval(', id="I12-environment"),
+    pytest.param(reader_exec, "preprocessing#transforms#0#reader: 'exec'", id="reader-exec"),
+    pytest.param(reader_in_an_expression, "configs/inference.json network: ", id="reader-in-an-expression"),
+    pytest.param(reader_in_a_list, "preprocessing#transforms#0#reader: ['open']", id="reader-in-a-list"),
+    pytest.param(reader_by_star, "configs/inference.json spatial_dims: ", id="reader-by-star"),
+    pytest.param(hub_folder, "__pycache__: hidden from sight", id="hub-folder"),
+    pytest.param(hub_folder_alone, "__pycache__: hidden from sight", id="hub-folder-alone"),
+    pytest.param(pickle_as_picture, "docs/photo.png: not a PNG picture", id="pickle-as-picture"),
+    pytest.param(numpy_reader, "docs/a.png: not a PNG picture", id="numpy-reader"),
+    pytest.param(json_elsewhere, "docs/extra.json: not a document, picture or model file", id="json-elsewhere"),
+    pytest.param(json_among_results, "logs/history.json: not what a run of ours writes", id="json-among-results"),
+    pytest.param(keys_in_a_list, "handlers: [", id="keys-in-a-list"),
+    pytest.param(reference, "output_postfix: '@card'", id="reference"),
+    pytest.param(macro, "input: '%docs/more.json::a'", id="macro"),
+    pytest.param(new_key, 'evaluator#network: "$__import__', id="new-key"),
+    pytest.param(nested_number, "dataloader#batch_size: 2", id="nested-number"),
+    pytest.param(true_for_one, "dataloader#batch_size: True", id="true-for-one"),
+    pytest.param(config_of_another_name, "configs/more.json: no file of this name is in our bundle", id="another-name"),
+    pytest.param(key_twice, "'overlap' appears twice", id="key-twice"),
+    pytest.param(metadata_expression, 'configs/metadata.json description: "$__import__', id="metadata-expression"),
+    pytest.param(metadata_shape, "spatial_shape[0]: '().__class__", id="metadata-shape"),
+    pytest.param(metadata_package, "configs/metadata.json required_packages_version: ", id="metadata-package"),
+    pytest.param(code_file, "scripts/__init__.py: not a document, picture or model file", id="code"),
+    pytest.param(code_among_results, "eval/torch.py: not what a run of ours writes", id="code-among-results"),
+    pytest.param(weights_elsewhere, "docs/model.pt: not a document, picture or model file", id="weights-elsewhere"),
+    pytest.param(link_out, "docs/more.md: a link", id="link"),
+    pytest.param(folder_link, "more: a link", id="folder-link"),
+    pytest.param(pipe, "docs/pipe.md: a special file", id="pipe"),
+    pytest.param(hidden, ".env: hidden from sight", id="hidden"),
+    pytest.param(requirements, "requirements.txt: not a document, picture or model file", id="requirements"),
+    pytest.param(binary_text, "docs/notes.txt: not a text in UTF-8", id="binary-text"),
 ]
 
 
 @pytest.mark.parametrize(("attack", "message"), CASES)
-def test_what_is_outside_the_lists_is_refused_and_never_run(
+def test_what_is_not_ours_is_refused_and_never_run(
     attack: Callable[[Path, Path], None],
     message: str,
     bundle: Path,
@@ -132,18 +303,73 @@ def test_what_is_outside_the_lists_is_refused_and_never_run(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setenv("MONAI_HYBRID_PROBE", f"__import__('pathlib').Path({str(marker)!r}).touch()")
-    assert main([str(bundle)]) == 0 and "0 outside the allow-list" in capsys.readouterr().out
+    monkeypatch.setenv("MONAI_HYBRID_PROBE", code(marker))
+    assert main([str(bundle)]) == 0 and "ours (few_shot_finetune), 0 other settings" in capsys.readouterr().out
     attack(bundle, marker)
     assert main([str(bundle)]) == 2
     out, err = capsys.readouterr()
-    assert "REFUSED" in out and message in out and "1 of" in err and "Traceback" not in err
-    assert not marker.exists()
+    assert message in err and "not one of ours: these entries run code, or may: " in err
+    assert "NOT OURS" in out and "Traceback" not in err and not marker.exists()
+
+
+PLAIN = {
+    "overlap": 0.25, "patch_size": [32, 32, 32], "spacing": [1.5, 1, 1], "output_dir": "/data/out of 2024", "input": "../scans",
+    "device": "cuda:1", "precision": "float32", "timesteps": [0, 50], "save_entropy": True, "num_workers": 2, "overwrite": True,
+    "output_postfix": "mask", "model": None, "_desc_": "Ours, for the ward.",
+}  # fmt: skip
+NOT_PLAIN = {
+    "overlap": "0.25", "patch_size": [32, "$1"], "spacing": [0, 1, 1], "output_dir": "a$b", "input": "a@b", "model": "a%b",
+    "device": "cuda; x", "precision": "a b", "timesteps": [True], "save_entropy": 1, "num_workers": -1, "sw_batch_size": 2.5,
+    "output_postfix": ["x"], "dataset_dir": {"_target_": "open"}, "imports": [], "run": [], "card": "x", "network": None,
+    "denoising_score": None, "split": "a\nb",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PLAIN)
+def test_a_plain_value_of_a_setting_is_still_ours(name: str, bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    change(bundle, lambda c: c.update({name: PLAIN[name]}))
+    assert main([str(bundle)]) == 0
+    assert f"setting  configs/inference.json: {name} = " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", NOT_PLAIN)
+def test_another_kind_of_value_is_not(name: str, bundle: Path) -> None:
+    change(bundle, lambda c: c.update({name: NOT_PLAIN[name]}))
+    assert [f.place.split("#")[0] for f in audit(bundle).findings] == [name] * len(audit(bundle).findings) != []
+
+
+def test_metadata_may_describe_another_model(bundle: Path) -> None:
+    def edit(content: dict[str, Any]) -> None:
+        content.update(description="Ventricles of the ward", version="1.2", eval_metrics={"mean_dice": 0.9})
+        content["network_data_format"]["inputs"]["image"].update(num_channels=2, spatial_shape=["*", 32, "16*n"])
+        content["network_data_format"]["outputs"]["pred"]["channel_def"] = {"0": "background", "1": "ventricle"}
+
+    change(bundle, edit, "configs/metadata.json")
+    assert audit(bundle).findings == []
+
+
+def test_what_our_own_runs_write_is_recognised(bundle: Path) -> None:
+    for folder in ("logs", "eval/slices", "checkpoints", "data/phantom_B"):
+        (bundle / folder).mkdir(parents=True)
+    run = {"command": "python -m monai.bundle run --device cpu", "settings": {"a": "b"}, "note": "95 % of @all"}
+    (bundle / "logs/run.json").write_text(json.dumps(run))
+    (bundle / "logs/history.jsonl").write_text('{"epoch": 1}\n{"epoch": 2}\n')
+    (bundle / "logs/events.out.tfevents.1.host.1.0").write_bytes(bytes(12) + b"\x1a\x0dbrain.Event:2")
+    (bundle / "eval/cases.csv").write_text("case_id\n'=1\n")
+    np.savez(bundle / "eval/slices/a.npz", a=np.zeros(3))
+    (bundle / "eval/a_seg.nii.gz").write_bytes(gzip.compress(bytes(344) + b"n+1\0" + bytes(9)))
+    torch.save({"model": {"weight": torch.zeros(2)}, "update": 3}, bundle / "checkpoints/checkpoint_3.pt")
+    (bundle / ".run.lock").write_bytes(b"")
+    (bundle / ".run.json").write_text('{"pid": 1}')
+    verdict = audit(bundle)
+    assert verdict.findings == [] and verdict.others == 15, verdict
+    (bundle / "eval/cases.csv").rename(bundle / "cases.csv")
+    assert [str(f) for f in audit(bundle).findings] == ["cases.csv: not a document, picture or model file"]
 
 
 def zipped(path: Path, *members: tuple[str | zipfile.ZipInfo, bytes]) -> Path:
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("bundle/configs/inference.json", json.dumps({"run": ["$len([1])"]}))
+        archive.write(ROOT / "bundles/few_shot_finetune/configs/inference.json", "bundle/configs/inference.json")
         for name, content in members:
             archive.writestr(name, content)
     return path
@@ -169,7 +395,7 @@ def link_member(target: str) -> zipfile.ZipInfo:
 def test_unsafe_zip_members_are_refused_before_anything_is_unpacked(
     name: str | zipfile.ZipInfo, message: str, tmp_path: Path
 ) -> None:
-    assert [f.problem for f in audit(zipped(tmp_path / "good.zip", ("bundle/docs/README.md", b"text")))] == [None]
+    assert audit(zipped(tmp_path / "good.zip", ("bundle/docs/README.md", b"text"))).findings == []
     archive, out = zipped(tmp_path / "bad.zip", (name, b"x")), tmp_path / "out"
     with pytest.raises(ConfigError, match=f"{message}; nothing was unpacked"):
         unpack(archive, out)
@@ -185,12 +411,20 @@ def test_a_zip_bomb_is_refused_and_a_damaged_archive_named(tmp_path: Path) -> No
         audit(tmp_path / "torn.zip")
 
 
+def test_code_in_a_zip_is_refused_as_in_a_folder(tmp_path: Path) -> None:
+    archive = zipped(tmp_path / "bad.zip", ("bundle/scripts/a.py", b"x"))
+    assert [str(f) for f in audit(archive).findings] == ["scripts/a.py: not a document, picture or model file"]
+
+
 def test_a_model_card_is_text_and_never_evaluated(tmp_path: Path, marker: Path) -> None:
-    """I10: what a card says is data."""
-    text = f"$__import__('pathlib').Path({str(marker)!r}).touch()"
-    save_weights({"weight": torch.zeros(1)}, tmp_path, {"network": {"channels": text}, "citation": ["<script>1</script>"]})
+    """I10: what a card says is data; where a number is due, a text is refused."""
+    save_weights({"weight": torch.zeros(1)}, tmp_path, {"source": f"${code(marker)}", "citation": ["<script>1</script>"]})
     card = read_card(tmp_path / "model.safetensors")
-    assert card is not None and card["network"]["channels"] == text and not marker.exists()
+    assert card is not None and card["source"] == f"${code(marker)}" and not marker.exists()
+    save_weights({"weight": torch.zeros(1)}, tmp_path, {"network": {"channels": f"${code(marker)}"}})
+    with pytest.raises(ModelFileError, match=r"its card, network\.channels: saw "):
+        read_card(tmp_path / "model.safetensors")
+    assert not marker.exists()
 
 
 def test_a_pickled_model_is_refused_without_being_unpickled(tmp_path: Path, marker: Path) -> None:
@@ -203,62 +437,24 @@ def test_a_pickled_model_is_refused_without_being_unpickled(tmp_path: Path, mark
     assert load_weights(tmp_path / "c.pt")["weight"] == 1 and not marker.exists()
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "$os.system('x')", "$os", "$[os][0].system('x')", "$@imports#0.system('x')", "$__local_refs['imports::0']",
-        "$(x := os)", "$().__class__.__base__", "$(lambda: 0).__globals__", "$(i for i in [1]).gi_frame", "$open('x', 'w')",
-        "$getattr(os, 'x')", "$torch.load('x')", "$torch.hub.load('a', 'b')", "$torch.os.system('x')", "$monai.bundle.run()",
-        "$monai.utils.misc.run_cmd(['x'])", "$bundle.run_folder.shutil.rmtree('x')", "$'{0}'.format(os)", "$@a['b']('x')",
-        "$@a.run_cmd('x')", "$[len for len in [1]]", "$import subprocess", "$import os; import sys", "$from os import system",
-        "%other/file.json::a", "os.system", "builtins.open", "$ not python",
-    ],
-)  # fmt: skip
-def test_ways_around_the_lists(text: str, bundle: Path) -> None:
-    write(bundle, {"imports": ["$import os", "$import monai_hybrid.bundle as bundle", text]})
-    refused = [f for f in audit(bundle) if f.problem]
-    assert [f.text for f in refused] == [text.removeprefix("$")]
+def test_a_model_that_unpacks_or_stretches_to_any_size_is_refused(tmp_path: Path) -> None:
+    torch.save({"weight": torch.zeros(1).expand(1 << 40)}, tmp_path / "a.pt")
+    with pytest.raises(ModelFileError, match=r"a\.pt: weight .* is larger than what is stored of it"):
+        load_weights(tmp_path / "a.pt")
+    torch.save({"weight": torch.zeros(9)}, tmp_path / "b.pt")
+    with zipfile.ZipFile(tmp_path / "b.pt") as old, zipfile.ZipFile(tmp_path / "c.pt", "w", zipfile.ZIP_DEFLATED) as new:
+        for member in old.namelist():
+            new.writestr(member, old.read(member))
+    with pytest.raises(ModelFileError, match=r"c\.pt: not a readable model file \(its members are compressed"):
+        load_weights(tmp_path / "c.pt")
+    assert load_weights(tmp_path / "b.pt")["weight"].shape == (9,)
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "$torch.nn.Linear(1, 2)", "$@a and @b.type == 'cuda'", "$[s * 0.08 for s in @patch_size[:2]]", "$torch.bfloat16",
-        "$lambda x: x['pred']", "$from monai.handlers import from_engine", "%train#transforms", "model.pt", "1.5", "a.b",
-        "$os.path.join(@a, 'b')", "$import torch.distributed as dist",
-    ],
-)  # fmt: skip
-def test_what_bundles_need_is_accepted(text: str, bundle: Path) -> None:
-    write(bundle, {"imports": ["$import os", "$import monai_hybrid.bundle as bundle", text]})
-    assert [f for f in audit(bundle) if f.problem] == []
-
-
-@pytest.mark.parametrize(
-    "setting",
-    [
-        {"_target_": "NumpyReader", "allow_pickle": True},
-        {"_target_": ["os", "system"]},
-        {"_target_": "$os.system"},
-        {"_target_": "@a"},
-        {"_target_": "UNet", "_mode_": "debug"},
-        {"_target_": "torch.jit.ScriptModule"},
-        {"_target_": "monai.apps.DecathlonDataset"},
-        {"_target_": "MLFlowHandler"},
-        {"_target_": "monai_hybrid.demo.demo"},
-    ],
-)
-def test_components_that_run_code_or_ask_a_server_are_refused(setting: dict, bundle: Path) -> None:
-    write(bundle, {"x": setting})
-    assert len([f for f in audit(bundle) if f.problem]) == 1
-    write(bundle, {"x": {"_target_": "NumpyReader", "allow_pickle": False}})
-    assert [f for f in audit(bundle) if f.problem] == []
-
-
-@pytest.mark.parametrize("name", ["hybrid_pretrain", "few_shot_finetune"])
+@pytest.mark.parametrize("name", OURS)
 def test_our_own_bundles_pass(name: str, tmp_path: Path) -> None:
-    assert main([str(ROOT / "bundles" / name), "--json", str(tmp_path / "audit.json")]) == 0
-    found = json.loads((tmp_path / "audit.json").read_text())
-    assert {f["kind"] for f in found} >= {"expression", "import", "component", "logging"} and len(found) > 200
+    shutil.copytree(ROOT / "bundles" / name, tmp_path / name, ignore=shutil.ignore_patterns("data", "models", "logs", "eval"))
+    assert main([str(tmp_path / name), "--json", str(tmp_path / "audit.json")]) == 0
+    assert json.loads((tmp_path / "audit.json").read_text()) == {"like": name, "findings": [], "settings": [], "others": 2}
 
 
 def test_a_folder_that_is_no_bundle_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
