@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from data_prep.disk import needing
 from data_prep.errors import DataListError, EnvironmentFault
 
 
@@ -80,9 +81,10 @@ def write_atomically(path: Path, data: bytes) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
             temporary = Path(file.name)
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+            with needing(len(data), path):
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
         temporary.chmod(0o644)  # a temporary file is readable by its owner only
         temporary.replace(path)
     except OSError as error:

@@ -11,6 +11,7 @@ import numpy as np
 from data_prep.foreign import foreign_kind
 from data_prep.itk import ATTACHED, DETACHED, read_itk
 from data_prep.nifti import read_nifti
+from data_prep.png_chunks import check_chunks
 from data_prep.raw_bytes import read_bytes
 from data_prep.volume import ReadError, Volume
 
@@ -18,7 +19,6 @@ NIFTI = (".nii", ".nii.gz")
 PNG = (".png",)
 ITK = ATTACHED + DETACHED
 EXTENSIONS = NIFTI + PNG + ITK
-PNG_END = b"IEND\xaeB`\x82"  # the last chunk is empty, so its checksum is always this
 FOREIGN = {"dicom": "it is DICOM, which is not read here", "archive": "it is an archive, which is not opened here"}
 _PNG_TYPES = {"L": "uint8", "I;16": "uint16", "I": "int32", "F": "float32", "1": "bool", "P": "palette"}
 
@@ -66,10 +66,7 @@ def _read_png(path: Path, raw: bytes) -> Volume:
     from PIL import Image, UnidentifiedImageError
 
     try:
-        with Image.open(io.BytesIO(raw), formats=["PNG"]) as picture:
-            picture.verify()  # the checksums of all chunks but the last: `load` looks at few of them
-        if PNG_END not in raw:
-            raise ReadError("damaged", "the checksum of its last chunk is wrong")
+        check_chunks(raw)
         with Image.open(io.BytesIO(raw), formats=["PNG"]) as picture:
             picture.load()
             mode, array = picture.mode, np.asarray(picture)

@@ -22,6 +22,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
+from data_prep.disk import needing
 from monai_hybrid import __version__
 from monai_hybrid.errors import ModelFileError
 from monai_hybrid.model_card import CARD_VERSION, parse_card
@@ -72,8 +73,17 @@ def save_weights(state_dict: Mapping[str, Tensor], folder: Path, card: Mapping[s
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state_dict.items()}
     metadata = {"format": "pt", CARD_KEY: json.dumps(card), SUM_KEY: checksum(tensors)}
-    replace_file(folder / f"{stem}.safetensors", lambda path: path.write_bytes(save(tensors, metadata=metadata)))
-    replace_file(folder / f"{stem}.pt", lambda path: torch_save(tensors, path))
+    with needing(2 * tensor_bytes(tensors), folder / f"{stem}.pt"):
+        replace_file(folder / f"{stem}.safetensors", lambda path: path.write_bytes(save(tensors, metadata=metadata)))
+        replace_file(folder / f"{stem}.pt", lambda path: torch_save(tensors, path))
+
+
+def tensor_bytes(content: Any) -> int:
+    """Bytes of all tensors in nested mappings and lists: about the size of their file."""
+    if isinstance(content, Tensor):
+        return content.numel() * content.element_size()
+    inside = content.values() if isinstance(content, Mapping) else content if isinstance(content, (list, tuple)) else ()
+    return sum(map(tensor_bytes, inside))
 
 
 def checksum(tensors: Mapping[str, Tensor]) -> str:

@@ -7,10 +7,14 @@ import re
 from typing import Any
 
 from monai_hybrid.bundle.setting_values import check_value
-from monai_hybrid.bundle.start import PATHS
 from monai_hybrid.errors import HybridError
 
 MARKS = "$@%"  # MONAI's signs of an expression, a reference and a macro
+# Settings that are paths: a list of its own, since it says what others may set.
+PATHS = (
+    "dataset_dir", "output_dir", "bundle_root", "model", "pretrained", "plan_from", "source_dir", "unlabelled_dir", "input",
+    "cache_dir",
+)  # fmt: skip
 WORD = re.compile(r"[A-Za-z0-9_.-]{0,64}")
 PATH = re.compile(r"[^$@%#\x00-\x1f\x7f]{0,1000}")
 TEXT = re.compile(r"[^$@%\x00-\x1f\x7f]{0,2000}")
@@ -21,7 +25,8 @@ KINDS: dict[str, str] = {
     **dict.fromkeys(PATHS, "path"),
     **dict.fromkeys(("budget", "prediction_type", "noise_schedule"), "word"),
     **dict.fromkeys(("batch_size", "num_workers", "updates", "max_epochs", "num_timesteps"), "whole"),
-    "shots": "whole", "clean_fraction": "number", "amp": "truth", "device": "device", "patch_size": "wholes",
+    **dict.fromkeys(("clean_fraction", "nsd_tolerance"), "number"),
+    "shots": "whole", "amp": "truth", "device": "device", "patch_size": "wholes",
     "spacing": "numbers", "_desc_": "text",
 }  # fmt: skip
 NULLABLE = {*PATHS, "shots"}

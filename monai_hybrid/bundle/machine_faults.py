@@ -34,7 +34,7 @@ def _disk(error: BaseException) -> str | None:
     said = f"{where or 'a file'}: cannot be read or written: {error.strerror}"
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         folder = next((p for p in (where.parent, *where.parents) if p.is_dir()), None) if where else None
-        free = f" ({shutil.disk_usage(folder).free / 1e6:.0f} MB free there)" if folder else ""
+        free = "" if " needed, " in said else f" ({shutil.disk_usage(folder).free / 1e6:.0f} MB free there)" if folder else ""
         return f"{said}{free}; free some space or write elsewhere (--output_dir; for a training's volumes --cache_dir)"
     return said
 

@@ -8,8 +8,9 @@ from typing import Any
 
 import torch
 
+from data_prep.disk import needing
 from monai_hybrid.errors import ModelFileError
-from monai_hybrid.weights import replace_file, torch_save
+from monai_hybrid.weights import replace_file, tensor_bytes, torch_save
 
 FORMAT = 1
 KEPT = 2
@@ -28,7 +29,8 @@ def save_checkpoint(state: dict[str, Any], folder: Path) -> Path:
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"update_{state['update']:08d}.pt"
-    replace_file(path, lambda temporary: torch_save({**state, "format": FORMAT}, temporary))
+    with needing(tensor_bytes(state), path):
+        replace_file(path, lambda temporary: torch_save({**state, "format": FORMAT}, temporary))
     for old in checkpoints(folder)[KEPT:]:
         old.unlink(missing_ok=True)
     return path

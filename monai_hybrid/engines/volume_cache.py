@@ -18,8 +18,9 @@ import torch
 from monai.data.utils import pickle_hashing
 from monai.transforms.utils import convert_to_tensor
 
+from data_prep.disk import needing
 from monai_hybrid.errors import ConfigError
-from monai_hybrid.weights import replace_file, torch_save
+from monai_hybrid.weights import replace_file, tensor_bytes, torch_save
 
 FORMAT = 1
 FILES = ("image", "label")  # the entries of a case that are paths
@@ -81,7 +82,8 @@ class VolumeCache:
                 said = str(error).splitlines()[0] if str(error) else type(error).__name__
                 logger.warning("%s: damaged (%s); prepared again", path, said)
         content = convert_to_tensor(prepare(), track_meta=False, convert_numeric=False)
-        replace_file(path, lambda temporary: torch_save(content, temporary))
+        with needing(tensor_bytes(content), path):
+            replace_file(path, lambda temporary: torch_save(content, temporary))
         return _mapped(path)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from data_prep.cells import harmless_row, restored_row
 from monai_hybrid.errors import DataError
 from monai_hybrid.evaluation.metrics import ABSENT, INVENTED, METRICS, MISSED, OK
 from monai_hybrid.weights import replace_file
@@ -25,7 +26,7 @@ def write_cases(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
         with temporary.open("w", newline="", encoding="utf-8") as handle:
             writer = csv.DictWriter(handle, COLUMNS)
             writer.writeheader()
-            writer.writerows(rows)
+            writer.writerows(map(harmless_row, rows))
 
     replace_file(path, write)
 
@@ -43,7 +44,7 @@ def read_cases(folder: Path) -> list[Row]:
     if path is None:
         raise DataError(f"{folder}: no cases.csv; expected the output_dir of an evaluate.json run")
     with path.open(newline="", encoding="utf-8") as handle:
-        raw = list(csv.DictReader(handle))
+        raw = [restored_row(row) for row in csv.DictReader(handle)]
     try:
         rows = [_typed(row) for row in raw]
     except (KeyError, ValueError, TypeError) as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import torch
 from monai.transforms import MapTransform
 from PIL import Image
 
+from data_prep.disk import needing
 from data_prep.reading import NIFTI, PNG, extension
 from monai_hybrid.errors import DataError
 from monai_hybrid.weights import replace_file
@@ -62,12 +64,12 @@ def write_mask(mask: np.ndarray, source: Path, target: Path, affine: np.ndarray)
     kind = extension(source)
     if kind in PNG:
         target = target.with_name(target.name + ".png")
-        replace_file(target, lambda path: Image.fromarray(mask.T).save(path, format="PNG"))
-        return target
+        picture = io.BytesIO()
+        Image.fromarray(mask.T).save(picture, format="PNG")
+        return _written(picture.getvalue(), target)
     target = target.with_name(target.name + ".nii.gz")
     volume = _like_nifti(mask, source) if kind in NIFTI else nib.Nifti1Image(mask, affine)
-    replace_file(target, lambda path: path.write_bytes(gzip.compress(volume.to_bytes(), compresslevel=6, mtime=0)))
-    return target
+    return _written(gzip.compress(volume.to_bytes(), compresslevel=6, mtime=0), target)
 
 
 def _like_nifti(mask: np.ndarray, source: Path, described: bytes = b"segmentation by monai_hybrid") -> nib.Nifti1Image:
@@ -133,7 +135,12 @@ def write_map(values: np.ndarray, source: Path, target: Path, affine: np.ndarray
     else:
         volume = nib.Nifti1Image(values, affine if affine.shape == (4, 4) else np.eye(4))
     volume.header.set_slope_inter(1 / 65535, 0)
-    replace_file(target, lambda path: path.write_bytes(gzip.compress(volume.to_bytes(), compresslevel=6, mtime=0)))
+    return _written(gzip.compress(volume.to_bytes(), compresslevel=6, mtime=0), target)
+
+
+def _written(content: bytes, target: Path) -> Path:
+    with needing(len(content), target):
+        replace_file(target, lambda path: path.write_bytes(content))
     return target
 
 

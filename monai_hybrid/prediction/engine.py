@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -92,16 +93,36 @@ class Predictor(SupervisedEvaluator):
                 found = self.inferer.segment(image, self.network)
             error = self.score(image, self.network)
         output = {"case_id": case_id, **on_the_input_grid(found, image)}
-        if self.save is not None:
-            try:
-                output = self.save(output)
-            except Exception as broken:  # MONAI wraps what a transform raises
-                fault = _system_says(broken)
-                if fault is None:
-                    raise
-                raise EnvironmentFault(f"{self.table.path.parent}: cannot be written ({fault.strerror or fault})") from broken
-        self._row(batch, found, error, output)
-        return output
+        if self.save is None:
+            self._row(batch, found, error, output)
+            return output
+        return self._written(batch, found, error, output)
+
+    def _written(
+        self, batch: dict[str, Any], found: Segmentation, error: float | None, output: dict[str, Any]
+    ) -> dict[str, Any]:
+        """Masks, maps and the row: all of them, or nothing of this case."""
+        assert self.save is not None
+        case_id, saved = batch["case_id"][0], output
+        try:
+            self.table.reserve()
+            saved = self.save(output)
+            self._row(batch, found, error, saved)
+        except Exception as broken:  # MONAI wraps what a transform raises
+            self.table.free()
+            for key in ("entropy", "probabilities"):
+                if key in output:
+                    (self.table.path.parent / f"{case_id}_{key}.nii.gz").unlink(missing_ok=True)
+            if "pred_file" in saved:
+                Path(saved["pred_file"]).unlink(missing_ok=True)
+            fault = _system_says(broken)
+            if fault is None:
+                raise
+            raise EnvironmentFault(
+                f"{self.table.path.parent}: cannot be written ({fault.strerror or fault}); "
+                "free some space or give another --output, and run it again: finished cases are not done twice"
+            ) from broken
+        return saved
 
     def _row(self, batch: dict[str, Any], found: Segmentation, error: float | None, output: dict[str, Any]) -> None:
         counts = torch.bincount(found.labels.flatten().int(), minlength=len(self.table.structures) + 1)[1:].tolist()

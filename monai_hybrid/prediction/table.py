@@ -6,15 +6,19 @@ import csv
 import hashlib
 import io
 import json
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from data_prep.cells import harmless, harmless_row, restored, restored_row
+from data_prep.disk import needing
 from monai_hybrid.errors import DataError, EnvironmentFault, ModelFileError
 from monai_hybrid.prediction.flags import flag_rows
 from monai_hybrid.weights import replace_file
 
 NOTHING = "-"
+ROW = 16_384  # bytes that a row may take: two paths, and a number a label
 
 
 class QualityTable:
@@ -45,6 +49,7 @@ class QualityTable:
         self.model, self.settings, self.overwrite = Path(model), dict(settings or {}), overwrite
         self.rows: dict[str, dict[str, Any]] = {}
         self._basis: str | None = None
+        self._room: Path | None = None
 
     @property
     def columns(self) -> list[str]:
@@ -70,7 +75,8 @@ class QualityTable:
         except OSError as error:
             raise EnvironmentFault(f"{self.path}: cannot be used ({error.strerror}); choose another --output_dir") from error
         rows = csv.DictReader(io.StringIO(text))
-        self.rows = {row["case_id"]: row for row in rows} if set(self.columns) == set(rows.fieldnames or ()) else {}
+        ours = set(self.columns) == {restored(name) for name in rows.fieldnames or ()}
+        self.rows = {row["case_id"]: row for row in map(restored_row, rows)} if ours else {}
 
     def made_from(self, case: Mapping[str, Any]) -> str:
         """Hash of everything that the prediction of a case depends on.
@@ -106,11 +112,48 @@ class QualityTable:
 
     def write(self) -> None:
         """Write all rows in one step."""
+        content = self._content()
+        with needing(len(content), self.path):
+            if self._room is None:
+                replace_file(self.path, lambda path: path.write_bytes(content))
+                return
+            with self._room.open("r+b") as handle:
+                handle.write(content)
+                handle.truncate()
+                handle.flush()
+                os.fsync(handle.fileno())
+            self._room.replace(self.path)
+            self._room = None
+
+    def reserve(self) -> None:
+        """Take the room of the table with one more row, before a mask is written: then no mask is without its row.
+
+        Raises:
+            OSError: the disk is full, or the folder cannot be written; nothing is kept then.
+        """
+        size = len(self._content()) + ROW
+        self._room = self.path.with_name(f".{self.path.name}.{os.getpid()}.tmp")
+        try:
+            with needing(size, self.path), self._room.open("wb") as handle:
+                handle.write(bytes(size))
+                handle.flush()
+                os.fsync(handle.fileno())
+        except OSError:
+            self.free()
+            raise
+
+    def free(self) -> None:
+        """Give the reserved room back."""
+        if self._room is not None:
+            self._room.unlink(missing_ok=True)
+            self._room = None
+
+    def _content(self) -> bytes:
         text = io.StringIO(newline="")
-        writer = csv.DictWriter(text, self.columns)
+        writer = csv.DictWriter(text, [harmless(name) for name in self.columns])
         writer.writeheader()
-        writer.writerows(self.rows[case_id] for case_id in sorted(self.rows))
-        replace_file(self.path, lambda path: path.write_bytes(text.getvalue().encode("utf-8")))
+        writer.writerows(harmless_row(self.rows[case_id]) for case_id in sorted(self.rows))
+        return text.getvalue().encode("utf-8")
 
 
 def file_hash(path: Path) -> str:

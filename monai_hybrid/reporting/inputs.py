@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from data_prep.cells import restored_row
 from data_prep.json_io import load_json
 from monai_hybrid.errors import ConfigError, DataError
 from monai_hybrid.evaluation.case_table import Row, read_cases
@@ -252,7 +253,7 @@ def _quality(folder: Path) -> list[dict[str, str]]:
             continue
         try:
             with path.open(newline="", encoding="utf-8-sig") as handle:
-                rows = list(csv.DictReader(handle, strict=True))
+                rows = [restored_row(row) for row in csv.DictReader(handle, strict=True)]
         except (UnicodeDecodeError, csv.Error) as error:
             raise DataError(f"{path}: not a table in UTF-8 ({error}); predict again") from error
         if any(None in row or None in row.values() for row in rows):
