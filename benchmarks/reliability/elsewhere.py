@@ -12,7 +12,7 @@ FOLDER, FAULTS = "tests/bundle/test_run_folder.py::", "tests/bundle/test_machine
 AUDIT, FOREIGN = "tests/bundle/test_audit.py::", "tests/data_prep/test_foreign.py::"
 RESUME, SAVES = "tests/engines/test_resume.py::", "tests/engines/test_checkpoint_files.py::"
 RUNS = "tests/bundles/test_going_on.py::"
-CLI, FILES = "tests/data_prep/test_prep_cli.py::", "tests/data_prep/test_prep_files.py::"
+CLI = "tests/data_prep/test_prep_cli.py::"
 
 CONFIG = [
     ("G01", "mistyped override", TRAIN + "test_wrong_settings_end_in_one_line_before_training"),
@@ -57,18 +57,18 @@ MODELS = [
     ("H18", "safetensors with bad offsets", WEIGHTS + "test_safetensors_with_bad_offsets_are_refused"),
 ]
 UNTRUSTED = [
-    ("I01", "'$' in a configuration", AUDIT + "test_what_is_outside_the_lists_is_refused_and_never_run"),
-    ("I02", "'_target_' of os.system", AUDIT + "test_what_is_outside_the_lists_is_refused_and_never_run"),
-    ("I03", "code in logging.conf", AUDIT + "test_what_is_outside_the_lists_is_refused_and_never_run"),
+    ("I01", "'$' in a configuration", AUDIT + "test_what_is_not_ours_is_refused_and_never_run"),
+    ("I02", "'_target_' of os.system", AUDIT + "test_what_is_not_ours_is_refused_and_never_run"),
+    ("I03", "code in logging.conf", AUDIT + "test_what_is_not_ours_is_refused_and_never_run"),
     ("I04", "pickle in a .pt file", WEIGHTS + "test_a_pickle_with_code_is_refused_and_not_run"),
-    ("I05", "object array in a .npy file", AUDIT + "test_what_is_outside_the_lists_is_refused_and_never_run"),
-    ("I06", "tag in YAML", AUDIT + "test_what_is_outside_the_lists_is_refused_and_never_run"),
+    ("I05", "object array in a .npy or .npz file", AUDIT + "test_what_is_not_ours_is_refused_and_never_run"),
+    ("I06", "tag in YAML", AUDIT + "test_what_is_not_ours_is_refused_and_never_run"),
     ("I07", "zip member with '..'", AUDIT + "test_unsafe_zip_members_are_refused_before_anything_is_unpacked"),
     ("I08", "link in a zip", AUDIT + "test_unsafe_zip_members_are_refused_before_anything_is_unpacked"),
     ("I09", "absolute path in a zip", AUDIT + "test_unsafe_zip_members_are_refused_before_anything_is_unpacked"),
     ("I10", "script in a model card", AUDIT + "test_a_model_card_is_text_and_never_evaluated"),
-    ("I11", "TorchScript archive", AUDIT + "test_what_is_outside_the_lists_is_refused_and_never_run"),
-    ("I12", "environment variable in a path", FILES + "test_message_names_file_place_seen_expected"),
+    ("I11", "TorchScript archive", AUDIT + "test_what_is_not_ours_is_refused_and_never_run"),
+    ("I12", "environment variable in a setting", AUDIT + "test_what_is_not_ours_is_refused_and_never_run"),
 ]
 DICOM = ["zip bomb", "zip in a zip", "mixed series", "slice missing", "slice twice", "gantry tilt", "varying spacing"]
 DICOM += ["enhanced multi-frame", "compressed without codec", "DICOMDIR", "localiser inside", "patient name in an output"]

@@ -207,6 +207,10 @@ def object_array(b: Path, m: Path) -> None:
     np.savez(b / "eval/a.npz", a=np.array([Touch(m)], dtype=object))
 
 
+def array_file(b: Path, m: Path) -> None:
+    np.save(b / "docs/values.npy", np.array([Touch(m)], dtype=object), allow_pickle=True)
+
+
 def code_file(b: Path, m: Path) -> None:
     (b / "scripts").mkdir()
     (b / "scripts/__init__.py").write_text(f"open({str(m)!r}, 'w')")
@@ -258,6 +262,7 @@ CASES = [
     pytest.param(second_logging, "docs/logging.conf: not a document, picture or model file", id="I03-elsewhere"),
     pytest.param(pickle_in_pt, "models/model.pt: not loadable as plain tensors", id="I04-pickle"),
     pytest.param(object_array, "eval/a.npz: not what a run of ours writes", id="I05-array"),
+    pytest.param(array_file, "docs/values.npy: not a document, picture or model file", id="I05-npy"),
     pytest.param(yaml_tag, "configs/train.yaml: no file of this name is in our bundle", id="I06-yaml"),
     pytest.param(torchscript, "models/model.pt: not loadable as plain tensors", id="I11-torchscript"),
     pytest.param(environment_variable, 'configs/inference.json input: "$eval(', id="I12-environment"),
