@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import copy
 import json
+import subprocess
+import sys
 import time
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import nibabel as nib
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -160,3 +164,16 @@ def test_a_card_beside_a_state_dict_is_held_to_the_same(tmp_path: Path) -> None:
     save_weights({"a": torch.zeros(1)}, tmp_path, changed("spatial_dims", 7))
     with pytest.raises(ModelFileError, match="spatial_dims: saw 7"):
         find_card(str(tmp_path / "model.pt"))
+
+
+def test_a_prediction_with_such_a_card_ends_with_exit_code_4_and_one_line(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    nib.save(nib.Nifti1Image(np.random.default_rng(0).random((8, 8, 8), np.float32), np.eye(4)), tmp_path / "in/a.nii.gz")
+    path = saved(tmp_path, changed("network.num_res_blocks", 10**8))
+    words = ["predict", str(tmp_path / "in"), "--model", str(path), "--output", str(tmp_path / "out")]
+    done = subprocess.run(
+        [sys.executable, "-m", "monai_hybrid.cli", *words], capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode == 4 and "Traceback" not in done.stderr, done.stderr[-2000:]
+    assert "error: " in done.stderr and "network.num_res_blocks: saw 100000000; expected 1 to 16 a level" in done.stderr
+    assert not list(tmp_path.glob("out/*seg*"))

@@ -48,6 +48,25 @@ def _other_format(path: Path) -> None:
     path.with_name("case_d.mgz").write_bytes(path.read_bytes())
 
 
+def _as_mha(path: Path, change: Callable[[bytes], bytes]) -> None:
+    """The image as a compressed MHA, then the change of its bytes."""
+    import SimpleITK
+
+    target = path.with_name("case_a.mha")
+    SimpleITK.WriteImage(SimpleITK.ReadImage(str(path)), str(target), True)
+    path.unlink()
+    edit_bytes(target, change)
+
+
+def _two_flipped(raw: bytes) -> bytes:
+    middle = len(raw) * 3 // 4
+    return raw[:middle] + bytes(byte ^ 4 for byte in raw[middle : middle + 2]) + raw[middle + 2 :]
+
+
+def _named_elsewhere(raw: bytes) -> bytes:
+    return raw.replace(b"ElementDataFile = LOCAL", b"ElementDataFile = /etc/passwd", 1)
+
+
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 12345\n"
 
 FAULTS = [
@@ -59,6 +78,10 @@ FAULTS = [
     Fault("A04", "last byte missing, gz", "D003", on_image(lambda p: edit_bytes(p, _cut(-1))), message="gzip stream stops"),
     Fault("A04", "last byte missing, plain", "D003", on_image(lambda p: edit_bytes(plain(p), _cut(-1))), message="bytes"),
     Fault("A05", "gzip checksum wrong", "D004", on_image(lambda p: edit_bytes(p, lambda b: b[:-8] + b"\1\2\3\4" + b[-4:]))),
+    Fault(
+        "A05", "two bytes changed, packed MHA", "D004", on_image(lambda p: _as_mha(p, _two_flipped)), message="reports|unpacks"
+    ),
+    Fault("A05", "packed MHA", ACCEPTED, on_image(lambda p: _as_mha(p, bytes))),
     Fault("A06", "gzip size field wrong", "D004", on_image(lambda p: edit_bytes(p, lambda b: b[:-4] + b"\1\2\3\4"))),
     Fault(
         "A07",
@@ -81,6 +104,9 @@ FAULTS = [
     Fault("A09", "gzip named .nii", "D005", on_image(lambda p: p.rename(p.with_name("case_a.nii")))),
     Fault("A09", "unknown ending", "D404", on_image(lambda p: p.rename(p.with_name("case_a.img.bak")))),
     Fault("A09", "a format that is not read, among others", "D506", on_image(_other_format), names="case_d.mgz"),
+    Fault(
+        "A09", "voxels in another file", "D030", on_image(lambda p: _as_mha(p, _named_elsewhere)), message="its voxels lie in"
+    ),
     Fault("A10", "folder in place of a file", "D001", on_image(_folder), message="folder"),
     Fault("A11", "dangling link", "D001", on_image(lambda p: _replaced_by_link(p, "gone")), message="not there"),
     Fault("A12", "link to itself", "D001", on_image(lambda p: _replaced_by_link(p, p.name))),
