@@ -21,6 +21,7 @@ from data_prep.json_io import dump_json
 from data_prep.repair import RepairReport
 
 NEXT = "monai-hybrid pretrain --data {folder} --output runs/source"
+SAME = "python -m monai.bundle run --config_file bundles/hybrid_pretrain/configs/train.json --dataset_dir {folder}"
 ADAPT = "monai-hybrid adapt --data {folder} --model runs/source/models/model.pt --output runs/adapted"
 
 
@@ -38,6 +39,8 @@ def print_build(folder: Path, console: Console) -> None:
     console.print(f"Written: {escape(str(folder))}/datalist.json, dataset.json, plan.json. Next:", soft_wrap=True)
     quoted = shlex.quote(str(folder))
     console.print(NEXT.format(folder=quoted), markup=False, soft_wrap=True, highlight=False)
+    same = SAME.format(folder=quoted) + " --output_dir runs/source"
+    console.print(f"or in the repository: {same}", markup=False, soft_wrap=True, highlight=False)
     console.print("or, to adapt a model that was pretrained on another scanner:")
     console.print(ADAPT.format(folder=quoted), markup=False, soft_wrap=True, highlight=False)
 
