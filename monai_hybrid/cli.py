@@ -82,7 +82,7 @@ def checked(option: str, name: str, text: str) -> str:
     words = SETTINGS[name].words
     path = text if text in words or "#" in text else safe_path(text)
     check_path(name, path, path, option)
-    check_there(name, path, option)
+    check_there(name, text, option)
     return path
 
 
@@ -283,6 +283,8 @@ def compare(
     seed: Annotated[int | None, typer.Option(help="of the bootstrap", min=0)] = None,
 ) -> None:
     """Compare two evaluations case by case."""
+    check_there("source_dir", a, "A")
+    check_there("source_dir", b, "B")
     run(["-m", "monai_hybrid.evaluation", *context.meta[WORDS]])
 
 
@@ -295,6 +297,7 @@ def report(
     title: Annotated[str | None, typer.Option(help="heading; none: made from the name of the data set")] = None,
 ) -> None:
     """Write one HTML page on a run."""
+    check_there("source_dir", folder, "FOLDER")
     run(["-m", "monai_hybrid.reporting", *context.meta[WORDS]])
 
 

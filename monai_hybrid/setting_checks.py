@@ -177,7 +177,7 @@ def check_there(name: str, path: str, shown: str | None = None) -> None:
     if setting.kind == "file" and place.is_dir():
         raise error(f"{option} {path}: a folder, expected a file: {_model_in(place)}")
     if setting.kind == "folder" and not place.is_dir():
-        raise error(f"{option} {path}: a file, expected a folder, as `python -m data_prep build` writes it")
+        raise error(f"{option} {path}: a file, expected a folder")
 
 
 def _exists(place: Path) -> bool:

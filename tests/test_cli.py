@@ -137,10 +137,10 @@ def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
                 *w("--dataset_dir d --model m --output_dir o --source_dir s --pretrained none"),
             ),
         ),
-        (["compare", "a", "b", "--seed", "1"], ["-m", "monai_hybrid.evaluation", "a", "b", "--seed", "1"]),
+        (["compare", "d", "s", "--seed", "1"], ["-m", "monai_hybrid.evaluation", "d", "s", "--seed", "1"]),
         (
-            ["report", "runs/b", "--compare", "before=runs/a", "--title", "B"],
-            ["-m", "monai_hybrid.reporting", "runs/b", "--compare", "before=runs/a", "--title", "B"],
+            ["report", "d", "--compare", "before=runs/a", "--title", "B"],
+            ["-m", "monai_hybrid.reporting", "d", "--compare", "before=runs/a", "--title", "B"],
         ),
         (
             ["sample", "--model", "m", "--output", "o", "--method", "sde"],

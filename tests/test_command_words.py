@@ -67,6 +67,8 @@ def said(words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
         ("evaluate --data . --model nope.pt --output o", 4, "--model nope.pt: no such model file."),
         ("evaluate --data . --model . --output o", 4, "--model .: a folder, expected a file"),
         ("predict nope.nii.gz --model nope.pt --output o", 3, "IMAGES nope.nii.gz: no such file or folder."),
+        ("report nope", 3, "FOLDER nope: no such folder."),
+        ("compare . nope", 3, "B nope: no such folder."),
         ("pretrain --pretrained nope.pt", 4, "--pretrained nope.pt: no such model file"),
         ("pretrain --data= --output o", 2, "--data: the path is empty; give one, or leave --data out"),
         ("pretrain --data a#b --output o", 2, "--data: got 'a#b', but MONAI reads # as a separator"),

@@ -87,8 +87,8 @@ def test_the_program_of_an_unpacked_wheel_works_from_another_folder(tmp_path: Pa
     assert str(site) in hybrid("pretrain", "--data", "data", *short)
     model = "runs/hybrid_pretrain_data/models/model.pt"
     hybrid("adapt", "--data", "data", "--model", model, "--shots", "1", "--max-epochs", "1", "--updates-per-epoch", "2")
-    hybrid("evaluate", "--data", "data", "--model", model, "--output", "eval")
     hybrid("predict", "raw/images", "--model", model, "--output", "masks")
     hybrid("sample", "--model", model, "--output", "samples", "--num-samples", "1", "--num-inference-steps", "2")
+    hybrid("evaluate", "--data", "data", "--model", model, "--output", "eval")
     assert (work / "runs/few_shot_finetune_data/report.html").is_file() and (work / "masks/quality.csv").is_file()
     assert {p for p in site.rglob("*") if "__pycache__" not in p.parts} == before
