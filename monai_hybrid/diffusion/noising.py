@@ -57,12 +57,14 @@ def draw_timesteps(
 ) -> Tensor:
     """Draw t for a batch: a share of exactly clean samples (t = 0), the others uniform on {1, ..., T}.
 
-    The share is met exactly up to rounding, and in expectation when it does not divide the batch. Samples whose
-    `may_be_clean` is false (no label: a clean input would teach nothing) are always noised.
+    The share is of the samples that may be clean, not of the batch: a batch of which half is labelled, drawn with a share of a
+    half, has a quarter clean, a quarter labelled and noisy, and a half noisy without labels. It is met exactly up to rounding,
+    and in expectation when it does not divide their number. Samples whose `may_be_clean` is false (no label: a clean input
+    would teach nothing) are always noised.
 
     Args:
         num_timesteps: T.
-        clean_fraction: wanted share of clean samples among all, in [0, 1].
+        clean_fraction: wanted share of clean samples among those that may be, in [0, 1].
         may_be_clean: (B,) bool, on the CPU.
         generator: source of randomness, for replay.
 
@@ -71,7 +73,7 @@ def draw_timesteps(
     """
     batch = may_be_clean.shape[0]
     timesteps = torch.randint(1, num_timesteps + 1, (batch,), generator=generator)
-    wanted = int(clean_fraction * batch + float(torch.rand((), generator=generator)))
+    wanted = int(clean_fraction * int(may_be_clean.sum()) + float(torch.rand((), generator=generator)))
     order = torch.randperm(batch, generator=generator)
     clean = order[may_be_clean[order]][:wanted]
     timesteps[clean] = 0

@@ -22,7 +22,7 @@ class HybridPrepareBatch(PrepareBatch):
     Args:
         schedule: the forward process.
         objective: name of the arm, see `monai_hybrid.losses.objectives`.
-        clean_fraction: share of exactly clean inputs; None = the arm's own.
+        clean_fraction: share of the labelled inputs that are exactly clean; None = the arm's own.
         prediction_type: "epsilon", "v" or "sample".
 
     Raises:

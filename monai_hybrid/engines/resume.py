@@ -11,7 +11,15 @@ from typing import Any
 from ignite.engine import Engine, Events
 
 from monai_hybrid.engines.checkpoint import load_newest, save_checkpoint
-from monai_hybrid.engines.same_run import describe_cases, flat, refuse_other_cases, refuse_other_settings
+from monai_hybrid.engines.prepare_batch import HybridPrepareBatch
+from monai_hybrid.engines.same_run import (
+    CLEAN_SHARE,
+    describe_cases,
+    flat,
+    refuse_other_cases,
+    refuse_other_settings,
+    tell_of_another_draw,
+)
 from monai_hybrid.engines.stop_signals import Stopped, StopSignals
 from monai_hybrid.errors import ModelFileError
 
@@ -130,6 +138,7 @@ class Checkpoint:
             "cases": self.now_cases,
             "plan": self.now_plan,
             "settings": self.settings,
+            "clean_share": CLEAN_SHARE,
         }
 
     def restore(self, engine: Any, path: Path, state: Mapping[str, Any]) -> None:
@@ -151,6 +160,8 @@ class Checkpoint:
         refuse_other_settings(before, now, path)
         refuse_other_cases(state["cases"], self.now_cases, path)
         refuse_other_settings(_named("plan", state["plan"]), _named("plan", self.now_plan), path)
+        if isinstance(engine.prepare_batch, HybridPrepareBatch):
+            tell_of_another_draw(state.get("clean_share"), engine.prepare_batch.objective, self.cases, path)
         engine.network.load_state_dict(state["network"])
         self.ema.ema_model.load_state_dict(state["ema"])
         engine.optimizer.load_state_dict(state["optimizer"])

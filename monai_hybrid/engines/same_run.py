@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from monai_hybrid.errors import ConfigError, DataError
+from monai_hybrid.losses.objectives import Objective
 from monai_hybrid.settings import FREE
 
 # Beside the settings that may change: what a run does around its training, not what it trains.
@@ -18,6 +20,8 @@ WATCHERS = ("Progress", "CaseProgress", "WeightsSaver", "TrainingPictures", "Tra
 SHOWN = 8
 ABSENT = "absent"
 EDGE = 1 << 16
+CLEAN_SHARE = "of the labelled samples"  # what `clean_fraction` is a share of; before this was saved, of the whole batch
+logger = logging.getLogger("monai_hybrid.checkpoint")
 
 
 def flat(tree: Any, name: str = "") -> dict[str, str]:
@@ -114,6 +118,24 @@ def refuse_other_cases(saved: Sequence[Sequence[str]], now: Sequence[Sequence[st
         raise DataError(
             f"resume: {where} was trained on {len(saved)} cases, the data list now has {len(now)}: {'; '.join(told)}. "
             "Restore the data list, or give another --output_dir for a new run"
+        )
+
+
+def tell_of_another_draw(saved: str | None, objective: Objective, cases: Sequence[Mapping[str, Any]], where: Path) -> None:
+    """Warn when the updates before the checkpoint drew clean inputs by another law, which shows where images have no label.
+
+    Args:
+        saved: the checkpoint's `CLEAN_SHARE`; None in one that is older than the word.
+        objective: of the run; only one that mixes clean and noisy labelled samples knows the difference.
+        cases: the training cases, some perhaps without "label".
+        where: the checkpoint.
+    """
+    mixes = not objective.two_pass and 0 < objective.clean_fraction < 1
+    if saved != CLEAN_SHARE and mixes and any("label" not in case for case in cases):
+        logger.warning(
+            "%s: made when clean_fraction was a share of the whole batch; from here on it is one %s, so the end is not the one "
+            "that the older version would have reached. For one law throughout: another --output_dir, without --resume",
+            *(where, CLEAN_SHARE),
         )
 
 

@@ -7,8 +7,9 @@
     noisy_supervised  half x_t, half x_0 at t = 0      -            on both
     two_pass          every image twice: x_t and x_0   on x_t       on x_0
 
-`noisy_supervised` differs from `hybrid` in the image term alone: without it nobody can tell the gain of denoising from that
-of noise as augmentation. `two_pass` is the joint diffusion model of Deja et al. (ECML 2023): no mask is read from noise.
+The halves are of the labelled samples; an image without a label is always x_t. `noisy_supervised` differs from `hybrid` in the
+image term alone: without it nobody can tell the gain of denoising from that of noise as augmentation. `two_pass` is the joint
+diffusion model of Deja et al. (ECML 2023): no mask is read from noise.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ class Objective:
         name: one of `OBJECTIVES`.
         image_term: predict the image from x_t.
         mask_on_noisy: predict the mask from x_t, t > 0.
-        clean_fraction: share of the batch given clean at t = 0 (mask term only).
+        clean_fraction: share of the labelled samples given clean at t = 0 (mask term only).
         two_pass: give every image both ways; `clean_fraction` is then not used.
     """
 

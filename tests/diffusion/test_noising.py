@@ -123,7 +123,26 @@ def test_unlabelled_samples_are_never_clean(flags: list[bool], share: float, see
     assert (timesteps[~may_be_clean] > 0).all()
     assert ((timesteps >= 0) & (timesteps <= 50)).all()
     clean = int((timesteps == 0).sum())
-    assert min(int(share * len(flags)), sum(flags)) <= clean <= min(int(share * len(flags)) + 1, sum(flags))
+    assert int(share * sum(flags)) <= clean <= min(int(share * sum(flags)) + 1, sum(flags))
+
+
+@pytest.mark.parametrize(("labelled", "clean"), [(8, {4}), (6, {3}), (4, {2}), (3, {1, 2}), (1, {0, 1}), (0, {0})])
+def test_the_clean_share_is_of_the_labelled_samples(labelled: int, clean: set[int]) -> None:
+    """Of the whole batch it would leave a half-labelled batch nearly without a labelled noisy sample."""
+    generator, flags = torch.Generator().manual_seed(0), torch.arange(8) < labelled
+    counts = [int((draw_timesteps(100, 0.5, flags, generator) == 0).sum()) for _ in range(400)]
+    assert set(counts) == clean
+    assert abs(sum(counts) / 400 - labelled / 2) < 0.1
+
+
+def test_half_labelled_batches_are_a_quarter_labelled_and_noisy() -> None:
+    generator = torch.Generator().manual_seed(0)
+    labelled = torch.rand(4000, 8, generator=generator) < 0.5
+    timesteps = torch.stack([draw_timesteps(100, 0.5, flags, generator) for flags in labelled])
+    noisy = labelled & (timesteps > 0)
+    assert abs(float(noisy.float().mean()) - 0.25) < 0.01
+    assert abs(float((timesteps == 0).float().mean()) - 0.25) < 0.01
+    assert float((~noisy.any(1)).float().mean()) < 0.05, "batches without the noisy mask term"
 
 
 def test_noised_samples_are_uniform_on_1_to_T() -> None:
@@ -136,7 +155,7 @@ def test_noised_samples_are_uniform_on_1_to_T() -> None:
 def test_every_labelled_sample_gets_its_turn_to_be_clean() -> None:
     generator = torch.Generator().manual_seed(0)
     flags = torch.tensor([True, True, False, True])
-    clean = torch.stack([draw_timesteps(10, 0.25, flags, generator) == 0 for _ in range(3000)]).float().mean(0)
+    clean = torch.stack([draw_timesteps(10, 1 / 3, flags, generator) == 0 for _ in range(3000)]).float().mean(0)
     assert clean[2] == 0 and (clean[[0, 1, 3]] - 1 / 3).abs().max() < 0.04
 
 

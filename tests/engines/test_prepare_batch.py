@@ -27,7 +27,7 @@ def batch_of(flags: list[int], seed: int = 0, channels: int = 1) -> dict[str, An
     }
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(
     flags=st.lists(st.integers(0, 1), min_size=1, max_size=8),
     objective=st.sampled_from([name for name, o in OBJECTIVES.items() if not o.two_pass]),
@@ -60,6 +60,15 @@ def test_the_share_of_clean_inputs(objective: str, clean: int) -> None:
 def test_the_share_of_clean_inputs_can_be_set() -> None:
     prepare = HybridPrepareBatch(NoiseSchedule(T), "hybrid", clean_fraction=0.25)
     assert int((prepare(batch_of([1] * 8))[1].timesteps == 0).sum()) == 2
+
+
+@pytest.mark.parametrize(("objective", "clean"), [("hybrid", 2), ("noisy_supervised", 2), ("supervised", 4), ("diffusion", 0)])
+def test_the_share_of_clean_inputs_is_of_the_labelled_ones(objective: str, clean: int) -> None:
+    prepare = HybridPrepareBatch(NoiseSchedule(T), objective)
+    for _ in range(10):
+        target = prepare(batch_of([1, 0] * 4))[1]
+        assert int((target.timesteps == 0).sum()) == clean
+        assert int((target.has_label & (target.timesteps > 0)).sum()) == 4 - clean
 
 
 def test_two_pass_gives_every_image_both_ways() -> None:

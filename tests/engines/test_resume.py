@@ -20,7 +20,7 @@ from monai.transforms import RandGaussianNoised
 from torch.utils.data import DataLoader, RandomSampler
 
 from monai_hybrid.diffusion.noising import NoiseSchedule
-from monai_hybrid.engines import Checkpoint, ReplayableDataset, ReplayableSampler, SeededUpdates, TrainingLog
+from monai_hybrid.engines import Checkpoint, ReplayableDataset, ReplayableSampler, SeededUpdates, TrainingLog, same_run
 from monai_hybrid.engines.checkpoint import checkpoints
 from monai_hybrid.engines.stop_signals import Stopped
 from monai_hybrid.errors import ConfigError, DataError, ModelFileError
@@ -28,6 +28,10 @@ from monai_hybrid.losses import HybridLoss
 
 CASES = [square(i) for i in range(5)]
 UPDATES, BATCH = 4, 2
+
+
+def completed(case: dict[str, Any]) -> dict[str, Any]:
+    return case if "label" in case else {**case, "label": torch.zeros_like(case["image"]), "has_label": 0}
 
 
 class BrokenOff(Exception):
@@ -43,7 +47,7 @@ def run(folder: Path, epochs: int = 3, resume: bool = False, at: Any = None, cas
     optimizer = torch.optim.AdamW(network.parameters(), 1e-3)
     schedule = WarmupCosineSchedule(optimizer, 3, epochs * UPDATES)
     ema = EMAHandler(network, momentum=0.3)
-    data = ReplayableDataset(cases, [RandGaussianNoised("image", prob=0.7)], progress=False)
+    data = ReplayableDataset(cases, [completed, RandGaussianNoised("image", prob=0.7)], progress=False)
     place = ReplayableSampler(RandomSampler(data, num_samples=UPDATES * BATCH), UPDATES * BATCH, seed=5)
     loss = HybridLoss(NoiseSchedule(100), prediction_type="v")
     settings = {"learning_rate": "0.001", **changes.pop("settings", {})}
@@ -222,6 +226,50 @@ def test_a_checkpoint_without_its_optimizer_is_refused(broken: Path, whole: Any)
         run(broken, resume=True)
     newest.write_bytes(before)
     check(run(broken, resume=True), whole)
+
+
+def without_labels(cases: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{"image": case["image"], "case_id": case["case_id"]} for case in cases]
+
+
+def of_the_older_draw(folder: Path) -> None:
+    """Take away what tells by which law clean inputs were drawn, as older checkpoints do not have it."""
+    for path in checkpoints(folder):
+        state = torch.load(path, weights_only=True)
+        assert state.pop("clean_share") == "of the labelled samples"
+        torch.save(state, path)
+
+
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Warnings about another draw; `run` keeps the log itself silent."""
+    said: list[str] = []
+    monkeypatch.setattr(same_run.logger, "warning", lambda text, *words: said.append(text % words))
+    return said
+
+
+def test_partly_labelled_runs_go_on_bit_for_bit(tmp_path: Path, told: list[str]) -> None:
+    cases = [*CASES[:3], *without_labels(CASES[3:])]
+    whole = run(tmp_path / "whole", cases=cases)
+    with pytest.raises(BrokenOff):
+        run(tmp_path / "broken", cases=cases, at=(6, break_off))
+    check(run(tmp_path / "broken", cases=cases, resume=True), whole)
+    assert told == []
+
+
+def test_an_older_checkpoint_goes_on_and_another_draw_is_told(
+    tmp_path: Path, broken: Path, whole: Any, told: list[str]
+) -> None:
+    of_the_older_draw(broken)
+    check(run(broken, resume=True), whole)
+    assert told == [], "with labels everywhere nothing has changed"
+    cases = [*CASES[:3], *without_labels(CASES[3:])]
+    with pytest.raises(BrokenOff):
+        run(tmp_path / "mixed", cases=cases, at=(6, break_off))
+    of_the_older_draw(tmp_path / "mixed")
+    assert run(tmp_path / "mixed", cases=cases, resume=True).updates == 12
+    assert len(told) == 1 and str(tmp_path / "mixed") in told[0]
+    assert "made when clean_fraction was a share of the whole batch; from here on it is one of the labelled samples" in told[0]
 
 
 def test_accumulated_gradients_are_not_lost(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 from engine_samples import Watch, make_trainer, square
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from ignite.engine import Events
 
@@ -120,7 +120,6 @@ def test_bins_are_exact_at_their_edges(t: int, bin_index: int) -> None:
     assert curve.means() == {**dict.fromkeys(BINS), BINS[bin_index]: 0.5}
 
 
-@settings(deadline=None)
 @given(num_timesteps=st.integers(1, 1500), data=st.data())
 def test_every_t_falls_into_the_bin_that_names_it(num_timesteps: int, data: st.DataObject) -> None:
     t = data.draw(st.integers(0, num_timesteps))
