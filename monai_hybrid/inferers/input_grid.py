@@ -19,6 +19,7 @@ from monai_hybrid.inferers.emit import Emitter, Segmentation
 from monai_hybrid.inferers.grid_map import GridMap, axis_map, grid_map, input_grid
 from monai_hybrid.inferers.rods import Rod, finished_rods
 from monai_hybrid.inferers.windows import Span, num_windows
+from monai_hybrid.networks.weights_state import WeightsState
 
 
 class InputGridInferer(Inferer):
@@ -53,7 +54,7 @@ class InputGridInferer(Inferer):
         self.roi_size, self.sw_batch_size, self.overlap, self.skip_empty = roi_size, sw_batch_size, overlap, skip_empty
         self.keep_entropy, self.keep_probabilities, self.wrap = keep_entropy, keep_probabilities, wrap
         self.on_windows: Callable[[int, int], None] | None = None
-        self._wrapped: tuple[Any, Callable[[Tensor], Tensor]] | None = None
+        self._wrapped: tuple[WeightsState, Callable[[Tensor], Tensor]] | None = None
 
     def __call__(self, inputs: Tensor, network: Callable[..., Tensor], *args: Any, **kwargs: Any) -> Tensor:
         """Class indices (B, 1, X, Y[, Z]), uint8, on the grid of the files; a plain tensor keeps its own grid."""
@@ -112,9 +113,8 @@ class InputGridInferer(Inferer):
         """The wrapped network, made anew when the network or its weights are others."""
         if self.wrap is None or not isinstance(network, nn.Module):
             return network
-        state = (id(network), network.training, tuple((p.data_ptr(), p._version) for p in network.parameters()))
-        if self._wrapped is None or self._wrapped[0] != state:
-            self._wrapped = (state, self.wrap(network))
+        if self._wrapped is None or not self._wrapped[0].holds(network):
+            self._wrapped = WeightsState(network), self.wrap(network)
         return self._wrapped[1]
 
 

@@ -130,5 +130,9 @@ class FoldedAttention:
 
 
 def parameters_of(layer: nn.Module) -> tuple[Tensor, Tensor]:
-    """Weight and bias of MONAI's Convolution (kept as its child `conv`)."""
-    return cast(Tensor, layer.get_parameter("conv.weight")), cast(Tensor, layer.get_parameter("conv.bias"))
+    """Weight and bias of MONAI's Convolution (kept as its child `conv`), as it computes with them.
+
+    Read as attributes: a parametrised layer makes its weight anew from parameters of other names.
+    """
+    convolution = layer.get_submodule("conv")
+    return cast(Tensor, convolution.weight), cast(Tensor, convolution.bias)

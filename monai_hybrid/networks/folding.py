@@ -28,6 +28,7 @@ from monai_hybrid.networks.folded_layers import (
 )
 from monai_hybrid.networks.hybrid_unet import HybridDiffusionUNet
 from monai_hybrid.networks.subpixel import FACTOR, coarse_input_kernel, coarse_output_kernel, depth_to_space, space_to_depth
+from monai_hybrid.networks.weights_state import WeightsState
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 Layer = Callable[[Tensor], Tensor]
@@ -37,7 +38,8 @@ def folded(network: nn.Module, dtype: str = "float32", channels_last: bool = Tru
     """The segmenter of `network`: (B, C, X, Y[, Z]) image -> (B, K, X, Y[, Z]) mask logits, float32, equal to `network(x)`.
 
     May be built before the weights are loaded: the folding happens at the first call, and again whenever the weights have
-    changed or moved. In a configuration: {"_target_": "monai_hybrid.networks.folded", "network": "@network", "dtype": "auto"}.
+    other values or another place, however they came there. Layers with parametrisations, such as low-rank updates, are folded
+    as they compute. In a configuration: {"_target_": "monai_hybrid.networks.folded", "network": "@network", "dtype": "auto"}.
 
     Args:
         network: a `HybridDiffusionUNet`; it stays as it is and is still the one to load weights into.
@@ -51,7 +53,7 @@ def folded(network: nn.Module, dtype: str = "float32", channels_last: bool = Tru
 
 
 class FoldedSegmenter(nn.Module):
-    """See `folded`. Gradients never flow through it; it holds the weights twice, as they are and folded."""
+    """See `folded`. Gradients never flow through it; it holds the weights thrice: as they are, folded, and as they were."""
 
     def __init__(self, network: nn.Module, dtype: str = "float32", channels_last: bool = True) -> None:
         super().__init__()
@@ -62,7 +64,7 @@ class FoldedSegmenter(nn.Module):
         self.network = network
         self.dtype = dtype
         self.channels_last = channels_last
-        self._made: tuple[Any, _Steps] | None = None
+        self._made: tuple[WeightsState, _Steps] | None = None
 
     @torch.no_grad()
     def forward(self, x: Tensor) -> Tensor:
@@ -78,12 +80,11 @@ class FoldedSegmenter(nn.Module):
         return convert_to_dst_type(logits, x, dtype=logits.dtype)[0] if isinstance(x, MetaTensor) else logits
 
     def _steps(self) -> _Steps:
-        # A changed weight has another version, a moved one another address.
-        stamp = [(p.data_ptr(), p._version) for p in self.network.parameters()]
-        if self._made is None or self._made[0] != stamp:
+        if self._made is None or not self._made[0].holds(self.network):
             device = next(self.network.parameters()).device
             dtype = fastest_dtype(device) if self.dtype == "auto" else DTYPES[self.dtype]
-            self._made = stamp, _Steps(self.network, Style(self.network.spatial_dims, dtype, self.channels_last))
+            steps = _Steps(self.network, Style(self.network.spatial_dims, dtype, self.channels_last))
+            self._made = WeightsState(self.network), steps
         return self._made[1]
 
     def __getstate__(self) -> dict[str, Any]:

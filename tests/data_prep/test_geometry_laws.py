@@ -25,7 +25,7 @@ orders = st.permutations(range(3))
 signs = st.tuples(*[st.sampled_from((-1, 1))] * 3)
 shifts = st.tuples(*[st.floats(-500, 500)] * 3)
 turns = st.tuples(st.floats(0, 360), st.floats(0, 360), st.floats(0, 360))
-SLOW_DISK = settings(max_examples=25, deadline=None)
+SLOW_DISK = settings(max_examples=25)
 
 
 def grid(order: list[int], sign: tuple[int, ...], spacing: list[float], shift: tuple[float, ...] = (0, 0, 0)) -> Affine:

@@ -155,7 +155,7 @@ def _two_masks(seed: int) -> tuple[Tensor, Tensor]:
     return a, b
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(pair=masks, spacing=spacings)
 def test_cropping_changes_no_digit(pair: tuple[Tensor, Tensor], spacing: tuple[float, float, float]) -> None:
     a, b = (torch.nn.functional.pad(mask, (4, 0, 0, 3, 2, 5)) for mask in pair)
@@ -163,7 +163,7 @@ def test_cropping_changes_no_digit(pair: tuple[Tensor, Tensor], spacing: tuple[f
     assert overlap_and_distances(*crop_to_union(a, b), spacing, 1.5) == overlap_and_distances(a, b, spacing, 1.5)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(pair=masks, spacing=spacings, tolerance=st.sampled_from([0.0, 0.5, 1.0, 2.0]))
 def test_monai_follows_the_definition(
     pair: tuple[Tensor, Tensor], spacing: tuple[float, float, float], tolerance: float
@@ -174,7 +174,7 @@ def test_monai_follows_the_definition(
     assert (nsd, hd95) == pytest.approx(by_hand(a, b, spacing, tolerance), rel=1e-5)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(pair=masks, spacing=spacings, order=st.permutations([0, 1, 2]), flips=st.sets(st.integers(0, 2)))
 def test_axes_do_not_matter(
     pair: tuple[Tensor, Tensor], spacing: tuple[float, float, float], order: list[int], flips: set[int]
@@ -185,7 +185,7 @@ def test_axes_do_not_matter(
     assert (other.dice, other.nsd) == (score.dice, score.nsd) and other.hd95 == pytest.approx(score.hd95, rel=1e-6)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(pair=masks, spacing=spacings)
 def test_label_and_prediction_may_be_exchanged(pair: tuple[Tensor, Tensor], spacing: tuple[float, float, float]) -> None:
     there, back = score_structure(*pair, spacing, 1.0), score_structure(*reversed(pair), spacing, 1.0)

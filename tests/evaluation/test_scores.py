@@ -44,7 +44,7 @@ def test_grids_that_differ_are_refused() -> None:
     assert dice_per_class(torch.zeros(1, 4, 5, 6), torch.zeros(1, 4, 5, 6), K) == [1, 1]
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(pixels=st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2)), min_size=1, max_size=12))
 def test_dice_is_symmetric_and_blind_to_order(pixels: list[tuple[int, int]]) -> None:
     pred, label = (grid(*values) for values in zip(*pixels, strict=True))

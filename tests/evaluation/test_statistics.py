@@ -35,7 +35,7 @@ def test_the_interval_covers_the_true_mean_about_as_often_as_it_says() -> None:
     assert 0.90 <= np.mean([low <= 0 <= high for low, high in intervals if low is not None]) <= 0.98
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(values=st.lists(st.floats(0, 1), min_size=2, max_size=12))
 def test_the_interval_stays_within_the_values(values: list[float]) -> None:
     interval = bootstrap_interval(values, resamples=200)

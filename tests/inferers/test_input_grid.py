@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 
 import nibabel as nib
@@ -141,6 +142,17 @@ def test_the_network_is_wrapped_once_and_again_for_other_weights() -> None:
     assert torch.equal(inferer(x, network), plain) and torch.equal(inferer(x, network), plain) and len(made) == 1
     network.load_state_dict({k: -v for k, v in network.state_dict().items()})
     assert not torch.equal(inferer(x, network), plain) and len(made) == 2
+
+
+def test_weights_that_change_without_a_trace_are_seen() -> None:
+    """A fused step moves neither version nor address of a weight; a wrap that copies the network would keep the old ones."""
+    network, inferer = random_network(2), InputGridInferer((16, 16), wrap=copy.deepcopy)
+    x = torch.randn(1, 1, 20, 20)
+    before = inferer(x, network)
+    network(x[..., :16, :16]).square().mean().backward()
+    torch.optim.AdamW(network.parameters(), 1.0, fused=True).step()
+    after = inferer(x, network)
+    assert torch.equal(after, InputGridInferer((16, 16))(x, network)) and not torch.equal(after, before)
 
 
 def made_volume(path: Path, axes: list[tuple[int, int]], spacing: tuple[float, ...], degrees: float) -> Path:

@@ -65,7 +65,7 @@ AXES = st.permutations([0, 1, 2]).flatmap(
 )
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(
     axes=AXES,
     spacing=st.tuples(*[st.floats(0.6, 3.0)] * 3),

@@ -222,7 +222,7 @@ def test_alpha_bar_weights() -> None:
     assert loss.terms is not None and torch.allclose(loss.terms.mask_by_sample, entropies)  # the curve over t is unweighted
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(order=st.permutations(range(5)), seed=st.integers(0, 1000))
 def test_the_order_of_the_batch_does_not_matter(order: list[int], seed: int) -> None:
     prediction, target = problem([0, 2, 9, 0, 4], [True, True, False, True, True], seed)
@@ -231,7 +231,7 @@ def test_the_order_of_the_batch_does_not_matter(order: list[int], seed: int) -> 
     assert torch.isclose(loss(prediction, target), loss(prediction[order], turned), rtol=1e-5)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(lambda_mask=st.floats(0, 10), lambda_clean=st.floats(0, 10))
 def test_the_lambdas_weigh_the_recorded_terms(lambda_mask: float, lambda_clean: float) -> None:
     prediction, target = problem([0, 2, 9])

@@ -16,7 +16,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from transfer_samples import awake
 
 from monai_hybrid.errors import ConfigError
-from monai_hybrid.networks import HybridDiffusionUNet, fastest_dtype, folded
+from monai_hybrid.networks import HybridDiffusionUNet, fastest_dtype, folded, make_trainable
 
 SIZE = {2: (16, 24), 3: (16, 8, 8)}
 DIMS = pytest.mark.parametrize("dims", [2, 3])
@@ -106,8 +106,67 @@ def test_folds_once_as_long_as_the_weights_stay() -> None:
     segmenter(x + 1)
     assert segmenter._made is steps
     network.double().float()
-    segmenter(x)
+    expected = segmenter(x)
+    assert segmenter._made is steps, "other tensors, the same values"
+    with torch.no_grad():
+        network.out.mask.conv.bias.add_(1)
+    assert relative_error(segmenter(x), expected + 1) < 1e-5
     assert segmenter._made is not steps
+
+
+def fused_step(network: nn.Module, x: Tensor) -> None:
+    optimizer = torch.optim.AdamW(network.parameters(), 0.05, fused=True)
+    network(x).square().mean().backward()
+    optimizer.step()
+
+
+def through_data(network: nn.Module, x: Tensor) -> None:
+    for weight in network.parameters():
+        weight.data.mul_(1.1)
+
+
+def through_numpy(network: nn.Module, x: Tensor) -> None:
+    for weight in network.parameters():
+        weight.detach().numpy()[...] *= 1.1
+
+
+WRITERS = pytest.mark.parametrize("write", [fused_step, through_data, through_numpy], ids=lambda write: write.__name__)
+
+
+@WRITERS
+def test_follows_weights_that_change_without_a_trace(write: Any) -> None:
+    """None of these moves a tensor's version or its address."""
+    network, x = small(2), images(2)
+    segmenter = folded(network)
+    before, traces = segmenter(x), [(p.data_ptr(), p._version) for p in network.parameters()]
+    write(network, x)
+    assert [(p.data_ptr(), p._version) for p in network.parameters()] == traces
+    assert relative_error(before, network(x)) > 1e-2
+    assert relative_error(segmenter(x), network(x)) < 1e-5
+
+
+@DIMS
+@pytest.mark.parametrize("name", list(OPTIONS))
+def test_low_rank_updates_are_folded_as_they_compute(dims: int, name: str) -> None:
+    network, x = make_trainable(small(dims, **OPTIONS[name]), "low_rank", 2), images(dims)
+    segmenter = folded(network)
+    before = segmenter(x)
+    assert relative_error(before, network(x)) < 1e-5
+    with torch.no_grad():
+        for weight in network.parameters():
+            if weight.requires_grad:
+                weight.add_(0.1 * torch.randn(weight.shape))
+    assert relative_error(before, network(x)) > 1e-2
+    assert relative_error(segmenter(x), network(x)) < 1e-5
+
+
+@pytest.mark.parametrize("trainable", ["head", "decoder"])
+def test_partly_frozen_networks_are_folded(trainable: str) -> None:
+    network, x = make_trainable(small(2), trainable), images(2)
+    segmenter = folded(network)
+    segmenter(x)
+    fused_step(network, x)
+    assert relative_error(segmenter(x), network(x)) < 1e-5
 
 
 @DIMS

@@ -41,7 +41,7 @@ def test_percentiles_are_those_of_each_channel() -> None:
         assert np.allclose(after, np.clip((before - low) / (high - low) * 2 - 1, -1, 1), atol=1e-4)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(scale=st.floats(0.1, 1000), shift=st.floats(-500, 500), seed=st.integers(0, 100))
 def test_percentiles_do_not_depend_on_the_unit(scale: float, shift: float, seed: int) -> None:
     image = torch.rand(1, 8, 8, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
@@ -49,7 +49,7 @@ def test_percentiles_do_not_depend_on_the_unit(scale: float, shift: float, seed:
 
 
 @pytest.mark.filterwarnings("ignore:Divide by zero")
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     values=st.lists(st.floats(-3000, 3000, width=32), min_size=4, max_size=12),
     ground=st.integers(0, 2000),
