@@ -18,6 +18,7 @@ RANGES: dict[str, tuple[str, Test]] = {
     "share": ("a number from 0 to 1", lambda x: 0 <= x <= 1),
     "positive share": ("a number > 0 and <= 1", lambda x: 0 < x <= 1),
     "part": ("a number >= 0 and < 1", lambda x: 0 <= x < 1),
+    "inner part": ("a number > 0 and < 1", lambda x: 0 < x < 1),  # of ignite's average
 }
 PATH_KINDS = ("folder", "file", "model", "image", "place")
 PLAIN_KINDS = ("flag", "word", "voxels", "mm", "device", "text", "names", "timesteps")
@@ -94,7 +95,7 @@ def _objective() -> Iterator[Setting]:
     )
     yield s("noise_schedule", "word", "how noise grows with t", words=("cosine", "linear"), default="the model's")
     yield s("num_timesteps", "count", "steps T of the forward process", default="the model's")
-    yield s("clean_fraction", "share", "share of exactly clean inputs", default="the objective's")
+    yield s("clean_fraction", "share", "share of the labelled inputs that are exactly clean", default="the objective's")
     yield s("lambda_mask", "not negative", "weight of the mask term on noisy inputs")
     yield s("lambda_clean", "not negative", "weight of the mask term on clean inputs")
     yield s("mask_loss", "word", "loss of the mask term", words=("dice_ce", "ce", "mse"))
@@ -112,7 +113,7 @@ def _length_and_optimizer() -> Iterator[Setting]:
     yield s("warmup_updates", "count or none", "updates in which the learning rate rises")
     yield s("gradient_clip", "not negative", "largest norm of the gradient")
     yield s("accumulation_steps", "count", "batches an update")
-    yield s("ema_decay", "part", "averaging of the weights")
+    yield s("ema_decay", "inner part", "averaging of the weights; 0.001 for next to none")
 
 
 def _machine() -> Iterator[Setting]:
