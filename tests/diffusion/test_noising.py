@@ -43,6 +43,20 @@ def test_known_values() -> None:
     assert abs(float(NoiseSchedule(1000, "cosine").alpha_bar[500]) - 0.494) < 0.001
 
 
+@pytest.mark.parametrize("num_timesteps", [10, 1000])
+def test_the_cosine_schedule_is_that_of_its_paper_and_keeps_a_trace_of_signal(num_timesteps: int) -> None:
+    """Nichol & Dhariwal's formula down to 1e-5, where it stays: at T itself the formula gives 0, and x_0 would be 0 / 0."""
+    t = torch.arange(num_timesteps + 1, dtype=torch.float64) / num_timesteps
+    f = torch.cos((t + 0.008) / 1.008 * torch.pi / 2) ** 2
+    alpha_bar = NoiseSchedule(num_timesteps, "cosine").alpha_bar
+    assert torch.allclose(alpha_bar, torch.where(f / f[0] < 1e-5, 1e-5, f / f[0]), rtol=1e-12)
+    assert alpha_bar[-1] == 1e-5 and float(f[-1] / f[0]) < 1e-20
+    noise, last = NoiseSchedule(num_timesteps, "cosine"), torch.tensor([num_timesteps])
+    x_0, epsilon = pair(1, 1, 64)
+    x_T = add_noise(x_0, epsilon, last, noise)
+    assert torch.allclose(predicted_x_0(epsilon, x_T, last, noise, "epsilon"), x_0, atol=1e-3)
+
+
 @pytest.mark.parametrize("schedule", SCHEDULES)
 def test_no_noise_at_0_bit_for_bit(schedule: str) -> None:
     x_0, epsilon = pair(3, 2, 5, 4)

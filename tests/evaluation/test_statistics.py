@@ -67,6 +67,22 @@ def test_patients_with_more_cases_weigh_more_in_the_interval_as_in_the_mean() ->
         bootstrap_interval([1, 1, 1, 0], patients=["A"])
 
 
+def test_each_resample_is_the_mean_over_the_cases_drawn() -> None:
+    """Of the same two patients half the draws hold both: the mean of their cases is 3/4, that of their means would be 1/2."""
+    values, patients = [1, 1, 1, 0], ["A", "A", "A", "B"]
+    assert bootstrap_interval(values, patients=patients, level=0.25) == (0.75, 0.75)
+    assert bootstrap_interval([1, 0], patients=["A", "B"], level=0.25) == (0.5, 0.5)
+
+
+def test_the_level_is_the_share_of_the_means_within() -> None:
+    """One large value in ten: the mean is a binomial count, whose quantiles are known."""
+    values = [0.0] * 90 + [1.0] * 10
+    for level in (0.5, 0.8, 0.95):
+        interval = bootstrap_interval(values, level=level)
+        expected = scipy.stats.binom.ppf([(1 - level) / 2, (1 + level) / 2], 100, 0.1) / 100
+        assert interval == pytest.approx(tuple(expected), abs=0.011)
+
+
 def test_the_means_of_patients_are_in_the_order_of_their_first_case() -> None:
     assert patient_means([0.2, 1.0, 0.4], ["b", "a", "b"]) == pytest.approx([0.3, 1.0])
     assert patient_means([0.2, 1.0, 0.4]) == [0.2, 1.0, 0.4]
