@@ -17,7 +17,7 @@ def test_percentiles_are_0_5_and_50_and_99_5() -> None:
 
 
 def test_grey_values_are_summed_in_double_precision() -> None:
-    """A million and one values of 16 bits: their float16 or int16 sum would run over."""
+    """A hundred thousand values of 16 bits: their sum in 16 or 32 bits would run over."""
     assert intensity(np.full(100_000, 60_000, dtype=np.uint16)) == {
         "p00_5": 6e4,
         "p50": 6e4,

@@ -72,6 +72,7 @@ def test_each_resample_is_the_mean_over_the_cases_drawn() -> None:
     values, patients = [1, 1, 1, 0], ["A", "A", "A", "B"]
     assert bootstrap_interval(values, patients=patients, level=0.25) == (0.75, 0.75)
     assert bootstrap_interval([1, 0], patients=["A", "B"], level=0.25) == (0.5, 0.5)
+    assert bootstrap_interval([1, 0], level=0.4) == (0.5, 0.5) and bootstrap_interval([1, 0], level=0.6) == (0, 1)
 
 
 def test_the_level_is_the_share_of_the_means_within() -> None:
