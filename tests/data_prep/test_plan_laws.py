@@ -73,3 +73,11 @@ def test_a_large_patch_in_a_small_batch() -> None:
 @pytest.mark.parametrize(("key", "multiple"), [(("cpu", 3), 4), (("cpu", 2), 8), (("gpu", 3), 8), (("gpu", 2), 8)])
 def test_edges_divide_by_what_the_levels_halve(key: tuple[str, int], multiple: int) -> None:
     assert BUDGETS[key].multiple == multiple == 2 ** (len(BUDGETS[key].channels) - 1)
+
+
+def test_what_every_plan_says() -> None:
+    volumes, pictures = plan_of([32, 40, 32], [1, 1, 1], "cpu"), plan_of([90, 90], [1, 1], "cpu")
+    assert volumes["orientation"] == "RAS" and pictures["orientation"] is None
+    for plan in (volumes, pictures):
+        levels = len(plan["network"]["channels"])
+        assert plan["network"]["attention_levels"] == [False] * levels and plan["network"]["num_res_blocks"] == [1] * levels

@@ -242,3 +242,20 @@ def test_a_plane_across_the_scanner_keeps_its_spacing() -> None:
 def test_an_affine_without_lengths_is_refused() -> None:
     with pytest.raises(DataError, match=r"the affine gives voxels of \[0.0, 1.0, 1.0\] mm"):
         voxel_spacing(torch.diag(torch.tensor([0.0, 1, 1, 1])), 3)
+
+
+@pytest.mark.parametrize("column", [0, 1, 2])
+def test_one_axis_without_a_finite_length_is_enough(column: int) -> None:
+    affine = torch.eye(4, dtype=torch.float64)
+    affine[0, column] = math.nan
+    with pytest.raises(DataError, match="the affine gives voxels of"):
+        voxel_spacing(affine, 3)
+
+
+def test_every_class_index_is_taken_and_its_neighbours_are_refused() -> None:
+    index = torch.arange(4).repeat(4, 1)[None]
+    assert [score.dice for score in score_case(index, index, 4, (1.0, 1.0), 1.0)] == [1, 1, 1]
+    below = torch.where(index == 3, 0, index) - (index == 1).long() * 2
+    for wrong, ends in ((below, "-1 to 2"), (index, "0 to 3")):
+        with pytest.raises(DataError, match=f"the label holds values from {ends}; expected class indices 0 to 2"):
+            score_case(index.clamp(0, 2), wrong, 3, (1.0, 1.0), 1.0)

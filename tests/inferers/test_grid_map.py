@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from monai.data import MetaTensor
+from monai.transforms import Spacing
 
-from monai_hybrid.inferers.grid_map import LARGEST_SKEW, axis_map, grid_map
+from monai_hybrid.inferers.grid_map import LARGEST_SKEW, axis_map, grid_map, input_grid
 
 
 def places(source: int, shape: tuple[int, ...], affine: np.ndarray, axis: int) -> np.ndarray:
@@ -103,6 +105,22 @@ def test_more_than_a_fiftieth_of_a_voxel_over_the_image_is_shear() -> None:
     assert grid_map((9, 9), (9, 11), shifted(2, (0, 1, -0.0021))) is None
     assert grid_map((9, 9, 9), (9, 11, 11), shifted(3, (0, 1, 0.0012), (0, 2, 0.0012))) is None, "both together"
     assert grid_map((9, 9, 9), (9, 11, 11), shifted(3, (0, 1, 0.0012), (1, 2, 0.0012))) is not None, "one each"
+
+
+@pytest.mark.parametrize("size", [(5, 7), (5, 7, 3)])
+def test_an_image_that_no_transform_has_changed_is_on_its_own_grid(size: tuple[int, ...]) -> None:
+    image = MetaTensor(torch.zeros(2, *size), affine=torch.diag(torch.tensor([2.0, 3, 4, 1], dtype=torch.float64)))
+    shape, affine = input_grid(image)
+    assert shape == size and np.array_equal(affine, np.eye(len(size) + 1))
+
+
+@pytest.mark.parametrize("size", [(6, 8), (6, 8, 4)])
+def test_a_resampled_image_knows_the_grid_of_its_file(size: tuple[int, ...]) -> None:
+    image = MetaTensor(torch.zeros(1, *size), affine=torch.diag(torch.tensor([1.0, 1, 3, 1], dtype=torch.float64)))
+    image.meta["original_affine"] = image.affine.numpy()
+    coarser = Spacing((2.0, 4.0, 3.0)[: len(size)])(image)
+    shape, affine = input_grid(coarser)
+    assert shape == size and np.allclose(np.diag(affine)[: len(size)], (0.5, 0.25, 1.0)[: len(size)])
 
 
 def test_two_axes_along_one_are_no_grid() -> None:

@@ -32,7 +32,8 @@ def image(batch: int = 2, dims: int = 2) -> Tensor:
 def test_at_zero_alone_it_is_the_network(dims: int) -> None:
     net, x = network(dims), image(dims=dims)
     with torch.no_grad():
-        assert torch.allclose(SmallTAverage(net, SCHEDULE, (0,))(x).softmax(1), net(x).softmax(1), atol=1e-6)
+        # The average is float32: its own passes differ by rounding, which grows through the layers.
+        assert torch.allclose(SmallTAverage(net, SCHEDULE, (0,))(x).softmax(1), net(x).softmax(1), atol=1e-5)
         assert torch.equal(SmallTAverage(net, SCHEDULE, (0,))(x).argmax(1), net(x).argmax(1))
 
 

@@ -43,22 +43,22 @@ def images(dims: int, batch: int = 2, channels: int = 1, seed: int = 1) -> Tenso
 
 @DIMS
 def test_the_default_call_is_the_segmenter_at_time_0(dims: int) -> None:
-    network, x = awake(tiny(dims, in_channels=2)), images(dims, channels=2)
+    network, x = awake(tiny(dims, in_channels=2)).double(), images(dims, channels=2).double()
     logits = network(x)
     assert logits.shape == (2, 3, *SIZE[dims])
     both = network(x, torch.zeros(1), return_noise=True)
     assert both.shape == (2, 2 + 3, *SIZE[dims])
     assert torch.equal(logits, both[:, 2:])
-    assert torch.allclose(network(x, torch.zeros(2)), logits, atol=1e-5)
+    assert torch.allclose(network(x, torch.zeros(2)), logits, atol=1e-10)
     assert not torch.allclose(network(x, torch.tensor([500, 500])), logits)
 
 
 @DIMS
 def test_each_sample_has_its_own_noise_level_and_does_not_see_the_others(dims: int) -> None:
-    network, x, t = awake(tiny(dims)), images(dims), torch.tensor([0, 700])
+    network, x, t = awake(tiny(dims)).double(), images(dims).double(), torch.tensor([0, 700])
     together = network(x, t, return_noise=True)
     alone = torch.cat([network(x[i : i + 1], t[i : i + 1], return_noise=True) for i in range(2)])
-    assert torch.allclose(together, alone, atol=1e-5)
+    assert torch.allclose(together, alone, atol=1e-10)
 
 
 @DIMS

@@ -50,9 +50,9 @@ def test_without_a_path_the_network_is_untouched(tmp_path: Path, path: str | Non
 def test_the_same_image_in_all_channels_gives_the_same_mask(tmp_path: Path, old: list[str], new: list[str]) -> None:
     source = tiny(len(old))
     network, report = started(written(tmp_path, source, old), new)
-    x, t = images(), T
-    before = source(x.expand(-1, len(old), -1, -1), t, True)
-    after = network(x.expand(-1, len(new), -1, -1), t, True)
+    x, t = images().double(), T
+    before = source.double()(x.expand(-1, len(old), -1, -1), t, True)
+    after = network.double()(x.expand(-1, len(new), -1, -1), t, True)
     assert torch.allclose(after[:, len(new) :], before[:, len(old) :], atol=1e-5)
     if not set(old) & set(new):
         assert torch.allclose(after[:, : len(new)], before[:, : len(old)].mean(1, keepdim=True), atol=1e-5)
