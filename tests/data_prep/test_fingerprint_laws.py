@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
+from data_prep.cases import Case
+from data_prep.examine import CaseRecord
 from data_prep.fingerprint import UNITS, fingerprint, intensity, ranges, volumes
 
 
@@ -54,34 +57,31 @@ def test_volumes_of_the_cases_that_hold_the_class(spacing: tuple[float, ...], kn
     assert volumes(records, 3) == {"min": 0, "median": 0, "max": 0}
 
 
-def case(known: bool, split: str = "training") -> Any:
-    made = record({1: 100}, (1.0, 1.0, 2.0), known)
-    grey = (np.arange(10.0),)
-    made.case, made.orientation, made.samples, made.foreground = SimpleNamespace(split=split), "RAS", grey, grey
-    made.ras_spacing, made.ras_shape = (1.0, 1.0, 2.0), (8, 8, 8)
-    return made
+LABELS: list[dict[str, int | str]] = [
+    {"index": 0, "value": 0, "name": "background"},
+    {"index": 1, "value": 1, "name": "liver"},
+]
+
+
+def case(known: bool = True, split: str = "training", edge: int = 8, voxels: int = 100) -> CaseRecord:
+    grey, size, spacing = (np.arange(10, dtype=np.float32),), (edge,) * 3, (1.0, 1.0, 2.0)
+    return CaseRecord(
+        case=Case("a", (Path("a.nii"),), None, split=split),
+        shape=size, ras_shape=size, spacing=spacing, ras_spacing=spacing, spacing_known=known, orientation="RAS",
+        voxels={1: voxels}, samples=grey, foreground=grey, digests=(),
+    )  # fmt: skip
 
 
 def test_one_file_without_mm_makes_the_data_set_one_without() -> None:
-    labels: list[dict[str, int | str]] = [
-        {"index": 0, "value": 0, "name": "background"},
-        {"index": 1, "value": 1, "name": "liver"},
-    ]
     for known in ((True, True), (True, False), (False, True)):
-        found = fingerprint([case(k) for k in known], labels)
+        found = fingerprint([case(k) for k in known], LABELS)
         assert found["spacing_known"] is all(known)
         assert found["foreground_volume_unit"] == ("ml" if all(known) else "voxels")
     assert UNITS == {(3, True): "ml", (2, True): "mm^2", (2, False): "pixels", (3, False): "voxels"}
 
 
 def test_only_training_cases_are_described_and_all_are_counted() -> None:
-    labels: list[dict[str, int | str]] = [
-        {"index": 0, "value": 0, "name": "background"},
-        {"index": 1, "value": 1, "name": "liver"},
-    ]
-    other = case(True, "testing")
-    other.ras_shape, other.voxels = (99, 99, 99), {1: 9999}
-    found = fingerprint([case(True), case(True), other], labels)
+    found = fingerprint([case(), case(), case(split="testing", edge=99, voxels=9999)], LABELS)
     assert found["num_cases"] == {"training": 2, "validation": 0, "testing": 1} and found["orientations"] == {"RAS": 2}
     assert found["shape"]["max"] == [8, 8, 8] and found["foreground_volume"]["liver"]["max"] == pytest.approx(0.2)
     assert found["label_cases"] == {"liver": 3}

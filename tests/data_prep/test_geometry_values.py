@@ -54,5 +54,7 @@ def test_numbers_of_a_file_in_ras_order() -> None:
     psr = volume(affine((0, -1, 0), (0, 0, -1), (1, 0, 0)))  # its axes run to P, I and R
     assert orientation(psr) == "PIR" and in_ras_order(psr, (10, 20, 30)) == (30, 10, 20)
     assert orientation(volume(np.eye(4))) == "RAS" and in_ras_order(volume(np.eye(4)), (10, 20, 30)) == (10, 20, 30)
-    for without in (volume(None), volume(np.eye(4), dims=2), volume(affine((0, 0, 0)))):
-        assert orientation(without) is None and in_ras_order(without, (10, 20, 30)) == (10, 20, 30)
+    for picture in (volume(None, dims=2), volume(np.eye(4), dims=2)):
+        assert orientation(picture) is None and in_ras_order(picture, (10, 20)) == (10, 20)
+    flat = volume(affine((0, 0, 0)))
+    assert orientation(flat) is None and in_ras_order(flat, (10, 20, 30)) == (10, 20, 30)
