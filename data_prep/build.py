@@ -10,6 +10,7 @@ from typing import Any
 from data_prep.cases import Case, Source
 from data_prep.ceiling import Masks
 from data_prep.checks import Finding, run_checks
+from data_prep.colour import with_colour
 from data_prep.datalist import make_datalist
 from data_prep.errors import ConfigError, DataError
 from data_prep.examine import Examination, examine
@@ -50,7 +51,7 @@ def build(source: str | Path, out: str | Path, **options: Any) -> BuildReport:
     """
     settings, folder = BuildOptions.of(options), Path(out)
     _check_settings(settings, folder)
-    raw = read_source(Path(source), settings.layout, settings.labels_dir)
+    raw = with_colour(read_source(Path(source), settings.layout, settings.labels_dir), settings.colour)
     cases, notes = select_cases(raw, settings)
     names = parse_option(settings.label_names) if settings.label_names else raw.label_names
     result = _examined(raw, cases, names, settings)
@@ -65,7 +66,7 @@ def build(source: str | Path, out: str | Path, **options: Any) -> BuildReport:
 def _check_settings(settings: BuildOptions, folder: Path) -> None:
     if settings.budget not in {budget for budget, _ in BUDGETS}:
         raise ConfigError(f"--budget {settings.budget}: unknown; expected cpu or gpu")
-    _ = settings.accepted  # refuses an unknown code before anything is read
+    _ = settings.accepted, settings.colour  # refuse unknown words before anything is read
     if settings.target_spacing is not None and len(settings.target_spacing) not in (2, 3):
         raise ConfigError(f'--spacing {settings.spacing!r}: expected 2 or 3 numbers. Type: --spacing "2,2,2"')
     if folder.exists() and not folder.is_dir():
@@ -114,6 +115,7 @@ def _examined(raw: Source, cases: Sequence[Case], names: Mapping[int, str] | Non
         settings.accepted,
         settings.modality or raw.modality,
         ignored=raw.ignored,
+        colour=raw.colour,
     )
     unlabelled = [case.case_id for case in cases if case.label is None and case.split != "training"]
     if unlabelled and settings.allow_unlabelled:
@@ -158,9 +160,11 @@ def _write(
     seen = {value for record in result.records for value in record.voxels}
     modality = settings.modality or raw.modality or "unknown"
     dataset = describe(result.records, name, modality, raw.channels, label_table(names, seen))
+    dataset |= {"colour": list(raw.colour)} if raw.colour else {}
     dataset |= {"accepted": sorted(settings.accepted)} if settings.accepted else {}
     folds = folds_by_patient(cases, settings.folds, settings.seed)
-    masks = Masks(cases, {int(entry["value"]): str(entry["name"]) for entry in dataset["labels"] if entry["index"]})
+    names_of_classes = {int(entry["value"]): str(entry["name"]) for entry in dataset["labels"] if entry["index"]}
+    masks = Masks(cases, names_of_classes, dataset["spatial_dims"] == 2)
     contents = {
         "datalist": make_datalist(cases, folds, name, folder),
         "dataset": dataset,

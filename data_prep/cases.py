@@ -32,6 +32,7 @@ class Source:
 
     `label_names` maps the user's own value to a name, None when nothing is declared. `orphans` are labels without an
     image. `notes` are sentences for the user about what was left out, `ignored` files beside the images of unknown formats.
+    `colour` names the colours of a picture that are its channels, None where files hold one grey value; see `colour.py`.
     """
 
     root: Path
@@ -44,3 +45,4 @@ class Source:
     orphans: tuple[Path, ...] = ()
     notes: tuple[str, ...] = field(default=())
     ignored: tuple[Path, ...] = ()
+    colour: tuple[str, ...] | None = None

@@ -11,7 +11,7 @@ import numpy as np
 from data_prep.cases import Case
 from data_prep.geometry import ras_axes
 from data_prep.patches import by
-from data_prep.reading import read_volume
+from data_prep.roles import read_label
 from data_prep.resampling import coarse_label, label_back
 from data_prep.volume import Array, ReadError
 
@@ -99,15 +99,16 @@ class Mask:
 class Masks:
     """The masks of some training cases, read once, and the ceiling of any spacing for them."""
 
-    def __init__(self, cases: Sequence[Case], names: Mapping[int, str]) -> None:
+    def __init__(self, cases: Sequence[Case], names: Mapping[int, str], flat: bool = False) -> None:
         """Read up to `MAX_CASES` masks, fewer where they are large.
 
         Args:
             cases: of every split; those that train and have a label count.
             names: value of a class -> its name, without the background.
+            flat: read masks of one slice as pictures, as a 2D data set does.
         """
         self.names = dict(names)
-        self.masks = _read(cases)
+        self.masks = _read(cases, flat)
         self._known: dict[Spacing, Ceiling] = {}
 
     def __call__(self, spacing: Sequence[float]) -> Ceiling:
@@ -148,7 +149,7 @@ def _counts(values: Array) -> dict[int, int]:
     return {int(value): int(number) for value, number in zip(found, numbers, strict=True)}
 
 
-def _read(cases: Sequence[Case]) -> list[Mask]:
+def _read(cases: Sequence[Case], flat: bool) -> list[Mask]:
     labelled = [case for case in cases if case.split == "training" and case.label is not None]
     chosen = np.unique(np.linspace(0, len(labelled) - 1, min(len(labelled), MAX_CASES)).round().astype(int))
     masks: list[Mask] = []
@@ -157,7 +158,7 @@ def _read(cases: Sequence[Case]) -> list[Mask]:
             break
         assert case.label is not None
         try:
-            volume = read_volume(case.label)
+            volume = read_label(case.label, flat)
         except ReadError:  # it was read a moment ago; the next step will say what is wrong with it now
             continue
         label = np.rint(volume.channel(0).reshape(volume.shape)).astype(np.int64)

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from data_prep.accepting import parse_codes
-from data_prep.cases import SPLITS, Case
+from data_prep.cases import SPLITS, Case, Source
 from data_prep.checks import Finding, run_checks
+from data_prep.colour import Colour, chosen_colour, parse_colour, with_colour
 from data_prep.errors import ConfigError, DataListError
 from data_prep.examine import examine
 from data_prep.files import read_datalist, read_dataset
@@ -28,6 +29,8 @@ def check(
     label_names: str | Mapping[int, str] | None = None,
     allow_unlabelled: bool = False,
     accept: str | None = None,
+    channels: str | None = None,
+    grey: bool = False,
 ) -> Findings:
     """Examine a folder of any layout that `build` reads, a datalist.json, a folder that holds one, or one image.
 
@@ -41,39 +44,35 @@ def check(
     if not path.exists():
         raise ConfigError(f"{path}: there is no such file or folder. Type: ls {path.parent}")
     declared = parse_option(label_names) if label_names else None
-    codes = parse_codes(accept)
+    codes, colour = parse_codes(accept), chosen_colour(channels, grey)
     try:
         if path.is_file() and path.suffix.lower() != ".json":
-            findings = _check_image(path, codes)
+            findings = _check_image(path, codes, colour)
         elif path.is_file() or (path / "datalist.json").is_file():
             findings = check_datalist(path if path.is_file() else path / "datalist.json", declared, codes)
         else:
-            findings = _check_source(path, layout, labels_dir, declared, allow_unlabelled, codes)
+            raw = with_colour(read_source(path, layout, labels_dir), colour)
+            findings = _check_source(raw, declared, allow_unlabelled, codes)
     except DataListError as fault:
         findings = run_checks("datalist", fault, file=fault.file or str(path))
     order = {"error": 0, "warning": 1, "note": 2}
     return sorted(findings, key=lambda finding: (order[finding.level], finding.code))
 
 
-def _check_image(path: Path, accept: Collection[str]) -> Findings:
+def _check_image(path: Path, accept: Collection[str], colour: Colour) -> Findings:
     """One image, as a data set of one case without a label."""
-    return list(examine([Case(stem(path), (path,), None)], allow_unlabelled=True, accept=accept).findings)
+    case = Case(stem(path), (path,), None)
+    alone = with_colour(Source(path.parent, "image", path.name, (case,)), colour)
+    channels = len(alone.channels)
+    return list(examine([case], channels, allow_unlabelled=True, accept=accept, colour=alone.colour).findings)
 
 
-def _check_source(
-    path: Path,
-    layout: str,
-    labels_dir: str | None,
-    declared: Mapping[int, str] | None,
-    allow_unlabelled: bool,
-    accept: Collection[str],
-) -> Findings:
-    raw = read_source(path, layout, labels_dir)
-    patient = PatientFinder(path)
+def _check_source(raw: Source, declared: Mapping[int, str] | None, allow_unlabelled: bool, accept: Collection[str]) -> Findings:
+    patient = PatientFinder(raw.root)
     cases = [replace(case, patient=patient(case.case_id)) for case in raw.cases]
     names = declared or raw.label_names
     channels, unlabelled = len(raw.channels), allow_unlabelled
-    result = examine(cases, channels, names, raw.orphans, unlabelled, accept, raw.modality, ignored=raw.ignored)
+    result = examine(cases, channels, names, raw.orphans, unlabelled, accept, raw.modality, (), raw.ignored, raw.colour)
     return list(result.findings)
 
 
@@ -91,7 +90,8 @@ def check_datalist(path: Path, declared: Mapping[int, str] | None = None, accept
     dataset = read_dataset(path.parent)
     names = declared or {entry["value"]: entry["name"] for entry in dataset["labels"]}
     accepted = frozenset(accept) | frozenset(dataset.get("accepted", ()))
-    result = examine(cases, len(dataset["channels"]), names, (), True, accepted, dataset["modality"], folds)
+    made = {"colour": parse_colour(dataset.get("colour")), "dims": dataset["spatial_dims"]}
+    result = examine(cases, len(dataset["channels"]), names, (), True, accepted, dataset["modality"], folds, **made)
     return list(result.findings)
 
 

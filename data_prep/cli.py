@@ -32,6 +32,8 @@ LabelsDir = Annotated[str | None, typer.Option(help="Another label folder than t
 LabelNames = Annotated[str | None, typer.Option(help='Names of label values: "1=LV,2=RV".')]
 Layout = Annotated[str, typer.Option(help="auto, folders, msd or nnunet.")]
 Accept = Annotated[str | None, typer.Option(help='Judgements you overrule: "D305,D103".', metavar="CODES")]
+Channels = Annotated[str | None, typer.Option(help="Colours of pictures to take: green, or red,green; default: all three.")]
+Grey = Annotated[bool, typer.Option("--grey", help="Take one grey value of each picture's colours.")]
 Unlabelled = Annotated[bool, typer.Option("--allow-unlabelled", help="Images without a label may train.")]
 
 
@@ -79,6 +81,8 @@ def build(
     allow_unlabelled: Unlabelled = False,
     n4: Annotated[bool, typer.Option("--n4", help="Correct the bias field; writes copies to OUT/n4.")] = False,
     accept: Accept = None,
+    channels: Channels = None,
+    grey: Grey = False,
     debug: Debug = False,
 ) -> None:
     """Check a raw data set and write its data list, description and plan. Images are not copied or changed."""
@@ -107,6 +111,8 @@ def check(
     label_names: LabelNames = None,
     allow_unlabelled: Unlabelled = False,
     accept: Accept = None,
+    channels: Channels = None,
+    grey: Grey = False,
     debug: Debug = False,
 ) -> None:
     """Say what is wrong with a data set, and what to type about it. Exit code 3 when there are errors."""
@@ -117,7 +123,7 @@ def check(
         from data_prep.findings_table import print_findings
         from data_prep.summary import verdict, write_findings
 
-        findings = run(path, layout, labels_dir, label_names, allow_unlabelled, accept)
+        findings = run(path, layout, labels_dir, label_names, allow_unlabelled, accept, channels, grey)
         if json_file is not None:
             write_findings(findings, str(path), json_file)
         if str(json_file) != "-":

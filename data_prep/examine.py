@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +13,10 @@ import numpy as np
 from data_prep.cases import Case
 from data_prep.checks import Finding, run_checks
 from data_prep.checks.subjects import CaseFacts, DatasetSubject, ImageSubject, LabelSubject, PairSubject
+from data_prep.colour import Colour
 from data_prep.geometry import in_ras_order, orientation
 from data_prep.progress import told
-from data_prep.reading import read_volume
+from data_prep.roles import read_image, read_label
 from data_prep.tones import Tone, tones
 from data_prep.volume import Array, ReadError, Volume
 
@@ -43,11 +45,23 @@ class CaseRecord:
     digests: tuple[str, ...]
     ranges: tuple[tuple[float, float], ...] = ()
     tones: Mapping[int, Tone] = field(default_factory=dict)
+    grey: bool = False  # all its files are pictures without colour
 
     @property
     def spatial_dims(self) -> int:
         """2 or 3."""
         return len(self.shape)
+
+
+@dataclass(frozen=True)
+class Examined:
+    """One case: its record, None where an error was found, and the findings. `dims` are the spatial axes of its first readable
+    image, `flat` tells that the file has one slice more."""
+
+    record: CaseRecord | None
+    findings: list[Finding]
+    dims: int | None
+    flat: bool
 
 
 @dataclass(frozen=True)
@@ -73,6 +87,8 @@ def examine(
     modality: str | None = None,
     folds: Sequence[int | None] = (),
     ignored: Sequence[Path] = (),
+    colour: Colour = None,
+    dims: int | None = None,
 ) -> Examination:
     """Read and check every case, then check the data set as a whole.
 
@@ -86,33 +102,68 @@ def examine(
         modality: "CT", "MRI", another word, or None when not said.
         folds: of the training cases, when the list gives them.
         ignored: files beside the images, of unknown formats.
+        colour: which colours of a picture are the channels, None for pictures of one grey value.
+        dims: 2 or 3, as an earlier build has decided; None decides now. Volumes of one slice count as 2D where most images are
+            2D, and as 3D in a data set of volumes.
     """
-    findings: list[Finding] = []
-    records: list[CaseRecord] = []
-    for case in told(cases, "cases read"):
-        record, found = examine_case(case, channels, declared, accept)
-        findings += found
-        records += [record] if record else []
+    settings = (channels, declared, accept, colour)
+    done = [_examined(case, *settings, flat=dims != 3) for case in told(cases, "cases read")]
+    if dims is None and _mostly_thick(done):
+        again = zip(cases, done, strict=True)
+        done = [_examined(case, *settings, flat=False) if one.flat else one for case, one in again]
+    findings = [finding for one in done for finding in one.findings]
+    records = [one.record for one in done if one.record is not None]
     subject = DatasetSubject(
         cases, [_case_facts(record) for record in records], orphans, allow_unlabelled, declared, modality, folds, ignored
     )
     return Examination(tuple(records), (*findings, *run_checks("dataset", subject, accept=accept)))
 
 
+def _mostly_thick(done: Sequence[Examined]) -> bool:
+    thick = sum(one.dims == 3 for one in done)
+    return thick > 0 and thick >= sum(one.dims == 2 for one in done)
+
+
 def _case_facts(record: CaseRecord) -> CaseFacts:
     quartiles = tuple((float(q[0]), float(q[1]), float(q[2])) for q in (np.percentile(s, (25, 50, 75)) for s in record.samples))
     return CaseFacts(
-        record.case, record.digests, record.spatial_dims, frozenset(record.voxels), record.ranges, quartiles, record.tones
+        record.case,
+        record.digests,
+        record.spatial_dims,
+        frozenset(record.voxels),
+        record.ranges,
+        quartiles,
+        record.tones,
+        record.grey,
     )
 
 
 def examine_case(
-    case: Case, channels: int = 1, declared: Mapping[int, str] | None = None, accept: Collection[str] = ()
+    case: Case,
+    channels: int = 1,
+    declared: Mapping[int, str] | None = None,
+    accept: Collection[str] = (),
+    colour: Colour = None,
+    flat: bool = False,
 ) -> tuple[CaseRecord | None, list[Finding]]:
-    """Read one case once; no record when a file is unreadable or a finding is an error."""
+    """Read one case once; no record when a file is unreadable or a finding is an error. `flat` reads one slice as 2D."""
+    done = _examined(case, channels, declared, accept, colour, flat)
+    return done.record, done.findings
+
+
+def _examined(
+    case: Case,
+    channels: int,
+    declared: Mapping[int, str] | None,
+    accept: Collection[str],
+    colour: Colour,
+    flat: bool,
+) -> Examined:
     findings: list[Finding] = []
-    images = [_read(path, case, findings, accept) for path in case.images]
-    label = _read(case.label, case, findings, accept) if case.label is not None else None
+    images = [_read(partial(read_image, path, colour, flat), path, case, findings, accept) for path in case.images]
+    label = None
+    if case.label is not None:
+        label = _read(partial(read_label, case.label, flat), case.label, case, findings, accept)
     sound = [image for image in images if image is not None]
     for image in sound:
         wanted = channels if len(case.images) == 1 else 1
@@ -124,14 +175,18 @@ def examine_case(
         if sound and other is not sound[0]:
             pair = PairSubject(sound[0], other, counts if other is label else None)
             findings += run_checks("pair", pair, case.case_id, str(other.path), accept)
+    dims, is_flat = (sound[0].spatial_dims, sound[0].flat_axis is not None) if sound else (None, False)
     if any(finding.level == "error" for finding in findings):
-        return None, findings
-    return _record(case, sound, label, {int(value): count for value, count in counts.items()}), findings
+        return Examined(None, findings, dims, is_flat)
+    record = _record(case, sound, label, {int(value): count for value, count in counts.items()})
+    return Examined(record, findings, dims, is_flat)
 
 
-def _read(path: Path, case: Case, findings: list[Finding], accept: Collection[str]) -> Volume | None:
+def _read(
+    read: Callable[[], Volume], path: Path, case: Case, findings: list[Finding], accept: Collection[str]
+) -> Volume | None:
     try:
-        volume = read_volume(path)
+        volume = read()
     except ReadError as fault:
         findings += run_checks("fault", fault, case.case_id, str(path))
         return None
@@ -168,6 +223,7 @@ def _record(case: Case, images: list[Volume], label: Volume | None, voxels: dict
         digests=tuple(image.digest for image in images),
         ranges=tuple((float(plane.min()), float(plane.max())) for plane in planes),
         tones=tones(planes, values, seed) if values is not None else {},
+        grey=all(image.grey for image in images),
     )
 
 

@@ -31,7 +31,8 @@ def simple_itk() -> ModuleType:
         import SimpleITK
     except ImportError as error:
         raise EnvironmentFault(
-            'MHA and NRRD files and --n4 need SimpleITK, which is not installed. Type: pip install "monai-hybrid[formats]"'
+            "MHA and NRRD files, colours of 16 bits and --n4 need SimpleITK, which is not installed. "
+            'Type: pip install "monai-hybrid[formats]"'
         ) from error
     return SimpleITK
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from data_prep.errors import ConfigError, DataListError
 
 BACKGROUND = "background"
+_MADE_UP = re.compile(r"label[\s_-]*\d+", re.IGNORECASE)
 
 
 def parse_names(content: Any, where: str) -> dict[int, str]:
@@ -67,6 +69,20 @@ def label_table(declared: Mapping[int, str] | None, seen: Iterable[int]) -> list
     values = sorted({0, *(declared if declared is not None else seen)})
     names = {0: BACKGROUND, **{value: f"label_{value}" for value in values if value}, **(declared or {})}
     return [{"index": index, "value": value, "name": names[value]} for index, value in enumerate(values)]
+
+
+def is_made_up(name: str) -> bool:
+    """Whether a name is one of `label_table`'s own, such as label_255: it says the value in the file and nothing else."""
+    return _MADE_UP.fullmatch(name.strip()) is not None
+
+
+def same_only_class(*tables: Sequence[str]) -> bool:
+    """Whether each table of names, background first, has a single class that can be meant by all of them.
+
+    A made-up name says nothing against another; two names that people gave are two structures.
+    """
+    given = {table[1].strip().casefold() for table in tables if len(table) == 2 and not is_made_up(table[1])}
+    return all(len(table) == 2 for table in tables) and len(given) <= 1
 
 
 def parse_map(text: str | None) -> dict[int, int]:

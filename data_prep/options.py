@@ -9,6 +9,7 @@ from typing import Any
 
 from data_prep.accepting import parse_codes
 from data_prep.cases import UNKNOWN_SITE
+from data_prep.colour import Colour, chosen_colour
 from data_prep.errors import ConfigError
 
 
@@ -33,6 +34,8 @@ class BuildOptions:
     allow_unlabelled: bool = False
     n4: bool = False
     accept: str | None = None
+    channels: str | None = None
+    grey: bool = False
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> BuildOptions:
@@ -60,6 +63,15 @@ class BuildOptions:
             ConfigError: a code that does not exist or cannot be accepted.
         """
         return parse_codes(self.accept)
+
+    @property
+    def colour(self) -> Colour:
+        """What --channels and --grey ask for, None when neither is given.
+
+        Raises:
+            ConfigError: both are given, or a name is unknown.
+        """
+        return chosen_colour(self.channels, self.grey)
 
     @property
     def target_spacing(self) -> tuple[float, ...] | None:

@@ -1,9 +1,8 @@
-"""The one place where image files are opened: NIfTI with nibabel, PNG with Pillow, MHA and NRRD with SimpleITK."""
+"""The one place where image files are opened: NIfTI with nibabel, pictures with Pillow, MHA and NRRD with SimpleITK."""
 
 from __future__ import annotations
 
 import hashlib
-import io
 from pathlib import Path
 
 import numpy as np
@@ -11,16 +10,14 @@ import numpy as np
 from data_prep.foreign import foreign_kind
 from data_prep.itk import ATTACHED, DETACHED, read_itk
 from data_prep.nifti import read_nifti
-from data_prep.png_chunks import check_chunks
+from data_prep.pictures import PICTURES, read_picture
 from data_prep.raw_bytes import read_bytes
 from data_prep.volume import ReadError, Volume
 
 NIFTI = (".nii", ".nii.gz")
-PNG = (".png",)
 ITK = ATTACHED + DETACHED
-EXTENSIONS = NIFTI + PNG + ITK
+EXTENSIONS = NIFTI + PICTURES + ITK
 FOREIGN = {"dicom": "it is DICOM, which is not read here", "archive": "it is an archive, which is not opened here"}
-_PNG_TYPES = {"L": "uint8", "I;16": "uint16", "I": "int32", "F": "float32", "1": "bool", "P": "palette"}
 
 
 def extension(path: Path) -> str | None:
@@ -53,30 +50,10 @@ def read_volume(path: Path) -> Volume:
     try:
         if end in NIFTI:
             return read_nifti(path, raw)
-        if end in PNG:
-            return _read_png(path, raw)
+        if end in PICTURES:
+            return read_picture(path, raw)
         if end in ITK:
             return read_itk(path, raw)
     except MemoryError as error:
         raise ReadError("too_large", "it does not fit into memory") from error
     raise ReadError("not_an_image", f"its name ends with none of {', '.join(EXTENSIONS)}")
-
-
-def _read_png(path: Path, raw: bytes) -> Volume:
-    from PIL import Image, UnidentifiedImageError
-
-    try:
-        check_chunks(raw)
-        with Image.open(io.BytesIO(raw), formats=["PNG"]) as picture:
-            picture.load()
-            mode, array = picture.mode, np.asarray(picture)
-    except UnidentifiedImageError as error:
-        raise ReadError("not_an_image", "it is not a PNG picture") from error
-    except Image.DecompressionBombError as error:
-        raise ReadError("too_large", str(error)) from error
-    except (OSError, SyntaxError, ValueError) as error:
-        raise ReadError("damaged", f"the PNG reader reports: {error}") from error
-    if mode not in _PNG_TYPES:
-        raise ReadError("voxel_type", f"it is a colour picture ({mode}); expected one grey value per pixel (mode L)")
-    # (H, W) -> (W, H), as MONAI's PILReader does, so that both see the same axes
-    return Volume(path, array.T, None, _PNG_TYPES[mode], hashlib.sha256(raw).hexdigest())

@@ -41,11 +41,16 @@ class Volume:
     """An image or label as stored, with its scale factor applied.
 
     Attributes:
-        array: (X, Y) or (X, Y, Z), then possibly further axes, in the order of the file; PNG as (W, H).
-        affine: 4 x 4, voxel index -> mm, RAS; None when the format has no geometry (PNG).
-        pixel_type: type in the file, e.g. "uint8", "complex64", "RGB".
+        array: (X, Y) or (X, Y, Z), then possibly further axes, in the order of the file; pictures as (W, H) or (W, H, 3).
+        affine: 4 x 4, voxel index -> mm, RAS; None when the format has no geometry (pictures).
+        pixel_type: type in the file, e.g. "uint8", "complex64", "palette".
         digest: SHA-256 of the file's bytes.
         facts: NIfTI header, None for other formats.
+        dims: number of spatial axes where it is not the first two or three: 2 for a picture or a flat volume with channels.
+        palette: colours of the indices, (256, 4) uint8 RGBA, of a picture with a colour table.
+        grey: a picture that holds no colour, whatever its channels are.
+        turn: EXIF orientation that was applied, 1 for none.
+        flat_axis: the axis of length 1 that the file has and `array` has not; see `flat.flattened`.
     """
 
     path: Path
@@ -54,11 +59,16 @@ class Volume:
     pixel_type: str
     digest: str
     facts: NiftiFacts | None = None
+    dims: int | None = None
+    palette: Array | None = None
+    grey: bool = False
+    turn: int = 1
+    flat_axis: int | None = None
 
     @property
     def spatial_dims(self) -> int:
         """2 or 3: axes beyond the third are never spatial."""
-        return min(3, self.array.ndim)
+        return self.dims or min(3, self.array.ndim)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -75,9 +85,9 @@ class Volume:
 
     @property
     def channels(self) -> int:
-        """Number of channels held in this one file (its fourth axis)."""
-        return int(np.prod(self.array.shape[3:], dtype=int)) if self.array.ndim > 3 else 1
+        """Number of channels held in this one file (its axes after the spatial ones)."""
+        return int(np.prod(self.array.shape[self.spatial_dims :], dtype=int))
 
     def channel(self, index: int) -> Array:
         """The spatial array of one channel; (X, Y[, Z])."""
-        return self.array if self.array.ndim <= 3 else self.array.reshape(*self.shape, -1)[..., index]
+        return self.array if self.array.ndim == self.spatial_dims else self.array.reshape(*self.shape, -1)[..., index]

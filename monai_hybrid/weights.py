@@ -50,6 +50,7 @@ def make_card(
         "network": dict(network),
         "spatial_dims": dataset["spatial_dims"],
         "channels": list(dataset["channels"]),
+        **({"colour": list(dataset["colour"])} if dataset.get("colour") else {}),
         "labels": list(dataset["labels"]),
         "modality": dataset.get("modality"),
         "source": dataset.get("name"),

@@ -71,7 +71,7 @@ def unknown_formats(subject: DatasetSubject) -> Iterator[Remark]:
     "D507",
     on="datalist",
     level="error",
-    remedy="Every command reads NIfTI, PNG, MHA and NRRD: python -m data_prep build --help",
+    remedy="Every command reads NIfTI, PNG, JPEG, TIFF, BMP, MHA and NRRD: python -m data_prep build --help",
 )
 def no_images_but_dicom(fault: DataListError) -> str | None:
     """A folder holds DICOM or archives in the place of images."""

@@ -63,11 +63,10 @@ def unreadable(fault: ReadError) -> str | None:
     "D009",
     on="fault",
     level="error",
-    remedy="Store one number per voxel; a grey PNG: "
-    "python -c \"from PIL import Image; import sys; p = sys.argv[1]; Image.open(p).convert('L').save(p)\" {file}",
+    remedy="Store one number per voxel, or leave it out: mv {file} ..",
 )
 def voxel_type(fault: ReadError) -> str | None:
-    """Voxels are colours, complex numbers or vectors."""
+    """Voxels are complex numbers, vectors, or colours in a volume."""
     return fault.seen if fault.kind == "voxel_type" else None
 
 

@@ -179,7 +179,7 @@ def empty_axes(volume: Volume) -> str | None:
     level="error",
     acceptable=True,
     training_only=True,
-    remedy="If the data are 2D, store the slices as PNG; else leave it out: mv {file} ..",
+    remedy="A data set of such files alone is read as 2D; leave this one out: mv {file} ..",
 )
 def one_slice(subject: ImageSubject) -> str | None:
     """A 3D image is one slice thick."""

@@ -9,6 +9,7 @@ import numpy as np
 from data_prep.checks.registry import Remark, check
 from data_prep.checks.subjects import DatasetSubject, ImageSubject
 from data_prep.checks.where import located
+from data_prep.pictures import is_picture
 from data_prep.tones import structures
 
 LARGEST_VALUE = 1e15  # beyond it, sums of squares overflow in float32
@@ -41,11 +42,11 @@ def not_finite(subject: ImageSubject) -> Remark | None:
 def constant(subject: ImageSubject) -> str | None:
     """All voxels of a channel have the same value."""
     volume = subject.volume
-    for index in range(volume.channels):
-        channel = volume.channel(index)
-        if channel.min() == channel.max():
-            return f"all {channel.size} voxels of channel {index} are {channel.flat[0]:g}"
-    return None
+    planes = [volume.channel(index) for index in range(volume.channels)]
+    same = [index for index, plane in enumerate(planes) if plane.min() == plane.max()]
+    if not same or (is_picture(volume.path) and len(same) < len(planes)):  # a photograph may lack a colour
+        return None
+    return f"all {planes[same[0]].size} voxels of channel {same[0]} are {planes[same[0]].flat[0]:g}"
 
 
 @check("D203", on="image", level="error", remedy="Find the outlier and replace it, or leave the case out: mv {file} ..")
@@ -59,18 +60,6 @@ def overflows(subject: ImageSubject) -> Remark | None:
         return None
     largest = float(np.abs(array[bad].astype(np.float64)).max())
     return located(subject.volume, bad, f"largest value {largest:.3g}; expected below {LARGEST_VALUE:g}")
-
-
-@check(
-    "D204",
-    on="image",
-    level="error",
-    remedy="Store grey values, not colour indices: "
-    "python -c \"from PIL import Image; import sys; p = sys.argv[1]; Image.open(p).convert('L').save(p)\" {file}",
-)
-def palette_image(subject: ImageSubject) -> str | None:
-    """A PNG image holds indices into a colour table, not grey values."""
-    return "its pixels are indices into a colour table" if subject.volume.pixel_type == "palette" else None
 
 
 AIR_HU = -500  # every CT that shows air, inside or around the body, has voxels far below

@@ -13,6 +13,7 @@ from data_prep.checks.geometry import TOLERANCE
 from data_prep.checks.registry import Remark, check
 from data_prep.checks.subjects import DatasetSubject, PairSubject
 from data_prep.geometry import corner_distance, is_invertible
+from data_prep.pictures import is_picture
 
 HALF_A_VOXEL = (
     "If it was drawn on this image and is at most half a voxel off, type: python -m data_prep repair FOLDER --out OUT. Else: "
@@ -148,6 +149,8 @@ def image_and_label_swapped(pair: PairSubject) -> str | None:
 )
 def channels_exchanged(subject: DatasetSubject) -> Iterator[Remark]:
     """The channels of a case look like those of the other cases in another order."""
+    if any(len(facts.case.images) == 1 and is_picture(facts.case.images[0]) for facts in subject.facts):
+        return  # the file itself says which colour is which
     tables = [np.array(facts.quartiles, dtype=np.float64) for facts in subject.facts]
     if len(tables) < MIN_CASES or {table.shape for table in tables} != {tables[0].shape} or len(tables[0]) not in range(2, 5):
         return

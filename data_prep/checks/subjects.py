@@ -48,6 +48,7 @@ class CaseFacts:
     ranges: tuple[tuple[float, float], ...] = ()  # lowest and highest grey value per channel
     quartiles: tuple[tuple[float, float, float], ...] = ()  # per channel
     tones: Mapping[int, Tone] = field(default_factory=dict)  # per value of the label
+    grey: bool = False  # a picture without colour
 
 
 @dataclass(frozen=True)

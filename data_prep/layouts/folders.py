@@ -1,4 +1,4 @@
-"""Two folders, images/ and labels/, with equal file names: NIfTI, PNG, MHA or NRRD."""
+"""Two folders, images/ and labels/, with equal file names: NIfTI, pictures, MHA or NRRD."""
 
 from __future__ import annotations
 

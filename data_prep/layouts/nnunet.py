@@ -19,9 +19,11 @@ from data_prep.layouts.common import (
     raw_dataset_json,
     require_images,
 )
+from data_prep.pictures import is_picture
 from data_prep.reading import stem
 
 _CHANNEL = re.compile(r"(.+)_(\d{4})")
+RGB_CHANNELS = 3  # nnU-Net reads these from one picture file, as red, green and blue
 
 
 def read(root: Path, labels_dir: str | None = None) -> Source:
@@ -52,15 +54,20 @@ def _cases(files: list[Path], labels: dict[str, Path], channels: int, split: str
     groups: dict[str, dict[int, Path]] = defaultdict(dict)
     for file in files:
         match = _CHANNEL.fullmatch(stem(file))
+        if match is None and channels == RGB_CHANNELS and is_picture(file):
+            groups[stem(file)][0] = file
+            continue
         if match is None:
             raise DataListError("D503", f"{file}: expected a channel number at the end of the name, such as {stem(file)}_0000")
         groups[match[1]][int(match[2])] = file
     for case_id, group in groups.items():
+        if channels == RGB_CHANNELS and sorted(group) == [0] and is_picture(group[0]):  # one file with three colours
+            continue
         if sorted(group) != list(range(channels)):
             seen = ", ".join(f"{index:04d}" for index in sorted(group))
             message = f"case {case_id}: channels {seen}; dataset.json declares {channels} (0000 to {channels - 1:04d})"
             raise DataListError("D503", message, str(next(iter(group.values()))))
-    ordered = ((case_id, tuple(group[index] for index in range(channels))) for case_id, group in groups.items())
+    ordered = ((case_id, tuple(group[index] for index in sorted(group))) for case_id, group in groups.items())
     return tuple(Case(case_id, images, labels.get(case_id), split=split) for case_id, images in ordered)
 
 

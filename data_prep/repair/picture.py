@@ -1,4 +1,4 @@
-"""PNG labels: only their values can be mapped."""
+"""Labels that are pictures: only their values can be mapped."""
 
 from __future__ import annotations
 
@@ -8,24 +8,28 @@ from pathlib import Path
 
 import numpy as np
 
-from data_prep.reading import read_volume
+from data_prep.pictures import FORMATS, LARGEST_VALUE, LOSSY, png_mask
+from data_prep.roles import read_label
 
 
 def mapped_picture(path: Path, values: Mapping[int, int]) -> tuple[bytes, str]:
-    """A PNG label with its values replaced, 8 bits a pixel; and what was done, empty when nothing.
+    """A label with its values replaced, in the format of its file, 8 or 16 bits a pixel; and what was done, empty when nothing.
+
+    JPEG stays as it is: it does not keep values.
 
     Raises:
-        ReadError: it is no grey PNG.
+        ReadError: it is no picture of one value per pixel.
     """
-    from PIL import Image
-
-    old = read_volume(path).array.T.astype(np.int64)  # (H, W), as Pillow has it
+    if path.suffix.lower() in LOSSY:
+        return b"", ""
+    old = read_label(path).array.astype(np.int64)
     counts = {f"{value} to {new}": int((old == value).sum()) for value, new in values.items() if (old == value).any()}
     new = old.copy()
     for value, other in values.items():
         new[old == value] = other
-    if not counts or new.min() < 0 or new.max() > 255:
+    kind = FORMATS[path.suffix.lower()]
+    if not counts or new.min() < 0 or new.max() > (255 if kind == "BMP" else LARGEST_VALUE):
         return b"", ""
     stream = io.BytesIO()
-    Image.fromarray(new.astype(np.uint8)).save(stream, format="PNG")
+    png_mask(new).save(stream, format=kind)
     return stream.getvalue(), ", ".join(f"{change} in {count} pixels" for change, count in counts.items())

@@ -17,7 +17,8 @@ from data_prep.errors import ConfigError, DataListError, EnvironmentFault
 from data_prep.files import read_datalist
 from data_prep.json_io import dump_json
 from data_prep.layouts import read_source
-from data_prep.reading import NIFTI, PNG, extension, read_volume
+from data_prep.pictures import PICTURES
+from data_prep.reading import NIFTI, extension, read_volume
 from data_prep.repair.draft import Draft, corrected, open_draft
 from data_prep.repair.fixes import FIXES, Judgement
 from data_prep.repair.picture import mapped_picture
@@ -200,7 +201,7 @@ def _file(
     path: Path, partner: Volume | None, values: Mapping[int, int], report: RepairReport
 ) -> tuple[bytes | None, Volume | None]:
     try:
-        if extension(path) in PNG and values and partner is not None:
+        if extension(path) in PICTURES and values and partner is not None:
             data, what = mapped_picture(path, values)
             _log(report, path, data, {"map": what} if what else {})
             return (data if what else None), None

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from scipy.ndimage import binary_dilation
 
+from data_prep.colour import Colour, parse_colour
 from data_prep.errors import DataError
 from data_prep.files import read_datalist, read_dataset, read_plan
+from data_prep.label_names import same_only_class
 from data_prep.normalising import SOFT, soft
-from data_prep.reading import read_volume
-from data_prep.volume import Array, ReadError
+from data_prep.roles import read_image, read_label
+from data_prep.volume import Array, ReadError, Volume
 
 MAX_CASES = 24  # read for grey values, evenly spread over the training list
 LEVELS = np.linspace(0, 1, 101)
@@ -75,30 +78,35 @@ def read_domain(folder: Path, normalization: Mapping[str, Any] | None = None) ->
         raise DataError(f"{folder}: no training case; grey values and volumes are compared over training cases")
     values = {str(label["name"]): int(label["value"]) for label in dataset["labels"] if label["index"]}
     chosen = [cases[i] for i in np.unique(np.linspace(0, len(cases) - 1, min(len(cases), MAX_CASES)).round().astype(int))]
-    measured = [measure(case, values, normalization or plan["normalization"]) for case in chosen]
+    colour, flat = parse_colour(dataset.get("colour")), dataset["spatial_dims"] == 2
+    measured = [measure(case, values, normalization or plan["normalization"], colour, flat) for case in chosen]
     contrasts = {name: [of[name] for _, of in measured if name in of] for name in values}
     volumes = _volumes(dataset, {case["case_id"] for case in cases}, values)
     return Domain(folder, dataset["name"], dataset, plan, volumes, np.stack([q for q, _ in measured]), contrasts)
 
 
 def measure(
-    case: Mapping[str, Any], values: Mapping[str, int], normalization: Mapping[str, Any]
+    case: Mapping[str, Any],
+    values: Mapping[str, int],
+    normalization: Mapping[str, Any],
+    colour: Colour = None,
+    flat: bool = False,
 ) -> tuple[Array, dict[str, float]]:
-    """Quantiles (channels, 101) and the contrast of each structure that the case holds."""
+    """Quantiles (channels, 101) and the contrast of each structure that the case holds; files are read as `roles.py` says."""
     paths = case["image"] if isinstance(case["image"], list) else [case["image"]]
-    images = [_read(path) for path in paths]
+    images = [_read(partial(read_image, Path(path), colour, flat), path) for path in paths]
     channels = [normalised(image.channel(i), normalization) for image in images for i in range(image.channels)]
     quantiles = np.stack([np.quantile(channel, LEVELS) for channel in channels])
     if "label" not in case:
         return quantiles, {}
-    label = _read(case["label"]).channel(0).reshape(channels[0].shape)
+    label = _read(partial(read_label, Path(case["label"]), flat), case["label"]).channel(0).reshape(channels[0].shape)
     found = {name: contrast(channels[0], label == value) for name, value in values.items()}
     return quantiles, {name: value for name, value in found.items() if value is not None}
 
 
-def _read(path: str) -> Any:
+def _read(read: Callable[[], Volume], path: str) -> Volume:
     try:
-        return read_volume(Path(path))
+        return read()
     except ReadError as fault:
         raise DataError(f"{path}: {fault}. Type: python -m data_prep check DATALIST") from fault
 
@@ -140,3 +148,18 @@ def _volumes(dataset: Mapping[str, Any], training: set[str], values: Mapping[str
 
 def _sizes(cases: Sequence[Mapping[str, Any]], value: str, to_unit: float) -> list[float]:
     return [case["voxels"][value] * float(np.prod(case["spacing"])) * to_unit for case in cases if case["voxels"].get(value)]
+
+
+def with_only_name_of(domain: Domain, other: Domain) -> Domain:
+    """The domain with its single class named as the other's, where a made-up name (label_255) is all that tells them apart."""
+    mine, theirs = ([str(label["name"]) for label in of.dataset["labels"]] for of in (domain, other))
+    if mine == theirs or not same_only_class(mine, theirs):
+        return domain
+    old, new = mine[1], theirs[1]
+    labels = [label if label["name"] != old else {**label, "name": new} for label in domain.dataset["labels"]]
+    facts = dict(domain.facts)
+    for key in ("foreground_volume", "label_cases"):
+        facts[key] = {new: facts[key][old]}
+    dataset = {**domain.dataset, "labels": labels, "fingerprint": facts}
+    volumes, contrasts = {new: domain.volumes[old]}, {new: domain.contrasts[old]}
+    return replace(domain, dataset=dataset, volumes=volumes, contrasts=contrasts)

@@ -9,7 +9,7 @@ from typing import Any
 from data_prep.errors import DataError
 from data_prep.json_io import dump_json
 from data_prep.shift.content import content_findings
-from data_prep.shift.domain import read_domain
+from data_prep.shift.domain import read_domain, with_only_name_of
 from data_prep.shift.finding import WARNING
 from data_prep.shift.geometry import geometry_findings
 
@@ -32,7 +32,7 @@ def shift(source: Path, target: Path, out: Path | None = None) -> dict[str, Any]
         EnvironmentFault: `out` cannot be written.
     """
     a = read_domain(source)
-    b = read_domain(target, a.plan["normalization"])
+    b = with_only_name_of(read_domain(target, a.plan["normalization"]), a)
     dims = [domain.dataset["spatial_dims"] for domain in (a, b)]
     if dims[0] != dims[1]:
         raise DataError(f"{source} is {dims[0]}D, {target} {dims[1]}D: nothing of the one can be laid beside the other")

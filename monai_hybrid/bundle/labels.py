@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from data_prep.label_names import same_only_class
 from monai_hybrid.errors import DataError, ModelFileError
 
 
 def values_by_name(card: Mapping[str, Any], dataset: Mapping[str, Any], model: str) -> list[int]:
-    """The data set's value of each class of the model, in the model's order; classes are matched by name.
+    """The data set's value of each class of the model, in the model's order; classes are matched by name, and a single class by
+    being the only one where a name was made up (label_1 and label_255).
 
     Args:
         card: of the model; its `labels` are {"name", "value", "index"}, background first.
@@ -25,6 +27,8 @@ def values_by_name(card: Mapping[str, Any], dataset: Mapping[str, Any], model: s
     if sorted(trained) == sorted(given):
         values = {label["name"]: int(label["value"]) for label in dataset["labels"]}
         return [values[name] for name in trained]
+    if same_only_class(trained, given):
+        return [int(label["value"]) for label in dataset["labels"]]
     if not Path(model).is_file():
         raise ModelFileError(f"{model}: no such model file")
     raise DataError(

@@ -15,11 +15,14 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from data_prep.colour import RGB
+from data_prep.pictures import LARGEST_VALUE, png_mask
 from monai_hybrid.diffusion.noising import NoiseSchedule
 from monai_hybrid.diffusion.sampling import network_denoiser, sample_ode, sample_sde
 from monai_hybrid.errors import ConfigError
 from monai_hybrid.evaluation.scores import dice_per_class
-from monai_hybrid.reporting.figures import Panel, contact_sheet, middle_slices
+from monai_hybrid.inferers.native_grid import smallest_integer
+from monai_hybrid.reporting.figures import Panel, contact_sheet, shown_slices
 from monai_hybrid.weights import replace_file, with_pretrained
 
 logger = logging.getLogger("monai_hybrid.sampling")
@@ -90,30 +93,49 @@ class PairSampler:
         self.folder.mkdir(parents=True, exist_ok=True)
         values = np.array([label["value"] for label in self.card["labels"]])
         for i, (image, mask) in enumerate(zip(images, masks, strict=True)):
-            self._write_volume(image[0].numpy(), f"sample_{i:03d}_image")
-            self._write_volume(values[mask.numpy()], f"sample_{i:03d}_mask")
-        write_sheet(images, masks, [label["name"] for label in self.card["labels"]], self.folder / "contact_sheet.png")
+            self._write_image(image.numpy(), f"sample_{i:03d}_image")
+            self._write_mask(values[mask.numpy()], f"sample_{i:03d}_mask")
+        names = [label["name"] for label in self.card["labels"]]
+        write_sheet(images, masks, names, self.folder / "contact_sheet.png", coloured=bool(self.card.get("colour")))
         text = json.dumps({**about, "model": str(self.model), "agreement": agreement}, indent=2)
         replace_file(self.folder / "samples.json", lambda path: path.write_text(text + "\n"))
         logger.info("%d pairs in %s; mask against last noisy step: Dice %s", len(images), self.folder, _list(agreement))
 
-    def _write_volume(self, array: np.ndarray, name: str) -> None:
-        """3D: NIfTI with the training spacing, RAS. 2D: PNG, the image as 8-bit grey."""
-        is_mask = name.endswith("mask")
-        if array.ndim == 2:
-            grey = array if is_mask else (array.clip(-1, 1) + 1) * 127.5
-            picture = Image.fromarray(grey.T.astype(np.uint8))
-            replace_file(self.folder / f"{name}.png", lambda path: picture.save(path, format="PNG"))
+    def _write_image(self, image: np.ndarray, name: str) -> None:
+        """(C, X, Y[, Z]) in [-1, 1]. 3D: NIfTI, channels last where there are several. 2D: PNG of 8 bits, three colours as one
+        picture, any other channels as one each."""
+        if image.ndim == 4:
+            self._write_nifti(np.moveaxis(image, 0, -1) if len(image) > 1 else image[0], name, np.float32)
             return
-        affine = np.diag([*self.card["training"]["spacing"], 1.0])
-        volume = nib.Nifti1Image(array.astype(np.int16 if is_mask else np.float32), affine)
+        pixels = np.rint((image.clip(-1, 1) + 1) * 127.5).astype(np.uint8)
+        channels = self.card["channels"]
+        pictures = {f"{name}_{channel}": plane.T for channel, plane in zip(channels, pixels, strict=True)}
+        if len(pixels) == 1 or self.card.get("colour") == list(RGB):
+            pictures = {name: pixels[0].T if len(pixels) == 1 else pixels.transpose(2, 1, 0)}
+        for file, array in pictures.items():
+            self._write_png(Image.fromarray(np.ascontiguousarray(array)), file)
+
+    def _write_mask(self, mask: np.ndarray, name: str) -> None:
+        """(X, Y[, Z]) of the user's label values, as PNG or NIfTI."""
+        if mask.ndim == 2 and mask.max() <= LARGEST_VALUE:
+            self._write_png(png_mask(mask), name)
+        else:
+            self._write_nifti(mask, name, smallest_integer([label["value"] for label in self.card["labels"]]))
+
+    def _write_png(self, picture: Image.Image, name: str) -> None:
+        replace_file(self.folder / f"{name}.png", lambda path: picture.save(path, format="PNG"))
+
+    def _write_nifti(self, array: np.ndarray, name: str, kind: type[np.generic]) -> None:
+        """With the training spacing, RAS."""
+        spacing = self.card["training"]["spacing"]
+        volume = nib.Nifti1Image(array.astype(kind), np.diag([*spacing, *[1.0] * (4 - len(spacing))]), dtype=np.dtype(kind))
         volume.header.set_xyzt_units("mm")
         replace_file(self.folder / f"{name}.nii.gz", lambda path: _save_nifti(volume, path))
 
 
-def write_sheet(images: list[Tensor], masks: list[Tensor], class_names: list[str], path: Path) -> None:
+def write_sheet(images: list[Tensor], masks: list[Tensor], class_names: list[str], path: Path, coloured: bool = False) -> None:
     """One row: for each pair (C, X, Y[, Z]) and (X, Y[, Z]) the slice with most foreground, with its mask drawn over it."""
-    panels = [Panel(*middle_slices(x[0].numpy(), y.numpy())) for x, y in zip(images, masks, strict=True)]
+    panels = [Panel(*shown_slices(x.numpy(), y.numpy(), coloured)) for x, y in zip(images, masks, strict=True)]
     plain = [Panel(panel.image) for panel in panels]
     titles = [f"pair {i + 1}" for i in range(len(panels))]
     contact_sheet([plain, panels], titles, ["image", "mask"], path, dict(enumerate(class_names)))

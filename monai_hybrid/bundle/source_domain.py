@@ -14,6 +14,7 @@ from monai.engines import SupervisedEvaluator
 from monai.transforms import Compose, LoadImaged, MapLabelValued
 from torch import nn
 
+from data_prep.label_names import same_only_class
 from data_prep.resampling import SAMPLE
 from monai_hybrid.bundle.data import PreparedData, read_prepared
 from monai_hybrid.bundle.model import find_card
@@ -137,7 +138,8 @@ class Forgetting:
         logger.info("source data set %s, %s", data.dataset["name"], model.when.replace("source_", "") + " adaptation:")
         values, classes = rows_of(data.class_names, names), rows_of(model.names, names)
         to_class = MapLabelValued("label", data.label_values, values, dtype=torch.float32)
-        load = LoadImaged("label", reader=CaseReader, ensure_channel_first=True, image_only=True)
+        reader = CaseReader(spatial_dims=data.dataset["spatial_dims"], is_label=True)
+        load = LoadImaged("label", reader=reader, ensure_channel_first=True, image_only=True)
         cases = own_share(data.labelled("testing"))
         dataset = Dataset(cases, Compose([self.image_transforms, load, to_class]))
         about = {
@@ -169,7 +171,12 @@ def remove_old(folder: Path) -> None:
 
 
 def rows_of(own: Sequence[str], names: Sequence[str]) -> list[int]:
-    """For each of `own`, background first: its place in `names` from 1 on; 0 for the background and for what is not there."""
+    """For each of `own`, background first: its place in `names` from 1 on; 0 for the background and for what is not there.
+
+    A single class is the only one that is common to all, whatever it is called.
+    """
+    if len(own) == 2 and len(names) == 1:
+        return [0, 1]
     place = {unified(name): i for i, name in enumerate(names, start=1)}
     return [0, *(place.get(unified(name), 0) for name in own[1:])]
 
@@ -182,6 +189,8 @@ def common_names(data: PreparedData, models: Sequence[Model], source_dir: str) -
     """
     for model in models:
         _refuse_other_images(data, model, source_dir)
+    if same_only_class(data.class_names, *(model.names for model in models)):
+        return data.class_names[1:], []
     known = [{unified(name) for name in names[1:]} for names in (data.class_names, *(m.names for m in models))]
     common = [name for name in data.class_names[1:] if all(unified(name) in of for of in known)]
     if not common:
@@ -209,6 +218,12 @@ def _refuse_other_images(data: PreparedData, model: Model, source_dir: str) -> N
         raise DataError(
             f"{source_dir}: its channels are {', '.join(channels)}, but {model.path} takes {', '.join(trained)}, in this "
             f"order: it cannot be scored there. Name a source with these channels, {LEAVE_OUT}"
+        )
+    colours, taken = (of.get("colour") or ["one grey value"] for of in (data.dataset, model.card))
+    if list(colours) != list(taken):
+        raise DataError(
+            f"{source_dir}: its pictures are read as {', '.join(colours)}, those of {model.path} as {', '.join(taken)}: it "
+            f"cannot be scored there. Build the source anew in this way, {LEAVE_OUT}"
         )
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from data_prep.cases import Case
+from data_prep.colour import parse_colour
 from data_prep.examine import examine_case
 from data_prep.files import read_datalist, read_dataset
 from data_prep.reading import EXTENSIONS, extension, stem
@@ -77,16 +78,18 @@ def _of_folder(folder: Path, data: PreparedData) -> list[dict[str, Any]]:
 
 def _of_prepared(folder: Path, data: PreparedData) -> list[dict[str, Any]]:
     dataset, datalist = read_dataset(folder), read_datalist(folder)
-    for key in ("spatial_dims", "channels"):
-        if dataset[key] != data.dataset[key]:
-            raise DataError(f"unlabelled_dir: {folder} has {key} {dataset[key]}, the labelled data {data.dataset[key]}")
+    for key in ("spatial_dims", "channels", "colour"):
+        if dataset.get(key) != data.dataset.get(key):
+            has, wanted = dataset.get(key), data.dataset.get(key)
+            raise DataError(f"unlabelled_dir: {folder} has {key} {has}, the labelled data {wanted}")
     return without_labels(datalist["training"] + datalist["validation"])
 
 
 def _checked(path: Path, data: PreparedData) -> dict[str, Any]:
     """One file, held to the checks that `data_prep` makes on images."""
     name, dims = stem(path), data.dataset["spatial_dims"]
-    record, findings = examine_case(Case(name, (path,), None), len(data.dataset["channels"]))
+    colour = parse_colour(data.dataset.get("colour"))
+    record, findings = examine_case(Case(name, (path,), None), len(data.dataset["channels"]), colour=colour, flat=dims == 2)
     errors = [finding for finding in findings if finding.level == "error"]
     if errors or record is None:
         raise DataError(f"unlabelled_dir: {errors[0]}" if errors else f"unlabelled_dir: {path}: cannot be used")

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from monai_hybrid.diffusion.noising import add_noise, predicted_x_0
 from monai_hybrid.engines.prepare_batch import HybridPrepareBatch
-from monai_hybrid.reporting.figures import Panel, contact_sheet, middle_slices
+from monai_hybrid.reporting.figures import Panel, contact_sheet, middle_slices, shown_slices
 
 NOISE_LEVELS = (0.0, 0.2, 0.5, 0.8)
 
@@ -29,6 +29,7 @@ class TrainingPictures:
         folder: `pictures.png`, always the latest, goes here.
         class_names: names of all K classes, background first.
         interval: epochs between pictures.
+        colour: which colours of a picture are the channels; three are shown in colour.
     """
 
     def __init__(
@@ -39,9 +40,11 @@ class TrainingPictures:
         folder: str,
         class_names: Sequence[str],
         interval: int = 1,
+        colour: Sequence[str] | None = None,
     ) -> None:
         self.model, self.prepare, self.writer = model, prepare_batch, writer
         self.folder, self.class_names, self.interval = Path(folder), list(class_names), interval
+        self.coloured = colour is not None and len(colour) > 1
 
     def attach(self, engine: Engine) -> None:
         """Draw at the end of every `interval` epochs."""
@@ -72,20 +75,18 @@ class TrainingPictures:
         clean = timesteps == 0
         denoised[clean] = x_0[clean]  # nothing to denoise, and epsilon says nothing about x_0 there
         rows = [
-            self._row(x_0[i, 0].cpu(), x_t[i, 0].cpu(), denoised[i, 0].cpu(), predicted[i], label.cpu())
-            for i in range(len(timesteps))
+            self._row(x_0[i].cpu(), x_t[i].cpu(), denoised[i].cpu(), predicted[i], label.cpu()) for i in range(len(timesteps))
         ]
         titles = [f"t = {int(t)}" for t in timesteps]
         return contact_sheet(
             rows, ["input", "denoised", "predicted mask", "true mask"], titles, path, dict(enumerate(self.class_names))
         )
 
-    @staticmethod
-    def _row(x_0: Tensor, x_t: Tensor, denoised: Tensor, predicted: Tensor, label: Tensor) -> list[Panel]:
+    def _row(self, x_0: Tensor, x_t: Tensor, denoised: Tensor, predicted: Tensor, label: Tensor) -> list[Panel]:
         """All panels show the same slice, the one in which the true mask is largest."""
         z = best_slice(label)
-        noisy, clean, image = (middle_slices(v[..., z].numpy())[0] for v in (x_t, denoised, x_0))
-        masks = [middle_slices(x_0[..., z].numpy(), m[..., z].numpy())[1] for m in (predicted, label)]
+        noisy, clean, image = (shown_slices(v[..., z].numpy(), coloured=self.coloured)[0] for v in (x_t, denoised, x_0))
+        masks = [middle_slices(x_0[0, ..., z].numpy(), m[..., z].numpy())[1] for m in (predicted, label)]
         return [Panel(noisy, smooth=False), Panel(clean), Panel(image, masks[0]), Panel(image, masks[1])]
 
 

@@ -1,8 +1,9 @@
 """One slice a case for reports: image, reference and prediction, turned as a radiologist expects them.
 
-Arrays of `slices/<case_id>.npz` (compressed): `image` uint8 (H, W), grey, percentiles 0.5 to 99.5 of the volume to 0..255;
-`reference` and `prediction` uint8 (H, W), class index; `spacing` float32 (2,), mm between rows and between columns, 0 where the
-files state none. Everything lies on the label's own grid, turned to the nearest RAS axes but not resampled.
+Arrays of `slices/<case_id>.npz` (compressed): `image` uint8 (H, W), grey, or (H, W, 3), in colour, percentiles 0.5 to 99.5 of
+the volume to 0..255; `reference` and `prediction` uint8 (H, W), class index; `spacing` float32 (2,), between rows and columns,
+in `unit`: "mm", or "pixels" (3D: "voxels") with a spacing of 1 where the files state no length. Everything lies on the label's
+own grid, turned to the nearest RAS axes but not resampled. `reporting.overlays.read_slice` reads them.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import hashlib
 import io
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ from monai_hybrid.weights import replace_file
 Array = npt.NDArray[Any]
 MAX_CASES = 200
 MAX_CLASSES = 256  # of uint8
+COLOURS = 3
 # Sagittal, coronal and axial planes are cut at right angles to RAS axes 0, 1 and 2.
 AXIAL = 2
 THICK = 1.5  # an image whose slices are this much thicker than its pixels was acquired in that plane
@@ -42,14 +44,26 @@ class SliceSaver:
     Args:
         folder: the evaluation's; the files go to `slices/` in it, and those of an earlier run there are removed.
         num_classes: K; above 256 nothing is kept, and that is said.
-        unit: "mm" when every file states its spacing; otherwise `spacing` is 0.
+        unit: "mm" when every file states its spacing; otherwise slices are in pixels.
         limit: number of cases kept, the first of the data list.
+        colour: which colours of a picture are the channels, as the model reads them; three are shown in colour.
+        spatial_dims: of the model.
     """
 
-    def __init__(self, folder: str, num_classes: int, unit: str, limit: int = MAX_CASES) -> None:
+    def __init__(
+        self,
+        folder: str,
+        num_classes: int,
+        unit: str,
+        limit: int = MAX_CASES,
+        colour: str | Sequence[str] | None = None,
+        spatial_dims: int | None = None,
+    ) -> None:
         self.folder, self.unit = Path(folder) / "slices", unit
         self.limit = limit // rank_and_number()[1] if num_classes <= MAX_CLASSES else 0
-        self.load = LoadImage(reader=CaseReader, ensure_channel_first=True, image_only=True)
+        reader = CaseReader(colour, spatial_dims)
+        self.load = LoadImage(reader=reader, ensure_channel_first=True, image_only=True)
+        self.coloured = reader.colour is not None and len(reader.colour) == COLOURS
         self.kept: dict[str, bytes] = {}
 
     def attach(self, engine: Engine) -> None:
@@ -63,7 +77,7 @@ class SliceSaver:
         for item, case in zip(engine.state.output, engine.state.batch, strict=True):
             if len(self.kept) < self.limit:
                 image = self.load(case["image"].meta["filename_or_obj"])
-                found = case_slice(image, item["label"], item["pred"], self.unit == "mm")
+                found = case_slice(image, item["label"], item["pred"], self.unit == "mm", self.coloured)
                 self.kept[file_name(case["case_id"])] = _packed(found)
 
     def write(self, engine: Engine) -> None:
@@ -89,8 +103,8 @@ def file_name(case_id: str) -> str:
     return f"{safe}.npz" if safe == case_id else f"{safe}-{hashlib.sha256(case_id.encode()).hexdigest()[:8]}.npz"
 
 
-def case_slice(image: Any, label: Any, pred: Any, in_mm: bool) -> dict[str, Array]:
-    """The four arrays of a case.
+def case_slice(image: Any, label: Any, pred: Any, in_mm: bool, coloured: bool = False) -> dict[str, Array]:
+    """The five arrays of a case.
 
     3D: turned to RAS, then cut where the reference is largest (the prediction, where there is no reference; else the middle),
     at right angles to the axis along which voxels are at least 1.5 times longer than along both others, otherwise axially.
@@ -98,9 +112,10 @@ def case_slice(image: Any, label: Any, pred: Any, in_mm: bool) -> dict[str, Arra
     anterior on the left. 2D: the picture as in the file.
 
     Args:
-        image: (C, X, Y[, Z]) any type, its first channel is shown.
+        image: (C, X, Y[, Z]) any type, its first channel is shown; all three of a colour picture.
         label, pred: (1, X, Y[, Z]) class index on the same grid; the affine is the label's.
         in_mm: whether the affine states mm.
+        coloured: the channels are red, green and blue.
     """
     affine = label.affine.cpu().numpy() if isinstance(label, MetaTensor) else np.eye(4)
     arrays = [_plain(x)[0] for x in (image, label, pred)]
@@ -114,12 +129,17 @@ def case_slice(image: Any, label: Any, pred: Any, in_mm: bool) -> dict[str, Arra
         planes, spacing = [_upright(x, axis, at) for x in arrays], np.delete(spacing, axis)
     else:
         planes = [x.T for x in arrays]
-    grey = _grey(planes[0], np.percentile(arrays[0], [0.5, 99.5]))
-    rows_columns = spacing[::-1] if in_mm else np.zeros(2)
+    if coloured and arrays[0].ndim == 2:
+        colours = _plain(image)
+        shown = _grey(colours.transpose(2, 1, 0), np.percentile(colours, [0.5, 99.5]))
+    else:
+        shown = _grey(planes[0], np.percentile(arrays[0], [0.5, 99.5]))
+    rows_columns = spacing[::-1] if in_mm else np.ones(2)
     masks = {
         name: np.ascontiguousarray(x, dtype=np.uint8) for name, x in zip(("reference", "prediction"), planes[1:], strict=True)
     }
-    return {"image": grey, **masks, "spacing": rows_columns.astype(np.float32)}
+    unit = np.array("mm" if in_mm else "pixels" if arrays[1].ndim == 2 else "voxels")
+    return {"image": shown, **masks, "spacing": rows_columns.astype(np.float32), "unit": unit}
 
 
 def _plain(values: Any) -> Array:

@@ -12,10 +12,11 @@ import nibabel as nib
 import numpy as np
 import torch
 from monai.transforms import MapTransform
-from PIL import Image
 
 from data_prep.disk import needing
-from data_prep.reading import NIFTI, PNG, extension
+from data_prep.flat import flat_axis, refilled
+from data_prep.pictures import is_picture, png_mask
+from data_prep.reading import NIFTI, extension, read_volume
 from monai_hybrid.errors import DataError
 from monai_hybrid.weights import replace_file
 
@@ -59,21 +60,48 @@ class SaveOnInputGridd(MapTransform):
 def write_mask(mask: np.ndarray, source: Path, target: Path, affine: np.ndarray) -> Path:
     """Write (X, Y[, Z]) integers on the grid of `source`; returns the path with its suffix.
 
-    NIfTI keeps the header of `source` (and its kind, NIfTI-1 or 2); PNG stays PNG; other formats become NIfTI with `affine`.
+    NIfTI keeps the header of `source` (and its kind, NIfTI-1 or 2); pictures become PNG, which loses nothing; other formats
+    become NIfTI with `affine`. A mask (X, Y) of a volume of one slice gets that slice's axis back.
+
+    Raises:
+        DataError: the mask has another grid, or values that PNG cannot hold; nothing is written then.
     """
     kind = extension(source)
-    if kind in PNG:
+    if is_picture(source):
+        try:
+            picture = png_mask(mask)
+        except ValueError as error:
+            raise DataError(f"{source}: its mask has {error}; renumber the labels, and train again") from error
         target = target.with_name(target.name + ".png")
-        picture = io.BytesIO()
-        Image.fromarray(mask.T).save(picture, format="PNG")
-        return _written(picture.getvalue(), target)
+        content = io.BytesIO()
+        picture.save(content, format="PNG")
+        return _written(content.getvalue(), target)
     target = target.with_name(target.name + ".nii.gz")
+    if kind not in NIFTI and mask.ndim == 2:
+        mask, affine = _like_flat(mask, source, affine)
     volume = _like_nifti(mask, source) if kind in NIFTI else nib.Nifti1Image(mask, affine)
     return _written(gzip.compress(volume.to_bytes(), compresslevel=6, mtime=0), target)
 
 
+def _like_flat(mask: np.ndarray, source: Path, affine: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """A mask (X, Y, ...) and its affine on the grid of an MHA or NRRD file that may have one slice."""
+    file = read_volume(source)
+    axis = flat_axis(file.shape)
+    return (mask, affine) if axis is None or file.affine is None else (_with_the_slice(mask, axis), file.affine)
+
+
+def _with_the_slice(mask: np.ndarray, axis: int) -> np.ndarray:
+    """(X, Y) with an axis of length 1 at `axis`; of several maps (X, Y, 1, K) that axis is moved there."""
+    if mask.ndim == 2:
+        return refilled(mask, axis)
+    return refilled(mask[:, :, 0], axis) if mask.ndim == 4 and mask.shape[2] == 1 and mask.shape[axis] != 1 else mask
+
+
 def _like_nifti(mask: np.ndarray, source: Path, described: bytes = b"segmentation by monai_hybrid") -> nib.Nifti1Image:
     image = nib.load(source)
+    axis = flat_axis(tuple(image.shape))
+    if axis is not None:
+        mask = _with_the_slice(mask, axis)
     spatial = min(3, mask.ndim)
     grid = tuple(image.shape)[:3]  # the fourth axis of an image holds its channels
     while len(grid) > spatial and grid[-1] == 1:
@@ -133,6 +161,8 @@ def write_map(values: np.ndarray, source: Path, target: Path, affine: np.ndarray
     if extension(source) in NIFTI:
         volume = _like_nifti(values, source, b"map in [0, 1] by monai_hybrid")
     else:
+        if not is_picture(source) and (values.ndim == 2 or values.shape[2] == 1):
+            values, affine = _like_flat(values, source, affine)
         volume = nib.Nifti1Image(values, affine if affine.shape == (4, 4) else np.eye(4))
     volume.header.set_slope_inter(1 / 65535, 0)
     return _written(gzip.compress(volume.to_bytes(), compresslevel=6, mtime=0), target)

@@ -13,7 +13,9 @@ from monai.data import Dataset
 
 from data_prep.checks import REGISTRY, Finding, run_checks
 from data_prep.checks.subjects import ImageSubject
-from data_prep.reading import read_volume
+from data_prep.colour import Colour, parse_colour
+from data_prep.pictures import LARGEST_VALUE, is_picture
+from data_prep.roles import read_image
 from data_prep.volume import ReadError, Volume
 from monai_hybrid.bundle.start import own_error
 from monai_hybrid.errors import DataError
@@ -42,13 +44,21 @@ class PredictionDataset(Dataset):
         data: list of {"image", "case_id"}.
         transform: the preprocessing.
         table: knows what is finished.
-        card: of the model: channels and spatial_dims that an image must have.
+        card: of the model: channels and spatial_dims that an image must have, and the values that its masks hold.
+        colour: which colours of a picture are the channels; None: one grey value a pixel.
     """
 
     def __init__(
-        self, data: Sequence[dict[str, Any]], transform: Callable, table: QualityTable, card: Mapping[str, Any]
+        self,
+        data: Sequence[dict[str, Any]],
+        transform: Callable,
+        table: QualityTable,
+        card: Mapping[str, Any],
+        colour: str | Sequence[str] | None = None,
     ) -> None:
         super().__init__(data, transform)
+        self.colour = parse_colour(colour, "--colour")
+        self.highest = max((int(label["value"]) for label in card["labels"]), default=0)
         self.table, self.channels, self.dims = table, len(card["channels"]), int(card["spatial_dims"])
 
     def _transform(self, index: int) -> dict[str, Any]:
@@ -58,7 +68,8 @@ class PredictionDataset(Dataset):
             known["made_from"] = self.table.made_from(case)
             if self.table.is_done(case["case_id"], known["made_from"]):
                 return {**known, "skip": True}
-            facts = inspect(case["image"], self.channels, self.dims)
+            facts = inspect(case["image"], self.channels, self.dims, self.colour)
+            _refuse_values(case["image"], self.highest)
             d = self.transform(case)
             if not bool(torch.isfinite(d["image"]).all()):
                 raise DataError("the preprocessed image holds NaN or Inf; run `python -m data_prep check` on it")
@@ -68,7 +79,7 @@ class PredictionDataset(Dataset):
         return {"image": d["image"], **known, **voxel}
 
 
-def inspect(image: str | Sequence[str], channels: int, dims: int) -> FileFacts:
+def inspect(image: str | Sequence[str], channels: int, dims: int, colour: Colour = None) -> FileFacts:
     """Read and check the file(s) of one image with the checks that `data_prep` trains by.
 
     Raises:
@@ -78,7 +89,7 @@ def inspect(image: str | Sequence[str], channels: int, dims: int) -> FileFacts:
     volumes, findings = [], []
     for name in names:
         try:
-            volume = read_volume(Path(name))
+            volume = read_image(Path(name), colour, dims == 2)
         except ReadError as fault:
             findings = run_checks("fault", fault, file=name)
             raise DataError(str(findings[0]) if findings else f"{name}: {fault.seen}") from fault
@@ -93,8 +104,23 @@ def inspect(image: str | Sequence[str], channels: int, dims: int) -> FileFacts:
         )
     if len(names) > 1 and len(names) != channels:
         raise DataError(f"{names[0]}: got {len(names)} channel files, expected the model's {channels}")
-    remarks = tuple(f"{f.code}: {f.message}" for f in findings if f.level == "warning" or REGISTRY[f.code].training_only)
+    greys = [name for name, volume in zip(names, volumes, strict=True) if volume.grey and volume.channels > 1]
+    told = [f"a grey picture, its one value taken for each of {', '.join(colour or ())}"] if greys else []
+    remarks = (*told, *_remarks(findings))
     return FileFacts(*_size(volumes[0]), remarks)
+
+
+def _remarks(findings: Sequence[Finding]) -> tuple[str, ...]:
+    return tuple(f"{f.code}: {f.message}" for f in findings if f.level == "warning" or REGISTRY[f.code].training_only)
+
+
+def _refuse_values(image: str | Sequence[str], highest: int) -> None:
+    first = Path(image if isinstance(image, str) else image[0])
+    if is_picture(first) and highest > LARGEST_VALUE:
+        raise DataError(
+            f"{first}: the model's label value {highest} does not fit into PNG, in which masks of pictures are written; it "
+            f"holds 0 to {LARGEST_VALUE}. Renumber the training labels, or give the image as NIfTI"
+        )
 
 
 def _refuse(findings: Sequence[Finding]) -> None:

@@ -46,7 +46,11 @@ class QualityTable:
     ) -> None:
         self.path = Path(folder) / "quality.csv"
         self.structures = [str(label["name"]) for label in labels][1:]
-        self.model, self.settings, self.overwrite = Path(model), dict(settings or {}), overwrite
+        self.model, self.settings, self.overwrite = (
+            Path(model),
+            {name: value for name, value in (settings or {}).items() if value is not None},
+            overwrite,
+        )
         self.rows: dict[str, dict[str, Any]] = {}
         self._basis: str | None = None
         self._room: Path | None = None

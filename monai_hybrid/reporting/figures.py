@@ -37,14 +37,14 @@ class Panel:
     """One picture of a sheet.
 
     Attributes:
-        image: (rows, columns) in [-1, 1], shown in grey; values outside are clipped.
+        image: (rows, columns) in [-1, 1], shown in grey, or (rows, columns, 3), shown in colour; values outside are clipped.
         mask: (rows, columns) whole label numbers, 0 transparent; None for the bare image.
         note: a few characters in the lower left corner, e.g. a Dice score.
         aspect: height of a pixel over its width.
         smooth: interpolate between pixels; False shows them as squares, which is right for noise.
 
     Raises:
-        ValueError: when the image is not 2-D or the mask has another shape.
+        ValueError: when the image is neither 2-D nor in three colours, or the mask has another shape.
     """
 
     image: npt.NDArray[Any]
@@ -54,9 +54,9 @@ class Panel:
     smooth: bool = True
 
     def __post_init__(self) -> None:
-        if np.ndim(self.image) != 2:
+        if np.ndim(self.image) != 2 and np.shape(self.image)[2:] != (3,):
             raise ValueError(f"a panel shows a 2-D image, got shape {np.shape(self.image)}; see middle_slices")
-        if self.mask is not None and np.shape(self.mask) != np.shape(self.image):
+        if self.mask is not None and np.shape(self.mask) != np.shape(self.image)[:2]:
             raise ValueError(f"mask {np.shape(self.mask)} and image {np.shape(self.image)} must have one shape")
 
     @property
@@ -92,6 +92,16 @@ def middle_slices(
     foreground = np.zeros(image.shape[2]) if labels is None else (labels > 0).sum(axis=(0, 1))
     z = int(foreground.argmax()) if foreground.any() else image.shape[2] // 2
     return image[::-1, ::-1, z].T, None if labels is None else labels[::-1, ::-1, z].T
+
+
+def shown_slices(
+    channels: npt.NDArray[Any], mask: npt.NDArray[Any] | None = None, coloured: bool = False
+) -> tuple[npt.NDArray[Any], npt.NDArray[Any] | None]:
+    """`middle_slices` of the first of the channels (C, X, Y[, Z]); all three, (rows, columns, 3), where they are colours."""
+    image, labels = middle_slices(channels[0], mask)
+    if coloured and len(channels) == 3 and channels.ndim == 3:
+        image = np.stack([middle_slices(channel)[0] for channel in channels], axis=-1)
+    return image, labels
 
 
 def contact_sheet(
@@ -258,14 +268,16 @@ def _row_height(row: Sequence[Panel | None], width: float) -> float:
 
 def _draw_panel(axes: Axes, panel: Panel) -> None:
     axes.set_axis_off()
-    axes.imshow(panel.image, cmap="gray", vmin=-1, vmax=1, aspect=panel.aspect,
+    image = np.asarray(panel.image)
+    image = image if image.ndim == 2 else (image.astype(np.float64).clip(-1, 1) + 1) / 2
+    axes.imshow(image, cmap="gray", vmin=-1, vmax=1, aspect=panel.aspect,
                 interpolation="bicubic" if panel.smooth else "nearest")  # fmt: skip
     for label in panel.labels:
         x, y, inside = membership(np.asarray(panel.mask) == label)
         colour = LABEL_COLOURS[(label - 1) % len(LABEL_COLOURS)]
         axes.contourf(x, y, inside, levels=[0.5, 9.0], colors=[colour], alpha=0.3)
         axes.contour(x, y, inside, levels=[0.5], colors=[colour], linewidths=1.1)
-    height, width = panel.image.shape
+    height, width = panel.image.shape[:2]
     axes.set_xlim(-0.5, width - 0.5)
     axes.set_ylim(height - 0.5, -0.5)
     if panel.note:

@@ -21,21 +21,32 @@ from monai_hybrid.reporting.figures import LABEL_COLOURS, membership
 Array = npt.NDArray[Any]
 LARGEST = 512  # pixels along the longer side
 PATH_BYTES = 120_000  # of all borders of one mask
-BARS_MM = (1, 2, 5, 10, 20, 50, 100, 200)
+BARS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000)  # lengths of a scale bar
+UNITS = ("mm", "pixels", "voxels")
 
 
 @dataclass(frozen=True)
 class CaseSlice:
-    """One slice: image, reference and prediction (H, W) uint8, rows from the top; spacing (row, column) in mm."""
+    """One slice: image (H, W) or (H, W, 3), reference and prediction (H, W), uint8, rows from the top; spacing (row, column) in
+    `unit`, one of `UNITS`; None where the file does not say which."""
 
     image: Array
     reference: Array
     prediction: Array
     spacing: tuple[float, float]
+    unit: str | None = None
+
+    def part(self, rows: slice, columns: slice, step: int = 1) -> CaseSlice:
+        """The part in these rows and columns, of which every `step`-th was taken."""
+        cut = (rows, columns)
+        spacing = self.spacing[0] * step, self.spacing[1] * step
+        return CaseSlice(self.image[cut], self.reference[cut], self.prediction[cut], spacing, self.unit)
 
 
 def read_slice(path: Path) -> CaseSlice:
-    """Read `slices/<case>.npz`.
+    """Read `slices/<case>.npz`, as `evaluation.slices` writes it.
+
+    An earlier evaluation wrote 0 where no length is stated: the slice is in pixels then.
 
     Raises:
         DataError: damaged, an array missing, of another shape or kind, or a spacing that is none.
@@ -43,16 +54,25 @@ def read_slice(path: Path) -> CaseSlice:
     try:
         with np.load(path, allow_pickle=False) as arrays:
             image, reference, prediction, spacing = (arrays[n] for n in ("image", "reference", "prediction", "spacing"))
+            unit = str(arrays["unit"]) if "unit" in arrays else None
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise DataError(f"{path}: not a slice of evaluate.json ({str(error).splitlines()[0]}); evaluate again") from error
-    for name, array in (("image", image), ("reference", reference), ("prediction", prediction)):
-        if array.ndim != 2 or array.dtype != np.uint8 or array.shape != image.shape or not array.size:
-            raise DataError(
-                f"{path}: {name} is {array.dtype} {array.shape}; expected uint8 {image.shape} (H, W); evaluate again"
-            )
+    if image.ndim not in (2, 3) or image.shape[2:] not in ((), (3,)):
+        raise DataError(f"{path}: image is {image.dtype} {image.shape}; expected uint8 (H, W) or (H, W, 3); evaluate again")
+    for name, array, shape in (
+        ("image", image, image.shape),
+        ("reference", reference, image.shape[:2]),
+        ("prediction", prediction, image.shape[:2]),
+    ):
+        if array.dtype != np.uint8 or array.shape != shape or not array.size:
+            raise DataError(f"{path}: {name} is {array.dtype} {array.shape}; expected uint8 {shape} (H, W); evaluate again")
+    if spacing.shape == (2,) and unit is None and not spacing.any():
+        spacing, unit = np.ones(2), "pixels"
     if spacing.shape != (2,) or not np.isfinite(spacing).all() or (spacing <= 0).any():
         raise DataError(f"{path}: spacing is {spacing.tolist()}; expected two lengths above 0; evaluate again")
-    return CaseSlice(image, reference, prediction, (float(spacing[0]), float(spacing[1])))
+    if unit not in (None, *UNITS):
+        raise DataError(f"{path}: unit is {unit[:20]!r}; expected one of {', '.join(UNITS)}; evaluate again")
+    return CaseSlice(image, reference, prediction, (float(spacing[0]), float(spacing[1])), unit)
 
 
 def best_median_worst(dice_by_case: Mapping[str, float]) -> dict[str, list[str]]:
@@ -78,26 +98,25 @@ def cropped(of: CaseSlice, margin: float = 0.45, least: float = 0.42) -> tuple[C
     if not inside.any():
         return of, False
     rows, columns = np.flatnonzero(inside.any(1)), np.flatnonzero(inside.any(0))
-    lengths = [n * s for n, s in zip(of.image.shape, of.spacing, strict=True)]
+    shape = of.reference.shape
+    lengths = [n * s for n, s in zip(shape, of.spacing, strict=True)]
     extents = [(r[-1] - r[0] + 1) * s for r, s in zip((rows, columns), of.spacing, strict=True)]
     side = max(max(extents) * (1 + 2 * margin), least * max(lengths))
     if side > 0.8 * max(lengths):
         return of, False
     window = []
-    for found, n, s in zip((rows, columns), of.image.shape, of.spacing, strict=True):
+    for found, n, s in zip((rows, columns), shape, of.spacing, strict=True):
         size = min(n, max(1, round(side / s)))
         start = int(np.clip(round((found[0] + found[-1] + 1 - size) / 2), 0, n - size))
         window.append(slice(start, start + size))
-    box = tuple(window)
-    return CaseSlice(of.image[box], of.reference[box], of.prediction[box], of.spacing), True
+    return of.part(window[0], window[1]), True
 
 
 def reduced(of: CaseSlice, largest: int = LARGEST) -> CaseSlice:
     """Every n-th pixel of a slice that is larger than a page shows."""
-    step = -(-max(of.image.shape) // largest)
-    cut = (slice(None, None, step),) * 2
-    spacing = of.spacing[0] * step, of.spacing[1] * step
-    return CaseSlice(of.image[cut], of.reference[cut], of.prediction[cut], spacing) if step > 1 else of
+    step = -(-max(of.reference.shape) // largest)
+    every = slice(None, None, step)
+    return of.part(every, every, step) if step > 1 else of
 
 
 def panels(of: CaseSlice, key: str, case: str, names: Sequence[str], unit: str) -> list[tuple[str, Markup]]:
@@ -108,12 +127,12 @@ def panels(of: CaseSlice, key: str, case: str, names: Sequence[str], unit: str) 
         key: unique in the page.
         case: its name, for the description.
         names: of classes 1...
-        unit: of the scale bar.
+        unit: of the scale bar, where the slice does not say it.
 
     Returns:
         Heading and SVG of each.
     """
-    height, width = (n * s for n, s in zip(of.image.shape, of.spacing, strict=True))
+    height, width = (n * s for n, s in zip(of.reference.shape, of.spacing, strict=True))
     scan = Markup('<image id="{}" width="{:.6g}" height="{:.6g}" preserveAspectRatio="none" href="{}"/>').format(
         key, width, height, png_uri(of.image)
     )
@@ -122,7 +141,7 @@ def panels(of: CaseSlice, key: str, case: str, names: Sequence[str], unit: str) 
     edge = Markup("").join(outline(of.reference, of.spacing, index, PATH_BYTES // len(inside)) for index in inside)
     truth = filled(of.reference, of.spacing, names)
     predicted = filled(of.prediction, of.spacing, names) + Markup('<g class="truth-edge">{}</g>').format(edge)
-    bar = scale_bar(width, height, unit)
+    bar = scale_bar(width, height, of.unit or unit)
     drawn = {
         "scan": (scan + bar, "the scan alone"),
         "truth": (again + truth + bar, f"the expert's {_some(of.reference, names)}"),
@@ -180,7 +199,7 @@ def thinned(points: Array, nearest: float) -> Array:
 
 def scale_bar(width: float, height: float, unit: str) -> Markup:
     """About a quarter of the width long, a round length."""
-    length = max((b for b in BARS_MM if b <= 0.34 * width), default=BARS_MM[0])
+    length = max((b for b in BARS if b <= 0.34 * width), default=BARS[0])
     size, pad = max(width, height) / 100, max(width, height) / 28
     return Markup(
         '<g class="scale"><path d="M{0:.4g} {1:.4g}h{2:g}" stroke-width="{3:.4g}"/>'
@@ -189,7 +208,7 @@ def scale_bar(width: float, height: float, unit: str) -> Markup:
 
 
 def png_uri(image: Array) -> str:
-    """A grey picture (H, W) uint8 as a data URI."""
+    """A picture (H, W) or (H, W, 3) uint8 as a data URI."""
     buffer = io.BytesIO()
     Image.fromarray(image).save(buffer, "PNG", optimize=True)
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()

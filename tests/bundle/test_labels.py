@@ -41,3 +41,18 @@ def test_other_names_are_refused(dataset: dict[str, Any], tmp_path: Path) -> Non
     given = ", ".join(label["name"] for label in dataset["labels"])
     with pytest.raises(DataError, match=f"labels are {given}; .*model.pt was trained on background, LV, RV. Use"):
         values_by_name(CARD, dataset, str(model))
+
+
+@pytest.mark.parametrize("value", [1, 255])
+@pytest.mark.parametrize(("trained", "given"), [("label_1", "label_255"), ("vessel", "label_255"), ("label_1", "vessel")])
+def test_the_only_class_is_the_only_class(trained: str, given: str, value: int) -> None:
+    assert values_by_name(labels(background=0, **{trained: 1}), labels(background=0, **{given: value}), "m.pt") == [0, value]
+
+
+def test_two_given_names_are_two_structures(tmp_path: Path) -> None:
+    model = tmp_path / "model.pt"
+    model.touch()
+    with pytest.raises(DataError, match=r"labels are background, tumour; .*was trained on background, vessel"):
+        values_by_name(labels(background=0, vessel=1), labels(background=0, tumour=1), str(model))
+    with pytest.raises(DataError, match=r"labels are background, label_1, label_2"):
+        values_by_name(labels(background=0, label_3=3), labels(background=0, label_1=1, label_2=2), str(model))

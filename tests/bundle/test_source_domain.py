@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -140,3 +141,21 @@ def test_the_files_of_an_earlier_run_go_and_others_stay(tmp_path: Path) -> None:
     remove_old(tmp_path)
     left = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file())
     assert left == ["source_after/notes.txt", "summary.json"]
+
+
+def test_the_only_class_is_common_whatever_it_is_called(data: PreparedData) -> None:
+    labels = [{"index": 0, "value": 0, "name": "background"}, {"index": 1, "value": 1, "name": "label_1"}]
+    one = replace(data, dataset={**data.dataset, "labels": labels})
+    models = [model(names=["label_1"]), model(names=["label_255"])]
+    assert common_names(one, models, "s") == (["label_1"], [])
+    assert [rows_of(m.names, ["label_1"]) for m in models] == [[0, 1], [0, 1]]
+    with pytest.raises(DataError, match="none is common to all"):
+        common_names(one, [model(names=["vessel"]), model(names=["tumour"])], "s")
+
+
+def test_pictures_that_are_read_in_other_colours_are_refused(data: PreparedData) -> None:
+    green = replace(data, dataset={**data.dataset, "channels": ["green"], "colour": ["green"]})
+    with pytest.raises(DataError, match=r"s: its pictures are read as green, those of m.pt as one grey value"):
+        common_names(green, [model(names=["cortex"])], "s")
+    alike = Model("m.pt", {**card(names=["cortex"], channels=["green"]), "colour": ["green"]}, "source_after")
+    assert common_names(green, [alike], "s")[0] == ["cortex"]

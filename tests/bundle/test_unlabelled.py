@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -129,3 +130,13 @@ def test_a_data_set_of_other_channels_is_refused(data: PreparedData, tmp_path: P
 def test_nothing_left_is_said(data: PreparedData) -> None:
     with pytest.raises(DataError, match="no image is left beside the labelled, validation and test cases"):
         unlabelled_cases(data, data.training, "hybrid", rest=True)
+
+
+def test_colour_pictures_are_taken_as_the_labelled_ones_are(data: PreparedData, tmp_path: Path) -> None:
+    rgb = np.random.default_rng(0).integers(0, 255, (40, 48, 3), dtype=np.uint8)
+    Image.fromarray(rgb).save(tmp_path / "u.png")
+    with pytest.raises(DataError, match=r"unlabelled_dir: D023 error: .*u\.png: it is a colour picture"):
+        unlabelled_cases(data, data.training[:1], "hybrid", folder=str(tmp_path))
+    for colour in (["green"], ["red", "green", "blue"]):
+        coloured = replace(data, dataset={**data.dataset, "channels": colour, "colour": colour})
+        assert names(unlabelled_cases(coloured, data.training[:1], "hybrid", folder=str(tmp_path))) == {"u"}

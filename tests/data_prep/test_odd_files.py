@@ -30,7 +30,7 @@ ERRORS = {
     "09_4d_plain_nii_slope_inter.nii": {"D109"},
     "11_three_slices_bigendian_float.nii": {"D201"},
     "12_rgba_datatype.nii.gz": {"D009"},
-    "14_single_slice_4d.nii.gz": {"D109", "D110"},
+    "14_single_slice_4d.nii.gz": {"D109"},
     "15_5d_warp_field.nii.gz": {"D109", "D203"},
     "21_header_without_image.hdr": {"D006"},
     "23_freesurfer.mgz": {"D006"},

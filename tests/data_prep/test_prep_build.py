@@ -177,8 +177,8 @@ def test_n4_writes_copies_and_says_so(tmp_path):
     assert read_json(tmp_path / "out" / "datalist.json")["training"][0]["image"].startswith("n4/")
 
 
-def test_colour_label_is_refused(png_set, tmp_path):
+def test_a_label_of_three_equal_colours_is_one_value(png_set, tmp_path):
     root = png_set()
     Image.open(root / "labels" / "a.png").convert("RGB").save(root / "labels" / "a.png")
-    with pytest.raises(DataError, match=r"D009 error: .*a\.png: it is a colour picture \(RGB\)"):
-        build(root, tmp_path / "out")
+    build(root, tmp_path / "out")
+    assert [label["value"] for label in read_json(tmp_path / "out/dataset.json")["labels"]] == [0, 255]

@@ -206,7 +206,7 @@ def test_a_judgement_can_be_overruled_and_the_data_set_remembers(nifti_set, tmp_
 
 @pytest.mark.parametrize(("code", "reason"), [("D201", "cannot be accepted"), ("D999", "there is no such code")])
 def test_facts_cannot_be_overruled(nifti_set, tmp_path, code, reason):
-    with pytest.raises(ConfigError, match=f"--accept {code}: {reason}; expected one of D103, "):
+    with pytest.raises(ConfigError, match=f"--accept {code}: {reason}; expected one of D025, D103, "):
         check(nifti_set(), accept=code)
     with pytest.raises(ConfigError, match=reason):
         build(tmp_path / "raw", tmp_path / "out", accept=code)
@@ -243,12 +243,12 @@ def test_gzip_bomb_is_refused_quickly(nifti_set):
     assert codes(root) == set()
 
 
-@pytest.mark.parametrize(("mode", "code"), [("RGB", "D009"), ("RGBA", "D009"), ("P", "D204")])
-def test_colour_png(png_set, mode, code):
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "P", "LA"])
+def test_a_grey_png_in_another_form_is_the_same_picture(png_set, mode):
     root = png_set()
-    assert codes(root) == set()
+    before = check(root)
     Image.open(root / "images" / "a.png").convert(mode).save(root / "images" / "a.png")
-    assert codes(root) == {code}
+    assert check(root) == before
 
 
 def test_cut_png(png_set):

@@ -36,7 +36,7 @@ def test_an_axial_slice_has_anterior_up_and_the_right_on_the_viewers_left(codes:
     found = case_slice(*volumes((1, 1.25, 1.5), codes), in_mm=True)
     assert {name: (a.dtype, a.shape) for name, a in found.items()} == {
         "image": (np.uint8, (10, 8)), "reference": (np.uint8, (10, 8)), "prediction": (np.uint8, (10, 8)),
-        "spacing": (np.float32, (2,)),
+        "spacing": (np.float32, (2,)), "unit": (np.dtype("<U2"), ()),
     }  # fmt: skip
     corner = np.zeros((10, 8))
     corner[:2, :2] = 1
@@ -72,7 +72,7 @@ def test_a_picture_stays_as_in_the_file_and_states_no_mm() -> None:
     label[0, 4, 0] = 1
     found = case_slice(torch.rand(1, 5, 3), label, label, in_mm=False)
     assert found["reference"].tolist() == [[0, 0, 0, 0, 1], [0] * 5, [0] * 5]
-    assert found["spacing"].tolist() == [0, 0]
+    assert found["spacing"].tolist() == [1, 1] and str(found["unit"]) == "pixels"
     constant = case_slice(torch.ones(1, 5, 3), label, label, in_mm=False)
     assert constant["image"].max() == 0
 
@@ -101,7 +101,7 @@ def test_the_image_comes_from_its_file_and_old_slices_go(tmp_path: Path) -> None
     names = sorted(path.name for path in (tmp_path / "eval/slices").iterdir())
     assert names == sorted(["a.npz", file_name("b c")])
     with np.load(tmp_path / "eval/slices/a.npz") as found:
-        assert sorted(found) == ["image", "prediction", "reference", "spacing"]
+        assert sorted(found) == ["image", "prediction", "reference", "spacing", "unit"]
         assert found["image"].shape == (3, 4) and (np.diff(found["image"].astype(int).ravel()) >= 0).all()
         assert found["image"].min() == 0 and found["image"].max() == 255
 

@@ -191,3 +191,22 @@ def test_the_started_network_trains_every_parameter(tmp_path: Path) -> None:
     assert isinstance(network, HybridDiffusionUNet) and all(weight.requires_grad for weight in network.parameters())
     network.train()(images(2), T, True).square().sum().backward()
     assert [name for name, weight in network.named_parameters() if weight.grad is None] == []
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "warned"),
+    [("label_1", "label_255", False), ("vessel", "label_255", False), ("vessel", "tumour", True), ("vessel", "Vessel", False)],
+)
+def test_the_only_class_continues_the_only_class(tmp_path: Path, source: str, target: str, warned: bool) -> None:
+    path = written(tmp_path, tiny(1, 2), ["MR"], ["background", source])
+    _, report = started(path, labels=["background", target])
+    assert [row["row"] for row in report.labels] == [0, 1] and report.dropped_labels == []
+    told = f"the only class {target} continues the file's only class {source}, though the names differ"
+    assert any(told in line for line in report.warnings) is warned
+    _, report = started(path, labels=["background", target], label_map={target: None})
+    assert [row["row"] for row in report.labels] == [0, None]
+
+
+def test_of_several_classes_none_is_the_only_one(tmp_path: Path) -> None:
+    path = written(tmp_path, tiny(1, 3), ["MR"], ["background", "label_1", "label_2"])
+    assert [row["row"] for row in started(path, labels=["background", "label_255"])[1].labels] == [0, None]

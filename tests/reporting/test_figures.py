@@ -20,6 +20,7 @@ from monai_hybrid.reporting.figures import (
     dice_bars_figure,
     loss_by_timestep_figure,
     middle_slices,
+    shown_slices,
 )
 
 DICE = {
@@ -270,3 +271,16 @@ assert "matplotlib.pyplot" not in sys.modules
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.png", "b.pdf", "c.svg"]
+
+
+def test_colours_are_drawn_in_colour(tmp_path: Path) -> None:
+    red = np.full((3, 8, 6), -1.0)
+    red[0] = 1.0
+    image, mask = shown_slices(red, np.zeros((8, 6), int), coloured=True)
+    assert image.shape == (6, 8, 3) and mask is not None and mask.shape == (6, 8)
+    sheet = contact_sheet([[Panel(image, mask, smooth=False)]], path=tmp_path / "a.png")
+    middle = sheet[sheet.shape[0] // 2, sheet.shape[1] // 2]
+    assert middle[0] > 240 and middle[1] < 15 and middle[2] < 15
+    assert shown_slices(red)[0].shape == (6, 8)  # three channels that are no colours: the first
+    with pytest.raises(ValueError, match="a panel shows a 2-D image"):
+        Panel(np.zeros((4, 5, 2)))

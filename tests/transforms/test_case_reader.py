@@ -12,6 +12,7 @@ import pytest
 from monai.transforms import LoadImaged
 from PIL import Image
 
+from data_prep.roles import read_image
 from monai_hybrid.bundle.start import own_error
 from monai_hybrid.errors import DataError, EnvironmentFault
 from monai_hybrid.transforms import CaseReader
@@ -158,3 +159,70 @@ def test_without_simple_itk_the_user_is_told_what_to_type(tmp_path: Path, monkey
         load(path)
     own = own_error(caught.value)
     assert isinstance(own, EnvironmentFault) and 'pip install "monai-hybrid[formats]"' in str(own)
+
+
+def picture(path: Path, channels: int = 3) -> Path:
+    pixels = np.random.default_rng(0).integers(0, 256, (3, 4, 3)).astype(np.uint8)
+    Image.fromarray(pixels if channels == 3 else pixels[..., 0]).save(path)
+    return path
+
+
+@pytest.mark.parametrize("colour", ["green", "red,blue", "red,green,blue", "grey"])
+@pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.tif"])
+def test_pictures_are_what_data_prep_has_checked(tmp_path: Path, colour: str, name: str) -> None:
+    path = picture(tmp_path / name)
+    checked = read_image(path, tuple(colour.split(",")))
+    reader = CaseReader(colour)
+    image = LoadImaged("image", reader=reader, ensure_channel_first=True)({"image": str(path)})["image"]
+    assert image.shape == (checked.channels, 4, 3)
+    np.testing.assert_array_equal(image.numpy(), np.stack([checked.channel(i) for i in range(checked.channels)]))
+
+
+def test_grey_picture_for_colours_and_colours_for_grey(tmp_path: Path) -> None:
+    grey = picture(tmp_path / "grey.png", 1)
+    image = LoadImaged("image", reader=CaseReader(("red", "green", "blue")), ensure_channel_first=True)({"image": grey})[
+        "image"
+    ]
+    assert image.shape == (3, 4, 3) and (image[0] == image[2]).all()
+    with pytest.raises(DataError, match=r"a\.png: cannot be read as an image \(it is a colour picture; .*--colour green"):
+        CaseReader().get_data([str(picture(tmp_path / "a.png"))])
+
+
+def test_masks_are_read_as_masks(tmp_path: Path) -> None:
+    mask = np.array([[0, 1, 2], [3, 3, 0]], np.uint8)
+    three = Image.fromarray(np.stack([mask] * 3, -1))
+    three.save(tmp_path / "a.png")
+    indexed = Image.fromarray(mask)
+    indexed.putpalette([v for i in range(256) for v in (255 - i, i, 9)])
+    indexed.save(tmp_path / "b.png")
+    for name in ("a.png", "b.png"):
+        array, _ = CaseReader(is_label=True).get_data([str(tmp_path / name)])
+        np.testing.assert_array_equal(array, mask.T)
+
+
+@pytest.mark.parametrize(("shape", "write"), [((4, 5, 1), nifti), ((4, 1, 5), nifti), ((1, 4, 5), nifti), ((4, 5, 1), itk)])
+def test_one_slice_is_a_picture_for_a_2d_model(tmp_path: Path, shape: tuple[int, ...], write: Any) -> None:
+    path = write(tmp_path / ("a.nii.gz" if write is nifti else "a.mha"), VOXELS[0].reshape(shape))
+    spacing = np.delete([0.5, 1.0, 2.5], shape.index(1))
+    both = {"image": str(path), "label": str(path)}
+    for key, reader in (("image", CaseReader(spatial_dims=2)), ("label", CaseReader(spatial_dims=2, is_label=True))):
+        image = LoadImaged(key, reader=reader, ensure_channel_first=True)(both)[key]
+        np.testing.assert_array_equal(image.numpy(), VOXELS[:1])
+        np.testing.assert_allclose(np.diag(image.affine.numpy())[:2], spacing, rtol=1e-6)
+        assert image.spatial_ndim == 2
+    for dims in (3, None):
+        found = LoadImaged("image", reader=CaseReader(spatial_dims=dims), ensure_channel_first=True)(both)["image"]
+        assert found.shape == (1, *shape)
+
+
+def test_a_volume_stays_one_for_a_2d_reader(tmp_path: Path) -> None:
+    array, _ = CaseReader(spatial_dims=2).get_data([str(nifti(tmp_path / "a.nii"))])
+    assert array.shape == (3, 4, 5)
+
+
+def test_a_tilted_picture_keeps_its_spacing(tmp_path: Path) -> None:
+    """The axes of an oblique slice have a third component, which a 2 x 2 matrix cannot hold."""
+    path = nifti(tmp_path / "a.nii", VOXELS[0])
+    image = LoadImaged("image", reader=CaseReader(spatial_dims=2), ensure_channel_first=True)({"image": str(path)})["image"]
+    assert image.shape == (1, 4, 5)
+    np.testing.assert_allclose(image.pixdim.numpy(), [0.5, 1.0], rtol=1e-6)

@@ -8,9 +8,10 @@ from typing import Any
 
 from torch import Tensor
 
+from data_prep.label_names import is_made_up
 from monai_hybrid.errors import ConfigError
 from monai_hybrid.networks.transfer.mixing import image_mix, input_mix, row_mix
-from monai_hybrid.networks.transfer.names import Partners, match_names, match_positions
+from monai_hybrid.networks.transfer.names import Partners, match_names, match_positions, unified
 from monai_hybrid.networks.transfer.source import IMAGE_ROWS, INPUT, MASK_ROWS, Source
 
 
@@ -68,6 +69,11 @@ class Match:
             told.append("the file has no mask rows: all labels start fresh")
         elif source.labels is None:
             told.append("the file has no card: label i continues row i of the file; check the order of the labels")
+        elif _renamed_without_asking(self.labels, source.labels, self.label_partners):
+            told.append(
+                f"the only class {self.labels[1]} continues the file's only class {source.labels[1]}, though the names differ: "
+                f"if they are not alike, start it fresh: --label_map \"{{'{self.labels[1]}': None}}\""
+            )
         elif not any(row is not None for row in self.label_partners[1:]):
             told.append(f"no class has a name of the file ({', '.join(source.labels)}): if one is the same, type --label_map")
         if source.channels is None:
@@ -80,10 +86,24 @@ class Match:
         return told
 
 
+def _renamed_without_asking(labels: Sequence[str], known: Sequence[str], partners: Partners) -> bool:
+    """Two names that people gave, and that differ, were taken for one because each is the only one."""
+    if len(labels) != 2 or len(known) != 2 or partners[1] != 1 or any(map(is_made_up, (labels[1], known[1]))):
+        return False
+    return unified(labels[1]) != unified(known[1])
+
+
+def _only_ones(labels: Sequence[str], known: Sequence[str] | None, label_map: Mapping[str, str | None] | None) -> bool:
+    """One class on either side, and no `label_map` says what to do with it: the one continues the other."""
+    return known is not None and len(labels) == len(known) == 2 and not label_map
+
+
 def match_source(
     source: Source, labels: Sequence[str], channels: Sequence[str], label_map: Mapping[str, str | None] | None
 ) -> Match:
     """By name where the file has a card, else by position; without mask rows every label is new.
+
+    One class on either side: the one continues the other, whatever they are called.
 
     Raises:
         ModelFileError: names that are not unique.
@@ -106,4 +126,6 @@ def match_source(
     )
     if not source.num_labels:
         label_partners = [None] * len(labels)
+    elif _only_ones(labels, source.labels, label_map):
+        label_partners = [*label_partners[:1], 1]
     return Match(source, labels, channels, label_partners, channel_partners)

@@ -1,0 +1,115 @@
+"""D020 to D028: what is peculiar to pictures (PNG, JPEG, TIFF, BMP): transparency, pages, colours, lossy masks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from data_prep.checks.registry import Remark, check
+from data_prep.checks.subjects import DatasetSubject, LabelSubject, PairSubject
+from data_prep.pictures import LARGEST_VALUE, LOSSY, is_picture
+from data_prep.volume import ReadError
+
+
+def _copies(what: str) -> str:
+    """A line for the shell that writes the pictures of a whole folder as PNG into a new one; the user's files stay."""
+    return (
+        'mkdir NEW && python -c "import sys; from pathlib import Path; from PIL import Image; '
+        f"[Image.open(p){what}.save(Path('NEW') / (p.stem + '.png')) for p in Path(sys.argv[1]).glob('[!.]*.*')]\" "
+        '"$(dirname {file})"'
+    )
+
+
+AS_RGB = _copies(".convert('RGB')")
+TWO_VALUES = _copies(".convert('L').point(lambda v: 255 * (v > 127))")
+CHOOSE = (
+    "Say what to read of colour pictures: --grey, or --channels green, with build and check; "
+    "--colour grey, or --colour green, with predict and evaluate"
+)
+
+
+@check("D020", on="fault", level="error", remedy=f"If what lies below may be seen, write opaque copies of the folder: {AS_RGB}")
+def transparent(fault: ReadError) -> str | None:
+    """A picture has transparent pixels: what they hold is not what a viewer shows."""
+    return fault.seen if fault.kind == "transparent" else None
+
+
+@check("D021", on="fault", level="error", remedy=f"Keep one picture a file; copies with the first page of each: {AS_RGB}")
+def several_pages(fault: ReadError) -> str | None:
+    """A picture file holds several pages or frames."""
+    return fault.seen if fault.kind == "pages" else None
+
+
+@check("D022", on="fault", level="error", remedy=f"Write copies of the folder in red, green and blue: {AS_RGB}")
+def colour_space(fault: ReadError) -> str | None:
+    """A picture's colours are not red, green and blue (printer's inks, LAB), and no conversion of them is exact."""
+    return fault.seen if fault.kind == "colour_space" else None
+
+
+@check("D023", on="fault", level="error", remedy=CHOOSE)
+def colour_for_grey(fault: ReadError) -> str | None:
+    """A colour picture lies where one grey value per pixel is expected."""
+    return fault.seen if fault.kind == "colour" else None
+
+
+@check("D024", on="dataset", level="warning", remedy="If all shall be read as grey, add --grey")
+def grey_among_colours(subject: DatasetSubject) -> Iterator[Remark]:
+    """Some pictures of a colour data set are grey: their one value counts as red, green and blue."""
+    channels = {len(facts.ranges) for facts in subject.facts}
+    grey = [facts for facts in subject.facts if facts.grey]
+    if len(channels) == 1 and channels.pop() > 1 and 0 < len(grey) < len(subject.facts):
+        first = grey[0].case
+        message = f"{len(grey)} of {len(subject.facts)} pictures are grey; their one value counts for each of the channels"
+        yield Remark(message, first.case_id, str(first.images[0]))
+
+
+@check(
+    "D025",
+    on="label",
+    level="error",
+    acceptable=True,
+    remedy=f"Export the masks as PNG; or, of masks of two values, write copies: {TWO_VALUES} and give them: --labels-dir NEW",
+)
+def lossy_mask(subject: LabelSubject) -> str | None:
+    """A mask is a JPEG, which changes values near borders."""
+    if subject.volume.path.suffix.lower() not in LOSSY or len(subject.counts) < 2:
+        return None
+    return f"a mask stored as JPEG, which changes values near borders ({len(subject.counts)} different values)"
+
+
+@check(
+    "D026", on="pair", level="error", remedy="Renumber the classes: python -m data_prep repair FOLDER --out OUT --map 100000=1"
+)
+def too_large_for_png(pair: PairSubject) -> str | None:
+    """A label of a picture holds a value that PNG, in which its masks are written, cannot hold."""
+    high = max((value for value in pair.counts or {} if value == value), default=0)
+    if pair.counts is None or not is_picture(pair.first.path) or high <= LARGEST_VALUE:
+        return None
+    return f"label value {high:.0f}; masks of pictures are written as PNG, which holds 0 to {LARGEST_VALUE}"
+
+
+@check(
+    "D027",
+    on="fault",
+    level="error",
+    remedy="Store class numbers, as grey values or with a colour table; or leave it out: mv {file} ..",
+)
+def coloured_mask(fault: ReadError) -> str | None:
+    """A mask is a colour picture: no rule says which colour is which class."""
+    return fault.seen if fault.kind == "mask_colours" else None
+
+
+@check(
+    "D028",
+    on="pair",
+    level="warning",
+    remedy="Look at both together; if they are turned, export the image upright, or the mask with its orientation: {file}",
+)
+def turned_apart(pair: PairSubject) -> str | None:
+    """An image is turned by its EXIF orientation and its mask is not, or the other way round."""
+    first, second = pair.first.turn, pair.second.turn
+    if first == second or not is_picture(pair.first.path) or not is_picture(pair.second.path):
+        return None
+    return (
+        f"the EXIF orientation of {pair.first.path.name} is {first}, its own {second}; both are read upright, which is right "
+        "only if the mask was drawn on the upright picture"
+    )
