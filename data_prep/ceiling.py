@@ -11,8 +11,8 @@ import numpy as np
 from data_prep.cases import Case
 from data_prep.geometry import ras_axes
 from data_prep.patches import by
-from data_prep.roles import read_label
 from data_prep.resampling import coarse_label, label_back
+from data_prep.roles import read_label
 from data_prep.volume import Array, ReadError
 
 Spacing = tuple[float, ...]

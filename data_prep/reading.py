@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
-
-import numpy as np
 
 from data_prep.foreign import foreign_kind
 from data_prep.itk import ATTACHED, DETACHED, read_itk
