@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from monai_hybrid.errors import ConfigError, EnvironmentFault
+from monai_hybrid.networks.number_types import warn_of_slow_bfloat16
 from monai_hybrid.networks.subpixel import FACTOR
 from monai_hybrid.setting_checks import check_plain_value, is_expression
 
@@ -31,6 +32,16 @@ def check_value(name: str, value: Any) -> None:
     processors = os.cpu_count() or 1
     if name == "num_workers" and float(value) > processors:
         logger.warning("--num_workers %d: this machine has %d processors; more loader processes do not help", value, processors)
+
+
+def warn_of_slow_numbers(overrides: Mapping[str, Any]) -> None:
+    """Say before any work that `--amp True` and `--precision bfloat16` are slow, where they are; expressions wait."""
+    device = overrides.get("device", "cuda" if torch.cuda.is_available() else "cpu")
+    if is_expression(device):
+        return
+    for name, slow, instead in (("amp", True, "--amp False"), ("precision", "bfloat16", "--precision float32")):
+        if overrides.get(name) == slow:
+            warn_of_slow_bfloat16(device, instead)
 
 
 def _check_device(value: Any) -> None:

@@ -20,7 +20,7 @@ from monai_hybrid.allocator import keep_memory
 from monai_hybrid.bundle.machine_faults import machine_fault
 from monai_hybrid.bundle.manifest import record_run
 from monai_hybrid.bundle.real_data import refuse_phantom_model, refuse_phantom_start
-from monai_hybrid.bundle.setting_values import check_value
+from monai_hybrid.bundle.setting_values import check_value, warn_of_slow_numbers
 from monai_hybrid.engines.stop_signals import Stopped
 from monai_hybrid.errors import ConfigError, HybridError
 from monai_hybrid.results_folder import is_bundle_command
@@ -57,6 +57,7 @@ def start(bundle_root: str, argv: list[str] | None = None) -> None:
         _check_models(overrides)
         refuse_phantom_start(overrides, known)
         refuse_phantom_model(overrides, known, bundle_root)
+        warn_of_slow_numbers(overrides)
         for line in replaced_settings(_config_files(overrides)):
             logger.info("%s", line)
         if own_process:

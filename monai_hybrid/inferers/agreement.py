@@ -8,7 +8,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from monai_hybrid.networks.folding import fastest_dtype
+from monai_hybrid.networks.number_types import fastest_dtype
 
 logger = logging.getLogger("monai_hybrid.precision")
 

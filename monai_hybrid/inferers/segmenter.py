@@ -14,6 +14,7 @@ from monai_hybrid.inferers.agreement import AgreeingPrecision
 from monai_hybrid.inferers.small_t import SmallTAverage
 from monai_hybrid.networks.folding import DTYPES, folded
 from monai_hybrid.networks.hybrid_unet import HybridDiffusionUNet
+from monai_hybrid.networks.number_types import warn_of_slow_bfloat16
 
 
 def segmenter(
@@ -52,6 +53,8 @@ class _Autocast(nn.Module):
         self.module, self.dtype = module, dtype
 
     def forward(self, x: Tensor) -> Tensor:
+        if self.dtype == torch.bfloat16:
+            warn_of_slow_bfloat16(x.device, "--precision float32")
         with torch.autocast(x.device.type, torch.bfloat16, enabled=self.dtype == torch.bfloat16):
             logits: Tensor = self.module(x)
         return logits

@@ -1,7 +1,8 @@
 """The network: a denoiser and a segmenter with one body, fresh or started from the weights of another."""
 
-from monai_hybrid.networks.folding import FoldedSegmenter, fastest_dtype, folded
+from monai_hybrid.networks.folding import FoldedSegmenter, folded
 from monai_hybrid.networks.hybrid_unet import HybridDiffusionUNet
+from monai_hybrid.networks.number_types import fastest_dtype
 from monai_hybrid.networks.transfer import TransferReport, transfer_weights, with_transfer
 from monai_hybrid.networks.tuning import make_trainable, parameter_groups, trained_weights
 

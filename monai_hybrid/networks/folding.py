@@ -27,6 +27,7 @@ from monai_hybrid.networks.folded_layers import (
     parameters_of,
 )
 from monai_hybrid.networks.hybrid_unet import HybridDiffusionUNet
+from monai_hybrid.networks.number_types import fastest_dtype, warn_of_slow_bfloat16
 from monai_hybrid.networks.subpixel import FACTOR, coarse_input_kernel, coarse_output_kernel, depth_to_space, space_to_depth
 from monai_hybrid.networks.weights_state import WeightsState
 
@@ -83,6 +84,8 @@ class FoldedSegmenter(nn.Module):
         if self._made is None or not self._made[0].holds(self.network):
             device = next(self.network.parameters()).device
             dtype = fastest_dtype(device) if self.dtype == "auto" else DTYPES[self.dtype]
+            if dtype == torch.bfloat16:
+                warn_of_slow_bfloat16(device, "--precision float32")
             steps = _Steps(self.network, Style(self.network.spatial_dims, dtype, self.channels_last))
             self._made = WeightsState(self.network), steps
         return self._made[1]
@@ -160,12 +163,3 @@ def _downsampling(layer: Any, style: Style) -> Layer | None:
 
 def _upsampling(layer: Any, style: Style) -> Layer | None:
     return None if layer is None else FoldedUpsampling(style, layer.get_submodule("postconv"))
-
-
-def fastest_dtype(device: torch.device) -> torch.dtype:
-    """bfloat16 where the device has instructions for it (AVX-512 BF16 or AMX; CUDA capability 8 or more), else float32."""
-    if device.type == "cuda":
-        return torch.bfloat16 if torch.cuda.get_device_capability(device)[0] >= 8 else torch.float32
-    tests = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")  # private in torch: absent means no
-    native = device.type == "cpu" and any(getattr(torch.cpu, test, bool)() for test in tests)
-    return torch.bfloat16 if native else torch.float32

@@ -17,6 +17,7 @@ from transfer_samples import awake
 
 from monai_hybrid.errors import ConfigError
 from monai_hybrid.networks import HybridDiffusionUNet, fastest_dtype, folded, make_trainable
+from monai_hybrid.networks.number_types import CEILINGS
 
 SIZE = {2: (16, 24), 3: (16, 8, 8)}
 DIMS = pytest.mark.parametrize("dims", [2, 3])
@@ -259,6 +260,8 @@ def test_bfloat16_rounds_and_does_nothing_else(dims: int, name: str) -> None:
 
 def test_auto_takes_the_number_type_the_processor_has(monkeypatch: pytest.MonkeyPatch) -> None:
     network, x, cpu = small(2), images(2), torch.device("cpu")
+    for ceiling in CEILINGS:
+        monkeypatch.delenv(ceiling, raising=False)
     for have, expected in ((True, torch.bfloat16), (False, torch.float32)):
         for test in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"):
             monkeypatch.setattr(torch.cpu, test, lambda have=have: have, raising=False)
