@@ -34,7 +34,13 @@ SHOTS = 3
 EPOCH = 50  # updates of pretraining
 FINE_EPOCH = 25  # of fine-tuning, the bundle's default
 # Coarser than the plan of the phantom: one small patch holds a whole head.
-COARSE = {"batch_size": 8, "spacing": "[3,3,3]", "patch_size": "[24,28,24]", "updates_per_epoch": EPOCH, "warmup_updates": 20}
+COARSE: dict[str, Any] = {
+    "batch_size": 8,
+    "spacing": "[3,3,3]",
+    "patch_size": "[24,28,24]",
+    "updates_per_epoch": EPOCH,
+    "warmup_updates": 20,
+}
 # The cheaper stem with two narrow levels: 12.7 GFLOP an update in place of the 98.6 of the plan's network.
 CHEAP_NETWORK = (
     "$dict(@data.plan['network'], stem='space_to_depth', channels=[16, 32], num_res_blocks=[1, 1], "
@@ -77,7 +83,7 @@ FULL = Story(
 console = Console()
 
 
-def bundle_step(config: str, title: str, seconds: float, *, epochs: int = 0, **settings: object) -> Step:
+def bundle_step(config: str, title: str, seconds: float, *, epochs: int = 0, **settings: Any) -> Step:
     """One run of a bundle's configuration, e.g. "few_shot_finetune/evaluate.json"; of a training it knows how far it is."""
     bundle, file = config.split("/")
     words = ["-m", "monai.bundle", "run", "--config_file", str(BUNDLES / bundle / "configs" / file)]
@@ -96,7 +102,13 @@ def site_steps(site: str, cases: int, raw: Path, prepared: Path) -> list[Step]:
 def training_steps(story: Story, source: Path, target: Path, out: Path) -> list[Step]:
     """Pretraining on scanner A, adapting to B, and the same from scratch."""
     model = out / "pretrained/models/model.pt"
-    pretraining = {"dataset_dir": source, "output_dir": out / "pretrained", "overwrite": True, **COARSE, **story.pretraining}
+    pretraining: dict[str, Any] = {
+        "dataset_dir": source,
+        "output_dir": out / "pretrained",
+        "overwrite": True,
+        **COARSE,
+        **story.pretraining,
+    }
     title, seconds = f"pretraining on scanner A, {story.epochs * EPOCH} updates", story.epochs * EPOCH * story.update_seconds
     steps = [
         bundle_step(
@@ -109,15 +121,15 @@ def training_steps(story: Story, source: Path, target: Path, out: Path) -> list[
         (f"adapting to scanner B with {SHOTS} labels", "adapted", {"pretrained": model}),
         ("the same labels and updates from scratch", "scratch", {"pretrained": "scratch", "plan_from": model}),
     ):
-        settings = {"output_dir": out / name, **start, **fine_tuning}
+        settings: dict[str, Any] = {"output_dir": out / name, **start, **fine_tuning}
         seconds, epochs = 15 + story.updates * story.update_seconds, -(-story.updates // FINE_EPOCH)
         steps.append(bundle_step("few_shot_finetune/train.json", title, seconds, epochs=epochs, **settings))
     return steps
 
 
-def score_step(name: str, folder: Path, target: Path, **settings: object) -> Step:
+def score_step(name: str, folder: Path, target: Path, **settings: Any) -> Step:
     """Evaluate a run's model on the test patients of the target; results in its `eval/`."""
-    paths = {"model": folder / "models/model.pt", "dataset_dir": target, "output_dir": folder / "eval"}
+    paths: dict[str, Any] = {"model": folder / "models/model.pt", "dataset_dir": target, "output_dir": folder / "eval"}
     return bundle_step("few_shot_finetune/evaluate.json", f"scoring on scanner B: {name}", 12, **paths, **settings)
 
 
@@ -130,9 +142,9 @@ def steps_of(story: Story, out: Path) -> tuple[list[Step], dict[str, Path]]:
         *site_steps("B", story.cases, out / "data/scanner_B", target),
         *training_steps(story, source, target, out),
     ]
-    forgetting = {"source_dir": source, "pretrained": out / "pretrained/models/model.pt"}
+    forgetting: dict[str, Any] = {"source_dir": source, "pretrained": out / "pretrained/models/model.pt"}
     steps += [score_step(name, folder, target, **(forgetting if name == "adapted" else {})) for name, folder in runs.items()]
-    inference = {
+    inference: dict[str, Any] = {
         "model": out / "adapted/models/model.pt",
         "input": target,
         "output_dir": out / "predictions",

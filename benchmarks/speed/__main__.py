@@ -1,6 +1,7 @@
 """Compare speeds in one run; only the ratios are worth anything on a machine that others use.
 
 python -m benchmarks.speed --quick
+python -m benchmarks.speed --quick --isa avx2
 python -m benchmarks.speed --device cuda --json speed.json
 """
 
@@ -14,6 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from benchmarks.speed.processor import add_isa, processor, restart_with_isa
 from monai_hybrid.allocator import restart_with_allocator
 from monai_hybrid.errors import ConfigError
 
@@ -32,6 +34,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--networks", nargs="+", help="only these rows of the tables, the first is the measure (default: all)")
     parser.add_argument("--volume", type=int, nargs=3, action="append", help="whole volume to segment, voxels; may be repeated")
     parser.add_argument("--stock_allocator", action="store_true", help="leave memory to glibc's defaults")
+    add_isa(parser)
     parser.add_argument("--json", type=Path, help="write everything measured here")
     return parser.parse_args()
 
@@ -42,6 +45,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     import torch
 
     from benchmarks.speed import measure, parts
+    from monai_hybrid.networks.number_types import fastest_dtype
 
     torch.manual_seed(0)
     if args.networks:
@@ -50,17 +54,20 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         if unknown:
             raise ConfigError(f"--networks {unknown[0]!r}: unknown; expected of {', '.join(map(repr, known))}")
         parts.ROWS = tuple(row for row in parts.ROWS if row.name in args.networks)
+    device = torch.device(args.device)
+    dtypes = tuple(dict.fromkeys((torch.float32, fastest_dtype(device))))
+    if not args.networks:  # bfloat16 without instructions for it would take minutes a patch
+        parts.ROWS = tuple(row for row in parts.ROWS if row.dtype in dtypes)
     if args.threads:
         torch.set_num_threads(args.threads)
-    device = torch.device(args.device)
     sizes = parts.QUICK if args.quick else parts.FULL
     if args.volume:
         sizes = replace(sizes, volumes=tuple(tuple(shape) for shape in args.volume))
     stopwatch = measure.Stopwatch(device, 3 if args.quick else args.repetitions, args.clock)
-    peaks = {dtype: measure.convolution_peak(stopwatch, dtype, args.quick) for dtype in (torch.float32, torch.bfloat16)}
+    peaks = {dtype: measure.convolution_peak(stopwatch, dtype, args.quick) for dtype in dtypes}
     report: dict[str, Any] = {
         "machine": {
-            "device": torch.cuda.get_device_name(device) if device.type == "cuda" else torch.backends.cpu.get_cpu_capability(),
+            "device": torch.cuda.get_device_name(device) if device.type == "cuda" else processor(),
             "threads": torch.get_num_threads(),
             "torch": torch.__version__,
             "clock": args.clock,
@@ -80,6 +87,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
 def main() -> None:
     """Measure, print, and write."""
     args = arguments()
+    restart_with_isa(args.isa)
     if not args.stock_allocator and args.device == "cpu":
         restart_with_allocator()
     try:

@@ -164,7 +164,8 @@ def _table(
         if peaks:  # one patch: counting is affordable
             result["gflop"] = count_flops(actions[name]) / 1e9
             result["megabytes"] = peak_bytes(actions[name], stopwatch.device) / 1e6
-            result["share_of_peak"] = 1e9 * result["gflop"] / timing.seconds / peaks[dtypes[name]]
+            if dtypes[name] in peaks:
+                result["share_of_peak"] = 1e9 * result["gflop"] / timing.seconds / peaks[dtypes[name]]
     return list(results.values())
 
 

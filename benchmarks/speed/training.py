@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.speed.measure import Stopwatch, convolution_peak
+from benchmarks.speed.processor import add_isa, processor, restart_with_isa
 from data_prep.build import build
 from data_prep.phantom import generate
 from monai_hybrid.allocator import CHOSEN, keep_memory
@@ -90,6 +91,7 @@ def arguments(words: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--set", type=json.loads, default={}, help="settings of the bundle, '{\"batch_size\": 4}'")
     parser.add_argument("--clock", choices=("wall", "process"), default="wall", help="process: processor seconds, CPU only")
     parser.add_argument("--quick_peak", action="store_true", help="find the device's peak with a small convolution")
+    add_isa(parser)
     parser.add_argument("--json", type=Path, help="write everything measured here")
     return parser.parse_args(words)
 
@@ -209,7 +211,10 @@ def report(args: argparse.Namespace, measured: Callable[..., list[dict[str, Any]
 
 def main() -> None:
     """Measure, print, and write."""
-    report(arguments(), measure, text)
+    args = arguments()
+    restart_with_isa(args.isa)
+    print(f"processor: {processor()}")
+    report(args, measure, text)
 
 
 if __name__ == "__main__":

@@ -30,7 +30,8 @@ def test_the_first_and_the_last_loop_train_in_turns(
     stock, ours = results
     assert ours["flops_per_update"] < stock["flops_per_update"]  # merged layers need fewer products
     table = capsys.readouterr().out.splitlines()
-    assert table[2].startswith("| stock: MONAI's parts, float32, glibc's memory | 1.00 | ") and len(table) == 4
+    assert table[0].startswith("processor: ")
+    assert table[3].startswith("| stock: MONAI's parts, float32, glibc's memory | 1.00 | ") and len(table) == 5
 
 
 def test_a_loop_that_ends_is_told_with_its_last_words(tmp_path: Path) -> None:
