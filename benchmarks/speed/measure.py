@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils.flop_counter import FlopCounterMode, conv_flop_count
 
 Action = Callable[[], Any]
 CLOCKS: dict[str, Callable[[], float]] = {"wall": time.perf_counter, "process": time.process_time}
@@ -66,9 +66,14 @@ def _timing(values: list[float]) -> Timing:
 
 def count_flops(action: Action) -> int:
     """Multiplications and additions of convolutions, matrix products and attention."""
-    with FlopCounterMode(display=False) as counter:
+    with FlopCounterMode(display=False, custom_mapping={torch.ops.aten.mkldnn_convolution: _onednn_flops}) as counter:
         action()
     return int(counter.get_total_flops())
+
+
+def _onednn_flops(x: list[int], weight: list[int], *_rest: Any, out_shape: list[int], **_named: Any) -> int:
+    """Of a convolution that is asked of oneDNN by name, which PyTorch does not count."""
+    return int(conv_flop_count(x, weight, out_shape))
 
 
 class _Live(TorchDispatchMode):

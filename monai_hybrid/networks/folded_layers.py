@@ -49,7 +49,19 @@ class FoldedConvolution:
         self.function = torch.conv2d if style.spatial_dims == 2 else torch.conv3d
 
     def __call__(self, x: Tensor) -> Tensor:
+        if len(x) == 1 and x.dtype == torch.float32 and x.device.type == "cpu" and torch.backends.mkldnn.is_available():
+            return _by_onednn(x, self.weight, self.bias, self.stride, self.padding)
         return self.function(x, self.weight, self.bias, self.stride, self.padding)
+
+
+def _by_onednn(x: Tensor, weight: Tensor, bias: Tensor, stride: int, padding: int) -> Tensor:
+    """The convolution as PyTorch computes it for two images and more.
+
+    One small float32 image alone it gives to a kernel of its own, and a window of 24 x 28 x 24 takes 2.8 times as long.
+    """
+    axes = x.ndim - 2
+    out: Tensor = torch.mkldnn_convolution(x, weight, bias, [padding] * axes, [stride] * axes, [1] * axes, 1)
+    return out
 
 
 class FoldedPointwise:

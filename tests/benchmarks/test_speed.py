@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -44,7 +45,10 @@ def test_the_median_and_the_spread() -> None:
 
 def test_flops_of_a_convolution() -> None:
     x, weight = torch.randn(2, 3, 8, 8, 8), torch.randn(5, 3, 3, 3, 3)
-    assert measure.count_flops(lambda: torch.conv3d(x, weight, padding=1)) == 2 * 2 * 5 * 8**3 * 3 * 27
+    flops = 2 * 2 * 5 * 8**3 * 3 * 27
+    assert measure.count_flops(lambda: torch.conv3d(x, weight, padding=1)) == flops
+    onednn = partial(torch.mkldnn_convolution, x, weight, None, [1] * 3, [1] * 3, [1] * 3, 1)
+    assert measure.count_flops(onednn) == flops
 
 
 def test_peak_memory_counts_what_is_alive_together_and_no_inputs() -> None:
