@@ -10,6 +10,7 @@ from typing import Any
 from data_prep.cases import Case, Source
 from data_prep.ceiling import Masks
 from data_prep.checks import Finding, run_checks
+from data_prep.checks.people import PATIENTS_STATED
 from data_prep.colour import with_colour
 from data_prep.datalist import make_datalist
 from data_prep.errors import ConfigError, DataError
@@ -23,6 +24,7 @@ from data_prep.options import BuildOptions
 from data_prep.patients import PatientFinder
 from data_prep.plan import BUDGETS, make_plan
 from data_prep.splits import folds_by_patient, in_order, split_by_chance, split_by_file
+from data_prep.unused_lists import UnusedList, unused_lists
 
 SHOWN = 10
 AIR_HU = -500  # MR values are not negative; air in CT is -1000
@@ -34,6 +36,7 @@ class BuildReport:
 
     findings: tuple[Finding, ...]
     notes: tuple[str, ...]
+    patients: str = ""  # how many, and by what rule
 
 
 def build(source: str | Path, out: str | Path, **options: Any) -> BuildReport:
@@ -52,15 +55,15 @@ def build(source: str | Path, out: str | Path, **options: Any) -> BuildReport:
     settings, folder = BuildOptions.of(options), Path(out)
     _check_settings(settings, folder)
     raw = with_colour(read_source(Path(source), settings.layout, settings.labels_dir), settings.colour)
-    cases, notes = select_cases(raw, settings)
+    cases, notes, about = select_cases(raw, settings)
     names = parse_option(settings.label_names) if settings.label_names else raw.label_names
-    result = _examined(raw, cases, names, settings)
+    result = _examined(raw, cases, names, settings, about)
     if settings.n4:
-        cases, result, note = _corrected(raw, cases, names, settings, folder)
+        cases, result, note = _corrected(raw, cases, names, settings, folder, about)
         notes = (*notes, note)
-    dataset, plan = _write(folder, raw, cases, names, result, settings)
+    dataset, plan = _write(folder, raw, cases, names, result, settings, about)
     findings = (*result.findings, *run_checks("plan", plan["ceiling"], file=str(folder / "plan.json")))
-    return BuildReport(findings, (*notes, *_hints(dataset), *_nothing_held_out(cases, settings)))
+    return BuildReport(findings, (*notes, *_hints(dataset), *_nothing_held_out(cases, settings)), about.rule)
 
 
 def _check_settings(settings: BuildOptions, folder: Path) -> None:
@@ -77,20 +80,31 @@ def _check_settings(settings: BuildOptions, folder: Path) -> None:
         )
 
 
-def select_cases(raw: Source, settings: BuildOptions) -> tuple[list[Case], tuple[str, ...]]:
-    """Give every case its patient, site and split, ordered by split; and notes about cases left out.
+@dataclass(frozen=True)
+class Naming:
+    """What is known of patients and lists: where patients come from, whether the user stated all, lists that are not used."""
+
+    rule: str
+    patients_stated: bool
+    unused: tuple[UnusedList, ...]
+
+
+def select_cases(raw: Source, settings: BuildOptions) -> tuple[list[Case], tuple[str, ...], Naming]:
+    """Give every case its patient, site and split, ordered by split; notes about the patients and about cases left out.
 
     Raises:
         ConfigError: the patient expression or the fractions are wrong.
         DataError: the splits file or cases.csv is wrong.
     """
-    patient = PatientFinder(raw.root, settings.patient_regex)
-    cases = [replace(case, patient=patient(case.case_id), site=settings.site_name) for case in raw.cases]
+    finder = PatientFinder(raw.root, settings.patient_regex)
+    assigned = finder.assign([replace(case, site=settings.site_name) for case in raw.cases])
+    cases = assigned.cases
+    about = Naming(assigned.rule, assigned.stated, unused_lists(raw.root, cases, finder.table, settings.splits is not None))
     if settings.splits is None:
-        return in_order(split_by_chance(cases, settings.val_fraction, settings.test_fraction, settings.seed)), raw.notes
+        return in_order(split_by_chance(cases, settings.val_fraction, settings.test_fraction, settings.seed)), raw.notes, about
     chosen, left_out = split_by_file(cases, Path(settings.splits))
     notes = (*raw.notes, f"left out, because {settings.splits} does not name them: {left_out}") if left_out else raw.notes
-    return in_order(chosen), notes
+    return in_order(chosen), notes, about
 
 
 def _nothing_held_out(cases: Sequence[Case], settings: BuildOptions) -> tuple[str, ...]:
@@ -105,7 +119,9 @@ def _nothing_held_out(cases: Sequence[Case], settings: BuildOptions) -> tuple[st
     )
 
 
-def _examined(raw: Source, cases: Sequence[Case], names: Mapping[int, str] | None, settings: BuildOptions) -> Examination:
+def _examined(
+    raw: Source, cases: Sequence[Case], names: Mapping[int, str] | None, settings: BuildOptions, about: Naming
+) -> Examination:
     result = examine(
         cases,
         len(raw.channels),
@@ -116,6 +132,8 @@ def _examined(raw: Source, cases: Sequence[Case], names: Mapping[int, str] | Non
         settings.modality or raw.modality,
         ignored=raw.ignored,
         colour=raw.colour,
+        unused=about.unused,
+        patients_stated=about.patients_stated,
     )
     unlabelled = [case.case_id for case in cases if case.label is None and case.split != "training"]
     if unlabelled and settings.allow_unlabelled:
@@ -138,14 +156,19 @@ def refusal(root: Path, errors: Sequence[Finding]) -> str:
 
 
 def _corrected(
-    raw: Source, cases: Sequence[Case], names: Mapping[int, str] | None, settings: BuildOptions, folder: Path
+    raw: Source,
+    cases: Sequence[Case],
+    names: Mapping[int, str] | None,
+    settings: BuildOptions,
+    folder: Path,
+    about: Naming,
 ) -> tuple[list[Case], Examination, str]:
     from data_prep.n4 import correct_case
 
     corrected = [correct_case(case, folder / "n4") for case in cases]
     number = sum(len(case.images) for case in corrected)
     note = f"wrote {number} images, corrected for the bias field (N4), to {folder / 'n4'}"
-    return corrected, _examined(raw, corrected, names, settings), note
+    return corrected, _examined(raw, corrected, names, settings, about), note
 
 
 def _write(
@@ -155,13 +178,15 @@ def _write(
     names: Mapping[int, str] | None,
     result: Examination,
     settings: BuildOptions,
+    about: Naming,
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     name = settings.name or raw.name
     seen = {value for record in result.records for value in record.voxels}
     modality = settings.modality or raw.modality or "unknown"
     dataset = describe(result.records, name, modality, raw.channels, label_table(names, seen))
     dataset |= {"colour": list(raw.colour)} if raw.colour else {}
-    dataset |= {"accepted": sorted(settings.accepted)} if settings.accepted else {}
+    accepted = settings.accepted | ({PATIENTS_STATED} if about.patients_stated else set())
+    dataset |= {"accepted": sorted(accepted)} if accepted else {}
     folds = folds_by_patient(cases, settings.folds, settings.seed)
     names_of_classes = {int(entry["value"]): str(entry["name"]) for entry in dataset["labels"] if entry["index"]}
     masks = Masks(cases, names_of_classes, dataset["spatial_dims"] == 2)

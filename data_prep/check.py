@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from data_prep.accepting import parse_codes
 from data_prep.cases import SPLITS, Case, Source
 from data_prep.checks import Finding, run_checks
+from data_prep.checks.people import PATIENTS_STATED
 from data_prep.colour import Colour, chosen_colour, parse_colour, with_colour
 from data_prep.errors import ConfigError, DataListError
 from data_prep.examine import examine
@@ -18,6 +18,7 @@ from data_prep.label_names import parse_option
 from data_prep.layouts import read_source
 from data_prep.patients import PatientFinder
 from data_prep.reading import stem
+from data_prep.unused_lists import unused_lists
 
 Findings = list[Finding]
 
@@ -31,6 +32,7 @@ def check(
     accept: str | None = None,
     channels: str | None = None,
     grey: bool = False,
+    patient_regex: str | None = None,
 ) -> Findings:
     """Examine a folder of any layout that `build` reads, a datalist.json, a folder that holds one, or one image.
 
@@ -52,7 +54,7 @@ def check(
             findings = check_datalist(path if path.is_file() else path / "datalist.json", declared, codes)
         else:
             raw = with_colour(read_source(path, layout, labels_dir), colour)
-            findings = _check_source(raw, declared, allow_unlabelled, codes)
+            findings = _check_source(raw, declared, allow_unlabelled, codes, patient_regex)
     except DataListError as fault:
         findings = run_checks("datalist", fault, file=fault.file or str(path))
     order = {"error": 0, "warning": 1, "note": 2}
@@ -67,12 +69,30 @@ def _check_image(path: Path, accept: Collection[str], colour: Colour) -> Finding
     return list(examine([case], channels, allow_unlabelled=True, accept=accept, colour=alone.colour).findings)
 
 
-def _check_source(raw: Source, declared: Mapping[int, str] | None, allow_unlabelled: bool, accept: Collection[str]) -> Findings:
-    patient = PatientFinder(raw.root)
-    cases = [replace(case, patient=patient(case.case_id)) for case in raw.cases]
+def _check_source(
+    raw: Source,
+    declared: Mapping[int, str] | None,
+    allow_unlabelled: bool,
+    accept: Collection[str],
+    patient_regex: str | None,
+) -> Findings:
+    finder = PatientFinder(raw.root, patient_regex)
+    assigned = finder.assign(raw.cases)
+    cases, unused = assigned.cases, unused_lists(raw.root, assigned.cases, finder.table, splits_given=False)
     names = declared or raw.label_names
-    channels, unlabelled = len(raw.channels), allow_unlabelled
-    result = examine(cases, channels, names, raw.orphans, unlabelled, accept, raw.modality, (), raw.ignored, raw.colour)
+    result = examine(
+        cases,
+        len(raw.channels),
+        names,
+        raw.orphans,
+        allow_unlabelled,
+        accept,
+        raw.modality,
+        ignored=raw.ignored,
+        colour=raw.colour,
+        unused=unused,
+        patients_stated=assigned.stated,
+    )
     return list(result.findings)
 
 
@@ -91,6 +111,7 @@ def check_datalist(path: Path, declared: Mapping[int, str] | None = None, accept
     names = declared or {entry["value"]: entry["name"] for entry in dataset["labels"]}
     accepted = frozenset(accept) | frozenset(dataset.get("accepted", ()))
     made = {"colour": parse_colour(dataset.get("colour")), "dims": dataset["spatial_dims"]}
+    made |= {"patients_stated": PATIENTS_STATED in accepted}
     result = examine(cases, len(dataset["channels"]), names, (), True, accepted, dataset["modality"], folds, **made)
     return list(result.findings)
 

@@ -34,6 +34,7 @@ Layout = Annotated[str, typer.Option(help="auto, folders, msd or nnunet.")]
 Accept = Annotated[str | None, typer.Option(help='Judgements you overrule: "D305,D103".', metavar="CODES")]
 Channels = Annotated[str | None, typer.Option(help="Colours of pictures to take: green, or red,green; default: all three.")]
 Grey = Annotated[bool, typer.Option("--grey", help="Take one grey value of each picture's colours.")]
+PatientRegex = Annotated[str | None, typer.Option(help="Expression with one group: the patient in a case id.")]
 Unlabelled = Annotated[bool, typer.Option("--allow-unlabelled", help="Images without a label may train.")]
 
 
@@ -71,7 +72,7 @@ def build(
     site: Annotated[str | None, typer.Option(help="Name of the hospital or scanner.")] = None,
     modality: Annotated[str | None, typer.Option(help="MRI, CT or another word; CT selects a HU window.")] = None,
     splits: Annotated[Path | None, typer.Option(help="JSON with lists train, val, test (or fewshot).")] = None,
-    patient_regex: Annotated[str | None, typer.Option(help="Expression with one group: the patient in a case id.")] = None,
+    patient_regex: PatientRegex = None,
     val_fraction: Annotated[float | None, typer.Option(help="Share of patients for validation; 0.1, of few none.")] = None,
     test_fraction: Annotated[float | None, typer.Option(help="Share of patients for testing; 0.2, of few none.")] = None,
     folds: Annotated[int, typer.Option(help="Folds of cross-validation within training.")] = 5,
@@ -97,7 +98,7 @@ def build(
         report = run(source, out, **options)
         console = Console()
         print_findings(report.findings, console, source)
-        for note in report.notes:
+        for note in (*report.notes, report.patients):
             console.print(f"note: {note}", markup=False, soft_wrap=True)
         print_build(out, console)
 
@@ -113,6 +114,7 @@ def check(
     accept: Accept = None,
     channels: Channels = None,
     grey: Grey = False,
+    patient_regex: PatientRegex = None,
     debug: Debug = False,
 ) -> None:
     """Say what is wrong with a data set, and what to type about it. Exit code 3 when there are errors."""
@@ -123,7 +125,7 @@ def check(
         from data_prep.findings_table import print_findings
         from data_prep.summary import verdict, write_findings
 
-        findings = run(path, layout, labels_dir, label_names, allow_unlabelled, accept, channels, grey)
+        findings = run(path, layout, labels_dir, label_names, allow_unlabelled, accept, channels, grey, patient_regex)
         if json_file is not None:
             write_findings(findings, str(path), json_file)
         if str(json_file) != "-":
@@ -171,6 +173,7 @@ def codes() -> None:
         typer.echo(f"| {code} | {entry.level} | {accepted} | {entry.title} |")
     typer.echo("\n## What `python -m data_prep repair` corrects\n\n| code | correction |\n|---|---|")
     typer.echo("| D005 | A file is packed or unpacked, as its name says. |")
+    typer.echo("| D509 | A copy's ending is written in small letters. |")
     for code, fix in sorted(FIXES.items()):
         typer.echo(f"| {code if code in REGISTRY else f'--{code}'} | {(fix.__doc__ or code).splitlines()[0]} |")
 

@@ -17,8 +17,11 @@ from data_prep.colour import Colour
 from data_prep.geometry import in_ras_order, orientation
 from data_prep.progress import told
 from data_prep.roles import read_image, read_label
+from data_prep.same_scan import canonical
 from data_prep.tones import Tone, tones
-from data_prep.volume import Array, ReadError, Volume
+from data_prep.unused_lists import UnusedList
+from data_prep.volume import Affine, Array, ReadError, Volume
+from data_prep.voxel_order import in_order_of
 
 SAMPLES = 10_000  # voxels drawn per channel and case: percentiles to about 0.1 % of rank, 40 kB
 
@@ -29,7 +32,8 @@ class CaseRecord:
 
     `voxels` counts the label's voxels by value, empty without a label. `samples` and `foreground` hold grey values
     drawn per channel, float32, from the whole image and from the voxels of any class. `ranges` are the lowest and highest
-    grey value of each channel. `tones` say how bright each class is against its image.
+    grey value of each channel. `tones` say how bright each class is against its image. `digests` and `places` tell an image
+    file from others, see `same_scan.canonical`.
     """
 
     case: Case
@@ -46,6 +50,7 @@ class CaseRecord:
     ranges: tuple[tuple[float, float], ...] = ()
     tones: Mapping[int, Tone] = field(default_factory=dict)
     grey: bool = False  # all its files are pictures without colour
+    places: tuple[Affine | None, ...] = ()
 
     @property
     def spatial_dims(self) -> int:
@@ -89,6 +94,8 @@ def examine(
     ignored: Sequence[Path] = (),
     colour: Colour = None,
     dims: int | None = None,
+    unused: Sequence[UnusedList] = (),
+    patients_stated: bool = False,
 ) -> Examination:
     """Read and check every case, then check the data set as a whole.
 
@@ -105,6 +112,8 @@ def examine(
         colour: which colours of a picture are the channels, None for pictures of one grey value.
         dims: 2 or 3, as an earlier build has decided; None decides now. Volumes of one slice count as 2D where most images are
             2D, and as 3D in a data set of volumes.
+        unused: lists and tables beside the images.
+        patients_stated: the user said which patient each case is of.
     """
     settings = (channels, declared, accept, colour)
     done = [_examined(case, *settings, flat=dims != 3) for case in told(cases, "cases read")]
@@ -114,8 +123,9 @@ def examine(
     findings = [finding for one in done for finding in one.findings]
     records = [one.record for one in done if one.record is not None]
     subject = DatasetSubject(
-        cases, [_case_facts(record) for record in records], orphans, allow_unlabelled, declared, modality, folds, ignored
-    )
+        cases, [_case_facts(record) for record in records], orphans, allow_unlabelled, declared, modality, folds, ignored,
+        unused, patients_stated,
+    )  # fmt: skip
     return Examination(tuple(records), (*findings, *run_checks("dataset", subject, accept=accept)))
 
 
@@ -135,6 +145,7 @@ def _case_facts(record: CaseRecord) -> CaseFacts:
         quartiles,
         record.tones,
         record.grey,
+        record.places,
     )
 
 
@@ -178,6 +189,7 @@ def _examined(
     dims, is_flat = (sound[0].spatial_dims, sound[0].flat_axis is not None) if sound else (None, False)
     if any(finding.level == "error" for finding in findings):
         return Examined(None, findings, dims, is_flat)
+    label = in_order_of(sound[0], label) if label is not None and sound else label
     record = _record(case, sound, label, {int(value): count for value, count in counts.items()})
     return Examined(record, findings, dims, is_flat)
 
@@ -206,6 +218,7 @@ def count_values(label: Array) -> dict[float, int]:
 def _record(case: Case, images: list[Volume], label: Volume | None, voxels: dict[int, int]) -> CaseRecord:
     first = images[0]
     seed = zlib.crc32(case.case_id.encode())  # the same draw in every run, whatever the order of cases
+    told = [canonical(image) for image in images]
     planes = [image.channel(index) for image in images for index in range(image.channels)]
     values = label.channel(0).reshape(first.shape) if label is not None else None
     mask = values > 0 if values is not None else None
@@ -220,7 +233,8 @@ def _record(case: Case, images: list[Volume], label: Volume | None, voxels: dict
         voxels=voxels,
         samples=tuple(draw(plane.ravel(order="F"), seed) for plane in planes),
         foreground=tuple(draw(plane[mask], seed) for plane in planes) if mask is not None else (),
-        digests=tuple(image.digest for image in images),
+        digests=tuple(digest for digest, _ in told),
+        places=tuple(place for _, place in told),
         ranges=tuple((float(plane.min()), float(plane.max())) for plane in planes),
         tones=tones(planes, values, seed) if values is not None else {},
         grey=all(image.grey for image in images),

@@ -15,6 +15,8 @@ _MADE_UP = re.compile(r"label[\s_-]*\d+", re.IGNORECASE)
 def parse_names(content: Any, where: str) -> dict[int, str]:
     """Value -> name from {"0": "background", "1": "LV"}, {"background": 0, "LV": 1} or ["background", "LV"].
 
+    Pairs [(value, name), ...] are a form, too, in which a value given twice is seen.
+
     Args:
         content: what the JSON file holds.
         where: file and key, for the message.
@@ -23,19 +25,36 @@ def parse_names(content: Any, where: str) -> dict[int, str]:
         DataError: another form, a value that is not a whole number from 0, or a name given twice.
     """
     names: dict[int, str] = {}
+    taken = {_alike(BACKGROUND): 0}  # its value is always 0, named or not
     for value, name in _pairs(content, where):
-        if value in names or name in names.values():
-            raise DataListError("D502", f"{where}: value {value} or name {name!r} is given twice; expected each once")
+        if value in names:
+            raise DataListError("D502", f"{where}: value {value} is given twice; expected each once")
+        if taken.setdefault(_alike(name), value) != value:
+            raise DataListError("D502", f"{where}: {_twice(name, value, taken[_alike(name)])}")
         names[value] = name
     if not set(names) - {0}:
         raise DataListError("D502", f"{where}: no class besides the background; expected for example {{'1': 'hippocampus'}}")
     return names
 
 
-def _pairs(content: Any, where: str) -> Iterable[tuple[int, str]]:
-    items = (
-        list(enumerate(content)) if isinstance(content, list) else list(content.items()) if isinstance(content, dict) else []
+def _alike(name: str) -> str:
+    """The name as models match it: case, spaces, hyphens and underscores do not count."""
+    return re.sub(r"[\s_-]+", "_", name.strip()).casefold()
+
+
+def _twice(name: str, value: int, other: int) -> str:
+    if _alike(name) == BACKGROUND:
+        return f"value {value} is named {name!r}, but the background is always the value 0; give {value} another name"
+    return (
+        f"values {other} and {value} have the same name, {name!r}; expected each name once "
+        "(case, spaces, hyphens and underscores do not count)"
     )
+
+
+def _pairs(content: Any, where: str) -> Iterable[tuple[int, str]]:
+    items = list(content.items()) if isinstance(content, Mapping) else []
+    if isinstance(content, (list, tuple)):
+        items = list(content if content and isinstance(content[0], tuple) else enumerate(content))
     if not items:
         raise DataListError("D502", f'{where}: expected {{"0": "background", "1": "name"}} or a list of names, saw {content!r}')
     for key, entry in items:
@@ -51,11 +70,13 @@ def parse_option(text: str | Mapping[int, str]) -> dict[int, str]:
     Raises:
         ConfigError: another form.
     """
-    if not isinstance(text, str):
-        return {int(value): str(name) for value, name in text.items()}
-    pairs = [part.partition("=") for part in text.split(",") if part.strip()]
+    if isinstance(text, str):
+        parts = [part.partition("=") for part in text.split(",") if part.strip()]
+        pairs = [(value.strip(), name.strip()) for value, _, name in parts]
+    else:
+        pairs = [(str(value), str(name)) for value, name in text.items()]
     try:
-        return parse_names({value.strip(): name.strip() for value, _, name in pairs}, "--label-names")
+        return parse_names(pairs, "--label-names")
     except DataListError as error:
         raise ConfigError(f'{error}. Type: --label-names "1=LV,2=RV"') from error
 

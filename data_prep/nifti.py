@@ -12,6 +12,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 
+from data_prep.nifti_open import says_gzip
 from data_prep.volume import NiftiFacts, ReadError, Volume
 
 MAX_BYTES = 8 * 2**30  # a header that asks for more is taken for damaged: 2 G voxels of float32
@@ -49,9 +50,9 @@ def read_nifti(path: Path, raw: bytes) -> Volume:
 
 
 def _check_name(path: Path, packed: bool) -> None:
-    if packed and path.suffix != ".gz":
+    if packed and not says_gzip(path):
         raise ReadError("wrong_name", "its content is gzip, its name says plain NIfTI; readers go by the name")
-    if not packed and path.suffix == ".gz":
+    if not packed and says_gzip(path):
         raise ReadError("wrong_name", "its name says gzip, its content is not; readers go by the name")
 
 

@@ -2,52 +2,91 @@
 
 from __future__ import annotations
 
-import csv
 import re
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from data_prep.errors import ConfigError, DataError
-from data_prep.reading import stem
+from data_prep.cases import Case
+from data_prep.errors import ConfigError
+from data_prep.patient_names import EACH, PATTERNS, recognise
+from data_prep.patient_table import CaseTable, read_table
 
-PATTERNS = (
-    re.compile(r"(sub-[A-Za-z0-9]+)(?:_.*)?"),  # BIDS
-    re.compile(r"(patient\d+)(?:_.*)?"),  # ACDC
-    re.compile(r"(SC-[A-Z]+(?:-[A-Z]+)?-\d+)-IM-\d+-\d+"),  # Sunnybrook Cardiac Data
-    re.compile(r"(IXI\d+-[A-Za-z]+-\d+)(?:_.*)?"),  # IXI, one or both sides
-)
+
+@dataclass(frozen=True)
+class Assigned:
+    """Cases with their patients. `rule`: one sentence on where these come from; `stated`: by the user, no guess of ours."""
+
+    cases: list[Case]
+    rule: str
+    stated: bool
 
 
 class PatientFinder:
-    """Case id -> patient: by the user's expression, else by cases.csv, else by known name patterns, else the case id.
+    """Case id -> patient: by the user's expression, else by cases.csv, else by names, else the case id.
 
-    cases.csv comes before the patterns because it is a statement of the user and they are a guess.
+    cases.csv comes before the names because it is a statement of the user and they are a guess.
     """
 
     def __init__(self, root: Path, expression: str | None = None) -> None:
-        """Read cases.csv in `root` (columns file, patient) if there is one.
+        """Read cases.csv in `root` (columns file, patient, site) if there is one.
 
         Raises:
             ConfigError: the expression is not valid or has not exactly one group.
             DataError: cases.csv cannot be read.
         """
         self._expression = _compile(expression) if expression else None
-        self._table = {} if self._expression else _table(root / "cases.csv")
+        self.table: CaseTable = read_table(root)
 
     def __call__(self, case_id: str) -> str:
-        """The patient of a case.
+        """The patient of a case seen alone.
 
         Raises:
             ConfigError: the user's expression does not fit this case.
         """
-        if self._expression is not None:
-            match = self._expression.search(case_id)
-            if match is None or not match[1]:
-                raise ConfigError(f"--patient-regex {self._expression.pattern!r} finds no patient in case {case_id!r}")
-            return match[1]
-        if case_id in self._table:
-            return self._table[case_id]
-        matches = (pattern.fullmatch(case_id) for pattern in PATTERNS)
-        return next((match[1] for match in matches if match), case_id)
+        stated = self._stated(case_id)
+        if stated is not None:
+            return stated
+        return next((match[1] for pattern in PATTERNS if (match := pattern.fullmatch(case_id))), case_id)
+
+    def assign(self, cases: Sequence[Case]) -> Assigned:
+        """Give every case its patient, and its site where cases.csv names one.
+
+        Raises:
+            ConfigError: the user's expression does not fit a case.
+        """
+        ids = [case.case_id for case in cases]
+        stated = {name: patient for name in ids if (patient := self._stated(name)) is not None}
+        guessed = recognise([name for name in ids if name not in stated])
+        patients = {**guessed.patients, **stated}
+        given = [
+            replace(case, patient=patients[case.case_id], site=self.table.site(case.case_id) or case.site) for case in cases
+        ]
+        number = len({case.patient for case in given})
+        return Assigned(given, self._rule(number, stated, guessed.shortened, ids), len(stated) == len(set(ids)))
+
+    def _stated(self, case_id: str) -> str | None:
+        if self._expression is None:
+            return self.table.patient(case_id)
+        match = self._expression.search(case_id)
+        if match is None or not match[1]:
+            raise ConfigError(f"--patient-regex {self._expression.pattern!r} finds no patient in case {case_id!r}")
+        return match[1]
+
+    def _rule(self, number: int, stated: dict[str, str], shortened: bool, ids: Sequence[str]) -> str:
+        by = []
+        if stated:
+            of = f" ({len(stated)} of {len(ids)} cases)" if len(stated) < len(ids) else ""
+            by.append(f"by --patient-regex {self._expression.pattern!r}" if self._expression else f"by {self.table.path}{of}")
+        if shortened:
+            by.append(
+                "by the names, without side, visit, time, slice and the like; "
+                f"if each case is a patient, type: --patient-regex {shlex.quote(EACH)}"
+            )
+        elif len(stated) < len(ids):
+            by.append("one for each case, as no name tells more" if not by else "the others one for each case")
+        return f"patients: {number} in {len(ids)} cases, {', '.join(by)}"
 
 
 def _compile(expression: str) -> re.Pattern[str]:
@@ -59,14 +98,3 @@ def _compile(expression: str) -> re.Pattern[str]:
     if compiled.groups != 1:
         raise ConfigError(f"--patient-regex {expression!r}: {compiled.groups} groups; expected one. {example}")
     return compiled
-
-
-def _table(path: Path) -> dict[str, str]:
-    if not path.is_file():
-        return {}
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = list(csv.DictReader(file))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path}: cannot be read as a table: {error}") from error
-    return {stem(Path(row["file"])): row["patient"] for row in rows if row.get("file") and row.get("patient")}

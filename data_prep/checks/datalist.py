@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from data_prep.checks.registry import Remark, check
 from data_prep.checks.subjects import DatasetSubject
 from data_prep.errors import DataListError
-from data_prep.reading import EXTENSIONS
+from data_prep.reading import EXTENSIONS, extension
 
 UNUSABLE_ID = re.compile(r"^\.|[/\\\x00-\x1f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 LONGEST_ID = 200  # the id becomes a file name, with endings added
@@ -76,3 +76,20 @@ def unknown_formats(subject: DatasetSubject) -> Iterator[Remark]:
 def no_images_but_dicom(fault: DataListError) -> str | None:
     """A folder holds DICOM or archives in the place of images."""
     return _seen(fault, "D507")
+
+
+@check(
+    "D509",
+    on="dataset",
+    level="note",
+    remedy="Nothing to do here; for other programs, small letters: python -m data_prep repair FOLDER --out OUT",
+)
+def ending_in_capitals(subject: DatasetSubject) -> Iterator[Remark]:
+    """A file's ending has capitals, which some readers do not know."""
+    for case in subject.cases:
+        for path in (*case.images, *([case.label] if case.label is not None else [])):
+            end = extension(path)
+            if end is not None and not path.name.endswith(end):
+                yield Remark(
+                    f"its name ends in {path.name[-len(end) :]}; nibabel and others look for {end}", case.case_id, str(path)
+                )

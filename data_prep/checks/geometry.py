@@ -11,8 +11,8 @@ from data_prep.checks.registry import check
 from data_prep.checks.subjects import ImageSubject
 from data_prep.geometry import corner_distance, is_invertible, largest_cosine
 from data_prep.volume import Affine, Volume
+from data_prep.voxel_order import TOLERANCE
 
-TOLERANCE = 0.1  # of the smallest voxel edge: what a resampling by nearest neighbour cannot notice
 SIZE_TOLERANCE = 0.01
 SHEAR = math.sin(math.radians(1))  # header rounding stays far below one degree
 SMALLEST_MM, LARGEST_MM = 0.02, 100.0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 from collections.abc import Iterator
 
 import numpy as np
@@ -14,6 +15,8 @@ from data_prep.checks.where import located
 from data_prep.geometry import is_invertible
 
 MANY_VALUES = 256
+EXACT = 2**53  # whole numbers from here on have neighbours of the same double
+EXACT_FLOAT32 = 2**24
 
 ROUND = (
     "If they are whole numbers but for rounding (0.001) or a scale factor, type: python -m data_prep repair FOLDER --out OUT. "
@@ -22,8 +25,13 @@ ROUND = (
 
 
 def _listed(values: list[float] | list[int]) -> str:
-    head = ", ".join(f"{value:g}" for value in values[:8])
+    head = ", ".join(number(value) for value in values[:8])
     return head + (f", ... ({len(values)} values)" if len(values) > 8 else "")
+
+
+def number(value: float) -> str:
+    """A label value in words; whole numbers with all their digits, which tell one structure from another."""
+    return f"{value:.0f}" if math.isfinite(value) and value == round(value) and abs(value) <= EXACT else f"{value:g}"
 
 
 def _finite(subject: LabelSubject) -> list[float]:
@@ -208,3 +216,52 @@ def no_foreground(subject: DatasetSubject) -> Iterator[Remark]:
     labelled = [facts for facts in subject.facts if facts.case.label is not None]
     if labelled and not any(facts.values - {0} for facts in labelled):
         yield Remark(f"all {len(labelled)} labels hold only background")
+
+
+@check(
+    "D316",
+    on="label",
+    level="error",
+    remedy="Number the structures anew with smaller values, in the program that made them, or leave the case out: mv {file} ..",
+)
+def label_beyond_exact(subject: LabelSubject) -> Remark | None:
+    """Label values are so large that neighbours cannot be told apart (from 2^53 on)."""
+    beyond = [value for value in _finite(subject) if abs(value) >= EXACT]
+    if not beyond:
+        return None
+    return _at(subject, beyond, f"values up to {max(beyond, key=abs):.0f}; expected less than 2^53 = {EXACT}")
+
+
+@check(
+    "D317",
+    on="label",
+    level="warning",
+    remedy="Compare the values with the list of structures; if two became one, export the label again as integers: {file}",
+)
+def label_merged_by_float32(subject: LabelSubject) -> str | None:
+    """Label values above 2^24 are stored as float32: the program that wrote them may have merged neighbours."""
+    large = [value for value in _finite(subject) if abs(value) > EXACT_FLOAT32 and value == round(value)]
+    if not large or subject.volume.pixel_type != "float32":
+        return None
+    return f"values such as {number(large[0])} stored as float32, which holds not every whole number above {EXACT_FLOAT32}"
+
+
+@check(
+    "D318",
+    on="dataset",
+    level="warning",
+    remedy="Let one of these patients train (build: --splits FILE, or another --seed), or leave the class out of the labels",
+)
+def class_only_held_out(subject: DatasetSubject) -> Iterator[Remark]:
+    """A class is in validation or test labels, but in no training label: it cannot be learnt."""
+    labelled = [facts for facts in subject.facts if facts.case.label is not None]
+    training = [facts for facts in labelled if facts.case.split in (None, "training")]
+    held = [facts for facts in labelled if facts.case.split not in (None, "training")]
+    learnt = frozenset[int]().union(*(facts.values for facts in training))
+    for value in sorted(frozenset[int]().union(*(facts.values for facts in held)) - learnt - {0}):
+        name = (subject.declared or {}).get(value, f"label_{value}")
+        holders = [facts for facts in held if value in facts.values]
+        by_split = Counter(str(facts.case.split) for facts in holders)
+        where = " and ".join(f"{count} {split}" for split, count in by_split.items())
+        message = f"class {name!r} (value {value}) is in none of the {len(training)} training labels, but in {where} labels"
+        yield Remark(message, holders[0].case.case_id, str(holders[0].case.label))

@@ -6,17 +6,24 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from itertools import permutations
+from typing import NamedTuple
 
+import nibabel as nib
 import numpy as np
 
-from data_prep.checks.geometry import TOLERANCE
 from data_prep.checks.registry import Remark, check
 from data_prep.checks.subjects import DatasetSubject, PairSubject
 from data_prep.geometry import corner_distance, is_invertible
+from data_prep.label_affixes import common_ending, without_label_words
 from data_prep.pictures import is_picture
+from data_prep.reading import stem
+from data_prep.same_scan import same_place
+from data_prep.volume import Affine
+from data_prep.voxel_order import TOLERANCE, order_of_volumes
 
-HALF_A_VOXEL = (
-    "If it was drawn on this image and is at most half a voxel off, type: python -m data_prep repair FOLDER --out OUT. Else: "
+REPAIRABLE = (
+    "If it was drawn on this image and is at most half a voxel off, or is the same grid in another voxel order, "
+    "type: python -m data_prep repair FOLDER --out OUT. Else: "
 )
 REGRID = "Export the label again on the grid of its image, or leave the case out: mv {file} .."
 
@@ -24,17 +31,21 @@ REGRID = "Export the label again on the grid of its image, or leave the case out
 @check("D401", on="pair", level="error", remedy=REGRID)
 def shape_mismatch(pair: PairSubject) -> str | None:
     """Image and label (or two channels) have different shapes."""
-    if pair.first.shape == pair.second.shape:
+    if pair.first.shape == pair.second.shape or order_of_volumes(pair.first, pair.second):
         return None
     return f"shape {pair.second.shape}; {pair.first.path.name} has {pair.first.shape}"
 
 
-@check("D402", on="pair", level="error", remedy=HALF_A_VOXEL + REGRID)
+@check("D402", on="pair", level="error", remedy=REPAIRABLE + REGRID)
 def affine_mismatch(pair: PairSubject) -> str | None:
     """Image and label (or two channels) lie at different places; tolerance a tenth of the smallest voxel edge."""
     first, second = pair.first.affine, pair.second.affine
     if first is None or second is None or shape_mismatch(pair) or not (is_invertible(first) and is_invertible(second)):
         return None
+    if order_of_volumes(pair.first, pair.second):
+        return (
+            None if pair.counts is not None else f"the same grid as {pair.first.path.name}, but stored in another voxel order"
+        )
     distance = corner_distance(first, second, pair.first.shape)
     tolerance = TOLERANCE * float(np.linalg.norm(first[:3, :3], axis=0).min())
     if distance <= tolerance:
@@ -53,21 +64,52 @@ def missing_label(subject: DatasetSubject) -> Iterator[Remark]:
 @check("D404", on="dataset", level="error", remedy="Add the image, or move the label away: mv {file} ..")
 def missing_image(subject: DatasetSubject) -> Iterator[Remark]:
     """A label has no image."""
+    known = {case.case_id for case in subject.cases}
+    ending = common_ending([stem(path) for path in subject.orphans])
     for path in subject.orphans:
-        yield Remark("this label has no image of the same name", "", str(path))
+        fits = next((name for name in without_label_words(stem(path)) if name in known), None)
+        hint = f"; it would be that of {fits!r} if it were called {fits}{path.name[len(stem(path)) :]}" if fits else ""
+        if not fits and ending:
+            hint = f"; all such labels end in {ending!r}: give images and labels the same names, without it"
+        yield Remark(f"this label has no image of the same name{hint}", "", str(path))
 
 
 @check("D405", on="dataset", level="error", remedy="Keep one of the two: rm {file}")
-def same_file_twice(subject: DatasetSubject) -> Iterator[Remark]:
-    """Two cases have the same image, byte for byte: one person would be counted twice, or cross a split."""
-    first: dict[str, str] = {}
+def same_scan_twice(subject: DatasetSubject) -> Iterator[Remark]:
+    """Two cases have the same image, voxel for voxel: one person would be counted twice, or cross a split."""
+    for again in _repeated(subject):
+        if again.same_header:
+            yield Remark(f"the same content{again.split} as {again.earlier}", again.case, again.file)
+
+
+@check("D413", on="dataset", level="warning", remedy="If it is one examination, keep one of the two: rm {file}")
+def same_voxels_elsewhere(subject: DatasetSubject) -> Iterator[Remark]:
+    """Two cases have the same voxels, though their headers give them other places or sizes."""
+    for again in _repeated(subject):
+        if not again.same_header:
+            yield Remark(f"the same voxels{again.split} as {again.earlier}, under another header", again.case, again.file)
+
+
+class _Repeat(NamedTuple):
+    """An image file whose voxels an earlier one holds as well."""
+
+    file: str
+    case: str
+    split: str
+    earlier: str
+    same_header: bool
+
+
+def _repeated(subject: DatasetSubject) -> Iterator[_Repeat]:
+    seen: dict[str, list[tuple[str, Affine | None]]] = defaultdict(list)
     for facts in subject.facts:
         split = f" ({facts.case.split})" if facts.case.split else ""
-        for path, digest in zip(facts.case.images, facts.digests, strict=True):
-            if digest in first:
-                yield Remark(f"the same content{split} as {first[digest]}", facts.case.case_id, str(path))
-            else:
-                first[digest] = f"{path}{split}"
+        for path, digest, place in zip(facts.case.images, facts.digests, facts.places, strict=True):
+            earlier = seen[digest]
+            equal = next((name for name, other in earlier if same_place(other, place)), None)
+            if earlier:
+                yield _Repeat(str(path), facts.case.case_id, split, equal or earlier[0][0], equal is not None)
+            earlier.append((f"{path}{split}", place))
 
 
 @check(
@@ -86,24 +128,6 @@ def ids_alike(subject: DatasetSubject) -> Iterator[Remark]:
         for case_id in ids[1:]:
             message = f"case ids {ids[0]!r} and {case_id!r} differ at most by upper and lower case or Unicode form"
             yield Remark(message, case_id, files[case_id])
-
-
-@check(
-    "D407",
-    on="dataset",
-    level="error",
-    remedy="Put all cases of a patient into one list, or let build split anew: python -m data_prep build SOURCE --out OUT",
-)
-def patient_across_splits(subject: DatasetSubject) -> Iterator[Remark]:
-    """A patient is in two splits: the result on the second would be too good."""
-    splits: dict[str, dict[str, str]] = defaultdict(dict)
-    for case in subject.cases:
-        if case.split is not None and case.patient:
-            splits[case.patient].setdefault(case.split, case.case_id)
-    for patient, seen in splits.items():
-        if len(seen) > 1:
-            where = ", ".join(f"{split} ({case_id})" for split, case_id in seen.items())
-            yield Remark(f"patient {patient!r} is in {where}", next(iter(seen.values())))
 
 
 @check("D409", on="dataset", level="error", remedy="Give every case one file per channel, in the same order: ls -l {file}")
@@ -170,3 +194,19 @@ EXCHANGED = 5.0  # times nearer in the other order
 
 def _orders(channels: int) -> Iterator[tuple[int, ...]]:
     yield from permutations(range(channels))
+
+
+@check(
+    "D412",
+    on="pair",
+    level="note",
+    remedy="Nothing to do: it is read in its image's order. To store it so, type: python -m data_prep repair FOLDER --out OUT",
+)
+def label_in_another_order(pair: PairSubject) -> str | None:
+    """A label is stored in another voxel order than its image, at the same place in the world."""
+    if pair.counts is None or pair.first.affine is None or pair.second.affine is None:
+        return None
+    if order_of_volumes(pair.first, pair.second) is None:
+        return None
+    letters = ["".join(nib.aff2axcodes(affine)) for affine in (pair.second.affine, pair.first.affine)]
+    return f"its voxels are stored as {letters[0]}, those of {pair.first.path.name} as {letters[1]}; the place is the same"

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from data_prep.cases import Case
 from data_prep.tones import Tone
-from data_prep.volume import Volume
+from data_prep.unused_lists import UnusedList
+from data_prep.volume import Affine, Volume
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,7 @@ class CaseFacts:
     quartiles: tuple[tuple[float, float, float], ...] = ()  # per channel
     tones: Mapping[int, Tone] = field(default_factory=dict)  # per value of the label
     grey: bool = False  # a picture without colour
+    places: tuple[Affine | None, ...] = ()  # of the image files, as `same_scan.canonical` gives them
 
 
 @dataclass(frozen=True)
@@ -63,3 +65,5 @@ class DatasetSubject:
     modality: str | None = None
     folds: Sequence[int | None] = ()
     ignored: Sequence[Path] = ()
+    unused: Sequence[UnusedList] = ()
+    patients_stated: bool = False  # by the user, for every case

@@ -1,10 +1,11 @@
-"""Two folders, images/ and labels/, with equal file names: NIfTI, pictures, MHA or NRRD."""
+"""Two folders, images/ and labels/, with equal file names but for a common ending: NIfTI, pictures, MHA or NRRD."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from data_prep.cases import Case, Source
+from data_prep.label_affixes import pair_labels
 from data_prep.layouts.common import image_files, label_folder, names_beside, require_images
 from data_prep.reading import stem
 
@@ -19,7 +20,7 @@ def read(root: Path, labels_dir: str | None = None) -> Source:
     images = require_images(root / "images")
     name = labels_dir or "labels"
     labels = {stem(path): path for path in image_files(label_folder(root, name))}
-    cases = tuple(Case(stem(path), (path,), labels.get(stem(path))) for path in images)
-    known = {case.case_id for case in cases}
-    orphans = tuple(path for key, path in labels.items() if key not in known)
-    return Source(root, "folders", root.name, cases, names_beside(root, name), orphans=orphans)
+    pairs = pair_labels([stem(path) for path in images], labels)
+    cases = tuple(Case(stem(path), (path,), pairs.labels.get(stem(path))) for path in images)
+    notes = (pairs.note,) if pairs.note else ()
+    return Source(root, "folders", root.name, cases, names_beside(root, name), orphans=pairs.orphans, notes=notes)

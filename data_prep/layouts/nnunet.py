@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from data_prep.cases import Case, Source
 from data_prep.errors import DataListError
+from data_prep.label_affixes import pair_labels
 from data_prep.label_names import parse_names
 from data_prep.layouts.common import (
     channel_names,
@@ -41,16 +43,22 @@ def read(root: Path, labels_dir: str | None = None) -> Source:
         )
     channels = channel_names(content, "channel_names", path)
     labels = {stem(file): file for file in image_files(label_folder(root, labels_dir or "labelsTr"))}
-    cases = _cases(require_images(root / "imagesTr"), labels, len(channels), None)
-    known = {case.case_id for case in cases}
-    orphans = tuple(file for key, file in labels.items() if key not in known)
+    cases, orphans, said = _paired(_cases(require_images(root / "imagesTr"), len(channels), None), labels)
     tests, notes = _tests(root, len(channels))
+    notes = (*said, *notes)
     names = names_beside(root, labels_dir) if labels_dir else _names(content, path)
     modality = modality_of(channels)
     return Source(root, "nnunet", root.name, (*cases, *tests), names, channels, modality, orphans, notes)
 
 
-def _cases(files: list[Path], labels: dict[str, Path], channels: int, split: str | None) -> tuple[Case, ...]:
+def _paired(cases: tuple[Case, ...], labels: dict[str, Path]) -> tuple[tuple[Case, ...], tuple[Path, ...], tuple[str, ...]]:
+    """Cases with their labels; labels without an image; a note, where names differ by an ending."""
+    pairs = pair_labels([case.case_id for case in cases], labels)
+    given = tuple(replace(case, label=pairs.labels.get(case.case_id)) for case in cases)
+    return given, pairs.orphans, (pairs.note,) if pairs.note else ()
+
+
+def _cases(files: list[Path], channels: int, split: str | None) -> tuple[Case, ...]:
     groups: dict[str, dict[int, Path]] = defaultdict(dict)
     for file in files:
         match = _CHANNEL.fullmatch(stem(file))
@@ -68,7 +76,7 @@ def _cases(files: list[Path], labels: dict[str, Path], channels: int, split: str
             message = f"case {case_id}: channels {seen}; dataset.json declares {channels} (0000 to {channels - 1:04d})"
             raise DataListError("D503", message, str(next(iter(group.values()))))
     ordered = ((case_id, tuple(group[index] for index in sorted(group))) for case_id, group in groups.items())
-    return tuple(Case(case_id, images, labels.get(case_id), split=split) for case_id, images in ordered)
+    return tuple(Case(case_id, images, None, split=split) for case_id, images in ordered)
 
 
 def _tests(root: Path, channels: int) -> tuple[tuple[Case, ...], tuple[str, ...]]:
@@ -76,7 +84,7 @@ def _tests(root: Path, channels: int) -> tuple[tuple[Case, ...], tuple[str, ...]
     files = image_files(folder) if folder.is_dir() else []
     answers = root / "labelsTs"
     labels = {stem(file): file for file in image_files(answers)} if answers.is_dir() else {}
-    cases = _cases(files, labels, channels, "testing")
+    cases = _paired(_cases(files, channels, "testing"), labels)[0]
     labelled = tuple(case for case in cases if case.label is not None)
     left_out = len(cases) - len(labelled)
     return labelled, (f"test images without labels, left out: {left_out}",) if left_out else ()

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
+import nibabel as nib
 import numpy as np
 
 from data_prep.checks.geometry import SHEAR
+from data_prep.checks.labels import number
 from data_prep.geometry import corner_distance, is_invertible, largest_cosine
 from data_prep.repair.draft import Draft
 from data_prep.volume import Affine, Array
+from data_prep.voxel_order import order_of_volumes
 
 ROUNDING = 1e-3  # label values this near to whole numbers are rounding errors of a float or of a scale factor
 HALF_A_VOXEL = 0.5  # of the smallest edge: the error of taking a voxel's corner for its centre
@@ -32,6 +36,25 @@ def fixes(code: str) -> Callable[[Fix], Fix]:
         return function
 
     return register
+
+
+@fixes("D412")
+def order_of_the_image(draft: Draft) -> str | None:
+    """A label or channel stored in another voxel order, at the same place, gets the order of its image, voxel for voxel."""
+    volume, facts, like = draft.volume, draft.volume.facts, draft.like
+    order = order_of_volumes(like, volume) if like is not None and volume.array.ndim <= 4 else None
+    if order is None or facts is None or volume.affine is None or like is None or like.affine is None:
+        return None
+    sform, affine = order.affine(facts.sform, volume.shape), order.affine(volume.affine, volume.shape)
+    qform = None if facts.qform is None else order.affine(facts.qform, volume.shape)
+    edges = tuple((*facts.pixdim, 1.0)[axis] for axis in order.axes)[: len(facts.pixdim)]
+    draft.header.set_qform(affine if qform is None else qform, facts.qform_code)
+    draft.header.set_sform(sform, facts.sform_code)
+    draft.array = np.ascontiguousarray(order.array(volume.array))
+    facts = replace(facts, sform=sform, qform=qform, pixdim=edges)
+    draft.volume = replace(volume, array=draft.array, affine=affine, facts=facts)
+    letters = ["".join(nib.aff2axcodes(of)) for of in (volume.affine, like.affine)]
+    return f"voxels stored as {letters[0]}, now as {letters[1]}, the order of {like.path.name}; every voxel at its place"
 
 
 @fixes("D111")
@@ -146,7 +169,7 @@ def _smallest(values: Array) -> Array:
 
 
 def _listed(values: Array) -> str:
-    return ", ".join(f"{value:g}" for value in np.unique(values)[:8])
+    return ", ".join(number(float(value)) for value in np.unique(values)[:8])
 
 
 def _edges(affine: Affine) -> tuple[float, ...]:

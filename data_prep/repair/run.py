@@ -18,7 +18,7 @@ from data_prep.files import read_datalist
 from data_prep.json_io import dump_json
 from data_prep.layouts import read_source
 from data_prep.pictures import PICTURES
-from data_prep.reading import NIFTI, extension, read_volume
+from data_prep.reading import NIFTI, extension, read_volume, stem
 from data_prep.repair.draft import Draft, corrected, open_draft
 from data_prep.repair.fixes import FIXES, Judgement
 from data_prep.repair.picture import mapped_picture
@@ -138,9 +138,9 @@ def _into(path: Path, made: Path, values: Mapping[int, int], link: bool, layout:
     raw = read_source(path, layout, labels_dir)
     for case in raw.cases:
         for file, data in _case(case, values, report):
-            _put(made / _within(file, raw.root), data, file, link)
+            _put(made / _copy_name(file, raw, report), data, file, link)
     for file in _beside(raw):
-        _put(made / _within(file, raw.root), None, file, link)
+        _put(made / _copy_name(file, raw, report), None, file, link)
     report.remaining = check(made, layout, labels_dir)
     return report
 
@@ -150,6 +150,18 @@ def _within(file: Path, root: Path) -> Path:
     if ".." in file.parts or not file.is_relative_to(root):
         raise DataListError("D503", f"{file}: it lies outside {root}; expected all files of the data set below it", str(file))
     return file.relative_to(root)
+
+
+def _copy_name(file: Path, raw: Source, report: RepairReport) -> Path:
+    """The path of a copy: that of its source, with the ending in small letters, unless a list names files as they are."""
+    name, end = _within(file, raw.root), extension(file)
+    small = file.with_name(stem(file) + (end or ""))
+    if end is None or small == file or raw.layout == "msd" or small.exists() or not file.is_file():
+        return name
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    what = f"written as {small.name}: every reader knows the ending {end}"
+    report.repairs.append(Repair("D509", str(file), small.name, what, digest, digest))
+    return name.with_name(small.name)
 
 
 def _beside(raw: Source) -> Iterator[Path]:
@@ -183,7 +195,7 @@ def _case(case: Case, values: Mapping[int, int], report: RepairReport) -> Iterat
     """Each file of a case with its corrected bytes, None when it needs none; files that are not there are left out."""
     partner: Volume | None = None
     for path in case.images:
-        data, volume = _file(path, None, {}, report)
+        data, volume = _file(path, None, {}, report, partner)
         partner = partner or volume
         yield path, data
     if case.label is not None:
@@ -198,7 +210,7 @@ def _unknown(path: Path) -> Volume:
 
 
 def _file(
-    path: Path, partner: Volume | None, values: Mapping[int, int], report: RepairReport
+    path: Path, partner: Volume | None, values: Mapping[int, int], report: RepairReport, like: Volume | None = None
 ) -> tuple[bytes | None, Volume | None]:
     try:
         if extension(path) in PICTURES and values and partner is not None:
@@ -207,7 +219,7 @@ def _file(
             return (data if what else None), None
         if extension(path) not in NIFTI:
             return None, read_volume(path)
-        draft = open_draft(path, partner, values)
+        draft = open_draft(path, partner, values, like)
     except (ReadError, OSError, EOFError):
         return None, None  # `check` says what is wrong with it
     _apply(draft, report)

@@ -18,6 +18,7 @@ from data_prep.label_names import same_only_class
 from data_prep.normalising import SOFT, soft
 from data_prep.roles import read_image, read_label
 from data_prep.volume import Array, ReadError, Volume
+from data_prep.voxel_order import in_order_of
 
 MAX_CASES = 24  # read for grey values, evenly spread over the training list
 LEVELS = np.linspace(0, 1, 101)
@@ -99,8 +100,9 @@ def measure(
     quantiles = np.stack([np.quantile(channel, LEVELS) for channel in channels])
     if "label" not in case:
         return quantiles, {}
-    label = _read(partial(read_label, Path(case["label"]), flat), case["label"]).channel(0).reshape(channels[0].shape)
-    found = {name: contrast(channels[0], label == value) for name, value in values.items()}
+    label = _read(partial(read_label, Path(case["label"]), flat), case["label"])
+    classes = in_order_of(images[0], label).channel(0).reshape(channels[0].shape)
+    found = {name: contrast(channels[0], classes == value) for name, value in values.items()}
     return quantiles, {name: value for name, value in found.items() if value is not None}
 
 

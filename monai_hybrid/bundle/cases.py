@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import logging
+import shlex
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from data_prep.files import read_datalist
 from data_prep.foreign import foreign_sentence
 from data_prep.reading import EXTENSIONS, extension
+from data_prep.scans import Scan, scan_of_file, sort_files
 from monai_hybrid.bundle.data import prepare_data
 from monai_hybrid.errors import DataError
 from monai_hybrid.inferers.native_grid import stem
@@ -19,9 +22,17 @@ logger = logging.getLogger("monai_hybrid.data")
 
 
 def cases_to_predict(
-    dataset_dir: str | None, output_dir: str, split: str = "testing", site: str = "A", leave_out: str | None = None
+    dataset_dir: str | None,
+    output_dir: str,
+    split: str = "testing",
+    site: str = "A",
+    leave_out: str | None = None,
+    channels: Sequence[str] = ("image",),
 ) -> list[dict[str, Any]]:
     """List {"image", "case_id"}; each case_id once, so that no prediction overwrites another.
+
+    `image` is a path, or a list of one for each channel. Where some of these are missing, "missing" says so. Masks are no
+    scans: those that prediction wrote, those in folders of labels, and those that are called so.
 
     Args:
         dataset_dir: one image file; a folder of images, with its subfolders (or its `imagesTs/` or `images/` alone where it has
@@ -30,6 +41,7 @@ def cases_to_predict(
         split: "training", "validation" or "testing".
         site: scanner of the phantom.
         leave_out: a folder, often inside the other, whose files are predictions.
+        channels: names of the model's channels, in its order.
 
     Raises:
         DataError: nothing there.
@@ -42,9 +54,14 @@ def cases_to_predict(
     if path.suffix == ".json" and path.is_file():
         return _of_split(path, split)
     if path.is_file():
-        return [{"image": str(path), "case_id": stem(path)}]
-    found = _images_under(path, leave_out) if path.is_dir() else []
-    if not found:
+        return _listed([scan_of_file(path, channels)], path.parent)
+    root, images = _images_under(path, leave_out) if path.is_dir() else (path, [])
+    found = sort_files(images, root, channels)
+    if found.left_out:
+        logger.warning("%s: %s", root, found.said())
+    if images and not found.scans:
+        raise DataError(f"{root}: no scan found; {found.said()}: --input {shlex.quote(str(images[0]))}")
+    if not images:
         foreign = foreign_sentence(path)
         if foreign:
             raise DataError(f"{path}: {foreign}")
@@ -52,11 +69,20 @@ def cases_to_predict(
             f"{path}: no image found; expected a file or a folder of {', '.join(EXTENSIONS)}, or a datalist.json. "
             f"Type: ls {path if path.is_dir() else path.parent}"
         )
-    names = unique_names([image.relative_to(path) for image in found])
-    return [{"image": str(image), "case_id": name} for image, name in zip(found, names, strict=True)]
+    return _listed(found.scans, path)
 
 
-def _images_under(folder: Path, leave_out: str | None) -> list[Path]:
+def _listed(scans: Sequence[Scan], root: Path) -> list[dict[str, Any]]:
+    names = unique_names([scan.name.relative_to(root) for scan in scans])
+    cases = []
+    for scan, name in zip(scans, names, strict=True):
+        files = [str(file) for file in scan.files]
+        case: dict[str, Any] = {"image": files if len(files) > 1 else files[0], "case_id": name}
+        cases.append(case | ({"missing": scan.missing} if scan.missing else {}))
+    return cases
+
+
+def _images_under(folder: Path, leave_out: str | None) -> tuple[Path, list[Path]]:
     root = next((folder / name for name in IMAGE_FOLDERS if (folder / name).is_dir()), folder)
     apart = Path(leave_out).expanduser().resolve() if leave_out else None
     files = sorted(p for p in root.rglob("*") if p.is_file() and not any(part[0] == "." for part in p.relative_to(root).parts))
@@ -64,7 +90,7 @@ def _images_under(folder: Path, leave_out: str | None) -> list[Path]:
     images = [p for p in files if extension(p)]
     if len(images) < len(files):
         logger.info("%s: %d images; %d files of other kinds are left alone", root, len(images), len(files) - len(images))
-    return images
+    return root, images
 
 
 def unique_names(files: list[Path]) -> list[str]:

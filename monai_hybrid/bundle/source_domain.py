@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from monai.data import DataLoader, Dataset
 from monai.engines import SupervisedEvaluator
-from monai.transforms import Compose, LoadImaged, MapLabelValued
+from monai.transforms import Compose, MapLabelValued
 from torch import nn
 
 from data_prep.label_names import same_only_class
@@ -27,7 +27,7 @@ from monai_hybrid.evaluation.tolerance import choose_tolerance
 from monai_hybrid.networks import HybridDiffusionUNet
 from monai_hybrid.networks.transfer.names import unified
 from monai_hybrid.processes import rank_and_number
-from monai_hybrid.transforms import CaseReader
+from monai_hybrid.transforms import LoadClassesd
 
 NONE = "none"
 LEAVE_OUT = "or leave --source_dir out (python -m data_prep shift SOURCE TARGET compares the data alone)"
@@ -137,11 +137,9 @@ class Forgetting:
     def _evaluator(self, model: Model, network: nn.Module, data: PreparedData, names: Sequence[str]) -> SupervisedEvaluator:
         logger.info("source data set %s, %s", data.dataset["name"], model.when.replace("source_", "") + " adaptation:")
         values, classes = rows_of(data.class_names, names), rows_of(model.names, names)
-        to_class = MapLabelValued("label", data.label_values, values, dtype=torch.float32)
-        reader = CaseReader(spatial_dims=data.dataset["spatial_dims"], is_label=True)
-        load = LoadImaged("label", reader=reader, ensure_channel_first=True, image_only=True)
+        load = LoadClassesd("label", data.label_values, values, spatial_dims=data.dataset["spatial_dims"])
         cases = own_share(data.labelled("testing"))
-        dataset = Dataset(cases, Compose([self.image_transforms, load, to_class]))
+        dataset = Dataset(cases, Compose([self.image_transforms, load]))
         about = {
             "model": model.path,
             "dataset": data.dataset["name"],

@@ -12,6 +12,7 @@ from data_prep.colour import parse_colour
 from data_prep.examine import examine_case
 from data_prep.files import read_datalist, read_dataset
 from data_prep.reading import EXTENSIONS, extension, stem
+from data_prep.scans import Scan, sort_files
 from monai_hybrid.bundle.data import PreparedData
 from monai_hybrid.bundle.shots import without_labels
 from monai_hybrid.errors import ConfigError, DataError
@@ -70,10 +71,13 @@ def _of_folder(folder: Path, data: PreparedData) -> list[dict[str, Any]]:
     if (folder / "datalist.json").is_file():
         return _of_prepared(folder, data)
     inner = folder / "images"
-    paths = sorted(p for p in (inner if inner.is_dir() else folder).iterdir() if extension(p))
-    if not paths:
+    root = inner if inner.is_dir() else folder
+    found = sort_files(sorted(p for p in root.iterdir() if extension(p)), root, data.dataset["channels"])
+    if found.left_out:
+        logger.warning("unlabelled_dir: %s: %s", root, found.said().partition(". ")[0])
+    if not found.scans:
         raise DataError(f"unlabelled_dir: {folder} holds no image; expected files that end with {', '.join(EXTENSIONS)}")
-    return [_checked(path, data) for path in paths]
+    return [_checked(scan, data) for scan in found.scans]
 
 
 def _of_prepared(folder: Path, data: PreparedData) -> list[dict[str, Any]]:
@@ -85,14 +89,17 @@ def _of_prepared(folder: Path, data: PreparedData) -> list[dict[str, Any]]:
     return without_labels(datalist["training"] + datalist["validation"])
 
 
-def _checked(path: Path, data: PreparedData) -> dict[str, Any]:
-    """One file, held to the checks that `data_prep` makes on images."""
-    name, dims = stem(path), data.dataset["spatial_dims"]
-    colour = parse_colour(data.dataset.get("colour"))
-    record, findings = examine_case(Case(name, (path,), None), len(data.dataset["channels"]), colour=colour, flat=dims == 2)
+def _checked(scan: Scan, data: PreparedData) -> dict[str, Any]:
+    """One scan, held to the checks that `data_prep` makes on images."""
+    path, name, dims = scan.files[0], stem(scan.name), data.dataset["spatial_dims"]
+    channels, colour = len(data.dataset["channels"]), parse_colour(data.dataset.get("colour"))
+    record, findings = examine_case(Case(name, scan.files, None), channels, colour=colour, flat=dims == 2)
     errors = [finding for finding in findings if finding.level == "error"]
+    if scan.missing and (errors or len(scan.files) > 1):
+        raise DataError(f"unlabelled_dir: {scan.missing}")
     if errors or record is None:
         raise DataError(f"unlabelled_dir: {errors[0]}" if errors else f"unlabelled_dir: {path}: cannot be used")
     if record.spatial_dims != dims:
         raise DataError(f"unlabelled_dir: {path} is {record.spatial_dims}D, the labelled data are {dims}D")
-    return {"image": str(path.resolve()), "case_id": name, "patient": name, "site": record.case.site}
+    files = [str(file.resolve()) for file in scan.files]
+    return {"image": files if len(files) > 1 else files[0], "case_id": name, "patient": name, "site": record.case.site}

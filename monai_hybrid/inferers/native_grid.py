@@ -15,10 +15,14 @@ from monai.transforms import MapTransform
 
 from data_prep.disk import needing
 from data_prep.flat import flat_axis, refilled
+from data_prep.nifti_open import open_nifti
 from data_prep.pictures import is_picture, png_mask
 from data_prep.reading import NIFTI, extension, read_volume
+from data_prep.scans import MADE_HERE
 from monai_hybrid.errors import DataError
 from monai_hybrid.weights import replace_file
+
+MASK, MAP = b"segmentation " + MADE_HERE, b"map in [0, 1] " + MADE_HERE
 
 
 class SaveOnInputGridd(MapTransform):
@@ -79,7 +83,8 @@ def write_mask(mask: np.ndarray, source: Path, target: Path, affine: np.ndarray)
     target = target.with_name(target.name + ".nii.gz")
     if kind not in NIFTI and mask.ndim == 2:
         mask, affine = _like_flat(mask, source, affine)
-    volume = _like_nifti(mask, source) if kind in NIFTI else nib.Nifti1Image(mask, affine)
+    volume = _like_nifti(mask, source) if kind in NIFTI else nib.Nifti1Image(mask, affine, dtype=mask.dtype)
+    volume.header["descrip"] = MASK
     return _written(gzip.compress(volume.to_bytes(), compresslevel=6, mtime=0), target)
 
 
@@ -97,8 +102,8 @@ def _with_the_slice(mask: np.ndarray, axis: int) -> np.ndarray:
     return refilled(mask[:, :, 0], axis) if mask.ndim == 4 and mask.shape[2] == 1 and mask.shape[axis] != 1 else mask
 
 
-def _like_nifti(mask: np.ndarray, source: Path, described: bytes = b"segmentation by monai_hybrid") -> nib.Nifti1Image:
-    image = nib.load(source)
+def _like_nifti(mask: np.ndarray, source: Path, described: bytes = MASK) -> nib.Nifti1Image:
+    image = open_nifti(source)
     axis = flat_axis(tuple(image.shape))
     if axis is not None:
         mask = _with_the_slice(mask, axis)
@@ -159,11 +164,12 @@ def write_map(values: np.ndarray, source: Path, target: Path, affine: np.ndarray
     """Write uint16 (X, Y[, Z[, K]]), 65535 = 1, as NIfTI on the grid of `source`; returns the path with its suffix."""
     target = target.with_name(target.name + ".nii.gz")
     if extension(source) in NIFTI:
-        volume = _like_nifti(values, source, b"map in [0, 1] by monai_hybrid")
+        volume = _like_nifti(values, source, MAP)
     else:
         if not is_picture(source) and (values.ndim == 2 or values.shape[2] == 1):
             values, affine = _like_flat(values, source, affine)
         volume = nib.Nifti1Image(values, affine if affine.shape == (4, 4) else np.eye(4))
+        volume.header["descrip"] = MAP
     volume.header.set_slope_inter(1 / 65535, 0)
     return _written(gzip.compress(volume.to_bytes(), compresslevel=6, mtime=0), target)
 

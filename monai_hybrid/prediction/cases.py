@@ -12,7 +12,7 @@ import torch
 from monai.data import Dataset
 
 from data_prep.checks import REGISTRY, Finding, run_checks
-from data_prep.checks.subjects import ImageSubject
+from data_prep.checks.subjects import ImageSubject, PairSubject
 from data_prep.colour import Colour, parse_colour
 from data_prep.pictures import LARGEST_VALUE, is_picture
 from data_prep.roles import read_image
@@ -68,7 +68,7 @@ class PredictionDataset(Dataset):
             known["made_from"] = self.table.made_from(case)
             if self.table.is_done(case["case_id"], known["made_from"]):
                 return {**known, "skip": True}
-            facts = inspect(case["image"], self.channels, self.dims, self.colour)
+            facts = self._facts(case)
             _refuse_values(case["image"], self.highest)
             d = self.transform(case)
             if not bool(torch.isfinite(d["image"]).all()):
@@ -77,6 +77,14 @@ class PredictionDataset(Dataset):
             return {**known, "failure": one_line(error)}
         voxel = {"voxel": facts.voxel, "unit": facts.unit, "remarks": "; ".join(facts.remarks)}
         return {"image": d["image"], **known, **voxel}
+
+    def _facts(self, case: Mapping[str, Any]) -> FileFacts:
+        try:
+            return inspect(case["image"], self.channels, self.dims, self.colour)
+        except DataError as error:
+            if case.get("missing"):  # explains what the single file lacks
+                raise DataError(str(case["missing"])) from error
+            raise
 
 
 def inspect(image: str | Sequence[str], channels: int, dims: int, colour: Colour = None) -> FileFacts:
@@ -96,6 +104,8 @@ def inspect(image: str | Sequence[str], channels: int, dims: int, colour: Colour
         volumes.append(volume)
         findings += run_checks("volume", volume, file=name)
         findings += run_checks("image", ImageSubject(volume, channels if len(names) == 1 else 1), file=name)
+        if len(volumes) > 1:
+            findings += run_checks("pair", PairSubject(volumes[0], volume), file=name)
     _refuse(findings)
     if volumes[0].spatial_dims != dims:
         raise DataError(

@@ -1,5 +1,6 @@
 """Dictionary transforms that MONAI lacks, or whose MONAI form breaks on real data lists."""
 
+from monai_hybrid.transforms.classes import LoadClassesd
 from monai_hybrid.transforms.contrast import RandGIN, RandGINd, contrast_kind
 from monai_hybrid.transforms.intensity import Normalized
 from monai_hybrid.transforms.labels import CompleteLabeld
@@ -11,6 +12,7 @@ __all__ = [
     "CaseReader",
     "CompleteLabeld",
     "DrawAffined",
+    "LoadClassesd",
     "Normalized",
     "RandGIN",
     "RandGINd",

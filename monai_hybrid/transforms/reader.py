@@ -9,12 +9,14 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 from monai.data import ImageReader, NibabelReader
+from monai.data.utils import correct_nifti_header_if_necessary
 from monai.utils import ensure_tuple
 
 from data_prep.checks import run_checks
 from data_prep.colour import Colour, parse_colour
 from data_prep.flat import plane_affine
 from data_prep.itk import itk_image, ras_affine, simple_itk
+from data_prep.nifti_open import open_nifti
 from data_prep.pictures import is_picture
 from data_prep.reading import ITK, extension
 from data_prep.roles import read_image, read_label
@@ -69,10 +71,10 @@ class CaseReader(ImageReader):
         paths = [Path(name) for name in names]
         if is_picture(paths[0]):
             return _as_monai([self._read(path) for path in paths])
+        self.nibabel.filenames = names  # what its own `read` would have kept
         if extension(paths[0]) not in ITK:
-            array, meta = self.nibabel.get_data(self.nibabel.read(names))
+            array, meta = self.nibabel.get_data([correct_nifti_header_if_necessary(open_nifti(path)) for path in paths])
         else:
-            self.nibabel.filenames = names  # what its own `read` would have kept
             array, meta = self.nibabel.get_data([_read_itk(name) for name in names])
         if self.flat and len(meta["spatial_shape"]) == 3 and 1 in meta["spatial_shape"]:
             volumes = [self._read(path) for path in paths]

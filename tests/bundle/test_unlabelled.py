@@ -140,3 +140,22 @@ def test_colour_pictures_are_taken_as_the_labelled_ones_are(data: PreparedData, 
     for colour in (["green"], ["red", "green", "blue"]):
         coloured = replace(data, dataset={**data.dataset, "channels": colour, "colour": colour})
         assert names(unlabelled_cases(coloured, data.training[:1], "hybrid", folder=str(tmp_path))) == {"u"}
+
+
+def test_masks_in_the_folder_are_no_images(data: PreparedData, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for i, name in enumerate(("u0", "u0_seg", "mask_u0", "u1")):
+        picture(tmp_path / f"{name}.png", i)
+    assert names(unlabelled_cases(data, data.training[:1], "hybrid", folder=str(tmp_path))) == {"u0", "u1"}
+    assert "left out: 2 masks beside their image (mask_u0.png, u0_seg.png)" in caplog.text
+
+
+def test_one_file_a_channel(data: PreparedData, tmp_path: Path) -> None:
+    two = replace(data, dataset={**data.dataset, "channels": ["red", "green"]})
+    for i, name in enumerate(("u0_0000", "u0_0001", "u1_0000")):
+        picture(tmp_path / f"{name}.png", i)
+    with pytest.raises(DataError, match=r"u1: the model takes 2 channels, and these are missing: green \(u1_0001.png\)"):
+        unlabelled_cases(two, [], "hybrid", folder=str(tmp_path))
+    (tmp_path / "u1_0000.png").unlink()
+    cases = unlabelled_cases(two, [], "hybrid", folder=str(tmp_path))
+    assert [case["case_id"] for case in cases] == ["u0"]
+    assert [Path(file).name for file in cases[0]["image"]] == ["u0_0000.png", "u0_0001.png"]

@@ -40,6 +40,13 @@ def _everywhere(value: int) -> Callable[[Path], object]:
     return lambda root: [save(root / "labels" / f"{name}.nii.gz", cube(value=value)) for name in NAMES]
 
 
+def _two_large(path: Path) -> None:
+    """Two atlas identifiers that differ in less than a float32 can hold."""
+    label = cube().astype(np.uint32) * 312782628
+    label[6:, 6:, 6:] = 312782632
+    save(path, label)
+
+
 ONE = {"label_names": "1=organ"}
 TWO = {"label_names": "1=left kidney,2=right kidney"}
 PLACE = r"first at voxel \(0, 0, 1\) = \(0\.0, 0\.0, 1\.0\) mm"
@@ -51,6 +58,11 @@ FAULTS = [
     Fault("D04", "value 0.5", "D302", on_label(_with(0.5, "f4")), message=f"0.5.*{PLACE}"),
     Fault("D05", "NaN", "D301", on_label(_with(np.nan, "f4")), message=PLACE),
     Fault("D06", "whole numbers stored as floats", "D307", on_label(lambda p: save(p, cube().astype(np.float32)))),
+    Fault(
+        "D06", "large values stored as float32", "D317", on_label(_with(312782628, "f4")), message="312782624 stored as float32"
+    ),
+    Fault("D06", "value beyond 2^53", "D316", on_label(_with(2**53 + 2, "i8")), message="up to 9007199254740994"),
+    Fault("D06", "values that one float32 stands for", ACCEPTED, on_label(_two_large)),
     Fault("D07", "scale factor 0.5", "D302", on_label(lambda p: edit_header(p, scl_slope=0.5)), message="scales by 0.5"),
     Fault("D08", "one-hot, 4D", "D308", on_label(lambda p: save(p, np.stack([1 - cube(), cube()], -1)))),
     Fault("D09", "probability map", "D302", on_label(_soft), message="not whole numbers"),

@@ -57,6 +57,27 @@ def _forms(root: Path) -> None:
     sound(root, [unicodedata.normalize(form, "case_\u00e9") for form in ("NFC", "NFD")])
 
 
+def _turned(path: Path) -> None:
+    """The label's voxels stored the other way round, each at its place."""
+    save(path, cube()[::-1, ::-1], affine((-1, -1, 1), (7, 8, 0)))
+
+
+def _unpacked(root: Path) -> None:
+    (root / "images" / "case_a.nii.gz").unlink()
+    save(root / "images" / "case_a.nii", noise(seed=1).astype(np.float32))
+
+
+def _moved_copy(root: Path) -> None:
+    for folder, array in (("images", noise(seed=1)), ("labels", cube())):
+        save(root / folder / "case_a.nii.gz", array, affine(shift=(0, 0, 40)))
+
+
+def _visits(root: Path) -> None:
+    """Numbers that may be scans of one patient."""
+    shutil.rmtree(root)
+    sound(root, [f"case_{patient}_{scan:03d}" for patient in (11, 12, 13) for scan in (1, 2)])
+
+
 def _copied(root: Path) -> None:
     shutil.copy(root / "images" / "case_b.nii.gz", root / "images" / "case_a.nii.gz")
 
@@ -70,15 +91,19 @@ FAULTS = [
     Fault("E05", "origin at 0.9 x the tolerance", ACCEPTED, on_label(_moved(0.09))),
     Fault("E05", "origin 15 mm away", "D402", on_label(_moved(15)), message="15 mm away"),
     Fault("E06", "left-right flip", "D402", on_label(_moved(0, (-1, 1, 1))), message="mm away"),
+    Fault("E06", "other voxel order, same place", ACCEPTED, on_label(_turned)),
     Fault("E07", "image and label exchanged", "D306", broken(_swapped(noise(seed=9))), message="at most 256"),
     Fault("E07", "exchanged, 8-bit image", "D410", broken(_swapped(noise(seed=9, high=200).astype(np.uint8)))),
     Fault("E08", "channels exchanged", "D411", _channels_exchanged, message=r"order \[1, 0\]"),
     Fault("E08", "channels in order", ACCEPTED, nnunet),
     Fault("E09", "channel missing", "D503", _channel_missing, message="case case_a: channels 0000"),
     Fault("E10", "same file twice", "D405", broken(_copied), names="case_"),
+    Fault("E10", "same voxels, unpacked and as floats", "D405", broken(_unpacked), names="case_"),
+    Fault("E10", "same voxels at another place", "D413", broken(_moved_copy), names="case_", message="another header"),
     Fault("E11", "ids equal but for case", "D406", broken(lambda root: sound(root, ["Case_A"])), names="ase_"),
     Fault("E11", "ids equal but for Unicode form", "D406", broken(_forms), names="case_"),
     Fault("E12", "a patient in training and testing", "D407", _listed(_one_patient), names="case_", message="testing"),
+    Fault("E12", "names like several scans of a patient", "D414", broken(_visits), names="case_11", message="--patient-regex"),
     Fault("E13", "a test image in training", "D405", _listed(_test_in_training), names="case_", message="training"),
     Fault("E14", "label half a voxel off", "D402", on_label(_moved(0.5)), message="0.5 mm away"),
 ]

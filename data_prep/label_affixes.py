@@ -1,0 +1,94 @@
+"""Words that say "mask" at the beginning or end of a name: `p1_seg`, `p1.seg`, `mask_p1`; pairing by what is left."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+_MASK = r"(?:seg|segs|segm|segmentations?|labels?|lbl|masks?|msk|gt|ground[_\-]?truth|annotations?|anno)"
+_ALSO = r"(?:truth|manual\d*|\d(?:st|nd)ho|roi|rois|contours?|delineations?|expert\d*)"  # of masks beside images only
+_CUT = r"[\s_.\-]+"
+_LABEL_END = re.compile(rf"(?P<rest>.+?)(?P<end>{_CUT}(?:{_MASK}|{_ALSO}|\d{{4}}))", re.IGNORECASE)
+_LABEL_START = re.compile(rf"(?P<start>(?:{_MASK}|{_ALSO}){_CUT})(?P<rest>.+)", re.IGNORECASE)
+_MASK_END = re.compile(rf"(?P<rest>.+?)(?P<end>{_CUT}{_MASK})", re.IGNORECASE)
+_MASK_START = re.compile(rf"(?P<start>{_MASK}{_CUT})(?P<rest>.+)", re.IGNORECASE)
+_IMAGE = r"(?:img|image|images|im|scan|vol|volume|orig|original|raw|data)"
+_IMAGE_END = re.compile(rf"(?P<rest>.+?)(?P<end>{_CUT}(?:{_IMAGE}|train|training|test|0000))", re.IGNORECASE)
+_IMAGE_START = re.compile(rf"(?P<start>{_IMAGE}{_CUT})(?P<rest>.+)", re.IGNORECASE)
+
+
+def without_label_words(name: str) -> Iterator[str]:
+    """The names that an image of this mask may have: without an ending, then without a beginning, that says "mask"."""
+    for pattern in (_LABEL_END, _LABEL_START):
+        match = pattern.fullmatch(name)
+        if match:
+            yield match["rest"]
+
+
+def says_mask(name: str) -> bool:
+    """Whether the name alone says that it is a mask: `p1_seg`, `mask_p1`."""
+    return bool(_MASK_END.fullmatch(name) or _MASK_START.fullmatch(name))
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Labels by case id, labels without an image, and what all names of labels carry that those of images lack."""
+
+    labels: Mapping[str, Path]
+    orphans: tuple[Path, ...]
+    note: str = field(default="")
+
+
+def pair_labels(case_ids: Collection[str], labels: Mapping[str, Path]) -> Pairs:
+    """Find the label of each case: of the same name, else of the same name but for an affix that all labels carry.
+
+    Args:
+        case_ids: of the images.
+        labels: name without extension -> file.
+    """
+    exact = {name: path for name, path in labels.items() if name in set(case_ids)}
+    if not exact:
+        for own, other in _cuts(list(labels), list(case_ids)):
+            cores = {_core(name, own): path for name, path in labels.items()}
+            images = {_core(case_id, other): case_id for case_id in case_ids}
+            if len(cores) == len(labels) and len(images) == len(case_ids) and set(cores) <= set(images):
+                words = " and ".join(f"{text!r}" for text in (*own, *other) if text)
+                note = f"images and labels are paired by their names without {words}"
+                return Pairs({images[core]: path for core, path in cores.items()}, (), note)
+    return Pairs(exact, tuple(path for name, path in labels.items() if name not in exact))
+
+
+Affix = tuple[str, str]  # a beginning and an ending; "" for none
+
+
+def _core(name: str, affix: Affix) -> str:
+    return name.removeprefix(affix[0]).removesuffix(affix[1])
+
+
+def _cuts(labels: Sequence[str], images: Sequence[str]) -> Iterator[tuple[Affix, Affix]]:
+    """What may be taken off all labels, and off all images: known words, then any ending where nothing else is cut."""
+    if not labels or not images:
+        return
+    of_labels = [("", ""), *_common(labels, _LABEL_START, _LABEL_END)]
+    of_images = [("", ""), *_common(images, _IMAGE_START, _IMAGE_END)]
+    yield from ((own, other) for other in of_images for own in of_labels)
+    if len(labels) == len(images) > 1:
+        ends = {name[len(max((i for i in images if name.startswith(i)), key=len, default=name)) :] for name in labels}
+        if len(ends) == 1 and len(end := ends.pop()) > 1 and not end[0].isalnum():
+            yield ("", end), ("", "")
+
+
+def _common(names: Sequence[str], start: re.Pattern[str], end: re.Pattern[str]) -> list[Affix]:
+    """Beginnings and endings with a known word that all names carry."""
+    starts = {match["start"] if (match := start.fullmatch(name)) else "" for name in names}
+    ends = {match["end"] if (match := end.fullmatch(name)) else "" for name in names}
+    first, last = starts.pop() if len(starts) == 1 else "", ends.pop() if len(ends) == 1 else ""
+    return [affix for affix in (("", last), (first, ""), (first, last)) if any(affix)]
+
+
+def common_ending(labels: Sequence[str]) -> str:
+    """The longest ending, from a separator on, that all names carry; "" where there is none or only one name."""
+    ends = [{name[match.start() :] for match in re.finditer(r"[\s_.\-]", name)} for name in (labels if len(labels) > 1 else [])]
+    return max(set.intersection(*ends), key=len, default="") if ends else ""

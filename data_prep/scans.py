@@ -1,0 +1,166 @@
+"""Which files of a folder are scans, and which of them belong together: masks are set aside, channels are joined."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import re
+import zlib
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from data_prep.label_affixes import says_mask, without_label_words
+from data_prep.nifti import GZIP_MAGIC
+from data_prep.nifti_open import open_nifti
+from data_prep.reading import NIFTI, extension, stem
+
+CHANNEL = re.compile(r"(?P<case>.+)_(?P<index>\d{4})")  # of nnU-Net
+MADE_HERE = b"by monai_hybrid"  # in the description of every NIfTI file that prediction writes
+TABLE = "quality.csv"  # of prediction; its column mask names the files that it wrote
+LABEL_FOLDER = re.compile(
+    r"(?:labels?|masks?|segs?|segmentations?|annotations?|gt|ground[_\-]?truths?|manual)(?:tr|ts|val)?\d*", re.IGNORECASE
+)
+OWN, FOLDER, BESIDE, NAMED = (
+    "masks or maps that this tool wrote",
+    "in folders of labels",
+    "masks beside their image",
+    "called masks by their names",
+)
+
+
+@dataclass(frozen=True)
+class Scan:
+    """One examination: its files in the order of the channels; `name` as if it were one file; `missing` in words, or ""."""
+
+    files: tuple[Path, ...]
+    name: Path
+    missing: str = ""
+
+
+@dataclass(frozen=True)
+class Scans:
+    """The scans among some files, and the others by the reason why they are none."""
+
+    scans: tuple[Scan, ...]
+    left_out: Mapping[str, Sequence[Path]] = field(default_factory=dict)
+
+    def said(self) -> str:
+        """What was left out and why, in one sentence; "" when nothing was."""
+        parts = [f"{len(files)} {why} ({_few(files)})" for why, files in self.left_out.items()]
+        return f"left out: {'; '.join(parts)}. To take such a file for a scan, give the file itself" if parts else ""
+
+
+def sort_files(files: Sequence[Path], root: Path, channels: Sequence[str] = ("image",)) -> Scans:
+    """Find the scans among image files below `root`.
+
+    Args:
+        files: of known formats.
+        root: folders below it count, its own name does not.
+        channels: names, in the order in which a model takes them.
+    """
+    reasons: dict[str, list[Path]] = defaultdict(list)
+    names = {(path.parent, _case(stem(path))) for path in files} | {(path.parent, stem(path)) for path in files}
+    written = {folder: _written(folder) for folder in {path.parent for path in files}}
+    kept: list[Path] = []
+    for path in files:
+        why = _why_not(path, root, names, written[path.parent])
+        (reasons[why] if why else kept).append(path)
+    return Scans(tuple(_joined(kept, channels)), dict(reasons))
+
+
+def scan_of_file(path: Path, channels: Sequence[str]) -> Scan:
+    """The scan that a single file is, or belongs to as a channel; taken for a scan whatever it is called."""
+    match = CHANNEL.fullmatch(stem(path))
+    if match is None or len(channels) == 1:
+        return Scan((path,), path)
+    beside = [other for other in sorted(path.parent.iterdir()) if extension(other) and _case(stem(other)) == match["case"]]
+    joined = (scan for scan in _joined([p for p in beside if CHANNEL.fullmatch(stem(p))], channels) if path in scan.files)
+    return next(joined, Scan((path,), path))
+
+
+def _case(name: str) -> str:
+    match = CHANNEL.fullmatch(name)
+    return match["case"] if match else name
+
+
+def _why_not(path: Path, root: Path, names: set[tuple[Path, str]], written: set[str]) -> str | None:
+    if path.name in written or is_own(path):
+        return OWN
+    if any(LABEL_FOLDER.fullmatch(part) for part in path.relative_to(root).parts[:-1]):
+        return FOLDER
+    if any((path.parent, rest) in names for rest in _images_of(stem(path))):
+        return BESIDE
+    return NAMED if says_mask(stem(path)) else None
+
+
+def _images_of(name: str) -> Iterator[str]:
+    """Names that the image of this mask may have; a channel number alone makes no mask."""
+    yield from (rest for rest in without_label_words(name) if not (CHANNEL.fullmatch(name) and _case(name) == rest))
+
+
+def is_own(path: Path) -> bool:
+    """Whether a NIfTI file says that prediction wrote it."""
+    if extension(path) not in NIFTI:
+        return False
+    try:
+        with path.open("rb") as file:
+            packed = file.read(2) == GZIP_MAGIC
+        with gzip.open(path) if packed else path.open("rb") as stream:
+            return MADE_HERE in stream.read(540)
+    except (OSError, EOFError, zlib.error):
+        return False  # reading it says what is wrong
+
+
+def _written(folder: Path) -> set[str]:
+    """Files that a prediction into this folder names."""
+    try:
+        text = (folder / TABLE).read_bytes()[: 2**26].decode("utf-8", "replace")
+        return {str(row.get("mask") or "").lstrip("'") for row in csv.DictReader(io.StringIO(text))} - {""}
+    except (OSError, csv.Error):
+        return set()
+
+
+def _joined(files: Sequence[Path], channels: Sequence[str]) -> Iterator[Scan]:
+    """Files as scans, in the order of `files`; those of one case as its channels."""
+    groups: dict[tuple[Path, str], dict[int, Path]] = defaultdict(dict)
+    for path in files:
+        match = CHANNEL.fullmatch(stem(path))
+        if match and not (len(channels) > 1 and _holds_channels(path)):
+            groups[path.parent, match["case"]].setdefault(int(match["index"]), path)
+    indices = {index for group in groups.values() for index in group}
+    alone = len(channels) > 1 or indices <= {0}  # 0000, 0001, ... of a model of one channel are numbers of cases
+    done: set[tuple[Path, str]] = set()
+    for path in files:
+        key = (path.parent, _case(stem(path)))
+        group = groups.get(key, {})
+        if path not in group.values() or not alone or max(group) >= len(channels):
+            yield Scan((path,), path)
+        elif key not in done:
+            done.add(key)
+            yield _scan(key[1], group, channels)
+
+
+def _scan(case: str, group: Mapping[int, Path], channels: Sequence[str]) -> Scan:
+    first = group[min(group)]
+    end = first.name[len(stem(first)) :]
+    absent = [f"{channels[index]} ({case}_{index:04d}{end})" for index in range(len(channels)) if index not in group]
+    words = f"{first.parent / case}: the model takes {len(channels)} channels, and these are missing: {', '.join(absent)}"
+    return Scan(tuple(group[index] for index in sorted(group)), first.with_name(case + end), words if absent else "")
+
+
+def _holds_channels(path: Path) -> bool:
+    """Whether one NIfTI file holds several channels itself."""
+    if extension(path) not in NIFTI:
+        return False
+    try:
+        shape = open_nifti(path).shape
+    except Exception:  # reading it says what is wrong
+        return False
+    return len(shape) > 3 and shape[3] > 1
+
+
+def _few(files: Sequence[Path]) -> str:
+    return ", ".join(path.name for path in files[:3]) + (", ..." if len(files) > 3 else "")

@@ -1,0 +1,37 @@
+"""Masks that are drawn from a model carry the user's label values, whatever their size."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from monai_hybrid.bundle.sample import PairSampler
+
+
+def written(folder: Path, dims: int, values: list[int]) -> Any:
+    """One mask of three classes, as it is written by the sampler of a model with these label values."""
+    sampler = PairSampler.__new__(PairSampler)
+    labels = [{"name": f"n{i}", "index": i, "value": value} for i, value in enumerate(values)]
+    sampler.card = {"labels": labels, "training": {"spacing": [2.0] * dims}}
+    sampler.folder, sampler.model = folder, folder / "model.pt"
+    mask = torch.arange(3).repeat(6**dims // 3).reshape((6,) * dims)
+    sampler._write([torch.zeros((1, *mask.shape))], [mask], [1.0], {})
+    found = folder / "sample_000_mask.png"
+    array = (
+        np.asarray(Image.open(found)).T if found.is_file() else np.asarray(nib.load(folder / "sample_000_mask.nii.gz").dataobj)
+    )
+    np.testing.assert_array_equal(array, np.array(values)[mask.numpy()])
+    return array
+
+
+@pytest.mark.parametrize("dims", [2, 3])
+@pytest.mark.parametrize("values", [[0, 1, 255], [0, 300, 1024], [0, 312782628, 312782632], [0, 7, 2**40]])
+def test_values_are_written_exactly(dims: int, values: list[int], tmp_path: Path) -> None:
+    written(tmp_path, dims, values)
+    assert (tmp_path / "sample_000_mask.png").is_file() == (dims == 2 and max(values) < 2**16)

@@ -1,0 +1,96 @@
+"""The same scan twice is found whatever file holds it."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Callable
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+from PIL import Image
+from prep_samples import cube, noise, save
+from typer.testing import CliRunner
+
+from data_prep.cli import app
+
+RUN = CliRunner()
+AFFINE = np.diag([1.0, 2.0, 3.0, 1.0])
+AFFINE[:3, 3] = -10, 5, 7
+
+
+def two_cases(root: Path, again: Callable[[Path], object]) -> str:
+    """Cases a and b of another image, and c which `again` writes into images/; the output of check."""
+    for seed, name in enumerate("ab"):
+        save(root / f"images/{name}.nii.gz", noise((6, 7, 8), seed), AFFINE)
+        save(root / f"labels/{name}.nii.gz", cube((6, 7, 8)), AFFINE)
+    save(root / "labels/c.nii.gz", cube((6, 7, 8)), AFFINE)
+    again(root / "images")
+    result = RUN.invoke(app, ["check", str(root)])
+    return f"{result.exit_code}\n{result.output}"
+
+
+def _plain(folder: Path) -> None:
+    (folder / "c.nii").write_bytes(gzip.decompress((folder / "a.nii.gz").read_bytes()))
+
+
+def _words(folder: Path) -> None:
+    image = nib.load(folder / "a.nii.gz")
+    image.header["descrip"] = b"exported on Tuesday"
+    image.to_filename(folder / "c.nii.gz")
+
+
+def _float(folder: Path) -> None:
+    save(folder / "c.nii.gz", noise((6, 7, 8), 0).astype(np.float64), AFFINE)
+
+
+def _lps(folder: Path) -> None:
+    turned = AFFINE @ np.diag([-1.0, -1, 1, 1])
+    turned[:3, 3] = (AFFINE @ [5, 6, 0, 1])[:3]
+    save(folder / "c.nii.gz", noise((6, 7, 8), 0)[::-1, ::-1], turned)
+
+
+def _mha(folder: Path) -> None:
+    sitk = pytest.importorskip("SimpleITK")
+    image = sitk.GetImageFromArray(noise((6, 7, 8), 0).T)
+    image.SetSpacing((1.0, 2.0, 3.0))
+    image.SetOrigin((10.0, -5.0, 7.0))
+    image.SetDirection((-1, 0, 0, 0, -1, 0, 0, 0, 1))
+    sitk.WriteImage(image, str(folder / "c.mha"))
+
+
+@pytest.mark.parametrize("again", [_plain, _words, _float, _lps, _mha])
+def test_the_same_voxels_at_the_same_place(again: Callable[[Path], object], tmp_path: Path) -> None:
+    said = two_cases(tmp_path / "raw", again)
+    assert said.startswith("3") and "D405 error" in said and "c." in said and "the same content" in said
+
+
+def test_the_same_voxels_under_another_header_are_a_warning(tmp_path: Path) -> None:
+    def moved(folder: Path) -> None:
+        save(folder / "c.nii.gz", noise((6, 7, 8), 0), np.diag([1.0, 1, 1, 1]))
+        save(folder.parent / "labels/c.nii.gz", cube((6, 7, 8)), np.diag([1.0, 1, 1, 1]))
+
+    said = two_cases(tmp_path / "raw", moved)
+    assert said.startswith("0") and "D413 warning" in said and "under another header" in said and "D405" not in said
+
+
+def test_one_voxel_makes_another_scan(tmp_path: Path) -> None:
+    def other(folder: Path) -> None:
+        grey = noise((6, 7, 8), 0)
+        grey[3, 3, 3] += 1
+        save(folder / "c.nii.gz", grey, AFFINE)
+
+    said = two_cases(tmp_path / "raw", other)
+    assert said.startswith("0") and "D405" not in said and "D413" not in said
+
+
+def test_a_picture_packed_anew_is_the_same(tmp_path: Path) -> None:
+    for name, seed, level in (("a", 0, 9), ("b", 1, 9), ("c", 0, 0)):
+        for folder in ("images", "labels"):
+            (tmp_path / folder).mkdir(exist_ok=True)
+        Image.fromarray(noise((12, 9), seed).astype(np.uint8)).save(tmp_path / f"images/{name}.png", compress_level=level)
+        Image.fromarray(cube((12, 9), 255)).save(tmp_path / f"labels/{name}.png")
+    assert (tmp_path / "images/a.png").read_bytes() != (tmp_path / "images/c.png").read_bytes()
+    said = RUN.invoke(app, ["check", str(tmp_path)])
+    assert said.exit_code == 3 and "D405 error" in said.output and "c.png" in said.output
