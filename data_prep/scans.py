@@ -15,6 +15,7 @@ from pathlib import Path
 from data_prep.label_affixes import says_mask, without_label_words
 from data_prep.nifti import GZIP_MAGIC
 from data_prep.nifti_open import open_nifti
+from data_prep.pictures import is_picture
 from data_prep.reading import NIFTI, extension, stem
 
 CHANNEL = re.compile(r"(?P<case>.+)_(?P<index>\d{4})")  # of nnU-Net
@@ -126,17 +127,19 @@ def _written(folder: Path) -> set[str]:
 def _joined(files: Sequence[Path], channels: Sequence[str]) -> Iterator[Scan]:
     """Files as scans, in the order of `files`; those of one case as its channels."""
     groups: dict[tuple[Path, str], dict[int, Path]] = defaultdict(dict)
-    for path in files:
-        match = CHANNEL.fullmatch(stem(path))
-        if match and not (len(channels) > 1 and _holds_channels(path)):
-            groups[path.parent, match["case"]].setdefault(int(match["index"]), path)
-    indices = {index for group in groups.values() for index in group}
-    alone = len(channels) > 1 or indices <= {0}  # 0000, 0001, ... of a model of one channel are numbers of cases
+    numbers = {path: int(match["index"]) for path in files if (match := CHANNEL.fullmatch(stem(path)))}
+    whole = {path for path in numbers if len(channels) == 1 or _holds_channels(path)}
+    for path in numbers:
+        if path not in whole:
+            groups[path.parent, _case(stem(path))].setdefault(numbers[path], path)
+    only_first = set(numbers.values()) <= {0}  # else 0000, 0001, ... of whole files are numbers of cases
     done: set[tuple[Path, str]] = set()
     for path in files:
         key = (path.parent, _case(stem(path)))
         group = groups.get(key, {})
-        if path not in group.values() or not alone or max(group) >= len(channels):
+        if path in whole and only_first:
+            yield Scan((path,), path.with_name(key[1] + path.name[len(stem(path)) :]))
+        elif path not in group.values() or max(group) >= len(channels):
             yield Scan((path,), path)
         elif key not in done:
             done.add(key)
@@ -152,11 +155,14 @@ def _scan(case: str, group: Mapping[int, Path], channels: Sequence[str]) -> Scan
 
 
 def _holds_channels(path: Path) -> bool:
-    """Whether one NIfTI file holds several channels itself."""
-    if extension(path) not in NIFTI:
-        return False
+    """Whether one file holds several channels itself: a picture of colours, a NIfTI file of four axes."""
     try:
-        shape = open_nifti(path).shape
+        if is_picture(path):
+            from PIL import Image
+
+            with Image.open(path) as picture:
+                return len(picture.getbands()) > 2
+        shape: tuple[int, ...] = tuple(open_nifti(path).shape) if extension(path) in NIFTI else ()
     except Exception:  # reading it says what is wrong
         return False
     return len(shape) > 3 and shape[3] > 1

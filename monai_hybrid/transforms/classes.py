@@ -70,19 +70,25 @@ class _ClassReader(CaseReader):
 
     def get_data(self, img: Sequence[str]) -> tuple[Array, dict[str, Any]]:
         array, meta = super().get_data(img)
-        array, meta = self._flat_in_order(array, img), meta
-        if not self.flat:
-            array, meta = _in_order_of(self.image, array, meta)
+        put = self._flat_in_order if self.flat else self._in_order
+        array, meta = put(array, meta, img)
         return to_classes(array, self.values, self.indices, ", ".join(img)), meta
 
-    def _flat_in_order(self, array: Array, img: Sequence[str]) -> Array:
+    def _in_order(self, array: Array, meta: dict[str, Any], _: Sequence[str]) -> tuple[Array, dict[str, Any]]:
+        return _in_order_of(self.image, array, meta)
+
+    def _flat_in_order(self, array: Array, meta: dict[str, Any], img: Sequence[str]) -> tuple[Array, dict[str, Any]]:
         """A 2D label in the order of its image; the files say where they lie, the metadata of a picture do not."""
         name = self.image.meta.get("filename_or_obj") if isinstance(self.image, MetaTensor) else None
         if not self.flat or name is None or is_picture(Path(img[0])) or is_picture(Path(name)):
-            return array
+            return array, meta
         image, label = (flattened(read_volume(Path(path))) for path in (name, img[0]))
         order = order_of_volumes(image, label) if image.spatial_dims == label.spatial_dims == 2 else None
-        return array if order is None else np.ascontiguousarray(order.array(array))
+        if order is None:
+            return array, meta
+        affine = np.array(self.image.meta["original_affine"], dtype=np.float64)  # one grid: the label lies as its image does
+        turned = {"affine": affine, "original_affine": affine.copy(), "spatial_shape": np.asarray(image.shape)}
+        return np.ascontiguousarray(order.array(array)), {**meta, **turned}
 
 
 def _in_order_of(image: Any, array: Array, meta: dict[str, Any]) -> tuple[Array, dict[str, Any]]:

@@ -18,7 +18,7 @@ def written(folder: Path, dims: int, values: list[int]) -> Any:
     """One mask of three classes, as it is written by the sampler of a model with these label values."""
     sampler = PairSampler.__new__(PairSampler)
     labels = [{"name": f"n{i}", "index": i, "value": value} for i, value in enumerate(values)]
-    sampler.card = {"labels": labels, "training": {"spacing": [2.0] * dims}}
+    sampler.card = {"labels": labels, "channels": ["x"], "training": {"spacing": [2.0] * dims}}
     sampler.folder, sampler.model = folder, folder / "model.pt"
     mask = torch.arange(3).repeat(6**dims // 3).reshape((6,) * dims)
     sampler._write([torch.zeros((1, *mask.shape))], [mask], [1.0], {})

@@ -7,6 +7,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
+from PIL import Image
 
 from data_prep.scans import BESIDE, FOLDER, MADE_HERE, NAMED, OWN, scan_of_file, sort_files
 
@@ -100,3 +101,12 @@ def test_one_channel_given_by_name_brings_the_others(tmp_path: Path) -> None:
     assert scan_of_file(second, ONE).files == (second,)
     mask = own(tmp_path / "a_seg.nii.gz")
     assert scan_of_file(mask, ONE).files == (mask,)  # who names it wants it
+
+
+def test_colour_pictures_are_whole_whatever_their_number(tmp_path: Path) -> None:
+    for index in range(3):
+        Image.fromarray(np.zeros((4, 5, 3), np.uint8)).save(tmp_path / f"img_000{index}.png")
+    found = sort_files(sorted(tmp_path.iterdir()), tmp_path, ("red", "green", "blue")).scans
+    assert [[path.name for path in scan.files] for scan in found] == [[f"img_000{index}.png"] for index in range(3)]
+    first = sort_files([tmp_path / "img_0000.png"], tmp_path, ("red", "green", "blue")).scans[0]
+    assert (first.name.name, first.missing) == ("img.png", "")  # nnU-Net's one file of three channel names

@@ -14,7 +14,7 @@ from monai.transforms import Compose, LoadImaged, Orientationd
 from PIL import Image
 
 from monai_hybrid.errors import DataError
-from monai_hybrid.transforms import LoadClassesd
+from monai_hybrid.transforms import CaseReader, LoadClassesd
 
 NEAR = [0, 312782628, 312782632]  # the last two are one in float32
 INDEX = np.array([0, 1, 2, 2, 1, 0, 0, 2], np.float32).reshape(2, 2, 2)
@@ -100,3 +100,20 @@ def test_a_label_comes_in_the_order_of_its_image(axes: tuple, flips: tuple, orie
         {"label": LoadClassesd("label", [0, 1, 2])({"label": other})["label"]}
     )
     np.testing.assert_array_equal(together["label"].numpy(), plain["label"].numpy())
+
+
+@pytest.mark.parametrize("deep", [False, True], ids=["two axes", "one slice"])
+def test_slices_come_in_the_order_of_their_image(deep: bool, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    grey, label = rng.normal(size=(5, 7)).astype(np.float32), rng.integers(0, 3, (5, 7)).astype(np.uint8)
+    affine, step = np.diag([1.0, 2.0, 9.0, 1.0]), np.diag([-1.0, -1.0, 1.0, 1.0])
+    step[:2, 3] = 4, 6
+    shape = (..., None) if deep else (...,)
+    image = nifti(tmp_path / "x.nii.gz", grey[shape], affine)
+    other = nifti(tmp_path / "y.nii.gz", label[::-1, ::-1][shape], affine @ step)
+    reader = CaseReader(spatial_dims=2)
+    load = [LoadImaged("image", reader=reader, ensure_channel_first=True), LoadClassesd("label", [0, 1, 2], spatial_dims=2)]
+    d = Compose(load)({"image": image, "label": other})
+    np.testing.assert_array_equal(d["label"][0].numpy(), label)
+    assert d["label"].shape == d["image"].shape == (1, 5, 7)
+    np.testing.assert_allclose(d["label"].affine, d["image"].affine)
