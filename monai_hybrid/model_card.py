@@ -14,6 +14,7 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 
+from data_prep.colour import COMPONENTS
 from monai_hybrid.errors import ModelFileError
 
 CARD_VERSION = 1
@@ -77,6 +78,7 @@ SCHEMA: dict[str, Any] = {
     "properties": {
         "spatial_dims": {"enum": [2, 3]},
         "channels": _listed(NAME, 1, 1024, "names"),
+        "colour": {**_listed({"enum": list(COMPONENTS)}, 1, 3, f"of {', '.join(COMPONENTS)}"), "uniqueItems": True},
         "labels": _listed(_LABEL, 1, 4096, "labels, background first"),
         "network": _NETWORK,
         "plan": {"type": "object", "properties": {**_PLAN, "network": _NETWORK}},
@@ -173,6 +175,8 @@ def _problems(card: Any) -> Iterator[str]:
         found = [label[key] for label in labels if key in label]
         if (values is not None and found and found != values) or len(set(found)) < len(found):
             yield f"labels: saw {key} {_short(found)}; expected {'0, 1, 2 in order' if values is not None else 'each once'}"
+    if "colour" in card and "channels" in card and len(card["colour"]) != len(card["channels"]):
+        yield f"colour: saw {card['colour']}; expected {len(card['channels'])}, as many as there are channels"
     network = card.get("network") or {}
     for key, named in (("in_channels", "channels"), ("num_classes", "labels")):
         if key in network and named in card and network[key] != len(card[named]):

@@ -128,6 +128,10 @@ def check_plain_value(name: str, value: Any) -> None:
         raise ConfigError(f"--{name}: got {value!r}, expected one of {', '.join(setting.words)}{hint}")
     if setting.kind == "timesteps" and not _are_timesteps(value):
         raise ConfigError(f'--{name}: got {value!r}, expected whole numbers >= 0, such as --{name} "[0,10,20]"')
+    if setting.kind == "colours":
+        from data_prep.colour import parse_colour  # here, because it brings numpy
+
+        parse_colour(value, f"--{name}")
     if setting.kind == "device" and not (isinstance(value, str) and re.fullmatch(r"[a-z]+(:\d+)?", value)):
         raise ConfigError(f"--{name}: got {value!r}, expected cpu, cuda or cuda:0")
 

@@ -21,11 +21,11 @@ RANGES: dict[str, tuple[str, Test]] = {
     "inner part": ("a number > 0 and < 1", lambda x: 0 < x < 1),  # of ignite's average
 }
 PATH_KINDS = ("folder", "file", "model", "image", "place")
-PLAIN_KINDS = ("flag", "word", "voxels", "mm", "device", "text", "names", "timesteps")
+PLAIN_KINDS = ("flag", "word", "voxels", "mm", "device", "text", "names", "timesteps", "colours")
 METAVARS = {
     "count": "N", "count or none": "N", "voxels": "[X,Y,Z]", "mm": "[X,Y,Z]", "flag": "True|False", "timesteps": "[T,...]",
     "folder": "FOLDER", "place": "FOLDER", "file": "FILE", "model": "FILE", "image": "PATH", "names": "{NEW: OLD}",
-    "device": "DEVICE", "text": "TEXT",
+    "device": "DEVICE", "text": "TEXT", "colours": "grey|green|red,green",
 }  # fmt: skip
 
 
@@ -163,6 +163,7 @@ def _use() -> Iterator[Setting]:
     yield s("save_slices", "flag", "keep a slice a case, for the report")
     yield s("precision", "word", "of the network", words=("auto", "float32", "bfloat16"))
     yield s("timesteps", "timesteps", "noise levels whose masks are averaged")
+    yield s("colour", "colours", "which colours of pictures are the channels", default="the card's")
     yield s("overlap", "part", "share of a window that its neighbour covers too")
     yield s("sw_batch_size", "count", "windows a call")
     yield s("output_postfix", "text", "end of a mask's name")

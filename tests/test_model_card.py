@@ -47,6 +47,9 @@ def changed(place: str, value: Any) -> dict[str, Any]:
 WRONG = [
     ("spatial_dims", 7, "spatial_dims: saw 7; expected enum [2, 3]"),
     ("spatial_dims", True, "spatial_dims: saw True"),
+    ("colour", "red", "colour: saw 'red'; expected 1 to 3 of red, green, blue, grey"),
+    ("colour", ["violet"], "colour[0]: saw 'violet'; expected enum"),
+    ("colour", ["red", "green"], "colour: saw ['red', 'green']; expected 1, as many as there are channels"),
     ("labels.1.value", -5, "labels[1].value: saw -5; expected a whole number from 0 to 9223372036854775807"),
     ("labels.1.value", 2**64, "labels[1].value: saw 18446744073709551616"),
     ("labels.1.value", 1.5, "labels[1].value: saw 1.5"),

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from data_prep.errors import ConfigError
 from monai_hybrid.setting_checks import check_kind, check_plain_value
 from monai_hybrid.settings import FREE, PATH_KINDS, PLAIN_KINDS, RANGES, SETTINGS
 
@@ -77,3 +78,10 @@ def test_the_table_and_its_checks_import_neither_torch_nor_monai() -> None:
     code += "print([m for m in ('torch', 'monai', 'numpy', 'nibabel') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_colours_are_checked_before_anything_starts() -> None:
+    for value in ("grey", "green", ("red", "green"), ["blue"]):
+        check_plain_value("colour", value)
+    with pytest.raises(ConfigError, match="--colour violet: expected some of red, green, blue"):
+        check_plain_value("colour", "violet")

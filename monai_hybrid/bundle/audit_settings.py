@@ -27,7 +27,7 @@ KINDS: dict[str, str] = {
     **dict.fromkeys(("batch_size", "num_workers", "updates", "max_epochs", "num_timesteps"), "whole"),
     **dict.fromkeys(("clean_fraction", "nsd_tolerance"), "number"),
     "shots": "whole", "amp": "truth", "device": "device", "patch_size": "wholes",
-    "spacing": "numbers", "_desc_": "text",
+    "spacing": "numbers", "colour": "word", "_desc_": "text",
 }  # fmt: skip
 NULLABLE = {*PATHS, "shots"}
 
