@@ -58,9 +58,15 @@ def _tell(folder: str) -> None:
     logger.info("no output_dir given: results go to %s", folder)
 
 
-def data_folder(data: str | None, output_dir: str, bundle_root: str) -> str:
-    """Where descriptions of a data set, or the built-in phantom, go in an evaluation or a prediction."""
-    return output_dir if data or not usable(Path(bundle_root)) else bundle_root
+def data_folder(data: str | None, output_dir: str, bundle_root: str) -> str | None:
+    """Where descriptions of a data set, or the built-in phantom, go in an evaluation or a prediction.
+
+    None for a prepared data set as long as there is no output folder: a run that is refused leaves none.
+    """
+    if not data:
+        return bundle_root if usable(Path(bundle_root)) else output_dir
+    prepared = (Path(data).expanduser() / "datalist.json").is_file()
+    return output_dir if not prepared or Path(output_dir).is_dir() else None
 
 
 def usable(bundle_root: Path) -> bool:

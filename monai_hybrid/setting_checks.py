@@ -174,10 +174,12 @@ def check_there(name: str, path: str, shown: str | None = None) -> None:
     is_model = setting.kind in ("file", "model")
     error: type[HybridError] = ModelFileError if is_model else DataError
     if not _exists(place):
-        what = {"file": "model file", "model": "model file or folder of a run", "folder": "folder"}.get(
-            setting.kind, "file or folder"
-        )
-        raise error(f"{option} {path}: no such {what}. {_advice(place)}")
+        what = {
+            "file": "no such model file",
+            "model": "no model file with a card: no such file or folder",
+            "folder": "no such folder",
+        }.get(setting.kind, "no such file or folder")
+        raise error(f"{option} {path}: {what}. {_advice(place)}")
     if setting.kind == "file" and place.is_dir():
         raise error(f"{option} {path}: a folder, expected a file: {_model_in(place)}")
     if setting.kind == "folder" and not place.is_dir():

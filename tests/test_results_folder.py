@@ -34,7 +34,14 @@ def test_real_data_go_to_runs_and_the_demonstration_into_the_bundle(root: Path, 
     assert results_folder(str(root), "scan.nii.gz", "eval") == "runs/few_shot_scan/eval"
     assert results_folder(str(root), ".") == f"runs/few_shot_{tmp_path.name}"
     assert results_folder(str(root), str(root / "models/model.pt"), "eval/samples") == f"{root}/eval/samples"
-    assert data_folder("prepared", "out", str(root)) == "out" and data_folder(None, "out", str(root)) == str(root)
+    assert data_folder("raw", "out", str(root)) == "out" and data_folder(None, "out", str(root)) == str(root)
+
+
+def test_a_refused_evaluation_of_a_prepared_data_set_leaves_no_folder(root: Path, tmp_path: Path) -> None:
+    (tmp_path / "datalist.json").write_text("{}")
+    assert data_folder(str(tmp_path), "out", str(root)) is None
+    (tmp_path / "out").mkdir()
+    assert data_folder(str(tmp_path), "out", str(root)) == "out"
 
 
 def test_an_application_that_uses_monais_workflow_keeps_its_folder(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -80,14 +80,14 @@ class PreparedData:
 
 
 def prepare_data(
-    dataset_dir: str | None, output_dir: str, site: str = "A", seed: int = 0, budget: str | None = None
+    dataset_dir: str | None, output_dir: str | None, site: str = "A", seed: int = 0, budget: str | None = None
 ) -> PreparedData:
     """Make the data set ready and read it.
 
     Args:
         dataset_dir: None or "" generates the built-in phantom; a folder with `datalist.json` is used as it is; any other folder
             is checked and described by `data_prep` first. Images are never copied.
-        output_dir: where generated data and descriptions go, under `data/`.
+        output_dir: where generated data and descriptions go, under `data/`; None for a prepared folder: nothing is written.
         site: scanner of the phantom, "A" or "B".
         seed: of the phantom and of the split by patient.
         budget: "cpu" or "gpu", for the plan; None = "gpu" where CUDA is.
@@ -95,7 +95,7 @@ def prepare_data(
     Raises:
         DataError: no such folder, or data that fail the checks, in a raw folder as in a prepared one.
     """
-    own = Path(output_dir) / "data"
+    own = Path(output_dir or ".") / "data"
     if not dataset_dir:
         return replace(read_prepared(_phantom(own, site, seed, budget)), built_in=True)
     source = Path(dataset_dir).expanduser()
@@ -105,16 +105,19 @@ def prepare_data(
             "or one made by `python -m data_prep build`"
         )
     if (source / "datalist.json").is_file():
-        _verify(source, own)
+        _verify(source, own if output_dir else None)
         return read_prepared(source)
     return read_prepared(_build(source, own / source.resolve().name, seed, budget))
 
 
-def _verify(folder: Path, own: Path) -> None:
-    """Check every file of a prepared data set, once for each state of its files, before any time goes into training."""
-    from data_prep.build import refusal
-    from data_prep.check import check_datalist
+def _verify(folder: Path, own: Path | None) -> None:
+    """Check every file of a prepared data set, once for each state of its files, before any time goes into training.
 
+    `own` holds the marks of what was checked; None: no mark is read or made.
+    """
+    if own is None:
+        _refuse_errors(folder)
+        return
     content = read_datalist(folder)
     state = _digest(
         [file for split in ("training", "validation", "testing") for entry in content[split] for file in _files(entry)]
@@ -124,14 +127,21 @@ def _verify(folder: Path, own: Path) -> None:
     with FileLock(own / ".lock"):
         if mark.is_file() and mark.read_text() == state:
             return
-        logger.info("checking the files that %s names (once for each state of them)", folder / "datalist.json")
-        findings = check_datalist(folder / "datalist.json")
-        errors = [finding for finding in findings if finding.level == "error"]
-        if errors:
-            raise DataError(refusal(folder, errors))
-        for finding in findings:
-            logger.log(logging.WARNING if finding.level == "warning" else logging.DEBUG, "%s", finding)
+        _refuse_errors(folder)
         mark.write_text(state)
+
+
+def _refuse_errors(folder: Path) -> None:
+    from data_prep.build import refusal
+    from data_prep.check import check_datalist
+
+    logger.info("checking the files that %s names (once for each state of them)", folder / "datalist.json")
+    findings = check_datalist(folder / "datalist.json")
+    errors = [finding for finding in findings if finding.level == "error"]
+    if errors:
+        raise DataError(refusal(folder, errors))
+    for finding in findings:
+        logger.log(logging.WARNING if finding.level == "warning" else logging.DEBUG, "%s", finding)
 
 
 def _files(entry: dict[str, Any]) -> list[Path]:
