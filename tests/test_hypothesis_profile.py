@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -19,9 +20,11 @@ def test_the_profile_has_no_limit_of_time() -> None:
 
 
 def test_no_test_has_a_limit_of_its_own() -> None:
+    limited = re.compile(r"deadline=(?!None)\w")
     users = [path for path in TESTS.rglob("test_*.py") if "from hypothesis import" in path.read_text(encoding="utf-8")]
     assert len(users) > 10
-    assert [path.name for path in users if "deadline=" in path.read_text(encoding="utf-8").replace('"deadline="', "")] == []
+    assert [path.name for path in users if limited.search(path.read_text(encoding="utf-8"))] == []
+    assert limited.search("@settings(deadline" + "=200)") and not limited.search("@settings(deadline=None)")
 
 
 @pytest.mark.parametrize(("ci", "derandomized"), [({"CI": "true"}, "True"), ({}, "False")])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from data_prep.resampling import back, centres, coarse_label, forth, label_back, new_size, resampled, shares
@@ -25,7 +25,6 @@ def test_noise_falls_as_with_the_mean_of_whole_voxels(shape: tuple[int, ...], le
     )
 
 
-@settings(deadline=None)
 @given(length=lengths, factor=factors)
 def test_every_new_voxel_is_a_mean(length: int, factor: float) -> None:
     size = new_size(length, factor)
@@ -34,7 +33,6 @@ def test_every_new_voxel_is_a_mean(length: int, factor: float) -> None:
     assert (matrix.data > 0).all()
 
 
-@settings(deadline=None)
 @given(length=st.integers(8, 40), factor=st.floats(1, 4))
 def test_a_ramp_is_the_ramp_at_the_new_centres(length: int, factor: float) -> None:
     """A shift by half a voxel would show here, everywhere but in the voxels that reach beyond the image."""
@@ -54,7 +52,6 @@ def test_a_ramp_is_exact_at_a_whole_factor(factor: int) -> None:
     assert coarse == pytest.approx(centres(length, 12, factor), abs=1e-5)
 
 
-@settings(deadline=None)
 @given(length=lengths, factor=factors)
 def test_what_is_symmetric_stays_so(length: int, factor: float) -> None:
     values = np.random.default_rng(length).random(length)
