@@ -53,14 +53,16 @@ def test_spacings_that_can_be_asked_for() -> None:
             checked_spacing(wrong, 2)
 
 
-def plan_of(shape: list[float], spacing: list[float], budget: str) -> dict:
+def plan_of(shape: list[float], spacing: list[float], budget: str, asked: bool = True) -> dict:
     fingerprint = {
         "spacing": {"median": spacing},
         "spacing_known": True,
         "shape": {"median": shape},
         "foreground_intensity": [],
     }
-    return make_plan({"spatial_dims": len(shape), "modality": "MRI", "fingerprint": fingerprint}, budget, spacing)
+    return make_plan(
+        {"spatial_dims": len(shape), "modality": "MRI", "fingerprint": fingerprint}, budget, spacing if asked else None
+    )
 
 
 def test_a_large_patch_in_a_small_batch() -> None:
@@ -78,6 +80,21 @@ def test_edges_divide_by_what_the_levels_halve(key: tuple[str, int], multiple: i
 def test_what_every_plan_says() -> None:
     volumes, pictures = plan_of([32, 40, 32], [1, 1, 1], "cpu"), plan_of([90, 90], [1, 1], "cpu")
     assert volumes["orientation"] == "RAS" and pictures["orientation"] is None
+    assert "axes in RAS order" in volumes["reasons"][0] and "axes in the order of the file" in pictures["reasons"][0]
     for plan in (volumes, pictures):
         levels = len(plan["network"]["channels"])
         assert plan["network"]["attention_levels"] == [False] * levels and plan["network"]["num_res_blocks"] == [1] * levels
+
+
+@pytest.mark.parametrize(
+    ("shape", "edge", "budget", "reason"),
+    [
+        ([22, 30, 22], 2, "cpu", "the median of the training cases; one patch holds a whole case"),
+        ([35, 50, 36], 1, "cpu", "coarser than the median 1 x 1 x 1, equally on all fine axes"),
+        ([150, 150, 150], 1, "gpu", "Spacing 1 x 1 x 1: the median of the training cases."),
+        ([90, 120, 120], 2, "cpu", "coarser than the median 2 x 2 x 2, so that a patch"),
+    ],
+)
+def test_the_reason_for_a_spacing(shape: list[float], edge: float, budget: str, reason: str) -> None:
+    said = plan_of(shape, [edge] * 3, budget, asked=False)["reasons"]
+    assert any(reason in sentence for sentence in said), said
