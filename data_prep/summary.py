@@ -23,6 +23,7 @@ from data_prep.repair import RepairReport
 NEXT = "monai-hybrid pretrain --data {folder} --output runs/source"
 SAME = "python -m monai.bundle run --config_file bundles/hybrid_pretrain/configs/train.json --dataset_dir {folder}"
 ADAPT = "monai-hybrid adapt --data {folder} --model runs/source/models/model.pt --output runs/adapted"
+CEILINGS = 5  # rows
 
 
 def print_build(folder: Path, console: Console) -> None:
@@ -73,10 +74,18 @@ def _plan_rows(plan: dict[str, Any]) -> list[tuple[str, str]]:
     norm = plan["normalization"]
     return [
         ("plan: spacing", _by(plan["spacing"])),
-        *[(f"ceiling {name}", _ceiling(one)) for name, one in plan.get("ceiling", {"classes": {}})["classes"].items()],
+        *_ceilings(plan.get("ceiling", {"classes": {}})["classes"]),
         ("plan: patch", f"{_by(plan['patch_size'])}, batch {plan['batch_size']}"),
         ("plan: grey values", f"{norm['method']} {norm['lower']:g} to {norm['upper']:g}"),
     ]
+
+
+def _ceilings(classes: dict[str, Any]) -> list[tuple[str, str]]:
+    """A row a class, those that lose most first; of many classes only these."""
+    lowest = sorted(classes.items(), key=lambda item: item[1]["mean"])
+    rows = [(f"ceiling {name}", _ceiling(one)) for name, one in lowest[:CEILINGS]]
+    left = len(lowest) - CEILINGS
+    return rows + ([("", f"{left} more classes keep more, see plan.json")] if left > 0 else [])
 
 
 def _ceiling(one: dict[str, Any]) -> str:

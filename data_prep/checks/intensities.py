@@ -106,8 +106,8 @@ def clipped_ct(subject: DatasetSubject) -> Iterator[Remark]:
     "D314",
     on="dataset",
     level="warning",
-    remedy="build plans a soft clip for them: nothing to do. A model that was trained with a hard clip keeps it when it "
-    "is adapted; train one anew: monai-hybrid pretrain",
+    remedy="build plans a soft clip for them; make a plan from before anew. A model that was trained with a hard clip keeps it "
+    "when it is adapted; train one anew: monai-hybrid pretrain",
 )
 def beyond_the_clip(subject: DatasetSubject) -> Iterator[Remark]:
     """A class lies mostly beyond the percentiles 0.5 and 99.5 of its images, where clipping makes everything one grey."""

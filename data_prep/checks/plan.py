@@ -16,7 +16,7 @@ from data_prep.checks.registry import check
     remedy="Build again with a finer --spacing; where a patch then sees too little of a case, with --budget gpu too",
 )
 def low_ceiling(ceiling: Mapping[str, Any]) -> str | None:
-    """Masks do not survive the planned spacing: no model can score better than what is left of them."""
+    """Masks do not survive the planned spacing; a model that learns them there is not expected to do better."""
     found = Ceiling.of(ceiling)
     if found.is_good:
         return None

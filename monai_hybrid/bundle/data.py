@@ -186,7 +186,8 @@ def _build(source: Path, out: Path, seed: int, budget: str | None) -> Path:
         mark = out / "source.sha256"
         if not mark.is_file() or mark.read_text() != state:
             logger.info("checking and describing %s (once; the result is in %s)", source, out)
-            build(source, out, seed=seed, budget=budget)
+            for finding in build(source, out, seed=seed, budget=budget).findings:
+                logger.log(logging.WARNING if finding.level == "warning" else logging.DEBUG, "%s", finding)
             mark.write_text(state)
     return out
 
