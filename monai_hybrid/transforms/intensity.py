@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Mapping
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 import torch
@@ -12,6 +13,9 @@ from monai.utils import convert_to_dst_type
 
 from data_prep.normalising import HARD, SOFT, WINDOW, soft
 from monai_hybrid.errors import ConfigError
+
+BOUNDS = ("lower", "upper")
+NUMBERS = {HARD: BOUNDS, SOFT: (*BOUNDS, "below", "above"), WINDOW: BOUNDS}
 
 
 class Normalized(MapTransform):
@@ -25,7 +29,7 @@ class Normalized(MapTransform):
             instead, see `data_prep.normalising.soft`. The result lies in [-1, 1], float32.
 
     Raises:
-        ConfigError: unknown method.
+        ConfigError: unknown method, or a number is missing or out of range.
     """
 
     def __init__(self, keys: Any, normalization: Mapping[str, Any]) -> None:
@@ -53,11 +57,21 @@ class SoftPercentiles(Transform):
 
 
 def _scaler(normalization: Mapping[str, Any]) -> Transform:
-    method, lower, upper = normalization["method"], normalization["lower"], normalization["upper"]
-    if method == HARD:
-        return ScaleIntensityRangePercentiles(lower, upper, b_min=-1.0, b_max=1.0, clip=True, channel_wise=True)
-    if method == WINDOW:
-        return ScaleIntensityRange(lower, upper, b_min=-1.0, b_max=1.0, clip=True)
+    method = normalization.get("method") if isinstance(normalization, Mapping) else normalization
+    if not isinstance(method, str) or method not in NUMBERS:
+        raise ConfigError(f"normalization: got method {method!r}, expected {HARD}, {SOFT} or {WINDOW}")
+    for key in NUMBERS[method]:
+        value, rank = normalization.get(key), method != WINDOW and key in ("lower", "upper")
+        if not _is_number(value) or (rank and not 0 <= value <= 100) or (key in ("below", "above") and value < 0):
+            wanted = "a number from 0 to 100" if rank else "a number"
+            raise ConfigError(f"normalization: {key} of {method} is {value!r}, expected {wanted}")
     if method == SOFT:
         return SoftPercentiles(normalization)
-    raise ConfigError(f"normalization: got method {method!r}, expected {HARD}, {SOFT} or {WINDOW}")
+    lower, upper = normalization["lower"], normalization["upper"]
+    if method == HARD:
+        return ScaleIntensityRangePercentiles(lower, upper, b_min=-1.0, b_max=1.0, clip=True, channel_wise=True)
+    return ScaleIntensityRange(lower, upper, b_min=-1.0, b_max=1.0, clip=True)
+
+
+def _is_number(value: Any) -> TypeGuard[float]:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)

@@ -105,3 +105,17 @@ def test_an_unknown_method_is_refused_and_the_known_accepted() -> None:
     ):
         Normalized("image", {"method": "zscore", "lower": 0, "upper": 1})
     assert normalized(torch.zeros(1, 1, 1), {"method": "window", "lower": -1, "upper": 1}).item() == 0
+
+
+@pytest.mark.parametrize(
+    ("rule", "said"),
+    [
+        ({"method": "soft_percentiles", "lower": 0.5, "upper": 99.5, "below": 0}, "above of soft_percentiles is None"),
+        ({"method": "percentiles", "lower": 0.5, "upper": 200}, "upper of percentiles is 200, expected a number from 0 to 100"),
+        ({"method": "window", "lower": "a", "upper": 1}, "lower of window is 'a', expected a number"),
+        ([{"method": "zscore"}], "got method "),
+    ],
+)
+def test_a_rule_that_is_none_is_refused_in_a_sentence(rule: Any, said: str) -> None:
+    with pytest.raises(ConfigError, match=f"normalization: {said}"):
+        Normalized("image", rule)
