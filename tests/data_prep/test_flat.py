@@ -59,6 +59,7 @@ def test_what_the_header_says_across_the_slice_means_nothing(tmp_path: Path) -> 
         image.header["pixdim"][3] = 0
         image.header["srow_z"] = 0
         image.header["qform_code"] = 0
+        image.header["vox_offset"] = 352
         raw = image.header.binaryblock + b"\0" * 4 + np.asarray(image.dataobj).tobytes(order="F")
         import gzip
 
