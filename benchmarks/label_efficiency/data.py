@@ -13,6 +13,7 @@ from monai.data import Dataset
 from monai.transforms import Compose
 
 from benchmarks.label_efficiency.appearance import remap
+from benchmarks.label_efficiency.configuration import deterministic_transforms
 from benchmarks.label_efficiency.study import Domain, Study
 from data_prep.build import build
 from data_prep.phantom import generate
@@ -159,8 +160,6 @@ def open_data(study: Study, data_root: Path, folder: Path, device: str) -> Study
     Raises:
         DataError: data missing or refused, or the two domains do not name the same structures.
     """
-    from benchmarks.label_efficiency.training import deterministic_transforms
-
     budget = "cpu" if device == "cpu" else "gpu"
     source, target = (
         prepare(domain, data_root, folder / role, budget)

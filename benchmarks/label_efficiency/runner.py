@@ -12,13 +12,14 @@ from typing import Any
 import torch
 
 from benchmarks.label_efficiency import records
+from benchmarks.label_efficiency.configuration import configuration
 from benchmarks.label_efficiency.data import Case, CaseStore, StudyData, open_data
 from benchmarks.label_efficiency.peers import nnunet_installed
 from benchmarks.label_efficiency.pictures import worst_cases
 from benchmarks.label_efficiency.scoring import Scores, mean, score
 from benchmarks.label_efficiency.streams import StreamStore
 from benchmarks.label_efficiency.study import Arm, Study, described, described_arm
-from benchmarks.label_efficiency.training import Trained, configuration, make_stream, shaping, train
+from benchmarks.label_efficiency.training import Trained, make_stream, shaping, train
 from monai_hybrid.bundle.shots import draw_shots, without_labels
 from monai_hybrid.errors import ConfigError
 from monai_hybrid.weights import read_card, replace_file, save_weights, torch_save, with_pretrained

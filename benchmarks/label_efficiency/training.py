@@ -17,14 +17,14 @@ from typing import Any
 
 import torch
 from ignite.engine import Events
-from monai.bundle import ComponentLocator, ConfigParser
+from monai.bundle import ConfigParser
 from monai.utils import set_determinism
 from torch import nn
 
+from benchmarks.label_efficiency.configuration import configuration
 from benchmarks.label_efficiency.data import Case, CaseStore, StoredCases
 from benchmarks.label_efficiency.peers import FEATURE_STEPS, PixelHead, PlainUNet
 from benchmarks.label_efficiency.streams import Resumed, Stream
-from benchmarks.label_efficiency.study import CONFIGS, ROOT
 from monai_hybrid.bundle.data import PreparedData
 from monai_hybrid.bundle.starting_point import StartingPoint
 from monai_hybrid.weights import replace_file, with_pretrained
@@ -33,35 +33,6 @@ KEPT_HANDLERS = ("StopOnNonFinite", "GradientClip", "LrScheduleHandler")
 SAVER = "WeightsSaver"
 # Settings that change the batches; all others leave them equal.
 SHAPING = ("batch_size", "patch_size", "spacing", "augment", "contrast_randomisation", "labelled_share", "unlabelled")
-_CONTENT: dict[str, dict[str, Any]] = {}
-_LOCATOR = ComponentLocator()
-
-
-def configuration(
-    part: str, settings: Mapping[str, Any], data: PreparedData, origin: StartingPoint, device: str
-) -> ConfigParser:
-    """A bundle's train.json with these settings, on these data."""
-    if part not in _CONTENT:
-        _CONTENT[part] = ConfigParser.load_config_file(str(ROOT / CONFIGS[part]))
-    parser = ConfigParser(json.loads(json.dumps(_CONTENT[part])))
-    parser.locator = _LOCATOR  # its table of all MONAI classes takes a second to make
-    plan = origin.plan
-    changes = {"patch_size": plan["patch_size"], "spacing": plan["spacing"], "amp": False, "num_workers": 0, **settings}
-    for name, value in changes.items():
-        parser[name] = value
-    parser["data"], parser["device"] = data, torch.device(device)
-    parser["bundle_root"] = str((ROOT / CONFIGS[part]).parents[1])
-    if part == "finetune":
-        parser["origin"] = origin
-    return parser
-
-
-def deterministic_transforms(data: PreparedData, origin: StartingPoint) -> list[Any]:
-    """Load, orient, resample, normalise and pad a domain on the common plan; the two bundles have the same list."""
-    transforms: list[Any] = configuration("finetune", {}, data, origin, "cpu").get_parsed_content(
-        "train#deterministic_transforms"
-    )
-    return transforms
 
 
 def shaping(settings: Mapping[str, Any]) -> str:
