@@ -21,6 +21,7 @@ from monai_hybrid.engines.same_run import (
     tell_of_another_draw,
 )
 from monai_hybrid.engines.stop_signals import Stopped, StopSignals
+from monai_hybrid.engines.weights_handlers import state_of
 from monai_hybrid.errors import ModelFileError
 
 SCHEDULE = ("last_epoch", "_step_count", "_last_lr")  # the rest of a scheduler are settings, and max_epochs may change
@@ -70,6 +71,7 @@ class Checkpoint:
         self.signals = StopSignals()
         self.stopped: Stopped | None = None
         self.attached = False
+        self.left_at = state_of(ema.model)
 
     def attach(self, engine: Engine) -> None:
         """Restore when the run starts."""
@@ -82,10 +84,12 @@ class Checkpoint:
         if not self.attached:
             engine.add_event_handler(Events.ITERATION_COMPLETED, self.after_update)
             engine.add_event_handler(Events.EPOCH_COMPLETED, self.after_epoch)
-            engine.add_event_handler(Events.COMPLETED | Events.TERMINATE, lambda: self.signals.release())
+            engine.add_event_handler(Events.COMPLETED | Events.TERMINATE, self.end)
             engine.add_event_handler(Events.EXCEPTION_RAISED, self.fail)
             self.attached = True
         self.signals.watch()
+        if state_of(self.ema.model) != self.left_at:  # an application (MONAI FL) gave other weights: their average begins here
+            self.ema.ema_model.load_state_dict(self.ema.model.state_dict())
         found = load_newest(self.folder, engine.state.device) if self.resume else None
         if found is not None:
             self.restore(engine, *found)
@@ -107,6 +111,11 @@ class Checkpoint:
             self.save(engine)
         if asked:
             self.stop(engine)
+
+    def end(self, engine: Any) -> None:
+        """Give the signals back, and remember the weights as this run leaves them."""
+        self.signals.release()
+        self.left_at = state_of(self.ema.model)
 
     def fail(self, engine: Engine, error: BaseException) -> None:
         """Give the signals back and pass the error on."""

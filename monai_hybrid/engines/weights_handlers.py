@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,6 +13,8 @@ from torch import nn
 
 from monai_hybrid.networks.low_rank import merged_state_dict
 from monai_hybrid.weights import make_card, save_weights, with_pretrained
+
+logger = logging.getLogger("monai_hybrid.weights")
 
 
 class WeightsSaver:
@@ -90,14 +93,28 @@ def _plain_metrics(validator: Engine | None) -> dict[str, Any]:
 
 
 class WeightsLoader:
-    """Load the model when the run starts (not when the config is parsed: properties can be checked without a model)."""
+    """Load the model when the run starts (not when the config is parsed: properties can be checked without a model).
+
+    Weights that somebody else has put into the network since, as MONAI FL does with those that a server sent, stay: the file
+    never replaces them. A second run loads the file again.
+    """
 
     def __init__(self, network: nn.Module, path: str) -> None:
         self.network, self.path = network, path
+        self.left_at = state_of(network)
 
     def attach(self, engine: Engine) -> None:
         """Load at the start of the run."""
         engine.add_event_handler(Events.STARTED, self)
 
     def __call__(self, engine: Engine) -> None:
+        if state_of(self.network) != self.left_at:
+            logger.info("the network was given its weights by the application; %s is not read", self.path)
+            return
         with_pretrained(self.network, self.path)
+        self.left_at = state_of(self.network)
+
+
+def state_of(network: nn.Module) -> list[tuple[int, int]]:
+    """Where each weight lies and how often it was written to: other after every `load_state_dict`, even of equal values."""
+    return [(weight.data_ptr(), weight._version) for weight in network.state_dict(keep_vars=True).values()]

@@ -114,6 +114,10 @@ class EvaluationReport:
             "patients": len({row["patient"] for row in self.rows}),
             **summarize(self.rows),
         }
+        means = {name: of["mean"] for name, of in summary.get("dice", {}).items() if of["mean"] is not None}
+        if means:  # for applications that run this evaluator: MONAI FL reads them
+            mean = means.pop("all") if "all" in means else sum(means.values()) / len(means)
+            engine.state.metrics |= {"val_mean_dice": mean, **{f"val_dice_{name}": value for name, value in means.items()}}
         text = json.dumps(summary, indent=2, allow_nan=False) + "\n"
         replace_file(self.folder / "summary.json", lambda path: path.write_text(text, encoding="utf-8"))
         if reason := self.about.get("nsd_tolerance_reason"):

@@ -54,7 +54,10 @@ def folded(network: nn.Module, dtype: str = "float32", channels_last: bool = Tru
 
 
 class FoldedSegmenter(nn.Module):
-    """See `folded`. Gradients never flow through it; it holds the weights thrice: as they are, folded, and as they were."""
+    """See `folded`. Gradients never flow through it; it holds the weights thrice: as they are, folded, and as they were.
+
+    Its state dict is that of `network`, name by name, so whoever exchanges weights by name (MONAI FL) need not know of it.
+    """
 
     def __init__(self, network: nn.Module, dtype: str = "float32", channels_last: bool = True) -> None:
         super().__init__()
@@ -66,6 +69,8 @@ class FoldedSegmenter(nn.Module):
         self.dtype = dtype
         self.channels_last = channels_last
         self._made: tuple[WeightsState, _Steps] | None = None
+        self.register_state_dict_post_hook(_named_as_the_network)
+        self.register_load_state_dict_pre_hook(_named_as_the_child)
 
     @torch.no_grad()
     def forward(self, x: Tensor) -> Tensor:
@@ -93,6 +98,18 @@ class FoldedSegmenter(nn.Module):
     def __getstate__(self) -> dict[str, Any]:
         """Copies and pickles fold anew."""
         return {**self.__dict__, "_made": None}
+
+
+def _named_as_the_network(module: nn.Module, state: dict[str, Tensor], prefix: str, *_: Any) -> None:
+    """Take the child's name, "network.", out of the names of a state dict."""
+    for name in [name for name in state if name.startswith(f"{prefix}network.")]:
+        state[prefix + name.removeprefix(f"{prefix}network.")] = state.pop(name)
+
+
+def _named_as_the_child(module: nn.Module, state: dict[str, Tensor], prefix: str, *_: Any) -> None:
+    """Put it in again for loading; names that have it, from before, stay."""
+    for name in [name for name in state if name.startswith(prefix) and not name.startswith(f"{prefix}network.")]:
+        state[f"{prefix}network.{name.removeprefix(prefix)}"] = state.pop(name)
 
 
 class _Steps:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from monai_hybrid.networks import merged_layers
+from monai_hybrid.networks.scriptable import ScriptableUNet
 from monai_hybrid.networks.subpixel import FACTOR, DepthToSpaceConvolution, SpaceToDepthConvolution
 
 STEMS = ("plain", "space_to_depth")
@@ -152,6 +153,10 @@ class HybridDiffusionUNet(DiffusionModelUNet):
             timesteps = torch.zeros(1, device=x.device)
         output = super().forward(x, timesteps)
         return output if return_noise else output[:, self.in_channels :]
+
+    def __prepare_scriptable__(self) -> nn.Module:
+        """What `torch.jit.script` compiles in the place of this network; PyTorch asks for it by this name."""
+        return ScriptableUNet(self)
 
     def check_size(self, x: Tensor) -> None:
         """Refuse an input of other axes, or whose sizes the levels cannot halve (`forward` says how)."""

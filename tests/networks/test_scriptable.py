@@ -1,0 +1,48 @@
+"""`torch.jit.script` of the network: the same function, and the network itself stays as it was."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from monai_hybrid.networks import HybridDiffusionUNet
+
+
+def network(dims: int, image_channels: int = 1, **settings: object) -> HybridDiffusionUNet:
+    torch.manual_seed(0)
+    sizes = {"channels": (8, 16, 16), "num_head_channels": 8, "norm_num_groups": 8, **settings}
+    made = HybridDiffusionUNet(dims, image_channels, 3, **sizes).eval()  # type: ignore[arg-type]
+    for parameter in made.parameters():
+        torch.nn.init.normal_(parameter, std=0.1)  # nothing is zero, as it would be before training
+    return made
+
+
+@pytest.mark.parametrize("dims", [2, 3])
+@pytest.mark.parametrize("settings", [
+    {},
+    {"stem": "space_to_depth"},
+    {"merge_layers": False, "attention_levels": (False, True, True), "num_res_blocks": (1, 2, 1)},
+    {"stem": "space_to_depth", "channels": (8, 16), "use_checkpointing": True, "use_flash_attention": False},
+])  # fmt: skip
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_script_says_what_the_network_says(dims: int, settings: dict[str, object], channels: int, tmp_path: Path) -> None:
+    eager = network(dims, channels, **settings)
+    kinds = [type(module) for module in eager.modules()]
+    torch.jit.save(torch.jit.script(eager), tmp_path / "model.ts")
+    script = torch.jit.load(tmp_path / "model.ts")
+    assert [type(module) for module in eager.modules()] == kinds
+    for size in ((16, 24, 8), (8, 8, 16)):  # any size, unlike some traces
+        x = torch.randn(2, channels, *size[:dims])
+        t = torch.tensor([5, 900])
+        with torch.no_grad():
+            torch.testing.assert_close(script(x), eager(x), atol=1e-5, rtol=1e-5)
+            torch.testing.assert_close(script(x, t, True), eager(x, t, return_noise=True), atol=1e-5, rtol=1e-5)
+
+
+def test_the_script_refuses_a_size_that_does_not_divide() -> None:
+    script = torch.jit.script(network(2))
+    with pytest.raises(torch.jit.Error, match="each spatial size must be a multiple of 4"):
+        script(torch.zeros(1, 1, 10, 8))
+    assert script(torch.zeros(1, 1, 12, 8)).shape == (1, 3, 12, 8)
