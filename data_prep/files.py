@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from data_prep.atomic import remove_leftovers
 from data_prep.errors import DataListError
 from data_prep.json_io import dump_json, load_json
 
@@ -58,6 +59,7 @@ def write_all(folder: Path, contents: Mapping[str, Any]) -> None:
     """
     for kind in KINDS:
         validate(contents[kind], kind, folder / f"{kind}.json")
+    remove_leftovers(folder)
     for kind in reversed(KINDS):  # the data list last: its presence says that the others are there
         dump_json(contents[kind], folder / f"{kind}.json")
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
+from data_prep.atomic import replace_file
 from data_prep.disk import needing
 from data_prep.errors import DataListError, EnvironmentFault
 
@@ -76,18 +75,9 @@ def write_atomically(path: Path, data: bytes) -> None:
     Raises:
         EnvironmentFault: no space, no right, no such folder.
     """
-    temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-            temporary = Path(file.name)
-            with needing(len(data), path):
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-        temporary.chmod(0o644)  # a temporary file is readable by its owner only
-        temporary.replace(path)
+        with needing(len(data), path):
+            replace_file(path, lambda temporary: temporary.write_bytes(data))
     except OSError as error:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
         raise EnvironmentFault(f"{path}: cannot be written: {error.strerror}. Type: df -h {path.parent}") from error

@@ -9,9 +9,8 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -22,6 +21,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
+from data_prep.atomic import replace_file
 from data_prep.disk import needing
 from monai_hybrid import __version__
 from monai_hybrid.errors import ModelFileError
@@ -109,37 +109,6 @@ def torch_save(content: Any, path: Path) -> None:
         if isinstance(error.__context__, OSError):  # torch's own complaint while the first error passes through it
             raise error.__context__ from None
         raise
-
-
-def replace_file(path: Path, write: Callable[[Path], Any]) -> None:
-    """Write to a temporary neighbour, flush it to the disk, then give it its name in one step.
-
-    Raises:
-        OSError: with the final name; what was there before is as it was.
-    """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        write(temporary)
-        with temporary.open("rb") as handle:
-            os.fsync(handle.fileno())
-        temporary.replace(path)
-        _flush_folder(path.parent)
-    except OSError as error:
-        if error.errno is None:
-            raise
-        raise OSError(error.errno, error.strerror, str(path)) from error
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _flush_folder(folder: Path) -> None:
-    """Make a new name in a folder survive a power cut. Windows opens no folders, and needs none."""
-    if os.name == "posix":
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
 
 
 def read_card(path: Path | str) -> dict[str, Any] | None:

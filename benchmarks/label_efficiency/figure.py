@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from data_prep.atomic import replace_file
 from monai_hybrid.reporting.figures import DPI, FONT, INK, SLATE, calm
-from monai_hybrid.weights import replace_file
 
 # Okabe & Ito; one colour an arm in every panel. Peers are dashed.
 COLOURS = {

@@ -12,7 +12,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from monai_hybrid.weights import replace_file
+from data_prep.atomic import replace_file
 
 Record = dict[str, Any]
 

@@ -13,8 +13,8 @@ from benchmarks.label_efficiency.figure import Curve, label_efficiency_figure
 from benchmarks.label_efficiency.forest import KINDS, Pair, difference_figure
 from benchmarks.label_efficiency.statistics import Difference, Scores, difference, interval, labels_needed, tabulate
 from benchmarks.label_efficiency.study import ARMS
+from data_prep.atomic import replace_file
 from monai_hybrid.errors import DataError
-from monai_hybrid.weights import replace_file
 
 HERO, ANCHOR = "hybrid", 3
 PEERS = ("pixel_head", "nnunet_scratch", "nnunet_supervised")

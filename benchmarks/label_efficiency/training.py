@@ -25,9 +25,10 @@ from benchmarks.label_efficiency.configuration import configuration
 from benchmarks.label_efficiency.data import Case, CaseStore, StoredCases
 from benchmarks.label_efficiency.peers import FEATURE_STEPS, PixelHead, PlainUNet
 from benchmarks.label_efficiency.streams import Resumed, Stream
+from data_prep.atomic import replace_file
 from monai_hybrid.bundle.data import PreparedData
 from monai_hybrid.bundle.starting_point import StartingPoint
-from monai_hybrid.weights import replace_file, with_pretrained
+from monai_hybrid.weights import with_pretrained
 
 KEPT_HANDLERS = ("StopOnNonFinite", "GradientClip", "LrScheduleHandler")
 SAVER = "WeightsSaver"

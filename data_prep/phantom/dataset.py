@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import shutil
-import uuid
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 
+from data_prep.atomic import neighbour, remove_leftovers
 from data_prep.errors import ConfigError, DataError
 from data_prep.phantom.acquisition import Image, acquire, draw_scan
 from data_prep.phantom.files import SUFFIX, write_case
@@ -129,7 +129,8 @@ def generate(out: Path, *, cases: int, site: str = "A", seed: int = 0, dims: int
     if not _may_write(out):
         raise _refuse_folder(out)
     out.parent.mkdir(parents=True, exist_ok=True)
-    temporary = out.parent / f".{out.name}.{uuid.uuid4().hex}"
+    remove_leftovers(out.parent, out.name)
+    temporary = neighbour(out)
     try:
         _write_all(temporary, recipe)
         _move_into_place(temporary, out, recipe)

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from data_prep.atomic import new_folder
 from data_prep.cases import Case, Source
 from data_prep.check import check
 from data_prep.checks import Finding
@@ -97,14 +98,12 @@ def repair(
     path, out = Path(path), Path(out)
     _check_folders(path, out)
     try:
-        with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=None if dry_run else _parent(out)) as name:
-            made = Path(name) / "made"
-            made.mkdir()
+        with tempfile.TemporaryDirectory(prefix=f".{out.name}.") if dry_run else new_folder(out) as name:
+            made = Path(name)
             report = _into(path, made, values or {}, link or dry_run, layout, labels_dir)
             report = _named(report, made, out)
             if not dry_run:
                 dump_json(report.as_json(path, out, dry_run), made / LOG)
-                made.rename(out)
     except OSError as error:
         raise EnvironmentFault(f"{out}: cannot be written: {error.strerror}. Type: df -h {out.parent}") from error
     return report
@@ -118,11 +117,6 @@ def _check_folders(path: Path, out: Path) -> None:
         raise ConfigError(f"--out {out}: it exists; expected the name of a new folder. Type: --out {out}_2")
     if out.resolve().is_relative_to(root):
         raise ConfigError(f"--out {out}: it lies within {path}, which stays as it is. Type: --out {root}_repaired")
-
-
-def _parent(out: Path) -> Path:
-    out.absolute().parent.mkdir(parents=True, exist_ok=True)
-    return out.absolute().parent
 
 
 def _into(path: Path, made: Path, values: Mapping[int, int], link: bool, layout: str, labels_dir: str | None) -> RepairReport:

@@ -15,6 +15,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from data_prep.atomic import replace_file
 from data_prep.colour import RGB
 from data_prep.pictures import LARGEST_VALUE, png_mask
 from monai_hybrid.diffusion.noising import NoiseSchedule
@@ -23,7 +24,7 @@ from monai_hybrid.errors import ConfigError
 from monai_hybrid.evaluation.scores import dice_per_class
 from monai_hybrid.inferers.native_grid import smallest_integer
 from monai_hybrid.reporting.figures import Panel, contact_sheet, shown_slices
-from monai_hybrid.weights import replace_file, with_pretrained
+from monai_hybrid.weights import with_pretrained
 
 logger = logging.getLogger("monai_hybrid.sampling")
 

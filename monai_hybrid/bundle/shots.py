@@ -10,9 +10,9 @@ from typing import Any
 from monai.data import DistributedSampler
 from torch.utils.data import RandomSampler, Sampler, WeightedRandomSampler
 
+from data_prep.atomic import replace_file
 from monai_hybrid.errors import DataError
 from monai_hybrid.losses.objectives import get_objective
-from monai_hybrid.weights import replace_file
 
 
 def draw_shots(cases: list[dict[str, Any]], shots: int | None, seed: int, folder: str, rank: int = 0) -> list[dict[str, Any]]:

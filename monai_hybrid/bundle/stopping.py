@@ -17,10 +17,10 @@ from monai.bundle import ConfigParser
 from monai.utils import set_determinism
 from torch.utils.data import Sampler
 
+from data_prep.atomic import replace_file
 from monai_hybrid.bundle.shots import mixed_sampler
 from monai_hybrid.engines import ReplayableDataset
 from monai_hybrid.errors import ConfigError, DataError
-from monai_hybrid.weights import replace_file
 
 STOPPING = ("budget", "leave_one_out")
 MINIMUM_PATIENTS = 3

@@ -8,9 +8,10 @@ from typing import Any
 
 import torch
 
+from data_prep.atomic import replace_file
 from data_prep.disk import needing
 from monai_hybrid.errors import ModelFileError
-from monai_hybrid.weights import replace_file, tensor_bytes, torch_save
+from monai_hybrid.weights import tensor_bytes, torch_save
 
 FORMAT = 1
 KEPT = 2

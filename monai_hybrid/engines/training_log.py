@@ -14,8 +14,8 @@ import torch
 from ignite.engine import Engine, Events
 from torch import Tensor
 
+from data_prep.atomic import replace_file
 from monai_hybrid.losses import HybridLoss
-from monai_hybrid.weights import replace_file
 
 NUM_BINS = 10
 logger = logging.getLogger("monai_hybrid.training")

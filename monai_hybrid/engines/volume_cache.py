@@ -18,9 +18,10 @@ import torch
 from monai.data.utils import pickle_hashing
 from monai.transforms.utils import convert_to_tensor
 
+from data_prep.atomic import remove_leftovers, replace_file
 from data_prep.disk import needing
 from monai_hybrid.errors import ConfigError
-from monai_hybrid.weights import replace_file, tensor_bytes, torch_save
+from monai_hybrid.weights import tensor_bytes, torch_save
 
 FORMAT = 1
 FILES = ("image", "label")  # the entries of a case that are paths
@@ -45,6 +46,7 @@ class VolumeCache:
     def __init__(self, folder: str | Path, transforms: Sequence[Any]) -> None:
         self.folder = Path(folder).expanduser()
         self.folder.mkdir(parents=True, exist_ok=True)
+        remove_leftovers(self.folder)
         try:
             self.prepared_by = pickle_hashing(list(transforms)).decode()
         except (pickle.PicklingError, AttributeError, TypeError) as error:

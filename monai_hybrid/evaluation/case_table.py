@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from data_prep.atomic import replace_file
 from data_prep.cells import harmless_row, restored_row
 from monai_hybrid.errors import DataError
 from monai_hybrid.evaluation.metrics import ABSENT, INVENTED, METRICS, MISSED, OK
-from monai_hybrid.weights import replace_file
 
 COLUMNS = ("case_id", "patient", "class", *METRICS, "label_voxels", "pred_voxels", "label_ml", "pred_ml", "status")
 Row = dict[str, Any]

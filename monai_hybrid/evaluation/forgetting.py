@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from data_prep.atomic import replace_file
 from monai_hybrid.evaluation.case_table import read_cases
 from monai_hybrid.evaluation.comparison import compare
 from monai_hybrid.evaluation.summary import ALL, summarize
-from monai_hybrid.weights import replace_file
 
 METRIC = "dice"
 BEFORE, AFTER = "source_before", "source_after"

@@ -15,6 +15,7 @@ from ignite.engine import Engine, Events
 from monai.data import MetaTensor
 from torch import Tensor
 
+from data_prep.atomic import remove_leftovers, replace_file
 from monai_hybrid.errors import ConfigError, DataError
 from monai_hybrid.evaluation.case_table import Row, write_cases
 from monai_hybrid.evaluation.metrics import METRICS, score_case, voxel_spacing
@@ -22,7 +23,6 @@ from monai_hybrid.evaluation.sharing import gather_rows
 from monai_hybrid.evaluation.statistics import LEVEL, RESAMPLES, SEED
 from monai_hybrid.evaluation.summary import summarize
 from monai_hybrid.processes import rank_and_number
-from monai_hybrid.weights import replace_file
 
 logger = logging.getLogger("monai_hybrid.evaluation")
 POLICY = (
@@ -103,6 +103,7 @@ class EvaluationReport:
         if rank_and_number()[0] > 0:
             return
         self.folder.mkdir(parents=True, exist_ok=True)
+        remove_leftovers(self.folder)
         write_cases(self.rows, self.folder / "cases.csv")
         summary = {
             **self.about,

@@ -24,9 +24,9 @@ from ignite.engine import Engine, Events
 from monai.data import MetaTensor
 from monai.transforms import LoadImage
 
+from data_prep.atomic import replace_file
 from monai_hybrid.processes import rank_and_number, wait_for_all
 from monai_hybrid.transforms import CaseReader
-from monai_hybrid.weights import replace_file
 
 Array = npt.NDArray[Any]
 MAX_CASES = 200

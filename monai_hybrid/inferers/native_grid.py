@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from monai.transforms import MapTransform
 
+from data_prep.atomic import replace_file
 from data_prep.disk import needing
 from data_prep.flat import flat_axis, refilled
 from data_prep.nifti_open import open_nifti
@@ -20,7 +21,6 @@ from data_prep.pictures import is_picture, png_mask
 from data_prep.reading import NIFTI, extension, read_volume
 from data_prep.scans import MADE_HERE
 from monai_hybrid.errors import DataError
-from monai_hybrid.weights import replace_file
 
 MASK, MAP = b"segmentation " + MADE_HERE, b"map in [0, 1] " + MADE_HERE
 

@@ -15,7 +15,9 @@ from monai.networks.utils import eval_mode
 from torch import Tensor
 from tqdm import tqdm  # type: ignore[import-untyped]
 
+from data_prep.atomic import remove_leftovers
 from data_prep.progress import Ticker
+from monai_hybrid.bundle.run_folder import lock, release
 from monai_hybrid.errors import ConfigError, DataError, EnvironmentFault, ModelFileError
 from monai_hybrid.inferers.emit import Segmentation
 from monai_hybrid.inferers.input_grid import meta_of_the_file
@@ -57,6 +59,14 @@ class Predictor(SupervisedEvaluator):
     def run(self) -> None:
         """Do all cases; afterwards `quality.csv` is complete."""
         self.table.open()
+        lock(self.table.path.parent)  # two would each write a table of their own rows
+        remove_leftovers(self.table.path.parent)
+        try:
+            self._run()
+        finally:
+            release(self.table.path.parent)
+
+    def _run(self) -> None:
         self.counts = dict.fromkeys(self.counts, 0)
         total = self.state.epoch_length
         with tqdm(total=total, desc="cases", unit="case", disable=self.hidden) as self.bar:

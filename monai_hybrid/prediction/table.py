@@ -11,11 +11,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from data_prep.atomic import replace_file
 from data_prep.cells import harmless, harmless_row, restored, restored_row
 from data_prep.disk import needing
 from monai_hybrid.errors import DataError, EnvironmentFault, ModelFileError
 from monai_hybrid.prediction.flags import flag_rows
-from monai_hybrid.weights import replace_file
 
 NOTHING = "-"
 ROW = 16_384  # bytes that a row may take: two paths, and a number a label

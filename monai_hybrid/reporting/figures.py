@@ -7,7 +7,6 @@ pyplot, no display, no global state. matplotlib is loaded by the first picture.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+
+from data_prep.atomic import replace_file
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -382,9 +383,4 @@ def _write(figure: Figure, path: Path) -> None:
     form = path.suffix.lower().removeprefix(".")
     if form not in ("png", "pdf", "svg"):
         raise ValueError(f"a picture is written as .png, .pdf or .svg, got {path.name!r}")
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        figure.savefig(part, format=form, facecolor=figure.get_facecolor())
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    replace_file(path, lambda part: figure.savefig(part, format=form, facecolor=figure.get_facecolor()))
