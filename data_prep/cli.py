@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from data_prep.errors import DataError, EnvironmentFault, HybridError
+from data_prep.interrupts import end_in_order, told
 
 
 def dashed(name: str) -> str:
@@ -42,7 +43,8 @@ Unlabelled = Annotated[bool, typer.Option("--allow-unlabelled", help="Images wit
 def reported(debug: bool) -> Iterator[None]:
     """Turn an error meant for the user into a few lines on stderr and its exit code; with `debug` let it pass."""
     try:
-        yield
+        with told():
+            yield
     except HybridError as error:
         if debug:
             raise
@@ -214,6 +216,7 @@ def phantom(
 
 def main() -> None:
     """Entry point of `python -m data_prep`."""
+    end_in_order()
     logging.getLogger("nibabel.global").setLevel(logging.CRITICAL)  # our own findings say it better
     progress = logging.getLogger("data_prep.progress")
     progress.setLevel(logging.INFO)

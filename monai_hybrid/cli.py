@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import shlex
-import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -21,6 +20,7 @@ from data_prep.errors import ConfigError, HybridError
 from monai_hybrid import __version__
 from monai_hybrid.allocator import process_environment
 from monai_hybrid.bundle_folders import bundle_folder
+from monai_hybrid.children import run_child
 from monai_hybrid.command_options import WORDS, BundleWords, Group, Words, as_words, forwards, with_settings
 from monai_hybrid.results_folder import default_folder
 from monai_hybrid.setting_checks import check_path, check_there, safe_path, which_model
@@ -107,7 +107,7 @@ def run(words: list[str], report_on: str = "") -> None:
 def _run(words: list[str]) -> int:
     typer.secho("python " + shlex.join(words), dim=True, err=True)
     environment = {**os.environ, **process_environment()}
-    return subprocess.run([sys.executable, *words], check=False, env=environment).returncode
+    return run_child([sys.executable, *words], environment)
 
 
 def reported(evaluation: str) -> str:

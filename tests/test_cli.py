@@ -5,7 +5,6 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from typer.testing import CliRunner
@@ -21,11 +20,11 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     """The commands that would have been run."""
     commands: list[list[str]] = []
 
-    def record(command: list[str], check: bool, env: dict[str, str]) -> SimpleNamespace:
+    def record(command: list[str], environment: dict[str, str]) -> int:
         commands.append(command[1:])
-        return SimpleNamespace(returncode=3)
+        return 3
 
-    monkeypatch.setattr(cli.subprocess, "run", record)
+    monkeypatch.setattr(cli, "run_child", record)
     return commands
 
 
@@ -230,11 +229,11 @@ def test_after_an_adaptation_and_an_evaluation_the_report_is_written(
     commands: list[list[str]] = []
     codes = iter([0, 0, 0, 0, 3])
 
-    def record(command: list[str], check: bool, env: dict[str, str]) -> SimpleNamespace:
+    def record(command: list[str], environment: dict[str, str]) -> int:
         commands.append(command[1:])
-        return SimpleNamespace(returncode=next(codes))
+        return next(codes)
 
-    monkeypatch.setattr(cli.subprocess, "run", record)
+    monkeypatch.setattr(cli, "run_child", record)
     if trained:
         (tmp_path / "logs").mkdir()
         (tmp_path / "logs/history.jsonl").write_text("")

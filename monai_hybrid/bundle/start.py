@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import re
-import signal
 import sys
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,6 +15,7 @@ from typing import Any
 from fire.parser import DefaultParseValue
 from monai.bundle import ConfigParser
 
+from data_prep.interrupts import end_in_order, sentence, signal_of
 from monai_hybrid.allocator import keep_memory
 from monai_hybrid.bundle.machine_faults import machine_fault
 from monai_hybrid.bundle.manifest import record_run
@@ -49,6 +49,7 @@ def start(bundle_root: str, argv: list[str] | None = None) -> None:
         warnings.filterwarnings("ignore", message=message)
     if is_bundle_command(argv):
         if own_process:
+            end_in_order()
             keep_memory()
         overrides = command_line_overrides(argv)
         known = known_settings(Path(bundle_root), argv)
@@ -175,7 +176,7 @@ def one_line_errors(show_traceback: bool = False) -> None:
     def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         own = own_error(error) or machine_fault(error)
         if isinstance(error, KeyboardInterrupt):
-            own = Stopped("stopped by SIGINT", signal.SIGINT)
+            own = Stopped(sentence(error), signal_of(error))
         if own is None or show_traceback:
             previous(kind, error, trace)
             return

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import logging
-import subprocess
+import signal
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from monai_hybrid.bundle.data import PreparedData
+from monai_hybrid.children import run_child
+from monai_hybrid.engines.stop_signals import Stopped
 from monai_hybrid.errors import ConfigError, ModelFileError
 from monai_hybrid.model_card import TO_ADAPT, check_complete
 from monai_hybrid.results_folder import RUNS, usable
@@ -105,6 +107,10 @@ def _neighbour(bundle_root: Path) -> str:
         logger.info("no pretrained model given and none found: pretraining on the built-in phantom first")
         command = [sys.executable, "-m", "monai.bundle", "run", "--config_file", str(config), "--bundle_root", str(bundle)]
         command += ["--output_dir", str(results), "--resume", "True"]  # one that was stopped half-way goes on
-        if subprocess.run(command, check=False).returncode:
+        code = run_child(command)
+        if code > 128:
+            name = signal.Signals(code - 128).name
+            raise Stopped(f"stopped by {name} in the pretraining; type the same command again to go on", code - 128)
+        if code:
             raise ModelFileError("pretrained: the pretraining on the built-in phantom failed; its message stands above")
     return str(model)

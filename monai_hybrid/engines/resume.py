@@ -71,7 +71,7 @@ class Checkpoint:
         self.signals = StopSignals()
         self.stopped: Stopped | None = None
         self.attached = False
-        self.left_at = state_of(ema.model)
+        self.left_at = state_of(ema.model) if ema is not None else []
 
     def attach(self, engine: Engine) -> None:
         """Restore when the run starts."""

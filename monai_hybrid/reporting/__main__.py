@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from data_prep.interrupts import end_in_order, told
 from monai_hybrid.errors import HybridError
 from monai_hybrid.reporting.report import write_report
 
@@ -21,12 +22,14 @@ def report(
     title: Annotated[str, typer.Option(help="heading; none: made from the name of the data set")] = "",
 ) -> None:
     """Write one self-contained HTML page: scores with intervals, pictures, curves, transfer, shift, commands."""
-    path = write_report(folder, compare or [], output, title)
+    with told():
+        path = write_report(folder, compare or [], output, title)
     typer.echo(f"report: {path} ({path.stat().st_size / 1e6:.2f} MB)")
 
 
 def main() -> None:
     """Run the command line; our own errors end in one line and their exit code."""
+    end_in_order()
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     app.command()(report)
     try:

@@ -59,7 +59,7 @@ def test_the_hook_says_it_and_ctrl_c_has_its_exit_code(
     shown: list[BaseException] = []
     for error, code, message in (
         (MemoryError(), 5, "\nerror: not enough memory"),
-        (KeyboardInterrupt(), 130, "\nstopped by SIGINT"),
+        (KeyboardInterrupt(), 130, "\nstopped by SIGINT; what is written is whole"),
     ):
         monkeypatch.setattr(sys, "excepthook", lambda kind, e, trace: shown.append(e))
         one_line_errors()

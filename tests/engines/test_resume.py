@@ -20,7 +20,15 @@ from monai.transforms import RandGaussianNoised
 from torch.utils.data import DataLoader, RandomSampler
 
 from monai_hybrid.diffusion.noising import NoiseSchedule
-from monai_hybrid.engines import Checkpoint, ReplayableDataset, ReplayableSampler, SeededUpdates, TrainingLog, same_run
+from monai_hybrid.engines import (
+    Checkpoint,
+    ReplayableDataset,
+    ReplayableSampler,
+    SeededUpdates,
+    TrainingLog,
+    same_run,
+    stop_signals,
+)
 from monai_hybrid.engines.checkpoint import checkpoints
 from monai_hybrid.engines.stop_signals import Stopped
 from monai_hybrid.errors import ConfigError, DataError, ModelFileError
@@ -144,7 +152,40 @@ def test_ctrl_c_has_its_own_exit_code_and_a_run_without_signals_leaves_quietly(w
     assert e.value.exit_code == 130
 
 
-def test_ctrl_c_twice_ends_at_once_and_the_last_checkpoint_is_whole(whole: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGUSR1, 138), (signal.SIGHUP, 129)])
+def test_the_signals_of_schedulers_and_terminals_save_too(number: int, code: int, whole: Any, tmp_path: Path) -> None:
+    with pytest.raises(Stopped, match=f"stopped by {signal.Signals(number).name} after update 2 of 12") as e:
+        run(tmp_path, at=(2, terminate(number))).checkpoint.leave()
+    assert e.value.exit_code == code
+    check(run(tmp_path, resume=True), whole)
+
+
+def test_nohup_is_respected(whole: Any, tmp_path: Path) -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        done = run(tmp_path, at=(2, terminate(signal.SIGHUP)))
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    check(done, whole)
+
+
+def test_one_wish_that_comes_twice_at_once_still_saves(whole: Any, tmp_path: Path) -> None:
+    """Schedulers signal every process of a job, and the command line hands on what it gets."""
+
+    def both() -> None:
+        for number in (signal.SIGTERM, signal.SIGUSR1):
+            terminate(number)()
+
+    stopped = run(tmp_path, at=(2, both))
+    assert stopped.updates == 2 and checkpoints(tmp_path)[0].name == "update_00000002.pt"
+    check(run(tmp_path, resume=True), whole)
+
+
+def test_ctrl_c_twice_ends_at_once_and_the_last_checkpoint_is_whole(
+    whole: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stop_signals, "ONE_WISH", 0.0)
+
     def twice() -> None:
         for _ in range(2):
             terminate(signal.SIGINT)()
