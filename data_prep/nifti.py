@@ -109,12 +109,15 @@ def _header(head: bytes) -> tuple[int, nib.Nifti1Header]:
 def _wanted_bytes(header: nib.Nifti1Header, available: int) -> int:
     """Bytes up to the last voxel, from the header alone, so that nothing is allocated on a wrong header's word."""
     try:
-        dtype, offset = header.get_data_dtype(), max(int(header["vox_offset"]), header.single_vox_offset)  # as nibabel
+        dtype, offset = header.get_data_dtype(), int(header["vox_offset"])
         shape = [int(size) for size in header.get_data_shape()]
     except Exception as error:
         raise ReadError("not_an_image", f"its header is damaged: {error}") from error
     if len(shape) < 2 or min(shape) < 1:
         raise ReadError("not_an_image", f"its header gives the shape {shape}")
+    first = int(header.single_vox_offset)
+    if offset < first:  # nibabel would take the header itself for voxels where it says 0
+        raise ReadError("damaged", f"its header says that voxels begin at byte {offset}; expected {first} or more")
     wanted = offset + int(np.prod(shape, dtype=object)) * dtype.itemsize
     if wanted > min(MAX_BYTES, free_memory()):
         raise ReadError(
