@@ -23,10 +23,10 @@ demo: $(STAMP)  ## scanner A to three labels of scanner B, with report.html (und
 demo-full: $(STAMP)  ## the same with the plan's own network, more patients and updates
 	$(BIN)/python -m monai_hybrid.demo --full --output_dir demo-full
 
-# Two workers on two cores, a thread each, take about half the time: make test WORKERS=2
-WORKERS ?= 0
-test: $(STAMP)  ## the test suite without the slow part; WORKERS=2 shares it between two processes
-	$(BIN)/python -m pytest -m "not slow" -n $(WORKERS) --dist loadfile
+# Two workers with a thread each take about half the time of one with two; WORKERS=0 is one process.
+WORKERS ?= 2
+test: $(STAMP)  ## the test suite without the slow part
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" -n $(WORKERS) --dist loadfile
 
 slow: $(STAMP)  ## the tests that take minutes
 	$(BIN)/python -m pytest -m slow

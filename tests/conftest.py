@@ -1,8 +1,9 @@
-"""What holds for every test: one profile of hypothesis."""
+"""What holds for every test: one profile of hypothesis, and signals as in a terminal."""
 
 from __future__ import annotations
 
 import os
+import signal
 
 from hypothesis import HealthCheck, settings
 
@@ -16,3 +17,8 @@ settings.register_profile(
     database=None,
 )
 settings.load_profile("project")
+
+# A shell's background job ignores Ctrl-C, and nohup SIGHUP; tests send both, and their processes inherit what this one ignores.
+for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+    if signal.getsignal(number) == signal.SIG_IGN:
+        signal.signal(number, handler)

@@ -7,7 +7,6 @@ import platform
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -88,13 +87,13 @@ def test_a_command_starts_itself_anew_once_with_its_own_words() -> None:
 
 @pytest.mark.usefixtures("glibc")
 def test_the_command_line_hands_them_to_the_process_it_runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: list[dict[str, Any]] = []
+    seen: list[dict[str, str]] = []
 
-    def run(_words: list[str], **kwargs: Any) -> subprocess.CompletedProcess[str]:
-        seen.append(kwargs)
-        return subprocess.CompletedProcess([], 0)
+    def run(_words: list[str], environment: dict[str, str]) -> int:
+        seen.append(environment)
+        return 0
 
-    monkeypatch.setattr(subprocess, "run", run)
+    monkeypatch.setattr(cli, "run_child", run)
     monkeypatch.setattr(os, "environ", {"HOME": "/h"})
     with pytest.raises(cli.typer.Exit):
         cli.run(["-m", "data_prep"])
@@ -102,7 +101,7 @@ def test_the_command_line_hands_them_to_the_process_it_runs(monkeypatch: pytest.
     with pytest.raises(cli.typer.Exit):
         cli.run(["-m", "data_prep"])
     waiting = {"HOME": "/h", "OMP_WAIT_POLICY": "PASSIVE"}
-    assert [kwargs["env"] for kwargs in seen] == [{**waiting, **SETTINGS}, {**waiting, "LD_PRELOAD": "libtcmalloc.so"}]
+    assert seen == [{**waiting, **SETTINGS}, {**waiting, "LD_PRELOAD": "libtcmalloc.so"}]
 
 
 # The same in a process that has started; memory above 2 GB (an int) and of other threads must still be had.

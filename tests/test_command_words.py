@@ -6,7 +6,6 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from typer.testing import CliRunner
@@ -24,11 +23,11 @@ def commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]
     monkeypatch.chdir(tmp_path)
     seen: list[list[str]] = []
 
-    def record(command: list[str], check: bool, env: dict[str, str]) -> SimpleNamespace:
+    def record(command: list[str], environment: dict[str, str]) -> int:
         seen.append(command[1:])
-        return SimpleNamespace(returncode=0)
+        return 0
 
-    monkeypatch.setattr(cli, "subprocess", SimpleNamespace(run=record))
+    monkeypatch.setattr(cli, "run_child", record)
     return seen
 
 

@@ -112,7 +112,9 @@ def test_a_quota_on_the_cache_ends_in_one_sentence_and_the_next_run_is_whole(
         return real(self, target)
 
     monkeypatch.setattr(Path, "replace", full)
-    with pytest.raises(EnvironmentFault, match=r"plan.json: cannot be written: Disk quota exceeded\. Type: df -h"):
+    with pytest.raises(
+        EnvironmentFault, match=r"plan.json: cannot be written: Disk quota exceeded: .* needed, .* free\. Type: df -h"
+    ):
         prepare_data(str(tmp_path / "raw"), str(tmp_path / "run"), budget="cpu")
     prepared = tmp_path / "run/data/raw"
     assert written and not (prepared / "plan.json").exists() and not (prepared / "source.sha256").exists()

@@ -100,3 +100,8 @@ def quality(folder: Path) -> dict[str, dict[str, str]]:
 def dice(a: np.ndarray, b: np.ndarray) -> float:
     """Of two bool arrays."""
     return float(2 * (a & b).sum() / (a.sum() + b.sum()))
+
+
+def visible(folder: Path) -> list[str]:
+    """Names in a folder but for hidden ones, such as the lock of a prediction."""
+    return sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))

@@ -11,7 +11,7 @@ import pytest
 import torch
 from bundle_runs import ROOT, run_bundle
 from PIL import Image
-from prediction_runs import Threshold, dice, model_card, predict, quality, random_model, threshold_model
+from prediction_runs import Threshold, dice, model_card, predict, quality, random_model, threshold_model, visible
 from scipy.ndimage import affine_transform, gaussian_filter
 
 from monai_hybrid.bundle.cases import cases_to_predict, unique_names
@@ -95,7 +95,7 @@ def test_a_bad_file_is_named_and_the_others_go_on(tmp_path: Path) -> None:
     assert "shape (9, 9, 9, 2); expected (X, Y) or (X, Y, Z)" in said["d_channels"]
     assert "cannot be inverted" in said["e_singular"]
     assert "that is 2D; the model was trained on 3D images" in said["f_flat"]
-    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["b_good_seg.nii.gz", "quality.csv"]
+    assert visible(tmp_path / "out") == ["b_good_seg.nii.gz", "quality.csv"]
 
 
 def test_finished_cases_are_skipped_until_model_image_or_setting_change(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ import pytest
 from bundle_runs import BUNDLE, ROOT
 from monai.bundle import ConfigWorkflow
 from PIL import Image
-from prediction_runs import NETWORK, model_card, predict, quality, random_model, threshold_model
+from prediction_runs import NETWORK, model_card, predict, quality, random_model, threshold_model, visible
 
 from monai_hybrid.bundle.cases import cases_to_predict
 from monai_hybrid.errors import DataError
@@ -194,7 +194,7 @@ def test_pictures_and_their_masks_in_one_folder(tmp_path: Path) -> None:
     Image.fromarray(np.clip(grey(indices(0), 0)[:, :, 4], 0, 255).astype(np.uint8)).save(tmp_path / "in/x.png")
     for _ in range(2):
         assert predict(input=tmp_path / "in", model=model, output_dir=tmp_path / "in", output_postfix="found") is None
-    assert sorted(path.name for path in (tmp_path / "in").iterdir()) == ["quality.csv", "x.png", "x_found.png"]
+    assert visible(tmp_path / "in") == ["quality.csv", "x.png", "x_found.png"]
 
 
 def test_labels_beside_images_are_left_out_and_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
