@@ -9,6 +9,7 @@ METRICS, REPORT = "tests/evaluation/test_metrics.py::", "tests/evaluation/test_r
 REPAIR = "tests/data_prep/test_repair.py::"
 VALUES, SHELL = "tests/bundle/test_setting_values.py::", "tests/test_cli.py::"
 FOLDER, FAULTS = "tests/bundle/test_run_folder.py::", "tests/bundle/test_machine_faults.py::"
+ZIP, HOSTILE = "tests/bundle/test_audit_zip.py::", "tests/bundle/test_hostile_models.py::"
 AUDIT, FOREIGN = "tests/bundle/test_audit.py::", "tests/data_prep/test_foreign.py::"
 RESUME, SAVES = "tests/engines/test_resume.py::", "tests/engines/test_checkpoint_files.py::"
 RUNS = "tests/bundles/test_going_on.py::"
@@ -63,10 +64,10 @@ UNTRUSTED = [
     ("I04", "pickle in a .pt file", WEIGHTS + "test_a_pickle_with_code_is_refused_and_not_run"),
     ("I05", "object array in a .npy or .npz file", AUDIT + "test_what_is_not_ours_is_refused_and_never_run"),
     ("I06", "tag in YAML", AUDIT + "test_what_is_not_ours_is_refused_and_never_run"),
-    ("I07", "zip member with '..'", AUDIT + "test_unsafe_zip_members_are_refused_before_anything_is_unpacked"),
-    ("I08", "link in a zip", AUDIT + "test_unsafe_zip_members_are_refused_before_anything_is_unpacked"),
-    ("I09", "absolute path in a zip", AUDIT + "test_unsafe_zip_members_are_refused_before_anything_is_unpacked"),
-    ("I10", "script in a model card", AUDIT + "test_a_model_card_is_text_and_never_evaluated"),
+    ("I07", "zip member with '..'", ZIP + "test_unsafe_zip_members_are_refused_before_anything_is_unpacked"),
+    ("I08", "link in a zip", ZIP + "test_unsafe_zip_members_are_refused_before_anything_is_unpacked"),
+    ("I09", "absolute path in a zip", ZIP + "test_unsafe_zip_members_are_refused_before_anything_is_unpacked"),
+    ("I10", "script in a model card", HOSTILE + "test_a_model_card_is_text_and_never_evaluated"),
     ("I11", "TorchScript archive", AUDIT + "test_what_is_not_ours_is_refused_and_never_run"),
     ("I12", "environment variable in a setting", AUDIT + "test_what_is_not_ours_is_refused_and_never_run"),
 ]

@@ -19,10 +19,11 @@ from pathlib import Path
 from monai_hybrid.bundle.audit_configs import Finding, compare_config, compare_logging, compare_metadata
 from monai_hybrid.bundle.audit_files import file_problem, files_of
 from monai_hybrid.bundle.audit_zip import unpack
-from monai_hybrid.errors import ConfigError, EnvironmentFault, HybridError
+from monai_hybrid.bundle_folders import bundle_folder
+from monai_hybrid.errors import ConfigError, HybridError
 
-OURS = Path(__file__).parents[2] / "bundles"
 CONFIGS = "configs"
+OURS = ("few_shot_finetune", "hybrid_pretrain")
 SHOWN = 8
 
 
@@ -80,13 +81,7 @@ def audit_folder(root: Path) -> Verdict:
     for name in others:
         problem = file_problem(root, name)
         findings += [Finding(name, "", problem)] if problem else []
-    ours = sorted(folder for folder in OURS.glob("*") if (folder / CONFIGS).is_dir())
-    if not ours:
-        raise EnvironmentFault(
-            f"{OURS}: our own bundles are not there to compare with; they come with the repository: clone it and type: "
-            "pip install --editable ."
-        )
-    compared = [_against(root, configs, folder) for folder in ours]
+    compared = [_against(root, configs, bundle_folder(name)) for name in OURS]
     best = min(compared, key=lambda verdict: len(verdict.findings))
     return Verdict(best.like, findings + best.findings, best.settings, len(others))
 
