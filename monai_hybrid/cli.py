@@ -6,11 +6,8 @@ before MONAI is imported.
 
 from __future__ import annotations
 
-import os
-import shlex
 import sys
-from collections.abc import Callable, Mapping
-from pathlib import Path
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
@@ -18,13 +15,9 @@ import typer
 from data_prep import cli as data_prep
 from data_prep.errors import ConfigError, HybridError
 from monai_hybrid import __version__
-from monai_hybrid.allocator import process_environment
-from monai_hybrid.bundle_folders import bundle_folder
-from monai_hybrid.children import run_child
-from monai_hybrid.command_options import WORDS, BundleWords, Group, Words, as_words, forwards, with_settings
-from monai_hybrid.results_folder import default_folder
-from monai_hybrid.setting_checks import check_path, check_there, safe_path, which_model
-from monai_hybrid.settings import PATH_KINDS, SETTINGS
+from monai_hybrid.command_options import WORDS, BundleWords, Group, Words, forwards, with_settings
+from monai_hybrid.commands import Command, Named, bundle_command, execute, reported, training_command
+from monai_hybrid.setting_checks import check_there, safe_path, which_model
 
 app = typer.Typer(
     cls=Group,
@@ -49,71 +42,17 @@ Before = Annotated[
     str | None, typer.Option("--before", help="model before adaptation; none: the one that the model names", metavar="FILE")
 ]
 Compare = Annotated[list[str] | None, typer.Option("--compare", help="NAME=FOLDER: another evaluation; repeat it")]
-Named = Mapping[str, tuple[str, str | None]]  # option: (setting, value or None)
 Needed = Annotated[str, typer.Option("--output", help="folder for the results", metavar="FOLDER")]
 
 
-def run_bundle(
-    bundle: str, config: str, settings: Mapping[str, str], named: Mapping[str, tuple[str, str | None]], report_on: str = ""
-) -> None:
-    """Run a configuration.
-
-    Args:
-        bundle, config: which.
-        settings: further settings, as text.
-        named: settings with an option of another name: {option: (setting, value)}; None where it was not given.
-        report_on: when the run went well, write the report on this folder.
-    """
-    given = {name: checked(option, name, text) for option, (name, text) in named.items() if text is not None}
-    for name, text in settings.items():
-        if name in SETTINGS and SETTINGS[name].kind in PATH_KINDS and text != "None":
-            check_there(name, text)
-    folder = bundle_folder(bundle)
-    words = as_words({"bundle_root": str(folder), **given, **settings})
-    run(["-m", "monai.bundle", "run", "--config_file", str(folder / "configs" / config), *words], report_on)
+def run(words: list[str]) -> None:
+    """Run `python WORDS` and end with its exit code."""
+    finish(Command(words))
 
 
-def checked(option: str, name: str, text: str) -> str:
-    """A path of an option, as monai.bundle takes it.
-
-    Raises:
-        ConfigError, DataError, ModelFileError: it is empty, holds a #, or is not there.
-    """
-    words = SETTINGS[name].words
-    path = text if text in words or "#" in text else safe_path(text)
-    check_path(name, path, path, option)
-    check_there(name, text, option)
-    return path
-
-
-def train_bundle(bundle: str, settings: dict[str, str], named: dict[str, tuple[str, str | None]], report: bool) -> None:
-    """Run a training; without --output, results of real data go to runs/..."""
-    given = {**{name: text for name, text in named.values() if text is not None}, **settings}
-    if not given.get("output_dir"):
-        default = default_folder(str(bundle_folder(bundle)), given.get("dataset_dir") or given.get("unlabelled_dir"))
-        named = {**named, "--output": ("output_dir", default)}
-        given = {**given, "output_dir": default or ""}
-    run_bundle(bundle, "train.json", settings, named, safe_path(given["output_dir"]) if report and given["output_dir"] else "")
-
-
-def run(words: list[str], report_on: str = "") -> None:
-    """Print the command, run it, and end with its exit code; when it went well, write the report of a folder."""
-    code = _run(words)
-    if code == 0 and report_on:
-        code = _run(["-m", "monai_hybrid.reporting", report_on])
-    raise typer.Exit(code)
-
-
-def _run(words: list[str]) -> int:
-    typer.secho("python " + shlex.join(words), dim=True, err=True)
-    environment = {**os.environ, **process_environment()}
-    return run_child([sys.executable, *words], environment)
-
-
-def reported(evaluation: str) -> str:
-    """The run that an evaluation belongs to: the folder around `eval/` where that holds a training, else its own."""
-    folder = Path(evaluation)
-    return str(folder.parent if (folder.parent / "logs/history.jsonl").is_file() else folder)
+def finish(command: Command) -> None:
+    """Run a command and end with its exit code."""
+    raise typer.Exit(execute(command))
 
 
 def _version(wanted: bool) -> None:
@@ -197,7 +136,7 @@ def pretrain(settings: dict[str, str], data: Data = None, output: Output = None,
     """Pretrain on a labelled source domain; unlabelled images, of the target scanner say, join the denoising term."""
     named = {"--data": ("dataset_dir", data), "--output": ("output_dir", output)}
     named |= {"--unlabelled-dir": ("unlabelled_dir", unlabelled)}
-    train_bundle("hybrid_pretrain", settings, named, report=False)
+    finish(training_command("hybrid_pretrain", settings, named, report=False))
 
 
 @command(
@@ -223,7 +162,7 @@ def adapt(
         raise ConfigError(which_model("--data", real, "--model"))
     named = {"--data": ("dataset_dir", data), "--model": ("pretrained", model), "--output": ("output_dir", output)}
     named |= {"--unlabelled-dir": ("unlabelled_dir", unlabelled)}
-    train_bundle("few_shot_finetune", {"shots": str(shots), **settings}, named, report=True)
+    finish(training_command("few_shot_finetune", {"shots": str(shots), **settings}, named, report=True))
 
 
 USE = {"output_dir": "--output", "model": "--model", "bundle_root": ""}
@@ -242,7 +181,7 @@ def predict(settings: dict[str, str], images: Image, model: Model, output: Neede
     A second call goes on where the first stopped.
     """
     named = {"IMAGES": ("input", images), "--model": ("model", model), "--output": ("output_dir", output)}
-    run_bundle("few_shot_finetune", "inference.json", settings, named)
+    finish(bundle_command("few_shot_finetune", "inference.json", settings, named))
 
 
 @command(
@@ -265,13 +204,8 @@ def evaluate(
     """Score the test cases: Dice, surface Dice, HD95, with intervals over patients; then write report.html."""
     named = {"--data": ("dataset_dir", data), "--model": ("model", model), "--output": ("output_dir", output)}
     further: Named = {"--source": ("source_dir", source), "--before": ("pretrained", before)}
-    run_bundle(
-        "few_shot_finetune",
-        "evaluate.json",
-        settings,
-        {**named, **further},
-        safe_path(reported(settings.get("output_dir", output))),
-    )
+    report_on = safe_path(reported(settings.get("output_dir", output)))
+    finish(bundle_command("few_shot_finetune", "evaluate.json", settings, {**named, **further}, report_on))
 
 
 @command("compare", "compare runs/first/eval runs/second/eval", "compare runs/first/eval runs/second/eval --resamples 20000")
@@ -321,7 +255,7 @@ def audit(
 def sample(settings: dict[str, str], model: Model, output: Needed) -> None:
     """Draw image-mask pairs from a model."""
     named = {"--model": ("model", model), "--output": ("output_dir", output)}
-    run_bundle("hybrid_pretrain", "sample.json", settings, named)
+    finish(bundle_command("hybrid_pretrain", "sample.json", settings, named))
 
 
 def main() -> None:

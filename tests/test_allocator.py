@@ -93,7 +93,7 @@ def test_the_command_line_hands_them_to_the_process_it_runs(monkeypatch: pytest.
         seen.append(environment)
         return 0
 
-    monkeypatch.setattr(cli, "run_child", run)
+    monkeypatch.setattr("monai_hybrid.commands.run_child", run)
     monkeypatch.setattr(os, "environ", {"HOME": "/h"})
     with pytest.raises(cli.typer.Exit):
         cli.run(["-m", "data_prep"])

@@ -24,7 +24,7 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
         commands.append(command[1:])
         return 3
 
-    monkeypatch.setattr(cli, "run_child", record)
+    monkeypatch.setattr("monai_hybrid.commands.run_child", record)
     return commands
 
 
@@ -233,7 +233,7 @@ def test_after_an_adaptation_and_an_evaluation_the_report_is_written(
         commands.append(command[1:])
         return next(codes)
 
-    monkeypatch.setattr(cli, "run_child", record)
+    monkeypatch.setattr("monai_hybrid.commands.run_child", record)
     if trained:
         (tmp_path / "logs").mkdir()
         (tmp_path / "logs/history.jsonl").write_text("")

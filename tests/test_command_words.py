@@ -27,7 +27,7 @@ def commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]
         seen.append(command[1:])
         return 0
 
-    monkeypatch.setattr(cli, "run_child", record)
+    monkeypatch.setattr("monai_hybrid.commands.run_child", record)
     return seen
 
 

@@ -1,0 +1,225 @@
+"""What the command line does, for Python: `import monai_hybrid as mh; mh.adapt("target", model="source/models/model.pt")`.
+
+Data sets are checked and described in this process. Trainings, predictions and evaluations run in a process of their own, as
+the command line starts them, so a program keeps its memory and its logging. Settings are those of `monai-hybrid COMMAND
+--help`, with underscores: `mh.pretrain("prepared", max_epochs=20)`. Wrong names and values are refused before anything runs.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from data_prep.build import BuildReport, build
+from data_prep.cells import restored_row
+from data_prep.check import check
+from data_prep.errors import ConfigError, DataError, EnvironmentFault, HybridError, ModelFileError
+from data_prep.repair import repair
+from data_prep.shift import shift
+from monai_hybrid.bundle_folders import bundle_folder, load_config
+from monai_hybrid.command_options import check_names, check_values
+from monai_hybrid.commands import Command, Named, bundle_command, execute, reported, training_command
+from monai_hybrid.setting_checks import safe_path, which_model
+
+if TYPE_CHECKING:
+    from monai_hybrid.evaluation.comparison import Difference
+    from monai_hybrid.networks import HybridDiffusionUNet
+
+__all__ = [
+    "BuildReport", "adapt", "build", "check", "compare", "evaluate", "load_model", "predict", "pretrain", "repair", "report",
+    "sample", "shift",
+]  # fmt: skip
+PathLike = str | Path
+NETWORK = ("channels", "num_res_blocks", "attention_levels", "norm_num_groups", "num_head_channels", "stem")
+ERRORS: dict[int, type[HybridError]] = {2: ConfigError, 3: DataError, 4: ModelFileError, 5: EnvironmentFault}
+
+
+def pretrain(
+    data: PathLike | None = None, output: PathLike | None = None, unlabelled_dir: PathLike | None = None, **settings: Any
+) -> Path:
+    """Pretrain on a labelled source domain; without data, on the built-in phantom.
+
+    Args:
+        data: prepared or raw folder.
+        output: folder for the results; None: runs/...
+        unlabelled_dir: images without labels that join the denoising term.
+        settings: of the bundle `hybrid_pretrain`.
+
+    Returns:
+        The folder of the results; the model is `models/model.safetensors` in it.
+
+    Raises:
+        HybridError: one of `data_prep.errors`, with the exit code of the command line.
+    """
+    named = _named(data=("dataset_dir", data), output=("output_dir", output), unlabelled_dir=("unlabelled_dir", unlabelled_dir))
+    return _trained("hybrid_pretrain", settings, named, report=False)
+
+
+def adapt(
+    data: PathLike | None = None,
+    model: PathLike | None = None,
+    output: PathLike | None = None,
+    shots: int = 3,
+    unlabelled_dir: PathLike | None = None,
+    **settings: Any,
+) -> Path:
+    """Fine-tune a pretrained model on a few labelled patients of a target domain, and write `report.html`.
+
+    Args:
+        data: prepared or raw folder.
+        model: model file, or the folder of its run; "scratch" starts from nothing.
+        output: folder for the results; None: runs/...
+        shots: labelled patients to use.
+        unlabelled_dir: images without labels.
+        settings: of the bundle `few_shot_finetune`.
+
+    Returns:
+        The folder of the results; the model is `models/model.safetensors` in it.
+
+    Raises:
+        HybridError: as `pretrain`.
+    """
+    if data is not None and model is None:
+        raise ConfigError(which_model("data", str(data), "model"))
+    named = _named(
+        data=("dataset_dir", data),
+        model=("pretrained", model),
+        output=("output_dir", output),
+        unlabelled_dir=("unlabelled_dir", unlabelled_dir),
+    )
+    return _trained("few_shot_finetune", {"shots": shots, **settings}, named, report=True)
+
+
+def predict(images: PathLike, model: PathLike, output: PathLike, **settings: Any) -> list[dict[str, str]]:
+    """Segment images; each mask lies on its image's own grid.
+
+    Returns:
+        The rows of `quality.csv`: case, mask, volumes, and why to look at it.
+
+    Raises:
+        HybridError: as `pretrain`; DataError also when some images failed, while the others have their masks.
+    """
+    named = _named(images=("input", images), model=("model", model), output=("output_dir", output))
+    _run(bundle_command("few_shot_finetune", "inference.json", _texts("few_shot_finetune", "inference.json", settings), named))
+    with (Path(output) / "quality.csv").open(newline="", encoding="utf-8") as file:
+        return [restored_row(row) for row in csv.DictReader(file)]
+
+
+def evaluate(
+    data: PathLike,
+    model: PathLike,
+    output: PathLike,
+    source: PathLike | None = None,
+    before: PathLike | None = None,
+    **settings: Any,
+) -> dict[str, Any]:
+    """Score the test cases, and write `report.html`.
+
+    Args:
+        data: prepared or raw folder.
+        model: model file.
+        output: folder for the scores.
+        source: prepared source data set, for forgetting and shift.
+        before: model before the adaptation.
+        settings: of the bundle's `evaluate.json`.
+
+    Returns:
+        `summary.json`: Dice, NSD and HD95 by structure, with intervals over patients.
+
+    Raises:
+        HybridError: as `pretrain`.
+    """
+    named = _named(
+        data=("dataset_dir", data),
+        model=("model", model),
+        output=("output_dir", output),
+        source=("source_dir", source),
+        before=("pretrained", before),
+    )
+    texts = _texts("few_shot_finetune", "evaluate.json", settings)
+    _run(bundle_command("few_shot_finetune", "evaluate.json", texts, named, safe_path(reported(str(output)))))
+    summary: dict[str, Any] = json.loads((Path(output) / "summary.json").read_text(encoding="utf-8"))
+    return summary
+
+
+def sample(model: PathLike, output: PathLike, **settings: Any) -> Path:
+    """Draw image-mask pairs from a model; returns the folder that holds them and `contact_sheet.png`."""
+    named = _named(model=("model", model), output=("output_dir", output))
+    _run(bundle_command("hybrid_pretrain", "sample.json", _texts("hybrid_pretrain", "sample.json", settings), named))
+    return Path(output)
+
+
+def compare(a: PathLike, b: PathLike, **settings: int) -> list[Difference]:
+    """Differences b - a of two evaluations of the same cases, with intervals and tests over patients."""
+    from monai_hybrid.evaluation.comparison import compare as differences
+
+    return differences(Path(a), Path(b), **settings)
+
+
+def report(folder: PathLike, compare: Mapping[str, PathLike] | None = None, title: str = "") -> Path:
+    """Write `report.html` on a run, against other evaluations {name: folder}; returns the page."""
+    from monai_hybrid.reporting.report import write_report
+
+    return write_report(Path(folder), [f"{name}={other}" for name, other in (compare or {}).items()], title=title)
+
+
+def load_model(path: PathLike) -> HybridDiffusionUNet:
+    """The network of a model file, on the CPU and ready to predict; `network.card` says what it was trained on.
+
+    Args:
+        path: model.pt or model.safetensors, or the folder of its run.
+
+    Returns:
+        HybridDiffusionUNet in evaluation mode. `network(x)` takes (B, C, X, Y[, Z]) float32 on the card's spacing, scaled as
+        the card says, and gives logits (B, K, X, Y[, Z]).
+
+    Raises:
+        ModelFileError: no such file, no card, or weights of another network.
+    """
+    from monai_hybrid.bundle.model import find_card
+    from monai_hybrid.bundle.starting_point import model_file
+    from monai_hybrid.networks import HybridDiffusionUNet
+    from monai_hybrid.weights import with_pretrained
+
+    file = model_file(str(path))
+    if not Path(file).is_file():
+        raise ModelFileError(f"{path}: no such model file. Type: ls {Path(path).parent}")
+    card = find_card(str(file))
+    arguments = {name: card["network"][name] for name in NETWORK if name in card["network"]}
+    network = HybridDiffusionUNet(card["spatial_dims"], len(card["channels"]), len(card["labels"]), **arguments)
+    with_pretrained(network, file)
+    network.card = card
+    return network.eval()
+
+
+def _named(**options: tuple[str, PathLike | None]) -> Named:
+    return {option: (name, None if path is None else str(path)) for option, (name, path) in options.items()}
+
+
+def _texts(bundle: str, config: str, settings: Mapping[str, Any]) -> dict[str, str]:
+    """Settings as text, checked as the command line does.
+
+    Raises:
+        ConfigError: a name that the configuration does not have, or a value that no run can use.
+    """
+    texts = {name: str(value) for name, value in settings.items()}
+    content = load_config(bundle, config)
+    check_names(texts, content)
+    check_values(texts, content)
+    return texts
+
+
+def _trained(bundle: str, settings: Mapping[str, Any], named: Named, report: bool) -> Path:
+    command = training_command(bundle, _texts(bundle, "train.json", settings), named, report)
+    _run(command)
+    return Path(command.output) if command.output else bundle_folder(bundle)
+
+
+def _run(command: Command) -> None:
+    code = execute(command)
+    if code:
+        kind = ERRORS.get(code, HybridError)
+        raise kind(f"the run ended with exit code {code}; what it says stands above, on stderr")

@@ -1,0 +1,103 @@
+"""The lines `python -m monai.bundle run ...` behind the command line and the Python API, and running them."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import typer
+
+from monai_hybrid.allocator import process_environment
+from monai_hybrid.bundle_folders import bundle_folder
+from monai_hybrid.children import run_child
+from monai_hybrid.command_options import as_words
+from monai_hybrid.results_folder import default_folder
+from monai_hybrid.setting_checks import check_path, check_there, safe_path
+from monai_hybrid.settings import PATH_KINDS, SETTINGS
+
+Named = Mapping[str, tuple[str, str | None]]  # option: (setting, text or None)
+
+
+@dataclass(frozen=True)
+class Command:
+    """What to run.
+
+    Attributes:
+        words: after `python`.
+        report_on: folder on which a report is written when all went well; "" for none.
+        output: folder of the results, as it was given or chosen; "" for the bundle's own.
+    """
+
+    words: list[str]
+    report_on: str = ""
+    output: str = ""
+
+
+def bundle_command(bundle: str, config: str, settings: Mapping[str, str], named: Named, report_on: str = "") -> Command:
+    """The run of a configuration.
+
+    Args:
+        bundle, config: which.
+        settings: further settings, as text.
+        named: settings with an option of another name: {option: (setting, text)}; None where it was not given.
+        report_on: see `Command`.
+
+    Raises:
+        ConfigError, DataError, ModelFileError: a path is empty, holds a #, or is not there.
+    """
+    given = {name: checked(option, name, text) for option, (name, text) in named.items() if text is not None}
+    for name, text in settings.items():
+        if name in SETTINGS and SETTINGS[name].kind in PATH_KINDS and text != "None":
+            check_there(name, text)
+    folder = bundle_folder(bundle)
+    words = as_words({"bundle_root": str(folder), **given, **settings})
+    config_file = str(folder / "configs" / config)
+    output = settings.get("output_dir", given.get("output_dir", ""))
+    return Command(["-m", "monai.bundle", "run", "--config_file", config_file, *words], report_on, output)
+
+
+def training_command(bundle: str, settings: Mapping[str, str], named: Named, report: bool) -> Command:
+    """The run of a training; without a folder for them, results of real data go to runs/..."""
+    given = {**{name: text for name, text in named.values() if text is not None}, **settings}
+    if not given.get("output_dir"):
+        default = default_folder(str(bundle_folder(bundle)), given.get("dataset_dir") or given.get("unlabelled_dir"))
+        named = {**named, "--output": ("output_dir", default)}
+        given = {**given, "output_dir": default or ""}
+    report_on = safe_path(given["output_dir"]) if report and given["output_dir"] else ""
+    return bundle_command(bundle, "train.json", settings, named, report_on)
+
+
+def checked(option: str, name: str, text: str) -> str:
+    """A path of an option, as monai.bundle takes it.
+
+    Raises:
+        ConfigError, DataError, ModelFileError: it is empty, holds a #, or is not there.
+    """
+    words = SETTINGS[name].words
+    path = text if text in words or "#" in text else safe_path(text)
+    check_path(name, path, path, option)
+    check_there(name, text, option)
+    return path
+
+
+def reported(evaluation: str) -> str:
+    """The run that an evaluation belongs to: the folder around `eval/` where that holds a training, else its own."""
+    folder = Path(evaluation)
+    return str(folder.parent if (folder.parent / "logs/history.jsonl").is_file() else folder)
+
+
+def execute(command: Command) -> int:
+    """Print each line and run it; the exit code of the first that failed, 0 when all went well."""
+    code = _run(command.words)
+    if code == 0 and command.report_on:
+        code = _run(["-m", "monai_hybrid.reporting", command.report_on])
+    return code
+
+
+def _run(words: list[str]) -> int:
+    typer.secho("python " + shlex.join(words), dim=True, err=True)
+    return run_child([sys.executable, *words], {**os.environ, **process_environment()})
