@@ -6,7 +6,7 @@ What is certain enough groups the cases. What is not is a `Suspicion`, with the 
 from __future__ import annotations
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -18,26 +18,32 @@ PATTERNS = (
 )
 _SEP = r"[\s_.\-]+"
 _NUMBER = r"[_\-]?\d+"
-_SIDE = r"left|right|lt|rt|lh|rh|od|os"
+_SIDE = r"left|right|lt|rt|lh|rh|od|os|le|re"
+_ORDER = (  # of examinations, which may stand in front as well: pre_P01
+    r"(?:visit|vis|ses|sess|session|timepoint|tp|followup|follow[_\-]?up|fu)(?:[_\-]?\d+)?"
+    r"|baseline|bl|pre|post|pre[_\-]?op|post[_\-]?op|v\d+"
+)
 _WORDS = (  # nobody names a patient so
-    rf"{_SIDE}|(?:visit|vis|ses|sess|session|timepoint|tp|followup|follow[_\-]?up|fu)(?:{_NUMBER})?"
-    r"|baseline|bl|pre|post|pre[_\-]?op|post[_\-]?op|ed|es|end[_\-]?(?:dia|sy)stol(?:e|ic)|(?:dia|sy)stol(?:e|ic)"
-    r"|t[12](?:w|c|ce|gd)?|flair|dwi|adc|swi|pd|ct|cta|mr|mri|pet"
+    rf"{_SIDE}|{_ORDER}|ed|es|end[_\-]?(?:dia|sy)stol(?:e|ic)|(?:dia|sy)stol(?:e|ic)"
+    r"|t[12](?:w|c|ce|gd)?|flair|dwi|adc|swi|pd|ct|cta|mr|mri|pet|cc|mlo|[2-5]ch|[ls]ax"
+    r"|axial|coronal|sagittal|cor|sag|copy|\d+(?:mo|month|months|wk|weeks?|yr|years?|days?)"
 )
 _NUMBERED = (  # a patient's number may follow such a word as well, so the rest must hold a number of its own
     r"(?:v|t|d|w|m|y|z)\d+"
     rf"|(?:time|day|week|wk|month|mo|year|yr|slice|sl|slc|frame|fr|phase|ph|img|im|image|scan|rep|repeat|run|acq|echo"
-    rf"|series|ser|stack|part|patch|tile|crop|view|exam|study){_NUMBER}"
+    rf"|series|ser|stack|part|patch|tile|crop|view|exam|study|lesion|nodule){_NUMBER}"
     r"|(?:19|20)\d\d[_\-.]?(?:0[1-9]|1[0-2])[_\-.]?(?:0[1-9]|[12]\d|3[01])"
+    r"|(?:0[1-9]|[12]\d|3[01])[_\-.](?:0[1-9]|[12]\d|3[01])[_\-.](?:19|20)\d\d|mr\d+|\(\d+\)"
     r"|[a-c]|l|r"
 )
 _STUCK = rf"{_SIDE}|l|r|[a-f]|(?:visit|ses|slice|frame|scan|v|t){_NUMBER}"  # straight after a digit
 _CERTAIN = re.compile(rf"(?P<rest>.+)(?P<tail>{_SEP}(?:{_WORDS}))", re.IGNORECASE)
 _LIKELY = re.compile(rf"(?P<rest>.+)(?P<tail>{_SEP}(?:{_NUMBERED})|(?<=\d)(?:{_STUCK}))", re.IGNORECASE)
-_FIRST = re.compile(rf"(?:{_SIDE}|l|r){_SEP}(?P<rest>.+)", re.IGNORECASE)
+_FIRST = re.compile(rf"(?:{_SIDE}|{_ORDER}|l|r){_SEP}(?P<rest>.+)", re.IGNORECASE)
 _INNER = re.compile(rf"(?P<rest>.+){_SEP}(?:left|right|lh|rh)(?P<tail>{_SEP}.+)", re.IGNORECASE)
 _LETTER = re.compile(r"(?P<rest>.*\d)(?P<tail>[\s_.\-]?[A-Za-z])")
 _COUNTER = re.compile(rf"(?P<rest>.*\d)(?P<tail>{_SEP}\d+)")
+_WORD = re.compile(rf"(?P<rest>.*\d.*)(?P<tail>{_SEP}(?=[^\s_.\-]*[A-Za-z])[^\s_.\-]+)")
 EACH = "^(.+)$"  # as --patient-regex: every case is a patient of its own
 
 
@@ -128,7 +134,18 @@ def _suspicions(ids: Sequence[str]) -> tuple[Suspicion, ...]:
         several = [members for members in groups.values() if len(members) > 1]
         if len(several) >= least and len(groups) > 1:
             return (Suspicion(why, groups, expression_for(groups)),)
-    return _packed(ids)
+    return _crossed(ids) or _packed(ids)
+
+
+def _crossed(ids: Sequence[str]) -> tuple[Suspicion, ...]:
+    """Endings that come again with several numbers, such as 1_in, 1_out, 2_in, 2_out: words that no list here knows."""
+    matches = {name: match for name in ids if (match := _WORD.fullmatch(name))}
+    groups = _grouped({name: matches[name]["rest"] if name in matches else name for name in ids})
+    several = [members for members in groups.values() if len(members) > 1]
+    again = Counter(matches[name]["tail"].casefold() for members in several for name in members if name in matches)
+    if len(several) < 2 or len(groups) < 2 or not any(number > 1 for number in again.values()):
+        return ()
+    return (Suspicion("they differ by a word at the end only", groups, expression_for(groups)),)
 
 
 def _packed(ids: Sequence[str]) -> tuple[Suspicion, ...]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import re
+import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,9 +14,10 @@ from data_prep.errors import DataError
 from data_prep.reading import stem
 
 NAME = "cases.csv"
-FILE_COLUMNS = ("file", "case_id", "case", "image", "name", "id")
-PATIENT_COLUMNS = ("patient", "patient_id", "subject", "subject_id")
+FILE_COLUMNS = ("file", "filename", "caseid", "case", "image", "imagefile", "name", "id")  # as `_column` has them
+PATIENT_COLUMNS = ("patient", "patientid", "subject", "subjectid")
 SITE_COLUMNS = ("site", "centre", "center", "hospital")
+UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)  # what spreadsheets call Unicode text begins so
 
 
 @dataclass(frozen=True)
@@ -54,18 +57,33 @@ def read_table(root: Path) -> CaseTable:
     if not path.is_file():
         return CaseTable(path)
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        text = _text(path)
         head = text.splitlines()[0] if text.strip() else ""
         rows = list(csv.DictReader(text.splitlines(), delimiter=max(",;\t", key=head.count)))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except (OSError, csv.Error) as error:
         raise DataError(f"{path}: cannot be read as a table: {error}") from error
-    rows = [
-        {str(key).strip().lower(): (value or "").strip() for key, value in row.items() if isinstance(value, str)}
-        for row in rows
-    ]
-    columns = tuple(rows[0]) if rows else tuple(cell.strip() for cell in head.split(",") if cell.strip()) or ("nothing",)
+    rows = [{_column(str(key)): (value or "").strip() for key, value in row.items() if isinstance(value, str)} for row in rows]
+    columns = tuple(cell.strip() for cell in re.split("[,;\t]", head) if cell.strip()) or ("nothing",)
     patients, sites = (_by_case(path, rows, names) for names in (PATIENT_COLUMNS, SITE_COLUMNS))
     return CaseTable(path, columns, patients, sites)
+
+
+def _text(path: Path) -> str:
+    raw = path.read_bytes()
+    if raw.startswith(UTF16):
+        return raw.decode("utf-16", "replace")
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = raw[: error.start].count(b"\n") + 1
+        name = shlex.quote(str(path))
+        remedy = f"Save it as CSV UTF-8, or type: iconv -f WINDOWS-1252 -t UTF-8 {name} > cases.utf8 && mv cases.utf8 {name}"
+        raise DataError(f"{path}: line {line} is not UTF-8, so names could be taken for others. {remedy}") from error
+
+
+def _column(name: str) -> str:
+    """A column's name as it is compared: "Patient ID", "patient_id" and "PatientID" are one."""
+    return re.sub(r"[\s_.\-]+", "", name).lower()
 
 
 def _by_case(path: Path, rows: Iterable[Mapping[str, str]], names: tuple[str, ...]) -> dict[str, str]:
@@ -74,7 +92,7 @@ def _by_case(path: Path, rows: Iterable[Mapping[str, str]], names: tuple[str, ..
         file, value = (_first(row, columns) for columns in (FILE_COLUMNS, names))
         if not file or not value:
             continue
-        own = stem(Path(file))
+        own = stem(Path(file.replace("\\", "/")))  # written on Windows
         for case_id in {own, re.sub(r"_\d{4}$", "", own)} if (own[-5:-4] == "_" and own[-4:].isdigit()) else {own}:
             if found.setdefault(case_id, value) != value and case_id == own:
                 raise DataError(f"{path}: {file!r} has the {names[0]} {found[case_id]!r} and {value!r}; expected one")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -59,7 +60,7 @@ class PatientFinder:
         ids = [case.case_id for case in cases]
         stated = {name: patient for name in ids if (patient := self._stated(name)) is not None}
         guessed = recognise([name for name in ids if name not in stated])
-        patients = {**guessed.patients, **stated}
+        patients = {**guessed.patients, **_as_siblings(recognise(ids).patients, stated), **stated}
         given = [
             replace(case, patient=patients[case.case_id], site=self.table.site(case.case_id) or case.site) for case in cases
         ]
@@ -71,14 +72,15 @@ class PatientFinder:
             return self.table.patient(case_id)
         match = self._expression.search(case_id)
         if match is None or not match[1]:
-            raise ConfigError(f"--patient-regex {self._expression.pattern!r} finds no patient in case {case_id!r}")
+            raise ConfigError(f"--patient-regex {shlex.quote(self._expression.pattern)} finds no patient in case {case_id!r}")
         return match[1]
 
     def _rule(self, number: int, stated: dict[str, str], shortened: bool, ids: Sequence[str]) -> str:
         by = []
         if stated:
             of = f" ({len(stated)} of {len(ids)} cases)" if len(stated) < len(ids) else ""
-            by.append(f"by --patient-regex {self._expression.pattern!r}" if self._expression else f"by {self.table.path}{of}")
+            rule = f"--patient-regex {shlex.quote(self._expression.pattern)}" if self._expression else f"{self.table.path}{of}"
+            by.append(f"by {rule}")
         if shortened:
             by.append(
                 "by the names, without side, visit, time, slice and the like; "
@@ -89,12 +91,20 @@ class PatientFinder:
         return f"patients: {number} in {len(ids)} cases, {', '.join(by)}"
 
 
+def _as_siblings(guessed: Mapping[str, str], stated: Mapping[str, str]) -> dict[str, str]:
+    """Cases of which nothing is stated, but whose names say that they are of a patient of whom something is."""
+    known: dict[str, set[str]] = defaultdict(set)
+    for name, patient in stated.items():
+        known[guessed[name]].add(patient)
+    return {name: min(known[base]) for name, base in guessed.items() if name not in stated and len(known.get(base, ())) == 1}
+
+
 def _compile(expression: str) -> re.Pattern[str]:
     example = r"Type for example: --patient-regex '^(P\d+)_'"
     try:
         compiled = re.compile(expression)
     except re.error as error:
-        raise ConfigError(f"--patient-regex {expression!r}: not a regular expression: {error}. {example}") from error
+        raise ConfigError(f"--patient-regex {shlex.quote(expression)}: not a regular expression: {error}. {example}") from error
     if compiled.groups != 1:
-        raise ConfigError(f"--patient-regex {expression!r}: {compiled.groups} groups; expected one. {example}")
+        raise ConfigError(f"--patient-regex {shlex.quote(expression)}: {compiled.groups} groups; expected one. {example}")
     return compiled

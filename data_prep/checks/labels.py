@@ -239,11 +239,11 @@ def label_beyond_exact(subject: LabelSubject) -> Remark | None:
     remedy="Compare the values with the list of structures; if two became one, export the label again as integers: {file}",
 )
 def label_merged_by_float32(subject: LabelSubject) -> str | None:
-    """Label values above 2^24 are stored as float32: the program that wrote them may have merged neighbours."""
-    large = [value for value in _finite(subject) if abs(value) > EXACT_FLOAT32 and value == round(value)]
+    """Label values from 2^24 on are stored as float32: the program that wrote them may have merged neighbours."""
+    large = [value for value in _finite(subject) if abs(value) >= EXACT_FLOAT32 and value == round(value)]
     if not large or subject.volume.pixel_type != "float32":
         return None
-    return f"values such as {number(large[0])} stored as float32, which holds not every whole number above {EXACT_FLOAT32}"
+    return f"values such as {number(large[0])} stored as float32, which holds not every whole number from {EXACT_FLOAT32} on"
 
 
 @check(

@@ -68,6 +68,8 @@ def test_large_values_in_float32_are_a_warning(tmp_path: Path) -> None:
     root = data_set(tmp_path / "raw", two_blocks(NEAR, np.float32))
     said = RUN.invoke(app, ["check", str(root)], env=WIDE)
     assert said.exit_code == 0 and "D317 warning" in said.output and "312782624 stored as float32" in said.output
+    edge = data_set(tmp_path / "edge", two_blocks((2**24 + 1, 7), np.float32))  # stored as 2^24
+    assert "16777216 stored as float32" in RUN.invoke(app, ["check", str(edge)]).output
     assert "D317" not in RUN.invoke(app, ["check", str(data_set(tmp_path / "small", two_blocks((1, 2), np.float32)))]).output
 
 

@@ -50,12 +50,23 @@ GROUPED = {
     "side within": ("case_left_{}", "case_right_{}"),
     "eye": ("{}_OD", "{}_OS"),
     "capitals": ("Case_{}_LEFT", "case_{}_right"),
+    "examination in front": ("pre_P{}", "post_P{}"),
+    "session in front": ("ses-1_P{}", "ses-2_P{}"),
+    "visit in front": ("V1_P{}", "V2_P{}"),
+    "months": ("P{}_6mo", "P{}_12mo"),
+    "OASIS": ("OAS2_00{}_MR1", "OAS2_00{}_MR2"),
+    "lesion": ("LIDC-IDRI-{}_nodule0", "LIDC-IDRI-{}_nodule1"),
+    "sides of a breast": ("P{}_L_CC", "P{}_L_MLO", "P{}_R_CC", "P{}_R_MLO"),
+    "views of a heart": ("c{}_2CH_ED", "c{}_2CH_ES", "c{}_4CH_ED", "c{}_4CH_ES"),
+    "planes": ("c{}_axial", "c{}_coronal"),
+    "day before month": ("P{}_31-01-2020", "P{}_05-03-2021"),
+    "download again": ("P{}", "P{} (1)"),
     "one without": ("case_{}", "case_{}_visit2"),
 }
 ALONE = (
     "case_{:03d}", "img_{}", "BRATS_{:03d}", "hippocampus_{:03d}", "slice_{:03d}", "scan{}", "image_{}", "FLARE22_Tr_{:04d}",
     "ISIC_00000{}", "{:03d}", "sub{:03d}", "Subject_{}", "brain_scan_{}", "volume-{}", "{:02d}_training", "2020_{:03d}",
-    "Case{:02d}_train", "visit{}", "t{}", "IXI{:03d}-HH-1211", "BraTS2021_{:05d}", "phantom_A_{:03d}", "im{:04d}",
+    "Case{:02d}_train", "visit{}", "t{}", "IXI{:03d}-HH-1211", "BraTS2021_{:05d}", "phantom_A_{:03d}", "im{:04d}", "pre_{:03d}", "case_{}_final", "V1_{:03d}",
 )  # fmt: skip
 
 
@@ -113,6 +124,7 @@ WARNED = {
     "letters": [f"{person}_slice_{number}" for person in ("anna", "bob", "carl") for number in range(3)],
     "dates of letters": [f"{person}_{day}" for person in ("smith", "jones") for day in ("20200131", "20210305")],
     "another letter": [f"{person}{letter}" for person in range(10, 15) for letter in "xyz"],
+    "words of no list": [f"CHAOS_{person}_T1DUAL_{phase}" for person in (1, 2, 3, 5) for phase in ("in", "out")],
     "some without": [f"anna_slice_{number}" for number in range(3)] + ["bob", "carl_slice_1", "carl_slice_2"],
 }
 
@@ -162,6 +174,50 @@ def test_cases_csv_gives_patient_and_site(tmp_path: Path) -> None:
     (root / "cases.csv").write_text("file,patient\nx1.png,Anna\nx1.png,Bob\n", encoding="utf-8")
     with pytest.raises(DataError, match=r"'x1\.png' has the patient 'Anna' and 'Bob'"):
         build(root, tmp_path / "again")
+
+
+def test_a_rule_is_shown_as_it_is_typed(tmp_path: Path) -> None:
+    root = pictures(tmp_path / "raw", ["x1", "x2"])
+    said = RUN.invoke(app, ["build", str(root), "--out", str(tmp_path / "out"), "--patient-regex", r"^(x\d)"], env=WIDE)
+    assert r"by --patient-regex '^(x\d)'" in said.output and r"\\" not in said.output, said.output
+    said = RUN.invoke(app, ["build", str(root), "--out", str(tmp_path / "no"), "--patient-regex", r"^(y\d)"], env=WIDE)
+    assert r"--patient-regex '^(y\d)' finds no patient in case 'x1'" in said.output, said.output
+
+
+TABLES = {
+    "spaces and capitals": "File Name,Patient ID\nx1.png,A\nx2.png,A\nx3.png,B\n".encode(),
+    "one word": "filename,PatientID\nx1.png,A\nx2.png,A\nx3.png,B\n".encode(),
+    "paths of Windows": "file,patient\nimages\\x1.png,A\nC:\\raw\\images\\x2.png,A\nx3,B\n".encode(),
+    "text of a spreadsheet": "file\tpatient\nx1\tA\nx2\tA\nx3\tB\n".encode("utf-16"),
+    "byte order mark": "file;patient\r\nx1;A\r\nx2;A\r\nx3;B\r\n".encode("utf-8-sig"),
+}
+
+
+@pytest.mark.parametrize("content", TABLES.values(), ids=TABLES.keys())
+def test_cases_csv_is_read_as_programs_write_it(content: bytes, tmp_path: Path) -> None:
+    root = pictures(tmp_path / "raw", ["x1", "x2", "x3"])
+    (root / "cases.csv").write_bytes(content)
+    build(root, tmp_path / "out")
+    cases = {case["case_id"]: case["patient"] for case in read_datalist(tmp_path / "out")["training"]}
+    assert cases == {"x1": "A", "x2": "A", "x3": "B"}
+
+
+def test_cases_csv_that_is_not_utf_8_is_refused_with_what_to_type(tmp_path: Path) -> None:
+    root = pictures(tmp_path / "raw", ["x1", "x2"])
+    (root / "cases.csv").write_bytes("file,patient\nx1,A\nx2,M\u00fcller\n".encode("latin-1"))
+    with pytest.raises(DataError, match=r"line 3 is not UTF-8.*type: iconv -f WINDOWS-1252 -t UTF-8 "):
+        build(root, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_case_that_cases_csv_leaves_out_goes_with_its_siblings(tmp_path: Path) -> None:
+    root = pictures(tmp_path / "raw", [f"P{person}_visit{visit}" for person in (1, 2, 3) for visit in (1, 2)])
+    (root / "cases.csv").write_text("file,patient\nP1_visit1,Anna\nP2_visit1,Bob\nP2_visit2,Carl\n")
+    build(root, tmp_path / "out")
+    cases = [case for part in read_datalist(tmp_path / "out").values() if isinstance(part, list) for case in part]
+    found = {case["case_id"]: case["patient"] for case in cases}
+    assert found["P1_visit2"] == found["P1_visit1"] == "Anna" and found["P3_visit1"] == found["P3_visit2"] == "P3"
+    assert (found["P2_visit1"], found["P2_visit2"]) == ("Bob", "Carl")  # the user's word, not the name's
 
 
 def test_lists_that_are_not_used_are_mentioned_with_what_to_type(tmp_path: Path) -> None:
