@@ -12,7 +12,7 @@ CHUNK = 2**20
 _WINDOW = {"zlib": 15, "gzip": 31}
 
 
-def check_packed(raw: bytes, packing: str, size: int) -> None:
+def check_packed(raw: bytes, packing: str, size: int) -> int:
     """Unpack piece by piece, keep nothing, and compare the length; the checksum is the library's own check at the end.
 
     Args:
@@ -20,19 +20,23 @@ def check_packed(raw: bytes, packing: str, size: int) -> None:
         packing: "zlib", "gzip" (of one or several members) or "bzip2".
         size: bytes that the header asks for.
 
+    Returns:
+        CRC-32 of the unpacked bytes.
+
     Raises:
         ReadError: "damaged" or "truncated".
     """
-    found = 0
+    found, crc = 0, 0
     try:
         for piece in _bunzip(raw) if packing == "bzip2" else _inflate(raw, _WINDOW[packing]):
-            found += len(piece)
+            found, crc = found + len(piece), zlib.crc32(piece, crc)
             if found > size:
                 raise ReadError("damaged", f"it unpacks to more than the {size} bytes its header asks for")
     except (zlib.error, OSError, EOFError) as error:
         raise ReadError("damaged", f"{packing} reports: {error}") from error
     if found < size:
         raise ReadError("truncated", f"it unpacks to {found} bytes; its header asks for {size}")
+    return crc
 
 
 def _inflate(raw: bytes, window: int) -> Iterator[bytes]:

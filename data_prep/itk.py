@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import zlib
+from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -69,14 +71,33 @@ def itk_image(path: Path, raw: bytes | None = None) -> tuple[Any, bytes]:
     nrrd = path.name.lower().endswith(NRRD)
     stored = read_header(raw, nrrd)
     beside = _beside(path, stored)
-    _check_voxels(stored, raw[stored.start :] if stored.data is None else beside)
+    sums = _check_voxels(stored, raw[stored.start :] if stored.data is None else beside)
     try:
         image = sitk.ReadImage(str(path), imageIO="NrrdImageIO" if nrrd else "MetaImageIO")
     except RuntimeError as error:
         raise ReadError("damaged", f"SimpleITK reports: {str(error).strip().splitlines()[-1]}") from error
     if image.GetNumberOfPixels() * image.GetNumberOfComponentsPerPixel() > stored.count:
         raise ReadError("not_an_image", f"SimpleITK reads the size {image.GetSize()}, its header says {stored.shape}")
+    if not nrrd or image.GetNumberOfComponentsPerPixel() == 1:  # NRRD's reader moves the axis of components
+        _check_read(image, sums)
     return image, beside
+
+
+def _check_read(image: Any, sums: Sequence[int]) -> None:
+    """MetaIO says nothing where it cannot unpack, and gives what lay in the memory: what was read is what was checked.
+
+    Args:
+        image: SimpleITK's.
+        sums: CRC-32 of the stored voxels, as they may be placed; none: not known.
+
+    Raises:
+        ReadError: "damaged".
+    """
+    array = simple_itk().GetArrayViewFromImage(image)
+    if not sums or zlib.crc32(array) in sums:
+        return
+    if array.dtype.itemsize == 1 or zlib.crc32(array.byteswap()) not in sums:
+        raise ReadError("damaged", "SimpleITK reads other voxels than the file holds; MHA needs its CompressedDataSize")
 
 
 def _beside(path: Path, stored: Stored) -> bytes:
@@ -100,7 +121,12 @@ def _beside(path: Path, stored: Stored) -> bytes:
         raise ReadError(error.kind, f"its data file {stored.data!r}: {error.seen}") from error
 
 
-def _check_voxels(stored: Stored, data: bytes) -> None:
+def _check_voxels(stored: Stored, data: bytes) -> tuple[int, ...]:
+    """CRC-32 of the voxels in the order of the file; of text none.
+
+    Raises:
+        ReadError: too large, cut off or damaged.
+    """
     limit = min(MAX_BYTES, free_memory())
     if stored.size > limit:
         asked = f"{stored.size / 2**30:.1f} GiB (shape {list(stored.shape)})"
@@ -110,8 +136,9 @@ def _check_voxels(stored: Stored, data: bytes) -> None:
     if stored.packing in ("raw", "text"):
         if len(data) < stored.size:
             raise ReadError("truncated", f"it holds {len(data)} bytes of voxels; its header asks for {stored.size}")
-        return
-    check_packed(data[: stored.length], stored.packing, stored.size)
+        # MetaIO may count from the end of the file
+        return () if stored.packing == "text" else (zlib.crc32(data[: stored.size]), zlib.crc32(data[-stored.size :]))
+    return (check_packed(data[: stored.length], stored.packing, stored.size),)
 
 
 def ras_affine(image: Any) -> np.ndarray:

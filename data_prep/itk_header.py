@@ -39,12 +39,14 @@ _META_KEY = re.compile(r"[A-Za-z][^=:]{0,78}")
 _PLAIN_NAME = re.compile(r"[\w(][\w .()+-]{0,254}")
 # Fields of MetaIO that its reader takes apart by words, beyond the end of a line if need be.
 _META_WORDS = {
-    "objecttype", "objectsubtype", "ndims", "binarydata", "binarydatabyteordermsb", "elementbyteordermsb", "compresseddata",
-    "compresseddatasize", "compressionlevel", "transformmatrix", "rotation", "orientation", "offset", "position", "origin",
-    "centerofrotation", "anatomicalorientation", "elementspacing", "elementsize", "dimsize", "elementtype", "headersize",
-    "elementmin", "elementmax", "elementnumberofchannels", "elementtointensityfunctionslope",
-    "elementtointensityfunctionoffset", "id", "parentid", "color", "modality", "sequenceid",
+    "ObjectType", "ObjectSubType", "NDims", "BinaryData", "BinaryDataByteOrderMSB", "ElementByteOrderMSB", "CompressedData",
+    "CompressedDataSize", "CompressionLevel", "TransformMatrix", "Rotation", "Orientation", "Offset", "Position", "Origin",
+    "CenterOfRotation", "AnatomicalOrientation", "ElementSpacing", "ElementSize", "DimSize", "ElementType", "HeaderSize",
+    "ElementMin", "ElementMax", "ElementNumberOfChannels", "ElementToIntensityFunctionSlope",
+    "ElementToIntensityFunctionOffset", "ID", "ParentID", "Color", "Modality", "SequenceID",
 }  # fmt: skip
+# MetaIO tells capitals apart: to it `elementdatafile` is a remark, and the header goes on within what we take for voxels.
+_META_SPELT = {name.lower(): name for name in (*_META_WORDS, "ElementDataFile")}
 _PER_AXIS = {"dimsize", "offset", "position", "origin", "centerofrotation", "elementspacing", "elementsize"}
 _PER_PAIR = {"transformmatrix", "rotation", "orientation"}
 
@@ -94,7 +96,8 @@ def _lines(raw: bytes) -> Iterator[tuple[str, int]]:
         if end < 0 and len(raw) - start >= LONGEST_LINE:
             raise ValueError(f"no end of a line within {LONGEST_LINE} bytes")
         end = len(raw) if end < 0 else end
-        line = raw[start:end].decode("latin-1").strip(" \t\r")
+        # one \r alone: NRRD's reader takes each for the end of a line
+        line = raw[start:end].removesuffix(b"\r").decode("latin-1").strip(" \t")
         if any(not (sign.isprintable() or sign == "\t") for sign in line):
             raise ValueError("it holds control characters")
         start = end + 1
@@ -112,7 +115,9 @@ def _meta(raw: bytes) -> Stored:
             raise ValueError(f"the line {line[:40]!r} is not of the form KEY = VALUE")
         if name in fields:
             raise ValueError(f"{key} is there twice")
-        if name in _META_WORDS and "=" in value:
+        if _META_SPELT.get(name, key) != key:
+            raise ValueError(f"the field {key!r}; expected the spelling {_META_SPELT[name]}")
+        if name in _META_SPELT and "=" in value:
             raise ValueError(f"{key} holds more than its value")
         fields[name] = value
         if name == "elementdatafile":

@@ -37,6 +37,8 @@ def load_json(path: Path) -> Any:
         raise _bad(path, "not a description of data: nested too deeply") from error
     except _BadJsonError as error:
         raise _bad(path, str(error)) from error
+    except ValueError as error:  # whole numbers of thousands of digits
+        raise _bad(path, f"not a description of data: {str(error).split(';')[0]}") from error
 
 
 def _bad(path: Path, seen: str) -> DataListError:
@@ -48,11 +50,12 @@ class _BadJsonError(Exception):
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    keys = [key for key, _ in pairs]
-    repeated = sorted({key for key in keys if keys.count(key) > 1}) if len(set(keys)) < len(keys) else []
-    if repeated:
-        raise _BadJsonError(f"the key {repeated[0]!r} appears twice in one object; expected it once")
-    return dict(pairs)
+    content: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in content:
+            raise _BadJsonError(f"the key {key!r} appears twice in one object; expected it once")
+        content[key] = value
+    return content
 
 
 def _no_constant(word: str) -> float:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from data_prep.errors import EnvironmentFault
 from data_prep.png_chunks import check_chunks
 from data_prep.volume import Array, ReadError, Volume
 
@@ -19,6 +20,7 @@ PICTURES = tuple(FORMATS)
 LOSSY = (".jpg", ".jpeg")
 LARGEST_VALUE = 65535  # of PNG, in which the masks of pictures are written
 ORIENTATION, BITS_PER_SAMPLE = 0x0112, 258  # tags of EXIF and of TIFF
+MANY_PAGES = 1000
 OPAQUE = {"uint8": 255, "uint16": 65535}
 _GREY = {"1": "bool", "L": "uint8", "I;16": "uint16", "I;16L": "uint16", "I;16B": "uint16", "I": "int32", "F": "float32"}
 _SPACES = {"CMYK": "the four inks of a printer (CMYK)", "LAB": "the colour space LAB", "YCbCr": "the colour space YCbCr"}
@@ -55,7 +57,9 @@ def read_picture(path: Path, raw: bytes) -> Volume:
         raise ReadError("not_an_image", f"it is not a {wanted} picture") from error
     except Image.DecompressionBombError as error:
         raise ReadError("too_large", str(error)) from error
-    except (OSError, SyntaxError, ValueError, IndexError, EOFError) as error:
+    except (ReadError, EnvironmentFault, MemoryError):
+        raise
+    except Exception as error:  # Pillow has no one error class for what is damaged
         raise ReadError("damaged", f"the {wanted} reader reports: {error}") from error
     array, pixel_type, palette, turn = stored
     # (H, W) -> (W, H), as MONAI's PILReader does
@@ -67,9 +71,20 @@ def _check_kind(picture: Image.Image, wanted: str) -> None:
     kind = {"MPO": "JPEG"}.get(str(picture.format), picture.format)  # a camera's JPEG with previews behind the picture
     if kind != wanted:
         raise ReadError("not_an_image", f"it is not a {wanted} picture; its content is {kind}")
-    pages = int(getattr(picture, "n_frames", 1))
+    pages = _pages(picture) if kind == "TIFF" else int(getattr(picture, "n_frames", 1))
     if pages > 1 and kind != "JPEG":
-        raise ReadError("pages", f"it holds {pages} pictures (pages or frames); expected one a file")
+        told = f"{pages} or more" if pages == MANY_PAGES else pages
+        raise ReadError("pages", f"it holds {told} pictures (pages or frames); expected one a file")
+
+
+def _pages(picture: Image.Image) -> int:
+    """Pages of a TIFF, at most `MANY_PAGES`: Pillow's own count takes the square of their number, which may be a million."""
+    try:
+        for number in range(1, MANY_PAGES):
+            picture.seek(number)
+    except EOFError:
+        return number
+    return MANY_PAGES
 
 
 def _stored(path: Path, raw: bytes, picture: Image.Image) -> tuple[Array, str, Array | None, int]:

@@ -158,8 +158,10 @@ def _is_volume(path: Path) -> bool:
 
 
 def _is_event_log(path: Path) -> bool:
+    """A record's length in eight bytes, its checksum in four, the record: no text, so no program and no configuration."""
     with path.open("rb") as file:
-        return b"brain.Event:" in file.read(64)
+        head = file.read(64)
+    return head[1:8] == bytes(7) and b"brain.Event:" in head[12:]
 
 
 _RESULTS: dict[str, Callable[[Path], bool]] = {
@@ -167,5 +169,5 @@ _RESULTS: dict[str, Callable[[Path], bool]] = {
     r".*\.(csv|sha256)": _is_text,
     r".*\.npz": _is_arrays,
     r".*\.nii(\.gz)?": _is_volume,
-    r"events\.out\.tfevents\..*": _is_event_log,
+    r"events\.out\.tfevents\..*\.[0-9]+": _is_event_log,
 }

@@ -1,6 +1,7 @@
 """What the metadata.json of a bundle that is ours may say: descriptions, versions, and the form of input and output.
 
 MONAI evaluates the strings of `spatial_shape` and downloads what `schema` names, so that neither is free text.
+No key begins with `_`: an object with `_target_` would be called wherever the metadata are asked for.
 """
 
 from __future__ import annotations
@@ -51,11 +52,11 @@ SCHEMA: dict[str, Any] = _object(
         "schema": {"const": PLACE},
         **dict.fromkeys(("version", "monai_version", "pytorch_version", "numpy_version"), VERSION),
         **dict.fromkeys(_TEXTS, TEXT),
-        "changelog": _named(r"^[0-9A-Za-z_.+-]{1,40}$", TEXT),
+        "changelog": _named(r"^[0-9A-Za-z][0-9A-Za-z_.+-]{0,39}$", TEXT),
         "required_packages_version": _object(dict.fromkeys(PACKAGES, VERSION)),
         "supported_apps": {"const": {}},
         "references": {"type": "array", "maxItems": 100, "items": TEXT},
-        "eval_metrics": _named(r"^[A-Za-z0-9_ -]{1,80}$", {"type": "number"}),
+        "eval_metrics": _named(r"^[A-Za-z0-9][A-Za-z0-9_ -]{0,79}$", {"type": "number"}),
         "network_data_format": _FORMAT,
         "denoiser_data_format": _FORMAT,
     }

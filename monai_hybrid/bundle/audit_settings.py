@@ -20,6 +20,7 @@ PATH = re.compile(r"[^$@%#\x00-\x1f\x7f]{0,1000}")
 TEXT = re.compile(r"[^$@%\x00-\x1f\x7f]{0,2000}")
 DEVICE = re.compile(r"cpu|cuda(:[0-9]{1,2})?")
 MOST = 64
+LARGEST = 2**63 - 1  # of any number
 # Kinds of the settings whose default says none: it is null, or an expression.
 KINDS: dict[str, str] = {
     **dict.fromkeys(PATHS, "path"),
@@ -71,5 +72,11 @@ def _of_kind(kind: str, value: Any) -> bool:
         return isinstance(value, str) and form.fullmatch(value) is not None
     if kind == "truth":
         return isinstance(value, bool)
-    number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-    return number and (kind == "number" or (kind == "whole" and isinstance(value, int)))
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    # LARGEST first: Python does not turn every whole number into a float
+    return (
+        number
+        and abs(value) <= LARGEST
+        and math.isfinite(value)
+        and (kind == "number" or (kind == "whole" and isinstance(value, int)))
+    )

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import lzma
 import stat
+import struct
 import zipfile
+import zlib
+from collections import Counter
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from monai_hybrid.errors import ConfigError
@@ -11,6 +15,8 @@ from monai_hybrid.errors import ConfigError
 MAX_MEMBERS = 10_000
 MAX_BYTES = 8 << 30
 MAX_RATIO, RATIO_FROM = 200, 64 << 20
+MAX_LEVELS = 32
+DAMAGED = (zlib.error, lzma.LZMAError, struct.error)
 
 
 def unpack(archive_path: Path, folder: Path) -> None:
@@ -29,7 +35,7 @@ def unpack(archive_path: Path, folder: Path) -> None:
             for member in members:
                 if not member.is_dir():
                     left -= _write(archive, member, folder / member.filename, left)
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError, EOFError) as error:
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError, EOFError, ValueError, *DAMAGED) as error:
         raise ConfigError(f"{archive_path}: not a readable zip file ({error})") from error
 
 
@@ -39,9 +45,10 @@ def _members_problem(members: list[zipfile.ZipInfo]) -> str | None:
     if sum(m.file_size for m in members) > MAX_BYTES:
         return f"unpacks to {sum(m.file_size for m in members) / 1e9:.1f} GB, at most {MAX_BYTES / 1e9:.1f} GB are unpacked"
     names = [m.filename.rstrip("/").casefold() for m in members]
+    times = Counter(names)
     for member, name in zip(members, names, strict=True):
         said = _member_problem(member)
-        if said is None and names.count(name) > 1:
+        if said is None and times[name] > 1:
             said = "comes twice"
         if said:
             return f"the member {member.filename!r} {said}"
@@ -54,6 +61,8 @@ def _member_problem(member: zipfile.ZipInfo) -> str | None:
         return "has an absolute path"
     if ".." in PureWindowsPath(name).parts:
         return "leads out of the folder"
+    if name.count("/") > MAX_LEVELS:
+        return f"lies deeper than {MAX_LEVELS} folders"
     if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
         return "is a link or a special file"
     if member.flag_bits & 1:

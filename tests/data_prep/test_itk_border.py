@@ -237,3 +237,33 @@ def test_two_headers_alike_over_other_voxels_are_two_images(tmp_path: Path) -> N
         (tmp_path / name / "a.raw").write_bytes(data)
     one, two = (read_volume(meta(tmp_path / name, data=b"", where="a.raw", name="a.mhd")) for name in ("one", "two"))
     assert one.digest != two.digest
+
+
+@pytest.mark.parametrize("key", ["elementdatafile", "ElementDatafile", "ELEMENTDATAFILE"])
+def test_a_field_in_other_capitals_is_a_remark_to_the_library_and_refused(key: str, tmp_path: Path) -> None:
+    (tmp_path / "secret.raw").write_bytes(bytes(400))
+    for where in ("/etc/passwd", "secret.raw"):
+        data = f"ElementDataFile = {where}\n".encode() + RAW
+        path = written(tmp_path / "a.mha", f"{META}{key} = LOCAL\n", data)
+        refused(path, "not_an_image", f"the field '{key}'; expected the spelling ElementDataFile")
+    refused(meta(tmp_path, "headersize = 0\n"), "not_an_image", "expected the spelling HeaderSize")
+
+
+def test_what_the_library_could_not_unpack_is_no_voxels(tmp_path: Path) -> None:
+    voxels = np.random.default_rng(0).integers(0, 2000, (12, 11, 10)).astype(np.int16)
+    packed = zlib.compress(voxels.T.tobytes())
+    header = "ObjectType = Image\nNDims = 3\nDimSize = 12 11 10\nElementType = MET_SHORT\nCompressedData = True\n"
+    end = "ElementDataFile = LOCAL\n"
+    path = written(tmp_path / "a.mha", f"{header}Remark = {len(packed)}\n{end}", packed)
+    refused(path, "damaged", "SimpleITK reads other voxels than the file holds; MHA needs its CompressedDataSize")
+    for order, turned in (("False", voxels), ("True", voxels.byteswap())):
+        packed = zlib.compress(turned.T.tobytes())
+        more = f"BinaryData = True\nBinaryDataByteOrderMSB = {order}\nCompressedDataSize = {len(packed)}\n"
+        sound = written(tmp_path / f"{order}.mha", f"{header}{more}{end}", packed)
+        np.testing.assert_array_equal(read_volume(sound).array, voxels)
+
+
+def test_a_lone_carriage_return_ends_no_header(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.nrrd", f"{NRRD}encoding: raw\n\r\r\n", RAW)
+    refused(path, "not_an_image", "control characters")
+    accepted(written(tmp_path / "b.nrrd", f"{NRRD}encoding: raw\n\n".replace("\n", "\r\n"), RAW))
