@@ -60,7 +60,9 @@ def _pairs(content: Any, where: str) -> Iterable[tuple[int, str]]:
     for key, entry in items:
         value, name = (entry, key) if isinstance(entry, int) and not isinstance(entry, bool) else (key, entry)
         if not str(value).isdigit() or not isinstance(name, str) or not name.strip():
-            raise DataListError("D502", f"{where}: expected a whole number and a name, saw {key!r}: {entry!r}")
+            raise DataListError(
+                "D502", f"{where}: expected a whole number and a name, saw {repr(key)[:40]}: {repr(entry)[:40]}"
+            )
         yield int(value), name.strip()
 
 

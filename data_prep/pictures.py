@@ -21,6 +21,7 @@ LOSSY = (".jpg", ".jpeg")
 LARGEST_VALUE = 65535  # of PNG, in which the masks of pictures are written
 ORIENTATION, BITS_PER_SAMPLE = 0x0112, 258  # tags of EXIF and of TIFF
 MANY_PAGES = 1000
+MANY_SCANS = 1000  # of a JPEG, each a pass over all its pixels; real ones have about ten
 OPAQUE = {"uint8": 255, "uint16": 65535}
 _GREY = {"1": "bool", "L": "uint8", "I;16": "uint16", "I;16L": "uint16", "I;16B": "uint16", "I": "int32", "F": "float32"}
 _SPACES = {"CMYK": "the four inks of a printer (CMYK)", "LAB": "the colour space LAB", "YCbCr": "the colour space YCbCr"}
@@ -51,6 +52,9 @@ def read_picture(path: Path, raw: bytes) -> Volume:
                 _check_kind(picture, wanted)
             if wanted == "PNG":
                 check_chunks(raw)  # the other formats have no checksums
+            scans = raw.count(b"\xff\xda") if wanted == "JPEG" else 0
+            if scans > MANY_SCANS:
+                raise ReadError("damaged", f"it asks for {scans} passes; expected at most {MANY_SCANS}")
             with Image.open(io.BytesIO(raw), formats=kinds) as picture:
                 stored = _stored(path, raw, picture)
     except UnidentifiedImageError as error:

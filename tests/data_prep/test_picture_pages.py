@@ -1,4 +1,4 @@
-"""TIFF files made to keep a reader busy: pages without end, pages that are none."""
+"""TIFF files made to keep a reader busy: pages without end, pages that are none; and JPEG of passes without end."""
 
 from __future__ import annotations
 
@@ -54,3 +54,14 @@ def test_a_page_without_a_size_is_damage(tmp_path: Path) -> None:
     with pytest.raises(ReadError, match="the TIFF reader reports: Missing dimensions") as told:
         read_volume(tiff(tmp_path, [TAGS, []]))
     assert told.value.kind == "damaged"
+
+
+def test_a_jpeg_of_passes_without_end_is_refused(tmp_path: Path) -> None:
+    raw = io.BytesIO()
+    Image.new("L", (32, 32)).save(raw, "JPEG", progressive=True)
+    (tmp_path / "a.jpg").write_bytes(raw.getvalue())
+    assert read_volume(tmp_path / "a.jpg").array.shape == (32, 32)
+    last = raw.getvalue()[raw.getvalue().rindex(b"\xff\xda") : -2]
+    (tmp_path / "a.jpg").write_bytes(raw.getvalue()[:-2] + last * 2000 + b"\xff\xd9")
+    with pytest.raises(ReadError, match=r"it asks for 20[0-9]{2} passes; expected at most 1000"):
+        read_volume(tmp_path / "a.jpg")
