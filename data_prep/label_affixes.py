@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 _MASK = r"(?:seg|segs|segm|segmentations?|labels?|lbl|masks?|msk|gt|ground[_\-]?truth|annotations?|anno)"
-_ALSO = r"(?:truth|manual\d*|\d(?:st|nd)ho|roi|rois|contours?|delineations?|expert\d*)"  # of masks beside images only
+_ALSO = (  # of masks beside images only
+    r"(?:truth|manual\d*|\d(?:st|nd)ho|roi|rois|contours?|delineations?|expert\d*|preds?|predictions?)"
+)
 _CUT = r"[\s_.\-]+"
 _LABEL_END = re.compile(rf"(?P<rest>.+?)(?P<end>{_CUT}(?:{_MASK}|{_ALSO}|\d{{4}}))", re.IGNORECASE)
 _LABEL_START = re.compile(rf"(?P<start>(?:{_MASK}|{_ALSO}){_CUT})(?P<rest>.+)", re.IGNORECASE)
@@ -22,6 +24,14 @@ _IMAGE_START = re.compile(rf"(?P<start>{_IMAGE}{_CUT})(?P<rest>.+)", re.IGNORECA
 def without_label_words(name: str) -> Iterator[str]:
     """The names that an image of this mask may have: without an ending, then without a beginning, that says "mask"."""
     for pattern in (_LABEL_END, _LABEL_START):
+        match = pattern.fullmatch(name)
+        if match:
+            yield match["rest"]
+
+
+def without_image_words(name: str) -> Iterator[str]:
+    """The names that the mask of this image may have but for its own word: `01` of `01_test`, `7` of `img_7`."""
+    for pattern in (_IMAGE_END, _IMAGE_START):
         match = pattern.fullmatch(name)
         if match:
             yield match["rest"]

@@ -12,18 +12,22 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from data_prep.label_affixes import says_mask, without_label_words
+from data_prep.label_affixes import says_mask, without_image_words, without_label_words
 from data_prep.nifti import GZIP_MAGIC
 from data_prep.nifti_open import open_nifti
 from data_prep.pictures import is_picture
 from data_prep.reading import NIFTI, extension, stem
 
 CHANNEL = re.compile(r"(?P<case>.+)_(?P<index>\d{4})")  # of nnU-Net
-MADE_HERE = b"by monai_hybrid"  # in the description of every NIfTI file that prediction writes
+MADE_HERE = b"by monai_hybrid"  # in the description of every file that prediction writes
 TABLE = "quality.csv"  # of prediction; its column mask names the files that it wrote
 LABEL_FOLDER = re.compile(
-    r"(?:labels?|masks?|segs?|segmentations?|annotations?|gt|ground[_\-]?truths?|manual)(?:tr|ts|val)?\d*", re.IGNORECASE
+    r"(?:\d(?:st|nd|rd)[_\-]?)?(?:labels?|masks?|segs?|segmentations?|annotations?|gt|ground[_\-]?truths?|manual|predictions?)"
+    r"(?:tr|ts|val)?\d*",
+    re.IGNORECASE,
 )
+HEAD = 4096  # bytes of a file that the description lies in: NIfTI-1 and 2 have it in the first 540, PNG before the pixels
+FEW_VALUES = 16  # colours of a mask beside a picture of the same name
 OWN, FOLDER, BESIDE, NAMED = (
     "masks or maps that this tool wrote",
     "in folders of labels",
@@ -63,11 +67,13 @@ def sort_files(files: Sequence[Path], root: Path, channels: Sequence[str] = ("im
         channels: names, in the order in which a model takes them.
     """
     reasons: dict[str, list[Path]] = defaultdict(list)
-    names = {(path.parent, _case(stem(path))) for path in files} | {(path.parent, stem(path)) for path in files}
-    written = {folder: _written(folder) for folder in {path.parent for path in files}}
+    names = {(path.parent, name) for path in files for name in (stem(path), _case(stem(path)))}
+    names |= {(path.parent, name) for path in files for name in without_image_words(stem(path))}
+    written = {folder: written_here(folder) for folder in {path.parent for path in files}}
+    twins = _masks_of_same_name(files)
     kept: list[Path] = []
     for path in files:
-        why = _why_not(path, root, names, written[path.parent])
+        why = BESIDE if path in twins else _why_not(path, root, names, written[path.parent])
         (reasons[why] if why else kept).append(path)
     return Scans(tuple(_joined(kept, channels)), dict(reasons))
 
@@ -102,21 +108,44 @@ def _images_of(name: str) -> Iterator[str]:
     yield from (rest for rest in without_label_words(name) if not (CHANNEL.fullmatch(name) and _case(name) == rest))
 
 
+def _masks_of_same_name(files: Sequence[Path]) -> set[Path]:
+    """Pictures of few colours beside one of many that has the same name but for its ending: x.png beside x.jpg."""
+    groups: dict[tuple[Path, str], list[Path]] = defaultdict(list)
+    for path in files:
+        if is_picture(path):
+            groups[path.parent, stem(path)].append(path)
+    found: set[Path] = set()
+    for members in groups.values():
+        few = {path for path in members if _has_few_values(path)} if len(members) > 1 else set()
+        found |= few if len(few) < len(members) else set()
+    return found
+
+
+def _has_few_values(path: Path) -> bool:
+    try:
+        from PIL import Image
+
+        with Image.open(path) as picture:
+            return picture.getcolors(FEW_VALUES) is not None
+    except Exception:  # reading it says what is wrong
+        return False
+
+
 def is_own(path: Path) -> bool:
-    """Whether a NIfTI file says that prediction wrote it."""
-    if extension(path) not in NIFTI:
+    """Whether a NIfTI or PNG file says that prediction wrote it."""
+    if extension(path) not in (*NIFTI, ".png"):
         return False
     try:
         with path.open("rb") as file:
             packed = file.read(2) == GZIP_MAGIC
         with gzip.open(path) if packed else path.open("rb") as stream:
-            return MADE_HERE in stream.read(540)
+            return MADE_HERE in stream.read(HEAD if extension(path) == ".png" else 540)
     except (OSError, EOFError, zlib.error):
         return False  # reading it says what is wrong
 
 
-def _written(folder: Path) -> set[str]:
-    """Files that a prediction into this folder names."""
+def written_here(folder: Path) -> set[str]:
+    """Names of the masks that a prediction into this folder states in its table."""
     try:
         text = (folder / TABLE).read_bytes()[: 2**26].decode("utf-8", "replace")
         return {str(row.get("mask") or "").lstrip("'") for row in csv.DictReader(io.StringIO(text))} - {""}
@@ -139,7 +168,7 @@ def _joined(files: Sequence[Path], channels: Sequence[str]) -> Iterator[Scan]:
         group = groups.get(key, {})
         if path in whole and only_first:
             yield Scan((path,), path.with_name(key[1] + path.name[len(stem(path)) :]))
-        elif path not in group.values() or max(group) >= len(channels):
+        elif path not in group.values():
             yield Scan((path,), path)
         elif key not in done:
             done.add(key)
@@ -149,9 +178,15 @@ def _joined(files: Sequence[Path], channels: Sequence[str]) -> Iterator[Scan]:
 def _scan(case: str, group: Mapping[int, Path], channels: Sequence[str]) -> Scan:
     first = group[min(group)]
     end = first.name[len(stem(first)) :]
+    files = tuple(group[index] for index in sorted(group))
+    if max(group) >= len(channels):
+        seen = f"{len(group)} files numbered {min(group):04d} to {max(group):04d}"
+        words = f"{first.parent / case}: {seen}; the model takes {len(channels)} channels, 0000 to {len(channels) - 1:04d}"
+        hint = "leave the others out, or, if the numbers tell cases apart, end each name with the number of its channel"
+        return Scan(files, first.with_name(case + end), f"{words}: {hint}")
     absent = [f"{channels[index]} ({case}_{index:04d}{end})" for index in range(len(channels)) if index not in group]
     words = f"{first.parent / case}: the model takes {len(channels)} channels, and these are missing: {', '.join(absent)}"
-    return Scan(tuple(group[index] for index in sorted(group)), first.with_name(case + end), words if absent else "")
+    return Scan(files, first.with_name(case + end), words if absent else "")
 
 
 def _holds_channels(path: Path) -> bool:

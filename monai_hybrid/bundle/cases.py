@@ -86,7 +86,8 @@ def _images_under(folder: Path, leave_out: str | None) -> tuple[Path, list[Path]
     root = next((folder / name for name in IMAGE_FOLDERS if (folder / name).is_dir()), folder)
     apart = Path(leave_out).expanduser().resolve() if leave_out else None
     files = sorted(p for p in root.rglob("*") if p.is_file() and not any(part[0] == "." for part in p.relative_to(root).parts))
-    files = [p for p in files if apart is None or apart == root.resolve() or apart not in p.resolve().parents]
+    inside = apart is not None and apart != root.resolve() and apart.is_relative_to(root.resolve())
+    files = [p for p in files if not inside or apart not in p.resolve().parents]
     images = [p for p in files if extension(p)]
     if len(images) < len(files):
         logger.info("%s: %d images; %d files of other kinds are left alone", root, len(images), len(files) - len(images))

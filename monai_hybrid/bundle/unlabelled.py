@@ -31,8 +31,8 @@ def unlabelled_cases(
         labelled: the cases that are trained with their labels; not taken a second time.
         objective: name of the arm; one without an image term learns nothing from an image alone.
         rest: take the training list's other images.
-        folder: take a folder's images (`images/` in it, if there is one), or the training and validation lists of a prepared
-            data set.
+        folder: take a folder's images (`images/` or `imagesTr/` in it, if there is one), or the training and validation lists
+            of a prepared data set.
 
     Raises:
         ConfigError: the objective has no image term.
@@ -70,8 +70,7 @@ def _of_folder(folder: Path, data: PreparedData) -> list[dict[str, Any]]:
         raise DataError(f"unlabelled_dir: no such folder: {folder}; give a folder of images, or one made by data_prep build")
     if (folder / "datalist.json").is_file():
         return _of_prepared(folder, data)
-    inner = folder / "images"
-    root = inner if inner.is_dir() else folder
+    root = next((folder / name for name in ("images", "imagesTr") if (folder / name).is_dir()), folder)
     found = sort_files(sorted(p for p in root.iterdir() if extension(p)), root, data.dataset["channels"])
     if found.left_out:
         logger.warning("unlabelled_dir: %s: %s", root, found.said().partition(". ")[0])

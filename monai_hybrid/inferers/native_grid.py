@@ -12,6 +12,7 @@ import nibabel as nib
 import numpy as np
 import torch
 from monai.transforms import MapTransform
+from PIL.PngImagePlugin import PngInfo
 
 from data_prep.atomic import replace_file
 from data_prep.disk import needing
@@ -19,7 +20,7 @@ from data_prep.flat import flat_axis, refilled
 from data_prep.nifti_open import open_nifti
 from data_prep.pictures import is_picture, png_mask
 from data_prep.reading import NIFTI, extension, read_volume
-from data_prep.scans import MADE_HERE
+from data_prep.scans import MADE_HERE, is_own, written_here
 from monai_hybrid.errors import DataError
 
 MASK, MAP = b"segmentation " + MADE_HERE, b"map in [0, 1] " + MADE_HERE
@@ -78,7 +79,9 @@ def write_mask(mask: np.ndarray, source: Path, target: Path, affine: np.ndarray)
             raise DataError(f"{source}: its mask has {error}; renumber the labels, and train again") from error
         target = target.with_name(target.name + ".png")
         content = io.BytesIO()
-        picture.save(content, format="PNG")
+        told = PngInfo()
+        told.add_text("Description", MASK.decode())
+        picture.save(content, format="PNG", pnginfo=told)
         return _written(content.getvalue(), target)
     target = target.with_name(target.name + ".nii.gz")
     if kind not in NIFTI and mask.ndim == 2:
@@ -175,6 +178,11 @@ def write_map(values: np.ndarray, source: Path, target: Path, affine: np.ndarray
 
 
 def _written(content: bytes, target: Path) -> Path:
+    if target.exists() and not is_own(target) and target.name not in written_here(target.parent):
+        raise DataError(
+            f"{target}: is there already, and was not written by prediction; nothing was written. Give another --output or "
+            "--output-postfix"
+        )
     with needing(len(content), target):
         replace_file(target, lambda path: path.write_bytes(content))
     return target

@@ -17,6 +17,7 @@ from tqdm import tqdm  # type: ignore[import-untyped]
 
 from data_prep.atomic import remove_leftovers
 from data_prep.progress import Ticker
+from data_prep.scans import is_own
 from monai_hybrid.bundle.run_folder import lock, release
 from monai_hybrid.errors import ConfigError, DataError, EnvironmentFault, ModelFileError
 from monai_hybrid.inferers.emit import Segmentation
@@ -122,7 +123,7 @@ class Predictor(SupervisedEvaluator):
             self.table.free()
             for key in ("entropy", "probabilities"):
                 if key in output:
-                    (self.table.path.parent / f"{case_id}_{key}.nii.gz").unlink(missing_ok=True)
+                    _remove_own(self.table.path.parent / f"{case_id}_{key}.nii.gz")
             if "pred_file" in saved:
                 Path(saved["pred_file"]).unlink(missing_ok=True)
             fault = _system_says(broken)
@@ -163,6 +164,12 @@ class Predictor(SupervisedEvaluator):
         if level > logging.INFO or self.bar is None or self.bar.disable:
             logger.log(level, "%d/%s %s: %s: %s", sum(self.counts.values()), self.state.epoch_length, case_id, what, detail)
         return {"case_id": case_id}
+
+
+def _remove_own(path: Path) -> None:
+    """Take back a map of this case, never a file of the user's that had its name."""
+    if path.is_file() and is_own(path):
+        path.unlink()
 
 
 def on_the_input_grid(found: Segmentation, image: MetaTensor) -> dict[str, MetaTensor]:

@@ -51,7 +51,7 @@ def names_of(cases: list[dict]) -> set[str]:
     return {case["case_id"] for case in cases}
 
 
-@pytest.mark.parametrize("inner", ["", "images"])
+@pytest.mark.parametrize("inner", ["", "images", "imagesTr"])
 def test_a_folder_of_images(inner: str, data: PreparedData, tmp_path: Path) -> None:
     for i in range(3):
         picture(tmp_path / inner / f"u{i}.png", i)

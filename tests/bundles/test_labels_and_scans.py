@@ -197,6 +197,14 @@ def test_pictures_and_their_masks_in_one_folder(tmp_path: Path) -> None:
     assert visible(tmp_path / "in") == ["quality.csv", "x.png", "x_found.png"]
 
 
+def test_masks_go_into_the_folder_above_the_scans(tmp_path: Path) -> None:
+    Image.fromarray(np.zeros((9, 8), np.uint8)).save(made := tmp_path / "made.png")
+    (tmp_path / "scans").mkdir()
+    scan = made.rename(tmp_path / "scans/x.png")
+    found = cases_to_predict(str(tmp_path / "scans"), str(tmp_path), leave_out=str(tmp_path))
+    assert [case["image"] for case in found] == [str(scan)]
+
+
 def test_labels_beside_images_are_left_out_and_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     for name in ("x", "x_seg", "labels/x", "sub/y"):
         nifti(tmp_path / f"in/{name}.nii.gz", grey(indices(0), 0))

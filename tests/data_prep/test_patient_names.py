@@ -66,7 +66,8 @@ GROUPED = {
 ALONE = (
     "case_{:03d}", "img_{}", "BRATS_{:03d}", "hippocampus_{:03d}", "slice_{:03d}", "scan{}", "image_{}", "FLARE22_Tr_{:04d}",
     "ISIC_00000{}", "{:03d}", "sub{:03d}", "Subject_{}", "brain_scan_{}", "volume-{}", "{:02d}_training", "2020_{:03d}",
-    "Case{:02d}_train", "visit{}", "t{}", "IXI{:03d}-HH-1211", "BraTS2021_{:05d}", "phantom_A_{:03d}", "im{:04d}", "pre_{:03d}", "case_{}_final", "V1_{:03d}",
+    "Case{:02d}_train", "visit{}", "t{}", "IXI{:03d}-HH-1211", "BraTS2021_{:05d}", "phantom_A_{:03d}", "im{:04d}",
+    "pre_{:03d}", "case_{}_final", "V1_{:03d}",
 )  # fmt: skip
 
 
@@ -185,9 +186,9 @@ def test_a_rule_is_shown_as_it_is_typed(tmp_path: Path) -> None:
 
 
 TABLES = {
-    "spaces and capitals": "File Name,Patient ID\nx1.png,A\nx2.png,A\nx3.png,B\n".encode(),
-    "one word": "filename,PatientID\nx1.png,A\nx2.png,A\nx3.png,B\n".encode(),
-    "paths of Windows": "file,patient\nimages\\x1.png,A\nC:\\raw\\images\\x2.png,A\nx3,B\n".encode(),
+    "spaces and capitals": b"File Name,Patient ID\nx1.png,A\nx2.png,A\nx3.png,B\n",
+    "one word": b"filename,PatientID\nx1.png,A\nx2.png,A\nx3.png,B\n",
+    "paths of Windows": b"file,patient\nimages\\x1.png,A\nC:\\raw\\images\\x2.png,A\nx3,B\n",
     "text of a spreadsheet": "file\tpatient\nx1\tA\nx2\tA\nx3\tB\n".encode("utf-16"),
     "byte order mark": "file;patient\r\nx1;A\r\nx2;A\r\nx3;B\r\n".encode("utf-8-sig"),
 }

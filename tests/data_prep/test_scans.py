@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from data_prep.scans import BESIDE, FOLDER, MADE_HERE, NAMED, OWN, scan_of_file, sort_files
+from monai_hybrid.inferers.native_grid import write_mask
 
 ONE, TWO = ("image",), ("T1", "T2")
 
@@ -86,7 +87,8 @@ def test_numbers_that_are_no_channels_stay(tmp_path: Path) -> None:
     only = sort_files(files(tmp_path / "one", "a_0000.nii.gz", "b_0000.nii.gz"), tmp_path / "one", ONE).scans
     assert [scan.name.name for scan in only] == ["a.nii.gz", "b.nii.gz"]
     found = sort_files(files(tmp_path / "more", *numbered), tmp_path / "more", TWO).scans
-    assert len(found) == 4  # four numbers are no two channels
+    assert len(found) == 1 and len(found[0].files) == 4  # one line for the user, not four failures that name no reason
+    assert "img: 4 files numbered 0000 to 0003; the model takes 2 channels, 0000 to 0001" in found[0].missing
 
 
 def test_files_that_hold_all_channels_are_not_joined(tmp_path: Path) -> None:
@@ -110,3 +112,22 @@ def test_colour_pictures_are_whole_whatever_their_number(tmp_path: Path) -> None
     assert [[path.name for path in scan.files] for scan in found] == [[f"img_000{index}.png"] for index in range(3)]
     first = sort_files([tmp_path / "img_0000.png"], tmp_path, ("red", "green", "blue")).scans[0]
     assert (first.name.name, first.missing) == ("img.png", "")  # nnU-Net's one file of three channel names
+
+
+def test_masks_made_by_others_beside_pictures_are_set_aside(tmp_path: Path) -> None:
+    given = files(tmp_path, "01_test.png", "01_manual1.png", "1st_manual/01.png", "predictions/q.png", "u.png", "u_pred.png")
+    assert [scan.files[0].name for scan in sort_files(given, tmp_path).scans] == ["01_test.png", "u.png"]
+    grey = Image.fromarray(np.arange(900, dtype=np.uint16).reshape(30, 30).astype(np.uint8))
+    grey.save(tmp_path / "w.tif")
+    grey.save(tmp_path / "v.jpg")
+    grey.save(tmp_path / "v.bmp")
+    Image.fromarray(np.eye(30, dtype=np.uint8) * 255).save(tmp_path / "w.png")
+    given = [tmp_path / name for name in ("w.tif", "w.png", "v.jpg", "v.bmp")]
+    assert [scan.files[0].name for scan in sort_files(given, tmp_path).scans] == ["w.tif", "v.jpg", "v.bmp"]
+
+
+def test_a_picture_that_prediction_wrote_says_so(tmp_path: Path) -> None:
+    Image.fromarray(np.eye(30, dtype=np.uint8)).save(tmp_path / "x.png")
+    written = write_mask(np.ones((30, 30), np.uint8), tmp_path / "x.png", tmp_path / "x_mine", np.eye(4))
+    found = sort_files([tmp_path / "x.png", written], tmp_path)
+    assert [scan.files[0].name for scan in found.scans] == ["x.png"] and found.left_out == {OWN: [written]}

@@ -148,3 +148,21 @@ def test_the_smallest_integer_that_holds_the_values(values: list[int], kind: typ
 
 def test_stem_takes_the_whole_suffix_off() -> None:
     assert [stem(Path(p)) for p in ("a/x.y.nii.gz", "x.nii", "p.png", "q.mha", "odd.file")] == ["x.y", "x", "p", "q", "odd"]
+
+
+@pytest.mark.parametrize("end", [".nii.gz", ".png"])
+def test_a_file_that_prediction_did_not_write_is_never_written_over(end: str, tmp_path: Path) -> None:
+    source, mine, shape = tmp_path / f"z{end}", tmp_path / f"z_seg{end}", (4, 5) if end == ".png" else (4, 5, 6)
+    for path in (source, mine):
+        if end == ".png":
+            Image.fromarray(np.zeros((5, 4), np.uint8)).save(path)
+        else:
+            nib.save(nib.Nifti1Image(np.zeros(shape, np.uint8), np.eye(4)), path)
+    drawn = mine.read_bytes()
+    with pytest.raises(DataError, match=r"z_seg.* is there already.*Give another --output or --output-postfix"):
+        write_mask(np.ones(shape, np.uint8), source, tmp_path / "z_seg", np.eye(4))
+    assert mine.read_bytes() == drawn
+    own = write_mask(np.ones(shape, np.uint8), source, tmp_path / "z_own", np.eye(4))
+    assert write_mask(np.zeros(shape, np.uint8), source, tmp_path / "z_own", np.eye(4)) == own  # its own, it may
+    (tmp_path / "quality.csv").write_text(f"case_id,mask\nz,{mine.name}\n")  # an earlier version left no mark in pictures
+    assert write_mask(np.ones(shape, np.uint8), source, tmp_path / "z_seg", np.eye(4)) == mine
