@@ -13,12 +13,13 @@ _ALSO = (  # of masks beside images only
 )
 _CUT = r"[\s_.\-]+"
 _LABEL_END = re.compile(rf"(?P<rest>.+?)(?P<end>{_CUT}(?:{_MASK}|{_ALSO}|\d{{4}}))", re.IGNORECASE)
-_LABEL_START = re.compile(rf"(?P<start>(?:{_MASK}|{_ALSO}){_CUT})(?P<rest>.+)", re.IGNORECASE)
+_BEFORE = rf"(?:{_CUT}|(?=\d))"  # label0001 beside img0001
+_LABEL_START = re.compile(rf"(?P<start>(?:{_MASK}|{_ALSO}){_BEFORE})(?P<rest>.+)", re.IGNORECASE)
 _MASK_END = re.compile(rf"(?P<rest>.+?)(?P<end>{_CUT}{_MASK})", re.IGNORECASE)
 _MASK_START = re.compile(rf"(?P<start>{_MASK}{_CUT})(?P<rest>.+)", re.IGNORECASE)
 _IMAGE = r"(?:img|image|images|im|scan|vol|volume|orig|original|raw|data)"
 _IMAGE_END = re.compile(rf"(?P<rest>.+?)(?P<end>{_CUT}(?:{_IMAGE}|train|training|test|0000))", re.IGNORECASE)
-_IMAGE_START = re.compile(rf"(?P<start>{_IMAGE}{_CUT})(?P<rest>.+)", re.IGNORECASE)
+_IMAGE_START = re.compile(rf"(?P<start>{_IMAGE}{_BEFORE})(?P<rest>.+)", re.IGNORECASE)
 
 
 def without_label_words(name: str) -> Iterator[str]:

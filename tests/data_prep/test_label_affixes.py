@@ -22,6 +22,7 @@ PAIRED = {
     "gt": ("case_{}", "case_{}_gt"), "segmentation": ("ISIC_000{}", "ISIC_000{}_segmentation"), "manual": ("{}", "{}_manual1"),
     "observer": ("Image_0{}L", "Image_0{}L_1stHO"), "DRIVE": ("2{}_training", "2{}_manual1"), "channel": ("c{}", "c{}_0000"),
     "both in front": ("img_{}", "mask_{}"), "front of labels": ("p{}", "label_p{}"), "image behind": ("p{}_image", "p{}_label"),
+    "numbers straight behind": ("img000{}", "label000{}"),
     "capitals": ("p{}", "p{}_SEG"), "any ending of all": ("p{}", "p{}_byHand"), "two words": ("p{}", "p{}_ground_truth"),
 }  # fmt: skip
 
