@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from monai_hybrid.engines.earlier_steps import as_now
 from monai_hybrid.errors import ConfigError, DataError
 from monai_hybrid.losses.objectives import Objective
 from monai_hybrid.settings import FREE
@@ -85,7 +86,8 @@ def refuse_other_settings(saved: Mapping[str, str], now: Mapping[str, str], wher
     Raises:
         ConfigError: with each difference as "name: saved -> now".
     """
-    saved, now = without_watchers(saved), without_watchers(now)
+    now = without_watchers(now)
+    saved = as_now(without_watchers(saved), now)
     names = sorted(n for n in saved.keys() | now.keys() if saved.get(n) != now.get(n))
     if names:
         told = "; ".join(f"{n}: {saved.get(n, ABSENT)} -> {now.get(n, ABSENT)}" for n in names[:SHOWN])
