@@ -66,7 +66,7 @@ def reported(debug: bool) -> Iterator[None]:
 @app.command()
 def build(
     source: Annotated[Path, typer.Argument(help="Folder of the raw data (images/ + labels/, MSD or nnU-Net).")],
-    out: Annotated[Path, typer.Option(help="Folder for datalist.json, dataset.json and plan.json.")],
+    out: Annotated[Path, typer.Option("--out", "--output", help="Folder for datalist.json, dataset.json and plan.json.")],
     layout: Layout = "auto",
     labels_dir: LabelsDir = None,
     label_names: LabelNames = None,
@@ -141,7 +141,9 @@ def check(
 @app.command()
 def repair(
     path: Annotated[Path, typer.Argument(help="Folder of raw data, or a folder that holds a datalist.json.")],
-    out: Annotated[Path, typer.Option(help="A new folder for the corrected copy; the source is never touched.")],
+    out: Annotated[
+        Path, typer.Option("--out", "--output", help="A new folder for the corrected copy; the source is never touched.")
+    ],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, write nothing.")] = False,
     label_map: Annotated[str | None, typer.Option("--map", help='Label values to replace: "255=1,-1=0".')] = None,
     link: Annotated[bool, typer.Option("--link", help="Link to files without defect instead of copying them.")] = False,
@@ -184,7 +186,9 @@ def codes() -> None:
 def shift(
     source: Annotated[Path, typer.Argument(help="Prepared data set that a model was trained on.")],
     target: Annotated[Path, typer.Argument(help="Prepared data set that it shall be used on.")],
-    out: Annotated[Path | None, typer.Option(help="Folder for shift.json and shift.png; none: print only.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "--output", help="Folder for shift.json and shift.png; none: print only.")
+    ] = None,
     debug: Debug = False,
 ) -> None:
     """Say how two data sets differ, and what follows: voxels, grey values, volumes, channels, structures."""
@@ -199,7 +203,7 @@ def shift(
 
 @app.command()
 def phantom(
-    out: Annotated[Path, typer.Option(help="Folder for images/, labels/ and labels.json.")],
+    out: Annotated[Path, typer.Option("--out", "--output", help="Folder for images/, labels/ and labels.json.")],
     cases: Annotated[int, typer.Option(help="Number of cases.", min=1)] = 20,
     site: Annotated[str, typer.Option(help="Scanner A or B; they differ in look.")] = "A",
     seed: Annotated[int, typer.Option(help="Seed of the draw.")] = 0,
@@ -211,7 +215,8 @@ def phantom(
         from data_prep.phantom import generate
 
         generate(out, cases=cases, site=site, seed=seed, dims=dims)
-        typer.echo(f"Written: {out}. Next: python -m data_prep build {shlex.quote(str(out))} --out {shlex.quote(str(out))}")
+        prepared = out.with_name(f"{out.name}_prepared")
+        typer.echo(f"Written: {out}. Next: monai-hybrid build {shlex.quote(str(out))} --out {shlex.quote(str(prepared))}")
 
 
 def main() -> None:

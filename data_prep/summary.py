@@ -116,7 +116,7 @@ def print_repair(report: RepairReport, out: Path, dry_run: bool, console: Consol
     console.print(f"{files} files corrected; {written}", soft_wrap=True, markup=False)
     if not dry_run and verdict(report.remaining).startswith("good"):
         source, target = shlex.quote(str(out)), shlex.quote(f"{out}_prepared")
-        console.print(f"Next: python -m data_prep build {source} --out {target}", soft_wrap=True, markup=False, highlight=False)
+        console.print(f"Next: monai-hybrid build {source} --out {target}", soft_wrap=True, markup=False, highlight=False)
 
 
 def verdict(findings: Sequence[Finding]) -> str:

@@ -6,6 +6,7 @@ before MONAI is imported.
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable
 from typing import Annotated, Any
@@ -30,7 +31,9 @@ app = typer.Typer(
 Data = Annotated[
     str | None, typer.Option("--data", help="prepared or raw folder; none: the built-in phantom", metavar="FOLDER")
 ]
-Output = Annotated[str | None, typer.Option("--output", help="folder for the results; none: runs/...", metavar="FOLDER")]
+Output = Annotated[
+    str | None, typer.Option("--output", "--out", help="folder for the results; none: runs/...", metavar="FOLDER")
+]
 Model = Annotated[str, typer.Option("--model", help="model.pt or model.safetensors of a training run", metavar="FILE")]
 Unlabelled = Annotated[str | None, typer.Option("--unlabelled-dir", help="images without labels", metavar="FOLDER")]
 Image = Annotated[str, typer.Argument(help="a file, a folder, or a prepared data set (its test cases)")]
@@ -42,7 +45,7 @@ Before = Annotated[
     str | None, typer.Option("--before", help="model before adaptation; none: the one that the model names", metavar="FILE")
 ]
 Compare = Annotated[list[str] | None, typer.Option("--compare", help="NAME=FOLDER: another evaluation; repeat it")]
-Needed = Annotated[str, typer.Option("--output", help="folder for the results", metavar="FOLDER")]
+Needed = Annotated[str, typer.Option("--output", "--out", help="folder for the results", metavar="FOLDER")]
 
 
 def run(words: list[str]) -> None:
@@ -227,7 +230,9 @@ def report(
     context: typer.Context,
     folder: Annotated[str, typer.Argument(help="output folder of adapt, pretrain, evaluate or predict")],
     compare: Compare = None,
-    output: Annotated[str | None, typer.Option(help="file to write; none: report.html in the folder", metavar="FILE")] = None,
+    output: Annotated[
+        str | None, typer.Option("--output", help="file to write; none: report.html in the folder", metavar="FILE")
+    ] = None,
     title: Annotated[str | None, typer.Option(help="heading; none: made from the name of the data set")] = None,
 ) -> None:
     """Write one HTML page on a run."""
@@ -278,8 +283,21 @@ def usage_error(error: Any) -> int:
         error.show()
     else:
         place = error.ctx.command_path if getattr(error, "ctx", None) else "monai-hybrid"
-        typer.echo(f"error: {error.format_message().rstrip('.')}. Type: {place} --help", err=True)
+        said = _one_too_many(error) or error.format_message().rstrip(".")
+        typer.echo(f"error: {said}. Type: {place} --help", err=True)
     return int(error.exit_code)
+
+
+def _one_too_many(error: Any) -> str:
+    """What to say of words beyond a command's arguments; empty for another error."""
+    found = re.search(r"unexpected extra arguments?(?:\(s\))? \((.*)\)", error.format_message())
+    command = getattr(getattr(error, "ctx", None), "command", None)
+    if found is None or command is None:
+        return ""
+    words = found.group(1)
+    if any("--data" in param.opts for param in command.params):
+        return f"{words}: a word without an option. A data set is given as --data {words}"
+    return f"{words}: more than the command takes. A path that holds spaces needs quotes"
 
 
 if __name__ == "__main__":

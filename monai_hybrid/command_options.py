@@ -72,10 +72,33 @@ def _own_words(error: Exception, params: Sequence[Any]) -> Exception:
         return error
     if not name.startswith("--"):
         return ConfigError(f"unknown option {name}; a path that begins with - is written ./{name}")
+    if argument := misnamed_argument(name, params):
+        return ConfigError(f"unknown option {name}: {argument}")
     options = [word for param in params for word in param.opts if word.startswith("--")]
     near = difflib.get_close_matches(name.replace("_", "-"), options, n=1, cutoff=0.6)
     hint = f"did you mean {near[0]}?" if near else f"options: {', '.join(sorted(options))}"
     return ConfigError(f"unknown option {name}: {hint}")
+
+
+FOLDER_WORDS = (
+    "data",
+    "input",
+    "images",
+    "source",
+    "folder",
+    "dataset",
+    "dataset_dir",
+    "data_dir",
+    "target",
+)  # for "where the files are"
+
+
+def misnamed_argument(name: str, params: Sequence[Any]) -> str:
+    """What to say of `--data X` where a command takes X as a plain word; empty where it is something else."""
+    arguments = [param.name for param in params if param.param_type_name == "argument"]
+    if not arguments or name.lstrip("-").replace("-", "_") not in FOLDER_WORDS:
+        return ""
+    return f"{' and '.join(map(str.upper, arguments))}: give the path as a plain word, without {name}"
 
 
 def split_words(args: Sequence[str], params: Sequence[Any]) -> tuple[list[str], list[Pair]]:
@@ -232,6 +255,8 @@ def check_names(given: Mapping[str, str], config: Mapping[str, Any], params: Seq
     for first in map(top, given):
         if first not in known and first in SETTINGS:
             raise ConfigError(f"--{first} is a setting of another command, and would do nothing in this run; leave it out")
+        if first not in known and (argument := misnamed_argument(f"--{first}", params)):
+            raise ConfigError(f"unknown option --{first}: {argument}")
         if first not in known and first not in RUN_ARGUMENTS:
             raise ConfigError(unknown(first, [*known, *options]))
 

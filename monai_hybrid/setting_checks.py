@@ -203,6 +203,8 @@ def _advice(place: Path) -> str:
     near = difflib.get_close_matches(place.name, names, n=1, cutoff=0.6)
     if near:
         return f"Did you mean {folder / near[0]}?"
+    if folder == Path():
+        return f"The folder where you are, {Path.cwd()}, holds no such name"
     return f"{folder} holds no such name" if folder.is_dir() else f"There is no folder {folder} either"
 
 

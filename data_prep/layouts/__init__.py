@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import replace
 from pathlib import Path
 
@@ -59,6 +60,10 @@ def detect(root: Path) -> str:
         return "nnunet" if "channel_names" in described else "msd"
     if (root / "images").is_dir():
         return "folders"
+    nearby = _one_level_off(root)
+    if nearby:
+        names = ", ".join(shlex.quote(str(folder)) for folder in nearby[:8])
+        raise ConfigError(f"{root}: no known layout. Give the folder one level off that has one: {names}")
     foreign = foreign_sentence(root)
     if foreign:
         raise DataListError("D507", f"{root}: {foreign}", str(root))
@@ -66,11 +71,26 @@ def detect(root: Path) -> str:
     if loose:
         raise ConfigError(
             f"{root}: no known layout; {len(loose)} images lie directly in it. Expected images/, and labels/ with the same "
-            f"file names: mkdir {root}/images {root}/labels, then move them; or look at one alone: "
-            f"python -m data_prep check {loose[0]}"
+            f"file names: mkdir {_quoted(root, 'images')} {_quoted(root, 'labels')}, then move them; or look at one alone: "
+            f"python -m data_prep check {shlex.quote(str(loose[0]))}"
         )
     found = sorted(path.name for path in root.iterdir())[:8]
     raise ConfigError(
         f"{root}: no known layout; it holds {', '.join(found) or 'nothing'}. Expected images/ and labels/, "
         "or a dataset.json of the Decathlon (MSD) or of nnU-Net. Type: python -m data_prep build --help"
     )
+
+
+def _quoted(root: Path, name: str) -> str:
+    return shlex.quote(str(root / name))
+
+
+def _one_level_off(root: Path) -> list[Path]:
+    """Data sets one level off: the folder above, when its images were given, or those within. No file is opened."""
+    above = root.absolute().parent
+    for images, labels in (("images", "labels"), ("imagesTr", "labelsTr")):
+        if root.absolute().name in (images, labels) and (above / images).is_dir() and (above / labels).is_dir():
+            return [root.parent if root.name else above]
+    if image_files(root):
+        return []
+    return [p for p in sorted(root.iterdir()) if (p / "images").is_dir() or (p / "imagesTr").is_dir()]

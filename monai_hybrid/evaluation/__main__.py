@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -15,11 +17,11 @@ from monai_hybrid.evaluation.comparison import Difference, compare
 from monai_hybrid.evaluation.statistics import RESAMPLES, SEED
 
 TITLES = {"dice": "Dice", "nsd": "NSD", "hd95": "HD95"}
-BETTER = {"dice": "higher is better", "nsd": "higher is better", "hd95": "lower is better"}
 CAPTION = (
     "B - A over the same cases; 95 % bootstrap interval over patients; two-sided Wilcoxon signed-rank p on patients' means, "
-    "not corrected for the number of rows. Missed and invented structures count with their worst value."
+    "not corrected for the number of rows. Of Dice and NSD more is better, of HD95 less. Missed and invented structures count with their worst value."
 )
+TEXTS = ("metric", "structure")
 
 
 def print_comparison(
@@ -30,20 +32,33 @@ def print_comparison(
 ) -> None:
     """Print the mean difference B - A with its interval and p, per metric and class."""
     console = Console()
-    console.print(difference_table(compare(run_a, run_b, resamples, seed), run_a, run_b))
+    differences = compare(run_a, run_b, resamples, seed)
+    console.print(difference_table(differences, run_a, run_b))
+    for note, rows in itertools.groupby(sorted(differences, key=lambda d: d.test.note), key=lambda d: d.test.note):
+        if note:
+            names = ", ".join(f"{TITLES[d.metric]} of {d.name}" for d in rows)
+            console.print(f"{note}: {names}", soft_wrap=True, markup=False, highlight=False)
 
 
 def difference_table(differences: list[Difference], run_a: Path, run_b: Path) -> Table:
     """A row a metric and class; the sign of the difference says which is larger, the caption what it means."""
-    table = Table(title=f"A: {run_a}   B: {run_b}", caption=CAPTION)
-    for column in ("metric", "structure", "cases", "patients", "mean A", "mean B", "B - A", "95 % interval", "p", "note"):
-        table.add_column(column, justify="left" if column in ("metric", "structure", "note") else "right")
+    table = Table(
+        title=f"A: {run_a}   B: {run_b}", caption=CAPTION, box=box.SIMPLE_HEAD, padding=(0, 0), pad_edge=False
+    )  # fits a terminal of 80
+    for column in ("metric", "structure", "cases", "patients", "mean A", "mean B", "B - A", "95 % interval", "p"):
+        table.add_column(
+            column,
+            justify="left" if column in TEXTS else "right",
+            no_wrap=column != "structure",
+            overflow="fold",
+            min_width=10 if column == "structure" else None,
+        )
     for d in differences:
         digits = 2 if d.metric == "hd95" else 3
         interval = f"{d.interval[0]:+.{digits}f} to {d.interval[1]:+.{digits}f}" if d.interval else "-"
         numbers = f"{d.mean_a:.{digits}f}", f"{d.mean_b:.{digits}f}", f"{d.difference:+.{digits}f}", interval
-        first = f"{TITLES[d.metric]} ({BETTER[d.metric]})" if d.name == "all" else ""
-        table.add_row(first, d.name, str(d.n), str(d.patients), *numbers, _p(d.test.p), d.test.note)
+        first = TITLES[d.metric] if d.name == "all" else ""
+        table.add_row(first, d.name, str(d.n), str(d.patients), *numbers, _p(d.test.p))
     return table
 
 

@@ -161,7 +161,7 @@ def test_values_are_mapped_as_told(tmp_path: Path) -> None:
     assert result.exit_code == 0, result.output
     assert "255 to 1 in " in result.output and hashes(root) == before
     assert set(np.unique(read_volume(_label(tmp_path / "out")).array)) <= {0, 1, 254}
-    assert f"Next: python -m data_prep build {tmp_path / 'out'}" in result.output
+    assert f"Next: monai-hybrid build {tmp_path / 'out'}" in result.output
 
 
 def test_values_of_pictures_are_mapped(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from made_cases import evaluate
 from torch import Tensor
 
 from monai_hybrid.errors import DataError
+from monai_hybrid.evaluation import __main__ as command
 from monai_hybrid.evaluation import compare
 from monai_hybrid.evaluation.__main__ import main
 from monai_hybrid.evaluation.case_table import read_cases
@@ -178,3 +180,29 @@ def test_the_command_ends_its_errors_in_one_line(tmp_path: Path) -> None:
     done = subprocess.run(line, env=environment, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 3
     assert done.stderr.startswith(f"error: {tmp_path}: no cases.csv") and done.stderr.count("\n") == 1
+
+
+def test_the_table_is_readable_on_a_narrow_terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    test = SimpleNamespace(p=None, note="no p: 0 of 2 pairs differ, 6 needed")
+    rows = [
+        SimpleNamespace(
+            metric=m,
+            name="ventricle",
+            n=2,
+            patients=2,
+            mean_a=24.1,
+            mean_b=23.0,
+            difference=-1.1,
+            interval=(-1.5, 2.0),
+            test=test,
+        )
+        for m in ("dice", "nsd", "hd95")
+    ]
+    monkeypatch.setattr(command, "compare", lambda *_: rows)
+    monkeypatch.setenv("COLUMNS", "80")
+    command.print_comparison(Path("a"), Path("b"))
+    shown = capsys.readouterr().out
+    assert "…" not in shown and shown.count("ventricle") == 6 and "-1.500 to +2.000" in shown
+    assert "no p: 0 of 2 pairs differ, 6 needed: Dice of ventricle, NSD of ventricle, HD95 of ventricle" in shown
