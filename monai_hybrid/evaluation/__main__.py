@@ -19,7 +19,8 @@ from monai_hybrid.evaluation.statistics import RESAMPLES, SEED
 TITLES = {"dice": "Dice", "nsd": "NSD", "hd95": "HD95"}
 CAPTION = (
     "B - A over the same cases; 95 % bootstrap interval over patients; two-sided Wilcoxon signed-rank p on patients' means, "
-    "not corrected for the number of rows. Of Dice and NSD more is better, of HD95 less. Missed and invented structures count with their worst value."
+    "not corrected for the number of rows. Of Dice and NSD more is better, of HD95 less. "
+    "Missed and invented structures count with their worst value."
 )
 TEXTS = ("metric", "structure")
 

@@ -171,7 +171,7 @@ def test_the_command_prints_every_difference(
     for d in compare(*runs):
         digits = 2 if d.metric == "hd95" else 3
         assert f"{d.difference:+.{digits}f}" in printed
-    assert "HD95 (lower is better)" in printed and "not corrected" in printed
+    assert "of HD95 less" in " ".join(printed.split()) and "not corrected" in printed
 
 
 def test_the_command_ends_its_errors_in_one_line(tmp_path: Path) -> None:
