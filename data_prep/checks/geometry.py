@@ -148,9 +148,10 @@ def unit_not_mm(volume: Volume) -> str | None:
     "D109",
     on="image",
     level="error",
-    remedy="Keep one 3D volume per file, for example the first: python -c "
-    '"import nibabel, sys; nibabel.load(p := sys.argv[1]).slicer[:, :, :, 0].to_filename(p)" {file}; '
-    "for several channels use the nnU-Net or MSD layout",
+    remedy="For several channels use the nnU-Net or MSD layout; for the first volume of each, write copies of the folder: "
+    'mkdir NEW && python -c "import nibabel, sys; from pathlib import Path; '
+    "[(i := nibabel.load(p)).slicer[(slice(None),) * 3 + (0,) * (i.ndim - 3)].to_filename(Path('NEW') / p.name) "
+    "for p in Path(sys.argv[1]).parent.glob('[!.]*.nii*')]\" {file}",
 )
 def too_many_axes(subject: ImageSubject) -> str | None:
     """An image has a time axis, a vector axis, or another number of channels than declared."""

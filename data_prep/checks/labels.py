@@ -190,9 +190,10 @@ def label_float(subject: LabelSubject) -> str | None:
     "D308",
     on="label",
     level="error",
-    remedy="Store one value per voxel; of one-hot channels: python -c "
-    '"import nibabel, sys; i = nibabel.load(p := sys.argv[1]); '
-    "i.__class__(i.get_fdata().argmax(-1).astype('u1'), i.affine).to_filename(p)\" {file}",
+    remedy="Store one value per voxel; of one-hot channels, write copies of the folder: "
+    'mkdir NEW && python -c "import nibabel, sys; from pathlib import Path; '
+    "[(i.__class__(i.get_fdata().argmax(-1).astype('u1'), i.affine) if (i := nibabel.load(p)).ndim > 3 else i)"
+    ".to_filename(Path('NEW') / p.name) for p in Path(sys.argv[1]).parent.glob('[!.]*.nii*')]\" {file}",
 )
 def label_axes(subject: LabelSubject) -> str | None:
     """A label has a channel, time or vector axis."""
