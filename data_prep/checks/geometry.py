@@ -7,6 +7,7 @@ import math
 import nibabel as nib
 import numpy as np
 
+from data_prep.checks.copies import copies
 from data_prep.checks.registry import check
 from data_prep.checks.subjects import ImageSubject
 from data_prep.geometry import corner_distance, is_invertible, largest_cosine
@@ -17,10 +18,8 @@ SIZE_TOLERANCE = 0.01
 SHEAR = math.sin(math.radians(1))  # header rounding stays far below one degree
 SMALLEST_MM, LARGEST_MM = 0.02, 100.0
 
-WRITE_FORMS = (
-    "Write the right geometry into the header; to take over the sform: python -c "
-    '"import nibabel, sys; i = nibabel.load(p := sys.argv[1]); i = i.__class__(i.dataobj[...], i.affine, i.header); '
-    'i.set_qform(i.affine, 1); i.set_sform(i.affine, 1); i.to_filename(p)" {file}'
+WRITE_FORMS = "Write the right geometry into the header; to take over the sform, " + copies(
+    "i.set_qform(i.affine, 1), i.set_sform(i.affine, 1)"
 )
 REPAIR = "python -m data_prep repair FOLDER --out OUT"
 EXPORT_AGAIN = "Export the image again from its source, or leave the case out: mv {file} .."
@@ -134,9 +133,8 @@ def voxel_size_absurd(volume: Volume) -> str | None:
     on="volume",
     level="error",
     acceptable=True,
-    remedy="If the numbers are mm, say so in the header: python -c "
-    '"import nibabel, sys; i = nibabel.load(p := sys.argv[1]); i = i.__class__(i.dataobj[...], i.affine, i.header); '
-    "i.header.set_xyzt_units('mm'); i.to_filename(p)\" {file}; else scale the affine",
+    remedy="If the numbers are not mm, scale the affine. If they are, say so in the header: "
+    + copies("i.header.set_xyzt_units('mm')"),
 )
 def unit_not_mm(volume: Volume) -> str | None:
     """The header's unit of length is not the millimetre; most readers, MONAI's too, take the numbers as mm."""
@@ -148,10 +146,8 @@ def unit_not_mm(volume: Volume) -> str | None:
     "D109",
     on="image",
     level="error",
-    remedy="For several channels use the nnU-Net or MSD layout; for the first volume of each, write copies of the folder: "
-    'mkdir NEW && python -c "import nibabel, sys; from pathlib import Path; '
-    "[(i := nibabel.load(p)).slicer[(slice(None),) * 3 + (0,) * (i.ndim - 3)].to_filename(Path('NEW') / p.name) "
-    "for p in Path(sys.argv[1]).parent.glob('[!.]*.nii*')]\" {file}",
+    remedy="For several channels use the nnU-Net or MSD layout; for the first volume of each, "
+    + copies("", new="i.slicer[(slice(None),) * 3 + (0,) * (i.ndim - 3)]"),
 )
 def too_many_axes(subject: ImageSubject) -> str | None:
     """An image has a time axis, a vector axis, or another number of channels than declared."""

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from data_prep.checks.copies import copies
 from data_prep.checks.registry import Remark, check
 from data_prep.checks.subjects import DatasetSubject, ImageSubject
 from data_prep.checks.where import located
@@ -19,9 +20,8 @@ LARGEST_VALUE = 1e15  # beyond it, sums of squares overflow in float32
     "D201",
     on="image",
     level="error",
-    remedy="Replace them, or leave the case out: python -c "
-    '"import nibabel, numpy, sys; i = nibabel.load(p := sys.argv[1]); '
-    'i.__class__(numpy.nan_to_num(i.get_fdata(), posinf=0, neginf=0), i.affine).to_filename(p)" {file}',
+    remedy="Leave the case out, or put 0 in their place: "
+    + copies("", "nibabel, numpy, sys", "i.__class__(numpy.nan_to_num(i.get_fdata(), posinf=0, neginf=0), i.affine)"),
 )
 def not_finite(subject: ImageSubject) -> Remark | None:
     """Voxels are NaN or infinite: one of them turns the whole normalised image into NaN."""

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from data_prep.checks.copies import copies
 from data_prep.checks.registry import Remark, check
 from data_prep.checks.subjects import DatasetSubject, LabelSubject
 from data_prep.checks.where import located
@@ -190,10 +191,8 @@ def label_float(subject: LabelSubject) -> str | None:
     "D308",
     on="label",
     level="error",
-    remedy="Store one value per voxel; of one-hot channels, write copies of the folder: "
-    'mkdir NEW && python -c "import nibabel, sys; from pathlib import Path; '
-    "[(i.__class__(i.get_fdata().argmax(-1).astype('u1'), i.affine) if (i := nibabel.load(p)).ndim > 3 else i)"
-    ".to_filename(Path('NEW') / p.name) for p in Path(sys.argv[1]).parent.glob('[!.]*.nii*')]\" {file}",
+    remedy="Store one value per voxel; of one-hot channels, "
+    + copies("", new="i.__class__(i.get_fdata().argmax(-1).astype('u1'), i.affine) if i.ndim > 3 else i"),
 )
 def label_axes(subject: LabelSubject) -> str | None:
     """A label has a channel, time or vector axis."""

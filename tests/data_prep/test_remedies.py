@@ -1,0 +1,76 @@
+"""What checks say to type writes copies of the whole folder, and leaves the user's files as they are."""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+
+from data_prep.checks.registry import REGISTRY
+
+
+def typed(code: str, file: Path, cwd: Path) -> None:
+    """Type the command of a check."""
+    line = "mkdir NEW" + REGISTRY[code].remedy.split("mkdir NEW")[1].replace("{file}", shlex.quote(str(file)))
+    done = subprocess.run(
+        ["bash", "-c", line.replace("python", sys.executable, 1)], cwd=cwd, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("code", ["D109", "D308"])
+def test_the_command_writes_copies_and_keeps_the_files(tmp_path: Path, code: str) -> None:
+    """Two channels, flat with two channels, and a plain volume that passes through."""
+    folder = tmp_path / "in put"
+    folder.mkdir()
+    shapes = {"a.nii.gz": (4, 5, 6, 2), "b.nii": (4, 5, 1, 2), "c.nii.gz": (4, 5, 6)}
+    for name, shape in shapes.items():
+        values = np.random.default_rng(0).integers(0, 9, shape).astype(np.int16)
+        nibabel.save(nibabel.Nifti1Image(values, np.diag([0.5, 2, 3, 1])), folder / name)
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    typed(code, folder / "a.nii.gz", tmp_path)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    for name, shape in shapes.items():
+        source, copy = nibabel.load(folder / name), nibabel.load(tmp_path / "NEW" / name)
+        assert copy.shape == shape[:3]
+        np.testing.assert_allclose(copy.affine, source.affine)
+        values = source.get_fdata()
+        wanted = values if values.ndim == 3 else values[..., 0] if code == "D109" else values.argmax(-1)
+        np.testing.assert_array_equal(copy.get_fdata(), wanted)
+
+
+@pytest.mark.parametrize("code", ["D103", "D104", "D105", "D108", "D201"])
+def test_headers_and_values_are_corrected_in_copies(tmp_path: Path, code: str) -> None:
+    folder = tmp_path / "in put"
+    folder.mkdir()
+    values = np.random.default_rng(0).random((4, 5, 6)).astype(np.float32)
+    values[0, 0, 0] = np.nan
+    image = nibabel.Nifti1Image(values, np.diag([0.5, 2, 3, 1]))
+    image.set_qform(np.eye(4), 1)  # not the sform
+    image.header.set_xyzt_units("micron")
+    for name in ("a.nii", "b.nii.gz"):
+        nibabel.save(image, folder / name)
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    typed(code, folder / "a.nii", tmp_path)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    for name in before:
+        copy = nibabel.load(tmp_path / "NEW" / name)
+        np.testing.assert_allclose(copy.affine, image.affine)
+        np.testing.assert_array_equal(copy.get_fdata()[1:], values[1:].astype(np.float64))
+        if code == "D108":
+            assert copy.header.get_xyzt_units()[0] == "mm"
+        elif code == "D201":
+            assert copy.get_fdata()[0, 0, 0] == 0
+        else:
+            np.testing.assert_allclose(copy.header.get_qform(), copy.header.get_sform(), atol=1e-6)
+
+
+def test_no_check_tells_to_write_over_a_file() -> None:
+    assert not [
+        code for code, check in REGISTRY.items() if "to_filename(p)" in check.remedy or "nib.save(i, p)" in check.remedy
+    ]
