@@ -115,7 +115,7 @@ def test_what_to_type_next_can_be_typed_whatever_the_folder_is_called(tmp_path: 
     raw, out = tmp_path / "it's $HOME", tmp_path / "a; b"
     made = CliRunner().invoke(app, ["phantom", "--out", str(raw), "--dims", "2", "--cases", "3"])
     line = made.output.split("Next: ", 1)[1].strip()
-    assert shlex.split(line) == ["python", "-m", "data_prep", "build", str(raw), "--out", str(raw)]
+    assert shlex.split(line) == ["monai-hybrid", "build", str(raw), "--out", f"{raw}_prepared"]
     built = CliRunner().invoke(app, ["build", str(raw), "--out", str(out), "--val_fraction", "0", "--test-fraction", "0"])
     lines = [line for line in built.output.splitlines() if line.startswith("monai-hybrid ")]
     assert [shlex.split(line)[:4] for line in lines] == [["monai-hybrid", w, "--data", str(out)] for w in ("pretrain", "adapt")]
