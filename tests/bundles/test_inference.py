@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from bundle_runs import ROOT, run_bundle
+from filelock import FileLock
 from PIL import Image
 from prediction_runs import Threshold, dice, model_card, predict, quality, random_model, threshold_model, visible
 from scipy.ndimage import affine_transform, gaussian_filter
@@ -96,6 +97,18 @@ def test_a_bad_file_is_named_and_the_others_go_on(tmp_path: Path) -> None:
     assert "cannot be inverted" in said["e_singular"]
     assert "that is 2D; the model was trained on 3D images" in said["f_flat"]
     assert visible(tmp_path / "out") == ["b_good_seg.nii.gz", "quality.csv"]
+
+
+def test_two_predictions_into_one_folder_are_refused(tmp_path: Path) -> None:
+    """Each would write a table of its own rows; once the first has ended, the second goes on."""
+    save(blob(), tmp_path / "in/a.nii.gz")
+    settings = {"input": tmp_path / "in", "output_dir": tmp_path / "out", **threshold_model(tmp_path / "model")}
+    (tmp_path / "out").mkdir()
+    with FileLock(tmp_path / "out/.run.lock"):
+        error = predict(**settings)
+    assert isinstance(error, EnvironmentFault) and error.exit_code == 5 and "another" in str(error), error
+    assert visible(tmp_path / "out") == []
+    assert predict(**settings) is None and visible(tmp_path / "out") == ["a_seg.nii.gz", "quality.csv"]
 
 
 def test_finished_cases_are_skipped_until_model_image_or_setting_change(tmp_path: Path) -> None:
