@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hostile_code import Touch, code
 from PIL import Image
 
 from monai_hybrid.bundle.audit import audit, main
@@ -50,20 +51,6 @@ def change(bundle: Path, edit: Callable[[dict[str, Any]], object], name: str = I
 
 def load_image(content: dict[str, Any], **changes: Any) -> None:
     content["preprocessing"]["transforms"][0].update(changes)
-
-
-class Touch:
-    """Unpickling it makes the marker."""
-
-    def __init__(self, marker: Path) -> None:
-        self.marker = marker
-
-    def __reduce__(self) -> tuple[Callable[..., object], tuple[Path]]:
-        return Path.touch, (self.marker,)
-
-
-def code(m: Path) -> str:
-    return f"__import__('pathlib').Path({str(m)!r}).touch()"
 
 
 def expression(b: Path, m: Path) -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pickle
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
+from hostile_code import Touch, code
 
 from monai_hybrid.errors import ModelFileError
 from monai_hybrid.weights import load_weights, read_card, save_weights
@@ -17,20 +17,6 @@ from monai_hybrid.weights import load_weights, read_card, save_weights
 @pytest.fixture
 def marker(tmp_path: Path) -> Path:
     return tmp_path / "marker"
-
-
-class Touch:
-    """Unpickling it makes the marker."""
-
-    def __init__(self, marker: Path) -> None:
-        self.marker = marker
-
-    def __reduce__(self) -> tuple[Callable[..., object], tuple[Path]]:
-        return Path.touch, (self.marker,)
-
-
-def code(m: Path) -> str:
-    return f"__import__('pathlib').Path({str(m)!r}).touch()"
 
 
 def test_a_model_card_is_text_and_never_evaluated(tmp_path: Path, marker: Path) -> None:
