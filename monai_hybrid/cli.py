@@ -247,7 +247,7 @@ def audit(
     json: Annotated[str | None, typer.Option(help="write the findings to this file", metavar="FILE")] = None,
 ) -> None:
     """Say whether a bundle is one of ours with other settings, or not (exit code 2); runs none of it."""
-    run(["-m", "monai_hybrid.bundle.audit", *context.meta[WORDS]])
+    run(["-m", "monai_hybrid.audit", *context.meta[WORDS]])
 
 
 @command(

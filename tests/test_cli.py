@@ -59,7 +59,7 @@ def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (["repair", "raw", "--out", "d", "--dry-run"], ["-m", "data_prep", "repair", "raw", "--out", "d", "--dry-run"]),
         (["shift", "a", "b", "--out", "d"], ["-m", "data_prep", "shift", "a", "b", "--out", "d"]),
         (["phantom", "--out", "p", "--dims", "2"], ["-m", "data_prep", "phantom", "--out", "p", "--dims", "2"]),
-        (["audit", "b.zip", "--json", "f"], ["-m", "monai_hybrid.bundle.audit", "b.zip", "--json", "f"]),
+        (["audit", "b.zip", "--json", "f"], ["-m", "monai_hybrid.audit", "b.zip", "--json", "f"]),
         (["pretrain"], bundle(PRETRAIN, "train.json")),
         (
             ["pretrain", "--augment", "false", "--resume=true", "--objective", "hybrid", "--overwrite"],
@@ -156,7 +156,8 @@ def test_each_command_is_one_line_and_its_exit_code(typed: list[str], expected: 
 
 
 def test_every_setting_given_exists(seen: list[list[str]]) -> None:
-    from monai_hybrid.bundle.start import check_overrides, command_line_overrides, known_settings
+    from monai_hybrid.bundle.start import check_overrides, known_settings
+    from monai_hybrid.runs.command_line import command_line_overrides
 
     CliRunner().invoke(cli.app, ["adapt", "--data", "d", "--model", "m", "--output", "o", "--unlabelled-dir", "u"])
     words = ["monai/bundle/__main__.py", *seen[0][2:]]

@@ -123,7 +123,8 @@ def test_a_mistake_is_told_before_monai_is_imported_and_in_two_seconds(words: st
     ["1e5", "None", "a,b", "-x", "two words", "it's", '"q"', "ü", "$HOME", "@x", "%y", "2024", "[a]", "{a}", "true", "..."],
 )
 def test_a_folder_of_any_name_is_that_folder(name: str, tmp_path: Path, commands: list[list[str]]) -> None:
-    from monai_hybrid.bundle.start import check_overrides, command_line_overrides, known_settings, typed_settings
+    from monai_hybrid.bundle.start import check_overrides, known_settings
+    from monai_hybrid.runs.command_line import command_line_overrides, typed_settings
 
     folder, model = tmp_path / name, tmp_path / f"{name}.pt"
     folder.mkdir()
@@ -166,8 +167,9 @@ def test_a_folder_of_any_name_is_that_folder(name: str, tmp_path: Path, commands
     ],
 )
 def test_in_monais_own_line_such_a_name_gets_the_right_advice(setting: list[str], message: str, tmp_path: Path) -> None:
-    from monai_hybrid.bundle.start import check_overrides, command_line_overrides, typed_settings
+    from monai_hybrid.bundle.start import check_overrides
     from monai_hybrid.errors import ConfigError
+    from monai_hybrid.runs.command_line import command_line_overrides, typed_settings
 
     for name in ("None", "$HOME", "@x"):
         (tmp_path / name).mkdir()

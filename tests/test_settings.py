@@ -47,8 +47,8 @@ def test_every_setting_is_in_a_configuration_and_of_a_known_kind() -> None:
         ("objective", "monai_hybrid.losses.objectives", "OBJECTIVES"),
         ("noise_schedule", "monai_hybrid.diffusion.noising", "SCHEDULES"),
         ("prediction_type", "monai_hybrid.diffusion.noising", "PREDICTION_TYPES"),
-        ("trainable", "monai_hybrid.networks.tuning", "TRAINABLE"),
-        ("stopping", "monai_hybrid.bundle.stopping", "STOPPING"),
+        ("trainable", "monai_hybrid.few_shot.tuning", "TRAINABLE"),
+        ("stopping", "monai_hybrid.few_shot.stopping", "STOPPING"),
     ],
 )
 def test_the_words_are_those_of_the_code(name: str, module: str, attribute: str) -> None:

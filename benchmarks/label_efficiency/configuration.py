@@ -11,7 +11,7 @@ from monai.bundle import ComponentLocator, ConfigParser
 
 from benchmarks.label_efficiency.study import CONFIGS, ROOT
 from monai_hybrid.bundle.data import PreparedData
-from monai_hybrid.bundle.starting_point import StartingPoint
+from monai_hybrid.few_shot.starting_point import StartingPoint
 
 _CONTENT: dict[str, dict[str, Any]] = {}
 _LOCATOR = ComponentLocator()

@@ -18,9 +18,9 @@ from benchmarks.label_efficiency.study import Domain, Study
 from data_prep.build import build
 from data_prep.phantom import generate
 from monai_hybrid.bundle.data import PreparedData, read_prepared
-from monai_hybrid.bundle.starting_point import StartingPoint
 from monai_hybrid.engines.replay import Draw, seed_everything
 from monai_hybrid.errors import DataError
+from monai_hybrid.few_shot.starting_point import StartingPoint
 
 Case = dict[str, Any]
 Item = dict[str, Any]

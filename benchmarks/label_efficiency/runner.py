@@ -21,8 +21,8 @@ from benchmarks.label_efficiency.streams import StreamStore
 from benchmarks.label_efficiency.study import Arm, Study, described, described_arm
 from benchmarks.label_efficiency.training import Trained, make_stream, shaping, train
 from data_prep.atomic import replace_file
-from monai_hybrid.bundle.shots import draw_shots, without_labels
 from monai_hybrid.errors import ConfigError
+from monai_hybrid.few_shot.shots import draw_shots, without_labels
 from monai_hybrid.weights import read_card, save_weights, torch_save, with_pretrained
 
 BEST = "best"  # folder beside the last weights of a pretraining

@@ -27,7 +27,7 @@ from benchmarks.label_efficiency.peers import FEATURE_STEPS, PixelHead, PlainUNe
 from benchmarks.label_efficiency.streams import Resumed, Stream
 from data_prep.atomic import replace_file
 from monai_hybrid.bundle.data import PreparedData
-from monai_hybrid.bundle.starting_point import StartingPoint
+from monai_hybrid.few_shot.starting_point import StartingPoint
 from monai_hybrid.weights import with_pretrained
 
 KEPT_HANDLERS = ("StopOnNonFinite", "GradientClip", "LrScheduleHandler")

@@ -20,8 +20,8 @@ from typing import Any
 
 import torch
 
-from monai_hybrid.engines.checkpoint import checkpoints, save_checkpoint
 from monai_hybrid.errors import HybridError
+from monai_hybrid.runs.checkpoint import checkpoints, save_checkpoint
 from monai_hybrid.weights import load_weights, save_weights
 
 MEGABYTES = 8

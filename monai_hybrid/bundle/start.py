@@ -4,27 +4,26 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 import sys
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from fire.parser import DefaultParseValue
 from monai.bundle import ConfigParser
 
 from data_prep.interrupts import end_in_order, sentence, signal_of
 from monai_hybrid.allocator import keep_memory
-from monai_hybrid.bundle.machine_faults import machine_fault
-from monai_hybrid.bundle.manifest import record_run
 from monai_hybrid.bundle.real_data import refuse_phantom_model, refuse_phantom_start
 from monai_hybrid.bundle.setting_values import check_value, warn_of_slow_numbers
-from monai_hybrid.engines.stop_signals import Stopped
-from monai_hybrid.errors import ConfigError, HybridError
+from monai_hybrid.errors import ConfigError
 from monai_hybrid.results_folder import is_bundle_command
-from monai_hybrid.setting_checks import bare, check_kind, check_there, top, unknown
+from monai_hybrid.runs.command_line import command_line_overrides, typed_settings
+from monai_hybrid.runs.machine_faults import machine_fault, own_error
+from monai_hybrid.runs.manifest import record_run
+from monai_hybrid.runs.stop_signals import Stopped
+from monai_hybrid.setting_checks import check_kind, check_there, top, unknown
 from monai_hybrid.settings import RUN_ARGUMENTS, SETTINGS
 
 DEBUG = "MONAI_HYBRID_DEBUG"  # set to 1, tracebacks are shown
@@ -63,37 +62,6 @@ def start(bundle_root: str, argv: list[str] | None = None) -> None:
             logger.info("%s", line)
         if own_process:
             record_run(argv, overrides, bundle_root)
-
-
-def command_line_overrides(argv: list[str]) -> dict[str, Any]:
-    """`--name value`, `--name=value` and the content of `--args_file`, parsed as fire (the parser of monai.bundle) does."""
-    overrides = {name: True if text is None else DefaultParseValue(text) for name, text in typed_settings(argv).items()}
-    if "args_file" in overrides and Path(str(overrides["args_file"])).is_file():
-        from_file = ConfigParser.load_config_file(str(overrides["args_file"]))
-        overrides = {**from_file, **overrides}
-    return overrides
-
-
-def typed_settings(argv: list[str]) -> dict[str, str | None]:
-    """Settings of the command line as typed; None where no value follows. `--max-epochs` is `max_epochs`, as in fire."""
-    return dict(_pairs(list(argv[2:])))
-
-
-def _pairs(words: list[str]) -> Iterator[tuple[str, str | None]]:
-    while words:
-        word = words.pop(0)
-        if not _is_flag(word):
-            continue
-        name, equals, text = word.lstrip("-").partition("=")
-        value: str | None = text if equals else None
-        if not equals and words and not _is_flag(words[0]):
-            value = words.pop(0)
-        yield bare(name.lstrip("+")), value
-
-
-def _is_flag(word: str) -> bool:
-    """As fire tells: a word that begins with a hyphen and is no negative number."""
-    return word.startswith("--") or re.match("-[a-zA-Z]", word) is not None
 
 
 def known_settings(bundle_root: Path, argv: list[str]) -> dict[str, Any]:
@@ -185,12 +153,3 @@ def one_line_errors(show_traceback: bool = False) -> None:
         sys.exit(own.exit_code)
 
     sys.excepthook = hook
-
-
-def own_error(error: BaseException | None) -> HybridError | None:
-    """The first `HybridError` along the chain of causes, or None."""
-    while error is not None:
-        if isinstance(error, HybridError):
-            return error
-        error = error.__cause__ or error.__context__
-    return None

@@ -1,17 +1,17 @@
 """What MONAI's SupervisedTrainer and SupervisedEvaluator need to train a hybrid diffusion model."""
 
+from monai_hybrid.earlier_names import moved_from
 from monai_hybrid.engines.guards import GradientClip, StopOnNonFinite
 from monai_hybrid.engines.pictures import TrainingPictures
 from monai_hybrid.engines.prepare_batch import HybridPrepareBatch
 from monai_hybrid.engines.progress import CaseProgress, Progress
 from monai_hybrid.engines.replay import ReplayableDataset, ReplayableSampler, SeededUpdates
-from monai_hybrid.engines.resume import Checkpoint
+from monai_hybrid.engines.samplers import mixed_sampler, pretraining_sampler
 from monai_hybrid.engines.training_log import TrainingLog
 from monai_hybrid.engines.weights_handlers import WeightsLoader, WeightsSaver
 
 __all__ = [
     "CaseProgress",
-    "Checkpoint",
     "GradientClip",
     "HybridPrepareBatch",
     "Progress",
@@ -23,4 +23,8 @@ __all__ = [
     "TrainingPictures",
     "WeightsLoader",
     "WeightsSaver",
+    "mixed_sampler",
+    "pretraining_sampler",
 ]
+
+__getattr__ = moved_from("engines")

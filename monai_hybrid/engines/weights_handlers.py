@@ -11,7 +11,7 @@ from typing import Any
 from ignite.engine import Engine, Events
 from torch import nn
 
-from monai_hybrid.networks.low_rank import merged_state_dict
+from monai_hybrid.networks.merged_state import merged_state_dict
 from monai_hybrid.weights import make_card, save_weights, with_pretrained
 
 logger = logging.getLogger("monai_hybrid.weights")

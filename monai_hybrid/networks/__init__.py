@@ -1,10 +1,10 @@
 """The network: a denoiser and a segmenter with one body, fresh or started from the weights of another."""
 
+from monai_hybrid.earlier_names import moved_from
 from monai_hybrid.networks.folding import FoldedSegmenter, folded
 from monai_hybrid.networks.hybrid_unet import HybridDiffusionUNet
 from monai_hybrid.networks.number_types import fastest_dtype
 from monai_hybrid.networks.transfer import TransferReport, transfer_weights, with_transfer
-from monai_hybrid.networks.tuning import make_trainable, parameter_groups, trained_weights
 
 __all__ = [
     "FoldedSegmenter",
@@ -12,9 +12,8 @@ __all__ = [
     "TransferReport",
     "fastest_dtype",
     "folded",
-    "make_trainable",
-    "parameter_groups",
-    "trained_weights",
     "transfer_weights",
     "with_transfer",
 ]
+
+__getattr__ = moved_from("networks")

@@ -17,9 +17,9 @@ from data_prep.colour import Colour, parse_colour
 from data_prep.pictures import LARGEST_VALUE, is_picture
 from data_prep.roles import read_image
 from data_prep.volume import ReadError, Volume
-from monai_hybrid.bundle.start import own_error
 from monai_hybrid.errors import DataError
 from monai_hybrid.prediction.table import QualityTable
+from monai_hybrid.runs.machine_faults import own_error
 
 
 @dataclass(frozen=True)

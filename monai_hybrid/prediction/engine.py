@@ -18,7 +18,6 @@ from tqdm import tqdm  # type: ignore[import-untyped]
 from data_prep.atomic import remove_leftovers
 from data_prep.progress import Ticker
 from data_prep.scans import is_own
-from monai_hybrid.bundle.run_folder import lock, release
 from monai_hybrid.errors import ConfigError, DataError, EnvironmentFault, ModelFileError
 from monai_hybrid.inferers.emit import Segmentation
 from monai_hybrid.inferers.input_grid import meta_of_the_file
@@ -26,6 +25,7 @@ from monai_hybrid.prediction.cases import one_line
 from monai_hybrid.prediction.denoising import DenoisingScore
 from monai_hybrid.prediction.flags import own_flags
 from monai_hybrid.prediction.table import QualityTable
+from monai_hybrid.runs.run_folder import lock, release
 
 logger = logging.getLogger("monai_hybrid.predict")
 FATAL = (ConfigError, EnvironmentFault, ModelFileError)  # true of every case, so nothing is gained by going on

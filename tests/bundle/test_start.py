@@ -17,17 +17,17 @@ import pytest
 from monai.bundle import ConfigParser
 
 import monai_hybrid
-from monai_hybrid.bundle.run_folder import run_settings
 from monai_hybrid.bundle.start import (
     check_overrides,
-    command_line_overrides,
     is_bundle_command,
     known_settings,
     one_line_errors,
-    own_error,
     start,
 )
 from monai_hybrid.errors import ConfigError, DataError, EnvironmentFault, HybridError, ModelFileError, TrainingFault
+from monai_hybrid.runs.command_line import command_line_overrides
+from monai_hybrid.runs.machine_faults import own_error
+from monai_hybrid.runs.run_folder import run_settings
 
 ARGV0 = "/python/site-packages/monai/bundle/__main__.py"
 KNOWN = {

@@ -12,8 +12,8 @@ from bundle_runs import BUNDLE
 from monai.bundle import ConfigWorkflow
 from torch import Tensor, nn
 
-from monai_hybrid.bundle.start import own_error
 from monai_hybrid.networks import HybridDiffusionUNet
+from monai_hybrid.runs.machine_faults import own_error
 from monai_hybrid.weights import save_weights
 
 NETWORK = {"channels": [8, 16], "num_res_blocks": [1, 1], "attention_levels": [False, False], "norm_num_groups": 8}

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bundle_runs import BUNDLE, run_bundle
 
-from monai_hybrid.bundle.audit import audit
+from monai_hybrid.audit.__main__ import audit
 
 
 def test_what_a_real_run_leaves_is_recognised(trained: Path, prepared: Path, tmp_path: Path) -> None:

@@ -12,8 +12,8 @@ from monai.bundle import ConfigParser, ConfigWorkflow
 
 from data_prep.build import build
 from data_prep.phantom import generate
-from monai_hybrid.bundle import stopping
-from monai_hybrid.bundle.stopping import train_fold
+from monai_hybrid.few_shot import stopping
+from monai_hybrid.few_shot.stopping import train_fold
 from monai_hybrid.weights import load_weights, read_card
 
 CONFIGS = ROOT / "bundles/few_shot_finetune/configs"

@@ -16,10 +16,10 @@ from prediction_runs import model_card
 
 from data_prep.build import build
 from data_prep.phantom import generate
-from monai_hybrid.bundle.start import own_error
+from monai_hybrid.few_shot.tuning import STAGES, TRAINABLE
 from monai_hybrid.losses import OBJECTIVES
 from monai_hybrid.networks import HybridDiffusionUNet
-from monai_hybrid.networks.tuning import STAGES, TRAINABLE
+from monai_hybrid.runs.machine_faults import own_error
 from monai_hybrid.weights import load_weights, read_card, save_weights
 
 BUNDLE = ROOT / "bundles/few_shot_finetune"

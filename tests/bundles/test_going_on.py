@@ -14,7 +14,7 @@ from bundle_runs import ROOT, TINY, run_bundle
 from test_train import digest
 
 from data_prep.files import read_datalist
-from monai_hybrid.engines.checkpoint import checkpoints, load_newest
+from monai_hybrid.runs.checkpoint import checkpoints, load_newest
 
 TRAIN = "bundles/hybrid_pretrain/configs/train.json"
 SETTINGS = {**TINY, "updates_per_epoch": 4, "max_epochs": 3, "ema_decay": 0.5, "val_interval": 3, "picture_interval": 0}

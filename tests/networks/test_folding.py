@@ -16,7 +16,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from transfer_samples import awake
 
 from monai_hybrid.errors import ConfigError
-from monai_hybrid.networks import HybridDiffusionUNet, fastest_dtype, folded, make_trainable
+from monai_hybrid.few_shot import make_trainable
+from monai_hybrid.networks import HybridDiffusionUNet, fastest_dtype, folded
 from monai_hybrid.networks.number_types import CEILINGS
 
 SIZE = {2: (16, 24), 3: (16, 8, 8)}

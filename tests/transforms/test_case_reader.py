@@ -13,8 +13,8 @@ from monai.transforms import LoadImaged
 from PIL import Image
 
 from data_prep.roles import read_image
-from monai_hybrid.bundle.start import own_error
 from monai_hybrid.errors import DataError, EnvironmentFault
+from monai_hybrid.runs.machine_faults import own_error
 from monai_hybrid.transforms import CaseReader
 
 # turned, anisotropic and shifted, so that no axis or sign can be mistaken

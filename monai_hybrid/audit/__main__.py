@@ -1,0 +1,59 @@
+"""Say whether a bundle is one of ours with other settings, or not; nothing of it is run.
+
+    python -m monai_hybrid.audit BUNDLE [--json FILE]
+
+BUNDLE is a folder or a zip file. Exit code 0: every configuration is that of the installed version but for plain settings,
+and every other file is weights, a document, a picture or what our own runs write. Exit code 2: anything else, named.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+from monai_hybrid.audit.verdict import audit
+from monai_hybrid.errors import HybridError
+
+SHOWN = 8
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Print the verdict; the exit code says it too."""
+    style = argparse.RawTextHelpFormatter
+    parser = argparse.ArgumentParser(prog="monai-hybrid audit", description=__doc__, formatter_class=style)
+    parser.add_argument("bundle", help="folder or zip file")
+    parser.add_argument("--json", type=Path, help="write the verdict to this file")
+    args = parser.parse_args(argv)
+    try:
+        verdict = audit(args.bundle)
+    except HybridError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    if args.json:
+        args.json.write_text(json.dumps(asdict(verdict), indent=1) + "\n", encoding="utf-8")
+    for line in verdict.settings:
+        print(f"setting  {_plain(line)}")
+    for finding in verdict.findings:
+        print(f"NOT OURS {_plain(str(finding))}")
+    if verdict.findings:
+        shown = "; ".join(_plain(str(finding)) for finding in verdict.findings[:SHOWN])
+        more = f"; and {len(verdict.findings) - SHOWN} more" if len(verdict.findings) > SHOWN else ""
+        print(f"error: {args.bundle}: not one of ours: these entries run code, or may: {shown}{more}", file=sys.stderr)
+        return 2
+    print(
+        f"{args.bundle}: ours ({verdict.like}), {len(verdict.settings)} other settings, {verdict.others} files beside",
+        flush=True,
+    )
+    return 0
+
+
+def _plain(text: str) -> str:
+    """One printable line: a bundle's text cannot steer the terminal."""
+    return "".join(c if c.isprintable() else "?" for c in text)[:200]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,58 @@
+"""Which cases an epoch draws: random permutations, or a share of labelled cases where labels are rare."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from monai.data import DistributedSampler
+from torch.utils.data import RandomSampler, Sampler, WeightedRandomSampler
+
+from monai_hybrid.losses.objectives import get_objective
+
+
+def mixed_sampler(
+    cases: list[dict[str, Any]], num_samples: int, labelled_share: float = 0.5, processes: int = 1
+) -> Sampler[int]:
+    """Draw `num_samples` cases: random permutations, or a given share of labelled ones when there are both kinds.
+
+    Args:
+        cases: some without "label".
+        num_samples: samples an epoch, of this process.
+        labelled_share: where there are both kinds.
+        processes: of the run. Several deal out one permutation among them; a given share each draws from all cases.
+    """
+    labelled = ["label" in case for case in cases]
+    if all(labelled):
+        return _permutations(cases, num_samples, processes)
+    share = {True: labelled_share / sum(labelled), False: (1 - labelled_share) / (len(cases) - sum(labelled))}
+    return WeightedRandomSampler([share[is_labelled] for is_labelled in labelled], num_samples)
+
+
+def _permutations(cases: list[dict[str, Any]], num_samples: int, processes: int) -> Sampler[int]:
+    if processes > 1:
+        return DistributedSampler(cases, even_divisible=True, shuffle=True)
+    return RandomSampler(cases, num_samples=num_samples)
+
+
+def pretraining_sampler(
+    cases: list[dict[str, Any]], num_samples: int, objective: str, labelled_share: float = 0.5, processes: int = 1
+) -> Sampler[int]:
+    """Random permutations of all cases, unless labels are so rare that the mask term would see few of them.
+
+    Args:
+        cases: some without "label".
+        num_samples: samples an epoch, of this process.
+        objective: name of the arm. Without an image term nothing is learnt from an image alone: labelled cases alone are drawn;
+            without a mask term labels count for nothing.
+        labelled_share: the least share of labelled samples of an objective with both terms.
+        processes: of the run, as in `mixed_sampler`.
+
+    Raises:
+        ConfigError: unknown objective.
+    """
+    terms = get_objective(objective)
+    least = labelled_share if terms.image_term else 1.0
+    labelled = sum("label" in case for case in cases)
+    if labelled == 0 or labelled >= least * len(cases) or not (terms.mask_on_noisy or terms.clean_fraction):
+        return _permutations(cases, num_samples, processes)
+    return mixed_sampler(cases, num_samples, least, processes)

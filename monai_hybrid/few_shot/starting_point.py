@@ -1,0 +1,116 @@
+"""Where an adaptation starts: a model file and its plan, or nothing and the plan of the data."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from monai_hybrid.bundle.data import PreparedData
+from monai_hybrid.children import run_child
+from monai_hybrid.errors import ConfigError, ModelFileError
+from monai_hybrid.model_card import TO_ADAPT, check_complete
+from monai_hybrid.results_folder import RUNS, usable
+from monai_hybrid.runs.stop_signals import Stopped
+from monai_hybrid.setting_checks import which_model
+from monai_hybrid.weights import read_card
+
+SCRATCH = "scratch"
+# The forward process of a model whose card says nothing of it.
+NOISE = {"prediction_type": "v", "noise_schedule": "cosine", "num_timesteps": 1000}
+logger = logging.getLogger("monai_hybrid.adaptation")
+
+
+@dataclass(frozen=True)
+class StartingPoint:
+    """What the fine-tuned network is made of.
+
+    Attributes:
+        path: model file whose weights are taken over; None from scratch.
+        network: arguments of HybridDiffusionUNet, with the channels and labels of the target.
+        plan: spacing, patch size and normalisation: those the weights know, not those that the target would choose.
+        noise: prediction_type, noise_schedule and num_timesteps that the weights know, for a denoising term.
+    """
+
+    path: str | None
+    network: dict[str, Any]
+    plan: dict[str, Any]
+    noise: dict[str, Any] = field(default_factory=lambda: dict(NOISE))
+
+
+def starting_point(pretrained: str | None, data: PreparedData, bundle_root: str, plan_from: str | None = None) -> StartingPoint:
+    """Find the model and join its plan with the target's channels and labels.
+
+    Args:
+        pretrained: a model file, or the folder of a run; "scratch"; None for the model of the bundle hybrid_pretrain beside
+            this one, which is trained on the built-in phantom first when there is none.
+        data: the target.
+        bundle_root: this bundle's folder.
+        plan_from: with "scratch", a model file whose network and plan are used, so that only the weights differ.
+
+    Raises:
+        ModelFileError: no such file, no card, one that says too little, or a network for another number of dimensions.
+        ConfigError: `plan_from` without "scratch"; no model for data that are not the built-in phantom.
+    """
+    if pretrained is None and not data.built_in:
+        raise ConfigError(which_model("--dataset_dir", str(data.folder), "--pretrained"))
+    if plan_from and pretrained != SCRATCH:
+        raise ConfigError("plan_from: only with --pretrained scratch; a model file brings its own plan")
+    path = None if pretrained == SCRATCH else model_file(pretrained) if pretrained else _neighbour(Path(bundle_root))
+    described = path or (model_file(plan_from) if plan_from else None)
+    if described is None:
+        return StartingPoint(None, _network(data.plan["network"], data), data.plan)
+    card = read_card(described)
+    if card is None:
+        raise ModelFileError(f"{described}: no model file with a card; give models/model.safetensors of a training run")
+    check_complete(described, card, TO_ADAPT)
+    if card["spatial_dims"] != data.plan["spatial_dims"]:
+        raise ModelFileError(f"{described}: a {card['spatial_dims']}D model, but the data are {data.plan['spatial_dims']}D")
+    plan = {**card["plan"], "patch_size": card["training"]["patch_size"], "spacing": card["training"]["spacing"]}
+    noise = {name: card["training"].get(name) or default for name, default in NOISE.items()}
+    return StartingPoint(path, _network(card["network"], data), plan, noise)
+
+
+def model_file(path: str) -> str:
+    """A file as it is; for the folder of a run, or its `models/`, the model in it.
+
+    Raises:
+        ModelFileError: a folder without a model.
+    """
+    folder = Path(path).expanduser()
+    if not folder.is_dir():
+        return str(folder)
+    places = [folder / "models/model.safetensors", folder / "model.safetensors"]
+    found = next((place for place in places if place.is_file()), None)
+    if found is None:
+        raise ModelFileError(f"{folder}: a folder without models/model.safetensors or model.safetensors; give a run or a file")
+    return str(found)
+
+
+def _network(arguments: dict[str, Any], data: PreparedData) -> dict[str, Any]:
+    channels = len(data.dataset["channels"])
+    return {**arguments, "spatial_dims": data.plan["spatial_dims"], "in_channels": channels, "num_classes": data.num_classes}
+
+
+def _neighbour(bundle_root: Path) -> str:
+    """The model of hybrid_pretrain, made now if it is not there."""
+    bundle = bundle_root.resolve().parent / "hybrid_pretrain"
+    results = bundle if usable(bundle) else Path(RUNS) / bundle.name
+    model = results / "models/model.safetensors"
+    if not model.is_file():
+        config = bundle / "configs/train.json"
+        if not config.is_file():
+            raise ModelFileError("pretrained: not given, and no bundle hybrid_pretrain lies beside this one; give a model file")
+        logger.info("no pretrained model given and none found: pretraining on the built-in phantom first")
+        command = [sys.executable, "-m", "monai.bundle", "run", "--config_file", str(config), "--bundle_root", str(bundle)]
+        command += ["--output_dir", str(results), "--resume", "True"]  # one that was stopped half-way goes on
+        code = run_child(command)
+        if code > 128:
+            name = signal.Signals(code - 128).name
+            raise Stopped(f"stopped by {name} in the pretraining; type the same command again to go on", code - 128)
+        if code:
+            raise ModelFileError("pretrained: the pretraining on the built-in phantom failed; its message stands above")
+    return str(model)

@@ -1,0 +1,164 @@
+"""When a fine-tuning ends: after a budget that follows the number of labels, or where leaving one patient out says."""
+
+from __future__ import annotations
+
+import copy
+import json
+import logging
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import ignite.distributed as idist
+import numpy as np
+from ignite.engine import Events
+from monai.bundle import ConfigParser
+from monai.utils import set_determinism
+from torch.utils.data import Sampler
+
+from data_prep.atomic import replace_file
+from monai_hybrid.engines import ReplayableDataset, mixed_sampler
+from monai_hybrid.errors import ConfigError, DataError
+
+STOPPING = ("budget", "leave_one_out")
+MINIMUM_PATIENTS = 3
+BASE, PER_PATIENT, MOST = 200, 50, 600
+# What a fold needs of the training's handlers; it writes nothing.
+FOLD_HANDLERS = ("SeededUpdates", "StopOnNonFinite", "GradientClip", "LrScheduleHandler", "ValidationHandler", "Progress")
+logger = logging.getLogger("monai_hybrid.adaptation")
+
+
+def updates_for(cases: Sequence[dict[str, Any]]) -> int:
+    """Updates of a fine-tuning: 200 + 50 a labelled patient, at most 600 (shorter: docs/results/notes/label_efficiency.md)."""
+    patients = len({case["patient"] for case in cases})
+    return min(BASE + PER_PATIENT * patients, MOST)
+
+
+def check_stopping(stopping: str, cases: Sequence[dict[str, Any]]) -> None:
+    """Refuse early what `leave_one_out` could not do.
+
+    Raises:
+        ConfigError: unknown name, or several processes.
+        DataError: fewer than three labelled patients: one fold's score would decide, or none.
+    """
+    if stopping not in STOPPING:
+        raise ConfigError(f"stopping: got {stopping!r}, expected one of {', '.join(STOPPING)}")
+    patients = len({case["patient"] for case in cases})
+    if stopping == "leave_one_out" and patients < MINIMUM_PATIENTS:
+        raise DataError(
+            f"stopping leave_one_out: got {patients} labelled patients, expected at least {MINIMUM_PATIENTS}; "
+            "type --stopping budget, or give more --shots"
+        )
+    if stopping == "leave_one_out" and idist.get_world_size() > 1:
+        raise ConfigError("stopping leave_one_out: works in one process; type --stopping budget, or run without torchrun")
+
+
+def choose_epochs(stopping: str, trainer: Any) -> None:
+    """Set the number of epochs that `trainer` will run. For a configuration's `run`, just before the training.
+
+    With "budget" nothing changes. With "leave_one_out" a network is trained on all patients but one in turn, from the same
+    weights and with the same settings, and validated on the one left out after every epoch. The epoch with the best mean over
+    the patients, smoothed over three epochs, is taken; the learning rate still follows the schedule of the whole budget, as it
+    did in the folds. `logs/leave_one_out.json` keeps the curves.
+    """
+    if stopping == "leave_one_out":
+        main = _calling_parser()
+        record = _folds(main)
+        folder = Path(main.get_parsed_content("output_dir")) / "logs"
+        folder.mkdir(parents=True, exist_ok=True)
+        text = json.dumps(record, indent=1) + "\n"
+        replace_file(folder / "leave_one_out.json", lambda path: path.write_text(text))
+        trainer.state.max_epochs = record["epochs"]
+
+
+def _calling_parser() -> ConfigParser:
+    """The parser that evaluates the expression which called us: MONAI gives expressions no name for it."""
+    frame: Any = sys._getframe()
+    while frame is not None:
+        if isinstance(frame.f_locals.get("self"), ConfigParser):
+            return frame.f_locals["self"]
+        frame = frame.f_back
+    raise ConfigError("stopping leave_one_out: works in a bundle's configuration only")
+
+
+def _folds(main: ConfigParser) -> dict[str, Any]:
+    """Train and validate each fold; the record that is written."""
+    cases, deterministic = main.get_parsed_content("cases"), main.get_parsed_content("deterministic")
+    patients = sorted({case["patient"] for case in cases})
+    before, curves = [], {}
+    for number, patient in enumerate(patients, 1):
+        if deterministic:
+            set_determinism(main.get_parsed_content("seed"))
+        start, curve = train_fold(_fold(main, patient))
+        before.append(start)
+        curves[patient] = curve
+        logger.info(
+            "leave one out %d/%d, without %s: Dice %.3f at the start, best %.3f after epoch %d of %d",
+            *(number, len(patients), patient, start, max(curve), int(np.argmax(curve)) + 1, len(curve)),
+        )
+    if deterministic:
+        set_determinism(main.get_parsed_content("seed"))
+    record = best_epoch(list(curves.values()))
+    record |= {"updates": record["epochs"] * main.get_parsed_content("updates_per_epoch")}
+    logger.info("leave one out: %d epochs (%d updates), mean Dice %.3f", *(record[k] for k in ("epochs", "updates", "dice")))
+    if float(np.mean(before)) >= record["dice"]:
+        logger.warning("leave one out: no epoch is better than the start (mean Dice %.3f)", np.mean(before))
+    return record | {"start": before, "patients": curves}
+
+
+def _fold(main: ConfigParser, patient: str) -> ConfigParser:
+    """The same configuration without one patient, validated on it; data already in memory are shared."""
+    parsed = main.get_parsed_content
+    dataset = parsed("train#dataset")
+    kept = [i for i, case in enumerate(dataset.data) if case.get("patient") != patient]
+    cases = [dataset.data[i] for i in kept]
+    held_out = [case for case in parsed("cases") if case["patient"] == patient]
+    fold = ConfigParser(copy.deepcopy(main.get()))
+    fold["data"], fold["origin"], fold["cases"] = parsed("data"), parsed("origin"), tuple(parsed("cases"))
+    fold["starting_network"] = copy.deepcopy(parsed("starting_network"))
+    fold["writer"], fold["validation"], fold["val_interval"] = None, True, 1
+    fold["train"]["dataset"] = dataset
+    samples = parsed("updates_per_epoch") * parsed("batch_size")
+    fold["train"]["sampler"] = Chosen(mixed_sampler(cases, samples, parsed("labelled_share")), kept)
+    fold["train"]["trainer"]["train_handlers"] = "$@train#handlers + [@ema]"  # no checkpoints: a fold is not the run
+    handlers = [h for h in fold["train"]["handlers"] if h["_target_"].rsplit(".", 1)[-1] in FOLD_HANDLERS]
+    for handler in handlers:
+        if "Validation" in handler["_target_"]:
+            handler.pop("_disabled_", None)
+    fold["train"]["handlers"] = handlers
+    fold["validate"]["dataset"] = ReplayableDataset(
+        held_out, parsed("validate#preprocessing"), parsed("cache_dir"), progress=False
+    )
+    return fold
+
+
+class Chosen(Sampler[int]):
+    """A sampler's indices, as places in `kept`: some of the cases of a data set that several folds share."""
+
+    def __init__(self, sampler: Sampler[int], kept: Sequence[int]) -> None:
+        self.sampler, self.kept = sampler, kept
+
+    def __len__(self) -> int:
+        return len(self.sampler)  # type: ignore[arg-type]
+
+    def __iter__(self) -> Iterator[int]:
+        return (self.kept[i] for i in self.sampler)
+
+
+def train_fold(fold: ConfigParser) -> tuple[float, list[float]]:
+    """Mean Dice of the validation at the start, and after each epoch of the training."""
+    trainer, validator = (fold.get_parsed_content(name) for name in ("train#trainer", "validate#evaluator"))
+    validator.run()
+    start, curve = float(validator.state.metrics["val_mean_dice"]), []
+    trainer.add_event_handler(Events.EPOCH_COMPLETED, lambda: curve.append(float(validator.state.metrics["val_mean_dice"])))
+    trainer.run()
+    return start, curve
+
+
+def best_epoch(curves: Sequence[Sequence[float]]) -> dict[str, Any]:
+    """Where the mean of the curves (folds x epochs), smoothed over three epochs, is highest; the first of equals."""
+    mean = np.mean(np.asarray(curves, dtype=float), axis=0)
+    smoothed = [float(mean[max(i - 1, 0) : i + 2].mean()) for i in range(len(mean))]
+    best = int(np.argmax(smoothed))
+    return {"epochs": best + 1, "dice": float(mean[best]), "mean": mean.tolist(), "smoothed": smoothed}

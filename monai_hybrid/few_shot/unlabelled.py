@@ -1,0 +1,104 @@
+"""Images without labels for the denoising term: the rest of the training list, or a folder of their own."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from data_prep.cases import Case
+from data_prep.colour import parse_colour
+from data_prep.examine import examine_case
+from data_prep.files import read_datalist, read_dataset
+from data_prep.reading import EXTENSIONS, extension, stem
+from data_prep.scans import Scan, sort_files
+from monai_hybrid.bundle.data import PreparedData
+from monai_hybrid.errors import ConfigError, DataError
+from monai_hybrid.few_shot.shots import without_labels
+from monai_hybrid.losses.objectives import get_objective
+
+logger = logging.getLogger("monai_hybrid.adaptation")
+
+
+def unlabelled_cases(
+    data: PreparedData, labelled: Sequence[dict[str, Any]], objective: str, rest: bool = False, folder: str | None = None
+) -> list[dict[str, Any]]:
+    """Cases without "label".
+
+    Args:
+        data: the target. Its validation and test images are never taken, wherever they are found.
+        labelled: the cases that are trained with their labels; not taken a second time.
+        objective: name of the arm; one without an image term learns nothing from an image alone.
+        rest: take the training list's other images.
+        folder: take a folder's images (`images/` or `imagesTr/` in it, if there is one), or the training and validation lists
+            of a prepared data set.
+
+    Raises:
+        ConfigError: the objective has no image term.
+        DataError: no image, one that cannot be read or trained with, or a data set of other channels or dimensions.
+    """
+    if not (rest or folder):
+        return []
+    if not get_objective(objective).image_term:
+        name = f"unlabelled_dir {folder}" if folder else "unlabelled"
+        raise ConfigError(
+            f"{name}: the objective {objective} learns nothing from images without labels; add --objective hybrid"
+        )
+    found = without_labels(data.training) if rest else []
+    found += _of_folder(Path(folder).expanduser(), data) if folder else []
+    kept = [*labelled, *data.validation, *data.testing]
+    taken = {_files(case) for case in kept}
+    cases = []
+    for case in found:
+        if _files(case) not in taken:
+            taken.add(_files(case))
+            cases.append(case)
+    if not cases:
+        raise DataError(f"{folder or data.folder}: no image is left beside the labelled, validation and test cases")
+    logger.info("%d images without labels for the denoising term (%d found)", len(cases), len(found))
+    return cases
+
+
+def _files(case: dict[str, Any]) -> tuple[str, ...]:
+    names = case["image"] if isinstance(case["image"], list) else [case["image"]]
+    return tuple(str(Path(name).resolve()) for name in names)
+
+
+def _of_folder(folder: Path, data: PreparedData) -> list[dict[str, Any]]:
+    if not folder.is_dir():
+        raise DataError(f"unlabelled_dir: no such folder: {folder}; give a folder of images, or one made by data_prep build")
+    if (folder / "datalist.json").is_file():
+        return _of_prepared(folder, data)
+    root = next((folder / name for name in ("images", "imagesTr") if (folder / name).is_dir()), folder)
+    found = sort_files(sorted(p for p in root.iterdir() if extension(p)), root, data.dataset["channels"])
+    if found.left_out:
+        logger.warning("unlabelled_dir: %s: %s", root, found.said().partition(". ")[0])
+    if not found.scans:
+        raise DataError(f"unlabelled_dir: {folder} holds no image; expected files that end with {', '.join(EXTENSIONS)}")
+    return [_checked(scan, data) for scan in found.scans]
+
+
+def _of_prepared(folder: Path, data: PreparedData) -> list[dict[str, Any]]:
+    dataset, datalist = read_dataset(folder), read_datalist(folder)
+    for key in ("spatial_dims", "channels", "colour"):
+        if dataset.get(key) != data.dataset.get(key):
+            has, wanted = dataset.get(key), data.dataset.get(key)
+            raise DataError(f"unlabelled_dir: {folder} has {key} {has}, the labelled data {wanted}")
+    return without_labels(datalist["training"] + datalist["validation"])
+
+
+def _checked(scan: Scan, data: PreparedData) -> dict[str, Any]:
+    """One scan, held to the checks that `data_prep` makes on images."""
+    path, name, dims = scan.files[0], stem(scan.name), data.dataset["spatial_dims"]
+    channels, colour = len(data.dataset["channels"]), parse_colour(data.dataset.get("colour"))
+    record, findings = examine_case(Case(name, scan.files, None), channels, colour=colour, flat=dims == 2)
+    errors = [finding for finding in findings if finding.level == "error"]
+    if scan.missing and (errors or len(scan.files) > 1):
+        raise DataError(f"unlabelled_dir: {scan.missing}")
+    if errors or record is None:
+        raise DataError(f"unlabelled_dir: {errors[0]}" if errors else f"unlabelled_dir: {path}: cannot be used")
+    if record.spatial_dims != dims:
+        raise DataError(f"unlabelled_dir: {path} is {record.spatial_dims}D, the labelled data are {dims}D")
+    files = [str(file.resolve()) for file in scan.files]
+    return {"image": files if len(files) > 1 else files[0], "case_id": name, "patient": name, "site": record.case.site}

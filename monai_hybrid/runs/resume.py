@@ -1,0 +1,214 @@
+"""The handler that saves the whole state of a run, restores it, and ends the run when a signal asks for it."""
+
+from __future__ import annotations
+
+import logging
+import signal
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ignite.engine import Engine, Events
+
+from monai_hybrid.engines.prepare_batch import HybridPrepareBatch
+from monai_hybrid.engines.weights_handlers import state_of
+from monai_hybrid.errors import ModelFileError
+from monai_hybrid.runs.checkpoint import load_newest, save_checkpoint
+from monai_hybrid.runs.same_run import (
+    CLEAN_SHARE,
+    describe_cases,
+    flat,
+    refuse_other_cases,
+    refuse_other_settings,
+    tell_of_another_draw,
+)
+from monai_hybrid.runs.stop_signals import Stopped, StopSignals
+
+SCHEDULE = ("last_epoch", "_step_count", "_last_lr")  # the rest of a scheduler are settings, and max_epochs may change
+PARTS = (
+    "update", "epoch_length", "network", "ema", "optimizer", "lr_scheduler", "scaler", "also", "cases", "plan", "settings",
+)  # fmt: skip
+logger = logging.getLogger("monai_hybrid.checkpoint")
+
+
+class Checkpoint:
+    """Save network, average, optimizer, schedule, scaler, log and position; go on from there, bit for bit on one CPU.
+
+    Put it first among the handlers: what it restores at the start, the others see. What it does after an update or an epoch is
+    attached when the run begins, so it comes after all others. Generators are not saved: see `replay`.
+
+    Args:
+        folder: of the checkpoints.
+        ema: ignite's EMAHandler.
+        lr_scheduler: stepped by its own handler.
+        cases: the training cases, in the order of their indices.
+        plan: spacing, patch size, normalisation and network.
+        settings: the run's settings, see `same_run.lasting`; empty where there is no command line.
+        interval: epochs between checkpoints; 0: only when a signal ends the run.
+        resume: go on from the newest checkpoint, if there is one.
+        rank: only rank 0 writes.
+
+    Raises:
+        ConfigError, DataError: at the start of the run, when settings, plan or cases are others than in the checkpoint.
+        ModelFileError: no checkpoint can be read.
+    """
+
+    def __init__(
+        self,
+        folder: str,
+        ema: Any,
+        lr_scheduler: Any,
+        cases: Sequence[Mapping[str, Any]] = (),
+        plan: Mapping[str, Any] | None = None,
+        settings: Mapping[str, str] | None = None,
+        interval: int = 1,
+        resume: bool = False,
+        rank: int = 0,
+    ) -> None:
+        self.folder, self.ema, self.lr_scheduler = Path(folder), ema, lr_scheduler
+        self.cases, self.plan, self.settings = cases, plan or {}, dict(settings or {})
+        self.interval, self.resume, self.rank = interval, resume, rank
+        self.signals = StopSignals()
+        self.stopped: Stopped | None = None
+        self.attached = False
+        self.left_at = state_of(ema.model) if ema is not None else []
+
+    def attach(self, engine: Engine) -> None:
+        """Restore when the run starts."""
+        engine.add_event_handler(Events.STARTED, self.begin)
+
+    def begin(self, engine: Any) -> None:
+        """Attach the rest, take the signals over, and restore."""
+        self.stopped = None
+        self.now_cases, self.now_plan = describe_cases(self.cases), flat(self.plan)
+        if not self.attached:
+            engine.add_event_handler(Events.ITERATION_COMPLETED, self.after_update)
+            engine.add_event_handler(Events.EPOCH_COMPLETED, self.after_epoch)
+            engine.add_event_handler(Events.COMPLETED | Events.TERMINATE, self.end)
+            engine.add_event_handler(Events.EXCEPTION_RAISED, self.fail)
+            self.attached = True
+        self.signals.watch()
+        if state_of(self.ema.model) != self.left_at:  # an application (MONAI FL) gave other weights: their average begins here
+            self.ema.ema_model.load_state_dict(self.ema.model.state_dict())
+        found = load_newest(self.folder, engine.state.device) if self.resume else None
+        if found is not None:
+            self.restore(engine, *found)
+        elif self.interval:
+            self.save(engine)  # from now on the folder holds a run that can go on
+
+    def after_update(self, engine: Any) -> None:
+        """End a run that was asked to stop, unless the epoch ends now or gradients are still being gathered."""
+        done = engine.state.iteration % engine.state.epoch_length
+        if self.signals.received and done and done % engine.accumulation_steps == 0:
+            self.save(engine)
+            self.stop(engine)
+
+    def after_epoch(self, engine: Any) -> None:
+        """Save every `interval` epochs and at the end; end a run that was asked to stop."""
+        last = engine.state.epoch >= engine.state.max_epochs
+        asked = bool(self.signals.received) and not last
+        if asked or (self.interval and (last or engine.state.epoch % self.interval == 0)):
+            self.save(engine)
+        if asked:
+            self.stop(engine)
+
+    def end(self, engine: Any) -> None:
+        """Give the signals back, and remember the weights as this run leaves them."""
+        self.signals.release()
+        self.left_at = state_of(self.ema.model)
+
+    def fail(self, engine: Engine, error: BaseException) -> None:
+        """Give the signals back and pass the error on."""
+        self.signals.release()
+        raise error
+
+    def save(self, engine: Any) -> None:
+        """Write a checkpoint of this moment; rank 0 only.
+
+        Raises:
+            OSError: it could not be written; the older ones are as they were.
+        """
+        if self.rank == 0:
+            save_checkpoint(self.state(engine), self.folder)
+
+    def state(self, engine: Any) -> dict[str, Any]:
+        """Everything that the rest of the run follows from: tensors, numbers and strings."""
+        schedule = self.lr_scheduler.state_dict()
+        return {
+            "update": engine.state.iteration,
+            "epoch_length": engine.state.epoch_length,
+            "max_epochs": engine.state.max_epochs,
+            "network": engine.network.state_dict(),
+            "ema": self.ema.ema_model.state_dict(),
+            "optimizer": engine.optimizer.state_dict(),
+            "lr_scheduler": {name: schedule[name] for name in SCHEDULE},
+            "scaler": engine.scaler.state_dict() if engine.scaler is not None else None,
+            "also": {name: part.state_dict() for name, part in self._also(engine).items()},
+            "cases": self.now_cases,
+            "plan": self.now_plan,
+            "settings": self.settings,
+            "clean_share": CLEAN_SHARE,
+        }
+
+    def restore(self, engine: Any, path: Path, state: Mapping[str, Any]) -> None:
+        """Put everything back.
+
+        Raises:
+            ModelFileError: a part of it is missing.
+            ConfigError, DataError: it belongs to a run of other settings, plan or cases; nothing is changed then.
+        """
+        missing = [part for part in PARTS if part not in state]
+        if missing:
+            raise ModelFileError(
+                f"{path}: holds no {', '.join(missing)}; expected a whole checkpoint, as training writes it. "
+                "To start from weights alone: --pretrained FILE, with another --output_dir"
+            )
+        if self.settings:
+            refuse_other_settings(state["settings"], self.settings, path)
+        before, now = ({"updates_per_epoch": str(n)} for n in (state["epoch_length"], engine.state.epoch_length))
+        refuse_other_settings(before, now, path)
+        refuse_other_cases(state["cases"], self.now_cases, path)
+        refuse_other_settings(_named("plan", state["plan"]), _named("plan", self.now_plan), path)
+        if isinstance(engine.prepare_batch, HybridPrepareBatch):
+            tell_of_another_draw(state.get("clean_share"), engine.prepare_batch.objective, self.cases, path)
+        engine.network.load_state_dict(state["network"])
+        self.ema.ema_model.load_state_dict(state["ema"])
+        engine.optimizer.load_state_dict(state["optimizer"])
+        self.lr_scheduler.load_state_dict({**self.lr_scheduler.state_dict(), **state["lr_scheduler"]})
+        if engine.scaler is not None and state["scaler"] is not None:
+            engine.scaler.load_state_dict(state["scaler"])
+        for name, part in self._also(engine).items():
+            part.load_state_dict(state["also"][name])
+        engine.state.iteration = state["update"]
+        engine.state.epoch = state["update"] // state["epoch_length"]
+        total = engine.state.max_epochs * engine.state.epoch_length
+        logger.info("going on from %s: update %d of %d", path, state["update"], total)
+
+    def stop(self, engine: Any) -> None:
+        """End the run without its closing events; `leave` then ends the process."""
+        assert self.signals.received is not None
+        total = engine.state.max_epochs * engine.state.epoch_length
+        self.stopped = Stopped(
+            f"stopped by {signal.Signals(self.signals.received).name} after update {engine.state.iteration} of {total}; "
+            "everything is saved: type the same command with --resume True to go on",
+            self.signals.received,
+        )
+        engine.terminate(skip_completed=True)
+
+    def leave(self) -> None:
+        """After the run: end the process with the signal's exit code if a signal ended the run.
+
+        Raises:
+            Stopped: 130 after SIGINT, 143 after SIGTERM.
+        """
+        if self.stopped is not None:
+            raise self.stopped
+
+    @staticmethod
+    def _also(engine: Any) -> dict[str, Any]:
+        """Other handlers with a state: they enter themselves in `engine.state.also_saved`."""
+        return getattr(engine.state, "also_saved", {})
+
+
+def _named(name: str, values: Mapping[str, str]) -> dict[str, str]:
+    return {f"{name}#{key}": value for key, value in values.items()}

@@ -1,0 +1,138 @@
+"""One run for one output folder: claimed with a lock, and nothing of an earlier run overwritten without being asked."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+import socket
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import ignite.distributed as idist
+from filelock import FileLock, Timeout
+from monai.bundle import ConfigParser
+
+from data_prep.json_io import dump_json
+from monai_hybrid.errors import ConfigError, EnvironmentFault
+from monai_hybrid.results_folder import is_bundle_command
+from monai_hybrid.runs.checkpoint import load_newest, remove_leftovers
+from monai_hybrid.runs.command_line import command_line_overrides
+from monai_hybrid.runs.same_run import lasting, refuse_other_settings
+from monai_hybrid.settings import RUN_ARGUMENTS
+
+OTHER = "or give another --output_dir"
+LOCK, HOLDER = ".run.lock", ".run.json"
+logger = logging.getLogger("monai_hybrid.run")
+_held: dict[Path, FileLock] = {}
+
+
+def claim_run(output_dir: str, resume: bool = False, overwrite: bool = False, argv: list[str] | None = None) -> None:
+    """Take the output folder for this process, and look at what is in it before any work is done.
+
+    Args:
+        output_dir: made if need be.
+        resume: go on from the newest checkpoint; in an empty folder a new run begins.
+        overwrite: begin anew: checkpoints and the history of the earlier run are deleted, its model is replaced by the first
+            that this run saves.
+        argv: the command line; the process's own by default. Without `python -m monai.bundle run` (MONAI Label, MONAI FL) an
+            earlier run is replaced, with a warning: there the application keeps the models.
+
+    Raises:
+        EnvironmentFault: another process runs in this folder, or it cannot be written.
+        ConfigError: both settings; an earlier run is there and neither was given; or it had other settings.
+    """
+    if idist.get_rank() > 0:
+        return
+    argv = sys.argv if argv is None else argv
+    if resume and overwrite:
+        raise ConfigError("resume and overwrite: both are True; give one of them")
+    folder = Path(output_dir)
+    lock(folder)
+    for part in ("checkpoints", "models", "logs"):
+        remove_leftovers(folder / part)
+    found = load_newest(folder / "checkpoints", mapped=True) if not overwrite else None
+    if resume and found is not None:
+        settings = run_settings(argv)
+        if settings:
+            refuse_other_settings(found[1]["settings"], settings, found[0])
+        return
+    if not overwrite and (found is not None or (folder / "models/model.safetensors").is_file()):
+        if is_bundle_command(argv):
+            raise ConfigError(_earlier_run(folder, found))
+        logger.warning("%s: replacing the run that is there", folder)
+    _begin_anew(folder)
+
+
+def lock(folder: Path) -> None:
+    """Hold the folder until the process ends; the kernel lets go of it even after SIGKILL, so no lock can be stale.
+
+    Raises:
+        EnvironmentFault: another process holds it, or the folder cannot be written.
+    """
+    folder = folder.resolve()
+    if folder in _held:
+        return
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        held = FileLock(folder / LOCK)
+        held.acquire(timeout=0)
+        _held[folder] = held
+        dump_json(_this_process(), folder / HOLDER)
+    except Timeout as error:
+        raise EnvironmentFault(
+            f"{folder}: another run is writing here ({_holder(folder)}); wait for it, stop it, or give another --output_dir"
+        ) from error
+    except OSError as error:
+        raise EnvironmentFault(f"{folder}: cannot be written: {error.strerror}; give another --output_dir") from error
+
+
+def release(folder: Path) -> None:
+    """Let go of a folder before the process ends."""
+    held = _held.pop(folder.resolve(), None)
+    if held is not None:
+        held.release()
+
+
+def run_settings(argv: list[str] | None = None) -> dict[str, str]:
+    """The settings that make this run what it is: config files and overrides of the command line; {} where there is none."""
+    argv = sys.argv if argv is None else argv
+    if not is_bundle_command(argv):
+        return {}
+    given = command_line_overrides(argv)
+    files = given.get("config_file", [])
+    parser = ConfigParser()
+    parser.read_config([str(f) for f in (files if isinstance(files, (list, tuple)) else [files])])
+    parser.update({name: value for name, value in given.items() if name not in RUN_ARGUMENTS})
+    return lasting(parser.get())
+
+
+def _this_process() -> dict[str, Any]:
+    return {"pid": os.getpid(), "host": socket.gethostname(), "since": time.strftime("%Y-%m-%d %H:%M:%S")}
+
+
+def _holder(folder: Path) -> str:
+    try:
+        seen = json.loads((folder / HOLDER).read_text(encoding="utf-8"))
+        return f"process {seen['pid']} on {seen['host']}, since {seen['since']}"
+    except (OSError, ValueError, KeyError, TypeError):
+        return "an unknown process"
+
+
+def _earlier_run(folder: Path, found: tuple[Path, Mapping[str, Any]] | None) -> str:
+    if found is None:
+        return f"{folder}: holds models/model.safetensors of an earlier run; --overwrite True replaces it, {OTHER}"
+    update, total = found[1]["update"], found[1]["epoch_length"] * found[1]["max_epochs"]
+    state = "a finished run" if update >= total else "an unfinished run"
+    first = "--resume True with a larger --max_epochs goes on" if update >= total else "--resume True goes on"
+    return f"{folder}: holds {state} (update {update} of {total}); {first}, --overwrite True begins anew, {OTHER}"
+
+
+def _begin_anew(folder: Path) -> None:
+    if (folder / "checkpoints").is_dir():
+        shutil.rmtree(folder / "checkpoints")
+    (folder / "logs/history.jsonl").unlink(missing_ok=True)

@@ -1,0 +1,59 @@
+"""A run of 0.1 goes on: its training steps are known to give the same numbers as those of now; any other steps are refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from monai_hybrid.errors import ConfigError
+from monai_hybrid.runs.earlier_steps import SAME, digest_of_steps
+from monai_hybrid.runs.same_run import lasting, refuse_other_settings
+
+BUNDLES = Path(__file__).parents[2] / "bundles"
+
+
+def of_now(name: str) -> dict[str, Any]:
+    return dict(json.loads((BUNDLES / name / "configs/train.json").read_text()))
+
+
+def of_0_1(name: str) -> dict[str, Any]:
+    """The steps as 0.1 had them: image and label in one step, values mapped last."""
+    config = of_now(name)
+    steps = config["train"]["deterministic_transforms"]
+    load, classes, complete, *others = steps
+    assert (classes["_target_"], complete["_target_"]) == (
+        "monai_hybrid.transforms.LoadClassesd",
+        "monai_hybrid.transforms.CompleteLabeld",
+    )
+    load = {**load, "keys": ["image", "label"], "reader": "monai_hybrid.transforms.CaseReader", "allow_missing_keys": True}
+    mapped = {
+        "_target_": "MapLabelValued",
+        "keys": "label",
+        "orig_labels": "$@data.label_values",
+        "target_labels": "$list(range(@num_classes))",
+        "dtype": "$torch.float32",
+    }
+    others = [{key: value for key, value in step.items() if key != "resampling"} for step in others]
+    config["train"]["deterministic_transforms"] = [load, complete, mapped, *others]
+    return config
+
+
+@pytest.mark.parametrize("name", ["hybrid_pretrain", "few_shot_finetune"])
+def test_a_run_of_an_earlier_version_goes_on(name: str) -> None:
+    saved, now = lasting(of_0_1(name)), lasting(of_now(name))
+    assert (digest_of_steps(saved), digest_of_steps(now)) in SAME, "the steps changed: do they still give the same numbers?"
+    refuse_other_settings(saved, now, Path("update_00000001.pt"))
+    with pytest.raises(ConfigError, match="made with other settings"):
+        refuse_other_settings(now, saved, Path("update_00000001.pt"))  # not the other way round
+
+
+def test_steps_of_the_users_own_are_another_run() -> None:
+    saved, now = lasting(of_0_1("hybrid_pretrain")), lasting(of_now("hybrid_pretrain"))
+    own = {**saved, "train#deterministic_transforms#2#dtype": '"$torch.float16"'}
+    with pytest.raises(ConfigError, match="made with other settings"):
+        refuse_other_settings(own, now, Path("update_00000001.pt"))
+    with pytest.raises(ConfigError, match="learning_rate"):
+        refuse_other_settings({**saved, "learning_rate": "1.0"}, now, Path("update_00000001.pt"))

@@ -1,0 +1,341 @@
+"""A run that was broken off and goes on ends with the same weights, bit for bit."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from engine_samples import Watch, copy_of, make_trainer, same, silent, square, tiny_network
+from ignite.engine import Events
+from ignite.handlers import EMAHandler
+from monai.handlers import LrScheduleHandler
+from monai.optimizers import WarmupCosineSchedule
+from monai.transforms import RandGaussianNoised
+from torch.utils.data import DataLoader, RandomSampler
+
+from monai_hybrid.diffusion.noising import NoiseSchedule
+from monai_hybrid.engines import (
+    ReplayableDataset,
+    ReplayableSampler,
+    SeededUpdates,
+    TrainingLog,
+)
+from monai_hybrid.errors import ConfigError, DataError, ModelFileError
+from monai_hybrid.losses import HybridLoss
+from monai_hybrid.runs import Checkpoint, same_run, stop_signals
+from monai_hybrid.runs.checkpoint import checkpoints
+from monai_hybrid.runs.stop_signals import Stopped
+
+CASES = [square(i) for i in range(5)]
+UPDATES, BATCH = 4, 2
+
+
+def completed(case: dict[str, Any]) -> dict[str, Any]:
+    return case if "label" in case else {**case, "label": torch.zeros_like(case["image"]), "has_label": 0}
+
+
+class BrokenOff(Exception):
+    """The process is gone, without a chance to do anything."""
+
+
+def run(folder: Path, epochs: int = 3, resume: bool = False, at: Any = None, cases: Any = None, **changes: Any) -> Any:
+    """A training in miniature with all parts of train.json; `at`: (update, what happens then)."""
+    cases = CASES if cases is None else cases
+    torch.manual_seed(1)
+    network = tiny_network()
+    torch.manual_seed(int.from_bytes(os.urandom(4), "little"))  # what follows must not lean on the global generator
+    optimizer = torch.optim.AdamW(network.parameters(), 1e-3)
+    schedule = WarmupCosineSchedule(optimizer, 3, epochs * UPDATES)
+    ema = EMAHandler(network, momentum=0.3)
+    data = ReplayableDataset(cases, [completed, RandGaussianNoised("image", prob=0.7)], progress=False)
+    place = ReplayableSampler(RandomSampler(data, num_samples=UPDATES * BATCH), UPDATES * BATCH, seed=5)
+    loss = HybridLoss(NoiseSchedule(100), prediction_type="v")
+    settings = {"learning_rate": "0.001", **changes.pop("settings", {})}
+    checkpoint = Checkpoint(
+        str(folder), ema, schedule, cases, changes.pop("plan", {"spacing": [1, 1]}), settings, resume=resume, **changes
+    )
+    log = TrainingLog(loss, None, str(folder / "logs"), ["background", "square"])
+    handlers = [
+        checkpoint,
+        SeededUpdates(place, BATCH),
+        LrScheduleHandler(schedule, epoch_level=False, print_lr=False),
+        log,
+        ema,
+    ]
+    if at is not None:
+        handlers.append(Watch(Events.ITERATION_COMPLETED(once=at[0]), at[1]))
+    trainer = make_trainer(cases, handlers, epochs=epochs, network=network, optimizer=optimizer, loss_function=loss)
+    trainer.data_loader = trainer.state.dataloader = DataLoader(data, batch_size=BATCH, sampler=place)
+    trainer.state.epoch_length = UPDATES
+    with silent():
+        trainer.run()
+    return SimpleNamespace(
+        weights=copy_of(network.state_dict()),
+        average=copy_of(ema.ema_model.state_dict()),
+        rate=optimizer.param_groups[0]["lr"],
+        history=history.read_text() if (history := folder / "logs/history.jsonl").is_file() else "",
+        checkpoint=checkpoint,
+        updates=trainer.state.iteration,
+    )
+
+
+def break_off(engine: Any) -> None:
+    raise BrokenOff
+
+
+def terminate(number: int = signal.SIGTERM) -> Any:
+    return lambda: os.kill(os.getpid(), number)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """The run that nobody disturbs."""
+    return run(tmp_path_factory.mktemp("whole"))
+
+
+@pytest.fixture
+def broken(tmp_path: Path, broken_once: Path) -> Path:
+    """A copy of a run that was broken off in its second epoch."""
+    return Path(shutil.copytree(broken_once, tmp_path / "broken"))
+
+
+@pytest.fixture(scope="module")
+def broken_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("broken")
+    with pytest.raises(BrokenOff):
+        run(folder, at=(6, break_off))
+    return folder
+
+
+def check(done: Any, whole: Any) -> None:
+    assert same(done.weights, whole.weights) and same(done.average, whole.average)
+    assert (done.rate, done.history, done.updates) == (whole.rate, whole.history, whole.updates)
+
+
+@pytest.mark.parametrize("update", [2, 4, 7, 11])
+def test_after_a_crash_the_epoch_is_done_again_and_the_end_is_the_same(update: int, whole: Any, tmp_path: Path) -> None:
+    with pytest.raises(BrokenOff):
+        run(tmp_path, at=(update, break_off))
+    assert checkpoints(tmp_path)[0].name == f"update_{(update - 1) // UPDATES * UPDATES:08d}.pt"
+    check(run(tmp_path, resume=True), whole)
+
+
+@pytest.mark.parametrize("update", [1, 4, 6])
+def test_a_signal_finishes_the_update_and_saves_it(
+    update: int, whole: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    stopped = run(tmp_path, at=(update, terminate()))
+    assert signal.getsignal(signal.SIGTERM) == before
+    # the handler of the test comes before the checkpoint's: the same update is the last one
+    assert stopped.updates == update and checkpoints(tmp_path)[0].name == f"update_{update:08d}.pt"
+    with pytest.raises(
+        Stopped, match=f"stopped by SIGTERM after update {update} of 12; everything is saved: .*--resume True"
+    ) as e:
+        stopped.checkpoint.leave()
+    assert e.value.exit_code == 143 and "once more ends at once" in capsys.readouterr().err
+    check(run(tmp_path, resume=True), whole)
+
+
+def test_ctrl_c_has_its_own_exit_code_and_a_run_without_signals_leaves_quietly(whole: Any, tmp_path: Path) -> None:
+    whole.checkpoint.leave()
+    with pytest.raises(Stopped, match="stopped by SIGINT") as e:
+        run(tmp_path, at=(2, terminate(signal.SIGINT))).checkpoint.leave()
+    assert e.value.exit_code == 130
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGUSR1, 138), (signal.SIGHUP, 129)])
+def test_the_signals_of_schedulers_and_terminals_save_too(number: int, code: int, whole: Any, tmp_path: Path) -> None:
+    with pytest.raises(Stopped, match=f"stopped by {signal.Signals(number).name} after update 2 of 12") as e:
+        run(tmp_path, at=(2, terminate(number))).checkpoint.leave()
+    assert e.value.exit_code == code
+    check(run(tmp_path, resume=True), whole)
+
+
+def test_nohup_is_respected(whole: Any, tmp_path: Path) -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        done = run(tmp_path, at=(2, terminate(signal.SIGHUP)))
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    check(done, whole)
+
+
+def test_one_wish_that_comes_twice_at_once_still_saves(whole: Any, tmp_path: Path) -> None:
+    """Schedulers signal every process of a job, and the command line hands on what it gets."""
+
+    def both() -> None:
+        for number in (signal.SIGTERM, signal.SIGUSR1):
+            terminate(number)()
+
+    stopped = run(tmp_path, at=(2, both))
+    assert stopped.updates == 2 and checkpoints(tmp_path)[0].name == "update_00000002.pt"
+    check(run(tmp_path, resume=True), whole)
+
+
+def test_ctrl_c_twice_ends_at_once_and_the_last_checkpoint_is_whole(
+    whole: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stop_signals, "ONE_WISH", 0.0)
+
+    def twice() -> None:
+        for _ in range(2):
+            terminate(signal.SIGINT)()
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            run(tmp_path, at=(6, twice))
+        assert signal.getsignal(signal.SIGINT) == signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert [p.name for p in checkpoints(tmp_path)] == ["update_00000004.pt", "update_00000000.pt"]
+    check(run(tmp_path, resume=True), whole)
+
+
+def test_a_signal_in_the_last_update_changes_nothing(whole: Any, tmp_path: Path) -> None:
+    done = run(tmp_path, at=(12, terminate()))
+    done.checkpoint.leave()
+    check(done, whole)
+
+
+def test_stopped_twice(whole: Any, tmp_path: Path) -> None:
+    run(tmp_path, at=(3, terminate()))
+    with pytest.raises(BrokenOff):
+        run(tmp_path, at=(6, break_off), resume=True)
+    check(run(tmp_path, resume=True), whole)
+
+
+def test_a_finished_run_is_over_and_a_longer_one_goes_on(whole: Any, tmp_path: Path) -> None:
+    run(tmp_path)
+    check(run(tmp_path, resume=True), whole)
+    longer = run(tmp_path, epochs=4, resume=True)
+    assert longer.updates == 16 and longer.history.startswith(whole.history) and longer.history.count("\n") == 4
+    assert not same(longer.weights, whole.weights)
+
+
+def test_two_checkpoints_are_kept_and_the_interval_counts_epochs(tmp_path: Path) -> None:
+    run(tmp_path / "a")
+    assert [p.name for p in checkpoints(tmp_path / "a")] == ["update_00000012.pt", "update_00000008.pt"]
+    run(tmp_path / "b", interval=2)
+    assert [p.name for p in checkpoints(tmp_path / "b")] == ["update_00000012.pt", "update_00000008.pt"]
+    run(tmp_path / "c", interval=0)
+    assert checkpoints(tmp_path / "c") == []
+    run(tmp_path / "d", rank=1)
+    assert checkpoints(tmp_path / "d") == []
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"settings": {"learning_rate": "0.01"}}, ConfigError, r"learning_rate: 0.001 -> 0.01 \(saved -> now\)"),
+        ({"settings": {"ema_decay": "0.9"}}, ConfigError, "ema_decay: absent -> 0.9"),
+        ({"plan": {"spacing": [2, 2]}}, ConfigError, r"plan#spacing: \[1, 1\] -> \[2, 2\]"),
+        ({"cases": CASES[:-1]}, DataError, r"was trained on 5 cases, the data list now has 4: gone: case_4\."),
+        ({"cases": [*CASES, square(9)]}, DataError, "new: case_9"),
+        ({"cases": CASES[::-1]}, DataError, "the same cases in another order"),
+    ],
+)
+def test_another_run_is_not_gone_on_with(change: dict[str, Any], error: type, message: str, broken: Path) -> None:
+    files = {p: p.read_bytes() for p in checkpoints(broken)}
+    with pytest.raises(error, match=message):
+        run(broken, resume=True, **change)
+    assert {p: p.read_bytes() for p in checkpoints(broken)} == files
+
+
+def test_after_refusals_the_same_run_goes_on(broken: Path, whole: Any) -> None:
+    with pytest.raises(ConfigError):
+        run(broken, resume=True, settings={"learning_rate": "0.01"})
+    check(run(broken, resume=True), whole)
+
+
+def test_a_checkpoint_without_its_optimizer_is_refused(broken: Path, whole: Any) -> None:
+    newest = checkpoints(broken)[0]
+    before = newest.read_bytes()
+    state = torch.load(newest, weights_only=True)
+    del state["optimizer"]
+    torch.save(state, newest)
+    with pytest.raises(ModelFileError, match=r"holds no optimizer; expected a whole checkpoint, .*--pretrained FILE"):
+        run(broken, resume=True)
+    newest.write_bytes(before)
+    check(run(broken, resume=True), whole)
+
+
+def without_labels(cases: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{"image": case["image"], "case_id": case["case_id"]} for case in cases]
+
+
+def of_the_older_draw(folder: Path) -> None:
+    """Take away what tells by which law clean inputs were drawn, as older checkpoints do not have it."""
+    for path in checkpoints(folder):
+        state = torch.load(path, weights_only=True)
+        assert state.pop("clean_share") == "of the labelled samples"
+        torch.save(state, path)
+
+
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Warnings about another draw; `run` keeps the log itself silent."""
+    said: list[str] = []
+    monkeypatch.setattr(same_run.logger, "warning", lambda text, *words: said.append(text % words))
+    return said
+
+
+def test_partly_labelled_runs_go_on_bit_for_bit(tmp_path: Path, told: list[str]) -> None:
+    cases = [*CASES[:3], *without_labels(CASES[3:])]
+    whole = run(tmp_path / "whole", cases=cases)
+    with pytest.raises(BrokenOff):
+        run(tmp_path / "broken", cases=cases, at=(6, break_off))
+    check(run(tmp_path / "broken", cases=cases, resume=True), whole)
+    assert told == []
+
+
+def test_an_older_checkpoint_goes_on_and_another_draw_is_told(
+    tmp_path: Path, broken: Path, whole: Any, told: list[str]
+) -> None:
+    of_the_older_draw(broken)
+    check(run(broken, resume=True), whole)
+    assert told == [], "with labels everywhere nothing has changed"
+    cases = [*CASES[:3], *without_labels(CASES[3:])]
+    with pytest.raises(BrokenOff):
+        run(tmp_path / "mixed", cases=cases, at=(6, break_off))
+    of_the_older_draw(tmp_path / "mixed")
+    assert run(tmp_path / "mixed", cases=cases, resume=True).updates == 12
+    assert len(told) == 1 and str(tmp_path / "mixed") in told[0]
+    assert "made when clean_fraction was a share of the whole batch; from here on it is one of the labelled samples" in told[0]
+
+
+def test_accumulated_gradients_are_not_lost(tmp_path: Path) -> None:
+    """With two batches an update, a signal between them waits for the second."""
+    checkpoint = Checkpoint(str(tmp_path), None, None)
+    saved: list[int] = []
+    checkpoint.save = lambda engine: saved.append(engine.state.iteration)  # type: ignore[method-assign]
+    for iteration in (1, 2, 3, 4):
+        checkpoint.signals.received = signal.SIGTERM
+        state = SimpleNamespace(iteration=iteration, epoch_length=4, max_epochs=2)
+        checkpoint.after_update(SimpleNamespace(state=state, accumulation_steps=2, terminate=lambda **_: None))
+    assert saved == [2], "not after 1 and 3, and the end of the epoch is for after_epoch"
+
+
+def test_handlers_that_only_watch_may_be_told_more_by_a_newer_version() -> None:
+    from monai_hybrid.runs.same_run import lasting, refuse_other_settings
+
+    def settings(watcher: dict[str, object], validating: list[dict[str, object]], clip: float = 1.0) -> dict[str, str]:
+        handlers = [
+            {"_target_": "monai_hybrid.engines.GradientClip", "max_norm": clip},
+            {"_target_": "monai_hybrid.engines.Progress", **watcher},
+        ]
+        return lasting({"train": {"handlers": handlers}, "validate": {"handlers": validating}, "seed": 0})
+
+    old = settings({}, [])
+    new = settings({"interval": "@log_interval"}, [{"_target_": "monai_hybrid.engines.CaseProgress"}])
+    refuse_other_settings(old, new, Path("c.pt"))
+    refuse_other_settings(new, old, Path("c.pt"))
+    with pytest.raises(ConfigError, match=r"train#handlers#0#max_norm: 1.0 -> 2.0"):
+        refuse_other_settings(old, settings({}, [], clip=2.0), Path("c.pt"))
