@@ -41,6 +41,7 @@ class Setting:
         free: may change between the parts of a resumed run.
         words: what a "word" may be; for other kinds words that are taken as well.
         default: for the help, where the JSON computes the default.
+        none: None is a value that means something, as it does for every path.
     """
 
     name: str
@@ -49,6 +50,12 @@ class Setting:
     free: bool = False
     words: tuple[str, ...] = ()
     default: str = ""
+    none: bool = False
+
+    @property
+    def may_be_none(self) -> bool:
+        """Whether a configuration may say null, whatever its default is."""
+        return self.none or self.kind in PATH_KINDS
 
     @property
     def option(self) -> str:
@@ -143,7 +150,7 @@ def _fine_tuning() -> Iterator[Setting]:
     yield s("label_map", "names", "renamed labels, target name to source name")
     yield s("minimum_share", "share", "share of the weights that must come from the model")
     yield s("allow_partial", "flag", "leave out tensors of another shape")
-    yield s("shots", "count", "labelled patients to use")
+    yield s("shots", "count", "labelled patients to use; None: all", none=True)
     yield s("unlabelled", "flag", "the other training images join the denoising term")
     yield s("trainable", "word", "which weights change", words=trainable)
     yield s("low_rank", "count", "rank of the updates, with --trainable low_rank")
@@ -157,7 +164,6 @@ def _use() -> Iterator[Setting]:
     s, splits = Setting, ("training", "validation", "testing")
     yield s("model", "file", "model.pt or model.safetensors of a training run", default="the bundle's own")
     yield s("input", "image", "an image, a folder, or a prepared data set (its test cases)")
-    yield s("colour", "text", "which colours of a picture are the channels: grey, green, ...", default="the card's")
     yield s("split", "word", "which cases of a prepared data set", words=splits)
     yield s("source_dir", "folder", "prepared source data set: what adapting cost there")
     yield s("nsd_tolerance", "positive", "tolerance of the surface Dice in mm; pixels where no spacing is known")

@@ -8,39 +8,32 @@ from typing import Any
 
 from monai_hybrid.bundle.setting_values import check_value
 from monai_hybrid.errors import HybridError
+from monai_hybrid.settings import PATH_KINDS, RANGES, SETTINGS
 
 MARKS = "$@%"  # MONAI's signs of an expression, a reference and a macro
-# Settings that are paths: a list of its own, since it says what others may set.
-PATHS = (
-    "dataset_dir", "output_dir", "bundle_root", "model", "pretrained", "plan_from", "source_dir", "unlabelled_dir", "input",
-    "cache_dir",
-)  # fmt: skip
 WORD = re.compile(r"[A-Za-z0-9_.-]{0,64}")
 PATH = re.compile(r"[^$@%#\x00-\x1f\x7f]{0,1000}")
 TEXT = re.compile(r"[^$@%\x00-\x1f\x7f]{0,2000}")
 DEVICE = re.compile(r"cpu|cuda(:[0-9]{1,2})?")
 MOST = 64
 LARGEST = 2**63 - 1  # of any number
-# Kinds of the settings whose default says none: it is null, or an expression.
-KINDS: dict[str, str] = {
-    **dict.fromkeys(PATHS, "path"),
-    **dict.fromkeys(("budget", "prediction_type", "noise_schedule"), "word"),
-    **dict.fromkeys(("batch_size", "num_workers", "updates", "max_epochs", "num_timesteps"), "whole"),
-    **dict.fromkeys(("clean_fraction", "nsd_tolerance"), "number"),
-    "shots": "whole", "amp": "truth", "device": "device", "patch_size": "wholes",
-    "spacing": "numbers", "colour": "word", "_desc_": "text",
+# The kinds of `settings.py` -> what such a value may look like here; of these a default says nothing more.
+FORMS: dict[str, str] = {
+    **dict.fromkeys(PATH_KINDS, "path"),
+    **{kind: "whole" if kind.startswith("count") else "number" for kind in RANGES},
+    "flag": "truth", "word": "word", "voxels": "wholes", "mm": "numbers", "device": "device", "text": "word",
+    "timesteps": "wholes", "colours": "word", "names": "none",
 }  # fmt: skip
-NULLABLE = {*PATHS, "shots"}
 
 
 def setting_allowed(name: str, value: Any, default: Any) -> bool:
     """Whether a setting at the top of a configuration may have this value: plain, of its kind, within its range.
 
-    Null is allowed where it is the default, and for paths.
+    Null is allowed where it is the default, and where it means something.
     """
     if value is None:
-        return default is None or name in NULLABLE
-    if not _of_kind(KINDS.get(name) or _kind(default), value):
+        return default is None or (name in SETTINGS and SETTINGS[name].may_be_none)
+    if not _of_kind(kind_of(name, default), value):
         return False
     try:
         if name != "device":  # one that this machine lacks is for the run to say
@@ -48,6 +41,13 @@ def setting_allowed(name: str, value: Any, default: Any) -> bool:
     except HybridError:
         return False
     return True
+
+
+def kind_of(name: str, default: Any) -> str:
+    """The form of a setting's value: by the table of settings, else by its default."""
+    if name == "_desc_":
+        return "text"
+    return FORMS[SETTINGS[name].kind] if name in SETTINGS else _kind(default)
 
 
 def _kind(default: Any) -> str:

@@ -4,7 +4,8 @@ from monai_hybrid.bundle.cases import cases_to_predict
 from monai_hybrid.bundle.data import PreparedData, prepare_data
 from monai_hybrid.bundle.device_defaults import compile_network, loader_processes, mixed_precision_pays, validation_network
 from monai_hybrid.bundle.labels import values_by_name
-from monai_hybrid.bundle.model import find_card
+from monai_hybrid.bundle.model import find_card, network_of
+from monai_hybrid.bundle.preprocessing import image_transforms
 from monai_hybrid.bundle.reference import CardReference
 from monai_hybrid.bundle.sample import PairSampler
 from monai_hybrid.bundle.setting_values import check_patch
@@ -31,10 +32,12 @@ __all__ = [
     "data_folder",
     "describe_shift",
     "find_card",
+    "image_transforms",
     "join_processes",
     "leave_processes",
     "loader_processes",
     "mixed_precision_pays",
+    "network_of",
     "own_share",
     "prepare_data",
     "results_folder",

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from monai_hybrid.errors import ModelFileError
 from monai_hybrid.model_card import check_complete
+from monai_hybrid.networks import HybridDiffusionUNet
 from monai_hybrid.weights import read_card
 
 
@@ -30,3 +32,15 @@ def find_card(model: str) -> dict[str, Any]:
         )
     default: dict[str, Any] = json.loads(files("monai_hybrid.bundle").joinpath("default_card.json").read_text(encoding="utf-8"))
     return default
+
+
+def network_of(card: Mapping[str, Any]) -> HybridDiffusionUNet:
+    """The network that a card describes, its weights still to be loaded. A card that names no stem means the plain one."""
+    names = ("channels", "num_res_blocks", "attention_levels", "norm_num_groups", "num_head_channels")
+    return HybridDiffusionUNet(
+        spatial_dims=card["spatial_dims"],
+        in_channels=len(card["channels"]),
+        num_classes=len(card["labels"]),
+        stem=card["network"].get("stem", "plain"),
+        **{name: card["network"][name] for name in names},
+    )

@@ -17,7 +17,10 @@ import torch
 from hostile_code import Touch, code
 from PIL import Image
 
-from monai_hybrid.audit.__main__ import audit, main
+from monai_hybrid.audit import audit
+from monai_hybrid.audit.__main__ import main
+from monai_hybrid.audit.settings import FORMS, setting_allowed
+from monai_hybrid.settings import SETTINGS
 from monai_hybrid.weights import save_weights
 
 ROOT = Path(__file__).parents[2]
@@ -50,7 +53,7 @@ def change(bundle: Path, edit: Callable[[dict[str, Any]], object], name: str = I
 
 
 def load_image(content: dict[str, Any], **changes: Any) -> None:
-    content["preprocessing"]["transforms"][0].update(changes)
+    content["train"]["deterministic_transforms"][0].update(changes)
 
 
 def expression(b: Path, m: Path) -> None:
@@ -79,7 +82,7 @@ def target(b: Path, m: Path) -> None:
 
 
 def reader_exec(b: Path, m: Path) -> None:
-    change(b, lambda c: load_image(c, reader="exec"))
+    change(b, lambda c: load_image(c, reader="exec"), "configs/train.json")
 
 
 def reader_in_an_expression(b: Path, m: Path) -> None:
@@ -87,11 +90,11 @@ def reader_in_an_expression(b: Path, m: Path) -> None:
 
 
 def reader_in_a_list(b: Path, m: Path) -> None:
-    change(b, lambda c: load_image(c, reader=["open"]))
+    change(b, lambda c: load_image(c, reader=["open"]), "configs/train.json")
 
 
 def reader_by_star(b: Path, m: Path) -> None:
-    change(b, lambda c: c.update(spatial_dims=f"$monai.transforms.LoadImage(*['exec'])({code(m)!r})"))
+    change(b, lambda c: c.update(label_values=f"$monai.transforms.LoadImage(*['exec'])({code(m)!r})"))
 
 
 def logging_interpolation(b: Path, m: Path) -> None:
@@ -127,7 +130,7 @@ def pickle_as_picture(b: Path, m: Path) -> None:
 def numpy_reader(b: Path, m: Path) -> None:
     np.save(b / "docs/a.npy", np.array([Touch(m)], dtype=object), allow_pickle=True)
     (b / "docs/a.npy").rename(b / "docs/a.png")
-    change(b, lambda c: load_image(c, reader="NumpyReader", allow_pickle=True))
+    change(b, lambda c: load_image(c, reader="NumpyReader", allow_pickle=True), "configs/train.json")
 
 
 def json_elsewhere(b: Path, m: Path) -> None:
@@ -249,10 +252,10 @@ CASES = [
     pytest.param(yaml_tag, "configs/train.yaml: no file of this name is in our bundle", id="I06-yaml"),
     pytest.param(torchscript, "models/model.pt: not loadable as plain tensors", id="I11-torchscript"),
     pytest.param(environment_variable, 'configs/inference.json input: "$eval(', id="I12-environment"),
-    pytest.param(reader_exec, "preprocessing#transforms#0#reader: 'exec'", id="reader-exec"),
+    pytest.param(reader_exec, "train#deterministic_transforms#0#reader: 'exec'", id="reader-exec"),
     pytest.param(reader_in_an_expression, "configs/inference.json network: ", id="reader-in-an-expression"),
-    pytest.param(reader_in_a_list, "preprocessing#transforms#0#reader: ['open']", id="reader-in-a-list"),
-    pytest.param(reader_by_star, "configs/inference.json spatial_dims: ", id="reader-by-star"),
+    pytest.param(reader_in_a_list, "train#deterministic_transforms#0#reader: ['open']", id="reader-in-a-list"),
+    pytest.param(reader_by_star, "configs/inference.json label_values: ", id="reader-by-star"),
     pytest.param(hub_folder, "__pycache__: hidden from sight", id="hub-folder"),
     pytest.param(hub_folder_alone, "__pycache__: hidden from sight", id="hub-folder-alone"),
     pytest.param(pickle_as_picture, "docs/photo.png: not a PNG picture", id="pickle-as-picture"),
@@ -365,3 +368,11 @@ def test_our_own_bundles_pass(name: str, tmp_path: Path) -> None:
 def test_a_folder_that_is_no_bundle_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for path, message in ((tmp_path, "no configuration found"), (tmp_path / "none", "no such bundle")):
         assert main([str(path)]) == 2 and message in capsys.readouterr().err
+
+
+def test_every_kind_of_setting_has_a_form() -> None:
+    assert {setting.kind for setting in SETTINGS.values()} <= FORMS.keys()
+    assert setting_allowed("dataset_dir", "folder/of scans", None) and not setting_allowed("dataset_dir", "$1", None)
+    assert setting_allowed("shots", None, 3) and not setting_allowed("low_rank", None, 8), "only where None means something"
+    assert not setting_allowed("output_postfix", "../elsewhere", "seg")
+    assert not setting_allowed("label_map", {"a": "b"}, None)
