@@ -73,7 +73,14 @@ def choose_epochs(stopping: str, trainer: Any) -> None:
 
 
 def _calling_parser() -> ConfigParser:
-    """The parser that evaluates the expression which called us: MONAI gives expressions no name for it."""
+    """The parser that evaluates the expression which called us.
+
+    The call stack is the one place where it can be had. MONAI gives an expression its references (values, already made), and
+    a `%` copy of a section is evaluated where it stands. The command line does not tell what an application has set.
+
+    Raises:
+        ConfigError: no configuration called us.
+    """
     frame: Any = sys._getframe()
     while frame is not None:
         if isinstance(frame.f_locals.get("self"), ConfigParser):

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from monai_hybrid.audit.__main__ import audit, main
+from monai_hybrid.audit import audit
+from monai_hybrid.audit.__main__ import main
 from monai_hybrid.errors import ConfigError
 
 OURS = Path(__file__).parents[2] / "bundles/hybrid_pretrain"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from monai_hybrid.audit.__main__ import audit
+from monai_hybrid.audit import audit
 from monai_hybrid.audit.zip import unpack
 from monai_hybrid.errors import ConfigError
 
