@@ -1,0 +1,71 @@
+"""Planes of a multi-frame file (enhanced CT and MR): each frame has its own place, rescaling and kind (PS3.3 C.7.6.16)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+from data_prep.dicom.plane import Plane
+from data_prep.dicom.values import number, numbers, text, texts
+
+SHARED, PER_FRAME = "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"
+FRAME_TAGS = (SHARED, PER_FRAME)
+TELLS = (
+    ("MREchoSequence", "EffectiveEchoTime", "EchoTime"),
+    ("MRTimingAndRelatedParametersSequence", "FlipAngle", "FlipAngle"),
+    ("MRDiffusionSequence", "DiffusionBValue", "DiffusionBValue"),
+    ("FrameContentSequence", "TemporalPositionIndex", "TemporalPositionIdentifier"),
+    ("CardiacSynchronizationSequence", "NominalCardiacTriggerDelayTime", "NominalCardiacTriggerDelayTime"),
+    ("MRImageFrameTypeSequence", "FrameType", "ImageType"),
+    ("CTImageFrameTypeSequence", "FrameType", "ImageType"),
+    ("CTReconstructionSequence", "ConvolutionKernel", "ConvolutionKernel"),
+    ("FrameContentSequence", "FrameAcquisitionNumber", "AcquisitionNumber"),
+    ("FrameContentSequence", "StackID", "StackID"),
+)
+
+
+def frames_of(dataset: Any, whole: Plane) -> list[Plane]:
+    """One plane a frame. A file without functional groups gives planes without a place."""
+    each = list(dataset.get(PER_FRAME) or ())
+    shared = next(iter(dataset.get(SHARED) or ()), None)
+    if len(each) < whole.frames:  # frames without a word about their place
+        each += [None] * (whole.frames - len(each)) if whole.frames <= 100_000 else []
+    return [_frame(replace(whole, frame=index), group, shared) for index, group in enumerate(each[: whole.frames])]
+
+
+def _frame(plane: Plane, own: Any, shared: Any) -> Plane:
+    def first(sequence: str, keyword: str) -> Any:
+        for group in (own, shared):
+            item = next(iter((group.get(sequence) if group is not None else None) or ()), None)
+            if item is not None and keyword in item:
+                return item
+        return None
+
+    orientation = first("PlaneOrientationSequence", "ImageOrientationPatient")
+    position = first("PlanePositionSequence", "ImagePositionPatient")
+    spacing = first("PixelMeasuresSequence", "PixelSpacing")
+    thickness = first("PixelMeasuresSequence", "SliceThickness")
+    slope = first("PixelValueTransformationSequence", "RescaleSlope")
+    intercept = first("PixelValueTransformationSequence", "RescaleIntercept")
+    return replace(
+        plane,
+        orientation=_or(plane.orientation, orientation, "ImageOrientationPatient", 6),
+        position=numbers(position, "ImagePositionPatient", 3) if position is not None else None,
+        spacing=_or(plane.spacing, spacing, "PixelSpacing", 2),
+        thickness=number(thickness, "SliceThickness") if thickness is not None else plane.thickness,
+        slope=(number(slope, "RescaleSlope") if slope is not None else plane.slope) or 1.0,
+        intercept=(number(intercept, "RescaleIntercept") if intercept is not None else plane.intercept) or 0.0,
+        tells=tuple(dict([*plane.tells, *_tells(first)]).items()),
+    )
+
+
+def _or(usual: tuple[float, ...] | None, item: Any, keyword: str, count: int) -> tuple[float, ...] | None:
+    return numbers(item, keyword, count) if item is not None else usual
+
+
+def _tells(first: Any) -> Iterator[tuple[str, str]]:
+    for sequence, keyword, name in TELLS:
+        item = first(sequence, keyword)
+        if item is not None:
+            yield name, "\\".join(texts(item, keyword)) if name == "ImageType" else text(item, keyword)

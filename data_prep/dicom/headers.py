@@ -1,0 +1,246 @@
+"""Headers of DICOM files: found in a folder by their content, read without the pixels, and never trusted."""
+
+from __future__ import annotations
+
+import io
+import math
+import os
+import stat
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from sys import intern
+from typing import Any
+
+from data_prep.dicom.frames import FRAME_TAGS, frames_of
+from data_prep.dicom.library import quiet
+from data_prep.dicom.plane import UNCOMPRESSED, Plane
+from data_prep.dicom.tags import IDENTIFIERS, MEDIA_DIRECTORY, SEGMENTATION, STRUCTURES, TAGS, TELLS
+from data_prep.dicom.values import number, numbers, text, texts, whole
+from data_prep.nifti import MAX_BYTES
+from data_prep.volume import ReadError
+
+HEAD = 2**17  # bytes of a file that most headers lie in
+MOST = 2**25  # bytes of the longest header: 10,000 frames of an enhanced file
+ITEMS = 400_000  # items of sequences in a header; each takes a kilobyte once it is read
+ITEM = b"\xfe\xff\x00\xe0"
+AT, MAGIC = 128, b"DICM"  # PS3.10, section 7.1
+DEFLATED = b"1.2.840.10008.1.2.1.99"
+NAMES = (".dcm", ".ima", ".dicom")
+PIXELS = (0x7FE00008, 0x7FE00009, 0x7FE00010)  # float, double and integer pixel data
+
+
+@dataclass
+class Found:
+    """What a folder holds: planes of images, files of labels, files that no image can be made of, and faults."""
+
+    planes: list[Plane] = field(default_factory=list)
+    segmentations: list[Path] = field(default_factory=list)
+    structures: list[Path] = field(default_factory=list)
+    others: list[Path] = field(default_factory=list)  # DICOM without pixels: reports, plans, a DICOMDIR
+    faults: list[tuple[Path, ReadError]] = field(default_factory=list)
+    links: list[Path] = field(default_factory=list)  # folders that are links: not followed, they may lead in circles
+
+
+def read_headers(folder: Path, leave_out: Sequence[Path] = ()) -> Found:
+    """Read the header of every DICOM file below a folder, or of one file.
+
+    Args:
+        folder: any nesting, any names.
+        leave_out: folders that are not entered.
+
+    Raises:
+        EnvironmentFault: pydicom is not installed.
+    """
+    found = Found()
+    with quiet():
+        for path in _files(folder, set(leave_out), found.links):
+            try:
+                head = _head(path)
+                if looks_like_dicom(head, path.name):
+                    _sort_in(found, path, head)
+            except ReadError as fault:
+                found.faults.append((path, fault))
+    return found
+
+
+def looks_like_dicom(head: bytes, name: str = "") -> bool:
+    """By the prefix after the preamble; without one by a first element of group 2 or 8, or by the name."""
+    if head[AT : AT + 4] == MAGIC:
+        return True
+    first = head[:2] in (b"\x02\x00", b"\x08\x00") and head[3:4] == b"\x00" and len(head) > 12
+    known = head[4:6] in (b"UL", b"UI", b"CS", b"OB", b"SH", b"DA") or head[5:8] == b"\0\0\0"
+    return (first and known) or (bool(head) and name.lower().endswith(NAMES))
+
+
+def _files(folder: Path, leave_out: set[Path], links: list[Path]) -> Iterator[Path]:
+    if not folder.is_dir():
+        yield folder
+        return
+    for parent, folders, names in os.walk(folder):
+        here = Path(parent)
+        links += [here / name for name in folders if (here / name).is_symlink()]
+        folders[:] = sorted(name for name in folders if not name.startswith(".") and here / name not in leave_out)
+        yield from (here / name for name in sorted(names) if not name.startswith("."))
+
+
+def _head(path: Path) -> bytes:
+    """The first bytes of a regular file; b"" for anything else, and for what the system refuses."""
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            return b""
+        with path.open("rb") as handle:
+            return handle.read(HEAD)
+    except FileNotFoundError:
+        return b""  # a dangling link
+    except OSError as error:
+        raise ReadError("unreadable", f"the system says: {error.strerror}") from error
+
+
+def _sort_in(found: Found, path: Path, head: bytes) -> None:
+    dataset, end = _dataset(path, head)
+    kind = text(dataset, "SOPClassUID") or text(dataset.file_meta, "MediaStorageSOPClassUID")
+    if kind == SEGMENTATION:
+        found.segmentations.append(path)
+    elif kind == STRUCTURES:
+        found.structures.append(path)
+    elif kind == MEDIA_DIRECTORY or "Rows" not in dataset:
+        found.others.append(path)
+    else:
+        found.planes += _planes(path, dataset, end)
+
+
+def _dataset(path: Path, head: bytes) -> tuple[Any, tuple[int, int] | None]:
+    """The data set before the pixels, and where these begin and how many bytes they say; None: there are none."""
+    size = path.stat().st_size
+    if DEFLATED in head[AT : AT + 1024]:
+        return _parse(_inflated(path), size)
+    dataset, end = _parse(head, size)
+    if end is None and size > len(head):
+        with path.open("rb") as handle:
+            dataset, end = _parse(handle.read(MOST), size)
+    return dataset, end
+
+
+def _inflated(path: Path) -> bytes:
+    """A deflated file as it is, once it is known that it unpacks to no more than memory holds."""
+    raw = path.read_bytes()
+    at = raw.find(b"\x02\x00\x00\x00UL\x04\x00")
+    start = at + 12 + int.from_bytes(raw[at + 8 : at + 12], "little") if at >= 0 else 0
+    stream, size, rest = zlib.decompressobj(-zlib.MAX_WBITS), 0, raw[start:]
+    try:
+        while rest and not stream.eof:
+            size += len(stream.decompress(rest, 2**24))
+            rest = stream.unconsumed_tail
+            if size > MAX_BYTES // 16:
+                raise ReadError("too_large", f"it unpacks to more than {MAX_BYTES // 16 // 2**20} MiB")
+    except zlib.error as error:
+        raise ReadError("damaged", "its compressed part (deflate) is damaged") from error
+    return raw
+
+
+def _parse(raw: bytes, size: int) -> tuple[Any, tuple[int, int] | None]:
+    from pydicom.filereader import read_partial
+    from pydicom.tag import Tag
+
+    if raw.count(ITEM) > ITEMS:
+        raise ReadError("too_large", f"its header holds more than {ITEMS} items of sequences")
+    stream, pixels = io.BytesIO(raw), []
+
+    def at_pixels(tag: int, vr: str | None, length: int) -> bool:
+        if tag in PIXELS:
+            pixels.append((stream.tell(), length))
+        return tag >= PIXELS[0]
+
+    tags: list[Any] = [Tag(name) for name in (*TAGS, *FRAME_TAGS)]
+    try:
+        dataset = read_partial(stream, stop_when=at_pixels, specific_tags=tags, force=True)
+    except MemoryError:
+        raise
+    except Exception as error:  # pydicom has no one error class for what can be wrong; its words may quote the file
+        raise ReadError("damaged", f"its DICOM header is damaged ({type(error).__name__})") from error
+    if not len(dataset) and not len(dataset.file_meta):
+        raise ReadError("not_an_image", "it holds no DICOM element")
+    return dataset, pixels[0] if pixels else None
+
+
+def _planes(path: Path, dataset: Any, end: tuple[int, int] | None) -> list[Plane]:
+    try:
+        plane = _plane(path, dataset)
+        frames = frames_of(dataset, plane) if plane.frames > 1 or "PerFrameFunctionalGroupsSequence" in dataset else [plane]
+    except ReadError:
+        raise
+    except Exception as error:
+        raise ReadError("damaged", f"a value in its DICOM header is no such value ({type(error).__name__})") from error
+    short = _short(plane, end, path.stat().st_size)
+    return [replace(one, short=short) for one in frames] if short else frames
+
+
+def _short(plane: Plane, end: tuple[int, int] | None, size: int) -> str:
+    """What is wrong with the number of bytes; "" when the file can hold what its header promises."""
+    if end is None:
+        return "it stops before its pixel data"
+    start, length = end
+    there = size - start
+    packed = plane.syntax not in UNCOMPRESSED or plane.syntax == DEFLATED.decode()
+    if not packed and there < plane.expected_bytes:
+        return f"it holds {max(there, 0)} bytes of pixels; its header asks for {plane.expected_bytes}"
+    if length != 0xFFFFFFFF and not packed and length < plane.expected_bytes:
+        return f"its pixel data says {length} bytes; its header asks for {plane.expected_bytes}"
+    if packed and plane.syntax != DEFLATED.decode() and there < 8 * plane.frames:
+        return f"it holds {max(there, 0)} bytes of packed pixels for {plane.frames} frames"
+    return ""
+
+
+def _plane(path: Path, dataset: Any) -> Plane:
+    """The header as one plane; `frames_of` makes the planes of a multi-frame file of it.
+
+    Raises:
+        ReadError: it asks for more than memory may hold.
+    """
+    meta = dataset.file_meta
+    plane = Plane(
+        file=path,
+        frame=0,
+        frames=max(1, whole(dataset, "NumberOfFrames", 1)),
+        sop_uid=text(dataset, "SOPInstanceUID"),
+        sop_class=intern(text(dataset, "SOPClassUID")),
+        syntax=intern(text(meta, "TransferSyntaxUID") or UNCOMPRESSED[0]),
+        series_uid=intern(text(dataset, "SeriesInstanceUID")),
+        study_uid=intern(text(dataset, "StudyInstanceUID")),
+        frame_of_reference_uid=intern(text(dataset, "FrameOfReferenceUID")),
+        patient_id=intern(text(dataset, "PatientID")),
+        identifiers=tuple(intern(one) for name in IDENTIFIERS for one in texts(dataset, name)),
+        modality=intern(text(dataset, "Modality")),
+        description=intern(text(dataset, "SeriesDescription")),
+        number=intern(text(dataset, "SeriesNumber")),
+        image_type=tuple(intern(one.upper()) for one in texts(dataset, "ImageType")),
+        rows=whole(dataset, "Rows"),
+        columns=whole(dataset, "Columns"),
+        samples=whole(dataset, "SamplesPerPixel", 1),
+        photometric=intern(text(dataset, "PhotometricInterpretation") or "MONOCHROME2"),
+        bits=whole(dataset, "BitsAllocated", 16),
+        orientation=numbers(dataset, "ImageOrientationPatient", 6),
+        position=numbers(dataset, "ImagePositionPatient", 3),
+        spacing=numbers(dataset, "PixelSpacing", 2),
+        thickness=number(dataset, "SliceThickness"),
+        slope=number(dataset, "RescaleSlope", 1.0) or 1.0,
+        intercept=number(dataset, "RescaleIntercept", 0.0) or 0.0,
+        tells=tuple((name, intern("\\".join(texts(dataset, name)))) for name in TELLS if name in dataset),
+    )
+    _hold_to_memory(plane)
+    return plane
+
+
+def _hold_to_memory(plane: Plane) -> None:
+    sizes = {"Rows": plane.rows, "Columns": plane.columns, "SamplesPerPixel": plane.samples, "BitsAllocated": plane.bits}
+    wrong = next((name for name, value in sizes.items() if value < 1), None)
+    if wrong:
+        raise ReadError("damaged", f"its header gives {wrong} {sizes[wrong]}")
+    if plane.expected_bytes > MAX_BYTES:
+        asked = f"{plane.columns} x {plane.rows} voxels, {plane.frames} frames"
+        limit = f"the limit is {MAX_BYTES / 2**30:.0f} GiB"
+        raise ReadError("too_large", f"its header asks for {plane.expected_bytes / 2**30:.1f} GiB ({asked}); {limit}")
+    if not all(math.isfinite(value) for value in (plane.slope, plane.intercept)):
+        raise ReadError("damaged", f"its rescaling is {plane.slope:g} x + {plane.intercept:g}")

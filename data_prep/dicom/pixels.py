@@ -1,0 +1,102 @@
+"""Voxels of a series: decoded plane by plane, rescaled slice by slice, whole numbers kept whole."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from data_prep.dicom.codestream import check_codestream
+from data_prep.dicom.library import INSTALL, quiet
+from data_prep.dicom.plane import UNCOMPRESSED, Plane
+from data_prep.dicom.series import Series
+from data_prep.nifti import MAX_BYTES, free_memory
+from data_prep.volume import Affine, Array, ReadError
+
+
+def read_series(series: Series) -> tuple[Array, Affine]:
+    """Voxels and affine of a series.
+
+    Returns:
+        (X, Y, Z) = (columns, rows, slices): the smallest of int16, uint16 and int32 that holds all values where these are
+        whole, float32 elsewhere; and the affine, (4, 4) float64, voxel -> RAS mm.
+
+    Raises:
+        ReadError: a file is cut off or damaged, no decoder is installed, or it does not fit into memory.
+        EnvironmentFault: pydicom is not installed.
+    """
+    planes, (columns, rows, slices) = series.planes, series.shape
+    if columns * rows * slices * 4 > min(MAX_BYTES, free_memory()):
+        raise ReadError("too_large", f"it asks for {columns * rows * slices * 4 / 2**30:.1f} GiB (shape {series.shape})")
+    dtype = _type_of(planes)
+    voxels: Array = np.empty((columns, rows, slices), dtype=dtype, order="F")
+    with quiet():
+        reader = _Reader()
+        for index, plane in enumerate(planes):
+            voxels[:, :, index] = _rescaled(reader.stored(plane), plane, dtype).T
+    return _smallest(voxels), series.affine
+
+
+def _type_of(planes: tuple[Plane, ...]) -> type:
+    whole = all(plane.slope.is_integer() and plane.intercept.is_integer() for plane in planes)
+    largest = max((2.0 ** min(plane.bits, 32)) * abs(plane.slope) + abs(plane.intercept) for plane in planes)
+    return np.int32 if whole and largest < 2**31 else (np.int64 if whole and largest < 2**62 else np.float32)
+
+
+def _rescaled(stored: Array, plane: Plane, dtype: type) -> Array:
+    if stored.dtype.kind == "f" or dtype is np.float32:
+        return stored.astype(np.float64) * plane.slope + plane.intercept
+    return stored.astype(dtype) * dtype(plane.slope) + dtype(plane.intercept)
+
+
+def _smallest(voxels: Array) -> Array:
+    """Whole numbers in the smallest type that every NIfTI reader knows."""
+    if voxels.dtype.kind == "f":
+        return voxels
+    low, high = int(voxels.min()), int(voxels.max())
+    for dtype in (np.int16, np.uint16, np.int32):
+        if np.iinfo(dtype).min <= low and high <= np.iinfo(dtype).max:
+            return voxels.astype(dtype)
+    return voxels.astype(np.float32)
+
+
+class _Reader:
+    """Planes from files; a multi-frame file is opened once."""
+
+    def __init__(self) -> None:
+        self.path: Path | None = None
+        self.frames: Any = None
+
+    def stored(self, plane: Plane) -> Array:
+        """Stored values, (rows, columns)."""
+        if plane.frames == 1:
+            array = _decoded(plane)
+        else:
+            if self.path != plane.file:
+                self.path, self.frames = plane.file, _decoded(plane)
+            array = self.frames[plane.frame]
+        if array.shape != (plane.rows, plane.columns):
+            raise ReadError("damaged", f"{plane.file.name}: its pixels have the shape {array.shape}")
+        return array
+
+
+def _decoded(plane: Plane) -> Array:
+    from pydicom import dcmread
+    from pydicom.uid import UID
+
+    try:
+        dataset = dcmread(plane.file, force=True)
+        if "TransferSyntaxUID" not in dataset.file_meta:
+            dataset.file_meta.TransferSyntaxUID = UID(plane.syntax)
+        if plane.syntax not in UNCOMPRESSED:
+            check_codestream(dataset, plane)
+        return np.asarray(dataset.pixel_array)
+    except (ReadError, MemoryError):
+        raise
+    except NotImplementedError as error:
+        raise ReadError("damaged", f"its transfer syntax {plane.syntax} is not known here") from error
+    except Exception as error:  # pydicom and its decoders have no one error class; their words may quote the file
+        if "no available plugin" in str(error).lower() or "plugins are missing" in str(error).lower():
+            raise ReadError("no_decoder", f"nothing decodes its transfer syntax {plane.syntax}. Type: {INSTALL}") from error
+        raise ReadError("damaged", f"its pixels cannot be decoded ({type(error).__name__})") from error

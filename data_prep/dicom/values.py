@@ -1,0 +1,55 @@
+"""Values of DICOM elements as plain Python: absent and empty ones are None or "", whatever the file put there."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+LONGEST = 256  # characters of a text that are kept
+
+
+def texts(dataset: Any, keyword: str) -> tuple[str, ...]:
+    """All values of an element as text."""
+    value = dataset.get(keyword)
+    if value is None:
+        return ()
+    several = value if not isinstance(value, str | bytes) and hasattr(value, "__iter__") and _is_list(value) else [value]
+    return tuple(str(one)[:LONGEST].strip(" \0") for one in several if str(one).strip(" \0"))
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, list | tuple) or type(value).__name__ == "MultiValue"
+
+
+def text(dataset: Any, keyword: str) -> str:
+    """The first value as text, "" when there is none."""
+    return next(iter(texts(dataset, keyword)), "")
+
+
+def numbers(dataset: Any, keyword: str, count: int) -> tuple[float, ...] | None:
+    """That many finite numbers; None when absent, of another count, or not numbers."""
+    try:
+        found = tuple(float(one) for one in texts(dataset, keyword))
+    except ValueError:
+        return None
+    return found if len(found) == count and all(math.isfinite(one) for one in found) else None
+
+
+def number(dataset: Any, keyword: str, default: float | None = None) -> float | None:
+    """One number; the default when absent.
+
+    Raises:
+        ValueError: there is something else.
+    """
+    found = text(dataset, keyword)
+    return float(found) if found else default
+
+
+def whole(dataset: Any, keyword: str, default: int = 0) -> int:
+    """One whole number; the default when absent.
+
+    Raises:
+        ValueError: there is something else.
+    """
+    found = text(dataset, keyword)
+    return int(found) if found else default
