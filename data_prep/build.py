@@ -27,6 +27,7 @@ from data_prep.splits import folds_by_patient, in_order, split_by_chance, split_
 from data_prep.unused_lists import UnusedList, unused_lists
 
 SHOWN = 10
+NIFTI_FOLDER = "nifti"  # in the prepared folder: what DICOM series were turned into
 AIR_HU = -500  # MR values are not negative; air in CT is -1000
 
 
@@ -54,10 +55,14 @@ def build(source: str | Path, out: str | Path, **options: Any) -> BuildReport:
     """
     settings, folder = BuildOptions.of(options), Path(out)
     _check_settings(settings, folder)
-    raw = with_colour(read_source(Path(source), settings.layout, settings.labels_dir), settings.colour)
+    read = read_source(Path(source), settings.layout, settings.labels_dir, settings.series, settings.accepted)
+    raw = with_colour(read, settings.colour)
     cases, notes, about = select_cases(raw, settings)
     names = parse_option(settings.label_names) if settings.label_names else raw.label_names
     result = _examined(raw, cases, names, settings, about)
+    if raw.series:
+        cases, result, note = _converted(raw, cases, result, folder)
+        notes = (*notes, note)
     if settings.n4:
         cases, result, note = _corrected(raw, cases, names, settings, folder, about)
         notes = (*notes, note)
@@ -134,7 +139,9 @@ def _examined(
         colour=raw.colour,
         unused=about.unused,
         patients_stated=about.patients_stated,
+        volumes=raw.volumes,
     )
+    result = replace(result, findings=(*raw.findings, *result.findings))
     unlabelled = [case.case_id for case in cases if case.label is None and case.split != "training"]
     if unlabelled and settings.allow_unlabelled:
         raise DataError(
@@ -153,6 +160,18 @@ def refusal(root: Path, errors: Sequence[Finding]) -> str:
     lines += [f"  {finding}" for finding in errors[:SHOWN]]
     lines += [f"  ... and {len(errors) - SHOWN} more"] if len(errors) > SHOWN else []
     return "\n".join([*lines, f"To see all: python -m data_prep check {root}"])
+
+
+def _converted(raw: Source, cases: Sequence[Case], result: Examination, folder: Path) -> tuple[list[Case], Examination, str]:
+    """The cases with NIfTI files in the place of their DICOM series: all that comes after reads these."""
+    from data_prep.dicom.convert import converted
+
+    files = converted({case.case_id: raw.series[case.case_id] for case in cases}, folder / NIFTI_FOLDER)
+    written = [replace(case, images=(files[case.case_id],)) for case in cases]
+    own = {case.case_id: case for case in written}
+    records = tuple(replace(record, case=own[record.case.case_id]) for record in result.records)
+    note = f"wrote {len(files)} DICOM series as NIfTI to {folder / NIFTI_FOLDER}"
+    return written, replace(result, records=records), note
 
 
 def _corrected(

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from data_prep.checks.registry import Finding
+    from data_prep.dicom.series import Series
+    from data_prep.volume import Volume
 
 SPLITS = ("training", "validation", "testing")
 UNKNOWN_SITE = "unknown"  # never an empty string: MONAI joins a string with the base folder when the result exists
@@ -32,6 +38,8 @@ class Source:
 
     `label_names` maps the user's own value to a name, None when nothing is declared. `orphans` are labels without an
     image. `notes` are sentences for the user about what was left out, `ignored` files beside the images of unknown formats.
+    `volumes` reads images that are no single file, by the path that stands for them; `series` has the DICOM series of such a
+    case, by its id. `findings` were made while the cases were listed. `labelled`: whether there is any label at all.
     `colour` names the colours of a picture that are its channels, None where files hold one grey value; see `colour.py`.
     """
 
@@ -46,3 +54,7 @@ class Source:
     notes: tuple[str, ...] = field(default=())
     ignored: tuple[Path, ...] = ()
     colour: tuple[str, ...] | None = None
+    volumes: Mapping[Path, Callable[[], Volume]] = field(default_factory=dict)
+    series: Mapping[str, Series] = field(default_factory=dict)
+    findings: tuple[Finding, ...] = ()
+    labelled: bool = True

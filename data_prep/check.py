@@ -14,10 +14,11 @@ from data_prep.colour import Colour, chosen_colour, parse_colour, with_colour
 from data_prep.errors import ConfigError, DataListError
 from data_prep.examine import examine
 from data_prep.files import read_datalist, read_dataset
+from data_prep.foreign import foreign_kind
 from data_prep.label_names import parse_option
 from data_prep.layouts import read_source
 from data_prep.patients import PatientFinder
-from data_prep.reading import stem
+from data_prep.reading import extension, stem
 from data_prep.unused_lists import unused_lists
 
 Findings = list[Finding]
@@ -33,8 +34,11 @@ def check(
     channels: str | None = None,
     grey: bool = False,
     patient_regex: str | None = None,
+    series: str | None = None,
 ) -> Findings:
     """Examine a folder of any layout that `build` reads, a datalist.json, a folder that holds one, or one image.
+
+    A folder of DICOM without any label counts as unlabelled images. `series` says which of its series are meant.
 
     Returns:
         All findings, errors first; empty when there is nothing to say.
@@ -48,17 +52,21 @@ def check(
     declared = parse_option(label_names) if label_names else None
     codes, colour = parse_codes(accept), chosen_colour(channels, grey)
     try:
-        if path.is_file() and path.suffix.lower() != ".json":
+        if path.is_file() and path.suffix.lower() != ".json" and not _is_dicom(path):
             findings = _check_image(path, codes, colour)
-        elif path.is_file() or (path / "datalist.json").is_file():
+        elif (path.is_file() and not _is_dicom(path)) or (path / "datalist.json").is_file():
             findings = check_datalist(path if path.is_file() else path / "datalist.json", declared, codes)
         else:
-            raw = with_colour(read_source(path, layout, labels_dir), colour)
+            raw = with_colour(read_source(path, layout, labels_dir, series, codes), colour)
             findings = _check_source(raw, declared, allow_unlabelled, codes, patient_regex)
     except DataListError as fault:
         findings = run_checks("datalist", fault, file=fault.file or str(path))
     order = {"error": 0, "warning": 1, "note": 2}
     return sorted(findings, key=lambda finding: (order[finding.level], finding.code))
+
+
+def _is_dicom(path: Path) -> bool:
+    return extension(path) is None and foreign_kind(path) == "dicom"
 
 
 def _check_image(path: Path, accept: Collection[str], colour: Colour) -> Findings:
@@ -85,15 +93,16 @@ def _check_source(
         len(raw.channels),
         names,
         raw.orphans,
-        allow_unlabelled,
+        allow_unlabelled or not raw.labelled,
         accept,
         raw.modality,
         ignored=raw.ignored,
         colour=raw.colour,
         unused=unused,
         patients_stated=assigned.stated,
+        volumes=raw.volumes,
     )
-    return list(result.findings)
+    return [*raw.findings, *result.findings]
 
 
 def check_datalist(path: Path, declared: Mapping[int, str] | None = None, accept: Collection[str] = ()) -> Findings:

@@ -31,7 +31,8 @@ app = typer.Typer(
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 LabelsDir = Annotated[str | None, typer.Option(help="Another label folder than the layout's own.", metavar="NAME")]
 LabelNames = Annotated[str | None, typer.Option(help='Names of label values: "1=LV,2=RV".')]
-Layout = Annotated[str, typer.Option(help="auto, folders, msd or nnunet.")]
+Layout = Annotated[str, typer.Option(help="auto, folders, msd, nnunet or dicom.")]
+SeriesWords = Annotated[str | None, typer.Option(help='DICOM series: UID, number, "T1*", EchoTime=2.5.', metavar="WORDS")]
 Accept = Annotated[str | None, typer.Option(help='Judgements you overrule: "D305,D103".', metavar="CODES")]
 Channels = Annotated[str | None, typer.Option(help="Colours of pictures to take: green, or red,green; default: all three.")]
 Grey = Annotated[bool, typer.Option("--grey", help="Take one grey value of each picture's colours.")]
@@ -65,7 +66,7 @@ def reported(debug: bool) -> Iterator[None]:
 
 @app.command()
 def build(
-    source: Annotated[Path, typer.Argument(help="Folder of the raw data (images/ + labels/, MSD or nnU-Net).")],
+    source: Annotated[Path, typer.Argument(help="Folder of the raw data (images/ + labels/, MSD, nnU-Net or DICOM).")],
     out: Annotated[Path, typer.Option("--out", "--output", help="Folder for datalist.json, dataset.json and plan.json.")],
     layout: Layout = "auto",
     labels_dir: LabelsDir = None,
@@ -86,9 +87,10 @@ def build(
     accept: Accept = None,
     channels: Channels = None,
     grey: Grey = False,
+    series: SeriesWords = None,
     debug: Debug = False,
 ) -> None:
-    """Check a raw data set and write its data list, description and plan. Images are not copied or changed."""
+    """Check a raw data set and write its data list, description and plan. Images stay as they are; DICOM becomes NIfTI."""
     options = {key: value for key, value in locals().items() if key not in ("source", "out", "debug")}
     with reported(debug):
         from rich.console import Console
@@ -117,6 +119,7 @@ def check(
     channels: Channels = None,
     grey: Grey = False,
     patient_regex: PatientRegex = None,
+    series: SeriesWords = None,
     debug: Debug = False,
 ) -> None:
     """Say what is wrong with a data set, and what to type about it. Exit code 3 when there are errors."""
@@ -127,7 +130,7 @@ def check(
         from data_prep.findings_table import print_findings
         from data_prep.summary import verdict, write_findings
 
-        findings = run(path, layout, labels_dir, label_names, allow_unlabelled, accept, channels, grey, patient_regex)
+        findings = run(path, layout, labels_dir, label_names, allow_unlabelled, accept, channels, grey, patient_regex, series)
         if json_file is not None:
             write_findings(findings, str(path), json_file)
         if str(json_file) != "-":

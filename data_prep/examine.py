@@ -96,6 +96,7 @@ def examine(
     dims: int | None = None,
     unused: Sequence[UnusedList] = (),
     patients_stated: bool = False,
+    volumes: Mapping[Path, Callable[[], Volume]] | None = None,
 ) -> Examination:
     """Read and check every case, then check the data set as a whole.
 
@@ -114,8 +115,9 @@ def examine(
             2D, and as 3D in a data set of volumes.
         unused: lists and tables beside the images.
         patients_stated: the user said which patient each case is of.
+        volumes: how to read the images that are no single file, by the path that stands for them.
     """
-    settings = (channels, declared, accept, colour)
+    settings = (channels, declared, accept, colour, volumes or {})
     done = [_examined(case, *settings, flat=dims != 3) for case in told(cases, "cases read")]
     if dims is None and _mostly_thick(done):
         again = zip(cases, done, strict=True)
@@ -158,7 +160,7 @@ def examine_case(
     flat: bool = False,
 ) -> tuple[CaseRecord | None, list[Finding]]:
     """Read one case once; no record when a file is unreadable or a finding is an error. `flat` reads one slice as 2D."""
-    done = _examined(case, channels, declared, accept, colour, flat)
+    done = _examined(case, channels, declared, accept, colour, {}, flat)
     return done.record, done.findings
 
 
@@ -168,10 +170,13 @@ def _examined(
     declared: Mapping[int, str] | None,
     accept: Collection[str],
     colour: Colour,
+    volumes: Mapping[Path, Callable[[], Volume]],
     flat: bool,
 ) -> Examined:
     findings: list[Finding] = []
-    images = [_read(partial(read_image, path, colour, flat), path, case, findings, accept) for path in case.images]
+    images = [
+        _read(partial(read_image, path, colour, flat, volumes.get(path)), path, case, findings, accept) for path in case.images
+    ]
     label = None
     if case.label is not None:
         label = _read(partial(read_label, case.label, flat), case.label, case, findings, accept)

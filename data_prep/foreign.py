@@ -1,7 +1,8 @@
-"""DICOM and archives: recognised by their first bytes, never opened, and answered with what to type instead."""
+"""DICOM and archives: recognised by their first bytes, and answered with what to type where they cannot be read."""
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shlex
 import stat
@@ -12,9 +13,11 @@ DICOM_AT, DICOM = 128, b"DICM"  # DICOM PS3.10, section 7.1: a preamble of 128 b
 TAR_AT, TAR = 257, b"ustar"  # POSIX.1-1988
 ARCHIVES = {b"PK\x03\x04": "zip", b"PK\x05\x06": "zip", b"7z\xbc\xaf\x27\x1c": "7z", b"Rar!\x1a\x07": "rar"}
 ARCHIVE_NAMES = (".zip", ".7z", ".rar", ".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz")
-DICOM_NAMES = (".dcm", ".ima")
-SEARCHED = 200  # files of a folder that are looked at
-CONVERT = "dcm2niix -z y -f series_%s -o {out} {folder}"
+DICOM_NAMES = (".dcm", ".ima", ".dicom")
+FIRST_KINDS = (b"UL", b"UI", b"CS", b"OB", b"SH", b"DA")  # of the first element of a file without preamble
+CHECK = "python -m data_prep check"
+SEARCHED = 5000  # files of a folder that are looked at
+DICOM_INSTALL = 'pip install "monai-hybrid[dicom]"'
 
 
 def foreign_kind(path: Path) -> str | None:
@@ -28,10 +31,30 @@ def foreign_kind(path: Path) -> str | None:
     except OSError:
         return None
     name = path.name.lower()
-    if head[DICOM_AT : DICOM_AT + 4] == DICOM or (head and (name.endswith(DICOM_NAMES) or name == "dicomdir")):
+    if looks_like_dicom(head, name):
         return "dicom"
     packed = head.startswith(tuple(ARCHIVES)) or head[TAR_AT : TAR_AT + 5] == TAR
     return "archive" if packed or (head and name.endswith(ARCHIVE_NAMES)) else None
+
+
+def looks_like_dicom(head: bytes, name: str = "") -> bool:
+    """By the prefix after the preamble; without one by a first element of group 2 or 8, or by the name."""
+    if head[DICOM_AT : DICOM_AT + 4] == DICOM:
+        return True
+    first = head[:2] in (b"\x02\x00", b"\x08\x00") and head[3:4] == b"\x00" and len(head) > 12
+    if first and (head[4:6] in FIRST_KINDS or head[5:8] == b"\0\0\0"):
+        return True
+    return bool(head) and (name.lower().endswith(DICOM_NAMES) or name.lower() == "dicomdir")
+
+
+def holds_dicom(folder: Path) -> bool:
+    """Whether there is a DICOM file among the first `SEARCHED` files of a folder, or the path is one."""
+    return _first(folder, ("dicom",)) is not None
+
+
+def dicom_readable() -> bool:
+    """Whether what reads DICOM is installed."""
+    return importlib.util.find_spec("pydicom") is not None
 
 
 def foreign_sentence(path: Path) -> str | None:
@@ -47,23 +70,21 @@ def foreign_sentence(path: Path) -> str | None:
     folder = where.parent if path == where else path
     if kind == "archive":
         return f"{place} is an archive; archives are not opened here. Unpack it yourself and give the folder"
-    command = CONVERT.format(out=shlex.quote(f"{folder.name or 'dicom'}_nifti"), folder=shlex.quote(str(folder)))
-    return (
-        f"{place} is DICOM, which is not read here. Convert it to NIfTI, one volume a series, heed the converter's warnings "
-        f"(gaps, tilt, mixed series), and give the result: mkdir {command.split()[-2]} && {command}"
-    )
+    if not dicom_readable():
+        return f"{place} is DICOM, and pydicom, which reads it, is not installed. Type: {DICOM_INSTALL}"
+    return f"{place} is DICOM in the place of images. Give the folder of its series: {CHECK} {shlex.quote(str(folder))}"
 
 
-def _first(path: Path) -> tuple[Path, str] | None:
+def _first(path: Path, kinds: tuple[str, ...] = ("dicom", "archive")) -> tuple[Path, str] | None:
     if not path.is_dir():
         kind = foreign_kind(path)
-        return (path, kind) if kind else None
+        return (path, kind) if kind in kinds else None
     seen = 0
     for folder, folders, files in os.walk(path):
         folders.sort()
         for name in sorted(files):
             kind = foreign_kind(Path(folder) / name)
-            if kind:
+            if kind in kinds:
                 return Path(folder) / name, kind
             seen += 1
             if seen >= SEARCHED:

@@ -36,6 +36,7 @@ class BuildOptions:
     accept: str | None = None
     channels: str | None = None
     grey: bool = False
+    series: str | None = None
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> BuildOptions:

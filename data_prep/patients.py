@@ -58,7 +58,8 @@ class PatientFinder:
             ConfigError: the user's expression does not fit a case.
         """
         ids = [case.case_id for case in cases]
-        stated = {name: patient for name in ids if (patient := self._stated(name)) is not None}
+        known = {case.case_id: case.patient for case in cases if case.patient}  # what the layout itself says
+        stated = {name: patient for name in ids if (patient := self._stated(name) or known.get(name)) is not None}
         guessed = recognise([name for name in ids if name not in stated])
         patients = {**guessed.patients, **_as_siblings(recognise(ids).patients, stated), **stated}
         given = [
@@ -79,7 +80,12 @@ class PatientFinder:
         by = []
         if stated:
             of = f" ({len(stated)} of {len(ids)} cases)" if len(stated) < len(ids) else ""
-            rule = f"--patient-regex {shlex.quote(self._expression.pattern)}" if self._expression else f"{self.table.path}{of}"
+            table = (
+                str(self.table.path)
+                if any(self.table.patient(name) is not None for name in ids)
+                else "the headers of the files"
+            )
+            rule = f"--patient-regex {shlex.quote(self._expression.pattern)}" if self._expression else f"{table}{of}"
             by.append(f"by {rule}")
         if shortened:
             by.append(

@@ -14,7 +14,10 @@ from data_prep.volume import ReadError, Volume
 NIFTI = (".nii", ".nii.gz")
 ITK = ATTACHED + DETACHED
 EXTENSIONS = NIFTI + PICTURES + ITK
-FOREIGN = {"dicom": "it is DICOM, which is not read here", "archive": "it is an archive, which is not opened here"}
+FOREIGN = {
+    "dicom": "it is DICOM, of which a folder is read and no single file",
+    "archive": "it is an archive, which is not opened here",
+}
 
 
 def extension(path: Path) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from data_prep.colour import Colour, as_image, as_label
@@ -10,19 +11,20 @@ from data_prep.reading import read_volume
 from data_prep.volume import Volume
 
 
-def read_image(path: Path, colour: Colour = None, flat: bool = False) -> Volume:
+def read_image(path: Path, colour: Colour = None, flat: bool = False, volume_of: Callable[[], Volume] | None = None) -> Volume:
     """Read an image.
 
     Args:
         path: the file.
         colour: which colours of a picture are its channels, None for pictures of one grey value; see `colour.as_image`.
         flat: read a volume of one slice as a picture of two axes.
+        volume_of: reads what `path` stands for where that is no single file.
 
     Raises:
         ReadError: it cannot be read, or holds colours though none are asked for.
         EnvironmentFault: the format needs SimpleITK, which is not installed.
     """
-    volume = read_volume(path)
+    volume = volume_of() if volume_of is not None else read_volume(path)
     return as_image(flattened(volume) if flat else volume, colour)
 
 

@@ -71,10 +71,10 @@ def unknown_formats(subject: DatasetSubject) -> Iterator[Remark]:
     "D507",
     on="datalist",
     level="error",
-    remedy="Every command reads NIfTI, PNG, JPEG, TIFF, BMP, MHA and NRRD: python -m data_prep build --help",
+    remedy="What is read: NIfTI, PNG, JPEG, TIFF, BMP, MHA, NRRD, and folders of DICOM: python -m data_prep build --help",
 )
-def no_images_but_dicom(fault: DataListError) -> str | None:
-    """A folder holds DICOM or archives in the place of images."""
+def no_images_but_foreign_files(fault: DataListError) -> str | None:
+    """A folder holds archives in the place of images, or DICOM that cannot be read here."""
     return _seen(fault, "D507")
 
 

@@ -74,11 +74,11 @@ def voxel_type(fault: ReadError) -> str | None:
     "D011",
     on="fault",
     level="error",
-    remedy="Convert it to NIfTI, one volume a series, heed the converter's warnings, and give the result: "
-    "mkdir OUT && dcm2niix -z y -f series_%s -o OUT FOLDER",
+    remedy="Give the folder that holds the whole series: python -m data_prep check FOLDER; "
+    'without pydicom, first: pip install "monai-hybrid[dicom]"',
 )
 def dicom(fault: ReadError) -> str | None:
-    """A file is DICOM."""
+    """A file is DICOM where one image file is expected."""
     return fault.seen if fault.kind == "dicom" else None
 
 

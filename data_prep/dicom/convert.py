@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from data_prep.atomic import replace_file
 from data_prep.dicom.pixels import read_series
 from data_prep.dicom.series import Series
 from data_prep.disk import needing
+from data_prep.errors import DataError
+from data_prep.foreign import CHECK
+from data_prep.progress import told
+from data_prep.volume import ReadError
 
 
 def write_nifti(series: Series, path: Path) -> Path:
@@ -28,6 +33,22 @@ def write_nifti(series: Series, path: Path) -> Path:
     with needing(voxels.nbytes, path):
         replace_file(path, lambda temporary: _save(image, temporary, path))
     return path
+
+
+def converted(series: Mapping[str, Series], folder: Path) -> dict[str, Path]:
+    """Write each series as `<case>.nii.gz` into a folder; by case, the file.
+
+    Raises:
+        DataError: one cannot be read.
+        OSError: no space or no right.
+    """
+    files = {}
+    for case, one in told(list(series.items()), "series written"):
+        try:
+            files[case] = write_nifti(one, folder / f"{case}.nii.gz")
+        except ReadError as fault:
+            raise DataError(f"{case}: {one.title}: {fault.seen}. Type: {CHECK} FOLDER") from fault
+    return files
 
 
 def _save(image: object, temporary: Path, path: Path) -> None:

@@ -18,6 +18,7 @@ from data_prep.dicom.library import quiet
 from data_prep.dicom.plane import UNCOMPRESSED, Plane
 from data_prep.dicom.tags import IDENTIFIERS, MEDIA_DIRECTORY, SEGMENTATION, STRUCTURES, TAGS, TELLS
 from data_prep.dicom.values import number, numbers, text, texts, whole
+from data_prep.foreign import looks_like_dicom
 from data_prep.nifti import MAX_BYTES
 from data_prep.volume import ReadError
 
@@ -25,9 +26,8 @@ HEAD = 2**17  # bytes of a file that most headers lie in
 MOST = 2**25  # bytes of the longest header: 10,000 frames of an enhanced file
 ITEMS = 400_000  # items of sequences in a header; each takes a kilobyte once it is read
 ITEM = b"\xfe\xff\x00\xe0"
-AT, MAGIC = 128, b"DICM"  # PS3.10, section 7.1
+AT = 128  # bytes before the prefix (PS3.10, section 7.1)
 DEFLATED = b"1.2.840.10008.1.2.1.99"
-NAMES = (".dcm", ".ima", ".dicom")
 PIXELS = (0x7FE00008, 0x7FE00009, 0x7FE00010)  # float, double and integer pixel data
 
 
@@ -63,15 +63,6 @@ def read_headers(folder: Path, leave_out: Sequence[Path] = ()) -> Found:
             except ReadError as fault:
                 found.faults.append((path, fault))
     return found
-
-
-def looks_like_dicom(head: bytes, name: str = "") -> bool:
-    """By the prefix after the preamble; without one by a first element of group 2 or 8, or by the name."""
-    if head[AT : AT + 4] == MAGIC:
-        return True
-    first = head[:2] in (b"\x02\x00", b"\x08\x00") and head[3:4] == b"\x00" and len(head) > 12
-    known = head[4:6] in (b"UL", b"UI", b"CS", b"OB", b"SH", b"DA") or head[5:8] == b"\0\0\0"
-    return (first and known) or (bool(head) and name.lower().endswith(NAMES))
 
 
 def _files(folder: Path, leave_out: set[Path], links: list[Path]) -> Iterator[Path]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import logging
 import warnings
 from collections.abc import Iterator
@@ -10,13 +9,7 @@ from contextlib import contextmanager
 from types import ModuleType
 
 from data_prep.errors import EnvironmentFault
-
-INSTALL = 'pip install "monai-hybrid[dicom]"'
-
-
-def installed() -> bool:
-    """Whether DICOM can be read here."""
-    return importlib.util.find_spec("pydicom") is not None
+from data_prep.foreign import DICOM_INSTALL
 
 
 def library() -> ModuleType:
@@ -28,7 +21,7 @@ def library() -> ModuleType:
     try:
         import pydicom
     except ImportError as error:
-        raise EnvironmentFault(f"DICOM needs pydicom, which is not installed. Type: {INSTALL}") from error
+        raise EnvironmentFault(f"DICOM needs pydicom, which is not installed. Type: {DICOM_INSTALL}") from error
     return pydicom
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from data_prep.dicom.codestream import check_codestream
-from data_prep.dicom.library import INSTALL, quiet
+from data_prep.dicom.library import quiet
 from data_prep.dicom.plane import UNCOMPRESSED, Plane
 from data_prep.dicom.series import Series
 from data_prep.nifti import MAX_BYTES, free_memory
@@ -98,5 +98,5 @@ def _decoded(plane: Plane) -> Array:
         raise ReadError("damaged", f"its transfer syntax {plane.syntax} is not known here") from error
     except Exception as error:  # pydicom and its decoders have no one error class; their words may quote the file
         if "no available plugin" in str(error).lower() or "plugins are missing" in str(error).lower():
-            raise ReadError("no_decoder", f"nothing decodes its transfer syntax {plane.syntax}. Type: {INSTALL}") from error
+            raise ReadError("no_decoder", f"nothing decodes its transfer syntax {plane.syntax}") from error
         raise ReadError("damaged", f"its pixels cannot be decoded ({type(error).__name__})") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from data_prep.volume import Affine
 
 SCOUT, NO_VOLUME, ONE_SLICE = "D514", "D515", "D517"
 LEFT_OUT = (SCOUT, NO_VOLUME)  # these are no volumes, so that nothing is lost
-REMARKS = ("D525",)
+REMARKS = ("D525", "D526")  # nothing that hinders
 SCOUT_WORDS = ("LOCALIZER", "SCOUT", "SURVEY", "TOPOGRAM")
 GREY = ("MONOCHROME1", "MONOCHROME2")
 
@@ -53,6 +54,13 @@ class Series:
     def files(self) -> tuple[Path, ...]:
         """Files in the order of the slices; a multi-frame file once."""
         return tuple(dict.fromkeys(plane.file for plane in self.planes))
+
+    @property
+    def title(self) -> str:
+        """What a person knows it by: its number, description, kind and size."""
+        called = " ".join(filter(None, (self.number, f"'{self.description}'" if self.description else "", self.part)))
+        count = len(self.planes)
+        return f"series {called} ({self.modality or 'no modality'}, {count} slice{'' if count == 1 else 's'})"
 
     @property
     def left_out(self) -> bool:
@@ -108,11 +116,10 @@ def _of_uid(planes: Sequence[Plane]) -> Iterator[Series]:
     if (len(grids) > 1 and all(len(grid) == 1 for grid in grids)) or _crossed(grids):
         yield _series(volume, "", [Problem(SCOUT, f"{len(volume)} images in {len(grids)} orientations: a localiser"), *remarks])
         return
-    mixed = (
-        [Problem("D519", f"it holds images of {len(grids)} sizes, pixel spacings or orientations")] if len(grids) > 1 else []
-    )
     for index, grid in enumerate(grids):
-        yield from _stacks(grid, f"grid={index + 1}" if mixed else "", [*mixed, *remarks])
+        part = f"grid={index + 1}" if len(grids) > 1 else ""
+        mixed = [Problem("D519", f"one of {len(grids)} grids in one series; to take it: --series {part}")] if part else []
+        yield from _stacks(grid, part, [*mixed, *remarks])
 
 
 def _crossed(grids: Sequence[Sequence[Plane]]) -> bool:
@@ -164,8 +171,9 @@ def _stacks(planes: Sequence[Plane], part: str, problems: Sequence[Problem]) -> 
     if not parts:
         yield _series(planes, part, problems)
     for words, group in parts.items():
-        several = Problem("D511", f"{len(parts)} slices lie at each place; this part is {words}")
-        yield _series(group, ",".join(filter(None, (part, words))), [*problems, several])
+        shown = ",".join(filter(None, (part, without_identifiers(words, planes[0].identifiers))))
+        several = Problem("D511", f"{len(parts)} parts lie at one place; to take this one: --series {shlex.quote(shown)}")
+        yield _series(group, shown, [*problems, several])
 
 
 def _lost_words(lost: Sequence[Plane], count: int) -> str:
@@ -185,14 +193,16 @@ def _series(planes: Iterable[Plane], part: str, problems: Sequence[Problem]) -> 
     if all(has_place(plane) for plane in ordered) and len(of_one_grid(ordered)) == 1:
         found += [one for one in problems_of_stack(ordered) if one.code not in {problem.code for problem in found}]
     if len(ordered) == 1 and not found:
-        found.append(Problem(ONE_SLICE, "it has one slice"))
+        found.append(Problem(ONE_SLICE, "a volume needs two or more"))
+    if any(plane.photometric == "MONOCHROME1" for plane in ordered) and not found:
+        found.append(Problem("D526", "MONOCHROME1"))
     found += _short(ordered)
     return Series(
         uid=first.series_uid,
         part=part,
-        modality=first.modality,
+        modality=without_identifiers(first.modality, first.identifiers),
         description=without_identifiers(first.description, first.identifiers),
-        number=first.number,
+        number=without_identifiers(first.number, first.identifiers),
         planes=tuple(ordered),
         shape=(first.columns, first.rows, len(ordered)),
         affine=affine_of(ordered),

@@ -3,41 +3,56 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 
 from data_prep.cases import Source
 from data_prep.errors import ConfigError, DataListError
-from data_prep.foreign import foreign_sentence
-from data_prep.layouts import folders, msd, nnunet
+from data_prep.foreign import dicom_readable, foreign_kind, foreign_sentence, holds_dicom
+from data_prep.layouts import dicom, folders, msd, nnunet
 from data_prep.layouts.common import image_files, raw_dataset_json
 from data_prep.reading import extension
 
 READERS = {"folders": folders.read, "msd": msd.read, "nnunet": nnunet.read}
-LAYOUTS = ("auto", *READERS)
+DICOM = "dicom"
+LAYOUTS = ("auto", *READERS, DICOM)
 COMPANIONS = (".json", ".csv", ".tsv", ".txt", ".md", ".bval", ".bvec", ".raw", ".zraw")  # of images, no images
 
 
-def read_source(root: Path, layout: str = "auto", labels_dir: str | None = None) -> Source:
+def read_source(
+    root: Path,
+    layout: str = "auto",
+    labels_dir: str | None = None,
+    series: str | None = None,
+    accept: Collection[str] = (),
+) -> Source:
     """List the cases of a raw data set.
 
     Args:
-        root: its folder.
-        layout: "auto", "folders", "msd" or "nnunet".
+        root: its folder; of DICOM also one file.
+        layout: "auto", "folders", "msd", "nnunet" or "dicom".
         labels_dir: another label folder than the layout's own.
+        series: which DICOM series are meant; see `data_prep.dicom.choice.choose`.
+        accept: codes of judgements that the user overrules, where they say which cases there are.
 
     Raises:
         ConfigError: the folder, the layout or the label folder does not exist.
         DataError: the layout's own description (dataset.json) is damaged, or there is no image.
     """
     foreign = foreign_sentence(root) if root.is_file() else None
-    if foreign:
+    if foreign and not (dicom_readable() and foreign_kind(root) == DICOM):
         raise DataListError("D507", f"{root}: {foreign}", str(root))
-    if not root.is_dir():
+    if not root.is_dir() and not foreign:
         raise ConfigError(f"{root}: there is no such folder; expected a folder with images. Type: ls {root.parent}")
     if layout not in LAYOUTS:
         raise ConfigError(f"--layout {layout}: unknown; expected one of {', '.join(LAYOUTS)}")
-    source = READERS[detect(root) if layout == "auto" else layout](root, labels_dir)
+    kind = DICOM if root.is_file() else detect(root) if layout == "auto" else layout
+    if kind == DICOM:
+        return dicom.read(root, labels_dir, series, accept)
+    if series is not None:
+        raise ConfigError(f"--series {shlex.quote(series)}: chooses DICOM series, of which {root} has none. Leave --series out")
+    source = READERS[kind](root, labels_dir)
     return replace(source, ignored=_ignored(source))
 
 
@@ -53,13 +68,15 @@ def detect(root: Path) -> str:
 
     Raises:
         ConfigError: no layout fits.
-        DataListError: it holds DICOM or archives.
+        DataListError: it holds archives, or DICOM though pydicom is not installed.
     """
     described = raw_dataset_json(root)
     if described is not None:
         return "nnunet" if "channel_names" in described else "msd"
-    if (root / "images").is_dir():
+    if (root / "images").is_dir() and (image_files(root / "images") or not holds_dicom(root)):
         return "folders"
+    if not image_files(root) and holds_dicom(root) and dicom_readable():
+        return DICOM
     nearby = _one_level_off(root)
     if nearby:
         names = ", ".join(shlex.quote(str(folder)) for folder in nearby[:8])

@@ -1,0 +1,146 @@
+"""A folder of DICOM files, in any nesting, with masks beside it: each sound series is a case."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+
+from data_prep.cases import Case, Source
+from data_prep.checks.registry import Finding, run_checks
+from data_prep.dicom.choice import choose, without
+from data_prep.dicom.headers import Found, read_headers
+from data_prep.dicom.names import case_name, shown_path
+from data_prep.dicom.series import Series, series_of
+from data_prep.dicom.volume import volume_of
+from data_prep.errors import DataListError
+from data_prep.label_affixes import Pairs, pair_labels
+from data_prep.layouts.common import image_files, label_folder, names_beside
+from data_prep.reading import extension, stem
+
+ACCEPTED = ("D517", "D518")  # problems that the user may overrule
+MODALITIES = {"CT": "CT", "MR": "MRI"}
+LABELS = "labels"
+
+
+def read(root: Path, labels_dir: str | None = None, series: str | None = None, accept: Collection[str] = ()) -> Source:
+    """List the series below a folder as cases; what is wrong with the others is in `findings`.
+
+    Args:
+        root: the folder, or one file.
+        labels_dir: folder of masks in `root`, named like the case, the SeriesInstanceUID or the series' folder.
+        series: which are meant; see `choose`.
+        accept: codes that the user overrules.
+
+    Raises:
+        ConfigError: no such series, or no such label folder.
+        DataListError: no image at all.
+        EnvironmentFault: pydicom is not installed.
+    """
+    found = read_headers(root)
+    every = choose(series_of(found), series)
+    if not every and not found.faults:
+        raise DataListError("D503", f"{root}: its DICOM files hold no image; expected CT or MR series", str(root))
+    places = places_of(every, root)
+    findings = [finding for one, place in places for finding in _findings(one, place, accept)]
+    findings += _faults(found)
+    solved = {*ACCEPTED} & {*accept}
+    usable = [(without(one, solved), place) for one, place in places if without(one, solved).usable]
+    sound = [one for one, _ in usable]
+    labels, name = _labels(root, labels_dir)
+    if not usable and not any(finding.level == "error" for finding in findings):
+        raise DataListError("D503", f"{root}: none of its DICOM series is a volume: {_why(findings)}", str(root))
+    pairs, note = _paired(sound, labels, root)
+    cases = [Case(case_name(one), (place,), pairs.labels.get(case_name(one)), patient_of(one)) for one, place in usable]
+    modalities = {MODALITIES.get(one.modality, "") for one in sound}
+    return Source(
+        root,
+        "dicom",
+        root.resolve().name,
+        tuple(cases),
+        names_beside(root, name) if root.is_dir() else None,
+        modality=modalities.pop() or None if len(modalities) == 1 else None,
+        orphans=pairs.orphans,
+        notes=(note,) if note else (),
+        volumes={case.images[0]: partial(volume_of, one, case.images[0]) for case, one in zip(cases, sound, strict=True)},
+        series={case.case_id: one for case, one in zip(cases, sound, strict=True)},
+        findings=tuple(findings),
+        labelled=bool(labels),
+    )
+
+
+def patient_of(series: Series) -> str:
+    """The pseudonym of its patient; "" when the headers name none, so that names may tell."""
+    return case_name(series).rsplit("_", 1)[0] if series.patient_id else ""
+
+
+def places_of(every: Sequence[Series], root: Path) -> list[tuple[Series, Path]]:
+    """Each series and where it lies: its folder, else its first file, else its case's name below `root`.
+
+    No two share a place, and none of these names a patient.
+    """
+    folders = Counter(folder for one in every for folder in {file.parent for file in one.files})
+    firsts = Counter(one.files[0] for one in every)
+    places = []
+    for one in every:
+        own = {file.parent for file in one.files}
+        place = next(iter(own)) if len(own) == 1 and folders[one.files[0].parent] == 1 else one.files[0]
+        hidden = shown_path(place, one.identifiers, "") != str(place) or (place in firsts and firsts[place] > 1)
+        hidden = hidden or extension(place) is not None  # it would be taken for a file of that kind
+        places.append((one, root / case_name(one) if hidden or place == root else place))
+    return places
+
+
+def _why(findings: Sequence[Finding]) -> str:
+    return "; ".join(finding.message for finding in findings[:3]) + ("; ..." if len(findings) > 3 else "")
+
+
+def _findings(series: Series, place: Path, accept: Collection[str]) -> list[Finding]:
+    return run_checks("series", series, case_name(series), str(place), accept)
+
+
+def _faults(found: Found) -> Iterator[Finding]:
+    words = {word for plane in found.planes for word in plane.identifiers}
+    for path, fault in found.faults:
+        yield from run_checks("fault", fault, "", shown_path(path, words, "unreadable"))
+
+
+def _labels(root: Path, labels_dir: str | None) -> tuple[list[Path], str]:
+    """Mask files and the name of their folder; none where no folder was named and there is no usual one."""
+    if root.is_dir() and (labels_dir or (root / LABELS).is_dir()):
+        return image_files(label_folder(root, labels_dir or LABELS)), labels_dir or LABELS
+    return [], LABELS
+
+
+def _paired(sound: Sequence[Series], labels: Sequence[Path], root: Path) -> tuple[Pairs, str]:
+    """The mask of each case, by the kind of name that pairs most; names that several series share pair nothing."""
+    stems = {stem(path): path for path in labels}
+    best, said = Pairs({}, tuple(labels)), ""
+    for kind, names in _names(sound, root).items():
+        pairs = pair_labels(list(names), stems)
+        if len(pairs.labels) > len(best.labels):
+            cases = {names[name]: path for name, path in pairs.labels.items()}
+            best, said = Pairs(cases, pairs.orphans), f"masks are paired with series by {kind}: {len(cases)}"
+    return best, said
+
+
+def _names(sound: Iterable[Series], root: Path) -> Mapping[str, Mapping[str, str]]:
+    """By kind: name -> case, where it names one series only."""
+    every = list(sound)
+    kinds = {
+        "their case's name": [case_name(one) for one in every],
+        "SeriesInstanceUID": [one.uid for one in every],
+        "their folder's name": [one.files[0].parent.name for one in every],
+        "their patient's folder": [_top(one, root) for one in every],
+    }
+    counts = {kind: Counter(names) for kind, names in kinds.items()}
+    return {
+        kind: {name: case_name(one) for name, one in zip(names, every, strict=True) if name and counts[kind][name] == 1}
+        for kind, names in kinds.items()
+    }
+
+
+def _top(series: Series, root: Path) -> str:
+    parts = series.files[0].relative_to(root).parts if series.files[0].is_relative_to(root) else ()
+    return parts[0] if len(parts) > 1 else ""
