@@ -80,12 +80,9 @@ class PatientFinder:
         by = []
         if stated:
             of = f" ({len(stated)} of {len(ids)} cases)" if len(stated) < len(ids) else ""
-            table = (
-                str(self.table.path)
-                if any(self.table.patient(name) is not None for name in ids)
-                else "the headers of the files"
-            )
-            rule = f"--patient-regex {shlex.quote(self._expression.pattern)}" if self._expression else f"{table}{of}"
+            by_table = any(self.table.patient(name) is not None for name in ids)
+            source = str(self.table.path) if by_table else "the headers of the files"
+            rule = f"--patient-regex {shlex.quote(self._expression.pattern)}" if self._expression else f"{source}{of}"
             by.append(f"by {rule}")
         if shortened:
             by.append(

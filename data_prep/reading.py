@@ -15,7 +15,7 @@ NIFTI = (".nii", ".nii.gz")
 ITK = ATTACHED + DETACHED
 EXTENSIONS = NIFTI + PICTURES + ITK
 FOREIGN = {
-    "dicom": "it is DICOM, of which a folder is read and no single file",
+    "dicom": "it is DICOM, of which folders are read and no single files",
     "archive": "it is an archive, which is not opened here",
 }
 

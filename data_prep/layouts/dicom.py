@@ -85,10 +85,11 @@ def places_of(every: Sequence[Series], root: Path) -> list[tuple[Series, Path]]:
     places = []
     for one in every:
         own = {file.parent for file in one.files}
-        place = next(iter(own)) if len(own) == 1 and folders[one.files[0].parent] == 1 else one.files[0]
+        alone = len(own) == 1 and folders[one.files[0].parent] == 1 and root.is_dir()
+        place = next(iter(own)) if alone else one.files[0]
         hidden = shown_path(place, one.identifiers, "") != str(place) or (place in firsts and firsts[place] > 1)
         hidden = hidden or extension(place) is not None  # it would be taken for a file of that kind
-        places.append((one, root / case_name(one) if hidden or place == root else place))
+        places.append((one, root / case_name(one) if hidden else place))
     return places
 
 
