@@ -7,11 +7,16 @@ from __future__ import annotations
 
 from typing import Any
 
+from monai_hybrid.quiet import silence_decoder_notice
+
 __version__ = "0.1.0"
 _API = (
     "adapt", "build", "check", "compare", "evaluate", "load_model", "predict", "pretrain", "repair", "report", "sample",
     "shift",
 )  # fmt: skip
+
+
+silence_decoder_notice()  # here, as every way in passes here: the command line, the Python API, `monai.bundle run`
 
 
 def __getattr__(name: str) -> Any:
