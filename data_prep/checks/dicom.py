@@ -95,6 +95,12 @@ def no_decoder(fault: ReadError) -> str | None:
     return fault.seen if fault.kind == "no_decoder" else None
 
 
+@check("D522", on="series", level="error", remedy=f"Let a converter unfold it: {CONVERT}")
+def mosaic(series: Series) -> str | None:
+    """A DICOM series holds mosaics: each image shows many slices as tiles."""
+    return _said(series, "D522")
+
+
 @check("D525", on="series", level="note", remedy="Nothing to do; each is read once")
 def copied_files(series: Series) -> str | None:
     """Files of a DICOM series are there twice."""

@@ -53,7 +53,7 @@ def _frame(plane: Plane, own: Any, shared: Any) -> Plane:
         orientation=_or(plane.orientation, orientation, "ImageOrientationPatient", 6),
         position=numbers(position, "ImagePositionPatient", 3) if position is not None else None,
         spacing=_or(plane.spacing, spacing, "PixelSpacing", 2),
-        thickness=number(thickness, "SliceThickness") if thickness is not None else plane.thickness,
+        thickness=(numbers(thickness, "SliceThickness", 1) or (None,))[0] if thickness is not None else plane.thickness,
         slope=(number(slope, "RescaleSlope") if slope is not None else plane.slope) or 1.0,
         intercept=(number(intercept, "RescaleIntercept") if intercept is not None else plane.intercept) or 0.0,
         tells=tuple(dict([*plane.tells, *_tells(first)]).items()),

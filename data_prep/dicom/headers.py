@@ -8,6 +8,7 @@ import os
 import stat
 import zlib
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from sys import intern
@@ -16,7 +17,7 @@ from typing import Any
 from data_prep.dicom.frames import FRAME_TAGS, frames_of
 from data_prep.dicom.library import quiet
 from data_prep.dicom.plane import UNCOMPRESSED, Plane
-from data_prep.dicom.tags import IDENTIFIERS, MEDIA_DIRECTORY, SEGMENTATION, STRUCTURES, TAGS, TELLS
+from data_prep.dicom.tags import IDENTIFIERS, MEDIA_DIRECTORY, SEGMENTATION, STRUCTURES, TAGS, TELLS, WITHOUT_PIXELS
 from data_prep.dicom.values import number, numbers, text, texts, whole
 from data_prep.foreign import looks_like_dicom
 from data_prep.nifti import MAX_BYTES
@@ -90,16 +91,28 @@ def _head(path: Path) -> bytes:
 
 
 def _sort_in(found: Found, path: Path, head: bytes) -> None:
-    dataset, end = _dataset(path, head)
-    kind = text(dataset, "SOPClassUID") or text(dataset.file_meta, "MediaStorageSOPClassUID")
+    kind = _kind(head)
     if kind == SEGMENTATION:
         found.segmentations.append(path)
     elif kind == STRUCTURES:
         found.structures.append(path)
-    elif kind == MEDIA_DIRECTORY or "Rows" not in dataset:
+    elif kind == MEDIA_DIRECTORY or kind.startswith(WITHOUT_PIXELS):
         found.others.append(path)
     else:
-        found.planes += _planes(path, dataset, end)
+        dataset, end = _dataset(path, head)
+        if "Rows" in dataset:
+            found.planes += _planes(path, dataset, end)
+        else:
+            found.others.append(path)
+
+
+def _kind(head: bytes) -> str:
+    """The SOP class as the file's own beginning says, so that nothing more is read of what is no image; "" if it does not."""
+    if head[AT : AT + 4] != b"DICM":
+        return ""
+    at = head.find(b"\x02\x00\x02\x00UI", AT, 1024)
+    size = int.from_bytes(head[at + 6 : at + 8], "little")
+    return head[at + 8 : at + 8 + size].decode("ascii", "replace").strip(" \0") if at > 0 and size <= 64 else ""
 
 
 def _dataset(path: Path, head: bytes) -> tuple[Any, tuple[int, int] | None]:
@@ -107,11 +120,14 @@ def _dataset(path: Path, head: bytes) -> tuple[Any, tuple[int, int] | None]:
     size = path.stat().st_size
     if DEFLATED in head[AT : AT + 1024]:
         return _parse(_inflated(path), size)
-    dataset, end = _parse(head, size)
-    if end is None and size > len(head):
-        with path.open("rb") as handle:
-            dataset, end = _parse(handle.read(MOST), size)
-    return dataset, end
+    if size <= len(head):
+        return _parse(head, size)
+    with suppress(ReadError):  # the first bytes may end within an element
+        dataset, end = _parse(head, size)
+        if end is not None:
+            return dataset, end
+    with path.open("rb") as handle:
+        return _parse(handle.read(MOST), size)
 
 
 def _inflated(path: Path) -> bytes:
@@ -215,7 +231,7 @@ def _plane(path: Path, dataset: Any) -> Plane:
         orientation=numbers(dataset, "ImageOrientationPatient", 6),
         position=numbers(dataset, "ImagePositionPatient", 3),
         spacing=numbers(dataset, "PixelSpacing", 2),
-        thickness=number(dataset, "SliceThickness"),
+        thickness=(numbers(dataset, "SliceThickness", 1) or (None,))[0],
         slope=number(dataset, "RescaleSlope", 1.0) or 1.0,
         intercept=number(dataset, "RescaleIntercept", 0.0) or 0.0,
         tells=tuple((name, intern("\\".join(texts(dataset, name)))) for name in TELLS if name in dataset),

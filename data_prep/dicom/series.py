@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
+import filecmp
 import shlex
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from data_prep.dicom.grid import Problem, affine_of, has_place, problems_of_stack, stacked
 from data_prep.dicom.headers import Found, read_headers
+from data_prep.dicom.kinds import MOSAIC, NO_VOLUME, SCOUT, no_scan_problem, scout_problem, sorted_by_kind, whole_problem
 from data_prep.dicom.names import without_identifiers
 from data_prep.dicom.parts import by_tells, of_one_grid, shares_places
 from data_prep.dicom.plane import Plane
-from data_prep.dicom.tags import SECONDARY
 from data_prep.volume import Affine
 
-SCOUT, NO_VOLUME, ONE_SLICE = "D514", "D515", "D517"
 LEFT_OUT = (SCOUT, NO_VOLUME)  # these are no volumes, so that nothing is lost
 REMARKS = ("D525", "D526")  # nothing that hinders
-SCOUT_WORDS = ("LOCALIZER", "SCOUT", "SURVEY", "TOPOGRAM")
-GREY = ("MONOCHROME1", "MONOCHROME2")
+NO_STACK = (*LEFT_OUT, MOSAIC)
 
 
 @dataclass(frozen=True)
@@ -101,20 +101,20 @@ def _as_number(text: str) -> tuple[int, str]:
 
 
 def _of_uid(planes: Sequence[Plane]) -> Iterator[Series]:
-    kept, twice = _once(planes)
+    kept = _once(planes)
+    twice = len(planes) - len(kept)
     remarks = [Problem("D525", f"{twice} of {len(planes)} slices are there twice, as equal files")] if twice else []
-    scouts = [plane for plane in kept if is_scout(plane)]
-    flat = [plane for plane in kept if not is_scout(plane) and not is_grey(plane)]
-    volume = [plane for plane in kept if not is_scout(plane) and is_grey(plane)]
+    scouts, others, slices = sorted_by_kind(kept)
     if scouts:
-        yield _series(scouts, "localizer" if volume else "", [Problem(SCOUT, _scout_words(scouts))])
-    if flat:
-        yield _series(flat, "colour" if volume else "", [Problem(NO_VOLUME, _flat_words(flat))])
-    if not volume:
+        yield _series(scouts, "localizer" if slices else "", [scout_problem(scouts)])
+    if others:
+        yield _series(others, "colour" if slices else "", [no_scan_problem(others)])
+    if not slices:
         return
-    grids = of_one_grid(volume)
-    if (len(grids) > 1 and all(len(grid) == 1 for grid in grids)) or _crossed(grids):
-        yield _series(volume, "", [Problem(SCOUT, f"{len(volume)} images in {len(grids)} orientations: a localiser"), *remarks])
+    grids = of_one_grid(slices)
+    no_stack = whole_problem(slices, grids)
+    if no_stack is not None:
+        yield _series(slices, "", [no_stack, *remarks])
         return
     for index, grid in enumerate(grids):
         part = f"grid={index + 1}" if len(grids) > 1 else ""
@@ -122,37 +122,23 @@ def _of_uid(planes: Sequence[Plane]) -> Iterator[Series]:
         yield from _stacks(grid, part, [*mixed, *remarks])
 
 
-def _crossed(grids: Sequence[Sequence[Plane]]) -> bool:
-    """Whether a few images lie in three directions, as those of a localiser do."""
-    return len(grids) == 3 and max(map(len, grids)) <= 15 and all(has_place(grid[0]) for grid in grids)
-
-
-def _once(planes: Sequence[Plane]) -> tuple[list[Plane], int]:
-    """Planes without copies of one file, and how many were copies."""
-    first: dict[tuple[str, int], Plane] = {}
+def _once(planes: Sequence[Plane]) -> list[Plane]:
+    """Planes without those of files that are, byte for byte, there already."""
+    first: dict[tuple[str, int, tuple[float, ...] | None], Plane] = {}
+    kept = []
     for plane in planes:
-        first.setdefault((plane.sop_uid or str(plane.file), plane.frame), plane)
-    return list(first.values()), len(planes) - len(first)
+        other = first.setdefault((plane.sop_uid, plane.frame, plane.position), plane)
+        if other is plane or not _equal_files(other.file, plane.file):
+            kept.append(plane)
+    return kept
 
 
-def is_scout(plane: Plane) -> bool:
-    """Whether the header calls it a localiser, scout or survey."""
-    return any(word in part for part in plane.image_type for word in SCOUT_WORDS)
-
-
-def is_grey(plane: Plane) -> bool:
-    """Whether it is a picture of one grey value a pixel that a scanner made."""
-    secondary = plane.sop_class == SECONDARY or plane.sop_class.startswith(f"{SECONDARY}.")
-    return plane.samples == 1 and plane.photometric in GREY and not (secondary and plane.position is None)
-
-
-def _scout_words(planes: Sequence[Plane]) -> str:
-    return f"{len(planes)} image{'s are' if len(planes) > 1 else ' is'} called a localiser by the header"
-
-
-def _flat_words(planes: Sequence[Plane]) -> str:
-    kind = "colour" if planes[0].photometric not in GREY or planes[0].samples > 1 else "no place in the patient"
-    return f"{len(planes)} images: a secondary capture or colour ({kind}, {planes[0].photometric})"
+@lru_cache(maxsize=64)  # one pair of multi-frame files is asked for once a frame
+def _equal_files(one: Path, other: Path) -> bool:
+    try:
+        return one != other and filecmp.cmp(one, other, shallow=False)
+    except OSError:
+        return False
 
 
 def _stacks(planes: Sequence[Plane], part: str, problems: Sequence[Problem]) -> Iterator[Series]:
@@ -190,11 +176,12 @@ def _series(planes: Iterable[Plane], part: str, problems: Sequence[Problem]) -> 
     ordered = stacked(list(planes))
     first = ordered[0]
     found = list(problems)
-    if all(has_place(plane) for plane in ordered) and len(of_one_grid(ordered)) == 1:
+    is_stack = not any(one.code in NO_STACK for one in found)
+    if is_stack and all(has_place(plane) for plane in ordered):
         found += [one for one in problems_of_stack(ordered) if one.code not in {problem.code for problem in found}]
-    if len(ordered) == 1 and not found:
-        found.append(Problem(ONE_SLICE, "a volume needs two or more"))
-    if any(plane.photometric == "MONOCHROME1" for plane in ordered) and not found:
+    if len(ordered) == 1 and is_stack and has_place(first):
+        found.append(Problem("D517", "a volume needs two or more"))
+    if any(plane.photometric == "MONOCHROME1" for plane in ordered) and is_stack:
         found.append(Problem("D526", "MONOCHROME1"))
     found += _short(ordered)
     return Series(
