@@ -19,46 +19,48 @@ def read_series(series: Series) -> tuple[Array, Affine]:
     """Voxels and affine of a series.
 
     Returns:
-        (X, Y, Z) = (columns, rows, slices): the smallest of int16, uint16 and int32 that holds all values where these are
-        whole, float32 elsewhere; and the affine, (4, 4) float64, voxel -> RAS mm.
+        (X, Y, Z) = (columns, rows, slices): the first of int16, uint16 and int32 that holds all values where these are whole,
+        float32 elsewhere; and the affine, (4, 4) float64, voxel -> RAS mm.
 
     Raises:
         ReadError: a file is cut off or damaged, no decoder is installed, or it does not fit into memory.
         EnvironmentFault: pydicom is not installed.
     """
-    planes, (columns, rows, slices) = series.planes, series.shape
+    columns, rows, slices = series.shape
     if columns * rows * slices * 4 > min(MAX_BYTES, free_memory()):
         raise ReadError("too_large", f"it asks for {columns * rows * slices * 4 / 2**30:.1f} GiB (shape {series.shape})")
-    dtype = _type_of(planes)
-    voxels: Array = np.empty((columns, rows, slices), dtype=dtype, order="F")
+    whole = all(plane.slope.is_integer() and plane.intercept.is_integer() for plane in series.planes)
+    voxels: Array = np.empty(series.shape, dtype=np.int16 if whole else np.float32, order="F")
     with quiet():
         reader = _Reader()
-        for index, plane in enumerate(planes):
-            voxels[:, :, index] = _rescaled(reader.stored(plane), plane, dtype).T
-    return _smallest(voxels), series.affine
+        for index, plane in enumerate(series.planes):
+            values = _rescaled(reader.stored(plane), plane, whole).T
+            voxels = _wide_enough(voxels, values)
+            voxels[:, :, index] = values
+    return (_unsigned(voxels) if voxels.dtype == np.int32 else voxels), series.affine
 
 
-def _type_of(planes: tuple[Plane, ...]) -> type:
-    whole = all(plane.slope.is_integer() and plane.intercept.is_integer() for plane in planes)
-    largest = max((2.0 ** min(plane.bits, 32)) * abs(plane.slope) + abs(plane.intercept) for plane in planes)
-    return np.int32 if whole and largest < 2**31 else (np.int64 if whole and largest < 2**62 else np.float32)
+def _rescaled(stored: Array, plane: Plane, whole: bool) -> Array:
+    """Stored values as measured, int64 where all are whole, else float64."""
+    if whole and stored.dtype.kind != "f":
+        return stored.astype(np.int64) * int(plane.slope) + int(plane.intercept)
+    return stored.astype(np.float64) * plane.slope + plane.intercept
 
 
-def _rescaled(stored: Array, plane: Plane, dtype: type) -> Array:
-    if stored.dtype.kind == "f" or dtype is np.float32:
-        return stored.astype(np.float64) * plane.slope + plane.intercept
-    return stored.astype(dtype) * dtype(plane.slope) + dtype(plane.intercept)
-
-
-def _smallest(voxels: Array) -> Array:
-    """Whole numbers in the smallest type that every NIfTI reader knows."""
+def _wide_enough(voxels: Array, values: Array) -> Array:
+    """The voxels in a type that holds these values too; most series stay in int16, so that no second copy is made."""
     if voxels.dtype.kind == "f":
         return voxels
-    low, high = int(voxels.min()), int(voxels.max())
-    for dtype in (np.int16, np.uint16, np.int32):
+    low, high = (float(values.min()), float(values.max())) if values.dtype.kind == "i" else (-np.inf, np.inf)
+    for dtype in (voxels.dtype, np.dtype(np.int32)):
         if np.iinfo(dtype).min <= low and high <= np.iinfo(dtype).max:
-            return voxels.astype(dtype)
+            return voxels.astype(dtype, copy=False)
     return voxels.astype(np.float32)
+
+
+def _unsigned(voxels: Array) -> Array:
+    low, high = int(voxels.min()), int(voxels.max())
+    return voxels.astype(np.uint16) if low >= 0 and high < 2**16 else voxels
 
 
 class _Reader:
