@@ -23,7 +23,7 @@ def check_codestream(dataset: Any, plane: Plane) -> None:
     for fragment in generate_fragments(dataset.PixelData):
         size = codestream_size(fragment[:SEARCHED])
         if size is not None and size != (plane.rows, plane.columns):
-            raise ReadError("damaged", f"its pixels are {size[1]} x {size[0]}, its header says {plane.columns} x {plane.rows}")
+            raise ReadError("damaged", f"its pixels are {size[1]} x {size[0]}; expected {plane.columns} x {plane.rows}")
 
 
 def codestream_size(head: bytes) -> tuple[int, int] | None:

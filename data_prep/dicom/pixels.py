@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from data_prep.checks.registry import printable
 from data_prep.dicom.codestream import check_codestream
 from data_prep.dicom.library import quiet
+from data_prep.dicom.names import without_identifiers
 from data_prep.dicom.plane import UNCOMPRESSED, Plane
 from data_prep.dicom.series import Series
 from data_prep.nifti import MAX_BYTES, free_memory
@@ -79,15 +81,22 @@ class _Reader:
                 self.path, self.frames = plane.file, _decoded(plane)
             array = self.frames[plane.frame]
         if array.shape != (plane.rows, plane.columns):
-            raise ReadError("damaged", f"{plane.file.name}: its pixels have the shape {array.shape}")
+            raise ReadError("damaged", f"{_name(plane)}: its pixels have the shape {array.shape}")
         return array
 
 
 def _decoded(plane: Plane) -> Array:
+    """Stored values of a whole file, (rows, columns) or (frames, rows, columns).
+
+    Raises:
+        ReadError: "no_decoder", or "damaged".
+    """
     from pydicom import dcmread
     from pydicom.uid import UID
 
     try:
+        if plane.syntax not in UNCOMPRESSED:
+            _require_decoder(plane.syntax)
         dataset = dcmread(plane.file, force=True)
         if "TransferSyntaxUID" not in dataset.file_meta:
             dataset.file_meta.TransferSyntaxUID = UID(plane.syntax)
@@ -96,9 +105,21 @@ def _decoded(plane: Plane) -> Array:
         return np.asarray(dataset.pixel_array)
     except (ReadError, MemoryError):
         raise
-    except NotImplementedError as error:
-        raise ReadError("damaged", f"its transfer syntax {plane.syntax} is not known here") from error
     except Exception as error:  # pydicom and its decoders have no one error class; their words may quote the file
-        if "no available plugin" in str(error).lower() or "plugins are missing" in str(error).lower():
-            raise ReadError("no_decoder", f"nothing decodes its transfer syntax {plane.syntax}") from error
-        raise ReadError("damaged", f"its pixels cannot be decoded ({type(error).__name__})") from error
+        raise ReadError("damaged", f"{_name(plane)}: its pixels cannot be decoded ({type(error).__name__})") from error
+
+
+def _require_decoder(syntax: str) -> None:
+    from pydicom.pixels import get_decoder
+    from pydicom.uid import UID
+
+    try:
+        there = get_decoder(UID(syntax)).is_available
+    except NotImplementedError:
+        there = False
+    if not there:
+        raise ReadError("no_decoder", f"nothing that is installed decodes its transfer syntax {printable(syntax)}")
+
+
+def _name(plane: Plane) -> str:
+    return without_identifiers(plane.file.name, plane.identifiers)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import filecmp
 import shlex
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 from data_prep.dicom.grid import Problem, affine_of, has_place, problems_of_stack, stacked
@@ -125,18 +123,21 @@ def _of_uid(planes: Sequence[Plane]) -> Iterator[Series]:
 def _once(planes: Sequence[Plane]) -> list[Plane]:
     """Planes without those of files that are, byte for byte, there already."""
     first: dict[tuple[str, int, tuple[float, ...] | None], Plane] = {}
+    equal: dict[tuple[Path, Path], bool] = {}
     kept = []
     for plane in planes:
         other = first.setdefault((plane.sop_uid, plane.frame, plane.position), plane)
-        if other is plane or not _equal_files(other.file, plane.file):
+        pair = (other.file, plane.file)
+        if other is not plane and pair not in equal:
+            equal[pair] = _equal_files(*pair)
+        if other is plane or not equal[pair]:
             kept.append(plane)
     return kept
 
 
-@lru_cache(maxsize=64)  # one pair of multi-frame files is asked for once a frame
 def _equal_files(one: Path, other: Path) -> bool:
     try:
-        return one != other and filecmp.cmp(one, other, shallow=False)
+        return one != other and one.stat().st_size == other.stat().st_size and one.read_bytes() == other.read_bytes()
     except OSError:
         return False
 
