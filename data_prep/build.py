@@ -13,6 +13,7 @@ from data_prep.checks import Finding, run_checks
 from data_prep.checks.people import PATIENTS_STATED
 from data_prep.colour import with_colour
 from data_prep.datalist import make_datalist
+from data_prep.dicom.names import without_names
 from data_prep.errors import ConfigError, DataError
 from data_prep.examine import Examination, examine
 from data_prep.files import write_all
@@ -58,6 +59,7 @@ def build(source: str | Path, out: str | Path, **options: Any) -> BuildReport:
     read = read_source(Path(source), settings.layout, settings.labels_dir, settings.series, settings.accepted)
     raw = with_colour(read, settings.colour)
     cases, notes, about = select_cases(raw, settings)
+    _require_masks(raw)
     names = parse_option(settings.label_names) if settings.label_names else raw.label_names
     result = _examined(raw, cases, names, settings, about)
     if raw.series:
@@ -124,6 +126,22 @@ def _nothing_held_out(cases: Sequence[Case], settings: BuildOptions) -> tuple[st
     )
 
 
+def _require_masks(raw: Source) -> None:
+    """Of DICOM nobody can know what the masks shall be called: say it, with the first series as the example.
+
+    Raises:
+        DataError: there is no mask at all.
+    """
+    if raw.labelled or not raw.series or any(finding.level == "error" for finding in raw.findings):
+        return
+    case, series = next(iter(raw.series.items()))
+    raise DataError(
+        f"{raw.root}: {len(raw.series)} DICOM series and no mask. Put a NIfTI mask for each into {raw.root / 'labels'}, or "
+        f"into another folder with --labels-dir, named by the SeriesInstanceUID ({series.uid}.nii.gz) or by the case "
+        f"({case}.nii.gz)"
+    )
+
+
 def _examined(
     raw: Source, cases: Sequence[Case], names: Mapping[int, str] | None, settings: BuildOptions, about: Naming
 ) -> Examination:
@@ -141,7 +159,7 @@ def _examined(
         patients_stated=about.patients_stated,
         volumes=raw.volumes,
     )
-    result = replace(result, findings=(*raw.findings, *result.findings))
+    result = replace(result, findings=tuple(without_names([*raw.findings, *result.findings], raw.series.values())))
     unlabelled = [case.case_id for case in cases if case.label is None and case.split != "training"]
     if unlabelled and settings.allow_unlabelled:
         raise DataError(
@@ -164,10 +182,11 @@ def refusal(root: Path, errors: Sequence[Finding]) -> str:
 
 def _converted(raw: Source, cases: Sequence[Case], result: Examination, folder: Path) -> tuple[list[Case], Examination, str]:
     """The cases with NIfTI files in the place of their DICOM series: all that comes after reads these."""
-    from data_prep.dicom.convert import converted
+    from data_prep.dicom.convert import converted, unnamed_masks
 
     files = converted({case.case_id: raw.series[case.case_id] for case in cases}, folder / NIFTI_FOLDER)
-    written = [replace(case, images=(files[case.case_id],)) for case in cases]
+    masks = unnamed_masks(cases, raw.series, folder / NIFTI_FOLDER / "labels")
+    written = [replace(case, images=(files[case.case_id],), label=masks.get(case.case_id, case.label)) for case in cases]
     own = {case.case_id: case for case in written}
     records = tuple(replace(record, case=own[record.case.case_id]) for record in result.records)
     note = f"wrote {len(files)} DICOM series as NIfTI to {folder / NIFTI_FOLDER}"

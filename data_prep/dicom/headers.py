@@ -17,7 +17,7 @@ from typing import Any
 from data_prep.dicom.frames import FRAME_TAGS, frames_of
 from data_prep.dicom.library import quiet
 from data_prep.dicom.plane import UNCOMPRESSED, Plane
-from data_prep.dicom.tags import IDENTIFIERS, MEDIA_DIRECTORY, SEGMENTATION, STRUCTURES, TAGS, TELLS, WITHOUT_PIXELS
+from data_prep.dicom.tags import IDENTIFIERS, MEDIA_DIRECTORY, SEGMENTATION, STORAGE, STRUCTURES, TAGS, TELLS, WITHOUT_PIXELS
 from data_prep.dicom.values import number, numbers, text, texts, whole
 from data_prep.foreign import looks_like_dicom
 from data_prep.nifti import MAX_BYTES
@@ -25,6 +25,7 @@ from data_prep.volume import ReadError
 
 HEAD = 2**17  # bytes of a file that most headers lie in
 MOST = 2**25  # bytes of the longest header: 10,000 frames of an enhanced file
+MOST_INFLATED = 2**28
 ITEMS = 400_000  # items of sequences in a header; each takes a kilobyte once it is read
 ITEM = b"\xfe\xff\x00\xe0"
 AT = 128  # bytes before the prefix (PS3.10, section 7.1)
@@ -80,7 +81,8 @@ def _files(folder: Path, leave_out: set[Path], links: list[Path]) -> Iterator[Pa
 def _head(path: Path) -> bytes:
     """The first bytes of a regular file; b"" for anything else, and for what the system refuses."""
     try:
-        if not stat.S_ISREG(path.stat().st_mode):
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode) or not status.st_size:  # files of the kernel say size 0, and some never end
             return b""
         with path.open("rb") as handle:
             return handle.read(HEAD)
@@ -102,6 +104,8 @@ def _sort_in(found: Found, path: Path, head: bytes) -> None:
         dataset, end = _dataset(path, head)
         if "Rows" in dataset:
             found.planes += _planes(path, dataset, end)
+        elif (kind or text(dataset, "SOPClassUID")).startswith(STORAGE):
+            raise ReadError("truncated", "its DICOM header stops before it says how large the image is")
         else:
             found.others.append(path)
 
@@ -140,8 +144,8 @@ def _inflated(path: Path) -> bytes:
         while rest and not stream.eof:
             size += len(stream.decompress(rest, 2**24))
             rest = stream.unconsumed_tail
-            if size > MAX_BYTES // 16:
-                raise ReadError("too_large", f"it unpacks to more than {MAX_BYTES // 16 // 2**20} MiB")
+            if size > MOST_INFLATED:
+                raise ReadError("too_large", f"it unpacks to more than {MOST_INFLATED // 2**20} MiB")
     except zlib.error as error:
         raise ReadError("damaged", "its compressed part (deflate) is damaged") from error
     return raw

@@ -8,8 +8,10 @@ SECONDARY = "1.2.840.10008.5.1.4.1.1.7"  # and its multi-frame kinds, 7.1 to 7.4
 
 NO_SCAN = {"1.2.840.10008.5.1.4.1.1.481.1": "a radiotherapy image", "1.2.840.10008.5.1.4.1.1.481.2": "a radiotherapy dose"}
 # Beginnings of SOP classes that hold no image: presentation states, reports, documents, plans, raw data, waveforms, mappings.
-_ENDS = ("11.", "88.", "104.", "481.4", "481.5", "481.8", "481.9", "66.1", "66.2", "66.3", "66.5", "9.", "67", "68.", "4.2")
-WITHOUT_PIXELS = tuple(f"1.2.840.10008.5.1.4.1.1.{end}" for end in _ENDS)
+_ENDS: tuple[str, ...] = ("11.", "88.", "104.", "481.4", "481.5", "481.8", "481.9", "66.1", "66.2", "66.3", "66.5", "9.", "67")
+_ENDS += ("68.", "4.2", "45.", "78.", "79.", "80.", "81.", "82.", "131", "200.")
+STORAGE = "1.2.840.10008.5.1.4.1.1."  # all that a scanner or a workstation stores
+WITHOUT_PIXELS = tuple(STORAGE + end for end in _ENDS)
 
 IDENTIFIERS = ("PatientName", "PatientID", "PatientBirthDate", "AccessionNumber", "OtherPatientIDs")
 

@@ -108,7 +108,7 @@ FAULTS: dict[str, tuple[str, str, Callable[[Path], object]]] = {
     "mosaic": (
         "D522",
         "5 of 5 images are mosaics",
-        lambda f: write_series(f, ImageType=["ORIGINAL", "PRIMARY", "M", "MOSAIC"]),
+        lambda f: write_series(f, ImageType=["X", "PRIMARY", "MOSAIC"]),
     ),
 }
 LEFT_OUT: dict[str, tuple[str, str, Callable[[Path], object]]] = {

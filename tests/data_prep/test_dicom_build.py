@@ -1,0 +1,171 @@
+"""`build` of a folder of DICOM: a prepared data set of NIfTI files, with masks from beside it, and nobody's name in it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import pytest
+from dicom_files import AXIAL, CORONAL, PLANTED, Written, oblique, write_series
+from typer.testing import CliRunner
+
+from data_prep.cli import app
+
+RUN = CliRunner()
+
+
+def scan(seed: int) -> Any:
+    """Stored values (slices, rows, columns) with a bright block."""
+    pixels = np.random.default_rng(seed).integers(0, 300, (12, 24, 20)).astype(np.int16)
+    pixels[3:9, 6:16, 8:18] += 900
+    return pixels
+
+
+def mask_of(written: Written, path: Path, flip: bool = False) -> None:
+    """The block as a NIfTI mask on the grid of the series; flipped in its rows, as some converters write."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image = nib.Nifti1Image((written.pixels > 700).astype(np.uint8).transpose(2, 1, 0), written.affine)
+    turned = nib.as_closest_canonical(image) if flip else image
+    nib.Nifti1Image(np.asarray(turned.dataobj), turned.affine).to_filename(path)
+
+
+def hospital(root: Path, count: int = 3, **given: Any) -> list[Written]:
+    """Patients of one series each, in planes of different directions."""
+    directions = (AXIAL, oblique(), CORONAL)
+    return [
+        write_series(
+            root / f"{index}/study",
+            scan(index),
+            directions=directions[index % 3],
+            order=list(np.random.default_rng(index).permutation(12)),
+            PatientID=f"{PLANTED['PatientID']}{index}",
+            **given,
+        )
+        for index in range(count)
+    ]
+
+
+def build(*words: str | Path, code: int = 0) -> str:
+    result = RUN.invoke(app, ["build", *map(str, words)])
+    said = result.stdout + result.stderr
+    assert result.exit_code == code and "Traceback" not in said, said
+    return " ".join(said.split())
+
+
+def prepared(folder: Path) -> list[dict[str, Any]]:
+    datalist = json.loads((folder / "datalist.json").read_text())
+    return [entry for split in ("training", "validation", "testing") for entry in datalist[split]]
+
+
+def test_masks_named_by_series_uid_make_a_prepared_set_of_nifti(tmp_path: Path) -> None:
+    series = hospital(tmp_path / "raw")
+    write_series(tmp_path / "raw/1/scout", scan(9)[:1], ImageType=["X", "LOCALIZER"])
+    for index, one in enumerate(series):
+        mask_of(one, tmp_path / "raw/labels" / f"{one.series_uid}.nii.gz", flip=index == 1)
+    said = build(tmp_path / "raw", "--out", tmp_path / "out", "--test-fraction", "0.3")
+    assert "masks are paired with series by SeriesInstanceUID: 3" in said and "D514" in said
+    assert "wrote 3 DICOM series as NIfTI" in said and "patients: 3 in 3 cases, by the headers of the files" in said
+    entries = {entry["label"]: entry for entry in prepared(tmp_path / "out")}
+    for one in series:
+        entry = entries[str(tmp_path / "raw/labels" / f"{one.series_uid}.nii.gz")]
+        assert entry["image"] == f"nifti/{entry['case_id']}.nii.gz" and entry["case_id"].startswith(f"{entry['patient']}_")
+        image = nib.load(tmp_path / "out" / entry["image"])
+        np.testing.assert_array_equal(np.asanyarray(image.dataobj), one.expected())
+        assert np.abs(image.affine - one.affine).max() < 1e-4
+    assert json.loads((tmp_path / "out/dataset.json").read_text())["modality"] == "CT"
+    assert RUN.invoke(app, ["check", str(tmp_path / "out")]).exit_code == 0
+
+
+@pytest.mark.parametrize("folder", ["labels", "masks"])
+def test_masks_named_by_the_case_or_the_folder_are_paired(folder: str, tmp_path: Path) -> None:
+    series = hospital(tmp_path / "raw")
+    wanted = build(tmp_path / "raw", "--out", tmp_path / "out", code=3)
+    assert "3 DICOM series and no mask" in wanted and f"{series[0].series_uid}.nii.gz" in wanted
+    for index, one in enumerate(series):
+        mask_of(one, tmp_path / "raw" / folder / f"{index}_seg.nii.gz")
+    words = ["--labels-dir", folder] if folder != "labels" else []
+    assert "by their patient's folder: 3" in build(tmp_path / "raw", "--out", tmp_path / "out", *words)
+    names = {entry["label"]: entry["case_id"] for entry in prepared(tmp_path / "out")}
+    for old, case in names.items():
+        Path(old).rename(Path(old).with_name(f"{case}.nii.gz"))
+    assert "by their case's name: 3" in build(tmp_path / "raw", "--out", tmp_path / "again", *words)
+
+
+def test_two_series_of_a_patient_stay_in_one_split(tmp_path: Path) -> None:
+    series = hospital(tmp_path / "raw", 4)
+    series += [write_series(tmp_path / f"raw/{i}/more", scan(10 + i), PatientID=f"{PLANTED['PatientID']}{i}") for i in range(4)]
+    for one in series:
+        mask_of(one, tmp_path / "raw/labels" / f"{one.series_uid}.nii.gz")
+    build(tmp_path / "raw", "--out", tmp_path / "out", "--test-fraction", "0.5")
+    datalist = json.loads((tmp_path / "out/datalist.json").read_text())
+    patients = [{entry["patient"] for entry in datalist[split]} for split in ("training", "testing")]
+    assert len(patients[0]) == len(patients[1]) == 2 and not patients[0] & patients[1]
+
+
+def test_some_series_without_a_mask_are_taken_when_it_is_allowed(tmp_path: Path) -> None:
+    series = hospital(tmp_path / "raw")
+    for one in series[:2]:
+        mask_of(one, tmp_path / "raw/labels" / f"{one.series_uid}.nii.gz")
+    assert "D403" in build(tmp_path / "raw", "--out", tmp_path / "out", code=3) and not (tmp_path / "out").exists()
+    build(tmp_path / "raw", "--out", tmp_path / "out", "--allow-unlabelled")
+    assert sum("label" not in entry for entry in prepared(tmp_path / "out")) == 1
+
+
+def test_a_mask_on_another_grid_and_a_mask_without_a_series_are_named(tmp_path: Path) -> None:
+    series = hospital(tmp_path / "raw")
+    for one in series:
+        mask_of(one, tmp_path / "raw/labels" / f"{one.series_uid}.nii.gz")
+    mask_of(series[0], tmp_path / "raw/labels/1.2.3.nii.gz")
+    moved = tmp_path / "raw/labels" / f"{series[2].series_uid}.nii.gz"
+    nib.Nifti1Image(np.asarray(nib.load(moved).dataobj)[:-1], nib.load(moved).affine).to_filename(moved)
+    found = RUN.invoke(app, ["check", str(tmp_path / "raw")])
+    assert found.exit_code == 3 and "D401" in found.stdout and "1.2.3.nii.gz" in found.stdout, found.stdout
+
+
+def test_nothing_that_is_written_or_said_names_a_patient_even_where_folders_do(tmp_path: Path) -> None:
+    name = PLANTED["PatientName"].replace("^", "_")
+    series = hospital(tmp_path / f"raw/{name}/{PLANTED['PatientID']}", SeriesDescription=f"CT {PLANTED['PatientName']}")
+    write_series(tmp_path / f"raw/{name}/one", scan(5)[:1], SeriesDescription=PLANTED["AccessionNumber"])
+    masks = f"masks of {PLANTED['PatientName']}"
+    for one in series:
+        mask_of(one, tmp_path / "raw" / masks / f"{one.series_uid}_seg.nii.gz")
+    said = RUN.invoke(
+        app, ["check", str(tmp_path / "raw"), "--labels-dir", masks, "--json", str(tmp_path / "report.json")]
+    ).output
+    said += (tmp_path / "report.json").read_text()
+    said += build(tmp_path / "raw", "--out", tmp_path / "none", code=3)
+    said += build(tmp_path / "raw", "--out", tmp_path / "out", "--series", "CT*", "--labels-dir", masks)
+    for path in (tmp_path / "out").rglob("*"):
+        said += str(path.relative_to(tmp_path)) + (path.read_text() if path.suffix == ".json" else "")
+        if path.name.endswith(".nii.gz"):
+            said += repr(nib.load(path).header.binaryblock)
+    assert "D517" in said and "D112" in said and len(list((tmp_path / "out/nifti/labels").iterdir())) == 3
+    for word in (*PLANTED.values(), *PLANTED["PatientName"].split("^")):
+        assert word.lower() not in said.lower(), word
+
+
+def test_a_folder_called_images_that_holds_dicom_is_read_too(tmp_path: Path) -> None:
+    series = hospital(tmp_path / "raw/images")
+    for one in series:
+        mask_of(one, tmp_path / "raw/labels" / f"{one.series_uid}.nii.gz")
+    build(tmp_path / "raw", "--out", tmp_path / "out")
+    assert len(prepared(tmp_path / "out")) == 3
+
+
+def test_series_is_refused_where_there_is_no_dicom(tmp_path: Path) -> None:
+    nib.Nifti1Image(np.zeros((4, 4, 4), np.uint8), np.eye(4)).to_filename(tmp_path / "a.nii.gz")
+    for name in ("images", "labels"):
+        (tmp_path / "raw" / name).mkdir(parents=True)
+        (tmp_path / "raw" / name / "a.nii.gz").write_bytes((tmp_path / "a.nii.gz").read_bytes())
+    assert "--series T1: chooses DICOM series" in build(tmp_path / "raw", "--out", tmp_path / "out", "--series", "T1", code=2)
+
+
+def test_without_pydicom_the_line_to_type_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hospital(tmp_path / "raw", 1)
+    monkeypatch.setattr("data_prep.layouts.dicom_readable", lambda: False)
+    monkeypatch.setattr("data_prep.foreign.dicom_readable", lambda: False)
+    said = build(tmp_path / "raw", "--out", tmp_path / "out", code=3)
+    assert 'pip install "monai-hybrid[dicom]"' in said and "is DICOM" in said and not (tmp_path / "out").exists()
