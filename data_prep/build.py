@@ -13,7 +13,6 @@ from data_prep.checks import Finding, run_checks
 from data_prep.checks.people import PATIENTS_STATED
 from data_prep.colour import with_colour
 from data_prep.datalist import make_datalist
-from data_prep.dicom.names import without_names
 from data_prep.errors import ConfigError, DataError
 from data_prep.examine import Examination, examine
 from data_prep.files import write_all
@@ -159,7 +158,7 @@ def _examined(
         patients_stated=about.patients_stated,
         volumes=raw.volumes,
     )
-    result = replace(result, findings=tuple(without_names([*raw.findings, *result.findings], raw.series.values())))
+    result = replace(result, findings=(*raw.findings, *result.findings))
     unlabelled = [case.case_id for case in cases if case.label is None and case.split != "training"]
     if unlabelled and settings.allow_unlabelled:
         raise DataError(
@@ -182,11 +181,10 @@ def refusal(root: Path, errors: Sequence[Finding]) -> str:
 
 def _converted(raw: Source, cases: Sequence[Case], result: Examination, folder: Path) -> tuple[list[Case], Examination, str]:
     """The cases with NIfTI files in the place of their DICOM series: all that comes after reads these."""
-    from data_prep.dicom.convert import converted, unnamed_masks
+    from data_prep.dicom.convert import converted
 
     files = converted({case.case_id: raw.series[case.case_id] for case in cases}, folder / NIFTI_FOLDER)
-    masks = unnamed_masks(cases, raw.series, folder / NIFTI_FOLDER / "labels")
-    written = [replace(case, images=(files[case.case_id],), label=masks.get(case.case_id, case.label)) for case in cases]
+    written = [replace(case, images=(files[case.case_id],)) for case in cases]
     own = {case.case_id: case for case in written}
     records = tuple(replace(record, case=own[record.case.case_id]) for record in result.records)
     note = f"wrote {len(files)} DICOM series as NIfTI to {folder / NIFTI_FOLDER}"

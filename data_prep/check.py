@@ -11,7 +11,6 @@ from data_prep.cases import SPLITS, Case, Source
 from data_prep.checks import Finding, run_checks
 from data_prep.checks.people import PATIENTS_STATED
 from data_prep.colour import Colour, chosen_colour, parse_colour, with_colour
-from data_prep.dicom.names import without_names
 from data_prep.errors import ConfigError, DataListError
 from data_prep.examine import examine
 from data_prep.files import read_datalist, read_dataset
@@ -103,7 +102,7 @@ def _check_source(
         patients_stated=assigned.stated,
         volumes=raw.volumes,
     )
-    return without_names([*raw.findings, *result.findings], raw.series.values())
+    return [*raw.findings, *result.findings]
 
 
 def check_datalist(path: Path, declared: Mapping[int, str] | None = None, accept: Collection[str] = ()) -> Findings:

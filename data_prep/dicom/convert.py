@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Mapping, Sequence
-from functools import partial
+from collections.abc import Mapping
 from pathlib import Path
 
 from data_prep.atomic import replace_file
-from data_prep.cases import Case
-from data_prep.dicom.names import shown_path
 from data_prep.dicom.pixels import read_series
 from data_prep.dicom.series import Series
 from data_prep.disk import needing
 from data_prep.errors import DataError
 from data_prep.foreign import CHECK
 from data_prep.progress import told
-from data_prep.reading import stem
 from data_prep.volume import ReadError
 
 
@@ -53,22 +48,6 @@ def converted(series: Mapping[str, Series], folder: Path) -> dict[str, Path]:
             files[case] = write_nifti(one, folder / f"{case}.nii.gz")
         except ReadError as fault:
             raise DataError(f"{case}: {one.title}: {fault.seen}. Type: {CHECK} FOLDER") from fault
-    return files
-
-
-def unnamed_masks(cases: Sequence[Case], series: Mapping[str, Series], folder: Path) -> dict[str, Path]:
-    """Copies of the masks whose own path names a patient, under the case's name; by case, the file.
-
-    Raises:
-        OSError: no space or no right.
-    """
-    files = {}
-    for case in cases:
-        label = case.label
-        if label is not None and shown_path(label.absolute(), series[case.case_id].identifiers, "") != str(label.absolute()):
-            files[case.case_id] = folder / f"{case.case_id}{label.name[len(stem(label)) :].lower()}"
-            folder.mkdir(parents=True, exist_ok=True)
-            replace_file(files[case.case_id], partial(shutil.copyfile, label))
     return files
 
 

@@ -5,17 +5,15 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable
-from dataclasses import replace
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from data_prep.checks.registry import Finding, printable
+from data_prep.checks.registry import printable
 
 if TYPE_CHECKING:
     from data_prep.dicom.series import Series
 
-SHORTEST, CERTAIN = 3, 5  # characters of a word: shorter ones are left, and from the second on it is found within words too
+SHORTEST = 3  # characters of a word of a name that is taken out of texts
 PART = re.compile(r"[\^=,;/\\\s]+")
 
 
@@ -26,16 +24,10 @@ def case_name(series: Series) -> str:
 
 
 def without_identifiers(text: str, identifiers: Iterable[str]) -> str:
-    """A text on one line, its words that name the patient replaced by ***."""
-    pattern = _pattern(frozenset(identifiers))
-    return printable(pattern.sub("***", text) if pattern is not None else text)
-
-
-@lru_cache(maxsize=4096)
-def _pattern(identifiers: frozenset[str]) -> re.Pattern[str] | None:
-    words = sorted(words_of(identifiers), key=len, reverse=True)
-    apart = (re.escape(word) if len(word) >= CERTAIN else rf"(?<![^\W_]){re.escape(word)}(?![^\W_])" for word in words)
-    return re.compile("|".join(apart), re.IGNORECASE) if words else None
+    """A text of a header on one line, its words that name the patient replaced by ***."""
+    for word in sorted(words_of(identifiers), key=len, reverse=True):
+        text = re.sub(re.escape(word), "***", text, flags=re.IGNORECASE)
+    return printable(text)
 
 
 def words_of(identifiers: Iterable[str]) -> set[str]:
@@ -44,21 +36,7 @@ def words_of(identifiers: Iterable[str]) -> set[str]:
     return {word for one in whole for word in (one, *PART.split(one)) if len(word) >= SHORTEST}
 
 
-def shown_path(path: Path, identifiers: Iterable[str], instead: str) -> str:
-    """A path where it names nobody, else the other text."""
+def shown_path(path: Path, identifiers: Iterable[str], uid: str) -> str:
+    """A path where it names nobody, else the UID of what lies there."""
     text = str(path)
-    return text if without_identifiers(text, identifiers) == printable(text) else instead
-
-
-def without_names(findings: Iterable[Finding], series: Iterable[Series]) -> list[Finding]:
-    """Findings whose file, message and remedy name no patient of these series: people call folders and masks by them."""
-    words = frozenset(word for one in series for word in one.identifiers)
-    return [
-        replace(
-            one,
-            file=shown_path(Path(one.file), words, one.case or "***") if one.file else "",
-            message=without_identifiers(one.message, words),
-            remedy=without_identifiers(one.remedy, words),
-        )
-        for one in findings
-    ]
+    return text if without_identifiers(text, identifiers) == printable(text) else f"UID {uid}"

@@ -103,7 +103,7 @@ FAULTS: dict[str, tuple[str, str, Callable[[Path], object]]] = {
         "in 2 frames of reference",
         lambda f: write_series(f, change=lambda i, d: setattr(d, "FrameOfReferenceUID", f"1.2.{i // 3}")),
     ),
-    "two sizes": ("D519", "one of 2 grids in one series; to take it: --series grid=1", two_sizes),
+    "two sizes": ("D519", "one of 2 grids in one series; to take it: --series grid=", two_sizes),
     "no place": ("D520", "5 of 5 slices lack ImagePositionPatient", lambda f: write_series(f, ImagePositionPatient=None)),
     "mosaic": (
         "D522",

@@ -92,7 +92,7 @@ def test_a_code_stream_of_another_size_is_refused_before_it_is_decoded(tmp_path:
 
 
 def test_a_deflated_file_that_unpacks_without_end_is_refused(tmp_path: Path) -> None:
-    file = write_series(tmp_path / "raw", some_pixels(2), syntax="1.2.840.10008.1.2.1.99").files[0]
+    file = write_series(tmp_path / "raw", some_pixels(3), syntax="1.2.840.10008.1.2.1.99").files[0]
     content = file.read_bytes()
     start = 144 + struct.unpack("<I", content[140:144])[0]
     pack = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
