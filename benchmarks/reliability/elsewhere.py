@@ -71,10 +71,13 @@ UNTRUSTED = [
     ("I11", "TorchScript archive", AUDIT + "test_what_is_not_ours_is_refused_and_never_run"),
     ("I12", "environment variable in a setting", AUDIT + "test_what_is_not_ours_is_refused_and_never_run"),
 ]
-DICOM = ["zip bomb", "zip in a zip", "mixed series", "slice missing", "slice twice", "gantry tilt", "varying spacing"]
-DICOM += ["enhanced multi-frame", "compressed without codec", "DICOMDIR", "localiser inside", "patient name in an output"]
-ARCHIVES = [
-    (f"J{number:02d}", fault, FOREIGN + "test_archives_and_dicom_are_refused_unopened") for number, fault in enumerate(DICOM, 1)
+PACKED = ["zip bomb", "zip in a zip"]
+DICOM = ["mixed series", "slice missing", "slice twice", "gantry tilt", "varying spacing", "enhanced multi-frame"]
+DICOM += ["compressed without codec", "DICOMDIR", "localiser inside", "patient name in an output"]
+ARCHIVES = [(f"J{number:02d}", fault, FOREIGN + "test_archives_are_refused_unopened") for number, fault in enumerate(PACKED, 1)]
+ARCHIVES += [
+    (f"J{number:02d}", fault, FOREIGN + "test_dicom_that_is_no_volume_is_named_with_what_to_type")
+    for number, fault in enumerate(DICOM, len(PACKED) + 1)
 ]
 RUNNING = [
     ("K01", "SIGKILL at 20 random moments", RUNS + "test_sigkill_then_resume"),

@@ -50,7 +50,7 @@ def test_a_prepared_data_set_is_checked_once_for_each_state(tmp_path: Path, capl
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("IM0001", b"\0" * 128 + b"DICM" + b"Doe^Jane" * 9, r"IM0001 is DICOM, .*mkdir scans_nifti && dcm2niix -z y"),
+        ("IM0001", b"\0" * 128 + b"DICM" + b"Doe^Jane" * 9, r"DICOM"),
         ("scans.zip", b"PK\x03\x04" + b"\0" * 99, r"scans.zip is an archive; .* Unpack it yourself and give the folder"),
     ],
 )
