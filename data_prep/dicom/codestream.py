@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+from pathlib import Path
 from typing import Any
 
 from data_prep.dicom.plane import Plane
@@ -9,6 +11,7 @@ from data_prep.volume import ReadError
 
 J2K_SIZE = b"\xff\x51"
 JPEG_STARTS = {0xC0, 0xC1, 0xC2, 0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF, 0xF7}
+ITEM, END = 0xE000FFFE, 0xE0DDFFFE  # as little-endian words
 SEARCHED = 2**16
 
 
@@ -24,6 +27,27 @@ def check_codestream(dataset: Any, plane: Plane) -> None:
         size = codestream_size(fragment[:SEARCHED])
         if size is not None and size != (plane.rows, plane.columns):
             raise ReadError("damaged", f"its pixels are {size[1]} x {size[0]}; expected {plane.columns} x {plane.rows}")
+
+
+def short_fragments(path: Path, start: int, frames: int) -> str:
+    """What is wrong with the items in which packed pixels lie (PS3.5, section A.4); "" when they reach their end mark.
+
+    Args:
+        path: the file; only the heads of the items are read.
+        start: where the first item begins.
+        frames: each takes one item or more, after the table of offsets.
+    """
+    count, at, size = 0, start, path.stat().st_size
+    with path.open("rb") as handle:
+        while at + 8 <= size:
+            handle.seek(at)
+            tag, length = struct.unpack("<II", handle.read(8).ljust(8, b"\0"))
+            if tag == END:
+                return "" if count > frames else f"it holds {max(count - 1, 0)} packed pictures; expected {frames}"
+            if tag != ITEM:
+                return "its packed pixels are no chain of items"
+            count, at = count + 1, at + 8 + length
+    return "it stops within its packed pixels"
 
 
 def codestream_size(head: bytes) -> tuple[int, int] | None:

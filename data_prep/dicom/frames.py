@@ -8,9 +8,11 @@ from typing import Any
 
 from data_prep.dicom.plane import Plane
 from data_prep.dicom.values import number, numbers, text, texts
+from data_prep.volume import ReadError
 
 SHARED, PER_FRAME = "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"
 FRAME_TAGS = (SHARED, PER_FRAME)
+MOST = 100_000  # frames of a file
 TELLS = (
     ("MREchoSequence", "EffectiveEchoTime", "EchoTime"),
     ("MRTimingAndRelatedParametersSequence", "FlipAngle", "FlipAngle"),
@@ -26,11 +28,16 @@ TELLS = (
 
 
 def frames_of(dataset: Any, whole: Plane) -> list[Plane]:
-    """One plane a frame. A file without functional groups gives planes without a place."""
+    """One plane a frame. A file without functional groups gives planes without a place.
+
+    Raises:
+        ReadError: it says more frames than any file has.
+    """
     each = list(dataset.get(PER_FRAME) or ())
     shared = next(iter(dataset.get(SHARED) or ()), None)
-    if len(each) < whole.frames:  # frames without a word about their place
-        each += [None] * (whole.frames - len(each)) if whole.frames <= 100_000 else []
+    if whole.frames > MOST:
+        raise ReadError("too_large", f"its header says {whole.frames} frames; the limit is {MOST}")
+    each += [None] * (whole.frames - len(each))  # frames without a word about their place
     return [_frame(replace(whole, frame=index), group, shared) for index, group in enumerate(each[: whole.frames])]
 
 

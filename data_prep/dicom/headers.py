@@ -10,10 +10,12 @@ import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from sys import intern
 from typing import Any
 
+from data_prep.dicom.codestream import short_fragments
 from data_prep.dicom.frames import FRAME_TAGS, frames_of
 from data_prep.dicom.library import quiet
 from data_prep.dicom.plane import UNCOMPRESSED, Plane
@@ -153,7 +155,6 @@ def _inflated(path: Path) -> bytes:
 
 def _parse(raw: bytes, size: int) -> tuple[Any, tuple[int, int] | None]:
     from pydicom.filereader import read_partial
-    from pydicom.tag import Tag
 
     if raw.count(ITEM) > ITEMS:
         raise ReadError("too_large", f"its header holds more than {ITEMS} items of sequences")
@@ -164,9 +165,8 @@ def _parse(raw: bytes, size: int) -> tuple[Any, tuple[int, int] | None]:
             pixels.append((stream.tell(), length))
         return tag >= PIXELS[0]
 
-    tags: list[Any] = [Tag(name) for name in (*TAGS, *FRAME_TAGS)]
     try:
-        dataset = read_partial(stream, stop_when=at_pixels, specific_tags=tags, force=True)
+        dataset = read_partial(stream, stop_when=at_pixels, specific_tags=_tags(), force=True)
     except MemoryError:
         raise
     except Exception as error:  # pydicom has no one error class for what can be wrong; its words may quote the file
@@ -174,6 +174,13 @@ def _parse(raw: bytes, size: int) -> tuple[Any, tuple[int, int] | None]:
     if not len(dataset) and not len(dataset.file_meta):
         raise ReadError("not_an_image", "it holds no DICOM element")
     return dataset, pixels[0] if pixels else None
+
+
+@cache
+def _tags() -> list[Any]:
+    from pydicom.tag import Tag
+
+    return [Tag(name) for name in (*TAGS, *FRAME_TAGS)]
 
 
 def _planes(path: Path, dataset: Any, end: tuple[int, int] | None) -> list[Plane]:
@@ -199,8 +206,8 @@ def _short(plane: Plane, end: tuple[int, int] | None, size: int) -> str:
         return f"it holds {max(there, 0)} bytes of pixels; its header asks for {plane.expected_bytes}"
     if length != 0xFFFFFFFF and not packed and length < plane.expected_bytes:
         return f"its pixel data says {length} bytes; its header asks for {plane.expected_bytes}"
-    if packed and plane.syntax != DEFLATED.decode() and there < 8 * plane.frames:
-        return f"it holds {max(there, 0)} bytes of packed pixels for {plane.frames} frames"
+    if packed and plane.syntax != DEFLATED.decode():
+        return short_fragments(plane.file, start, plane.frames)
     return ""
 
 

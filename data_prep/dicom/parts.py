@@ -14,13 +14,14 @@ from data_prep.dicom.grid import SAME_PLACE, alike, height
 from data_prep.dicom.plane import Plane
 
 MOST_PARTS = 256
+LOOKED_AT = 64  # grids that a plane is compared with: no series has more, and a hostile one has thousands
 
 
 def of_one_grid(planes: Sequence[Plane]) -> list[list[Plane]]:
     """Planes grouped by size, pixel spacing and orientation, in the order of their first one."""
     groups: list[list[Plane]] = []
     for plane in planes:
-        home = next((group for group in groups if _same_grid(group[0], plane)), None)
+        home = next((group for group in groups[-LOOKED_AT:] if _same_grid(group[0], plane)), None)
         if home is None:
             groups.append([plane])
         else:

@@ -103,8 +103,10 @@ def _decoded(plane: Plane) -> Array:
         if plane.syntax not in UNCOMPRESSED:
             check_codestream(dataset, plane)
         return np.asarray(dataset.pixel_array)
-    except (ReadError, MemoryError):
+    except MemoryError:
         raise
+    except ReadError as fault:
+        raise ReadError(fault.kind, f"{_name(plane)}: {fault.seen}") from fault
     except Exception as error:  # pydicom and its decoders have no one error class; their words may quote the file
         raise ReadError("damaged", f"{_name(plane)}: its pixels cannot be decoded ({type(error).__name__})") from error
 

@@ -75,8 +75,8 @@ def detect(root: Path) -> str:
         return "nnunet" if "channel_names" in described else "msd"
     if (root / "images").is_dir() and (image_files(root / "images") or not holds_dicom(root)):
         return "folders"
-    if not image_files(root) and holds_dicom(root) and dicom_readable():
-        return DICOM
+    if dicom_readable() and holds_dicom(root):
+        return _dicom_alone(root)
     nearby = _one_level_off(root)
     if nearby:
         names = ", ".join(shlex.quote(str(folder)) for folder in nearby[:8])
@@ -96,6 +96,21 @@ def detect(root: Path) -> str:
         f"{root}: no known layout; it holds {', '.join(found) or 'nothing'}. Expected images/ and labels/, "
         "or a dataset.json of the Decathlon (MSD) or of nnU-Net. Type: python -m data_prep build --help"
     )
+
+
+def _dicom_alone(root: Path) -> str:
+    """The layout of a folder that holds DICOM.
+
+    Raises:
+        ConfigError: other images lie beside it, so that nobody knows which are meant.
+    """
+    loose = image_files(root)
+    if loose:
+        raise ConfigError(
+            f"{root}: it holds DICOM, and other images such as {loose[0].name}. To take the DICOM series: --layout dicom; "
+            f"masks go into {_quoted(root, 'labels')}"
+        )
+    return DICOM
 
 
 def _quoted(root: Path, name: str) -> str:

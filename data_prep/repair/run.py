@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shlex
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
@@ -16,6 +17,7 @@ from data_prep.check import check
 from data_prep.checks import Finding
 from data_prep.errors import ConfigError, DataListError, EnvironmentFault
 from data_prep.files import read_datalist
+from data_prep.foreign import CHECK
 from data_prep.json_io import dump_json
 from data_prep.layouts import read_source
 from data_prep.pictures import PICTURES
@@ -130,6 +132,8 @@ def _into(path: Path, made: Path, values: Mapping[int, int], link: bool, layout:
         report.remaining = check(made)
         return report
     raw = read_source(path, layout, labels_dir)
+    if raw.series:
+        raise ConfigError(f"{path}: it is DICOM, which is never changed. Type: {CHECK} {shlex.quote(str(path))}")
     for case in raw.cases:
         for file, data in _case(case, values, report):
             _put(made / _copy_name(file, raw, report), data, file, link)

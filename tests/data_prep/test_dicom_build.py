@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from typer.testing import CliRunner
 from data_prep.cli import app
 
 RUN = CliRunner()
+ROOT = Path(__file__).parents[2]
 
 
 def scan(seed: int) -> Any:
@@ -160,9 +163,34 @@ def test_series_is_refused_where_there_is_no_dicom(tmp_path: Path) -> None:
     assert "--series T1: chooses DICOM series" in build(tmp_path / "raw", "--out", tmp_path / "out", "--series", "T1", code=2)
 
 
-def test_without_pydicom_the_line_to_type_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_dicom_beside_other_images_is_taken_only_when_it_is_said(tmp_path: Path) -> None:
     hospital(tmp_path / "raw", 1)
-    monkeypatch.setattr("data_prep.layouts.dicom_readable", lambda: False)
-    monkeypatch.setattr("data_prep.foreign.dicom_readable", lambda: False)
-    said = build(tmp_path / "raw", "--out", tmp_path / "out", code=3)
-    assert 'pip install "monai-hybrid[dicom]"' in said and "is DICOM" in said and not (tmp_path / "out").exists()
+    nib.Nifti1Image(np.zeros((4, 4, 4), np.uint8), np.eye(4)).to_filename(tmp_path / "raw/old.nii.gz")
+    result = RUN.invoke(app, ["check", str(tmp_path / "raw")])
+    assert result.exit_code == 2 and "it holds DICOM, and other images such as old.nii.gz" in result.stderr
+    assert RUN.invoke(app, ["check", str(tmp_path / "raw"), "--layout", "dicom"]).exit_code == 0
+
+
+def test_repair_leaves_dicom_alone(tmp_path: Path) -> None:
+    hospital(tmp_path / "raw", 1)
+    result = RUN.invoke(app, ["repair", str(tmp_path / "raw"), "--out", str(tmp_path / "out")])
+    assert result.exit_code == 2 and "it is DICOM, which is never changed" in result.stderr, result.output
+    assert [p.name for p in tmp_path.iterdir()] == ["raw"]
+
+
+def test_without_pydicom_the_line_to_type_is_said_and_other_data_are_read(tmp_path: Path) -> None:
+    hospital(tmp_path / "raw", 1)
+    for name in ("images", "labels"):
+        (tmp_path / "nifti" / name).mkdir(parents=True)
+        array = np.random.default_rng(0).integers(0, 2 if name == "labels" else 99, (8, 8, 8)).astype(np.uint8)
+        nib.Nifti1Image(array, np.eye(4)).to_filename(tmp_path / "nifti" / name / "a.nii.gz")
+    code = (
+        "import sys; sys.modules['pydicom'] = sys.modules['highdicom'] = None; from data_prep.cli import app; app(sys.argv[1:])"
+    )
+
+    def check(folder: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([sys.executable, "-c", code, "check", folder], cwd=ROOT, capture_output=True, text=True)
+
+    refused, taken = check(str(tmp_path / "raw")), check(str(tmp_path / "nifti"))
+    assert refused.returncode == 3 and 'pip install "monai-hybrid[dicom]"' in refused.stdout + refused.stderr, refused
+    assert "Traceback" not in refused.stderr and taken.returncode == 0, taken

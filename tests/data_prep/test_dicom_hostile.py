@@ -238,6 +238,18 @@ def test_two_files_that_claim_different_patients_in_one_series_are_no_one_series
     assert [len(series.planes) for series in find_series(tmp_path / "raw")] == [3, 3]
 
 
+@pytest.mark.parametrize("share", [0.999, 0.8, 0.4])
+@pytest.mark.parametrize("syntax", ["1.2.840.10008.1.2.5", "1.2.840.10008.1.2.4.80", JPEG_2000])
+def test_packed_pixels_that_stop_early_are_named_by_their_file(syntax: str, share: float, tmp_path: Path) -> None:
+    files = write_series(tmp_path / "raw", some_pixels(3, 40, 36), syntax=syntax).files
+    content = files[1].read_bytes()
+    files[1].write_bytes(content[: int(share * len(content))])
+    (series,) = find_series(tmp_path / "raw")
+    assert [(one.code, one.message) for one in series.problems] == [("D516", "IM0001: it stops within its packed pixels")]
+    files[1].write_bytes(content)
+    assert codes(tmp_path / "raw") == set()
+
+
 def test_a_report_without_pixels_and_without_end_is_no_image(tmp_path: Path) -> None:
     from pydicom.dataset import Dataset
 
