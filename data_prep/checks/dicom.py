@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from data_prep.checks.registry import check
 from data_prep.volume import ReadError
 
 if TYPE_CHECKING:
+    from data_prep.dicom.headers import Found
     from data_prep.dicom.series import Series
+
+LONGEST_ENDING = 8
+NEVER_SCANS = (
+    *(".json", ".csv", ".tsv", ".txt", ".md", ".bval", ".bvec", ".xml", ".html", ".htm", ".css", ".js", ".pdf", ".log"),
+    *(".exe", ".dll", ".inf", ".ini", ".ico", ".jar", ".sh", ".bat"),
+)
 
 COPY_SERIES = "Fetch the series again, whole, or take it out of the folder: mv {file} .."
 CHOOSE = "Choose with --series, by the words that the message gives"
@@ -99,6 +107,29 @@ def no_decoder(fault: ReadError) -> str | None:
 def mosaic(series: Series) -> str | None:
     """A DICOM series holds mosaics: each image shows many slices as tiles."""
     return _said(series, "D522")
+
+
+@check("D523", on="dicom_folder", level="note", remedy="If they are scans, give them apart; archives, unpacked")
+def strangers(found: Found) -> str | None:
+    """Files beside DICOM are no DICOM and are left out."""
+    files = [path for path in found.strangers if _may_be_scan(path)]
+    return f"left out: {len(files)} {_endings(files)}" if files else None
+
+
+def _may_be_scan(path: Path) -> bool:
+    return path.suffix.lower() not in NEVER_SCANS
+
+
+def _endings(files: list[Path]) -> str:
+    """How their names end, and never how they begin: exports name files after patients."""
+    ends = sorted({path.suffix.lower() if len(path.suffix) <= LONGEST_ENDING else "" for path in files})
+    return f"({', '.join(end or 'without an ending' for end in ends[:5])}{', ...' if len(ends) > 5 else ''})"
+
+
+@check("D524", on="dicom_folder", level="note", remedy="If they lead to scans, give those folders themselves")
+def links(found: Found) -> str | None:
+    """Folders of DICOM that are links are not followed: they may lead in circles."""
+    return f"links to folders: {len(found.links)}" if found.links else None
 
 
 @check("D525", on="series", level="note", remedy="Nothing to do; each is read once")

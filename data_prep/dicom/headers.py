@@ -23,6 +23,7 @@ from data_prep.dicom.tags import IDENTIFIERS, MEDIA_DIRECTORY, SEGMENTATION, STO
 from data_prep.dicom.values import number, numbers, text, texts, whole
 from data_prep.foreign import looks_like_dicom
 from data_prep.nifti import MAX_BYTES
+from data_prep.progress import told
 from data_prep.volume import ReadError
 
 HEAD = 2**17  # bytes of a file that most headers lie in
@@ -44,6 +45,7 @@ class Found:
     structures: list[Path] = field(default_factory=list)
     others: list[Path] = field(default_factory=list)  # DICOM without pixels: reports, plans, a DICOMDIR
     faults: list[tuple[Path, ReadError]] = field(default_factory=list)
+    strangers: list[Path] = field(default_factory=list)  # no DICOM
     links: list[Path] = field(default_factory=list)  # folders that are links: not followed, they may lead in circles
 
 
@@ -59,11 +61,13 @@ def read_headers(folder: Path, leave_out: Sequence[Path] = ()) -> Found:
     """
     found = Found()
     with quiet():
-        for path in _files(folder, set(leave_out), found.links):
+        for path in told(list(_files(folder, set(leave_out), found.links)), "DICOM headers read"):
             try:
                 head = _head(path)
                 if looks_like_dicom(head, path.name):
                     _sort_in(found, path, head)
+                elif head:
+                    found.strangers.append(path)
             except ReadError as fault:
                 found.faults.append((path, fault))
     return found

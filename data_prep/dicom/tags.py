@@ -31,6 +31,7 @@ TELLS = (
     "KVP",
     "ContrastBolusAgent",
     "AcquisitionTime",
+    "InstanceNumber",
 )
 
 TAGS = (

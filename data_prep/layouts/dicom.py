@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -45,6 +46,7 @@ def read(root: Path, labels_dir: str | None = None, series: str | None = None, a
     places = places_of(every, root)
     findings = [finding for one, place in places for finding in _findings(one, place, accept)]
     findings += _faults(found)
+    findings += run_checks("dicom_folder", _without_labels(found, root, labels_dir), file=str(root))
     solved = {*ACCEPTED} & {*accept}
     usable = [(without(one, solved), place) for one, place in places if without(one, solved).usable]
     sound = [one for one, _ in usable]
@@ -91,6 +93,12 @@ def places_of(every: Sequence[Series], root: Path) -> list[tuple[Series, Path]]:
         hidden = hidden or extension(place) is not None  # it would be taken for a file of that kind
         places.append((one, root / case_name(one) if hidden else place))
     return places
+
+
+def _without_labels(found: Found, root: Path, labels_dir: str | None) -> Found:
+    """What lies in the folder of masks is no stranger."""
+    labels = root / (labels_dir or LABELS)
+    return replace(found, strangers=[path for path in found.strangers if not path.is_relative_to(labels)])
 
 
 def _why(findings: Sequence[Finding]) -> str:

@@ -188,6 +188,43 @@ def test_parts_of_an_enhanced_file_are_told_apart(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_series(second)[0], written.expected()[..., 1::2])
 
 
+def test_phases_whose_times_differ_a_little_are_told_apart_by_their_rank(tmp_path: Path) -> None:
+    def jittered(index: int, dataset: Any) -> None:
+        place, phase = divmod(index, 4)
+        dataset.TriggerTime, dataset.ImagePositionPatient = 30 * phase + place, [0, 0, 8 * place]
+
+    written = write_series(tmp_path / "raw", some_pixels(12), modality="MR", intercepts=0, change=jittered)
+    assert "--series TriggerTime=no." in check(tmp_path / "raw", code=3)["D511"]["message"]
+    assert check(tmp_path / "raw", "--series", "TriggerTime=no.3") == {}
+    third = next(series for series in find_series(tmp_path / "raw") if series.part == "TriggerTime=no.3")
+    np.testing.assert_array_equal(read_series(third)[0], written.expected()[..., 2::4])
+
+
+def test_echoes_and_phases_together_are_chosen_by_both(tmp_path: Path) -> None:
+    def both(index: int, dataset: Any) -> None:
+        place, rest = divmod(index, 4)
+        dataset.EchoTime, dataset.TemporalPositionIdentifier = [2.5, 7.5][rest // 2], rest % 2 + 1
+        dataset.ImagePositionPatient = [0, 0, 8 * place]
+
+    written = write_series(tmp_path / "raw", some_pixels(12), modality="MR", intercepts=0, change=both)
+    words = "EchoTime=7.5,TemporalPositionIdentifier=1"
+    assert "EchoTime=" in check(tmp_path / "raw", code=3)["D511"]["message"]
+    assert "D511" in check(tmp_path / "raw", "--series", "EchoTime=7.5", code=3)
+    assert check(tmp_path / "raw", "--series", words) == {}
+    one = next(series for series in find_series(tmp_path / "raw") if series.part == words)
+    np.testing.assert_array_equal(read_series(one)[0], written.expected()[..., 2::4])
+
+
+def test_what_is_no_dicom_is_told_by_its_ending_alone(tmp_path: Path) -> None:
+    written = write_series(tmp_path / "raw")
+    for name in (f"{PLANTED['PatientID']}.zip", "readme.txt", "viewer.exe"):
+        (tmp_path / "raw" / name).write_bytes(b"PK\x03\x04" + bytes(40))
+    (tmp_path / "raw/link").symlink_to(written.files[0].parent.parent)
+    found = check(tmp_path / "raw")
+    assert list(found) == ["D523", "D524"] or list(found) == ["D524", "D523"], found
+    assert found["D523"]["message"] == "left out: 1 (.zip)" and found["D524"]["message"] == "links to folders: 1"
+
+
 @pytest.mark.parametrize("words", ["{uid}", "7", "t2*", "T2 TSE,9"], ids=["uid", "number", "pattern", "either"])
 def test_a_series_is_chosen_by_uid_number_or_description(words: str, tmp_path: Path) -> None:
     wanted = write_series(tmp_path / "raw/a", SeriesNumber=7, SeriesDescription="T2 TSE")
