@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -40,7 +40,8 @@ def read(root: Path, labels_dir: str | None = None, series: str | None = None, a
         EnvironmentFault: pydicom is not installed.
     """
     found = read_headers(root)
-    every = choose(series_of(found), series)
+    there = series_of(found)
+    every = choose(there, series)
     if not every and not found.faults:
         raise DataListError("D503", f"{root}: its DICOM files hold no image; expected CT or MR series", str(root))
     places = places_of(every, root)
@@ -53,7 +54,7 @@ def read(root: Path, labels_dir: str | None = None, series: str | None = None, a
     labels, name = _labels(root, labels_dir)
     if not usable and not any(finding.level == "error" for finding in findings):
         raise DataListError("D503", f"{root}: none of its DICOM series is a volume: {_why(findings)}", str(root))
-    pairs, note = _paired(sound, labels, root)
+    pairs, note = _paired(sound, there, labels, root)
     cases = [Case(case_name(one), (place,), pairs.labels.get(case_name(one)), patient_of(one)) for one, place in usable]
     modalities = {MODALITIES.get(one.modality, "") for one in sound}
     return Source(
@@ -122,32 +123,37 @@ def _labels(root: Path, labels_dir: str | None) -> tuple[list[Path], str]:
     return [], LABELS
 
 
-def _paired(sound: Sequence[Series], labels: Sequence[Path], root: Path) -> tuple[Pairs, str]:
-    """The mask of each case, by the kind of name that pairs most; names that several series share pair nothing."""
+def _paired(sound: Sequence[Series], there: Sequence[Series], labels: Sequence[Path], root: Path) -> tuple[Pairs, str]:
+    """The mask of each case, by the kind of name that pairs most; names that several series share pair nothing.
+
+    Masks of series that are there and no case belong to nobody, and are no orphans.
+    """
     stems = {stem(path): path for path in labels}
     best, said = Pairs({}, tuple(labels)), ""
-    for kind, names in _names(sound, root).items():
-        pairs = pair_labels(list(names), stems)
-        if len(pairs.labels) > len(best.labels):
-            cases = {names[name]: path for name, path in pairs.labels.items()}
-            best, said = Pairs(cases, pairs.orphans), f"masks are paired with series by {kind}: {len(cases)}"
+    others = _names([one for one in there if not one.left_out], root)
+    for kind, several in _names(sound, root).items():
+        names = {name: cases[0] for name, cases in several.items() if len(cases) == 1}
+        pairs = pair_labels([*names, *(name for name in others[kind] if name not in several)], stems)
+        cases = {names[name]: path for name, path in pairs.labels.items() if name in names}
+        if len(cases) > len(best.labels) or (not best.labels and len(pairs.orphans) < len(best.orphans)):
+            best = Pairs(cases, pairs.orphans)
+            said = f"masks are paired with series by {kind}: {len(cases)}" if cases else ""
     return best, said
 
 
-def _names(sound: Iterable[Series], root: Path) -> Mapping[str, Mapping[str, str]]:
-    """By kind: name -> case, where it names one series only."""
-    every = list(sound)
-    kinds = {
-        "their case's name": [case_name(one) for one in every],
-        "SeriesInstanceUID": [one.uid for one in every],
-        "their folder's name": [one.files[0].parent.name for one in every],
-        "their patient's folder": [_top(one, root) for one in every],
+def _names(series: Sequence[Series], root: Path) -> dict[str, dict[str, list[str]]]:
+    """By kind: name -> the cases that have it."""
+    names_of: dict[str, Callable[[Series], str]] = {
+        "their case's name": case_name,
+        "SeriesInstanceUID": lambda one: one.uid,
+        "their folder's name": lambda one: one.files[0].parent.name,
+        "their patient's folder": lambda one: _top(one, root),
     }
-    counts = {kind: Counter(names) for kind, names in kinds.items()}
-    return {
-        kind: {name: case_name(one) for name, one in zip(names, every, strict=True) if name and counts[kind][name] == 1}
-        for kind, names in kinds.items()
-    }
+    found: dict[str, dict[str, list[str]]] = {kind: defaultdict(list) for kind in names_of}
+    for one in series:
+        for kind, name_of in names_of.items():
+            found[kind][name_of(one)].append(case_name(one))
+    return {kind: {name: cases for name, cases in names.items() if name} for kind, names in found.items()}
 
 
 def _top(series: Series, root: Path) -> str:

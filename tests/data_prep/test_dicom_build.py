@@ -117,6 +117,28 @@ def test_some_series_without_a_mask_are_taken_when_it_is_allowed(tmp_path: Path)
     assert sum("label" not in entry for entry in prepared(tmp_path / "out")) == 1
 
 
+@pytest.mark.parametrize("ending", ["", "_seg"])
+def test_masks_of_series_that_are_not_chosen_are_no_fault(ending: str, tmp_path: Path) -> None:
+    series = hospital(tmp_path / "raw", 3)
+    series += [write_series(tmp_path / f"raw/{index}/t2", scan(20 + index), SeriesNumber=8) for index in range(3)]
+    for one in series:
+        mask_of(one, tmp_path / "raw/labels" / f"{one.series_uid}{ending}.nii.gz")
+    said = build(tmp_path / "raw", "--out", tmp_path / "out", "--series", "8")
+    assert "by SeriesInstanceUID: 3" in said and "D404" not in said
+    assert {entry["label"] for entry in prepared(tmp_path / "out")} == {
+        str(tmp_path / "raw/labels" / f"{one.series_uid}{ending}.nii.gz") for one in series[3:]
+    }
+
+
+def test_a_mask_of_a_series_with_a_fault_is_no_second_fault(tmp_path: Path) -> None:
+    series = hospital(tmp_path / "raw", 2)
+    for one in series:
+        mask_of(one, tmp_path / "raw/labels" / f"{one.series_uid}.nii.gz")
+    series[1].files[4].unlink()
+    found = RUN.invoke(app, ["check", str(tmp_path / "raw")])
+    assert "D510" in found.stdout and "D404" not in found.stdout and "1 error" in found.stdout, found.stdout
+
+
 def test_a_mask_on_another_grid_and_a_mask_without_a_series_are_named(tmp_path: Path) -> None:
     series = hospital(tmp_path / "raw")
     for one in series:
