@@ -2,38 +2,25 @@
 
 from __future__ import annotations
 
-import io
 import math
 import os
-import stat
-import zlib
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from functools import cache
 from pathlib import Path
 from sys import intern
 from typing import Any
 
 from data_prep.dicom.codestream import short_fragments
-from data_prep.dicom.frames import FRAME_TAGS, frames_of
+from data_prep.dicom.frames import frames_of
+from data_prep.dicom.header_bytes import dataset_of, head_of, kind_of
 from data_prep.dicom.library import quiet
-from data_prep.dicom.plane import UNCOMPRESSED, Plane
-from data_prep.dicom.tags import IDENTIFIERS, MEDIA_DIRECTORY, SEGMENTATION, STORAGE, STRUCTURES, TAGS, TELLS, WITHOUT_PIXELS
+from data_prep.dicom.plane import DEFLATED, UNCOMPRESSED, Plane
+from data_prep.dicom.tags import IDENTIFIERS, MEDIA_DIRECTORY, SEGMENTATION, STORAGE, STRUCTURES, TELLS, WITHOUT_PIXELS
 from data_prep.dicom.values import number, numbers, text, texts, whole
 from data_prep.foreign import looks_like_dicom
 from data_prep.nifti import MAX_BYTES
 from data_prep.progress import told
 from data_prep.volume import ReadError
-
-HEAD = 2**17  # bytes of a file that most headers lie in
-MOST = 2**25  # bytes of the longest header: 10,000 frames of an enhanced file
-MOST_INFLATED = 2**28
-ITEMS = 400_000  # items of sequences in a header; each takes a kilobyte once it is read
-ITEM = b"\xfe\xff\x00\xe0"
-AT = 128  # bytes before the prefix (PS3.10, section 7.1)
-DEFLATED = b"1.2.840.10008.1.2.1.99"
-PIXELS = (0x7FE00008, 0x7FE00009, 0x7FE00010)  # float, double and integer pixel data
 
 
 @dataclass
@@ -63,7 +50,7 @@ def read_headers(folder: Path, leave_out: Sequence[Path] = ()) -> Found:
     with quiet():
         for path in told(list(_files(folder, set(leave_out), found.links)), "DICOM headers read"):
             try:
-                head = _head(path)
+                head = head_of(path)
                 if looks_like_dicom(head, path.name):
                     _sort_in(found, path, head)
                 elif head:
@@ -84,22 +71,8 @@ def _files(folder: Path, leave_out: set[Path], links: list[Path]) -> Iterator[Pa
         yield from (here / name for name in sorted(names) if not name.startswith("."))
 
 
-def _head(path: Path) -> bytes:
-    """The first bytes of a regular file; b"" for anything else, and for what the system refuses."""
-    try:
-        status = path.stat()
-        if not stat.S_ISREG(status.st_mode) or not status.st_size:  # files of the kernel say size 0, and some never end
-            return b""
-        with path.open("rb") as handle:
-            return handle.read(HEAD)
-    except FileNotFoundError:
-        return b""  # a dangling link
-    except OSError as error:
-        raise ReadError("unreadable", f"the system says: {error.strerror}") from error
-
-
 def _sort_in(found: Found, path: Path, head: bytes) -> None:
-    kind = _kind(head)
+    kind = kind_of(head)
     if kind == SEGMENTATION:
         found.segmentations.append(path)
     elif kind == STRUCTURES:
@@ -107,84 +80,13 @@ def _sort_in(found: Found, path: Path, head: bytes) -> None:
     elif kind == MEDIA_DIRECTORY or kind.startswith(WITHOUT_PIXELS):
         found.others.append(path)
     else:
-        dataset, end = _dataset(path, head)
+        dataset, end = dataset_of(path, head)
         if "Rows" in dataset:
             found.planes += _planes(path, dataset, end)
         elif (kind or text(dataset, "SOPClassUID")).startswith(STORAGE):
             raise ReadError("truncated", "its DICOM header stops before it says how large the image is")
         else:
             found.others.append(path)
-
-
-def _kind(head: bytes) -> str:
-    """The SOP class as the file's own beginning says, so that nothing more is read of what is no image; "" if it does not."""
-    if head[AT : AT + 4] != b"DICM":
-        return ""
-    at = head.find(b"\x02\x00\x02\x00UI", AT, 1024)
-    size = int.from_bytes(head[at + 6 : at + 8], "little")
-    return head[at + 8 : at + 8 + size].decode("ascii", "replace").strip(" \0") if at > 0 and size <= 64 else ""
-
-
-def _dataset(path: Path, head: bytes) -> tuple[Any, tuple[int, int] | None]:
-    """The data set before the pixels, and where these begin and how many bytes they say; None: there are none."""
-    size = path.stat().st_size
-    if DEFLATED in head[AT : AT + 1024]:
-        return _parse(_inflated(path), size)
-    if size <= len(head):
-        return _parse(head, size)
-    with suppress(ReadError):  # the first bytes may end within an element
-        dataset, end = _parse(head, size)
-        if end is not None:
-            return dataset, end
-    with path.open("rb") as handle:
-        return _parse(handle.read(MOST), size)
-
-
-def _inflated(path: Path) -> bytes:
-    """A deflated file as it is, once it is known that it unpacks to no more than memory holds."""
-    raw = path.read_bytes()
-    at = raw.find(b"\x02\x00\x00\x00UL\x04\x00")
-    start = at + 12 + int.from_bytes(raw[at + 8 : at + 12], "little") if at >= 0 else 0
-    stream, size, rest = zlib.decompressobj(-zlib.MAX_WBITS), 0, raw[start:]
-    try:
-        while rest and not stream.eof:
-            size += len(stream.decompress(rest, 2**24))
-            rest = stream.unconsumed_tail
-            if size > MOST_INFLATED:
-                raise ReadError("too_large", f"it unpacks to more than {MOST_INFLATED // 2**20} MiB")
-    except zlib.error as error:
-        raise ReadError("damaged", "its compressed part (deflate) is damaged") from error
-    return raw
-
-
-def _parse(raw: bytes, size: int) -> tuple[Any, tuple[int, int] | None]:
-    from pydicom.filereader import read_partial
-
-    if raw.count(ITEM) > ITEMS:
-        raise ReadError("too_large", f"its header holds more than {ITEMS} items of sequences")
-    stream, pixels = io.BytesIO(raw), []
-
-    def at_pixels(tag: int, vr: str | None, length: int) -> bool:
-        if tag in PIXELS:
-            pixels.append((stream.tell(), length))
-        return tag >= PIXELS[0]
-
-    try:
-        dataset = read_partial(stream, stop_when=at_pixels, specific_tags=_tags(), force=True)
-    except MemoryError:
-        raise
-    except Exception as error:  # pydicom has no one error class for what can be wrong; its words may quote the file
-        raise ReadError("damaged", f"its DICOM header is damaged ({type(error).__name__})") from error
-    if not len(dataset) and not len(dataset.file_meta):
-        raise ReadError("not_an_image", "it holds no DICOM element")
-    return dataset, pixels[0] if pixels else None
-
-
-@cache
-def _tags() -> list[Any]:
-    from pydicom.tag import Tag
-
-    return [Tag(name) for name in (*TAGS, *FRAME_TAGS)]
 
 
 def _planes(path: Path, dataset: Any, end: tuple[int, int] | None) -> list[Plane]:
@@ -205,12 +107,12 @@ def _short(plane: Plane, end: tuple[int, int] | None, size: int) -> str:
         return "it stops before its pixel data"
     start, length = end
     there = size - start
-    packed = plane.syntax not in UNCOMPRESSED or plane.syntax == DEFLATED.decode()
+    packed = plane.syntax not in UNCOMPRESSED or plane.syntax == DEFLATED
     if not packed and there < plane.expected_bytes:
         return f"it holds {max(there, 0)} bytes of pixels; its header asks for {plane.expected_bytes}"
     if length != 0xFFFFFFFF and not packed and length < plane.expected_bytes:
         return f"its pixel data says {length} bytes; its header asks for {plane.expected_bytes}"
-    if packed and plane.syntax != DEFLATED.decode():
+    if packed and plane.syntax != DEFLATED:
         return short_fragments(plane.file, start, plane.frames)
     return ""
 

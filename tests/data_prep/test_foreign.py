@@ -71,8 +71,8 @@ def frames(folder: Path) -> None:
 
 
 def without_codec(folder: Path) -> None:
-    for file in write_series(folder).files:
-        file.write_bytes(file.read_bytes().replace(b"1.2.840.10008.1.2.1\0", b"1.2.840.10008.1.2.9\0"))
+    for file in write_series(folder, syntax="1.2.840.10008.1.2.5").files:
+        file.write_bytes(file.read_bytes().replace(b"1.2.840.10008.1.2.5\0", b"1.2.840.10008.1.2.9\0"))
 
 
 def with_localiser(folder: Path) -> None:
