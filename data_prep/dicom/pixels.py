@@ -22,7 +22,7 @@ def read_series(series: Series) -> tuple[Array, Affine]:
 
     Returns:
         (X, Y, Z) = (columns, rows, slices): the first of int16, uint16 and int32 that holds all values where these are whole,
-        float32 elsewhere; and the affine, (4, 4) float64, voxel -> RAS mm.
+        float32 where they are not, float64 beyond; and the affine, (4, 4) float64, voxel -> RAS mm.
 
     Raises:
         ReadError: a file is cut off or damaged, no decoder is installed, or it does not fit into memory.
@@ -57,7 +57,7 @@ def _wide_enough(voxels: Array, values: Array) -> Array:
     for dtype in (voxels.dtype, np.dtype(np.int32)):
         if np.iinfo(dtype).min <= low and high <= np.iinfo(dtype).max:
             return voxels.astype(dtype, copy=False)
-    return voxels.astype(np.float32)
+    return voxels.astype(np.float64)
 
 
 def _unsigned(voxels: Array) -> Array:
