@@ -96,7 +96,7 @@ def problems_of_stack(planes: Sequence[Plane]) -> Iterator[Problem]:
         at = float(heights[int(steps.argmin())])
         yield Problem("D511", f"{twice} of {len(planes)} slices lie where another one lies, the first at {at:.2f} mm")
         return
-    usual = float(np.median(steps))
+    usual = float(np.sort(steps)[(len(steps) - 1) // 2])  # of two middle ones the smaller: 0, 1, 3 mm is a gap
     yield from _gaps(steps, heights, usual)
     sideways = places - places[0] - np.outer(heights - heights[0], normal)
     yield from _tilt(sideways, heights, usual)

@@ -86,6 +86,16 @@ def screen_shot(index: int, dataset: Any) -> None:
 
 FAULTS: dict[str, tuple[str, str, Callable[[Path], object]]] = {
     "slice missing": ("D510", "1 slice is missing: between -35.00 and -30.00 mm", without_a_slice),
+    "slice missing of four": (
+        "D510",
+        "1 slice is missing: between 1.00 and 3.00 mm",
+        lambda f: write_series(f, some_pixels(3), change=lambda i, d: at(i, d, [0, 1, 3])),
+    ),
+    "several missing": (
+        "D510",
+        "3 slices are missing",
+        lambda f: write_series(f, some_pixels(6), change=lambda i, d: at(i, d, [0, 1, 3, 4, 7, 8])),
+    ),
     "echoes": ("D511", "--series EchoTime=2.5", lambda f: write_series(f, some_pixels(10), change=echoes, **MR_TWO_ECHOES)),
     "phases": ("D511", "--series TriggerTime=0", lambda f: write_series(f, some_pixels(20), change=phases, modality="MR")),
     "b-values": ("D511", "DiffusionBValue=", lambda f: write_series(f, some_pixels(10), change=b_values, modality="MR")),
