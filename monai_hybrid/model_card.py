@@ -13,17 +13,18 @@ from pathlib import Path
 from typing import Any
 
 from jsonschema import Draft202012Validator
+from safetensors import SafetensorError, safe_open
 
 from data_prep.colour import COMPONENTS
 from monai_hybrid.errors import ModelFileError
 
-CARD_VERSION = 1
+CARD_KEY, CARD_VERSION = "monai_hybrid_card", 1
 AGAIN = "; copy the file again from its source"
 LONGEST = 16 << 20  # characters of a card
 DEEPEST, MOST, LONGEST_TEXT = 16, 500_000, 100_000  # levels, values, and characters of one value
 LARGEST_NETWORK = 1 << 31  # parameters
 LARGEST_PATCH = 1 << 27  # voxels
-WHOLE = {"type": "integer", "minimum": 1}
+STEMS = ("plain", "space_to_depth")
 NAME = {
     "type": "string",
     "minLength": 1,
@@ -93,6 +94,25 @@ NEEDED = (
     "spatial_dims", "channels", "labels", "network.channels", "network.num_res_blocks", "network.attention_levels",
     "network.norm_num_groups", "network.num_head_channels", "plan.normalization", "training.patch_size", "training.spacing",
 )  # fmt: skip
+
+
+def read_card(path: Path | str) -> dict[str, Any] | None:
+    """The card of a model file: its own (safetensors), or that of the safetensors file beside it; None when there is none.
+
+    Raises:
+        ModelFileError: the file that should hold the card is damaged, or the card is of another format.
+    """
+    path = Path(path).with_suffix(".safetensors")
+    if not path.is_file():
+        return None
+    try:
+        with safe_open(path, framework="np") as handle:
+            text = (handle.metadata() or {}).get(CARD_KEY)
+    except (SafetensorError, OSError) as error:
+        raise ModelFileError(f"{path}: not a readable safetensors file ({error}); copy it again from its source") from error
+    if not text:
+        return None
+    return parse_card(path, text)
 
 
 def parse_card(path: Path, text: str) -> dict[str, Any]:
@@ -191,8 +211,6 @@ def _problems(card: Any) -> Iterator[str]:
 
 
 def _network_problems(network: Mapping[str, Any], dims: int) -> Iterator[str]:
-    from monai_hybrid.networks.hybrid_unet import STEMS  # here, because the networks' room reads model files
-
     channels = network.get("channels") or []
     levels = len(channels)
     for key in ("num_res_blocks", "attention_levels", "num_head_channels"):

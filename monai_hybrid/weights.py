@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
@@ -25,9 +25,9 @@ from data_prep.atomic import replace_file
 from data_prep.disk import needing
 from monai_hybrid import __version__
 from monai_hybrid.errors import ModelFileError
-from monai_hybrid.model_card import CARD_VERSION, parse_card
+from monai_hybrid.model_card import CARD_KEY, CARD_VERSION
+from monai_hybrid.model_card import read_card as read_card
 
-CARD_KEY = "monai_hybrid_card"
 SUM_KEY = "monai_hybrid_sha256"
 CITATION = (
     "B. Sauvalle, M. Salzmann: Hybrid diffusion models: combining supervised and generative pretraining for "
@@ -109,25 +109,6 @@ def torch_save(content: Any, path: Path) -> None:
         if isinstance(error.__context__, OSError):  # torch's own complaint while the first error passes through it
             raise error.__context__ from None
         raise
-
-
-def read_card(path: Path | str) -> dict[str, Any] | None:
-    """The card of a model file: its own (safetensors), or that of the safetensors file beside it; None when there is none.
-
-    Raises:
-        ModelFileError: the file that should hold the card is damaged, or the card is of another format.
-    """
-    path = Path(path).with_suffix(".safetensors")
-    if not path.is_file():
-        return None
-    try:
-        with safe_open(path, framework="pt") as handle:
-            text = (handle.metadata() or {}).get(CARD_KEY)
-    except (SafetensorError, OSError) as error:
-        raise ModelFileError(f"{path}: not a readable safetensors file ({error}); copy it again from its source") from error
-    if not text:
-        return None
-    return parse_card(path, text)
 
 
 def load_weights(path: Path | str) -> dict[str, Tensor]:

@@ -1,8 +1,19 @@
-"""Scores that cannot flatter."""
+"""Scores that cannot flatter. What needs torch is imported when it is asked for: reading scores does without."""
 
-from monai_hybrid.evaluation.comparison import compare
-from monai_hybrid.evaluation.dice import DiceHandler
-from monai_hybrid.evaluation.report import EvaluationReport
-from monai_hybrid.evaluation.slices import SliceSaver
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from monai_hybrid.evaluation.comparison import compare
+    from monai_hybrid.evaluation.dice import DiceHandler
+    from monai_hybrid.evaluation.report import EvaluationReport
+    from monai_hybrid.evaluation.slices import SliceSaver
 
 __all__ = ["DiceHandler", "EvaluationReport", "SliceSaver", "compare"]
+_FILES = {"DiceHandler": "dice", "EvaluationReport": "report", "SliceSaver": "slices", "compare": "comparison"}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _FILES:
+        return getattr(import_module(f"{__name__}.{_FILES[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

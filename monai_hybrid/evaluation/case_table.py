@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +12,7 @@ from typing import Any
 from data_prep.atomic import replace_file
 from data_prep.cells import harmless_row, restored_row
 from monai_hybrid.errors import DataError
-from monai_hybrid.evaluation.metrics import ABSENT, INVENTED, METRICS, MISSED, OK
+from monai_hybrid.evaluation.status import ABSENT, INVENTED, METRICS, MISSED, OK
 
 COLUMNS = ("case_id", "patient", "class", *METRICS, "label_voxels", "pred_voxels", "label_ml", "pred_ml", "status")
 Row = dict[str, Any]
@@ -72,3 +74,12 @@ def status_of(label_voxels: int, pred_voxels: int) -> str:
     if label_voxels and pred_voxels:
         return OK
     return MISSED if label_voxels else INVENTED if pred_voxels else ABSENT
+
+
+def file_name(case_id: str) -> str:
+    """`<case_id>.npz`, where the case's slice lies; signs other than letters, digits, `.`, `_` and `-` become `_`.
+
+    A digest keeps apart the names that are changed so.
+    """
+    safe = re.sub(r"[^A-Za-z0-9._-]", "_", case_id).lstrip(".") or "_"
+    return f"{safe}.npz" if safe == case_id else f"{safe}-{hashlib.sha256(case_id.encode()).hexdigest()[:8]}.npz"

@@ -11,8 +11,8 @@ from typing import Any
 
 from monai_hybrid.errors import DataError
 from monai_hybrid.evaluation.case_table import Row, read_cases
-from monai_hybrid.evaluation.metrics import ABSENT, BEST, METRICS
 from monai_hybrid.evaluation.statistics import RESAMPLES, SEED, PairedTest, bootstrap_interval, paired_test, patient_means
+from monai_hybrid.evaluation.status import ABSENT, BEST, METRICS
 from monai_hybrid.evaluation.summary import ALL
 
 Rows = dict[tuple[str, str], Row]

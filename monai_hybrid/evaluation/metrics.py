@@ -27,10 +27,8 @@ from monai.transforms.utils import generate_spatial_bounding_box
 from torch import Tensor
 
 from monai_hybrid.errors import DataError
+from monai_hybrid.evaluation.status import ABSENT, INVENTED, MISSED, OK
 
-OK, MISSED, INVENTED, ABSENT = "ok", "missed", "invented", "absent"
-METRICS = ("dice", "nsd", "hd95")
-BEST = {"dice": 1.0, "nsd": 1.0, "hd95": 0.0}
 # An affine is stored in float32: a surface at exactly the tolerance must not fall out by the seventh digit.
 ROUNDING = 1e-5
 

@@ -18,9 +18,10 @@ from torch import Tensor
 from data_prep.atomic import remove_leftovers, replace_file
 from monai_hybrid.errors import ConfigError, DataError
 from monai_hybrid.evaluation.case_table import Row, write_cases
-from monai_hybrid.evaluation.metrics import METRICS, score_case, voxel_spacing
+from monai_hybrid.evaluation.metrics import score_case, voxel_spacing
 from monai_hybrid.evaluation.sharing import gather_rows
 from monai_hybrid.evaluation.statistics import LEVEL, RESAMPLES, SEED
+from monai_hybrid.evaluation.status import METRICS
 from monai_hybrid.evaluation.summary import summarize
 from monai_hybrid.processes import rank_and_number
 

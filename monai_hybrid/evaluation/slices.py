@@ -8,10 +8,8 @@ own grid, turned to the nearest RAS axes but not resampled. `reporting.overlays.
 
 from __future__ import annotations
 
-import hashlib
 import io
 import logging
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,6 +23,7 @@ from monai.data import MetaTensor
 from monai.transforms import LoadImage
 
 from data_prep.atomic import replace_file
+from monai_hybrid.evaluation.case_table import file_name
 from monai_hybrid.processes import rank_and_number, wait_for_all
 from monai_hybrid.transforms import CaseReader
 
@@ -95,12 +94,6 @@ class SliceSaver:
             for path in self.folder.glob("*.npz"):
                 path.unlink()
         wait_for_all()
-
-
-def file_name(case_id: str) -> str:
-    """`<case_id>.npz`; signs other than letters, digits, `.`, `_` and `-` become `_`, and a digest keeps such names apart."""
-    safe = re.sub(r"[^A-Za-z0-9._-]", "_", case_id).lstrip(".") or "_"
-    return f"{safe}.npz" if safe == case_id else f"{safe}-{hashlib.sha256(case_id.encode()).hexdigest()[:8]}.npz"
 
 
 def case_slice(image: Any, label: Any, pred: Any, in_mm: bool, coloured: bool = False) -> dict[str, Array]:

@@ -1,4 +1,10 @@
-"""What a handful of cases can say: an interval for a mean, and a paired test between two models."""
+"""What a handful of cases can say: an interval for a mean, and a paired test between two models.
+
+Both are scipy's. Ours is what a case is to a patient, and when nothing is said. Percentiles, not BCa: for three equal scores
+BCa gives no number, and it covers no better. Of 95 % intervals for 3, 5, 8, 12, 20 patients 75, 83, 85, 88, 94 % held the true
+mean by percentiles and 72, 85, 91, 92, 90 % by BCa (`python -m benchmarks.own_parts interval`). Wilcoxon's test, not
+`permutation_test` of the mean: one failed case of Dice 0 would rule a mean.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +12,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import wilcoxon
+from scipy.stats import bootstrap, wilcoxon
 
 RESAMPLES, LEVEL, SEED = 2000, 0.95, 0
+BATCH = 100  # samples drawn at a time: memory for thousands of cases; the numbers are the same
 # Five pairs can at best give p = 2 / 2^5 = 0.0625.
 MIN_PAIRS = 6
 
@@ -39,11 +46,17 @@ def bootstrap_interval(
     sums, counts = _by_patient(values, patients)
     if len(sums) < 2:
         return None
-    rng = np.random.default_rng(seed)
-    draws = (rng.integers(len(sums), size=len(sums)) for _ in range(resamples))
-    means = [sums[drawn].sum() / counts[drawn].sum() for drawn in draws]
-    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)
+    found = bootstrap(
+        (sums, counts),
+        lambda of, n, axis: of.sum(axis) / n.sum(axis),
+        paired=True,  # a patient's sum goes with its number
+        method="percentile",
+        n_resamples=resamples,
+        batch=BATCH,
+        confidence_level=level,
+        random_state=np.random.default_rng(seed),
+    ).confidence_interval
+    return float(found.low), float(found.high)
 
 
 def patient_means(values: Sequence[float], patients: Sequence[str] | None = None) -> list[float]:

@@ -6,8 +6,8 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from monai_hybrid.evaluation.metrics import ABSENT, INVENTED, METRICS, MISSED, OK
 from monai_hybrid.evaluation.statistics import bootstrap_interval
+from monai_hybrid.evaluation.status import ABSENT, INVENTED, METRICS, MISSED, OK
 
 ALL = "all"
 

@@ -12,11 +12,10 @@ from monai.networks.nets.diffusion_model_unet import zero_module
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from monai_hybrid.model_card import STEMS
 from monai_hybrid.networks import merged_layers
 from monai_hybrid.networks.scriptable import ScriptableUNet
 from monai_hybrid.networks.subpixel import FACTOR, DepthToSpaceConvolution, SpaceToDepthConvolution
-
-STEMS = ("plain", "space_to_depth")
 
 
 class HybridHead(nn.Module):

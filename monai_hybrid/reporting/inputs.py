@@ -14,9 +14,9 @@ from data_prep.cells import restored_row
 from data_prep.json_io import load_json
 from monai_hybrid.errors import ConfigError, DataError
 from monai_hybrid.evaluation.case_table import Row, read_cases
-from monai_hybrid.evaluation.metrics import ABSENT, INVENTED, METRICS, MISSED, OK
+from monai_hybrid.evaluation.status import ABSENT, INVENTED, METRICS, MISSED, OK
 from monai_hybrid.evaluation.summary import summarize
-from monai_hybrid.weights import read_card
+from monai_hybrid.model_card import read_card
 
 EVALUATION_FOLDERS = ("eval", "evaluation", ".")
 CASE_FILES = ("cases.csv", "dice.csv")

@@ -12,7 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, UndefinedError
 from data_prep.json_io import write_atomically
 from monai_hybrid import __version__
 from monai_hybrid.errors import DataError
-from monai_hybrid.evaluation.slices import file_name
+from monai_hybrid.evaluation.case_table import file_name
 from monai_hybrid.evaluation.summary import ALL
 from monai_hybrid.reporting import origin, tables
 from monai_hybrid.reporting.curves import curves, paired

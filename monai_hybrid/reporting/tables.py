@@ -11,7 +11,7 @@ from markupsafe import Markup, escape
 
 from data_prep.fingerprint import small_unit
 from monai_hybrid.evaluation.case_table import Row
-from monai_hybrid.evaluation.metrics import ABSENT, INVENTED, MISSED
+from monai_hybrid.evaluation.status import ABSENT, INVENTED, MISSED
 from monai_hybrid.evaluation.summary import ALL, within_case
 from monai_hybrid.reporting.charts import interval_strip
 from monai_hybrid.reporting.inputs import Evaluation

@@ -9,7 +9,7 @@ from typing import Any
 
 from monai_hybrid.evaluation.case_table import Row
 from monai_hybrid.evaluation.comparison import Difference, compare
-from monai_hybrid.evaluation.metrics import INVENTED, MISSED
+from monai_hybrid.evaluation.status import INVENTED, MISSED
 from monai_hybrid.evaluation.summary import ALL, within_case
 from monai_hybrid.reporting.inputs import Evaluation, Inputs
 
