@@ -24,6 +24,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def trained(tmp_path_factory: pytest.TempPathFactory, prepared: Path) -> Path:
     """The output folder of a very short training."""
     out = tmp_path_factory.mktemp("run")
-    done = run_bundle("bundles/hybrid_pretrain/configs/train.json", dataset_dir=prepared, output_dir=out, **TINY)
+    settings = {**TINY, "picture_interval": 1}
+    done = run_bundle("bundles/hybrid_pretrain/configs/train.json", dataset_dir=prepared, output_dir=out, **settings)
     assert done.returncode == 0, done.stderr[-3000:]
     return out

@@ -17,7 +17,7 @@ from monai_hybrid.few_shot.stopping import train_fold
 from monai_hybrid.weights import load_weights, read_card
 
 CONFIGS = ROOT / "bundles/few_shot_finetune/configs"
-SHORT = {name: TINY[name] for name in ("max_epochs", "updates_per_epoch", "batch_size", "progress_bar")}
+SHORT = {name: TINY[name] for name in ("max_epochs", "updates_per_epoch", "batch_size", "progress_bar", "picture_interval")}
 
 
 @pytest.fixture(scope="module")
@@ -167,8 +167,8 @@ def test_no_property_is_missing(
 def test_pictures_are_adapted_with_every_augmentation(tmp_path: Path) -> None:
     for site, folder in (("A", "source"), ("B", "target")):
         generate(tmp_path / folder, cases=6, site=site, seed=0, dims=2)
-    common = {"batch_size": 8, "updates_per_epoch": 6, "max_epochs": 1, "patch_size": "[32,32]", "progress_bar": False}
-    common["device"] = "cpu"
+    common = {"batch_size": 8, "updates_per_epoch": 6, "max_epochs": 1, "patch_size": "[32,32]", "device": "cpu"}
+    common |= {name: TINY[name] for name in ("progress_bar", "picture_interval")}
     pretrain = ROOT / "bundles/hybrid_pretrain/configs/train.json"
     done = run_bundle(pretrain, dataset_dir=tmp_path / "source", output_dir=tmp_path / "first", **common)
     assert done.returncode == 0, done.stderr[-3000:]

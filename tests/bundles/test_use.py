@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pytest
 import torch
-from bundle_runs import BUNDLE, ROOT, TINY, run_bundle
+from bundle_runs import BUNDLE, ROOT, TINY, environment, run_bundle
 from monai.bundle import ConfigWorkflow
+from warm import run_module
 
 from data_prep.files import read_datalist
 from monai_hybrid.evaluation.case_table import read_cases
@@ -27,9 +26,7 @@ SCHEMA = ROOT.parent / "shared/schema/meta_schema_20240725.json"
 
 def monai_bundle(*words: object, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
     """Any command of `python -m monai.bundle`."""
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-W", "ignore", "-m", "monai.bundle", *map(str, words)]
-    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=300, check=False)
+    return run_module("monai.bundle", list(map(str, words)), cwd, environment())
 
 
 @pytest.mark.parametrize(("config", "kind"), [("train.json", "train"), ("inference.json", "infer"), ("evaluate.json", "infer")])
