@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.plots import INK, SLATE, calm
 from data_prep.atomic import replace_file
-from monai_hybrid.reporting.figures import DPI, FONT, INK, SLATE, calm
+from monai_hybrid.reporting.figures import DPI, FONT
 
 # Okabe & Ito; one colour an arm in every panel. Peers are dashed.
 COLOURS = {

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.label_efficiency.figure import COLOURS, COLUMNS
+from benchmarks.plots import INK, SLATE, calm
 from data_prep.atomic import replace_file
-from monai_hybrid.reporting.figures import DPI, FONT, INK, SLATE, calm
+from monai_hybrid.reporting.figures import DPI, FONT
 
 # Kinds of pairs, from top to bottom within a number of labels.
 KINDS = {

@@ -6,10 +6,10 @@ import json
 from pathlib import Path
 from typing import Any
 
+from benchmarks.plots import dice_bars_figure, loss_by_timestep_figure
 from monai_hybrid.evaluation.case_table import read_cases
 from monai_hybrid.evaluation.comparison import compare
 from monai_hybrid.evaluation.summary import ALL, summarize
-from monai_hybrid.reporting.figures import dice_bars_figure, loss_by_timestep_figure
 
 ORDER = ("hybrid", "supervised", "noisy_supervised", "two_pass", "diffusion", "diffusion_probe", "scratch_probe")
 LAST_EPOCHS = 3

@@ -6,8 +6,10 @@ Each arm runs in a process of its own, one thread. Memory: peak resident size du
 the network on one batch of windows with the image loaded. Time: processor time (other people's work disturbs it less) of the
 run less that inside the network, which is a stub that multiplies its input by K numbers; the best of --repetitions. `share`
 sets that against one window of a network of --channels (the CPU plan's by default), folded, in bfloat16 where possible.
-All end with labels: MONAI's arm takes torch.max over its K x volume result (generous: no softmax, no Invertd, no entropy),
-nnU-Net's (where nnunetv2 is installed) its own arg max of logits summed in half precision, without mirroring.
+All end with labels: MONAI's arms take torch.max over their K x volume result (generous: no softmax, no Invertd, no entropy),
+`buffered` with buffer_steps=1, `adapt` as SlidingWindowInfererAdapt, `chain` with softmax and Invertd as a bundle's
+post-processing has them; nnU-Net's (where nnunetv2 is installed) is its own arg max of logits summed in half precision,
+without mirroring.
 """
 
 from __future__ import annotations
@@ -24,14 +26,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from monai.inferers import SlidingWindowInferer
+from monai.data import MetaTensor
+from monai.inferers import SlidingWindowInferer, SlidingWindowInfererAdapt
+from monai.transforms import Orientation
 from torch import Tensor, nn
 
 from benchmarks.speed.nnunet_predictor import make_predictor, nnunet_labels
 from monai_hybrid.inferers import InputGridInferer
 from monai_hybrid.networks import HybridDiffusionUNet, folded
 
-ARMS = ("ours", "monai", "nnunet")
+ARMS = ("ours", "monai", "buffered", "adapt", "chain", "nnunet")
 
 
 class Stub(nn.Module):
@@ -71,8 +75,7 @@ def measure(arm: str, num_classes: int, shape: list[int], patch: int, sw_batch_s
         elif predictor:
             nnunet_labels(predictor, x)
         else:
-            inferer = SlidingWindowInferer(roi, sw_batch_size, 0.5, mode="gaussian", padding_mode="replicate")
-            inferer(x, network)[0].max(0)[1].to(torch.uint8)
+            monai_labels(arm, roi, sw_batch_size, x, network)
         beyond = time.process_time() - started - network.seconds
     return {
         "arm": arm,
@@ -82,6 +85,20 @@ def measure(arm: str, num_classes: int, shape: list[int], patch: int, sw_batch_s
         "seconds": beyond,
         "ms_per_window": 1000 * beyond / network.windows,
     }
+
+
+def monai_labels(arm: str, roi: list[int], sw_batch_size: int, x: Tensor, network: Stub) -> Tensor:
+    """Labels (X, Y, Z), uint8, by MONAI's own parts."""
+    kind = SlidingWindowInfererAdapt if arm == "adapt" else SlidingWindowInferer
+    buffer = {"buffer_steps": 1} if arm == "buffered" else {}
+    inferer = kind(roi, sw_batch_size, 0.5, mode="gaussian", padding_mode="replicate", **buffer)
+    if arm != "chain":
+        return inferer(x, network)[0].max(0)[1].to(torch.uint8)
+    turn = Orientation("RAS", labels=None)
+    turned = turn(MetaTensor(x[0], affine=torch.diag(torch.tensor([-1.0, -1.0, 1.0, 1.0]))))
+    probabilities = MetaTensor(inferer(turned[None].as_tensor(), network)[0].softmax(0), meta=turned.meta)
+    probabilities.applied_operations = turned.applied_operations
+    return turn.inverse(probabilities).argmax(0).to(torch.uint8)
 
 
 def network_seconds(patch: int, channels: Sequence[int]) -> float:
@@ -130,11 +147,11 @@ def main() -> None:
         rows += [min(runs, key=lambda run: run["seconds"]) for runs in zip(*turns, strict=True)]
     one = network_seconds(given.patch, given.channels)
     print(f"volume {given.shape}, window {given.patch}^3, overlap 0.5; folded network {given.channels}: {one:.2f} s a window\n")
-    print(f"{'arm':6} {'K':>4} {'windows':>8} {'memory MB':>10} {'ms a window':>12} {'share':>7}")
+    print(f"{'arm':8} {'K':>4} {'windows':>8} {'memory MB':>10} {'ms a window':>12} {'share':>7}")
     for row in rows:
         row["share_of_network"] = row["ms_per_window"] / 1000 / one
         print(
-            f"{row['arm']:6} {row['classes']:4d} {row['windows']:8d} {row['memory_mb']:10.0f} {row['ms_per_window']:12.2f} "
+            f"{row['arm']:8} {row['classes']:4d} {row['windows']:8d} {row['memory_mb']:10.0f} {row['ms_per_window']:12.2f} "
             f"{row['share_of_network']:7.2%}"
         )
     if given.json:

@@ -3,6 +3,10 @@
 Nothing random has a memory: the order of an epoch follows from (seed, epoch), the augmentation of a sample from (seed, its
 number in the run), timesteps and noise from (seed, update). So a checkpoint needs no state of a generator, and the number of
 loader processes does not change the result.
+
+MONAI's `set_determinism` with a CacheDataset seeds the start of a run alone. Of a run of 12 samples that went on after 6, none
+of the other 6 was as in the whole run, and with two loader processes none of the 12; here all are. Command:
+`python -m benchmarks.own_parts resume`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Prepared volumes on disk, read back as memory-mapped tensors: a crop reads its own pages, whatever the volume's size.
 
-MONAI's PersistentDataset keeps such files too, but reads them whole, does not notice a corrected mask (it knows the path
-alone), and moves them into place across file systems, which is no single step.
+MONAI's PersistentDataset keeps such files too, but reads them whole: a crop of 64^3 out of 256 x 256 x 128 took 19.5 ms, here
+0.6. After a mask was corrected it went on giving the old one, since it knows the path alone (`python -m benchmarks.own_parts
+cache`). And it moves files into place across file systems, which is no single step. CacheDataset keeps all in memory.
 """
 
 from __future__ import annotations

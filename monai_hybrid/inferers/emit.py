@@ -1,4 +1,9 @@
-"""Finished rods of logits become labels, entropy and (when asked for) probabilities on the input's own grid, piece by piece."""
+"""Finished rods of logits become labels, entropy and (when asked for) probabilities on the input's own grid, piece by piece.
+
+MONAI's own way is Activationsd, Invertd and AsDiscreted on the whole. It needs K x volume floats more than the sliding windows,
+553 MB at 256 x 256 x 128 with 15 classes, and as much again for the entropy (`rods.py` names the command). The labels are
+the same but for ties: `tests/inferers/test_input_grid.py` holds both side by side.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the sliding windows lie, and which part of the volume no later window touches: the bookkeeping of `rods.py`."""
+"""Where the sliding windows lie, and which part of the volume no later window touches: what `rods.py` goes by."""
 
 from __future__ import annotations
 

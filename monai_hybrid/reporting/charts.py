@@ -1,4 +1,9 @@
-"""Small charts as inline SVG: they scale, print, and take the page's colours in light and in dark."""
+"""Small charts as inline SVG: they scale, print, and take the page's colours in light and in dark.
+
+matplotlib, which draws the pictures (`figures.py`), writes SVG with fixed colours, which are lost on a dark page, and no names
+to point at. Forty cases in three runs: 46 kB and 41 ms by it, 14 kB and 2 ms here, with the name of each case
+(`python -m benchmarks.own_parts chart`). Libraries that draw in the browser would bring megabytes of script into the page.
+"""
 
 from __future__ import annotations
 

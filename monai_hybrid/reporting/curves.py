@@ -1,4 +1,4 @@
-"""The figures of a report: what training did over its epochs, and how each case fared from run to run."""
+"""The figures of a report: what training did over its epochs, and how each case fared from run to run; drawn by `charts.py`."""
 
 from __future__ import annotations
 

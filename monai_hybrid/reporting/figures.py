@@ -1,7 +1,7 @@
-"""Pictures without a display: sheets of scans with their masks, mask loss over noise levels, Dice per class.
+"""Pictures without a display: sheets of scans with their masks.
 
-Every function returns the picture as (H, W, 3) uint8, rows from the top, and writes it when a path is given (PNG, PDF
-or SVG by the suffix; the file appears whole or not at all). Figures are drawn on matplotlib's Agg canvas as objects: no
+What draws returns the picture as (H, W, 3) uint8, rows from the top, and writes it when a path is given (PNG, PDF or SVG by
+the suffix; the file appears whole or not at all). Figures are drawn on matplotlib's Agg canvas as objects: no
 pyplot, no display, no global state. matplotlib is loaded by the first picture.
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,14 +23,11 @@ if TYPE_CHECKING:
 
 Picture = npt.NDArray[np.uint8]
 
-# Okabe & Ito's colours, told apart with any colour vision: bright ones first on dark scans, strong ones first on white.
+# Okabe & Ito's colours, told apart with any colour vision: bright ones first, for dark scans.
 LABEL_COLOURS = ("#E69F00", "#56B4E9", "#CC79A7", "#F0E442", "#009E73", "#D55E00", "#0072B2")
-ARM_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#AA4499", "#E69F00", "#56B4E9", "#4D4D4D")
 FONT = "DejaVu Sans"  # ships with matplotlib, so a report looks the same everywhere
 DPI = 200
-NIGHT, CHALK, ASH = "#0E1116", "#E6E9EE", "#8A929E"  # ground, titles and notes of a sheet
-INK, SLATE, MIST = "#22262C", "#6B7280", "#E5E7EB"  # text, axes and grid of a plot
-MEDIANS_AT = 1.05  # height of the row of medians, in axes
+NIGHT, CHALK = "#0E1116", "#E6E9EE"  # ground and titles of a sheet
 
 
 @dataclass(frozen=True)
@@ -145,7 +142,7 @@ def contact_sheet(
     heights = [_row_height(row, panel_inches) for row in rows]
     height = top + sum(heights) + gap * (len(rows) - 1) + margin + legend_height
 
-    figure = _figure(width, height, NIGHT)
+    figure = empty_figure(width, height, NIGHT)
     y = height - top
     for r, (row, row_height) in enumerate(zip(rows, heights, strict=True)):
         y -= row_height
@@ -161,92 +158,7 @@ def contact_sheet(
         y -= gap
     if names:
         _draw_legend(figure, names, legend_columns, x=(left + grid_width / 2) / width, y=margin / height)
-    return _finish(figure, path)
-
-
-def loss_by_timestep_figure(
-    edges: Sequence[float],
-    values_by_run: Mapping[str, Sequence[float]],
-    path: str | Path | None = None,
-    ylabel: str = "mask loss",
-) -> Picture:
-    """Mean loss in bins of the noise level, one line a run.
-
-    Args:
-        edges: n + 1 increasing bin edges of t (0 is the clean image).
-        values_by_run: run name to n mean losses; NaN for an empty bin leaves a gap.
-        path: where to write it; None: nowhere.
-        ylabel: name of the loss.
-
-    Raises:
-        ValueError: for no run, edges that do not increase, or a run with another number of values.
-    """
-    bounds = np.asarray(edges, float)
-    if bounds.ndim != 1 or len(bounds) < 2 or not (np.diff(bounds) > 0).all():
-        raise ValueError(f"edges must be at least two increasing numbers, got {list(edges)}")
-    if not values_by_run:
-        raise ValueError("values_by_run is empty: nothing to draw")
-    figure, axes = _plot(4.6, 3.0)
-    for i, (run, values) in enumerate(values_by_run.items()):
-        if len(values) != len(bounds) - 1:
-            raise ValueError(f"run {run!r} has {len(values)} values for {len(bounds) - 1} bins")
-        colour = ARM_COLOURS[i % len(ARM_COLOURS)]
-        centres = (bounds[:-1] + bounds[1:]) / 2
-        axes.plot(centres, values, color=colour, lw=1.6, marker="o", ms=4, mec="white", mew=0.8, label=run, clip_on=False)
-    axes.set_xlim(bounds[0], bounds[-1])
-    axes.set_ylim(bottom=0)
-    axes.set_xlabel("noise level t  (0 = clean image)", color=INK, fontsize=8.5, family=FONT)
-    axes.set_ylabel(ylabel, color=INK, fontsize=8.5, family=FONT)
-    _plot_legend(axes, len(values_by_run))
-    return _finish(figure, path)
-
-
-def dice_bars_figure(
-    dice_by_arm: Mapping[str, Mapping[str, Sequence[float]]],
-    path: str | Path | None = None,
-    ylabel: str = "Dice per case",
-) -> Picture:
-    """Every case's Dice as a dot, with quartile box and median mark, grouped by class, one colour an arm.
-
-    The medians stand above. The axis starts below the lowest case, not at 0: dots, unlike bars, do not need it.
-
-    Args:
-        dice_by_arm: arm to class to per-case Dice in [0, 1]; NaN (structure absent) is left out and counted below.
-        path: where to write it; None: nowhere.
-        ylabel: name of the score.
-
-    Raises:
-        ValueError: for no finite value, or a value outside [0, 1].
-    """
-    classes = list(dict.fromkeys(name for scores in dice_by_arm.values() for name in scores))
-    everything = np.array([v for scores in dice_by_arm.values() for vs in scores.values() for v in vs], float)
-    finite = everything[np.isfinite(everything)]
-    if not finite.size:
-        raise ValueError("no finite Dice value to draw")
-    if finite.min() < 0 or finite.max() > 1:
-        raise ValueError(f"Dice lies in [0, 1], got {finite.min():g} to {finite.max():g}")
-    arms = len(dice_by_arm)
-    slot, between = 0.42, 0.34
-    group = arms * slot + between
-    figure, axes = _plot(max(3.2, 0.85 + len(classes) * group), 3.0)
-    for i, (arm, scores) in enumerate(dice_by_arm.items()):
-        for j, name in enumerate(classes):
-            x = j * group + (i - (arms - 1) / 2) * slot
-            _draw_dots(axes, x, np.asarray(scores.get(name, []), float), ARM_COLOURS[i % len(ARM_COLOURS)])
-        axes.plot([], [], "o", color=ARM_COLOURS[i % len(ARM_COLOURS)], ms=5, label=arm)
-    middle, half = (len(classes) - 1) * group / 2, max(len(classes) * group, 2.35) / 2  # one unit of x is about an inch
-    axes.set_xlim(middle - half, middle + half)
-    axes.set_ylim(max(0.0, np.floor(finite.min() * 10 - 0.2) / 10), 1.0)
-    axes.set_xticks([j * group for j in range(len(classes))], classes, color=INK, fontsize=8.5, family=FONT)
-    axes.tick_params(axis="x", length=0)
-    axes.set_ylabel(ylabel, color=INK, fontsize=8.5, family=FONT)
-    note: dict[str, Any] = {"ha": "right", "color": SLATE, "fontsize": 7, "family": FONT}
-    axes.text(-0.015, MEDIANS_AT, "median", transform=axes.transAxes, **note)
-    _plot_legend(axes, arms, above=0.13)
-    if left_out := int(everything.size - finite.size):
-        words = f"{left_out} undefined value{'s' * (left_out > 1)} left out"
-        axes.annotate(words, (1, 0), (0, -22), "axes fraction", "offset points", va="top", **note)
-    return _finish(figure, path)
+    return finish(figure, path)
 
 
 def _check_titles(
@@ -311,62 +223,18 @@ def _draw_legend(figure: Figure, names: Mapping[int, str], columns: int, x: floa
                   labelcolor=CHALK, prop={"family": FONT, "size": 8})  # fmt: skip
 
 
-def _draw_dots(axes: Axes, x: float, scores: npt.NDArray[Any], colour: str) -> None:
-    """One arm in one class: dots, quartile box, median mark, and the median in figures above the axes."""
-    scores = scores[np.isfinite(scores)]
-    transform = axes.get_xaxis_transform()
-    median = f"{np.median(scores):.2f}" if scores.size else "none"
-    axes.text(x, MEDIANS_AT, median, transform=transform, ha="center", color=colour, fontsize=7, family=FONT)
-    if not scores.size:
-        return
-    spread = (np.arange(scores.size) * 0.6180339887498949) % 1 - 0.5  # golden-ratio sequence: even and repeatable
-    axes.scatter(x + 0.2 * spread, scores, s=9, color=colour, alpha=0.55, linewidths=0, zorder=3, clip_on=False)
-    low, middle, high = np.quantile(scores, [0.25, 0.5, 0.75])
-    axes.fill_between([x - 0.14, x + 0.14], low, high, color=colour, alpha=0.16, linewidth=0, zorder=2)
-    axes.plot([x - 0.14, x + 0.14], [middle, middle], color=colour, lw=2, solid_capstyle="butt", zorder=4)
-
-
 def _text(figure: Figure, x: float, y: float, words: str, rotation: float = 0) -> None:
     figure.text(x, y, words, ha="center", va="center", rotation=rotation, color=CHALK, fontsize=9, family=FONT)
 
 
-def _figure(width: float, height: float, ground: str) -> Figure:
+def empty_figure(width: float, height: float, ground: str) -> Figure:
     """An empty figure of this size in inches."""
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), dpi=DPI, facecolor=ground)
 
 
-def calm(axes: Axes, values: Literal["x", "y"] = "y", size: float = 7.5) -> None:
-    """One line below, faint lines across the axis of the `values`, small grey numbers."""
-    axes.spines[["top", "right", "left"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color(SLATE)
-    axes.grid(axis=values, color=MIST, lw=0.8)
-    axes.set_axisbelow(True)
-    axes.tick_params(colors=SLATE, labelsize=size, labelfontfamily=FONT, length=3, width=0.8)
-    axes.tick_params(axis="y", length=0)
-
-
-def _plot(width: float, height: float) -> tuple[Figure, Axes]:
-    """A white figure with one calm pair of axes."""
-    figure = _figure(width, height, "white")
-    figure.set_layout_engine("constrained")
-    axes = figure.add_subplot()
-    axes.set_facecolor("white")
-    calm(axes)
-    axes.locator_params(axis="y", nbins=6, steps=[1, 2, 5, 10])
-    axes.ticklabel_format(axis="y", useOffset=False)
-    return figure, axes
-
-
-def _plot_legend(axes: Axes, entries: int, above: float = 0.02) -> None:
-    """The names of the runs, above the axes."""
-    axes.legend(loc="lower left", bbox_to_anchor=(0, 1 + above), ncols=min(entries, 4), frameon=False, borderaxespad=0,
-                handlelength=1.4, handletextpad=0.5, columnspacing=1.4, labelcolor=INK,
-                prop={"family": FONT, "size": 8})  # fmt: skip
-
-
-def _finish(figure: Figure, path: str | Path | None) -> Picture:
+def finish(figure: Figure, path: str | Path | None) -> Picture:
     """Draw, write atomically when there is a path, and return (H, W, 3) uint8."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 

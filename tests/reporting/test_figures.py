@@ -12,13 +12,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from benchmarks.plots import dice_bars_figure, loss_by_timestep_figure
 from monai_hybrid.reporting import figures
 from monai_hybrid.reporting.figures import (
     LABEL_COLOURS,
     Panel,
     contact_sheet,
-    dice_bars_figure,
-    loss_by_timestep_figure,
     middle_slices,
     shown_slices,
 )
@@ -258,7 +257,8 @@ def test_no_pyplot_no_display_and_matplotlib_only_when_drawing(tmp_path: Path) -
     code = """
 import sys
 import numpy as np
-from monai_hybrid.reporting.figures import Panel, contact_sheet, dice_bars_figure, loss_by_timestep_figure
+from benchmarks.plots import dice_bars_figure, loss_by_timestep_figure
+from monai_hybrid.reporting.figures import Panel, contact_sheet
 assert not any(name.startswith("matplotlib") for name in sys.modules)
 contact_sheet([[Panel(np.zeros((8, 8)), np.eye(8, dtype=int), note="n")]], ["c"], ["r"], "a.png", {1: "one"})
 loss_by_timestep_figure([0, 1], {"run": [1.0]}, "b.pdf")
