@@ -24,9 +24,10 @@ from rich.console import Console
 from rich.table import Table
 
 from data_prep.files import read_datalist
+from monai_hybrid import one_command
 from monai_hybrid.demo_steps import COMMANDS, LOG, Step, Teller
 from monai_hybrid.engines.pictures import best_slice
-from monai_hybrid.errors import EnvironmentFault, HybridError
+from monai_hybrid.errors import EnvironmentFault
 from monai_hybrid.reporting.figures import Panel, contact_sheet, middle_slices
 
 BUNDLES = Path("bundles")
@@ -212,14 +213,8 @@ def print_summary(runs: dict[str, Path], output_dir: Path, seconds: float) -> No
 
 
 def main() -> None:
-    """Run the command line; our own errors end in one line and their exit code."""
-    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-    app.command()(demo)
-    try:
-        app()
-    except HybridError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
+    """Run the command line."""
+    one_command.run(demo, "python -m monai_hybrid.demo")
 
 
 if __name__ == "__main__":

@@ -85,14 +85,24 @@ def interval(values: Array, resamples: int = RESAMPLES, seed: int = SEED) -> Int
     finished = np.asarray(np.isfinite(values).all(axis=2))
     values = values[finished.any(axis=1)][:, finished.any(axis=0)]  # no run at all: nothing to draw
     rng = np.random.default_rng(seed)
-    means = []
-    for _ in range(resamples):
-        index = np.ix_(*(rng.integers(n, size=n) for n in values.shape))
-        drawn = values[index]
-        if np.isfinite(drawn).any():
-            means.append(float(np.nanmean(drawn)))
+    drawn = [[rng.integers(n, size=n) for n in values.shape] for _ in range(resamples)]
+    times = [_times_drawn(np.array(of), n) for of, n in zip(zip(*drawn, strict=True), values.shape, strict=True)]
+    known = np.isfinite(values)
+    total, number = (_weighted_sum(of, times) for of in (np.where(known, values, 0.0), known.astype(float)))
+    means = total[number > 0] / number[number > 0]
     low, high = np.quantile(means, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return float(low), float(high)
+
+
+def _times_drawn(index: Array, n: int) -> Array:
+    """(resamples, n) indices -> how often each of the n was drawn, (resamples, n)."""
+    return (index[:, :, None] == np.arange(n)).sum(1).astype(float)
+
+
+def _weighted_sum(values: Array, times: Sequence[Array]) -> Array:
+    """(draws, seeds, patients) -> (resamples,): the sum of each resample."""
+    by_draw = np.einsum("rd,dsp->rsp", times[0], values)
+    return np.einsum("rsp,rs,rp->r", by_draw, times[1], times[2])
 
 
 def difference(a: Scores, b: Scores) -> Difference | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -12,9 +11,9 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from monai_hybrid.errors import HybridError
+from monai_hybrid import one_command
 from monai_hybrid.evaluation.comparison import Difference, compare
-from monai_hybrid.evaluation.statistics import RESAMPLES, SEED
+from monai_hybrid.evaluation.statistics import RESAMPLES, SEED, shown_p
 
 TITLES = {"dice": "Dice", "nsd": "NSD", "hd95": "HD95"}
 CAPTION = (
@@ -59,25 +58,13 @@ def difference_table(differences: list[Difference], run_a: Path, run_b: Path) ->
         interval = f"{d.interval[0]:+.{digits}f} to {d.interval[1]:+.{digits}f}" if d.interval else "-"
         numbers = f"{d.mean_a:.{digits}f}", f"{d.mean_b:.{digits}f}", f"{d.difference:+.{digits}f}", interval
         first = TITLES[d.metric] if d.name == "all" else ""
-        table.add_row(first, d.name, str(d.n), str(d.patients), *numbers, _p(d.test.p))
+        table.add_row(first, d.name, str(d.n), str(d.patients), *numbers, "-" if d.test.p is None else shown_p(d.test.p))
     return table
 
 
-def _p(p: float | None) -> str:
-    if p is None:
-        return "-"
-    return "< 0.001" if p < 0.001 else f"{p:.3f}"
-
-
 def main() -> None:
-    """Run the command line; our own errors end in one line and their exit code."""
-    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-    app.command()(print_comparison)
-    try:
-        app(prog_name="python -m monai_hybrid.evaluation")
-    except HybridError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
+    """Run the command line."""
+    one_command.run(print_comparison, "python -m monai_hybrid.evaluation")
 
 
 if __name__ == "__main__":

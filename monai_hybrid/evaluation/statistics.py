@@ -119,3 +119,8 @@ def paired_test(a: Sequence[float], b: Sequence[float]) -> PairedTest:
     ties = len(np.unique(np.abs(unequal))) < len(unequal)
     notes = [f"{zeros} of {len(a)} pairs equal, left out"] * bool(zeros) + ["tied differences share their rank"] * ties
     return PairedTest(float(wilcoxon(unequal).pvalue), len(a), zeros, "; ".join(notes))
+
+
+def shown_p(p: float) -> str:
+    """As a table shows it."""
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"

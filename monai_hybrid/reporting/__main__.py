@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from data_prep.interrupts import end_in_order, told
-from monai_hybrid.errors import HybridError
+from monai_hybrid import one_command
 from monai_hybrid.reporting.report import write_report
 
 
@@ -28,15 +27,9 @@ def report(
 
 
 def main() -> None:
-    """Run the command line; our own errors end in one line and their exit code."""
+    """Run the command line."""
     end_in_order()
-    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-    app.command()(report)
-    try:
-        app(prog_name="python -m monai_hybrid.reporting")
-    except HybridError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
+    one_command.run(report, "python -m monai_hybrid.reporting")
 
 
 if __name__ == "__main__":

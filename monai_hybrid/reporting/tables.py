@@ -11,6 +11,7 @@ from markupsafe import Markup, escape
 
 from data_prep.fingerprint import small_unit
 from monai_hybrid.evaluation.case_table import Row
+from monai_hybrid.evaluation.statistics import shown_p
 from monai_hybrid.evaluation.status import ABSENT, INVENTED, MISSED
 from monai_hybrid.evaluation.summary import ALL, within_case
 from monai_hybrid.reporting.charts import interval_strip
@@ -109,7 +110,11 @@ def runs(main: str, evaluation: Evaluation, against: Sequence[Comparison]) -> Ta
         d, of = c.dice, c.other.scores["dice"][ALL]
         small = f"{signed(d.interval[0], 2)} to {signed(d.interval[1], 2)}" if d.interval else "no interval"
         difference = Markup('<span class="mean">{}</span> <small>{}</small>').format(signed(d.difference, 2), small)
-        p = Markup('<span class="none" title="{}">not given</span>').format(d.test.note) if d.test.p is None else _p(d.test.p)
+        p = (
+            Markup('<span class="none" title="{}">not given</span>').format(d.test.note)
+            if d.test.p is None
+            else shown_p(d.test.p)
+        )
         rows.append([Cell(c.name), _with_interval(of, 2), _count(of["missed"]), Cell(difference, d.difference), Cell(p)])
     columns = [Column("Run", False), *map(Column, ("Mean Dice", "Missed", "Difference", "Wilcoxon p"))]
     pairs = plural(min(c.dice.n for c in against), "pair")
@@ -118,10 +123,6 @@ def runs(main: str, evaluation: Evaluation, against: Sequence[Comparison]) -> Ta
     few = any(c.dice.test.p is None for c in against)
     note += "; below six pairs that differ no p could be under 0.05, so none is given." if few else "."
     return Table("Runs on the same cases", columns, rows, note)
-
-
-def _p(p: float) -> str:
-    return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def cases(evaluation: Evaluation) -> Table:

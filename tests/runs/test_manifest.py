@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 import os
 import platform
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
+from warm import run_module
 
 from monai_hybrid.runs.manifest import RunRecord, cpu_name
 
@@ -81,9 +80,8 @@ def test_a_clock_set_back_does_not_lose_the_record(tmp_path: Path, monkeypatch: 
 def test_a_run_that_fails_is_recorded_as_failed(tmp_path: Path) -> None:
     (tmp_path / "eval").mkdir()
     file = config(tmp_path, "evaluate.json")
-    command = [sys.executable, "-W", "ignore", "-m", "monai.bundle", "run", "--config_file", file, "--seed", "0"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300, check=False)
+    done = run_module("monai.bundle", ["run", "--config_file", str(file), "--seed", "0"], tmp_path, environment)
     assert done.returncode == 1 and "ZeroDivisionError" in done.stderr
     assert json.loads((tmp_path / "eval/run.json").read_text())["outcome"] == "failed"
 
