@@ -2,9 +2,8 @@
 
 A network frees and takes the same hundreds of megabytes at every layer. glibc returns blocks of that size to the system at
 once (`mallopt(3)`: M_MMAP_THRESHOLD, M_TRIM_THRESHOLD), and taking them again costs a page fault every 4 KB. The settings are
-read when a process starts, so they go into the environment of a child, or of the process itself started anew; a process that
-runs already can ask glibc for the same by a call. Results do not change; peak memory may rise, and memory is returned when the
-process ends.
+read when a process starts, so they go into the environment of a child; a process that runs already can ask glibc for the same
+by a call. Results do not change; peak memory may rise, and memory is returned when the process ends.
 
 OpenMP's threads spin while they wait for each other at the end of every layer. When another program holds one of the cores,
 they spin for whole time slices: two threads beside one busy program were ten times slower than with the passive policy.
@@ -52,15 +51,3 @@ def keep_memory() -> bool:
         return False
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     return mallopt is not None and all([mallopt(M_TRIM_THRESHOLD, -1), mallopt(M_MMAP_MAX, 0)])
-
-
-def restart_with_allocator() -> None:
-    """Start this Python command anew with the settings; returns where they are set already or cannot be.
-
-    For a main module's first lines: what the process has done before is done again.
-    """
-    added = allocator_environment()
-    if added:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], {**os.environ, **added})

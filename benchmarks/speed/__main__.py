@@ -15,8 +15,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks.speed.processor import add_isa, processor, restart_with_isa
-from monai_hybrid.allocator import restart_with_allocator
+from benchmarks.speed.processor import add_isa, isa_environment, processor, restart_with
+from monai_hybrid.allocator import allocator_environment
 from monai_hybrid.errors import ConfigError
 
 PARTS = ("forward", "training", "volume", "sampling")
@@ -87,9 +87,9 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
 def main() -> None:
     """Measure, print, and write."""
     args = arguments()
-    restart_with_isa(args.isa)
+    restart_with(isa_environment(args.isa))
     if not args.stock_allocator and args.device == "cpu":
-        restart_with_allocator()
+        restart_with(allocator_environment())
     try:
         report = run(args)
     except ConfigError as error:

@@ -9,6 +9,7 @@ import argparse
 import os
 import platform
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 # PyTorch's own kernels, and oneDNN's, which read these when they start.
@@ -29,9 +30,11 @@ def isa_environment(isa: str | None) -> dict[str, str]:
     return {name: value for name, value in wanted.items() if os.environ.get(name) != value}
 
 
-def restart_with_isa(isa: str | None) -> None:
-    """Start this Python command anew, held to `isa`; its children are too. Returns where there is nothing to change."""
-    added = isa_environment(isa)
+def restart_with(added: Mapping[str, str]) -> None:
+    """Start this Python command anew with an environment; its children have it too. Returns where there is nothing to add.
+
+    For a main module's first lines: what the process has done before is done again.
+    """
     if added:
         sys.stdout.flush()
         sys.stderr.flush()

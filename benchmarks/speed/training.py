@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.speed.measure import Stopwatch, convolution_peak
-from benchmarks.speed.processor import add_isa, processor, restart_with_isa
+from benchmarks.speed.processor import add_isa, isa_environment, processor, restart_with
 from data_prep.build import build
 from data_prep.phantom import generate
 from monai_hybrid.allocator import CHOSEN, keep_memory
@@ -212,7 +212,7 @@ def report(args: argparse.Namespace, measured: Callable[..., list[dict[str, Any]
 def main() -> None:
     """Measure, print, and write."""
     args = arguments()
-    restart_with_isa(args.isa)
+    restart_with(isa_environment(args.isa))
     print(f"processor: {processor()}")
     report(args, measure, text)
 

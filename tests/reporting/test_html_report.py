@@ -244,3 +244,9 @@ def test_the_command_line_refuses_in_one_line(tmp_path: Path) -> None:
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 3 and "nothing to report" in done.stderr
     assert "Traceback" not in done.stderr and len(done.stderr.strip().splitlines()) == 1
+
+
+def test_reports_and_comparisons_need_no_torch() -> None:
+    code = "import sys, monai_hybrid.reporting.report, monai_hybrid.evaluation.__main__; print({'torch', 'monai'} & {*sys.modules})"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"
