@@ -247,6 +247,7 @@ def test_the_command_line_refuses_in_one_line(tmp_path: Path) -> None:
 
 
 def test_reports_and_comparisons_need_no_torch() -> None:
-    code = "import sys, monai_hybrid.reporting.report, monai_hybrid.evaluation.__main__; print({'torch', 'monai'} & {*sys.modules})"
+    programs = "monai_hybrid.reporting.report, monai_hybrid.evaluation.__main__"
+    code = f"import sys, {programs}\nprint({{'torch', 'monai'}} & {{*sys.modules}})"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout == "set()\n"
