@@ -28,7 +28,13 @@ try:
 except SystemExit as end:
     code = end.code
 used = resource.getrusage(resource.RUSAGE_SELF)
-print(f"\\n{used.ru_utime + used.ru_stime} {used.ru_maxrss} {code}", file=sys.stderr)
+kilobytes = used.ru_maxrss  # on Linux that of the parent counts too, until a process has its own memory
+try:
+    lines = open("/proc/self/status").read().splitlines()
+    kilobytes = next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:"))
+except (OSError, StopIteration):
+    pass
+print(f"\\n{used.ru_utime + used.ru_stime} {kilobytes} {code}", file=sys.stderr)
 """
 
 
