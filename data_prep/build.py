@@ -55,8 +55,7 @@ def build(source: str | Path, out: str | Path, **options: Any) -> BuildReport:
     """
     settings, folder = BuildOptions.of(options), Path(out)
     _check_settings(settings, folder)
-    read = read_source(Path(source), settings.layout, settings.labels_dir, settings.series, settings.accepted)
-    raw = with_colour(read, settings.colour)
+    raw = with_colour(_raw(Path(source), settings), settings.colour)
     cases, notes, about = select_cases(raw, settings)
     _require_masks(raw)
     names = parse_option(settings.label_names) if settings.label_names else raw.label_names
@@ -70,6 +69,11 @@ def build(source: str | Path, out: str | Path, **options: Any) -> BuildReport:
     dataset, plan = _write(folder, raw, cases, names, result, settings, about)
     findings = (*result.findings, *run_checks("plan", plan["ceiling"], file=str(folder / "plan.json")))
     return BuildReport(findings, (*notes, *_hints(dataset), *_nothing_held_out(cases, settings)), about.rule)
+
+
+def _raw(source: Path, settings: BuildOptions) -> Source:
+    chosen = {"bids_filter": settings.bids_filter, "bids_labels": settings.bids_labels}
+    return read_source(source, settings.layout, settings.labels_dir, settings.series, settings.accepted, **chosen)
 
 
 def _check_settings(settings: BuildOptions, folder: Path) -> None:
@@ -103,14 +107,18 @@ def select_cases(raw: Source, settings: BuildOptions) -> tuple[list[Case], tuple
         DataError: the splits file or cases.csv is wrong.
     """
     finder = PatientFinder(raw.root, settings.patient_regex)
-    assigned = finder.assign([replace(case, site=settings.site_name) for case in raw.cases])
+    assigned = finder.assign([replace(case, site=settings.site or case.site) for case in raw.cases])
     cases = assigned.cases
-    about = Naming(assigned.rule, assigned.stated, unused_lists(raw.root, cases, finder.table, settings.splits is not None))
+    about = Naming(assigned.rule, assigned.stated, _unused(raw, cases, finder, settings))
     if settings.splits is None:
         return in_order(split_by_chance(cases, settings.val_fraction, settings.test_fraction, settings.seed)), raw.notes, about
     chosen, left_out = split_by_file(cases, Path(settings.splits))
     notes = (*raw.notes, f"left out, because {settings.splits} does not name them: {left_out}") if left_out else raw.notes
     return in_order(chosen), notes, about
+
+
+def _unused(raw: Source, cases: Sequence[Case], finder: PatientFinder, settings: BuildOptions) -> tuple[UnusedList, ...]:
+    return unused_lists(raw.root, cases, finder.table, settings.splits is not None, raw.beside)
 
 
 def _nothing_held_out(cases: Sequence[Case], settings: BuildOptions) -> tuple[str, ...]:
@@ -157,6 +165,8 @@ def _examined(
         unused=about.unused,
         patients_stated=about.patients_stated,
         volumes=raw.volumes,
+        faults=raw.faults,
+        table_of_names=raw.table_of_names,
     )
     result = replace(result, findings=(*raw.findings, *result.findings))
     unlabelled = [case.case_id for case in cases if case.label is None and case.split != "training"]
@@ -219,7 +229,9 @@ def _write(
     name = settings.name or raw.name
     seen = {value for record in result.records for value in record.voxels}
     modality = settings.modality or raw.modality or "unknown"
-    dataset = describe(result.records, name, modality, raw.channels, label_table(names, seen))
+    dataset = describe(
+        result.records, name, modality, raw.channels, label_table(_present(names, seen, raw.table_of_names), seen)
+    )
     dataset |= {"colour": list(raw.colour)} if raw.colour else {}
     accepted = settings.accepted | ({PATIENTS_STATED} if about.patients_stated else set())
     dataset |= {"accepted": sorted(accepted)} if accepted else {}
@@ -233,6 +245,11 @@ def _write(
     }
     write_all(folder, contents)
     return dataset, contents["plan"]
+
+
+def _present(names: Mapping[int, str] | None, seen: set[int], table: bool) -> Mapping[int, str] | None:
+    """The names of classes: all that are declared, or, of the table of an atlas, those that occur."""
+    return {value: name for value, name in names.items() if value in seen} if table and names is not None else names
 
 
 def _hints(dataset: Mapping[str, Any]) -> tuple[str, ...]:

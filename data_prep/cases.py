@@ -33,6 +33,16 @@ class Case:
 
 
 @dataclass(frozen=True)
+class SourceFault:
+    """What a layout's reader found wrong and passed over: `code` of the check that reports it, and a sentence."""
+
+    code: str
+    message: str
+    case: str = ""
+    file: Path | None = None
+
+
+@dataclass(frozen=True)
 class Source:
     """A raw data set as its layout declares it; nothing but names has been read so far.
 
@@ -40,6 +50,8 @@ class Source:
     image. `notes` are sentences for the user about what was left out, `ignored` files beside the images of unknown formats.
     `volumes` reads images that are no single file, by the path that stands for them; `series` has the DICOM series of such a
     case, by its id. `findings` were made while the cases were listed. `labelled`: whether there is any label at all.
+    `faults` are what the reader passed over, `beside` small files that describe the set. With `table_of_names` the names are
+    those of an atlas: values that no label holds are no classes.
     `colour` names the colours of a picture that are its channels, None where files hold one grey value; see `colour.py`.
     """
 
@@ -58,3 +70,6 @@ class Source:
     series: Mapping[str, Series] = field(default_factory=dict)
     findings: tuple[Finding, ...] = ()
     labelled: bool = True
+    faults: tuple[SourceFault, ...] = ()
+    beside: tuple[Path, ...] = ()
+    table_of_names: bool = False

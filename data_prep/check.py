@@ -35,6 +35,8 @@ def check(
     grey: bool = False,
     patient_regex: str | None = None,
     series: str | None = None,
+    bids_filter: str | None = None,
+    bids_labels: str | None = None,
 ) -> Findings:
     """Examine a folder of any layout that `build` reads, a datalist.json, a folder that holds one, or one image.
 
@@ -57,7 +59,8 @@ def check(
         elif (path.is_file() and not _is_dicom(path)) or (path / "datalist.json").is_file():
             findings = check_datalist(path if path.is_file() else path / "datalist.json", declared, codes)
         else:
-            raw = with_colour(read_source(path, layout, labels_dir, series, codes), colour)
+            chosen = {"bids_filter": bids_filter, "bids_labels": bids_labels}
+            raw = with_colour(read_source(path, layout, labels_dir, series, codes, **chosen), colour)
             findings = _check_source(raw, declared, allow_unlabelled, codes, patient_regex)
     except DataListError as fault:
         findings = run_checks("datalist", fault, file=fault.file or str(path))
@@ -86,7 +89,8 @@ def _check_source(
 ) -> Findings:
     finder = PatientFinder(raw.root, patient_regex)
     assigned = finder.assign(raw.cases)
-    cases, unused = assigned.cases, unused_lists(raw.root, assigned.cases, finder.table, splits_given=False)
+    cases = assigned.cases
+    unused = unused_lists(raw.root, cases, finder.table, False, raw.beside)
     names = declared or raw.label_names
     result = examine(
         cases,
@@ -101,6 +105,8 @@ def _check_source(
         unused=unused,
         patients_stated=assigned.stated,
         volumes=raw.volumes,
+        faults=raw.faults,
+        table_of_names=raw.table_of_names,
     )
     return [*raw.findings, *result.findings]
 

@@ -31,8 +31,15 @@ app = typer.Typer(
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 LabelsDir = Annotated[str | None, typer.Option(help="Another label folder than the layout's own.", metavar="NAME")]
 LabelNames = Annotated[str | None, typer.Option(help='Names of label values: "1=LV,2=RV".')]
-Layout = Annotated[str, typer.Option(help="auto, folders, msd, nnunet or dicom.")]
+Layout = Annotated[str, typer.Option(help="auto, folders, msd, nnunet, dicom or bids.")]
 SeriesWords = Annotated[str | None, typer.Option(help='DICOM series: UID, number, "T1*", EchoTime=2.5.', metavar="WORDS")]
+BidsFilter = Annotated[
+    str | None,
+    typer.Option(help='BIDS: which contrast, "suffix=T1w,acq=mprage"; as channels: "suffix=T1w+FLAIR".', metavar="FILTER"),
+]
+BidsLabels = Annotated[
+    str | None, typer.Option(help='BIDS: which labels, "desc=rater1"; which pipeline: --labels-dir.', metavar="FILTER")
+]
 Accept = Annotated[str | None, typer.Option(help='Judgements you overrule: "D305,D103".', metavar="CODES")]
 Channels = Annotated[str | None, typer.Option(help="Colours of pictures to take: green, or red,green; default: all three.")]
 Grey = Annotated[bool, typer.Option("--grey", help="Take one grey value of each picture's colours.")]
@@ -66,10 +73,12 @@ def reported(debug: bool) -> Iterator[None]:
 
 @app.command()
 def build(
-    source: Annotated[Path, typer.Argument(help="Folder of the raw data (images/ + labels/, MSD, nnU-Net or DICOM).")],
+    source: Annotated[Path, typer.Argument(help="Folder of the raw data (images/ + labels/, MSD, nnU-Net, DICOM or BIDS).")],
     out: Annotated[Path, typer.Option("--out", "--output", help="Folder for datalist.json, dataset.json and plan.json.")],
     layout: Layout = "auto",
     labels_dir: LabelsDir = None,
+    bids_filter: BidsFilter = None,
+    bids_labels: BidsLabels = None,
     label_names: LabelNames = None,
     name: Annotated[str | None, typer.Option(help="Name of the data set; default: its own or the folder's.")] = None,
     site: Annotated[str | None, typer.Option(help="Name of the hospital or scanner.")] = None,
@@ -113,6 +122,8 @@ def check(
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the findings here; - prints them.")] = None,
     layout: Layout = "auto",
     labels_dir: LabelsDir = None,
+    bids_filter: BidsFilter = None,
+    bids_labels: BidsLabels = None,
     label_names: LabelNames = None,
     allow_unlabelled: Unlabelled = False,
     accept: Accept = None,
@@ -130,7 +141,10 @@ def check(
         from data_prep.findings_table import print_findings
         from data_prep.summary import verdict, write_findings
 
-        findings = run(path, layout, labels_dir, label_names, allow_unlabelled, accept, channels, grey, patient_regex, series)
+        bids = (bids_filter, bids_labels)
+        findings = run(
+            path, layout, labels_dir, label_names, allow_unlabelled, accept, channels, grey, patient_regex, series, *bids
+        )
         if json_file is not None:
             write_findings(findings, str(path), json_file)
         if str(json_file) != "-":
@@ -152,6 +166,8 @@ def repair(
     link: Annotated[bool, typer.Option("--link", help="Link to files without defect instead of copying them.")] = False,
     layout: Layout = "auto",
     labels_dir: LabelsDir = None,
+    bids_filter: BidsFilter = None,
+    bids_labels: BidsLabels = None,
     debug: Debug = False,
 ) -> None:
     """Correct what is certain into a new folder, with a log. Exit code 3 when errors remain that a person must judge."""
@@ -162,7 +178,7 @@ def repair(
         from data_prep.repair import repair as run
         from data_prep.summary import print_repair
 
-        report = run(path, out, dry_run, parse_map(label_map), link, layout, labels_dir)
+        report = run(path, out, dry_run, parse_map(label_map), link, layout, labels_dir, bids_filter, bids_labels)
         print_repair(report, out, dry_run, Console())
     if any(finding.level == "error" for finding in report.remaining):
         raise typer.Exit(DataError.exit_code)

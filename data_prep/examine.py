@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from data_prep.cases import Case
+from data_prep.cases import Case, SourceFault
 from data_prep.checks import Finding, run_checks
 from data_prep.checks.subjects import CaseFacts, DatasetSubject, ImageSubject, LabelSubject, PairSubject
 from data_prep.colour import Colour
@@ -97,6 +97,8 @@ def examine(
     unused: Sequence[UnusedList] = (),
     patients_stated: bool = False,
     volumes: Mapping[Path, Callable[[], Volume]] | None = None,
+    faults: Sequence[SourceFault] = (),
+    table_of_names: bool = False,
 ) -> Examination:
     """Read and check every case, then check the data set as a whole.
 
@@ -116,6 +118,8 @@ def examine(
         unused: lists and tables beside the images.
         patients_stated: the user said which patient each case is of.
         volumes: how to read the images that are no single file, by the path that stands for them.
+        faults: what the layout's reader passed over.
+        table_of_names: see `Source`.
     """
     settings = (channels, declared, accept, colour, volumes or {})
     done = [_examined(case, *settings, flat=dims != 3) for case in told(cases, "cases read")]
@@ -126,7 +130,7 @@ def examine(
     records = [one.record for one in done if one.record is not None]
     subject = DatasetSubject(
         cases, [_case_facts(record) for record in records], orphans, allow_unlabelled, declared, modality, folds, ignored,
-        unused, patients_stated,
+        unused, patients_stated, faults, table_of_names,
     )  # fmt: skip
     return Examination(tuple(records), (*findings, *run_checks("dataset", subject, accept=accept)))
 

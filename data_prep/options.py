@@ -19,6 +19,8 @@ class BuildOptions:
 
     layout: str = "auto"
     labels_dir: str | None = None
+    bids_filter: str | None = None
+    bids_labels: str | None = None
     label_names: str | Mapping[int, str] | None = None
     name: str | None = None
     site: str | None = None

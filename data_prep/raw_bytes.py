@@ -7,6 +7,7 @@ import stat
 from pathlib import Path
 
 from data_prep.nifti import MAX_BYTES, free_memory
+from data_prep.pointers import pointer_sentence
 from data_prep.volume import ReadError
 
 _NOT_BLOCKING = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)  # the one is POSIX, the other Windows
@@ -18,6 +19,9 @@ def read_bytes(path: Path) -> bytes:
     Raises:
         ReadError: missing, special, unreadable, empty or too large.
     """
+    not_here = pointer_sentence(path)
+    if not_here:
+        raise ReadError("pointer", not_here)
     if not path.exists():
         raise ReadError("missing", "a link to a file that is not there" if path.is_symlink() else "there is no such file")
     if not path.is_file():
@@ -34,6 +38,9 @@ def read_bytes(path: Path) -> bytes:
         raise ReadError("unreadable", f"the system says: {error.strerror}") from error
     if not raw or not status.st_size:  # files of the kernel say size 0 and never end
         raise ReadError("empty", "it holds 0 bytes")
+    not_here = pointer_sentence(path, raw)
+    if not_here:
+        raise ReadError("pointer", not_here)
     return raw
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,14 +27,19 @@ class UnusedList:
     sentence: str
 
 
-def unused_lists(root: Path, cases: Sequence[Case], table: CaseTable, splits_given: bool) -> tuple[UnusedList, ...]:
-    """Of splits.json, cases.csv and participants.tsv in the data set's folder or beside its images, those not used."""
+def unused_lists(
+    root: Path, cases: Sequence[Case], table: CaseTable, splits_given: bool, used: Collection[Path] = ()
+) -> tuple[UnusedList, ...]:
+    """Of splits.json, cases.csv and participants.tsv in the data set's folder or beside its images, those not used.
+
+    `used` are those that the layout's reader took.
+    """
     folders = [root, *sorted({image.parent for case in cases for image in case.images if image.parent != root})[:4]]
     found: list[UnusedList] = []
     for folder in folders:
         found += [] if splits_given else _splits(folder)
         found += _tables(folder, root, cases, table)
-        found += _participants(folder, cases)
+        found += _participants(folder, cases, used)
     return tuple(found)
 
 
@@ -60,8 +65,8 @@ def _tables(folder: Path, root: Path, cases: Sequence[Case], table: CaseTable) -
         yield UnusedList(path, f"not used; to take its patients, type: {move}")
 
 
-def _participants(folder: Path, cases: Sequence[Case]) -> Iterator[UnusedList]:
-    for path in (folder / name for name in PARTICIPANTS if (folder / name).is_file()):
+def _participants(folder: Path, cases: Sequence[Case], used: Collection[Path]) -> Iterator[UnusedList]:
+    for path in (folder / name for name in PARTICIPANTS if (folder / name).is_file() and folder / name not in used):
         groups = _by_participant(path, cases)
         if groups is not None and {case.patient for case in cases} == set(groups):
             continue  # the patients are known as it has them

@@ -36,7 +36,7 @@ Output = Annotated[
 ]
 Model = Annotated[str, typer.Option("--model", help="model.pt or model.safetensors of a training run", metavar="FILE")]
 Unlabelled = Annotated[str | None, typer.Option("--unlabelled-dir", help="images without labels", metavar="FOLDER")]
-Image = Annotated[str, typer.Argument(help="a file, a folder, or a prepared data set (its test cases)")]
+Image = Annotated[str, typer.Argument(help="a file, a folder, a BIDS data set, or a prepared one (its test cases)")]
 Shots = Annotated[int, typer.Option("--shots", help="labelled patients to use", min=1, metavar="N")]
 Source = Annotated[
     str | None, typer.Option("--source", help="prepared source data set: forgetting and shift", metavar="FOLDER")

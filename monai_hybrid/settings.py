@@ -164,6 +164,7 @@ def _use() -> Iterator[Setting]:
     s, splits = Setting, ("training", "validation", "testing")
     yield s("model", "file", "model.pt or model.safetensors of a training run", default="the bundle's own")
     yield s("input", "image", "an image, a folder, or a prepared data set (its test cases)")
+    yield s("bids_filter", "text", "of a BIDS data set, which contrast: suffix=T1w,acq=mprage; channels: suffix=T1w+FLAIR")
     yield s("split", "word", "which cases of a prepared data set", words=splits)
     yield s("source_dir", "folder", "prepared source data set: what adapting cost there")
     yield s("nsd_tolerance", "positive", "tolerance of the surface Dice in mm; pixels where no spacing is known")

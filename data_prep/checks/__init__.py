@@ -1,6 +1,6 @@
 """Checks of the data, one file per group. Importing this package registers them all."""
 
-from data_prep.checks import datalist, dicom, files, geometry, intensities, labels, pairing, people, pictures, plan
+from data_prep.checks import bids, datalist, dicom, files, geometry, intensities, labels, pairing, people, pictures, plan
 from data_prep.checks.registry import REGISTRY, Check, Finding, Remark, check, run_checks
 
 __all__ = [
@@ -8,6 +8,7 @@ __all__ = [
     "Check",
     "Finding",
     "Remark",
+    "bids",
     "check",
     "datalist",
     "dicom",

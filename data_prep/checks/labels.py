@@ -205,7 +205,8 @@ def declared_but_absent(subject: DatasetSubject) -> Iterator[Remark]:
     """A declared class is in no label."""
     labelled = [facts for facts in subject.facts if facts.case.label is not None]
     seen = frozenset[int]().union(*(facts.values for facts in labelled))
-    for value, name in sorted((subject.declared or {}).items()):
+    declared = {} if subject.table_of_names else subject.declared or {}
+    for value, name in sorted(declared.items()):
         if labelled and value != 0 and value not in seen:
             yield Remark(f"class {name!r} (value {value}) is declared but is in none of the {len(labelled)} labels")
 

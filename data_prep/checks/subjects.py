@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from data_prep.cases import Case
+from data_prep.cases import Case, SourceFault
 from data_prep.tones import Tone
 from data_prep.unused_lists import UnusedList
 from data_prep.volume import Affine, Volume
@@ -67,3 +67,5 @@ class DatasetSubject:
     ignored: Sequence[Path] = ()
     unused: Sequence[UnusedList] = ()
     patients_stated: bool = False  # by the user, for every case
+    faults: Sequence[SourceFault] = ()  # what the layout's reader passed over
+    table_of_names: bool = False  # `declared` names more than must be there

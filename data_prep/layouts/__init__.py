@@ -7,16 +7,19 @@ from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 
+from data_prep.bids import BidsChoice, is_bids
+from data_prep.bids.listing import around, has_subjects
 from data_prep.cases import Source
 from data_prep.errors import ConfigError, DataListError
 from data_prep.foreign import dicom_readable, foreign_kind, foreign_sentence, holds_dicom
-from data_prep.layouts import dicom, folders, msd, nnunet
+from data_prep.layouts import bids, dicom, folders, msd, nnunet
 from data_prep.layouts.common import image_files, raw_dataset_json
 from data_prep.reading import extension
 
 READERS = {"folders": folders.read, "msd": msd.read, "nnunet": nnunet.read}
 DICOM = "dicom"
-LAYOUTS = ("auto", *READERS, DICOM)
+BIDS = "bids"
+LAYOUTS = ("auto", *READERS, DICOM, BIDS)
 COMPANIONS = (".json", ".csv", ".tsv", ".txt", ".md", ".bval", ".bvec", ".raw", ".zraw")  # of images, no images
 
 
@@ -26,15 +29,19 @@ def read_source(
     labels_dir: str | None = None,
     series: str | None = None,
     accept: Collection[str] = (),
+    bids_filter: str | None = None,
+    bids_labels: str | None = None,
 ) -> Source:
     """List the cases of a raw data set.
 
     Args:
         root: its folder; of DICOM also one file.
-        layout: "auto", "folders", "msd", "nnunet" or "dicom".
-        labels_dir: another label folder than the layout's own.
+        layout: "auto", "folders", "msd", "nnunet", "dicom" or "bids".
+        labels_dir: another label folder than the layout's own; of BIDS the folder in derivatives/.
         series: which DICOM series are meant; see `data_prep.dicom.choice.choose`.
         accept: codes of judgements that the user overrules, where they say which cases there are.
+        bids_filter: of BIDS, which contrasts; see `bids.wanted`.
+        bids_labels: of BIDS, which labels.
 
     Raises:
         ConfigError: the folder, the layout or the label folder does not exist.
@@ -48,11 +55,14 @@ def read_source(
     if layout not in LAYOUTS:
         raise ConfigError(f"--layout {layout}: unknown; expected one of {', '.join(LAYOUTS)}")
     kind = DICOM if root.is_file() else detect(root) if layout == "auto" else layout
+    choice = BidsChoice(bids_filter, bids_labels, labels_dir)
+    if choice.given and kind != BIDS:
+        raise ConfigError(f"{choice.given}: {root} has the layout {kind}, not bids; leave the option out")
     if kind == DICOM:
         return dicom.read(root, labels_dir, series, accept)
     if series is not None:
         raise ConfigError(f"--series {shlex.quote(series)}: chooses DICOM series, of which {root} has none. Leave --series out")
-    source = READERS[kind](root, labels_dir)
+    source = bids.read(root, choice) if kind == BIDS else READERS[kind](root, labels_dir)
     return replace(source, ignored=_ignored(source))
 
 
@@ -73,10 +83,18 @@ def detect(root: Path) -> str:
     described = raw_dataset_json(root)
     if described is not None:
         return "nnunet" if "channel_names" in described else "msd"
+    if is_bids(root):
+        return BIDS
     if (root / "images").is_dir() and (image_files(root / "images") or not holds_dicom(root)):
         return "folders"
     if dicom_readable() and holds_dicom(root):
         return _dicom_alone(root)
+    whole = around(root)
+    if whole is not None:
+        raise ConfigError(
+            f"{root}: no known layout; it is a part of the BIDS data set {shlex.quote(str(whole))}: give that"
+            + (f", with --bids-filter sub={root.name.removeprefix('sub-')}" if root.name.startswith("sub-") else "")
+        )
     nearby = _one_level_off(root)
     if nearby:
         names = ", ".join(shlex.quote(str(folder)) for folder in nearby[:8])
@@ -92,9 +110,11 @@ def detect(root: Path) -> str:
             f"python -m data_prep check {shlex.quote(str(loose[0]))}"
         )
     found = sorted(path.name for path in root.iterdir())[:8]
+    if has_subjects(root):
+        raise ConfigError(f"{root}: no known layout; it looks like BIDS without dataset_description.json. Type: --layout bids")
     raise ConfigError(
         f"{root}: no known layout; it holds {', '.join(found) or 'nothing'}. Expected images/ and labels/, "
-        "or a dataset.json of the Decathlon (MSD) or of nnU-Net. Type: python -m data_prep build --help"
+        "a dataset.json of the Decathlon (MSD) or of nnU-Net, or BIDS. Type: python -m data_prep build --help"
     )
 
 

@@ -27,7 +27,9 @@ from data_prep.repair.fixes import FIXES, Judgement
 from data_prep.repair.picture import mapped_picture
 from data_prep.volume import ReadError, Volume
 
+SMALL = (".json", ".csv", ".tsv", ".md")  # files that describe a data set
 LOG = "repair.json"
+Reading = tuple[str, str | None, str | None, str | None]  # layout, folder of labels, and what of BIDS is meant
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,8 @@ def repair(
     link: bool = False,
     layout: str = "auto",
     labels_dir: str | None = None,
+    bids_filter: str | None = None,
+    bids_labels: str | None = None,
 ) -> RepairReport:
     """Write a corrected copy of a raw data set, or a corrected data list; never touch the source.
 
@@ -91,6 +95,8 @@ def repair(
         link: files without defect become links to the source instead of copies.
         layout: see `read_source`.
         labels_dir: see `read_source`.
+        bids_filter: see `read_source`.
+        bids_labels: see `read_source`.
 
     Raises:
         ConfigError: the path is of no known layout; `out` exists, or lies within the source.
@@ -102,7 +108,7 @@ def repair(
     try:
         with tempfile.TemporaryDirectory(prefix=f".{out.name}.") if dry_run else new_folder(out) as name:
             made = Path(name)
-            report = _into(path, made, values or {}, link or dry_run, layout, labels_dir)
+            report = _into(path, made, values or {}, link or dry_run, (layout, labels_dir, bids_filter, bids_labels))
             report = _named(report, made, out)
             if not dry_run:
                 dump_json(report.as_json(path, out, dry_run), made / LOG)
@@ -121,7 +127,7 @@ def _check_folders(path: Path, out: Path) -> None:
         raise ConfigError(f"--out {out}: it lies within {path}, which stays as it is. Type: --out {root}_repaired")
 
 
-def _into(path: Path, made: Path, values: Mapping[int, int], link: bool, layout: str, labels_dir: str | None) -> RepairReport:
+def _into(path: Path, made: Path, values: Mapping[int, int], link: bool, how: Reading) -> RepairReport:
     report = RepairReport()
     if path.is_file() or (path / "datalist.json").is_file():
         if values:
@@ -131,7 +137,8 @@ def _into(path: Path, made: Path, values: Mapping[int, int], link: bool, layout:
         _datalist(path if path.is_file() else path / "datalist.json", made, report)
         report.remaining = check(made)
         return report
-    raw = read_source(path, layout, labels_dir)
+    layout, labels_dir, bids_filter, bids_labels = how
+    raw = read_source(path, layout, labels_dir, bids_filter=bids_filter, bids_labels=bids_labels)
     if raw.series:
         raise ConfigError(f"{path}: it is DICOM, which is never changed. Type: {CHECK} {shlex.quote(str(path))}")
     for case in raw.cases:
@@ -139,7 +146,7 @@ def _into(path: Path, made: Path, values: Mapping[int, int], link: bool, layout:
             _put(made / _copy_name(file, raw, report), data, file, link)
     for file in _beside(raw):
         _put(made / _copy_name(file, raw, report), None, file, link)
-    report.remaining = check(made, layout, labels_dir)
+    report.remaining = check(made, layout, labels_dir, bids_filter=bids_filter, bids_labels=bids_labels)
     return report
 
 
@@ -165,7 +172,8 @@ def _copy_name(file: Path, raw: Source, report: RepairReport) -> Path:
 def _beside(raw: Source) -> Iterator[Path]:
     """Labels without image, and the small files that describe the set."""
     yield from (path for path in raw.orphans if path.is_file())
-    yield from (path for path in sorted(raw.root.iterdir()) if path.suffix in (".json", ".csv", ".md") and path.is_file())
+    yield from (path for path in raw.beside if path.is_relative_to(raw.root) and path.parent != raw.root)
+    yield from (path for path in sorted(raw.root.iterdir()) if path.suffix in SMALL and path.is_file())
 
 
 def _datalist(file: Path, made: Path, report: RepairReport) -> None:

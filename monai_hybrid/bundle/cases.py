@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import logging
+import os
 import shlex
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from data_prep.bids import is_bids
 from data_prep.files import read_datalist
 from data_prep.foreign import foreign_sentence
 from data_prep.reading import EXTENSIONS, extension
 from data_prep.scans import Scan, scan_of_file, sort_files
+from monai_hybrid.bids_scans import bids_cases
 from monai_hybrid.bundle.data import prepare_data
-from monai_hybrid.errors import DataError
+from monai_hybrid.errors import ConfigError, DataError
 from monai_hybrid.inferers.native_grid import stem
 
 IMAGE_FOLDERS = ("imagesTs", "images", "imagesTr")  # of a raw data set; the first that is there
@@ -28,6 +31,7 @@ def cases_to_predict(
     site: str = "A",
     leave_out: str | None = None,
     channels: Sequence[str] = ("image",),
+    bids_filter: str | None = None,
 ) -> list[dict[str, Any]]:
     """List {"image", "case_id"}; each case_id once, so that no prediction overwrites another.
 
@@ -42,6 +46,7 @@ def cases_to_predict(
         site: scanner of the phantom.
         leave_out: a folder, often inside the other, whose files are predictions.
         channels: names of the model's channels, in its order.
+        bids_filter: of a BIDS data set, which contrasts; its cases have a "place" in a derivative.
 
     Raises:
         DataError: nothing there.
@@ -53,6 +58,10 @@ def cases_to_predict(
         path = path / "datalist.json"
     if path.suffix == ".json" and path.is_file():
         return _of_split(path, split)
+    if path.is_dir() and is_bids(path):
+        return bids_cases(path, leave_out, channels, bids_filter)
+    if bids_filter is not None:
+        raise ConfigError(f"--bids-filter: {path} is no BIDS data set, with dataset_description.json and sub-*; leave it out")
     if path.is_file():
         return _listed([scan_of_file(path, channels)], path.parent)
     root, images = _images_under(path, leave_out) if path.is_dir() else (path, [])
@@ -85,9 +94,12 @@ def _listed(scans: Sequence[Scan], root: Path) -> list[dict[str, Any]]:
 def _images_under(folder: Path, leave_out: str | None) -> tuple[Path, list[Path]]:
     root = next((folder / name for name in IMAGE_FOLDERS if (folder / name).is_dir()), folder)
     apart = Path(leave_out).expanduser().resolve() if leave_out else None
-    files = sorted(p for p in root.rglob("*") if p.is_file() and not any(part[0] == "." for part in p.relative_to(root).parts))
+    there = [p for p in root.rglob("*") if p.is_file() or (p.is_symlink() and not p.exists())]  # reading tells of the latter
+    files = sorted(p for p in there if not any(part[0] == "." for part in p.relative_to(root).parts))
     inside = apart is not None and apart != root.resolve() and apart.is_relative_to(root.resolve())
-    files = [p for p in files if not inside or apart not in p.resolve().parents]
+    files = [
+        p for p in files if not inside or apart not in Path(os.path.realpath(p)).parents
+    ]  # resolve fails on a loop of links
     images = [p for p in files if extension(p)]
     if len(images) < len(files):
         logger.info("%s: %d images; %d files of other kinds are left alone", root, len(images), len(files) - len(images))

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from data_prep.bids import is_bids, scans_to_predict
 from data_prep.cases import Case
 from data_prep.colour import parse_colour
 from data_prep.examine import examine_case
@@ -31,8 +32,8 @@ def unlabelled_cases(
         labelled: the cases that are trained with their labels; not taken a second time.
         objective: name of the arm; one without an image term learns nothing from an image alone.
         rest: take the training list's other images.
-        folder: take a folder's images (`images/` or `imagesTr/` in it, if there is one), or the training and validation lists
-            of a prepared data set.
+        folder: take a folder's images (`images/` or `imagesTr/` in it, if there is one), a BIDS data set's, or the training
+            and validation lists of a prepared data set.
 
     Raises:
         ConfigError: the objective has no image term.
@@ -70,6 +71,8 @@ def _of_folder(folder: Path, data: PreparedData) -> list[dict[str, Any]]:
         raise DataError(f"unlabelled_dir: no such folder: {folder}; give a folder of images, or one made by data_prep build")
     if (folder / "datalist.json").is_file():
         return _of_prepared(folder, data)
+    if is_bids(folder):
+        return [_checked(scan, data) for scan in _of_bids(folder, data.dataset["channels"])]
     root = next((folder / name for name in ("images", "imagesTr") if (folder / name).is_dir()), folder)
     found = sort_files(sorted(p for p in root.iterdir() if extension(p)), root, data.dataset["channels"])
     if found.left_out:
@@ -77,6 +80,12 @@ def _of_folder(folder: Path, data: PreparedData) -> list[dict[str, Any]]:
     if not found.scans:
         raise DataError(f"unlabelled_dir: {folder} holds no image; expected files that end with {', '.join(EXTENSIONS)}")
     return [_checked(scan, data) for scan in found.scans]
+
+
+def _of_bids(folder: Path, channels: Sequence[str]) -> list[Scan]:
+    """The scans of a BIDS data set: its only contrast, or those that the channels of the labelled data name."""
+    scans = scans_to_predict(folder, channels)
+    return [Scan(scan.files, scan.files[0].with_name(f"{scan.case_id}.nii.gz"), scan.missing) for scan in scans]
 
 
 def _of_prepared(folder: Path, data: PreparedData) -> list[dict[str, Any]]:

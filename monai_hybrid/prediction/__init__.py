@@ -1,8 +1,9 @@
 """From a list of image files to masks and `quality.csv`: one bad file stops nothing, finished cases are not done twice."""
 
+from monai_hybrid.prediction.bids_derivative import BidsDerivatived
 from monai_hybrid.prediction.cases import PredictionDataset
 from monai_hybrid.prediction.denoising import DenoisingScore
 from monai_hybrid.prediction.engine import Predictor
 from monai_hybrid.prediction.table import QualityTable
 
-__all__ = ["DenoisingScore", "PredictionDataset", "Predictor", "QualityTable"]
+__all__ = ["BidsDerivatived", "DenoisingScore", "PredictionDataset", "Predictor", "QualityTable"]

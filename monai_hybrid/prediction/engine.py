@@ -123,7 +123,7 @@ class Predictor(SupervisedEvaluator):
             self.table.free()
             for key in ("entropy", "probabilities"):
                 if key in output:
-                    _remove_own(self.table.path.parent / f"{case_id}_{key}.nii.gz")
+                    _remove_own(Path(saved.get(f"{key}_file", self.table.path.parent / f"{case_id}_{key}.nii.gz")))
             if "pred_file" in saved:
                 Path(saved["pred_file"]).unlink(missing_ok=True)
             fault = _system_says(broken)
@@ -149,9 +149,14 @@ class Predictor(SupervisedEvaluator):
             entropy_all=found.entropy_all,
             precision=found.precision or self.table.settings.get("precision"),
             image=str(output["pred"].meta.get("filename_or_obj", "")),
-            mask=str(output.get("pred_file", "")).rsplit("/", 1)[-1],
+            mask=self._in_folder(str(output.get("pred_file", ""))),
             made_from=batch["made_from"][0],
         )
+
+    def _in_folder(self, file: str) -> str:
+        """A written file as the table names it: by its path below the output folder."""
+        path, folder = Path(file), self.table.path.parent
+        return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else path.name
 
     def _failed(self, case_id: str, reason: str) -> dict[str, Any]:
         self.table.add(case_id, status="failed", error=reason)

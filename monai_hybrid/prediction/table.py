@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import os
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 from data_prep.atomic import replace_file
 from data_prep.cells import harmless, harmless_row, restored, restored_row
 from data_prep.disk import needing
+from data_prep.pointers import pointer_sentence
 from monai_hybrid.errors import DataError, EnvironmentFault, ModelFileError
 from monai_hybrid.prediction.flags import flag_rows
 
@@ -93,6 +95,10 @@ class QualityTable:
         try:
             parts = [self._basis, *[file_hash(Path(name)) for name in names]]
         except OSError as error:
+            elsewhere = next((name for name in names if pointer_sentence(Path(name))), None)
+            if elsewhere is not None:
+                said = pointer_sentence(Path(elsewhere))
+                raise DataError(f"{elsewhere}: {said}. Type: datalad get {shlex.quote(elsewhere)}") from error
             raise DataError(f"{names[0]}: cannot be read ({error.strerror}); copy it again from its origin") from error
         return hashlib.sha256("".join(parts).encode()).hexdigest()[:16]
 

@@ -94,7 +94,7 @@ def test_errors_are_a_few_lines_without_traceback(nifti_set, tmp_path):
         (["--spacing", "2"], "expected 2 or 3 numbers"),
         (["--budget", "tpu"], "--budget tpu: unknown"),
         (["--label-names", "LV"], "--label-names"),
-        (["--layout", "bids"], "--layout bids: unknown"),
+        (["--layout", "nrrd"], "--layout nrrd: unknown"),
         (["--folds", "0"], "--folds 0: expected 1 or more"),
         (["--val-fraction", "-0.1"], "--val-fraction -0.1"),
         (["--patient-regex", "("], "not a regular expression"),

@@ -119,8 +119,8 @@ def test_no_known_layout(tmp_path):
     (tmp_path / "stuff").mkdir()
     with pytest.raises(ConfigError, match="no known layout; it holds stuff"):
         read_source(tmp_path)
-    with pytest.raises(ConfigError, match="--layout bids: unknown"):
-        read_source(tmp_path, "bids")
+    with pytest.raises(ConfigError, match="--layout nrrd: unknown"):
+        read_source(tmp_path, "nrrd")
     with pytest.raises(ConfigError, match="there is no such folder"):
         read_source(tmp_path / "nowhere")
 

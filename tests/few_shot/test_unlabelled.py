@@ -15,7 +15,7 @@ from data_prep.build import build
 from data_prep.phantom import generate
 from monai_hybrid.bundle.data import PreparedData, read_prepared
 from monai_hybrid.errors import ConfigError, DataError
-from monai_hybrid.few_shot.unlabelled import unlabelled_cases
+from monai_hybrid.few_shot.unlabelled import _of_bids, unlabelled_cases
 
 
 @pytest.fixture(scope="module")
@@ -159,3 +159,14 @@ def test_one_file_a_channel(data: PreparedData, tmp_path: Path) -> None:
     cases = unlabelled_cases(two, [], "hybrid", folder=str(tmp_path))
     assert [case["case_id"] for case in cases] == ["u0"]
     assert [Path(file).name for file in cases[0]["image"]] == ["u0_0000.png", "u0_0001.png"]
+
+
+def test_scans_of_a_bids_data_set(tmp_path: Path) -> None:
+    for name in ("anat/sub-1_T1w", "func/sub-1_task-rest_bold", "anat/sub-1_FLAIR"):
+        path = tmp_path / f"sub-1/{name}.nii.gz"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    for channels in (["T1w"], ["FLAIR", "T1w"]):
+        (scan,) = _of_bids(tmp_path, channels)
+        assert [file.name for file in scan.files] == [f"sub-1_{name}.nii.gz" for name in channels]
+        assert scan.name.name == "sub-1.nii.gz" and not scan.missing
