@@ -61,13 +61,12 @@ class PatientFinder:
         known = {case.case_id: case.patient for case in cases if case.patient}  # what the layout itself says
         stated = {name: patient for name in ids if (patient := self._stated(name) or known.get(name)) is not None}
         guessed = recognise([name for name in ids if name not in stated])
-        subjects = {case.case_id: case.patient for case in cases if case.patient}  # of BIDS
-        patients = {**guessed.patients, **subjects, **_as_siblings(recognise(ids).patients, stated), **stated}
+        patients = {**guessed.patients, **_as_siblings(recognise(ids).patients, stated), **stated}
         given = [
             replace(case, patient=patients[case.case_id], site=self.table.site(case.case_id) or case.site) for case in cases
         ]
         number = len({case.patient for case in given})
-        return Assigned(given, self._rule(number, stated, guessed.shortened, ids, bool(subjects)), len(stated) == len(set(ids)))
+        return Assigned(given, self._rule(number, stated, guessed.shortened, ids), len(stated) == len(set(ids)))
 
     def _stated(self, case_id: str) -> str | None:
         if self._expression is None:
@@ -77,17 +76,17 @@ class PatientFinder:
             raise ConfigError(f"--patient-regex {shlex.quote(self._expression.pattern)} finds no patient in case {case_id!r}")
         return match[1]
 
-    def _rule(self, number: int, stated: dict[str, str], shortened: bool, ids: Sequence[str], subjects: bool = False) -> str:
+    def _rule(self, number: int, stated: dict[str, str], shortened: bool, ids: Sequence[str]) -> str:
         by = []
         if stated:
             of = f" ({len(stated)} of {len(ids)} cases)" if len(stated) < len(ids) else ""
             by_table = any(self.table.patient(name) is not None for name in ids)
-            source = str(self.table.path) if by_table else "the headers of the files"
+            by_name = all(name.startswith(patient) and patient.startswith("sub-") for name, patient in stated.items())
+            own = "sub- of BIDS" if by_name else "the headers of the files"
+            source = str(self.table.path) if by_table else own
             rule = f"--patient-regex {shlex.quote(self._expression.pattern)}" if self._expression else f"{source}{of}"
             by.append(f"by {rule}")
-        if subjects and len(stated) < len(ids):
-            by.append("by sub- of BIDS")
-        elif shortened:
+        if shortened:
             by.append(
                 "by the names, without side, visit, time, slice and the like; "
                 f"if each case is a patient, type: --patient-regex {shlex.quote(EACH)}"

@@ -29,9 +29,14 @@ def test_links_of_git_annex_to_what_was_not_fetched(tmp_path: Path) -> None:
 def test_pointers_in_the_place_of_files(tmp_path: Path) -> None:
     root = simple(tmp_path / "ds")
     written(root / "derivatives/manual/sub-02/anat/sub-02_dseg.nii.gz", "/annex/objects/MD5E-s12--00.nii.gz\n")
-    written(root / "sub-02/anat/sub-02_T1w.nii.gz", "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 12\n" * 4)
     found = checked(root)
-    assert "a pointer of git-annex in its place" in found["D541"] and "git lfs pull" in found["D006"]
+    assert "a pointer of git-annex in its place" in found["D541"] and "datalad get" in found["D541"]
+
+
+def test_pointers_of_git_lfs(tmp_path: Path) -> None:
+    root = simple(tmp_path / "ds")
+    written(root / "sub-02/anat/sub-02_T1w.nii.gz", "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 12\n")
+    assert "a pointer of Git LFS in its place; git lfs pull fetches it" in checked(root)["D541"]
 
 
 def test_links_to_what_is_there_are_read(tmp_path: Path) -> None:
