@@ -52,7 +52,7 @@ def highdicom() -> ModuleType:
         import highdicom as module
     except ImportError as error:
         raise EnvironmentFault(f"DICOM-SEG needs highdicom, which is not installed. Type: {DICOM_INSTALL}") from error
-    return module  # type: ignore[no-any-return]
+    return module
 
 
 def write_seg(
@@ -104,8 +104,7 @@ def _segmentation(mask: Array, series: Series, segments: Sequence[tuple[str, Seg
     planes = series.planes
     if not frames.any():
         frames, planes = frames[:1], planes[:1]
-    first, between = series.planes[0], float(np.linalg.norm(series.affine[:3, 2]))
-    thickness = first.thickness or between
+    first = series.planes[0]
     sources = _sources(series)
     try:
         return hd.seg.Segmentation(
@@ -126,8 +125,8 @@ def _segmentation(mask: Array, series: Series, segments: Sequence[tuple[str, Seg
             content_description=_short(MADE),
             series_description=_short(f"{MADE} of series {series.number}".strip()),
             specific_character_set=UTF8,
-            pixel_measures=hd.PixelMeasuresSequence(first.spacing, thickness, between),
-            plane_orientation=hd.PlaneOrientationSequence("PATIENT", first.orientation),
+            pixel_measures=_measures(series),
+            plane_orientation=_orientation(series),
             plane_positions=[hd.PlanePositionSequence("PATIENT", plane.position) for plane in planes],
         )
     except (ValueError, TypeError, AttributeError, KeyError) as error:
@@ -147,8 +146,34 @@ def _sources(series: Series) -> list[Any]:
         for keyword in MAY_BE_EMPTY:
             if keyword not in dataset:
                 setattr(dataset, keyword, "")
+        _complete(dataset, series)
         found.append(dataset)
     return found
+
+
+def _complete(dataset: Any, series: Series) -> None:
+    """Say the size of voxels and the directions where highdicom looks for them; it takes the source's before those given."""
+    from pydicom import Dataset
+
+    if "PerFrameFunctionalGroupsSequence" in dataset:
+        if not dataset.get("SharedFunctionalGroupsSequence"):
+            dataset.SharedFunctionalGroupsSequence = [Dataset()]
+        shared = dataset.SharedFunctionalGroupsSequence[0]
+        shared.PixelMeasuresSequence, shared.PlaneOrientationSequence = _measures(series), _orientation(series)
+        return
+    measures = _measures(series)[0]
+    # Rounding may differ from file to file; highdicom asks for equal numbers.
+    dataset.ImageOrientationPatient = _orientation(series)[0].ImageOrientationPatient
+    dataset.SliceThickness, dataset.SpacingBetweenSlices = measures.SliceThickness, measures.SpacingBetweenSlices
+
+
+def _measures(series: Series) -> Any:
+    between = float(np.linalg.norm(series.affine[:3, 2]))
+    return highdicom().PixelMeasuresSequence(series.planes[0].spacing, series.planes[0].thickness or between, between)
+
+
+def _orientation(series: Series) -> Any:
+    return highdicom().PlaneOrientationSequence("PATIENT", series.planes[0].orientation)
 
 
 def _described(number: int, name: str, code: SegmentCode, algorithm: Algorithm) -> Any:

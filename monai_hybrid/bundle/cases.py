@@ -17,6 +17,7 @@ from data_prep.reading import EXTENSIONS, extension
 from data_prep.scans import Scan, scan_of_file, sort_files
 from monai_hybrid.bids_scans import bids_cases
 from monai_hybrid.bundle.data import prepare_data
+from monai_hybrid.dicom_border import dicom_cases, is_dicom, refuse_series_words
 from monai_hybrid.errors import ConfigError, DataError
 from monai_hybrid.inferers.native_grid import stem
 
@@ -32,9 +33,11 @@ def cases_to_predict(
     leave_out: str | None = None,
     channels: Sequence[str] = ("image",),
     bids_filter: str | None = None,
+    series: Any = None,
 ) -> list[dict[str, Any]]:
     """List {"image", "case_id"}; each case_id once, so that no prediction overwrites another.
 
+    A folder without images that holds DICOM gives its series; see `dicom_border.dicom_cases`. Else
     `image` is a path, or a list of one for each channel. Where some of these are missing, "missing" says so. Masks are no
     scans: those that prediction wrote, those in folders of labels, and those that are called so.
 
@@ -47,13 +50,18 @@ def cases_to_predict(
         leave_out: a folder, often inside the other, whose files are predictions.
         channels: names of the model's channels, in its order.
         bids_filter: of a BIDS data set, which contrasts; its cases have a "place" in a derivative.
+        series: which DICOM series are meant; None: all.
 
     Raises:
+        ConfigError: `series` fits nothing.
         DataError: nothing there.
     """
+    path = Path(dataset_dir).expanduser() if dataset_dir else Path()
+    if dataset_dir and _is_dicom(path, leave_out, channels):
+        return dicom_cases(path, Path(leave_out or output_dir), _series_words(series))
+    refuse_series_words(series, path)
     if not dataset_dir:
         return _of_split(prepare_data(None, output_dir, site).folder / "datalist.json", split)
-    path = Path(dataset_dir).expanduser()
     if path.is_dir() and (path / "datalist.json").is_file():
         path = path / "datalist.json"
     if path.suffix == ".json" and path.is_file():
@@ -79,6 +87,23 @@ def cases_to_predict(
             f"Type: ls {path if path.is_dir() else path.parent}"
         )
     return _listed(found.scans, path)
+
+
+def _is_dicom(path: Path, leave_out: str | None, channels: Sequence[str]) -> bool:
+    """Whether DICOM series are meant: a file of one, or a folder that holds some and no scan of another format."""
+    if not is_dicom(path) or (path / "datalist.json").is_file():
+        return False
+    root, images = _images_under(path, leave_out) if path.is_dir() else (path, [])
+    if not sort_files(images, root, channels).scans:
+        return True
+    logger.warning("%s: holds DICOM beside other images, and is left alone; give the folder of its series", path)
+    return False
+
+
+def _series_words(series: Any) -> str | None:
+    """As it was typed: fire makes a number of 3 and a list of 3,4."""
+    several = series if isinstance(series, (list, tuple)) else [series]
+    return None if series is None else ",".join(str(word) for word in several)
 
 
 def _listed(scans: Sequence[Scan], root: Path) -> list[dict[str, Any]]:

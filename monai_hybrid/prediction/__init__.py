@@ -4,6 +4,7 @@ from monai_hybrid.prediction.bids_derivative import BidsDerivatived
 from monai_hybrid.prediction.cases import PredictionDataset
 from monai_hybrid.prediction.denoising import DenoisingScore
 from monai_hybrid.prediction.engine import Predictor
+from monai_hybrid.prediction.masks import SaveMasksd
 from monai_hybrid.prediction.table import QualityTable
 
-__all__ = ["BidsDerivatived", "DenoisingScore", "PredictionDataset", "Predictor", "QualityTable"]
+__all__ = ["BidsDerivatived", "DenoisingScore", "PredictionDataset", "Predictor", "QualityTable", "SaveMasksd"]

@@ -17,7 +17,8 @@ from data_prep.colour import Colour, parse_colour
 from data_prep.pictures import LARGEST_VALUE, is_picture
 from data_prep.roles import read_image
 from data_prep.volume import ReadError, Volume
-from monai_hybrid.errors import DataError
+from monai_hybrid import dicom_border
+from monai_hybrid.errors import DataError, EnvironmentFault
 from monai_hybrid.prediction.table import QualityTable
 from monai_hybrid.runs.machine_faults import own_error
 
@@ -41,7 +42,7 @@ class PredictionDataset(Dataset):
     """Give {"image", "case_id", "made_from", "voxel", "unit", "remarks"}, or {"case_id", "skip"}, or {"case_id", "failure"}.
 
     Args:
-        data: list of {"image", "case_id"}.
+        data: list of {"image", "case_id"}; with "series" the image is written when its turn comes, with "failure" it is none.
         transform: the preprocessing.
         table: knows what is finished.
         card: of the model: channels and spatial_dims that an image must have, and the values that its masks hold.
@@ -63,20 +64,39 @@ class PredictionDataset(Dataset):
 
     def _transform(self, index: int) -> dict[str, Any]:
         case = dict(self.data[index])
-        known = {"case_id": case["case_id"]}
+        if "failure" in case:
+            return {"case_id": case["case_id"], "failure": case["failure"]}
         try:
-            known["made_from"] = self.table.made_from(case)
-            if self.table.is_done(case["case_id"], known["made_from"]):
-                return {**known, "skip": True}
-            facts = self._facts(case)
-            _refuse_values(case["image"], self.highest)
-            d = self.transform(case)
-            if not bool(torch.isfinite(d["image"]).all()):
-                raise DataError("the preprocessed image holds NaN or Inf; run `python -m data_prep check` on it")
+            return self._prepared(case)
         except Exception as error:
-            return {**known, "failure": one_line(error)}
+            if "series" not in case:
+                return {"case_id": case["case_id"], "failure": one_line(error)}
+            dicom_border.removed(case)
+            if isinstance(error, EnvironmentFault):  # the disk of the NIfTI files: true of every case
+                raise
+            return {"case_id": case["case_id"], "failure": dicom_border.shown(one_line(error), case)}
+
+    def _prepared(self, case: dict[str, Any]) -> dict[str, Any]:
+        known = {"case_id": case["case_id"], "made_from": self.table.made_from(case)}
+        if self.table.is_done(case["case_id"], known["made_from"]):
+            return {**known, "skip": True}
+        if "series" in case:
+            dicom_border.written(case)
+        facts = self._facts(case)
+        _refuse_values(case["image"], self.highest)
+        d = self.transform(case)
+        if not bool(torch.isfinite(d["image"]).all()):
+            raise DataError("the preprocessed image holds NaN or Inf; run `python -m data_prep check` on it")
         voxel = {"voxel": facts.voxel, "unit": facts.unit, "remarks": "; ".join(facts.remarks)}
         return {"image": d["image"], **known, **voxel}
+
+    def case(self, case_id: str) -> dict[str, Any]:
+        """As the list of cases has it."""
+        return next((case for case in self.data if case["case_id"] == case_id), {})
+
+    def close(self) -> None:
+        """Delete what was written for the time of the run."""
+        dicom_border.all_removed(self.data)
 
     def _facts(self, case: Mapping[str, Any]) -> FileFacts:
         try:

@@ -18,10 +18,11 @@ from tqdm import tqdm  # type: ignore[import-untyped]
 from data_prep.atomic import remove_leftovers
 from data_prep.progress import Ticker
 from data_prep.scans import is_own
+from monai_hybrid import dicom_border
 from monai_hybrid.errors import ConfigError, DataError, EnvironmentFault, ModelFileError
 from monai_hybrid.inferers.emit import Segmentation
 from monai_hybrid.inferers.input_grid import meta_of_the_file
-from monai_hybrid.prediction.cases import one_line
+from monai_hybrid.prediction.cases import PredictionDataset, one_line
 from monai_hybrid.prediction.denoising import DenoisingScore
 from monai_hybrid.prediction.flags import own_flags
 from monai_hybrid.prediction.table import QualityTable
@@ -65,7 +66,18 @@ class Predictor(SupervisedEvaluator):
         try:
             self._run()
         finally:
+            if isinstance(self.dataset, PredictionDataset):
+                self.dataset.close()
             release(self.table.path.parent)
+
+    @property
+    def dataset(self) -> Any:
+        """Of the data loader."""
+        return getattr(self.data_loader, "dataset", None)
+
+    def _case(self, case_id: str) -> dict[str, Any]:
+        """What the list of cases says; {} for a loader of another kind."""
+        return self.dataset.case(case_id) if isinstance(self.dataset, PredictionDataset) else {}
 
     def _run(self) -> None:
         self.counts = dict.fromkeys(self.counts, 0)
@@ -90,7 +102,10 @@ class Predictor(SupervisedEvaluator):
             raise type(error)(f"case {case_id}: {error}") from error
         except Exception as error:
             logger.debug("case %s", case_id, exc_info=True)
-            return self._failed(case_id, _reason(error))
+            case = self._case(case_id)
+            return self._failed(case_id, dicom_border.shown(_reason(error), case) if "series" in case else _reason(error))
+        finally:
+            dicom_border.removed(self._case(case_id))
         self._told(case_id, "done", f"{time.monotonic() - started:.1f} s")
         return output
 
@@ -103,7 +118,7 @@ class Predictor(SupervisedEvaluator):
                 self.inferer.on_windows = lambda done, total: _show(windows, ticker, done, total)
                 found = self.inferer.segment(image, self.network)
             error = self.score(image, self.network)
-        output = {"case_id": case_id, **on_the_input_grid(found, image)}
+        output = {"case_id": case_id, "series": self._case(case_id).get("series"), **on_the_input_grid(found, image)}
         if self.save is None:
             self._row(batch, found, error, output)
             return output
@@ -124,8 +139,9 @@ class Predictor(SupervisedEvaluator):
             for key in ("entropy", "probabilities"):
                 if key in output:
                     _remove_own(Path(saved.get(f"{key}_file", self.table.path.parent / f"{case_id}_{key}.nii.gz")))
-            if "pred_file" in saved:
-                Path(saved["pred_file"]).unlink(missing_ok=True)
+            for key in ("pred_file", "pred_nifti"):
+                if key in saved:
+                    Path(saved[key]).unlink(missing_ok=True)
             fault = _system_says(broken)
             if fault is None:
                 raise
@@ -138,6 +154,8 @@ class Predictor(SupervisedEvaluator):
     def _row(self, batch: dict[str, Any], found: Segmentation, error: float | None, output: dict[str, Any]) -> None:
         counts = torch.bincount(found.labels.flatten().int(), minlength=len(self.table.structures) + 1)[1:].tolist()
         volumes = {name: n * float(batch["voxel"][0]) for name, n in zip(self.table.structures, counts, strict=True)}
+        series = output.get("series")
+        name = f"DICOM {series.title}" if series else str(output["pred"].meta.get("filename_or_obj", ""))
         scores = {"entropy_foreground": found.entropy_foreground, "denoising_error": error}
         self.table.add(
             batch["case_id"][0],
@@ -148,7 +166,7 @@ class Predictor(SupervisedEvaluator):
             **scores,
             entropy_all=found.entropy_all,
             precision=found.precision or self.table.settings.get("precision"),
-            image=str(output["pred"].meta.get("filename_or_obj", "")),
+            image=name,
             mask=self._in_folder(str(output.get("pred_file", ""))),
             made_from=batch["made_from"][0],
         )

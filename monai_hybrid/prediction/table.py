@@ -91,7 +91,9 @@ class QualityTable:
             DataError: the image cannot be read.
         """
         assert self._basis is not None, "open() comes first"
-        names = [case["image"]] if isinstance(case["image"], str) else list(case["image"])
+        series = case.get("series")
+        given = case["image"] if series is None else [str(file) for file in series.files]
+        names = [given] if isinstance(given, str) else list(given)
         try:
             parts = [self._basis, *[file_hash(Path(name)) for name in names]]
         except OSError as error:

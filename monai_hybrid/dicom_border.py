@@ -1,0 +1,172 @@
+"""DICOM at the border of prediction: which series of a folder are cases, and NIfTI files of them while they are needed."""
+
+from __future__ import annotations
+
+import logging
+import shlex
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from data_prep.atomic import neighbour
+from data_prep.errors import ConfigError, DataError, EnvironmentFault
+from data_prep.foreign import dicom_readable, foreign_kind, holds_dicom
+from data_prep.reading import extension
+
+if TYPE_CHECKING:
+    from data_prep.checks import Finding
+    from data_prep.dicom import Series
+
+PRIVATE = "dicom"  # folder of the NIfTI files, hidden in the output folder
+UNREADABLE = "unreadable"
+SHOWN = 3
+ACCEPTED = ("D517",)  # a series of one slice: the model's dimensions say whether that is a volume
+logger = logging.getLogger("monai_hybrid.data")
+
+
+def is_dicom(path: Path) -> bool:
+    """Whether a path is a DICOM file or a folder that holds one, and can be read here."""
+    if path.is_file() and (extension(path) is not None or foreign_kind(path) != "dicom"):
+        return False
+    return dicom_readable() and holds_dicom(path)
+
+
+def dicom_cases(path: Path, output: Path, words: str | None = None) -> list[dict[str, Any]]:
+    """A case for each series below a folder, or for the series in one file.
+
+    Args:
+        path: a folder, any nesting, or a file; of a file that is one slice of several the whole series in its folder counts.
+        output: folder of the results; not searched, and the place of the NIfTI files.
+        words: which series are meant; see `data_prep.dicom.choice.choose`.
+
+    Returns:
+        {"case_id", "series", "image"}: the image is written when the case's turn comes. Or {"case_id", "image", "failure"} for
+        a series that is no one volume, with the sentence of its check. Scouts and screen shots are left out.
+
+    Raises:
+        ConfigError: no such series.
+        DataError: no series of images.
+        EnvironmentFault: highdicom is not installed.
+    """
+    from data_prep.dicom.choice import choose
+    from data_prep.dicom.headers import read_headers
+    from data_prep.dicom.seg_write import highdicom
+    from data_prep.dicom.series import series_of
+    from data_prep.layouts.dicom import places_of
+
+    highdicom()
+    folder = path if path.is_dir() else path.parent
+    apart = () if output.resolve() == folder.resolve() else _names_of(output, folder)
+    found = read_headers(folder if path.is_dir() or _one_of_several(path) else path, apart)
+    every = [one for one in series_of(found) if path.is_dir() or path in one.files]
+    chosen = choose(every, words)
+    left = [one.title for one in chosen if one.left_out]
+    if left:
+        logger.warning("%d series left out, which are no volumes: %s", len(left), _few(left))
+    private = neighbour(output / PRIVATE)
+    cases = [_case(one, place, private) for one, place in places_of([one for one in chosen if not one.left_out], folder)]
+    faults = _faults(found.faults, every) if not words and path.is_dir() else []
+    if not cases and not faults:
+        raise DataError(f"{path}: its DICOM files hold no series of images to segment. Type: python -m data_prep check {path}")
+    return [*cases, *faults]
+
+
+def _names_of(output: Path, folder: Path) -> tuple[Path, ...]:
+    """The output folder as a walk of `folder` meets it."""
+    inside = output.resolve().is_relative_to(folder.resolve())
+    return (folder / output.resolve().relative_to(folder.resolve()),) if inside else ()
+
+
+def _one_of_several(path: Path) -> bool:
+    """Whether a file holds a single plane, so that its neighbours are the rest of its series."""
+    from data_prep.dicom.headers import read_headers
+
+    return len(read_headers(path).planes) == 1
+
+
+def _case(series: Series, place: Path, private: Path) -> dict[str, Any]:
+    from data_prep.checks import run_checks
+    from data_prep.dicom.choice import without
+    from data_prep.dicom.names import case_name
+
+    name = case_name(series)
+    case: dict[str, Any] = {"case_id": name, "image": str(private / f"{name}.nii")}
+    findings = run_checks("series", series, name, str(place))
+    errors = [finding for finding in findings if finding.level == "error" and finding.code not in ACCEPTED]
+    if errors or not without(series, ACCEPTED).usable:
+        return case | {"failure": _sentence(errors) if errors else f"{series.title}: no one volume"}
+    return case | {"series": series}
+
+
+def _sentence(findings: Sequence[Finding]) -> str:
+    first = findings[0]
+    return f"{first.code}: {first.sentence}. {first.remedy}"
+
+
+def _faults(faults: Sequence[tuple[Path, Any]], every: Sequence[Series]) -> list[dict[str, Any]]:
+    """One failed case for all files that cannot be read: a series may lack them at its end, which nothing else shows."""
+    from data_prep.dicom.names import shown_path
+
+    if not faults:
+        return []
+    words = {word for one in every for word in one.identifiers}
+    told = [f"{shown_path(file, words, 'unreadable')}: {fault.seen}" for file, fault in faults]
+    said = f"{len(told)} DICOM file{'s' if len(told) > 1 else ''} cannot be read: {_few(told)}. Fetch them again"
+    return [{"case_id": UNREADABLE, "image": "", "failure": said}]
+
+
+def _few(texts: Sequence[str]) -> str:
+    return "; ".join(texts[:SHOWN]) + (f"; and {len(texts) - SHOWN} more" if len(texts) > SHOWN else "")
+
+
+def refuse_series_words(words: Any, path: Path) -> None:
+    """`--series` chooses among DICOM series alone.
+
+    Raises:
+        ConfigError: there are words.
+    """
+    if words is not None:
+        raise ConfigError(f"--series {shlex.quote(str(words))}: chooses DICOM series, of which {path} has none. Leave it out")
+
+
+def written(case: Mapping[str, Any]) -> None:
+    """Write the NIfTI file of a case's series, readable by this user alone.
+
+    Raises:
+        DataError: the series cannot be read.
+        EnvironmentFault: no space or no right.
+    """
+    from data_prep.dicom import write_nifti
+    from data_prep.volume import ReadError
+
+    series, image = case["series"], Path(case["image"])
+    try:
+        image.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        write_nifti(series, image)
+    except ReadError as fault:
+        raise DataError(f"{series.title}: {fault.seen}. Fetch it again, whole") from fault
+    except OSError as error:
+        raise EnvironmentFault(
+            f"{image.parent.parent}: cannot be written ({error.strerror}); free some space or give another --output"
+        ) from error
+
+
+def removed(case: Mapping[str, Any]) -> None:
+    """Delete the NIfTI file of a case's series."""
+    if "series" in case:
+        Path(case["image"]).unlink(missing_ok=True)
+
+
+def all_removed(cases: Sequence[Mapping[str, Any]]) -> None:
+    """Delete the folder of the NIfTI files."""
+    for folder in {Path(case["image"]).parent for case in cases if "series" in case}:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def shown(text: str, case: Mapping[str, Any]) -> str:
+    """A sentence about a case with its series in the place of the file, and without words that name the patient."""
+    from data_prep.dicom.names import without_identifiers
+
+    series = case["series"]
+    return without_identifiers(text.replace(case["image"], series.title), series.identifiers)

@@ -1,0 +1,82 @@
+"""What is written of a case: for images as they come a mask on their grid, for DICOM series a DICOM-SEG."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from monai.transforms import MapTransform
+
+from data_prep.scans import written_here
+from monai_hybrid import __version__
+from monai_hybrid.errors import DataError
+from monai_hybrid.inferers.native_grid import SaveOnInputGridd
+from monai_hybrid.prediction.table import file_hash
+
+NAME = "monai_hybrid"
+DIGITS = 16  # of the model's hash
+
+
+class SaveMasksd(MapTransform):
+    """Write predicted masks under `output_dir`: `<case_id>_<postfix>.dcm` where "series" names a DICOM series, else as
+    `SaveOnInputGridd` does.
+
+    Args:
+        keys: predictions, (1, X, Y[, Z]) class index on the input's grid.
+        output_dir: made when it is missing.
+        labels: of the model's card: {"name", "value", "index"}, background first; segment n is the label of index n.
+        model: the weights file; its hash is written into the DICOM-SEG.
+        codes: of the model's card, label name -> code; see `data_prep.dicom.codes.segment_code`.
+        output_postfix: appended to the case id.
+        also_nifti: write the NIfTI mask of a DICOM series too.
+
+    Raises:
+        DataError: the prediction is not on the input's grid, or a file of somebody else's is in its place; nothing is written.
+    """
+
+    def __init__(
+        self, keys: Any, output_dir: str, labels: Sequence[Mapping[str, Any]], model: str,
+        codes: Mapping[str, Any] | None = None, output_postfix: str = "seg", also_nifti: bool = False,
+    ) -> None:  # fmt: skip
+        super().__init__(keys)
+        self.on_grid = SaveOnInputGridd(keys, output_dir, [int(label["value"]) for label in labels], output_postfix)
+        self.names, self.codes = [str(label["name"]) for label in labels][1:], codes
+        self.folder, self.postfix, self.model, self.also_nifti = Path(output_dir), output_postfix, Path(model), also_nifti
+        self._hash = ""
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Write each key; the path is added as "<key>_file", that of a further NIfTI mask as "<key>_nifti"."""
+        d = dict(data)
+        if d.get("series") is None:
+            return self.on_grid(d)
+        for key in self.key_iterator(d):
+            path = self._seg(d, key)
+            if self.also_nifti:
+                try:
+                    d[f"{key}_nifti"] = self.on_grid(d)[f"{key}_file"]
+                except BaseException:
+                    path.unlink(missing_ok=True)
+                    raise
+            d[f"{key}_file"] = str(path)
+        return d
+
+    def _seg(self, d: Mapping[Hashable, Any], key: Hashable) -> Path:
+        from data_prep.dicom.codes import segment_code
+        from data_prep.dicom.seg_write import Algorithm, is_own_seg, write_seg
+
+        target = self.folder / f"{d['case_id']}_{self.postfix}.dcm"
+        if target.exists() and not is_own_seg(target) and target.name not in written_here(self.folder):
+            raise DataError(
+                f"{target}: is there already, and was not written by prediction; nothing was written. Give another --output "
+                "or --output-postfix"
+            )
+        mask = torch.as_tensor(d[key])[0].cpu().numpy()
+        mask = mask[:, :, None] if mask.ndim == 2 else mask  # a model of pictures takes a series of one slice
+        self._hash = self._hash or file_hash(self.model)[:DIGITS]
+        algorithm = Algorithm(NAME, __version__, self._hash, {"model": f"sha256 {self._hash}"})
+        segments = [(name, segment_code(name, self.codes)) for name in self.names]
+        self.folder.mkdir(parents=True, exist_ok=True)
+        return write_seg(np.rint(mask).astype(np.int32), d["series"], segments, algorithm, target)
