@@ -16,6 +16,7 @@ from jsonschema import Draft202012Validator
 from safetensors import SafetensorError, safe_open
 
 from data_prep.colour import COMPONENTS
+from data_prep.dicom.codes import CODES_SCHEMA
 from monai_hybrid.errors import ModelFileError
 
 CARD_KEY, CARD_VERSION = "monai_hybrid_card", 1
@@ -81,6 +82,7 @@ SCHEMA: dict[str, Any] = {
         "channels": _listed(NAME, 1, 1024, "names"),
         "colour": {**_listed({"enum": list(COMPONENTS)}, 1, 3, f"of {', '.join(COMPONENTS)}"), "uniqueItems": True},
         "labels": _listed(_LABEL, 1, 4096, "labels, background first"),
+        "codes": CODES_SCHEMA,
         "network": _NETWORK,
         "plan": {"type": "object", "properties": {**_PLAN, "network": _NETWORK}},
         "training": {"type": "object", "properties": _PLAN},

@@ -52,6 +52,7 @@ def make_card(
         "channels": list(dataset["channels"]),
         **({"colour": list(dataset["colour"])} if dataset.get("colour") else {}),
         "labels": list(dataset["labels"]),
+        **({"codes": dict(dataset["codes"])} if dataset.get("codes") else {}),
         "modality": dataset.get("modality"),
         "source": dataset.get("name"),
         "plan": dict(plan),

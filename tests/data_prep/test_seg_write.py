@@ -2,17 +2,33 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from dicom_files import CORONAL, SAGITTAL, Directions, oblique, write_series
 from seg_files import complaints, voxels
 
+import data_prep
+from data_prep.build import build
 from data_prep.dicom import find_series
-from data_prep.dicom.codes import ABNORMALITIES, DEFAULT, GROUPS, OTHER_WORDS, SIDES, STRUCTURES, Code, segment_code
+from data_prep.dicom.codes import (
+    ABNORMALITIES,
+    CODES_SCHEMA,
+    DEFAULT,
+    GROUPS,
+    OTHER_WORDS,
+    SIDES,
+    STRUCTURES,
+    Code,
+    segment_code,
+)
 from data_prep.dicom.seg_write import Algorithm, is_own_seg, write_seg
 from data_prep.errors import DataError
+from data_prep.files import read_dataset
+from monai_hybrid.weights import make_card
 
 pytest.importorskip("highdicom")
 LIVER = [("liver", segment_code("liver"))]
@@ -62,6 +78,21 @@ def test_a_code_of_the_users_goes_before_the_table() -> None:
     found = segment_code("liver", own)
     assert (found.type, found.category) == (Code("1", "Mine", "99X"), Code("85756007", "Tissue"))
     assert segment_code("spleen", own) == segment_code("spleen")
+
+
+def test_codes_of_dataset_json_are_held_to_their_schema_and_reach_the_card(nifti_set: Any) -> None:
+    root: Path = nifti_set()
+    build(root, root)
+    schema = json.loads((Path(data_prep.__file__).parent / "schemas/dataset.schema.json").read_text())
+    assert schema["properties"]["codes"] == CODES_SCHEMA
+    content = json.loads((root / "dataset.json").read_text())
+    content["codes"] = {"liver": {"value": "10200004", "scheme": "SCT", "meaning": "Liver"}}
+    (root / "dataset.json").write_text(json.dumps(content))
+    assert make_card({}, read_dataset(root), {}, {})["codes"] == content["codes"]
+    content["codes"]["liver"]["value"] = 10200004
+    (root / "dataset.json").write_text(json.dumps(content))
+    with pytest.raises(DataError, match=r"\$.codes.liver.value: saw 10200004; expected a code of 1 to 16 letters and digits"):
+        read_dataset(root)
 
 
 @pytest.mark.parametrize("directions", [((1, 0, 0), (0, 1, 0)), SAGITTAL, CORONAL, oblique(35)])
