@@ -56,7 +56,7 @@ def program(name: str) -> str:
 @contextmanager
 def orthanc(folder: Path) -> Iterator[Archive]:
     """An archive that keeps its files in `folder`, for as long as the block runs."""
-    server = [program(name) for name in NEEDED][0]
+    server, _ = (program(name) for name in NEEDED)
     archive = Archive(*free_ports(2))
     settings = {
         "Name": "test", "StorageDirectory": str(folder / "storage"), "IndexDirectory": str(folder / "storage"), "Plugins": [],

@@ -136,6 +136,7 @@ def test_a_card_that_is_no_description_is_refused(text: str, message: str, tmp_p
     [
         ("labels.1.value", 2**40),
         ("labels.1.name", "Läsion <3 mm & more"),
+        ("codes", {"cortex": {"value": "1", "scheme": "99X", "meaning": "Läsion", "category": {"value": "2", "meaning": "b"}}}),
         ("labels.0.colour", "#ff0000"),
         ("channels", ["T1 <b>"]),
         ("network.stem", "space_to_depth"),

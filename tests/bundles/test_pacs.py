@@ -59,7 +59,5 @@ def _as_sent(archive: Archive, instance: str, sources: dict, folder: Path) -> No
     dataset = pydicom.dcmread(path)
     source = sources[dataset.ReferencedSeriesSequence[0].SeriesInstanceUID]
     assert set(np.unique(voxels(path, (12, 14, 8), source.affine))) == {0, 1, 2}
-    held = {
-        archive.get(f"/instances/{one['ID']}")["MainDicomTags"]["SOPInstanceUID"] for one in archive.get("/instances?expand")
-    }
+    held = {one["MainDicomTags"]["SOPInstanceUID"] for one in archive.get("/instances?expand")}
     assert set(sources_named(dataset)) <= held
