@@ -105,8 +105,8 @@ def _segmentation(mask: Array, series: Series, segments: Sequence[tuple[str, Seg
     if not frames.any():
         frames, planes = frames[:1], planes[:1]
     first = series.planes[0]
-    sources = _sources(series)
     try:
+        sources = _sources(series)
         return hd.seg.Segmentation(
             sources[:1] if first.frames > 1 else sources,
             np.ascontiguousarray(frames, dtype=np.uint8 if len(segments) < 256 else np.uint16),
