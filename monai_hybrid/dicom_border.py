@@ -67,8 +67,9 @@ def dicom_cases(path: Path, output: Path, words: str | None = None) -> list[dict
     private = neighbour(output / PRIVATE)
     cases = [_case(one, place, private) for one, place in places_of([one for one in chosen if not one.left_out], folder)]
     faults = _faults(found.faults, every) if not words and path.is_dir() else []
-    if not cases and not faults:
-        raise DataError(f"{path}: its DICOM files hold no series of images to segment. Type: python -m data_prep check {path}")
+    if not cases:
+        said = faults[0]["failure"].rstrip(".") if faults else "its DICOM files hold no series of images to segment"
+        raise DataError(f"{path}: {said}. Type: python -m data_prep check {shlex.quote(str(path))}")
     return [*cases, *faults]
 
 
@@ -112,8 +113,8 @@ def _faults(faults: Sequence[tuple[Path, Any]], every: Sequence[Series]) -> list
         return []
     words = {word for one in every for word in one.identifiers}
     told = [f"{shown_path(file, words, 'unreadable')}: {fault.seen}" for file, fault in faults]
-    said = f"{len(told)} DICOM file{'s' if len(told) > 1 else ''} cannot be read: {_few(told)}. Fetch them again"
-    return [{"case_id": UNREADABLE, "image": "", "failure": said}]
+    said = f"{len(told)} DICOM file{'s' if len(told) > 1 else ''} cannot be read: {_few(told)}"
+    return [{"case_id": UNREADABLE, "image": "", "failure": f"{said}. Fetch them again"}]
 
 
 def _few(texts: Sequence[str]) -> str:

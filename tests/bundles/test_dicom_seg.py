@@ -384,10 +384,16 @@ def test_an_interrupt_leaves_no_image_of_the_patient(tmp_path: Path) -> None:
     assert not list((tmp_path / "out").glob(".dicom*"))
 
 
-def test_a_dicom_file_of_another_kind_is_said_to_hold_no_image(tmp_path: Path) -> None:
+def test_a_folder_without_any_image_ends_in_a_sentence(tmp_path: Path) -> None:
     source = write_series(tmp_path / "in", shells()[:2], intercepts=0)
-    plan = pydicom.dcmread(source.files[0])
-    del plan.PixelData, plan.Rows, plan.Columns
-    save(plan, tmp_path / "only/plan")
-    error = predict("few_shot_finetune", input=tmp_path / "only", output_dir=tmp_path / "out", **settings(tmp_path))
-    assert isinstance(error, DataError) and "hold no series of images to segment" in str(error)
+    report, broken = pydicom.dcmread(source.files[0]), pydicom.dcmread(source.files[1])
+    del report.PixelData, report.Rows, report.Columns
+    report.SOPClassUID, broken.Rows = "1.2.840.10008.5.1.4.1.1.88.11", 0
+    given = settings(tmp_path)
+    save(report, tmp_path / "only/report")
+    error = predict("few_shot_finetune", input=tmp_path / "only", output_dir=tmp_path / "out", **given)
+    assert isinstance(error, DataError) and "only: its DICOM files hold no series of images to segment. Type: " in str(error)
+    save(broken, tmp_path / "only/broken")
+    error = predict("few_shot_finetune", input=tmp_path / "only", output_dir=tmp_path / "out", **given)
+    assert isinstance(error, DataError) and "1 DICOM file cannot be read: " in str(error) and "Rows 0" in str(error)
+    assert not (tmp_path / "out").exists()
