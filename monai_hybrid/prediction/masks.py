@@ -74,9 +74,10 @@ class SaveMasksd(MapTransform):
                 "or --output-postfix"
             )
         mask = torch.as_tensor(d[key])[0].cpu().numpy()
+        mask = mask if mask.dtype.kind in "iu" else np.rint(mask).astype(np.int16)
         mask = mask[:, :, None] if mask.ndim == 2 else mask  # a model of pictures takes a series of one slice
         self._hash = self._hash or file_hash(self.model)[:DIGITS]
         algorithm = Algorithm(NAME, __version__, self._hash, {"model": f"sha256 {self._hash}"})
         segments = [(name, segment_code(name, self.codes)) for name in self.names]
         self.folder.mkdir(parents=True, exist_ok=True)
-        return write_seg(np.rint(mask).astype(np.int32), d["series"], segments, algorithm, target)
+        return write_seg(mask, d["series"], segments, algorithm, target)

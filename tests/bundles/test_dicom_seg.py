@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -397,3 +398,35 @@ def test_a_folder_without_any_image_ends_in_a_sentence(tmp_path: Path) -> None:
     error = predict("few_shot_finetune", input=tmp_path / "only", output_dir=tmp_path / "out", **given)
     assert isinstance(error, DataError) and "1 DICOM file cannot be read: " in str(error) and "Rows 0" in str(error)
     assert not (tmp_path / "out").exists()
+
+
+def test_loader_processes_make_the_same_masks_and_leave_nothing(tmp_path: Path) -> None:
+    for number in range(3):
+        write_series(tmp_path / f"in/{number}", np.roll(shells(), number, axis=2), intercepts=0)
+    given = settings(tmp_path, input=tmp_path / "in")
+    assert predict("few_shot_finetune", output_dir=tmp_path / "alone", **given) is None
+    assert predict("few_shot_finetune", output_dir=tmp_path / "two", num_workers=2, **given) is None
+    assert visible(tmp_path / "alone") == visible(tmp_path / "two") and not list((tmp_path / "two").glob(".dicom*"))
+    for seg in (tmp_path / "alone").glob("*.dcm"):
+        assert pydicom.dcmread(seg).PixelData == pydicom.dcmread(tmp_path / "two" / seg.name).PixelData
+
+
+def test_a_full_disk_ends_the_run_and_keeps_no_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_series(tmp_path / "in", shells(), intercepts=0)
+
+    def full(series: Any, path: Path) -> None:
+        path.write_bytes(b"half")
+        raise OSError(errno.ENOSPC, "No space left on device: 9 MB needed, 1 MB free")
+
+    monkeypatch.setattr("data_prep.dicom.write_nifti", full)
+    error = predict("few_shot_finetune", input=tmp_path / "in", output_dir=tmp_path / "out", **settings(tmp_path))
+    assert isinstance(error, EnvironmentFault) and "9 MB needed, 1 MB free); free some space" in str(error)
+    assert not list((tmp_path / "out").glob(".dicom*")) and not list((tmp_path / "out").glob("*.dcm"))
+
+
+def test_dicom_beside_other_images_is_left_alone_and_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    write_series(tmp_path / "in/dicom", shells(), intercepts=0)
+    write_nifti(find_series(tmp_path / "in")[0], tmp_path / "in/scan.nii.gz")
+    assert predict("few_shot_finetune", input=tmp_path / "in", output_dir=tmp_path / "out", **settings(tmp_path)) is None
+    assert visible(tmp_path / "out") == ["quality.csv", "scan_seg.nii.gz"]
+    assert "holds DICOM beside other images, and is left alone; give the folder of its series" in caplog.text
