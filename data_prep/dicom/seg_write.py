@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
@@ -85,11 +87,23 @@ def write_seg(
             "images; export it again with these, or convert it to NIfTI and predict that"
         )
     highdicom()
-    with quiet():
+    with quiet(), _silent():
         seg = _segmentation(mask, series, segments, algorithm)
         with needing(len(seg.PixelData) + HEAD, path):
             replace_file(path, lambda temporary: seg.save_as(temporary))
     return path
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """highdicom tells every module that it copies, with UIDs of the source."""
+    logger = logging.getLogger("highdicom")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def is_own_seg(path: Path) -> bool:

@@ -126,7 +126,7 @@ def _images_under(folder: Path, leave_out: str | None) -> tuple[Path, list[Path]
         p for p in files if not inside or apart not in Path(os.path.realpath(p)).parents
     ]  # resolve fails on a loop of links
     images = [p for p in files if extension(p)]
-    if len(images) < len(files):
+    if images and len(images) < len(files):
         logger.info("%s: %d images; %d files of other kinds are left alone", root, len(images), len(files) - len(images))
     return root, images
 

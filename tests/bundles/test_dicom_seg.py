@@ -363,6 +363,7 @@ def test_the_command_line_takes_a_folder_and_says_nothing_of_the_patient(tmp_pat
     assert complaints(seg) == [] and len(list((tmp_path / "out").glob("*_seg.nii.gz"))) == 1
     outputs = said + "".join(file.read_text() for file in (tmp_path / "out").rglob("*") if file.suffix in (".csv", ".json"))
     assert not [word for value in PLANTED.values() for word in value.split("^") if word in outputs]
+    assert "highdicom" not in said and "left alone" not in said and "1.2.826.0.1.3680043" not in said
     assert not list((tmp_path / "out").glob(".dicom*"))
 
 
