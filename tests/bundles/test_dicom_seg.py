@@ -19,8 +19,10 @@ from dicom_files import CORONAL, PLANTED, SAGITTAL, oblique, save, write_enhance
 from prediction_runs import Threshold, predict, quality, random_model, threshold_model, visible
 from seg_files import complaints, sources_named, voxels
 
+from data_prep.atomic import neighbour
 from data_prep.dicom import find_series, write_nifti
 from data_prep.dicom.names import case_name
+from monai_hybrid.dicom_border import PRIVATE
 from monai_hybrid.errors import ConfigError, DataError, EnvironmentFault
 from monai_hybrid.weights import read_card, save_weights
 
@@ -268,6 +270,16 @@ def test_one_part_of_a_series_of_two_echoes(tmp_path: Path) -> None:
     named = sources_named(pydicom.dcmread(seg))
     assert sorted(named) == sorted(pydicom.dcmread(file).SOPInstanceUID for file in second.files)
     assert set(np.unique(voxels(seg, (12, 14, 8), second.affine))) == {0, 1, 2}
+
+
+def test_what_a_killed_run_left_is_removed_by_the_next(tmp_path: Path) -> None:
+    write_series(tmp_path / "in", shells(), intercepts=0)
+    left = neighbour(tmp_path / "out" / PRIVATE)
+    left = left.with_name(left.name.replace(f"-{os.getpid()}.", "-999999999."))
+    left.mkdir(parents=True)
+    (left / "x.nii").write_bytes(b"voxels")
+    assert predict("few_shot_finetune", input=tmp_path / "in", output_dir=tmp_path / "out", **settings(tmp_path)) is None
+    assert not list((tmp_path / "out").glob(".dicom*")) and len(quality(tmp_path / "out")) == 1
 
 
 def test_a_file_of_somebody_elses_is_not_written_over(tmp_path: Path) -> None:
