@@ -13,13 +13,15 @@ from data_prep.checks import Finding, run_checks
 from data_prep.checks.people import PATIENTS_STATED
 from data_prep.colour import with_colour
 from data_prep.datalist import make_datalist
+from data_prep.dicom.hiding import hidden, mask_files
 from data_prep.errors import ConfigError, DataError
 from data_prep.examine import Examination, examine
 from data_prep.files import write_all
 from data_prep.fingerprint import describe
-from data_prep.label_names import label_table, parse_option
+from data_prep.label_names import chosen_names, label_table
 from data_prep.layouts import read_source
 from data_prep.layouts.common import raw_dataset_json
+from data_prep.naming import named
 from data_prep.options import BuildOptions
 from data_prep.patients import PatientFinder
 from data_prep.plan import BUDGETS, make_plan
@@ -27,6 +29,7 @@ from data_prep.splits import folds_by_patient, in_order, split_by_chance, split_
 from data_prep.unused_lists import UnusedList, unused_lists
 
 SHOWN = 10
+LABEL_FOLDER = "nifti_labels"  # and their masks
 NIFTI_FOLDER = "nifti"  # in the prepared folder: what DICOM series were turned into
 AIR_HU = -500  # MR values are not negative; air in CT is -1000
 
@@ -55,10 +58,17 @@ def build(source: str | Path, out: str | Path, **options: Any) -> BuildReport:
     """
     settings, folder = BuildOptions.of(options), Path(out)
     _check_settings(settings, folder)
-    raw = with_colour(_raw(Path(source), settings), settings.colour)
+    with named(settings.keep_names) as names:
+        if not names.keep:
+            names.key.refuse_within(folder)
+        return _build(Path(source), folder, settings)
+
+
+def _build(source: Path, folder: Path, settings: BuildOptions) -> BuildReport:
+    raw = with_colour(_raw(source, settings), settings.colour)
     cases, notes, about = select_cases(raw, settings)
     _require_masks(raw)
-    names = parse_option(settings.label_names) if settings.label_names else raw.label_names
+    names = chosen_names(settings.label_names, raw)
     result = _examined(raw, cases, names, settings, about)
     if raw.series:
         cases, result, note = _converted(raw, cases, result, folder)
@@ -168,7 +178,8 @@ def _examined(
         faults=raw.faults,
         table_of_names=raw.table_of_names,
     )
-    result = replace(result, findings=(*raw.findings, *result.findings))
+    findings = hidden((*raw.findings, *result.findings), [*mask_files(raw), *(entry.path for entry in about.unused)])
+    result = replace(result, findings=findings)
     unlabelled = [case.case_id for case in cases if case.label is None and case.split != "training"]
     if unlabelled and settings.allow_unlabelled:
         raise DataError(
@@ -192,12 +203,15 @@ def refusal(root: Path, errors: Sequence[Finding]) -> str:
 def _converted(raw: Source, cases: Sequence[Case], result: Examination, folder: Path) -> tuple[list[Case], Examination, str]:
     """The cases with NIfTI files in the place of their DICOM series: all that comes after reads these."""
     from data_prep.dicom.convert import converted
+    from data_prep.dicom.label_files import converted_labels
 
     files = converted({case.case_id: raw.series[case.case_id] for case in cases}, folder / NIFTI_FOLDER)
-    written = [replace(case, images=(files[case.case_id],)) for case in cases]
+    masks = converted_labels(raw, cases, folder / LABEL_FOLDER)
+    written = [replace(case, images=(files[case.case_id],), label=masks.get(case.case_id, case.label)) for case in cases]
     own = {case.case_id: case for case in written}
     records = tuple(replace(record, case=own[record.case.case_id]) for record in result.records)
     note = f"wrote {len(files)} DICOM series as NIfTI to {folder / NIFTI_FOLDER}"
+    note += f", {len(masks)} masks to {folder / LABEL_FOLDER}" if masks else ""
     return written, replace(result, records=records), note
 
 

@@ -73,3 +73,4 @@ class Source:
     faults: tuple[SourceFault, ...] = ()
     beside: tuple[Path, ...] = ()
     table_of_names: bool = False
+    segments_named: bool = False  # `label_names` are of the segments of DICOM files, whose values are ours

@@ -11,12 +11,14 @@ from data_prep.cases import SPLITS, Case, Source
 from data_prep.checks import Finding, run_checks
 from data_prep.checks.people import PATIENTS_STATED
 from data_prep.colour import Colour, chosen_colour, parse_colour, with_colour
+from data_prep.dicom.hiding import hidden, mask_files
 from data_prep.errors import ConfigError, DataListError
 from data_prep.examine import examine
 from data_prep.files import read_datalist, read_dataset
 from data_prep.foreign import foreign_kind
-from data_prep.label_names import parse_option
+from data_prep.label_names import chosen_names, parse_option
 from data_prep.layouts import read_source
+from data_prep.naming import named
 from data_prep.patients import PatientFinder
 from data_prep.reading import extension, stem
 from data_prep.unused_lists import unused_lists
@@ -37,9 +39,11 @@ def check(
     series: str | None = None,
     bids_filter: str | None = None,
     bids_labels: str | None = None,
+    keep_names: bool = False,
 ) -> Findings:
     """Examine a folder of any layout that `build` reads, a datalist.json, a folder that holds one, or one image.
 
+    `keep_names` shows patients, folders and files of DICOM as they are called, and not by pseudonyms.
     A folder of DICOM without any label counts as unlabelled images. `series` says which of its series are meant.
 
     Returns:
@@ -53,19 +57,33 @@ def check(
         raise ConfigError(f"{path}: there is no such file or folder. Type: ls {path.parent}")
     declared = parse_option(label_names) if label_names else None
     codes, colour = parse_codes(accept), chosen_colour(channels, grey)
-    try:
-        if path.is_file() and path.suffix.lower() != ".json" and not _is_dicom(path):
-            findings = _check_image(path, codes, colour)
-        elif (path.is_file() and not _is_dicom(path)) or (path / "datalist.json").is_file():
-            findings = check_datalist(path if path.is_file() else path / "datalist.json", declared, codes)
-        else:
-            chosen = {"bids_filter": bids_filter, "bids_labels": bids_labels}
-            raw = with_colour(read_source(path, layout, labels_dir, series, codes, **chosen), colour)
-            findings = _check_source(raw, declared, allow_unlabelled, codes, patient_regex)
-    except DataListError as fault:
-        findings = run_checks("datalist", fault, file=fault.file or str(path))
+    how = {"layout": layout, "labels_dir": labels_dir, "series": series, "bids_filter": bids_filter, "bids_labels": bids_labels}
+    with named(keep_names):
+        findings = _findings(path, how, declared, allow_unlabelled, codes, colour, patient_regex)
     order = {"error": 0, "warning": 1, "note": 2}
     return sorted(findings, key=lambda finding: (order[finding.level], finding.code))
+
+
+def _findings(
+    path: Path,
+    how: Mapping[str, Any],
+    declared: Mapping[int, str] | None,
+    allow_unlabelled: bool,
+    codes: Collection[str],
+    colour: Colour,
+    patient_regex: str | None,
+) -> Findings:
+    """`how`: layout, label folder, and the words that choose series or contrasts."""
+    try:
+        if path.is_file() and path.suffix.lower() != ".json" and not _is_dicom(path):
+            return _check_image(path, codes, colour)
+        if (path.is_file() and not _is_dicom(path)) or (path / "datalist.json").is_file():
+            return check_datalist(path if path.is_file() else path / "datalist.json", declared, codes)
+        raw = with_colour(read_source(path, accept=codes, **how), colour)
+        findings = _check_source(raw, declared, allow_unlabelled, codes, patient_regex)
+        return list(hidden(findings, mask_files(raw)))
+    except DataListError as fault:
+        return run_checks("datalist", fault, file=fault.file or str(path))
 
 
 def _is_dicom(path: Path) -> bool:
@@ -91,7 +109,7 @@ def _check_source(
     assigned = finder.assign(raw.cases)
     cases = assigned.cases
     unused = unused_lists(raw.root, cases, finder.table, False, raw.beside)
-    names = declared or raw.label_names
+    names = chosen_names(declared, raw)
     result = examine(
         cases,
         len(raw.channels),

@@ -44,6 +44,7 @@ Accept = Annotated[str | None, typer.Option(help='Judgements you overrule: "D305
 Channels = Annotated[str | None, typer.Option(help="Colours of pictures to take: green, or red,green; default: all three.")]
 Grey = Annotated[bool, typer.Option("--grey", help="Take one grey value of each picture's colours.")]
 PatientRegex = Annotated[str | None, typer.Option(help="Expression with one group: the patient in a case id.")]
+KeepNames = Annotated[bool, typer.Option("--keep-names", help="DICOM: show IDs, folders and files instead of pseudonyms.")]
 Unlabelled = Annotated[bool, typer.Option("--allow-unlabelled", help="Images without a label may train.")]
 
 
@@ -97,6 +98,7 @@ def build(
     channels: Channels = None,
     grey: Grey = False,
     series: SeriesWords = None,
+    keep_names: KeepNames = False,
     debug: Debug = False,
 ) -> None:
     """Check a raw data set and write its data list, description and plan. Images stay as they are; DICOM becomes NIfTI."""
@@ -131,6 +133,7 @@ def check(
     grey: Grey = False,
     patient_regex: PatientRegex = None,
     series: SeriesWords = None,
+    keep_names: KeepNames = False,
     debug: Debug = False,
 ) -> None:
     """Say what is wrong with a data set, and what to type about it. Exit code 3 when there are errors."""
@@ -141,9 +144,20 @@ def check(
         from data_prep.findings_table import print_findings
         from data_prep.summary import verdict, write_findings
 
-        bids = (bids_filter, bids_labels)
         findings = run(
-            path, layout, labels_dir, label_names, allow_unlabelled, accept, channels, grey, patient_regex, series, *bids
+            path,
+            layout,
+            labels_dir,
+            label_names,
+            allow_unlabelled,
+            accept,
+            channels,
+            grey,
+            patient_regex,
+            series,
+            bids_filter,
+            bids_labels,
+            keep_names,
         )
         if json_file is not None:
             write_findings(findings, str(path), json_file)
@@ -218,6 +232,19 @@ def shift(
         for finding in content["findings"]:
             typer.echo(f"{finding['level']} ({finding['kind']}): {finding['sentence']}")
         typer.echo(f"{content['source']} against {content['target']}: {content['summary']}")
+
+
+@app.command()
+def who(
+    name: Annotated[str, typer.Argument(help="A pseudonym of a patient, a series or a file, as other commands print it.")],
+    debug: Debug = False,
+) -> None:
+    """Say who or what is behind a pseudonym, from the key file that you keep. For your eyes: the answer names patients."""
+    with reported(debug):
+        from data_prep.pseudonyms import KeyFile
+
+        for line in KeyFile().behind(Path(name).name):
+            typer.echo(line)
 
 
 @app.command()

@@ -183,7 +183,7 @@ def _examined(
     ]
     label = None
     if case.label is not None:
-        label = _read(partial(read_label, case.label, flat), case.label, case, findings, accept)
+        label = _read(partial(read_label, case.label, flat, volumes.get(case.label)), case.label, case, findings, accept)
     sound = [image for image in images if image is not None]
     for image in sound:
         wanted = channels if len(case.images) == 1 else 1

@@ -70,9 +70,10 @@ def foreign_sentence(path: Path) -> str | None:
     folder = where.parent if path == where else path
     if kind == "archive":
         return f"{place} is an archive; archives are not opened here. Unpack it yourself and give the folder"
+    said = str(path) if where == path else "a file in it"  # an export names folders and files after patients
     if not dicom_readable():
-        return f"{place} is DICOM, and pydicom, which reads it, is not installed. Type: {DICOM_INSTALL}"
-    return f"{place} is DICOM in the place of images. Give the folder of its series: {CHECK} {shlex.quote(str(folder))}"
+        return f"{said} is DICOM, and pydicom, which reads it, is not installed. Type: {DICOM_INSTALL}"
+    return f"{said} is DICOM in the place of images. Give the folder of its series: {CHECK} {shlex.quote(str(folder))}"
 
 
 def _first(path: Path, kinds: tuple[str, ...] = ("dicom", "archive")) -> tuple[Path, str] | None:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from data_prep.cases import Source
 from data_prep.errors import ConfigError, DataListError
 
 BACKGROUND = "background"
@@ -25,25 +26,25 @@ def parse_names(content: Any, where: str) -> dict[int, str]:
         DataError: another form, a value that is not a whole number from 0, or a name given twice.
     """
     names: dict[int, str] = {}
-    taken = {_alike(BACKGROUND): 0}  # its value is always 0, named or not
+    taken = {alike_name(BACKGROUND): 0}  # its value is always 0, named or not
     for value, name in _pairs(content, where):
         if value in names:
             raise DataListError("D502", f"{where}: value {value} is given twice; expected each once")
-        if taken.setdefault(_alike(name), value) != value:
-            raise DataListError("D502", f"{where}: {_twice(name, value, taken[_alike(name)])}")
+        if taken.setdefault(alike_name(name), value) != value:
+            raise DataListError("D502", f"{where}: {_twice(name, value, taken[alike_name(name)])}")
         names[value] = name
     if not set(names) - {0}:
         raise DataListError("D502", f"{where}: no class besides the background; expected for example {{'1': 'hippocampus'}}")
     return names
 
 
-def _alike(name: str) -> str:
+def alike_name(name: str) -> str:
     """The name as models match it: case, spaces, hyphens and underscores do not count."""
     return re.sub(r"[\s_-]+", "_", name.strip()).casefold()
 
 
 def _twice(name: str, value: int, other: int) -> str:
-    if _alike(name) == BACKGROUND:
+    if alike_name(name) == BACKGROUND:
         return f"value {value} is named {name!r}, but the background is always the value 0; give {value} another name"
     return (
         f"values {other} and {value} have the same name, {name!r}; expected each name once "
@@ -64,6 +65,19 @@ def _pairs(content: Any, where: str) -> Iterable[tuple[int, str]]:
                 "D502", f"{where}: expected a whole number and a name, saw {repr(key)[:40]}: {repr(entry)[:40]}"
             )
         yield int(value), name.strip()
+
+
+def chosen_names(stated: str | Mapping[int, str] | None, raw: Source) -> Mapping[int, str] | None:
+    """What the user states, else what the source does; names of segments cannot be stated anew, as their values are ours.
+
+    Raises:
+        ConfigError: other names than those of the segments are stated, or the text has another form.
+    """
+    declared = parse_option(stated) if stated else None
+    if declared and raw.segments_named and {0: BACKGROUND, **declared} != raw.label_names:
+        own = ",".join(f"{value}={name}" for value, name in (raw.label_names or {}).items() if value)
+        raise ConfigError(f'--label-names: the segments of the DICOM files have names: "{own}". Leave --label-names out')
+    return declared or raw.label_names
 
 
 def parse_option(text: str | Mapping[int, str]) -> dict[int, str]:

@@ -12,6 +12,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 
+from data_prep.header_text import personal_texts
 from data_prep.nifti_open import says_gzip
 from data_prep.volume import NiftiFacts, ReadError, Volume
 
@@ -41,7 +42,7 @@ def read_nifti(path: Path, raw: bytes) -> Volume:
         with np.errstate(over="ignore", invalid="ignore"):  # a wild scale factor shows up in the checks of values
             array = np.asanyarray(image.dataobj)
         affine = np.asarray(image.affine, dtype=np.float64)
-        facts = _facts(header, len(data) - wanted)
+        facts = _facts(header, len(data) - wanted, _extension_codes(header, data))
         return Volume(path, array, affine, pixel_type, hashlib.sha256(raw).hexdigest(), facts)
     except MemoryError:
         raise
@@ -149,7 +150,7 @@ def _pixel_type(dtype: np.dtype) -> str:
     return str(dtype.newbyteorder("="))
 
 
-def _facts(header: nib.Nifti1Header, surplus: int) -> NiftiFacts:
+def _facts(header: nib.Nifti1Header, surplus: int, extension_codes: tuple[int, ...] = ()) -> NiftiFacts:
     dims = min(3, len(header.get_data_shape()))
     try:
         qform = np.asarray(header.get_qform(), dtype=np.float64)
@@ -164,7 +165,22 @@ def _facts(header: nib.Nifti1Header, surplus: int) -> NiftiFacts:
         units=str(_units(header)),
         slope=float(header["scl_slope"]),
         surplus=surplus,
+        personal=personal_texts(header, extension_codes),
     )
+
+
+def _extension_codes(header: nib.Nifti1Header, data: bytes) -> tuple[int, ...]:
+    """Codes of the extensions between header and voxels; () where there are none, or no sound ones."""
+    at, end, order, codes = header.single_vox_offset, int(header["vox_offset"]), header.endianness, []
+    if data[at - 4 : at - 3] in (b"", b"\0"):
+        return ()
+    while at + 8 <= min(end, len(data)):
+        size, code = struct.unpack(f"{order}ii", data[at : at + 8])
+        if size < 8:
+            break
+        codes.append(code)
+        at += size
+    return tuple(codes)
 
 
 def _units(header: nib.Nifti1Header) -> str:

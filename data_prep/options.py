@@ -39,6 +39,7 @@ class BuildOptions:
     channels: str | None = None
     grey: bool = False
     series: str | None = None
+    keep_names: bool = False
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> BuildOptions:

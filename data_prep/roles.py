@@ -28,12 +28,12 @@ def read_image(path: Path, colour: Colour = None, flat: bool = False, volume_of:
     return as_image(flattened(volume) if flat else volume, colour)
 
 
-def read_label(path: Path, flat: bool = False) -> Volume:
+def read_label(path: Path, flat: bool = False, volume_of: Callable[[], Volume] | None = None) -> Volume:
     """Read a label; masks of three equal colours count as one value, masks with a colour table by their index.
 
     Raises:
         ReadError: it cannot be read, or its colours differ.
         EnvironmentFault: the format needs SimpleITK, which is not installed.
     """
-    volume = read_volume(path)
+    volume = volume_of() if volume_of is not None else read_volume(path)
     return as_label(flattened(volume) if flat else volume)

@@ -34,6 +34,7 @@ class NiftiFacts:
     units: str  # "mm", "micron", "meter" or "unknown"
     slope: float = 1.0  # scale factor as stored; 0 and 1 mean none
     surplus: int = 0  # bytes after the last voxel
+    personal: tuple[str, ...] = ()  # places of the header that may name a patient
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 # No limit of time: on a busy or a slow machine an example takes many times longer, and that is no fault of the code.
@@ -22,3 +23,9 @@ settings.load_profile("project")
 for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
     if signal.getsignal(number) == signal.SIG_IGN:
         signal.signal(number, handler)
+
+
+@pytest.fixture(autouse=True)
+def own_key_file(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pseudonyms of tests go into no file of the user."""
+    monkeypatch.setenv("MONAI_HYBRID_KEY_FILE", str(tmp_path_factory.mktemp("key") / "pseudonyms.json"))

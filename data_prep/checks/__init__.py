@@ -1,6 +1,19 @@
 """Checks of the data, one file per group. Importing this package registers them all."""
 
-from data_prep.checks import bids, datalist, dicom, files, geometry, intensities, labels, pairing, people, pictures, plan
+from data_prep.checks import (
+    bids,
+    datalist,
+    dicom,
+    dicom_labels,
+    files,
+    geometry,
+    intensities,
+    labels,
+    pairing,
+    people,
+    pictures,
+    plan,
+)
 from data_prep.checks.registry import REGISTRY, Check, Finding, Remark, check, run_checks
 
 __all__ = [
@@ -12,6 +25,7 @@ __all__ = [
     "check",
     "datalist",
     "dicom",
+    "dicom_labels",
     "files",
     "geometry",
     "intensities",

@@ -18,10 +18,10 @@ NEVER_SCANS = (
     *(".exe", ".dll", ".inf", ".ini", ".ico", ".jar", ".sh", ".bat"),
 )
 
-COPY_SERIES = "Fetch the series again, whole, or take it out of the folder: mv {file} .."
+COPY_SERIES = "Fetch the series again, whole, or take it out of the folder; where it lies: python -m data_prep who {file}"
 CHOOSE = "Choose with --series, by the words that the message gives"
-TAKE_OUT = "take it out of the folder: mv {file} .."
-CONVERT = "mkdir OUT && dcm2niix -z y -f series_%s -o OUT {file}"
+TAKE_OUT = "take it out of the folder; where it lies: python -m data_prep who {file}"
+CONVERT = "mkdir OUT && dcm2niix -z y -f series_%s -o OUT FOLDER, with the FOLDER that python -m data_prep who {file} tells"
 
 
 def _said(series: Series, code: str) -> str | None:

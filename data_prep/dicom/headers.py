@@ -15,9 +15,10 @@ from data_prep.dicom.frames import frames_of
 from data_prep.dicom.header_bytes import dataset_of, head_of, kind_of
 from data_prep.dicom.library import quiet
 from data_prep.dicom.plane import DEFLATED, UNCOMPRESSED, Plane
-from data_prep.dicom.tags import IDENTIFIERS, MEDIA_DIRECTORY, SEGMENTATION, STORAGE, STRUCTURES, TELLS, WITHOUT_PIXELS
+from data_prep.dicom.tags import IDENTIFIERS, MEDIA_DIRECTORY, SEGMENTATIONS, STORAGE, STRUCTURES, TELLS, WITHOUT_PIXELS
 from data_prep.dicom.values import number, numbers, text, texts, whole
 from data_prep.foreign import looks_like_dicom
+from data_prep.naming import naming
 from data_prep.nifti import MAX_BYTES
 from data_prep.progress import told
 from data_prep.volume import ReadError
@@ -47,6 +48,7 @@ def read_headers(folder: Path, leave_out: Sequence[Path] = ()) -> Found:
         EnvironmentFault: pydicom is not installed.
     """
     found = Found()
+    naming().below(folder)
     with quiet():
         for path in told(list(_files(folder, set(leave_out), found.links)), "DICOM headers read"):
             try:
@@ -73,7 +75,7 @@ def _files(folder: Path, leave_out: set[Path], links: list[Path]) -> Iterator[Pa
 
 def _sort_in(found: Found, path: Path, head: bytes) -> None:
     kind = kind_of(head)
-    if kind == SEGMENTATION:
+    if kind in SEGMENTATIONS:
         found.segmentations.append(path)
     elif kind == STRUCTURES:
         found.structures.append(path)
@@ -134,7 +136,7 @@ def _plane(path: Path, dataset: Any) -> Plane:
         series_uid=intern(text(dataset, "SeriesInstanceUID")),
         study_uid=intern(text(dataset, "StudyInstanceUID")),
         frame_of_reference_uid=intern(text(dataset, "FrameOfReferenceUID")),
-        patient_id=intern(text(dataset, "PatientID")),
+        patient_id=intern(_patient(dataset)),
         identifiers=tuple(intern(one) for name in IDENTIFIERS for one in texts(dataset, name)),
         modality=intern(text(dataset, "Modality")),
         description=intern(text(dataset, "SeriesDescription")),
@@ -155,6 +157,12 @@ def _plane(path: Path, dataset: Any) -> Plane:
     )
     _hold_to_memory(plane)
     return plane
+
+
+def _patient(dataset: Any) -> str:
+    """PatientID; without one, name and birth date where both are there."""
+    name, birth = text(dataset, "PatientName"), text(dataset, "PatientBirthDate")
+    return text(dataset, "PatientID") or (f"{name}|{birth}" if name and birth else "")
 
 
 def _hold_to_memory(plane: Plane) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from data_prep.checks.registry import printable
 from data_prep.dicom.codestream import check_codestream
 from data_prep.dicom.library import quiet
-from data_prep.dicom.names import without_identifiers
+from data_prep.dicom.names import shown_path
 from data_prep.dicom.plane import UNCOMPRESSED, Plane
 from data_prep.dicom.series import Series
 from data_prep.nifti import MAX_BYTES, free_memory
@@ -124,4 +124,4 @@ def _require_decoder(syntax: str) -> None:
 
 
 def _name(plane: Plane) -> str:
-    return without_identifiers(plane.file.name, plane.identifiers)
+    return Path(shown_path(plane.file, plane.identifiers)).name

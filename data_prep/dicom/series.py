@@ -11,7 +11,7 @@ from pathlib import Path
 from data_prep.dicom.grid import Problem, affine_of, has_place, problems_of_stack, stacked
 from data_prep.dicom.headers import Found, read_headers
 from data_prep.dicom.kinds import MOSAIC, NO_VOLUME, SCOUT, no_scan_problem, scout_problem, sorted_by_kind, whole_problem
-from data_prep.dicom.names import without_identifiers
+from data_prep.dicom.names import shown_path, without_identifiers
 from data_prep.dicom.parts import by_tells, of_one_grid, shares_places
 from data_prep.dicom.plane import Plane
 from data_prep.volume import Affine
@@ -215,4 +215,4 @@ def _short(planes: Sequence[Plane]) -> Iterator[Problem]:
 
 
 def _name(plane: Plane) -> str:
-    return without_identifiers(plane.file.name, plane.identifiers)
+    return Path(shown_path(plane.file, plane.identifiers)).name

@@ -12,6 +12,7 @@ from data_prep.cases import Case, Source
 from data_prep.checks.registry import Finding, run_checks
 from data_prep.dicom.choice import choose, without
 from data_prep.dicom.headers import Found, read_headers
+from data_prep.dicom.labels import drawn, readers
 from data_prep.dicom.names import case_name, shown_path
 from data_prep.dicom.series import Series, series_of
 from data_prep.dicom.volume import volume_of
@@ -55,21 +56,27 @@ def read(root: Path, labels_dir: str | None = None, series: str | None = None, a
     if not usable and not any(finding.level == "error" for finding in findings):
         raise DataListError("D503", f"{root}: none of its DICOM series is a volume: {_why(findings)}", str(root))
     pairs, note = _paired(sound, there, labels, root)
-    cases = [Case(case_name(one), (place,), pairs.labels.get(case_name(one)), patient_of(one)) for one, place in usable]
+    of_headers = drawn(found if not labels else replace(found, segmentations=[], structures=[]), there, sound)
+    findings += of_headers.findings
+    made = readers(of_headers, {case_name(one): one for one in sound}, root, accept)
+    masks = {**{case: place for case, (place, _) in made.items()}, **pairs.labels}
+    cases = [Case(case_name(one), (place,), masks.get(case_name(one)), patient_of(one)) for one, place in usable]
+    volumes = {case.images[0]: partial(volume_of, one, case.images[0]) for case, one in zip(cases, sound, strict=True)}
     modalities = {MODALITIES.get(one.modality, "") for one in sound}
     return Source(
         root,
         "dicom",
-        root.resolve().name,
+        root.name or "dicom",
         tuple(cases),
-        names_beside(root, name) if root.is_dir() else None,
+        of_headers.label_names or (names_beside(root, name) if root.is_dir() else None),
         modality=modalities.pop() or None if len(modalities) == 1 else None,
         orphans=pairs.orphans,
         notes=(note,) if note else (),
-        volumes={case.images[0]: partial(volume_of, one, case.images[0]) for case, one in zip(cases, sound, strict=True)},
+        volumes={**volumes, **dict(made.values())},
         series={case.case_id: one for case, one in zip(cases, sound, strict=True)},
         findings=tuple(findings),
-        labelled=bool(labels),
+        labelled=bool(labels or made),
+        segments_named=bool(made),
     )
 
 

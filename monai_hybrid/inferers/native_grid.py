@@ -17,6 +17,7 @@ from PIL.PngImagePlugin import PngInfo
 from data_prep.atomic import replace_file
 from data_prep.disk import needing
 from data_prep.flat import flat_axis, refilled
+from data_prep.header_text import without_text
 from data_prep.nifti_open import open_nifti
 from data_prep.pictures import is_picture, png_mask
 from data_prep.reading import NIFTI, extension, read_volume
@@ -123,7 +124,7 @@ def _like_nifti(mask: np.ndarray, source: Path, described: bytes = MASK) -> nib.
     header.set_data_dtype(mask.dtype)
     header.set_data_shape(mask.shape)
     header["scl_slope"], header["scl_inter"], header["cal_min"], header["cal_max"] = 1, 0, 0, 0
-    header.extensions.clear()  # may describe the acquisition, or the patient
+    without_text(header)  # it may name the patient
     header["descrip"] = described
     # Without an affine nibabel leaves the forms of the header as they are.
     return type(image)(mask, None, header) if isinstance(image, nib.Nifti1Image) else nib.Nifti1Image(mask, None, header)

@@ -106,7 +106,7 @@ FAULTS: dict[str, tuple[str, str, Callable[[Path], object]]] = {
         lambda f: write_series(f, change=lambda i, d: at(i, d, [0, 1, 2, 3.4, 5])),
     ),
     "gantry tilt": ("D513", "leans by 14.0 degrees", lambda f: write_series(f, step=(0, 0.6, 2.4))),
-    "cut off": ("D516", "IM0002: it holds 190 bytes of pixels; its header asks for 240", cut),
+    "cut off": ("D516", "it holds 190 bytes of pixels; its header asks for 240", cut),
     "one slice": ("D517", "a volume needs two or more", lambda f: write_series(f, some_pixels(1))),
     "two frames of reference": (
         "D518",

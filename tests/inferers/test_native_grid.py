@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 
 import nibabel as nib
@@ -15,7 +16,7 @@ from nibabel.orientations import inv_ornt_aff
 from PIL import Image
 
 from monai_hybrid.errors import DataError
-from monai_hybrid.inferers.native_grid import SaveOnInputGridd, smallest_integer, stem, write_mask
+from monai_hybrid.inferers.native_grid import SaveOnInputGridd, smallest_integer, stem, write_map, write_mask
 from monai_hybrid.transforms import SafeSpacingd
 
 ROOT = Path(__file__).parents[2]
@@ -166,3 +167,21 @@ def test_a_file_that_prediction_did_not_write_is_never_written_over(end: str, tm
     assert write_mask(np.zeros(shape, np.uint8), source, tmp_path / "z_own", np.eye(4)) == own  # its own, it may
     (tmp_path / "quality.csv").write_text(f"case_id,mask\nz,{mine.name}\n")  # an earlier version left no mark in pictures
     assert write_mask(np.ones(shape, np.uint8), source, tmp_path / "z_seg", np.eye(4)) == mine
+
+
+@pytest.mark.parametrize("kind", [nib.Nifti1Image, nib.Nifti2Image])
+@pytest.mark.parametrize("writer", ["mask", "map"])
+def test_no_text_of_the_image_is_carried_over(kind: type, writer: str, tmp_path: Path) -> None:
+    image = kind(np.zeros((4, 5, 6), np.int16), np.diag([1.0, 2.0, 3.0, 1.0]))
+    for field in ("descrip", "db_name", "aux_file", "intent_name", "data_type", "unused_str"):
+        if field in image.header:
+            image.header[field] = b"Doe^Jane"
+    image.header.extensions.append(nib.nifti1.Nifti1Extension(6, b"Doe^Jane"))
+    image.to_filename(tmp_path / "image.nii.gz")
+    assert b"Doe^Jane" in gzip.decompress((tmp_path / "image.nii.gz").read_bytes())[:600]
+    values = np.ones((4, 5, 6), np.uint16)
+    write = write_mask if writer == "mask" else write_map
+    written = write(values, tmp_path / "image.nii.gz", tmp_path / "out", np.eye(4))
+    plain = gzip.decompress(written.read_bytes())
+    assert b"Doe" not in plain and b"Jane" not in plain
+    assert np.array_equal(nib.load(written).affine, image.affine)

@@ -1,0 +1,65 @@
+"""Masks of DICOM series as files that are named like their cases: a user's own file names may be names of patients."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Sequence
+from pathlib import Path
+
+import nibabel as nib
+
+from data_prep.cases import Case, Source
+from data_prep.errors import DataError
+from data_prep.header_text import without_text_in
+from data_prep.json_io import write_atomically
+from data_prep.naming import naming
+from data_prep.nifti import GZIP_MAGIC
+from data_prep.reading import NIFTI, extension
+from data_prep.volume import Affine, Array, ReadError
+
+
+def converted_labels(raw: Source, cases: Sequence[Case], folder: Path) -> dict[str, Path]:
+    """Write masks under the names of their cases; by case, the file.
+
+    Masks of DICOM become NIfTI. Files are copied, NIfTI without the free text of its header; with --keep-names they stay where
+    they are.
+
+    Raises:
+        DataError: one cannot be read.
+        EnvironmentFault: no space or no right.
+    """
+    files: dict[str, Path] = {}
+    for case in cases:
+        if case.label is None:
+            continue
+        reader = raw.volumes.get(case.label)
+        if reader is not None:
+            try:
+                voxels = reader().array
+            except ReadError as fault:
+                raise DataError(f"{case.case_id}: its segmentation: {fault.seen}") from fault
+            path, data = folder / f"{case.case_id}.nii.gz", _as_nifti(voxels, raw.series[case.case_id].affine)
+        elif naming().keep:
+            continue
+        else:
+            path, data = folder / f"{case.case_id}{extension(case.label)}", _copy(case.label)
+        write_atomically(path, data)
+        files[case.case_id] = path
+    return files
+
+
+def _copy(mask: Path) -> bytes:
+    raw = mask.read_bytes()
+    if extension(mask) not in NIFTI:
+        return raw
+    packed = raw[:2] == GZIP_MAGIC
+    plain = without_text_in(gzip.decompress(raw) if packed else raw)
+    return gzip.compress(plain, 6, mtime=0) if packed else plain
+
+
+def _as_nifti(voxels: Array, affine: Affine) -> bytes:
+    image = nib.Nifti1Image(voxels, affine)
+    image.set_sform(affine, code="scanner")
+    image.set_qform(affine, code="scanner")
+    image.header.set_xyzt_units("mm")
+    return gzip.compress(image.to_bytes(), 6, mtime=0)

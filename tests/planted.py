@@ -1,0 +1,66 @@
+"""Identifiers that tests plant in data, and a search for them in every file that a command has written."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import re
+import zipfile
+from collections.abc import Iterator
+from io import BytesIO
+from pathlib import Path
+
+from PIL import Image
+
+WORDS = (
+    "plantedname",
+    "zelda",
+    "pid-73918-xq",
+    "pid73918xq",
+    "acc-55120-zw",
+    "19610418",
+    "1961-04-18",
+    "other-id-4412",
+    "study-id-8821",
+    "plantedhospital",
+    "plantedphysician",
+    "plantedfolder",
+    "plantedfile",
+    "plantedprivate",
+    "plantedcomment",
+)
+
+
+def contents(data: bytes) -> Iterator[bytes]:
+    """The bytes, what is packed in them, texts of pictures, and files that a page holds as data."""
+    yield data
+    if data[:2] == b"\x1f\x8b":
+        yield from contents(gzip.decompress(data))
+    elif data[:4] == b"PK\x03\x04":
+        with zipfile.ZipFile(BytesIO(data)) as file:
+            for name in file.namelist():
+                yield name.encode()
+                yield from contents(file.read(name))
+    elif data[:8] == b"\x89PNG\r\n\x1a\n":
+        with Image.open(BytesIO(data)) as picture:
+            picture.load()
+            yield repr(picture.info).encode()
+    elif b"<html" in data[:2000].lower():
+        for packed in re.findall(rb"base64,([A-Za-z0-9+/=]+)", data):
+            yield from contents(base64.b64decode(packed))
+
+
+def words_in(data: bytes) -> list[str]:
+    """The planted words that bytes hold, packed or not, in any capitals."""
+    return sorted({word for one in contents(data) for word in WORDS if word.encode() in one.lower()})
+
+
+def found_below(folder: Path) -> dict[str, list[str]]:
+    """By file below a folder, the planted words in its content or name."""
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        words = words_in(str(path.relative_to(folder)).encode())
+        words += words_in(path.read_bytes()) if path.is_file() else []
+        if words:
+            found[str(path.relative_to(folder))] = words
+    return found
