@@ -21,8 +21,8 @@ from data_prep.volume import Affine, Array, ReadError
 def converted_labels(raw: Source, cases: Sequence[Case], folder: Path) -> dict[str, Path]:
     """Write masks under the names of their cases; by case, the file.
 
-    Masks of DICOM become NIfTI. Files are copied, NIfTI without the free text of its header; with --keep-names they stay where
-    they are.
+    Masks of DICOM become NIfTI. Files are copied, NIfTI without the free text of its header. With --keep-names, and where their
+    names are those of cases or of series, they stay where they are.
 
     Raises:
         DataError: one cannot be read.
@@ -39,7 +39,7 @@ def converted_labels(raw: Source, cases: Sequence[Case], folder: Path) -> dict[s
             except ReadError as fault:
                 raise DataError(f"{case.case_id}: its segmentation: {fault.seen}") from fault
             path, data = folder / f"{case.case_id}.nii.gz", _as_nifti(voxels, raw.series[case.case_id].affine)
-        elif naming().keep:
+        elif naming().keep or case.label.name in naming().given:
             continue
         else:
             path, data = folder / f"{case.case_id}{extension(case.label)}", _copy(case.label)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -19,6 +19,7 @@ from data_prep.dicom.volume import volume_of
 from data_prep.errors import DataListError
 from data_prep.label_affixes import Pairs, pair_labels
 from data_prep.layouts.common import image_files, label_folder, names_beside
+from data_prep.naming import naming
 from data_prep.reading import extension, stem
 
 ACCEPTED = ("D517", "D518")  # problems that the user may overrule
@@ -56,6 +57,7 @@ def read(root: Path, labels_dir: str | None = None, series: str | None = None, a
     if not usable and not any(finding.level == "error" for finding in findings):
         raise DataListError("D503", f"{root}: none of its DICOM series is a volume: {_why(findings)}", str(root))
     pairs, note = _paired(sound, there, labels, root)
+    _show(pairs, {case_name(one): one.uid for one in sound})
     of_headers = drawn(found if not labels else replace(found, segmentations=[], structures=[]), there, sound)
     findings += of_headers.findings
     made = readers(of_headers, {case_name(one): one for one in sound}, root, accept)
@@ -146,6 +148,12 @@ def _paired(sound: Sequence[Series], there: Sequence[Series], labels: Sequence[P
             best = Pairs(cases, pairs.orphans)
             said = f"masks are paired with series by {kind}: {len(cases)}" if cases else ""
     return best, said
+
+
+def _show(pairs: Pairs, uids: Mapping[str, str]) -> None:
+    """Masks that are called by the case or the SeriesInstanceUID name nobody: they are shown, and stay where they are."""
+    safe = (path for case, path in pairs.labels.items() if stem(path) in (case, uids[case]))
+    naming().given.update(path.name for path in safe)
 
 
 def _names(series: Sequence[Series], root: Path) -> dict[str, dict[str, list[str]]]:

@@ -15,6 +15,8 @@ from dicom_files import AXIAL, CORONAL, PLANTED, Written, oblique, write_series
 from typer.testing import CliRunner
 
 from data_prep.cli import app
+from data_prep.dicom import find_series
+from data_prep.dicom.names import case_name
 
 RUN = CliRunner()
 ROOT = Path(__file__).parents[2]
@@ -91,9 +93,13 @@ def test_masks_named_by_the_case_or_the_folder_are_paired(folder: str, tmp_path:
         mask_of(one, tmp_path / "raw" / folder / f"{index}_seg.nii.gz")
     words = ["--labels-dir", folder] if folder != "labels" else []
     assert "by their patient's folder: 3" in build(tmp_path / "raw", "--out", tmp_path / "out", *words)
-    names = {entry["label"]: entry["case_id"] for entry in prepared(tmp_path / "out")}
-    for old, case in names.items():
-        Path(old).rename(Path(old).with_name(f"{case}.nii.gz"))
+    assert {entry["label"] for entry in prepared(tmp_path / "out")} == {
+        f"nifti_labels/{entry['case_id']}.nii.gz" for entry in prepared(tmp_path / "out")
+    }
+    cases = {one.uid: case_name(one) for one in find_series(tmp_path / "raw")}
+    for index, one in enumerate(series):
+        mask = tmp_path / "raw" / folder / f"{index}_seg.nii.gz"
+        mask.rename(mask.with_name(f"{cases[one.series_uid]}.nii.gz"))
     assert "by their case's name: 3" in build(tmp_path / "raw", "--out", tmp_path / "again", *words)
 
 
@@ -147,7 +153,7 @@ def test_a_mask_on_another_grid_and_a_mask_without_a_series_are_named(tmp_path: 
     moved = tmp_path / "raw/labels" / f"{series[2].series_uid}.nii.gz"
     nib.Nifti1Image(np.asarray(nib.load(moved).dataobj)[:-1], nib.load(moved).affine).to_filename(moved)
     found = RUN.invoke(app, ["check", str(tmp_path / "raw")])
-    assert found.exit_code == 3 and "D401" in found.stdout and "1.2.3.nii.gz" in found.stdout, found.stdout
+    assert found.exit_code == 3 and "D401" in found.stdout and "D404" in found.stdout, found.stdout
 
 
 def test_nothing_that_is_written_or_said_names_a_patient_even_where_folders_do(tmp_path: Path) -> None:
