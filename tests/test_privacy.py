@@ -140,6 +140,28 @@ def test_findings_name_nobody(fault: str, tmp_path: Path) -> None:
     assert found_below(tmp_path / "work") == {}
 
 
+BESIDE = {
+    "a picture": ("Plantedname.png", []),
+    "a name behind the dot": ("REPORT.ZELDA", []),
+    "no such folder of masks": ("Plantedname.txt", ["--labels-dir", "masks"]),
+    "no such series": ("Plantedname.txt", ["--series", "77"]),
+    "no such site": ("cases.csv", []),
+    "splits": ("splits.json", []),
+}
+
+
+@pytest.mark.parametrize("kind", BESIDE)
+def test_files_beside_series_and_wrong_options_name_nobody(kind: str, tmp_path: Path) -> None:
+    root = export(tmp_path / "scans", 2)
+    name, options = BESIDE[kind]
+    (root / name).write_text("file,patient\nPlantedname_Zelda,Plantedname\n")
+    if name.endswith(".png"):
+        Image.new("L", (9, 9)).save(root / name)
+    (tmp_path / "work").mkdir()
+    run(["data_prep", "check", "../scans", "--json", "found.json", *options], tmp_path / "work", None)
+    assert found_below(tmp_path / "work") == {}
+
+
 @pytest.mark.parametrize("name", ["Plantedname_Zelda.nii.gz", "other.nii.gz"])
 def test_orphans_and_unpaired_masks_name_nobody(name: str, tmp_path: Path) -> None:
     root = export(tmp_path / "scans", 2, "files")

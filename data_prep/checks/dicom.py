@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import mimetypes
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from data_prep.checks.registry import check
+from data_prep.foreign import ARCHIVE_NAMES
+from data_prep.reading import EXTENSIONS
 from data_prep.volume import ReadError
 
 if TYPE_CHECKING:
     from data_prep.dicom.headers import Found
     from data_prep.dicom.series import Series
 
-LONGEST_ENDING = 8
 NEVER_SCANS = (
     *(".json", ".csv", ".tsv", ".txt", ".md", ".bval", ".bvec", ".xml", ".html", ".htm", ".css", ".js", ".pdf", ".log"),
     *(".exe", ".dll", ".inf", ".ini", ".ico", ".jar", ".sh", ".bat"),
@@ -122,8 +124,9 @@ def _may_be_scan(path: Path) -> bool:
 
 def _endings(files: list[Path]) -> str:
     """How their names end, and never how they begin: exports name files after patients."""
-    ends = sorted({path.suffix.lower() if len(path.suffix) <= LONGEST_ENDING else "" for path in files})
-    return f"({', '.join(end or 'without an ending' for end in ends[:5])}{', ...' if len(ends) > 5 else ''})"
+    known = {*mimetypes.types_map, *EXTENSIONS, *ARCHIVE_NAMES, ".gz"}  # a name may stand behind a dot, too
+    ends = sorted({path.suffix.lower() if path.suffix.lower() in known else "" for path in files})
+    return f"({', '.join(end or 'without a known ending' for end in ends[:5])}{', ...' if len(ends) > 5 else ''})"
 
 
 @check("D524", on="dicom_folder", level="note", remedy="If they lead to scans, give those folders themselves")

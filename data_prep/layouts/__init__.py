@@ -127,7 +127,7 @@ def _dicom_alone(root: Path) -> str:
     loose = image_files(root)
     if loose:
         raise ConfigError(
-            f"{root}: it holds DICOM, and other images such as {loose[0].name}. To take the DICOM series: --layout dicom; "
+            f"{root}: it holds DICOM, and other images ({extension(loose[0])}). To take the DICOM series: --layout dicom; "
             f"masks go into {_quoted(root, 'labels')}"
         )
     return DICOM

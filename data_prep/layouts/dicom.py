@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -16,7 +17,7 @@ from data_prep.dicom.labels import drawn, readers
 from data_prep.dicom.names import case_name, shown_path
 from data_prep.dicom.series import Series, series_of
 from data_prep.dicom.volume import volume_of
-from data_prep.errors import DataListError
+from data_prep.errors import ConfigError, DataListError
 from data_prep.label_affixes import Pairs, pair_labels
 from data_prep.layouts.common import image_files, label_folder, names_beside
 from data_prep.naming import naming
@@ -127,6 +128,8 @@ def _faults(found: Found) -> Iterator[Finding]:
 
 def _labels(root: Path, labels_dir: str | None) -> tuple[list[Path], str]:
     """Mask files and the name of their folder; none where no folder was named and there is no usual one."""
+    if labels_dir and not (root / labels_dir).is_dir():  # what else lies there is not told: folders name patients
+        raise ConfigError(f"--labels-dir {labels_dir}: there is no such folder in {root}. Type: ls {shlex.quote(str(root))}")
     if root.is_dir() and (labels_dir or (root / LABELS).is_dir()):
         return image_files(label_folder(root, labels_dir or LABELS)), labels_dir or LABELS
     return [], LABELS
