@@ -221,3 +221,23 @@ def test_the_search_looks_into_packed_files_and_pictures(tmp_path: Path) -> None
     (tmp_path / "plantedfile.txt").write_text("")
     (tmp_path / "c.txt").write_text("nobody")
     assert found_below(tmp_path) == {"a.gz": ["plantedname"], "b.png": ["zelda"], "plantedfile.txt": ["plantedfile"]}
+
+
+def test_prediction_of_an_export_names_nobody_but_in_the_segmentation_for_the_archive(tmp_path: Path) -> None:
+    """Patient and study are carried over into the DICOM-SEG on purpose: without them the archive cannot file it."""
+    export(tmp_path / "scans", 3)
+    work = tmp_path / "work"
+    work.mkdir()
+    hybrid = "monai_hybrid.cli"
+    run(["data_prep", "build", "../scans", "--out", "prepared", "--spacing", "4,4,4"], work)
+    run([hybrid, "pretrain", "--data", "prepared", "--output", "source", *TINY], work)
+    (tmp_path / "scans/Plantedfolder_Zelda_1/series/Plantedfile003").unlink()
+    _cut(tmp_path / "scans/Plantedfolder_Zelda_2/series/Plantedfile003")
+    words = ["--model", "source/models/model.pt", "--device", "cpu"]
+    run([hybrid, "predict", "../scans", "--output", "masks", *words], work, None)
+    cases = {entry["case_id"] for entry in json.loads((work / "prepared/datalist.json").read_text())["training"]}
+    written = sorted((work / "masks").glob("*.dcm"))
+    assert len(written) == 1 and written[0].name.removesuffix("_seg.dcm") in cases
+    assert "plantedname" in words_in(written[0].read_bytes())
+    written[0].unlink()
+    assert found_below(work) == {}
