@@ -21,7 +21,7 @@ from data_prep.repair import repair
 from data_prep.shift import shift
 from monai_hybrid.bundle_folders import bundle_folder, load_config
 from monai_hybrid.command_options import check_names, check_values
-from monai_hybrid.commands import Command, Named, bundle_command, execute, reported, training_command
+from monai_hybrid.commands import Command, Named, bundle_command, checked, execute, reported, training_command
 from monai_hybrid.setting_checks import safe_path, which_model
 
 if TYPE_CHECKING:
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from monai_hybrid.networks import HybridDiffusionUNet
 
 __all__ = [
-    "BuildReport", "adapt", "build", "check", "compare", "evaluate", "load_model", "predict", "pretrain", "repair", "report",
-    "sample", "shift",
+    "BuildReport", "adapt", "build", "check", "compare", "evaluate", "export", "load_model", "predict", "pretrain", "repair",
+    "report", "sample", "shift",
 ]  # fmt: skip
 PathLike = str | Path
 NETWORK = ("channels", "num_res_blocks", "attention_levels", "norm_num_groups", "num_head_channels", "stem")
@@ -149,6 +149,27 @@ def sample(model: PathLike, output: PathLike, **settings: Any) -> Path:
     """Draw image-mask pairs from a model; returns the folder that holds them and `contact_sheet.png`."""
     named = _named(model=("model", model), output=("output_dir", output))
     _run(bundle_command("hybrid_pretrain", "sample.json", _texts("hybrid_pretrain", "sample.json", settings), named))
+    return Path(output)
+
+
+def export(model: PathLike, output: PathLike, format: str | None = None, overwrite: bool = False) -> Path:
+    """Write the segmenter for programs without MONAI.
+
+    Args:
+        model: model file.
+        output: file to write: .ts or .onnx.
+        format: "torchscript" or "onnx"; None: by the ending.
+        overwrite: replace files that are there.
+
+    Returns:
+        The file; `<output>.json` beside it says how its input is made and its output is read.
+
+    Raises:
+        HybridError: as `pretrain`.
+    """
+    words = ["--model", checked("model", "model", str(model)), "--output", str(output)]
+    words += [] if format is None else ["--format", format]
+    _run(Command(["-m", "monai_hybrid.exporting", *words, *(["--overwrite"] if overwrite else [])]))
     return Path(output)
 
 

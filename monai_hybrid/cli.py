@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -248,6 +249,59 @@ def audit(
 ) -> None:
     """Say whether a bundle is one of ours with other settings, or not (exit code 2); runs none of it."""
     run(["-m", "monai_hybrid.audit", *context.meta[WORDS]])
+
+
+@command(
+    "export",
+    "export --model runs/adapted/models/model.pt --output model.onnx",
+    "export --model runs/adapted/models/model.pt --format torchscript --output model.ts",
+)
+def export(
+    context: typer.Context,
+    model: Model,
+    output: Annotated[str, typer.Option("--output", "--out", help="file to write: .ts or .onnx", metavar="FILE")],
+    kind: Annotated[
+        str | None,
+        typer.Option(
+            "--format",
+            help="torchscript or onnx; none: by the ending of the file",
+            metavar="torchscript|onnx",
+            autocompletion=lambda: ["torchscript", "onnx"],
+        ),
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="replace files that are there")] = False,
+) -> None:
+    """Write the segmenter for programs without MONAI, with how it is used in a JSON file beside it."""
+    check_there("model", model, "--model")
+    run(["-m", "monai_hybrid.exporting", *context.meta[WORDS]])
+
+
+@command(
+    "bundle",
+    "bundle copy my_bundle --model runs/adapted/models/model.pt",
+    "bundle copy source_bundle --name hybrid_pretrain",
+)
+def bundle(
+    action: Annotated[str, typer.Argument(help="copy", metavar="copy", autocompletion=lambda: ["copy"])],
+    folder: Annotated[str, typer.Argument(help="new folder", metavar="DIR")],
+    model: Annotated[str | None, typer.Option("--model", help="model to put in, with its labels", metavar="FILE")] = None,
+    name: Annotated[
+        str,
+        typer.Option(
+            "--name",
+            help="which bundle",
+            metavar="few_shot_finetune|hybrid_pretrain",
+            autocompletion=lambda: ["few_shot_finetune", "hybrid_pretrain"],
+        ),
+    ] = "few_shot_finetune",
+) -> None:
+    """Copy a bundle into a folder, for MONAI Label, MONAI Deploy and MONAI FL."""
+    from monai_hybrid.bundle_copy import copy_bundle
+
+    if action != "copy":
+        raise ConfigError(f"bundle {action}: expected copy. Type: monai-hybrid bundle copy {folder}")
+    place = copy_bundle(Path(folder), name, None if model is None else Path(model))
+    typer.echo(f"{place}: {name}{'' if model is None else ', with its model'}")
 
 
 @command(

@@ -13,6 +13,7 @@ TEXT = {"type": "string", "maxLength": 4000}
 WORD = {"type": "string", "pattern": r"^[A-Za-z0-9_. /-]{0,80}$"}
 VERSION = {"type": "string", "pattern": r"^[A-Za-z0-9_.+-]{1,40}$"}
 PLACE = "https://github.com/Project-MONAI/MONAI-extra-test-data/releases/download/0.8.1/meta_schema_20240725.json"
+APPS = ["monailabel", "monai-fl"]  # clients that were tried with the bundles; {} in bundles of before
 PACKAGES = ["pytorch-ignite", "nibabel", "einops", "safetensors", "tensorboard", "jsonschema"]
 
 
@@ -54,7 +55,7 @@ SCHEMA: dict[str, Any] = _object(
         **dict.fromkeys(_TEXTS, TEXT),
         "changelog": _named(r"^[0-9A-Za-z][0-9A-Za-z_.+-]{0,39}$", TEXT),
         "required_packages_version": _object(dict.fromkeys(PACKAGES, VERSION)),
-        "supported_apps": {"const": {}},
+        "supported_apps": _object(dict.fromkeys(APPS, VERSION)),
         "references": {"type": "array", "maxItems": 100, "items": TEXT},
         "eval_metrics": _named(r"^[A-Za-z0-9][A-Za-z0-9_ -]{0,79}$", {"type": "number"}),
         "network_data_format": _FORMAT,

@@ -49,9 +49,15 @@ class FoldedConvolution:
         self.function = torch.conv2d if style.spatial_dims == 2 else torch.conv3d
 
     def __call__(self, x: Tensor) -> Tensor:
-        if len(x) == 1 and x.dtype == torch.float32 and x.device.type == "cpu" and torch.backends.mkldnn.is_available():
+        # An exported program runs elsewhere, where oneDNN may not be; and torch.export knows no shape for its function.
+        recorded = torch.compiler.is_compiling() or torch.jit.is_tracing()
+        if not recorded and len(x) == 1 and x.dtype == torch.float32 and x.device.type == "cpu" and _has_onednn():
             return _by_onednn(x, self.weight, self.bias, self.stride, self.padding)
         return self.function(x, self.weight, self.bias, self.stride, self.padding)
+
+
+def _has_onednn() -> bool:
+    return bool(torch.backends.mkldnn.is_available())
 
 
 def _by_onednn(x: Tensor, weight: Tensor, bias: Tensor, stride: int, padding: int) -> Tensor:

@@ -80,24 +80,50 @@ class FoldedSegmenter(nn.Module):
             ValueError: the size does not divide, as in the network itself.
         """
         self.network.check_size(x)
-        plain = x.as_subclass(Tensor)
+        plain = x.as_subclass(Tensor) if isinstance(x, MetaTensor) else x  # else, because it would unwrap torch.export's own
         with torch.autocast(x.device.type, enabled=False):
             logits = self._steps()(plain).to(torch.float32, memory_format=torch.contiguous_format)
         return convert_to_dst_type(logits, x, dtype=logits.dtype)[0] if isinstance(x, MetaTensor) else logits
 
+    def fixed(self) -> FixedSegmenter:
+        """The segmenter with the weights as they are now and nothing else: for `torch.jit.trace` and `torch.onnx.export`."""
+        self._made = None
+        return FixedSegmenter(self._steps())
+
     def _steps(self) -> _Steps:
+        if torch.compiler.is_exporting():
+            # A recorded program cannot compare weights, and must not keep those of before: it folds within itself.
+            return self._fold()
         if self._made is None or not self._made[0].holds(self.network):
-            device = next(self.network.parameters()).device
-            dtype = fastest_dtype(device) if self.dtype == "auto" else DTYPES[self.dtype]
-            if dtype == torch.bfloat16:
-                warn_of_slow_bfloat16(device, "--precision float32")
-            steps = _Steps(self.network, Style(self.network.spatial_dims, dtype, self.channels_last))
-            self._made = WeightsState(self.network), steps
+            self._made = WeightsState(self.network), self._fold()
         return self._made[1]
+
+    def _fold(self) -> _Steps:
+        device = next(self.network.parameters()).device
+        dtype = fastest_dtype(device) if self.dtype == "auto" else DTYPES[self.dtype]
+        if dtype == torch.bfloat16:
+            warn_of_slow_bfloat16(device, "--precision float32")
+        return _Steps(self.network, Style(self.network.spatial_dims, dtype, self.channels_last))
 
     def __getstate__(self) -> dict[str, Any]:
         """Copies and pickles fold anew."""
         return {**self.__dict__, "_made": None}
+
+
+class FixedSegmenter(nn.Module):
+    """A folded network alone: (B, C, X, Y[, Z]) float32 -> (B, K, ...) logits, float32. Made by `FoldedSegmenter.fixed`.
+
+    Its weights are constants of the program that is recorded from it, no parameters.
+    """
+
+    def __init__(self, steps: _Steps) -> None:
+        super().__init__()
+        self.steps = steps
+
+    @torch.no_grad()
+    def forward(self, x: Tensor) -> Tensor:
+        """The sizes are not checked: a recorded program is for the window that it was recorded with."""
+        return self.steps(x).to(torch.float32, memory_format=torch.contiguous_format)
 
 
 def _named_as_the_network(module: nn.Module, state: dict[str, Tensor], prefix: str, *_: Any) -> None:
