@@ -9,17 +9,26 @@ from pathlib import Path
 from typing import Any
 
 from data_prep.atomic import new_folder
+from data_prep.files import read_dataset
 from monai_hybrid.bundle_folders import bundle_folder
 from monai_hybrid.errors import ConfigError, EnvironmentFault
+from monai_hybrid.setting_checks import check_path, check_there
 
 BUNDLES = ("few_shot_finetune", "hybrid_pretrain")
 PARTS = ("LICENSE", "configs", "docs")  # what runs have left in the bundle's own folder stays there
 
 
-def copy_bundle(target: Path, name: str = BUNDLES[0], model: Path | None = None) -> Path:
-    """Copy a bundle's files to the new folder `target`; with a model, its two files and metadata of its channels and labels.
+def copy_bundle(target: Path, name: str = BUNDLES[0], model: Path | None = None, data: Path | None = None) -> Path:
+    """Copy a bundle's files to the new folder `target`, which is then whole by itself.
+
+    Args:
+        target: made here.
+        name: of the bundle.
+        model: its two files go into `models/`, its channels and labels into the metadata; a fine-tuning starts from it.
+        data: prepared data set whose labels and channels a training takes; it writes its model into the copy.
 
     Raises:
+        DataError: `data` is no prepared data set.
         ConfigError: an unknown bundle, or `target` is there already.
         ModelFileError: no such model, or one without a card.
         EnvironmentFault: the folder cannot be written; nothing is left of it then.
@@ -29,6 +38,7 @@ def copy_bundle(target: Path, name: str = BUNDLES[0], model: Path | None = None)
     if target.exists() or target.is_symlink():
         raise ConfigError(f"{target}: is there already; nothing was copied. Give the name of a new folder")
     source, card = bundle_folder(name), None if model is None else _card(model)
+    settings = _settings(name, model, data)
     try:
         with new_folder(target) as folder:
             for part in PARTS:
@@ -36,6 +46,7 @@ def copy_bundle(target: Path, name: str = BUNDLES[0], model: Path | None = None)
                 copy(source / part, folder / part)
             if model is not None and card is not None:
                 _add_model(folder, model, card)
+            _change(folder / "configs/train.json", settings)
     except OSError as error:
         raise EnvironmentFault(f"{error.filename or target}: {error.strerror or error}; nothing was copied") from error
     return target
@@ -43,7 +54,6 @@ def copy_bundle(target: Path, name: str = BUNDLES[0], model: Path | None = None)
 
 def _card(model: Path) -> dict[str, Any]:
     from monai_hybrid.bundle.model import find_card  # here, because it brings torch
-    from monai_hybrid.setting_checks import check_there
 
     check_there("model", str(model), "--model")
     return find_card(str(model))
@@ -54,8 +64,28 @@ def _add_model(folder: Path, model: Path, card: Mapping[str, Any]) -> None:
 
     save_weights(load_weights(model), folder / "models", card)
     file = folder / "configs/metadata.json"
-    metadata = described(json.loads(file.read_text(encoding="utf-8")), card)
-    file.write_text(json.dumps(metadata, indent=4) + "\n", encoding="utf-8")
+    _write(file, described(json.loads(file.read_text(encoding="utf-8")), card))
+
+
+def _settings(name: str, model: Path | None, data: Path | None) -> dict[str, str]:
+    """What a training of the copy has otherwise than the bundle."""
+    settings = {"pretrained": "$@bundle_root + '/models/model.safetensors'"} if model and name == BUNDLES[0] else {}
+    if data is None:
+        return settings
+    place = str(data.expanduser().absolute())
+    check_path("dataset_dir", place, place, "--data")
+    read_dataset(data.expanduser() / "dataset.json")
+    # Clients look for the trained model in the bundle itself, in place of runs/...
+    return {**settings, "dataset_dir": place, "output_dir": "$@bundle_root"}
+
+
+def _change(config: Path, settings: Mapping[str, str]) -> None:
+    if settings:
+        _write(config, {**json.loads(config.read_text(encoding="utf-8")), **settings})
+
+
+def _write(file: Path, content: Mapping[str, Any]) -> None:
+    file.write_text(json.dumps(content, indent=4) + "\n", encoding="utf-8")
 
 
 def described(metadata: dict[str, Any], card: Mapping[str, Any]) -> dict[str, Any]:

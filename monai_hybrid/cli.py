@@ -285,6 +285,9 @@ def bundle(
     action: Annotated[str, typer.Argument(help="copy", metavar="copy", autocompletion=lambda: ["copy"])],
     folder: Annotated[str, typer.Argument(help="new folder", metavar="DIR")],
     model: Annotated[str | None, typer.Option("--model", help="model to put in, with its labels", metavar="FILE")] = None,
+    data: Annotated[
+        str | None, typer.Option("--data", help="prepared data set whose labels a training of the copy takes", metavar="FOLDER")
+    ] = None,
     name: Annotated[
         str,
         typer.Option(
@@ -300,7 +303,7 @@ def bundle(
 
     if action != "copy":
         raise ConfigError(f"bundle {action}: expected copy. Type: monai-hybrid bundle copy {folder}")
-    place = copy_bundle(Path(folder), name, None if model is None else Path(model))
+    place = copy_bundle(Path(folder), name, None if model is None else Path(model), None if data is None else Path(data))
     typer.echo(f"{place}: {name}{'' if model is None else ', with its model'}")
 
 

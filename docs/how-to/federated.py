@@ -1,4 +1,4 @@
-"""Two hospitals, two rounds of FedAvg with MONAI FL: python docs/how-to/federated.py BUNDLE OUT DATA_A DATA_B [NAME=VALUE ...]"""
+"""Two hospitals, two rounds of FedAvg: python docs/how-to/federated.py BUNDLE OUT DATA_A DATA_B [NAME=VALUE ...]"""
 
 import sys
 from pathlib import Path
