@@ -12,9 +12,11 @@ from typing import Any
 import pytest
 import torch
 
+from data_prep.build import build
+from data_prep.phantom import generate
 from monai_hybrid.bundle.audit_metadata import SCHEMA
 from monai_hybrid.bundle_copy import copy_bundle
-from monai_hybrid.errors import ConfigError, EnvironmentFault, ModelFileError
+from monai_hybrid.errors import ConfigError, DataError, EnvironmentFault, ModelFileError
 from monai_hybrid.networks import HybridDiffusionUNet
 from monai_hybrid.weights import save_weights
 
@@ -75,6 +77,20 @@ def test_a_copy_holds_the_model_and_says_its_labels(tmp_path: Path) -> None:
     assert checked.returncode == 0, checked.stderr[-2000:]
     audited = copy("x", "y", cwd=tmp_path)
     assert audited.returncode == 2 and "bundle x: expected copy. Type: monai-hybrid bundle copy y" in audited.stderr
+
+
+def test_a_training_of_the_copy_starts_from_its_model_and_writes_into_it(tmp_path: Path) -> None:
+    generate(tmp_path / "raw", cases=5, site="A", seed=0, dims=2)
+    build(tmp_path / "raw", tmp_path / "data", budget="cpu")
+    own = json.loads((ROOT / "bundles/few_shot_finetune/configs/train.json").read_text())
+    copy_bundle(tmp_path / "mine", model=model(tmp_path / "model"), data=tmp_path / "data")
+    config = json.loads((tmp_path / "mine/configs/train.json").read_text())
+    assert {key for key in config if config[key] != own[key]} == {"dataset_dir", "pretrained", "output_dir"}
+    assert config["dataset_dir"] == str(tmp_path / "data") and config["output_dir"] == "$@bundle_root"
+    assert config["pretrained"] == "$@bundle_root + '/models/model.safetensors'"
+    with pytest.raises(DataError, match=r"dataset\.json"):
+        copy_bundle(tmp_path / "other", data=tmp_path / "raw")
+    assert not (tmp_path / "other").exists()
 
 
 @pytest.mark.parametrize("name", ["few_shot_finetune", "hybrid_pretrain"])
