@@ -35,6 +35,13 @@ def test_an_unlabelled_case_gets_background_on_the_grid_of_its_image() -> None:
     assert "label" not in given
 
 
+def test_a_case_without_a_name_is_called_like_its_file() -> None:
+    """MONAI Label's lists have images and labels alone."""
+    assert CompleteLabeld()({"image": image()})["case_id"] == "a"
+    assert CompleteLabeld()({"image": image(), "case_id": "mine"})["case_id"] == "mine"
+    assert "case_id" not in CompleteLabeld()({"image": MetaTensor(torch.zeros(1, 4, 4))})
+
+
 def test_image_and_made_label_stay_on_one_grid() -> None:
     """They share no metadata object: each transform moves each of them once."""
     both = ["image", "label"]
