@@ -1,4 +1,4 @@
-"""MONAI Label's server with a copied bundle: /infer as the command line, /activelearning, /train, and /infer with what it trained.
+"""MONAI Label's server with a copied bundle: /infer as the command line, /activelearning, /train, and /infer after it.
 
 Label needs packages of its own: the environment's Python is given in MONAI_LABEL_PYTHON; nothing is installed here.
 """
@@ -103,8 +103,8 @@ def post(url: str, content: dict[str, Any] | None = None) -> bytes:
 def submit(base: str, case: str, label: Path) -> None:
     """Hand a label over, as a viewer does."""
     border = uuid.uuid4().hex
-    head = f'--{border}\r\nContent-Disposition: form-data; name="params"\r\n\r\n{{}}\r\n--{border}\r\nContent-Disposition: form-data; '
-    head += f'name="label"; filename="{label.name}"\r\nContent-Type: application/octet-stream\r\n\r\n'
+    about = "Content-Disposition: form-data; name="
+    head = f'--{border}\r\n{about}"params"\r\n\r\n{{}}\r\n--{border}\r\n{about}"label"; filename="{label.name}"\r\n\r\n'
     body = head.encode() + label.read_bytes() + f"\r\n--{border}--\r\n".encode()
     kind = {"Content-Type": f"multipart/form-data; boundary={border}"}
     request = urllib.request.Request(f"{base}/datastore/label?image={case}", body, kind, method="PUT")
