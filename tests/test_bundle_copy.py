@@ -14,7 +14,7 @@ import torch
 
 from data_prep.build import build
 from data_prep.phantom import generate
-from monai_hybrid.bundle.audit_metadata import SCHEMA
+from monai_hybrid.audit.metadata import SCHEMA
 from monai_hybrid.bundle_copy import copy_bundle
 from monai_hybrid.errors import ConfigError, DataError, EnvironmentFault, ModelFileError
 from monai_hybrid.networks import HybridDiffusionUNet

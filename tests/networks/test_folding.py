@@ -299,3 +299,34 @@ def test_one_small_image_alone_takes_the_fast_convolutions_too(dims: int) -> Non
     names = {event.name for event in profile.events()}
     assert "aten::mkldnn_convolution" in names and not any("slow_conv" in name for name in names)
     assert torch.allclose(alone, segmenter(x)[:1], atol=1e-5)
+
+
+@DIMS
+@pytest.mark.parametrize("stem", ["plain", "space_to_depth"])
+def test_torch_export_records_it_with_the_weights_of_now(dims: int, stem: str) -> None:
+    """The comparison of weights is no part of a program, nor is oneDNN's convolution of one image."""
+    network, x = small(dims, stem=stem), images(dims)[:1]
+    segmenter = folded(network)
+    before = segmenter(x)
+    with torch.no_grad():
+        for weight in network.parameters():
+            weight.mul_(1.1)
+    program = torch.export.export(segmenter, (x,)).module()
+    assert relative_error(program(x), network(x)) < 1e-5 and relative_error(before, network(x)) > 1e-3
+
+
+@DIMS
+def test_the_fixed_segmenter_keeps_its_weights_and_needs_no_network(dims: int) -> None:
+    network, x = small(dims), images(dims)[:1]
+    make_trainable(network, "low_rank", 2)
+    with torch.no_grad():
+        for weight in network.parameters():
+            weight.add_(0.1 * torch.randn(weight.shape, generator=torch.Generator().manual_seed(3)))
+    fixed, expected = folded(network).fixed(), network(x).detach()
+    assert relative_error(fixed(x), expected) < 1e-5 and not list(fixed.parameters())
+    with torch.no_grad():
+        for weight in network.parameters():
+            weight.zero_()
+    assert relative_error(fixed(x), expected) < 1e-5
+    script = torch.jit.trace(fixed, (x,), check_trace=False)
+    assert relative_error(script(x), expected) < 1e-5
