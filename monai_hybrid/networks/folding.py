@@ -6,6 +6,7 @@ can be merged is merged (upsampling with the convolution after it), and nothing 
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any, cast
@@ -85,10 +86,10 @@ class FoldedSegmenter(nn.Module):
             logits = self._steps()(plain).to(torch.float32, memory_format=torch.contiguous_format)
         return convert_to_dst_type(logits, x, dtype=logits.dtype)[0] if isinstance(x, MetaTensor) else logits
 
+    @torch.no_grad()
     def fixed(self) -> FixedSegmenter:
         """The segmenter with the weights as they are now and nothing else: for `torch.jit.trace` and `torch.onnx.export`."""
-        self._made = None
-        return FixedSegmenter(self._steps())
+        return FixedSegmenter(copy.deepcopy(self._fold()))  # some of its weights are the network's own
 
     def _steps(self) -> _Steps:
         if torch.compiler.is_exporting():
