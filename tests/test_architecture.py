@@ -32,7 +32,7 @@ LEVELS = (
     ("engines",),
     ("runs",),
     ("bundle", "prediction"),
-    ("few_shot", "audit"),
+    ("few_shot", "audit", "exporting"),
 )
 LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
 PACKAGE = ROOT / "monai_hybrid"
