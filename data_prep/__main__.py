@@ -1,27 +1,19 @@
-"""`python -m data_prep`; a machine without memory for the program itself is told in a sentence too."""
+"""`python -m data_prep`; a signal while it imports, and a machine without memory for it, are told in a sentence too."""
 
-import sys
-
-# How Python tells a lack of memory besides MemoryError: compile() loses the error, and a library cannot be mapped.
-SIGNS = ("error return without exception set", "failed to map segment", "cannot allocate memory")
-
-
-def lacks_memory(error: BaseException) -> bool:
-    """Whether an error means that memory has ended."""
-    return isinstance(error, MemoryError) or any(sign in str(error).lower() for sign in SIGNS)
+from data_prep.interrupts import done, end_at_once
+from data_prep.lack_of_memory import memory_told
 
 
 def run() -> None:
     """Import and run the command line."""
+    end_at_once()
     try:
-        from data_prep.cli import main
+        with memory_told():
+            from data_prep.cli import main
 
-        main()
-    except (MemoryError, SystemError, ImportError, OSError) as error:
-        if not lacks_memory(error):
-            raise
-        sys.stderr.write("error: not enough memory. Type: free -h\n")
-        sys.exit(5)
+            main()
+    finally:
+        done()
 
 
 if __name__ == "__main__":

@@ -7,38 +7,60 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from types import FrameType
 
-from data_prep.interrupts import ENDING, ignored
+from data_prep.interrupts import ALL, ignored
 
 _SET_PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of Linux's prctl
 
 
-def run_child(command: Sequence[str], environment: Mapping[str, str] | None = None) -> int:
+def run_child(command: Sequence[str], environment: Mapping[str, str] | None = None, hold: bool = False) -> int:
     """Run a command to its end, handing on the signals that this process gets; a child that saves first is waited for.
 
     `subprocess.run` kills its child a quarter of a second after Ctrl-C, and a parent that ends by SIGTERM leaves it running.
 
+    Args:
+        command, environment: of the child.
+        hold: signals are held back until the child asks for them, as `monai_hybrid.launch` does. Without it one that comes
+            while Python itself starts is told with a traceback.
+
     Returns:
         The exit code, as a shell gives it: 128 + the signal's number for a child that a signal ended.
     """
-    child = subprocess.Popen(command, env=environment, preexec_fn=_end_with_parent())
+    children: list[subprocess.Popen[bytes]] = []
 
     def hand_on(number: int, frame: FrameType | None) -> None:
-        if child.poll() is None:
-            child.send_signal(number)
+        for child in children:
+            if child.poll() is None:
+                child.send_signal(number)
 
     before = {}
-    if threading.current_thread() is threading.main_thread():
-        watched = [number for number in (signal.SIGINT, *ENDING) if not ignored(number)]
-        before = {number: signal.signal(number, hand_on) for number in watched}
+    with _held(hold):  # until there is a child to hand them to
+        if threading.current_thread() is threading.main_thread():
+            before = {number: signal.signal(number, hand_on) for number in ALL if not ignored(number)}
+        child = subprocess.Popen(command, env=environment, preexec_fn=_end_with_parent())
+        children.append(child)
     try:
         code = child.wait()
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
     return code if code >= 0 else 128 - code
+
+
+@contextmanager
+def _held(wanted: bool) -> Iterator[None]:
+    """Signals wait; a process that is started meanwhile begins with them waiting."""
+    if not wanted or not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ALL)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _end_with_parent() -> Callable[[], object] | None:

@@ -6,6 +6,11 @@ before MONAI is imported.
 
 from __future__ import annotations
 
+if __name__ == "__main__":  # before the imports, which take a while: a signal ends them in a sentence
+    from monai_hybrid.launch import take_signals
+
+    take_signals()
+
 import re
 import sys
 from collections.abc import Callable

@@ -9,8 +9,12 @@ against training from scratch; segment a volume; write `report.html`. Every step
 
 from __future__ import annotations
 
+if __name__ == "__main__":  # before the imports, which take seconds: a signal ends them in a sentence
+    from monai_hybrid.launch import take_signals
+
+    take_signals()
+
 import json
-import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +28,7 @@ from rich.console import Console
 from rich.table import Table
 
 from data_prep.files import read_datalist
+from data_prep.interrupts import told
 from monai_hybrid import one_command
 from monai_hybrid.demo_steps import COMMANDS, LOG, Step, Teller
 from monai_hybrid.engines.pictures import best_slice
@@ -166,11 +171,8 @@ def demo(
         raise EnvironmentFault(f"demo: {BUNDLES} not found; run it from the root of the repository")
     began = time.monotonic()
     steps, runs = steps_of(FULL if full else SHORT, output_dir)
-    try:
+    with told():
         Teller(steps, output_dir, lambda line: print(line, flush=True)).run()
-    except KeyboardInterrupt:
-        print("stopped", file=sys.stderr)
-        raise typer.Exit(130) from None
     case = read_datalist(output_dir / "data/scanner_B_prepared")["testing"][0]
     mask = output_dir / "predictions" / f"{case['case_id']}_seg.nii.gz"
     write_prediction_sheet(case["image"], case["label"], mask, output_dir / "prediction.png")

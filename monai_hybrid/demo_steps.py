@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import signal
 import subprocess
 import sys
 import time
@@ -11,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from data_prep.interrupts import signal_of
 from monai_hybrid.allocator import process_environment
 from monai_hybrid.errors import EnvironmentFault
 
@@ -100,7 +102,9 @@ class Teller:
             process = subprocess.Popen(command, stdout=stream, stderr=stream, stdin=subprocess.DEVNULL, env=environment)
             try:
                 code = self._watch(process, number)
-            except KeyboardInterrupt:  # the step has had it too, and ends by itself
+            except KeyboardInterrupt as error:
+                if signal_of(error) != signal.SIGINT:  # Ctrl-C goes to the step as well, and it ends by itself
+                    process.send_signal(signal_of(error))
                 process.wait()
                 raise
         if code:

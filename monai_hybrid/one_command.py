@@ -7,11 +7,13 @@ from collections.abc import Callable
 
 import typer
 
+from data_prep.interrupts import end_in_order
 from monai_hybrid.errors import HybridError
 
 
 def run(command: Callable[..., None], name: str) -> None:
-    """Run the command line `name`; our own errors end in one line and their exit code."""
+    """Run the command line `name`; a signal and our own errors end it in one line and their exit code."""
+    end_in_order()
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     app.command()(command)
     try:

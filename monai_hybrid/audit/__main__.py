@@ -14,6 +14,7 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
+from data_prep.interrupts import end_in_order, told
 from monai_hybrid.audit.verdict import audit
 from monai_hybrid.errors import HybridError
 
@@ -27,8 +28,10 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("bundle", help="folder or zip file")
     parser.add_argument("--json", type=Path, help="write the verdict to this file")
     args = parser.parse_args(argv)
+    end_in_order()
     try:
-        verdict = audit(args.bundle)
+        with told():
+            verdict = audit(args.bundle)
     except HybridError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code

@@ -11,6 +11,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from data_prep.interrupts import told
 from monai_hybrid import one_command
 from monai_hybrid.evaluation.comparison import Difference, compare
 from monai_hybrid.evaluation.statistics import RESAMPLES, SEED, shown_p
@@ -32,7 +33,8 @@ def print_comparison(
 ) -> None:
     """Print the mean difference B - A with its interval and p, per metric and class."""
     console = Console()
-    differences = compare(run_a, run_b, resamples, seed)
+    with told():
+        differences = compare(run_a, run_b, resamples, seed)
     console.print(difference_table(differences, run_a, run_b))
     for note, rows in itertools.groupby(sorted(differences, key=lambda d: d.test.note), key=lambda d: d.test.note):
         if note:

@@ -1,36 +1,6 @@
-"""Write a report: `python -m monai_hybrid.reporting runs/adapted --compare before=runs/before`."""
+"""`python -m monai_hybrid.reporting runs/adapted --compare before=runs/before`: see `command`."""
 
-from __future__ import annotations
-
-from pathlib import Path
-from typing import Annotated
-
-import typer
-
-from data_prep.interrupts import end_in_order, told
-from monai_hybrid import one_command
-from monai_hybrid.reporting.report import write_report
-
-
-def report(
-    folder: Annotated[Path, typer.Argument(help="output_dir of a training, an evaluation or a prediction", metavar="FOLDER")],
-    compare: Annotated[
-        list[str] | None, typer.Option(help="NAME=FOLDER: another evaluation of the same cases; repeat it")
-    ] = None,
-    output: Annotated[Path | None, typer.Option(help="file to write; none: report.html in FOLDER")] = None,
-    title: Annotated[str, typer.Option(help="heading; none: made from the name of the data set")] = "",
-) -> None:
-    """Write one self-contained HTML page: scores with intervals, pictures, curves, transfer, shift, commands."""
-    with told():
-        path = write_report(folder, compare or [], output, title)
-    typer.echo(f"report: {path} ({path.stat().st_size / 1e6:.2f} MB)")
-
-
-def main() -> None:
-    """Run the command line."""
-    end_in_order()
-    one_command.run(report, "python -m monai_hybrid.reporting")
-
+from monai_hybrid.launch import run_main
 
 if __name__ == "__main__":
-    main()
+    run_main("monai_hybrid.reporting.command")

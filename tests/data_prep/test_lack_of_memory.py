@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from data_prep.__main__ import lacks_memory
+from data_prep.lack_of_memory import lacks_memory
 
 
 @pytest.mark.parametrize(

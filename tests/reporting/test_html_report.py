@@ -13,7 +13,7 @@ from PIL import Image
 from report_samples import DICE, EVIL, Page, dump, evaluation, extras, run, slices, training
 
 from monai_hybrid.errors import ConfigError, DataError, HybridError
-from monai_hybrid.reporting.__main__ import main
+from monai_hybrid.reporting.command import main
 from monai_hybrid.reporting.report import write_report
 
 ROOT = Path(__file__).parents[2]

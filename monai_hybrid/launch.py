@@ -1,0 +1,59 @@
+"""Starts a command before anything heavy is imported: Ctrl-C and a lack of memory end in a sentence from the first moment.
+
+    python -m monai_hybrid.launch MODULE WORDS
+
+is `python -m MODULE WORDS`. Python and MONAI import for seconds, and in that time none of the command's own code runs.
+"""
+
+from __future__ import annotations
+
+import importlib
+import runpy
+import signal
+import sys
+from collections.abc import Sequence
+
+from data_prep.interrupts import ALL, done, end_at_once
+from data_prep.lack_of_memory import memory_told
+
+
+def launched(words: Sequence[str]) -> list[str]:
+    """`["-m", MODULE, ...]` as the words after `python` that start it here."""
+    return ["-m", __name__, *words[1:]] if words[:1] == ["-m"] else list(words)
+
+
+def take_signals() -> None:
+    """End at once by a signal; those that whoever started this process has held back (`children`) come now."""
+    end_at_once()
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, ALL)
+
+
+def run_module(module: str) -> None:
+    """Run a module as `python -m` does, with the words of `sys.argv`."""
+    try:
+        with memory_told():
+            runpy.run_module(module, run_name="__main__", alter_sys=True)
+    finally:
+        done()
+
+
+def run_main(module: str) -> None:
+    """Import a module and call its `main`; for a program's first lines."""
+    take_signals()
+    try:
+        with memory_told():
+            importlib.import_module(module).main()
+    finally:
+        done()
+
+
+def main() -> None:
+    """The command `monai-hybrid`."""
+    run_main("monai_hybrid.cli")
+
+
+if __name__ == "__main__":
+    take_signals()
+    sys.argv[:] = sys.argv[1:]
+    run_module(sys.argv[0])
