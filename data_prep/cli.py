@@ -13,6 +13,7 @@ import typer
 
 from data_prep.errors import DataError, EnvironmentFault, HybridError
 from data_prep.interrupts import end_in_order, told
+from data_prep.lack_of_memory import take_blas_memory
 
 
 def dashed(name: str) -> str:
@@ -53,6 +54,7 @@ def reported(debug: bool) -> Iterator[None]:
     """Turn an error meant for the user into a few lines on stderr and its exit code; with `debug` let it pass."""
     try:
         with told():
+            take_blas_memory()
             yield
     except HybridError as error:
         if debug:

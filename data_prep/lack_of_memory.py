@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import mmap
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+from data_prep.errors import EnvironmentFault
 
 # How Python tells a lack of memory besides MemoryError: compile() loses the error, and a library cannot be mapped.
 SIGNS = (
@@ -14,18 +17,54 @@ SIGNS = (
     "can't allocate memory",
     "can't start new thread",
     "bad_alloc",
+    "bad allocation",
+    "not enough memory",
+    "could not create a memory object",  # of oneDNN
 )
-EXIT_CODE = 5
+# All that oneDNN says; with more words it is about what it cannot do.
+WHOLE = ("could not create a primitive", "could not execute a primitive")
+BLAS_BYTES = 33 << 20  # of OpenBLAS's buffer on x86, and a little
 
 
 def lacks_memory(error: BaseException | None) -> bool:
     """Whether an error means that memory has ended; an import's failure is looked at along its causes."""
     seen = 0
     while error is not None and seen < 20:
-        if isinstance(error, MemoryError) or any(sign in str(error).lower() for sign in SIGNS):
+        if isinstance(error, MemoryError) or says_memory(str(error)):
             return True
         error, seen = error.__cause__ or error.__context__, seen + 1
     return False
+
+
+def take_blas_memory() -> None:
+    """Let numpy's OpenBLAS have its buffer now: where memory ends later, it would end the process itself, with exit code 1.
+
+    Raises:
+        MemoryError: there is no memory for it.
+    """
+    import numpy as np
+
+    try:
+        mmap.mmap(-1, BLAS_BYTES).close()
+    except OSError as error:
+        raise MemoryError(f"no {BLAS_BYTES >> 20} MiB free") from error
+    np.linalg.inv(np.eye(2))
+
+
+def says_memory(text: str) -> bool:
+    """Whether a library's words mean that memory has ended."""
+    said = text.strip().lower()
+    return said in WHOLE or any(sign in said for sign in SIGNS)
+
+
+def refuse_for_memory(error: BaseException, path: object) -> None:
+    """Where every failure to read a file means that the file is damaged: a lack of memory does not.
+
+    Raises:
+        EnvironmentFault: memory has ended.
+    """
+    if lacks_memory(error):
+        raise EnvironmentFault(f"{path}: not enough memory to read it. Type: free -h") from error
 
 
 @contextmanager
@@ -43,7 +82,7 @@ def memory_told() -> Iterator[None]:
         if _hook_tells() or not lacks_memory(error):
             raise
         sys.stderr.write("error: not enough memory. Type: free -h\n")
-        raise SystemExit(EXIT_CODE) from None
+        raise SystemExit(EnvironmentFault.exit_code) from None
 
 
 def _hook_tells() -> bool:

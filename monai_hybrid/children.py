@@ -12,23 +12,24 @@ from contextlib import contextmanager
 from types import FrameType
 
 from data_prep.interrupts import ALL, ignored
+from monai_hybrid.launch import launched
 
 _SET_PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of Linux's prctl
 
 
-def run_child(command: Sequence[str], environment: Mapping[str, str] | None = None, hold: bool = False) -> int:
+def run_child(command: Sequence[str], environment: Mapping[str, str] | None = None) -> int:
     """Run a command to its end, handing on the signals that this process gets; a child that saves first is waited for.
 
     `subprocess.run` kills its child a quarter of a second after Ctrl-C, and a parent that ends by SIGTERM leaves it running.
 
-    Args:
-        command, environment: of the child.
-        hold: signals are held back until the child asks for them, as `monai_hybrid.launch` does. Without it one that comes
-            while Python itself starts is told with a traceback.
+    `python -m MODULE` is started by `monai_hybrid.launch`, so that a signal is answered in a sentence while it imports.
+    Until that runs, signals are held back: one that came while Python itself starts would be told with a traceback.
 
     Returns:
         The exit code, as a shell gives it: 128 + the signal's number for a child that a signal ended.
     """
+    is_module = list(command[1:2]) == ["-m"]
+    full = [command[0], *launched(command[1:])] if is_module else command
     children: list[subprocess.Popen[bytes]] = []
 
     def hand_on(number: int, frame: FrameType | None) -> None:
@@ -37,10 +38,10 @@ def run_child(command: Sequence[str], environment: Mapping[str, str] | None = No
                 child.send_signal(number)
 
     before = {}
-    with _held(hold):  # until there is a child to hand them to
+    with _held(is_module):  # until there is a child to hand them to
         if threading.current_thread() is threading.main_thread():
             before = {number: signal.signal(number, hand_on) for number in ALL if not ignored(number)}
-        child = subprocess.Popen(command, env=environment, preexec_fn=_end_with_parent())
+        child = subprocess.Popen(full, env=environment, preexec_fn=_end_with_parent())
         children.append(child)
     try:
         code = child.wait()

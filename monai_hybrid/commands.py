@@ -15,7 +15,6 @@ from monai_hybrid.allocator import process_environment
 from monai_hybrid.bundle_folders import bundle_folder
 from monai_hybrid.children import run_child
 from monai_hybrid.command_options import as_words
-from monai_hybrid.launch import launched
 from monai_hybrid.results_folder import default_folder
 from monai_hybrid.setting_checks import check_path, check_there, safe_path
 from monai_hybrid.settings import PATH_KINDS, SETTINGS
@@ -101,4 +100,4 @@ def execute(command: Command) -> int:
 
 def _run(words: list[str]) -> int:
     typer.secho("python " + shlex.join(words), dim=True, err=True)
-    return run_child([sys.executable, *launched(words)], {**os.environ, **process_environment()}, hold=True)
+    return run_child([sys.executable, *words], {**os.environ, **process_environment()})

@@ -18,8 +18,8 @@ from data_prep.lack_of_memory import memory_told
 
 
 def launched(words: Sequence[str]) -> list[str]:
-    """`["-m", MODULE, ...]` as the words after `python` that start it here."""
-    return ["-m", __name__, *words[1:]] if words[:1] == ["-m"] else list(words)
+    """`-m MODULE WORDS` as the words after `python` that start it here."""
+    return ["-m", __name__, *words[1:]]
 
 
 def take_signals() -> None:

@@ -17,6 +17,7 @@ from safetensors import SafetensorError, safe_open
 
 from data_prep.colour import COMPONENTS
 from data_prep.dicom.codes import CODES_SCHEMA
+from data_prep.lack_of_memory import refuse_for_memory
 from monai_hybrid.errors import ModelFileError
 
 CARD_KEY, CARD_VERSION = "monai_hybrid_card", 1
@@ -111,6 +112,7 @@ def read_card(path: Path | str) -> dict[str, Any] | None:
         with safe_open(path, framework="np") as handle:
             text = (handle.metadata() or {}).get(CARD_KEY)
     except (SafetensorError, OSError) as error:
+        refuse_for_memory(error, path)
         raise ModelFileError(f"{path}: not a readable safetensors file ({error}); copy it again from its source") from error
     if not text:
         return None

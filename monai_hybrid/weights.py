@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from data_prep.atomic import replace_file
 from data_prep.disk import needing
+from data_prep.lack_of_memory import refuse_for_memory
 from monai_hybrid import __version__
 from monai_hybrid.errors import ModelFileError
 from monai_hybrid.model_card import CARD_KEY, CARD_VERSION
@@ -126,6 +127,7 @@ def load_weights(path: Path | str) -> dict[str, Tensor]:
     try:
         loaded = _load_safetensors(path) if path.suffix == ".safetensors" else load_torch(path)
     except Exception as error:  # torch reports damage through many types
+        refuse_for_memory(error, path)
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ModelFileError(f"{path}: not a readable model file ({reason}); copy it again from its source") from error
     for key in ("model", "state_dict", "network"):

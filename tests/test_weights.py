@@ -16,7 +16,8 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from monai_hybrid.errors import ModelFileError
+from monai_hybrid import weights
+from monai_hybrid.errors import EnvironmentFault, ModelFileError
 from monai_hybrid.weights import (
     CARD_KEY,
     checksum,
@@ -297,3 +298,17 @@ def test_the_old_file_is_there_until_the_new_one_is_complete(tmp_path: Path) -> 
 
     replace_file(path, write)
     assert path.read_text() == "new"
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".pt"])
+def test_a_model_that_does_not_fit_into_memory_is_not_called_damaged(
+    suffix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise RuntimeError("unable to mmap 9 bytes from file: Cannot allocate memory (12)")
+
+    (tmp_path / f"model{suffix}").write_bytes(b"x")
+    monkeypatch.setattr(weights, "_load_safetensors", full)
+    monkeypatch.setattr(weights, "load_torch", full)
+    with pytest.raises(EnvironmentFault, match="not enough memory to read it"):
+        weights.load_weights(tmp_path / f"model{suffix}")

@@ -146,12 +146,14 @@ def run_in_little_memory(command: Command, out: Path, more: int) -> subprocess.C
 def _inner(words: list[str]) -> list[str]:
     """The command that `monai-hybrid` starts, as it prints it."""
     script = (
-        "import sys; from monai_hybrid import cli, commands; "
-        "commands.run_child = lambda c, e: (print(*c[2:], sep='\\0'), 1)[1]; "
+        "import sys; from monai_hybrid import cli, commands, launch; "
+        "commands.run_child = lambda c, e: (print(*launch.launched(c[1:])[1:], sep='\\0'), 1)[1]; "
         "sys.argv[:] = ['monai-hybrid', *sys.argv[1:]]; cli.main()"
     )
     full = [sys.executable, "-c", script, *words[1:]]
     done = subprocess.run(full, cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=600, check=False)
+    if not done.stdout.strip():
+        raise RuntimeError(f"no command: {done.stderr}")
     return done.stdout.strip("\n").split("\0")
 
 

@@ -14,6 +14,7 @@ from typing import Any
 from monai.bundle import ConfigParser
 
 from data_prep.interrupts import end_in_order, sentence, signal_of
+from data_prep.lack_of_memory import take_blas_memory
 from monai_hybrid.allocator import keep_memory
 from monai_hybrid.bundle.real_data import refuse_phantom_model, refuse_phantom_start
 from monai_hybrid.bundle.setting_values import check_value, warn_of_slow_numbers
@@ -49,6 +50,7 @@ def start(bundle_root: str, argv: list[str] | None = None) -> None:
     if is_bundle_command(argv):
         if own_process:
             end_in_order()
+            take_blas_memory()
             keep_memory()
         overrides = command_line_overrides(argv)
         known = known_settings(Path(bundle_root), argv)

@@ -21,6 +21,7 @@ from monai.transforms.utils import convert_to_tensor
 
 from data_prep.atomic import remove_leftovers, replace_file
 from data_prep.disk import needing
+from data_prep.lack_of_memory import refuse_for_memory
 from monai_hybrid.errors import ConfigError
 from monai_hybrid.weights import tensor_bytes, torch_save
 
@@ -82,6 +83,7 @@ class VolumeCache:
             try:
                 return _mapped(path)
             except Exception as error:  # torch reports damage through many types
+                refuse_for_memory(error, path)
                 said = str(error).splitlines()[0] if str(error) else type(error).__name__
                 logger.warning("%s: damaged (%s); prepared again", path, said)
         content = convert_to_tensor(prepare(), track_meta=False, convert_numeric=False)

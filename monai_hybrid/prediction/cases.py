@@ -19,8 +19,8 @@ from data_prep.roles import read_image
 from data_prep.volume import ReadError, Volume
 from monai_hybrid import dicom_border
 from monai_hybrid.errors import DataError, EnvironmentFault
+from monai_hybrid.prediction.reasons import reason
 from monai_hybrid.prediction.table import QualityTable
-from monai_hybrid.runs.machine_faults import own_error
 
 
 @dataclass(frozen=True)
@@ -70,11 +70,11 @@ class PredictionDataset(Dataset):
             return self._prepared(case)
         except Exception as error:
             if "series" not in case:
-                return {"case_id": case["case_id"], "failure": one_line(error)}
+                return {"case_id": case["case_id"], "failure": reason(error)}
             dicom_border.removed(case)
             if isinstance(error, EnvironmentFault):  # the disk of the NIfTI files: true of every case
                 raise
-            return {"case_id": case["case_id"], "failure": dicom_border.shown(one_line(error), case)}
+            return {"case_id": case["case_id"], "failure": dicom_border.shown(reason(error), case)}
 
     def _prepared(self, case: dict[str, Any]) -> dict[str, Any]:
         known = {"case_id": case["case_id"], "made_from": self.table.made_from(case)}
@@ -165,10 +165,3 @@ def _size(volume: Volume) -> tuple[float, str]:
     if volume.spatial_dims == 2:
         return float(np.prod(volume.spacing)), "mm2"
     return float(abs(np.linalg.det(volume.affine[:3, :3]))) / 1000, "ml"
-
-
-def one_line(error: BaseException) -> str:
-    """What to tell about a case that failed: our own message, or the kind and text of another library's."""
-    own = own_error(error)
-    text = str(own) if own is not None else f"{type(error).__name__}: {error}"
-    return " ".join(text.split())[:600]

@@ -22,9 +22,10 @@ from monai_hybrid import dicom_border
 from monai_hybrid.errors import ConfigError, DataError, EnvironmentFault, ModelFileError
 from monai_hybrid.inferers.emit import Segmentation
 from monai_hybrid.inferers.input_grid import meta_of_the_file
-from monai_hybrid.prediction.cases import PredictionDataset, one_line
+from monai_hybrid.prediction.cases import PredictionDataset
 from monai_hybrid.prediction.denoising import DenoisingScore
 from monai_hybrid.prediction.flags import own_flags
+from monai_hybrid.prediction.reasons import reason
 from monai_hybrid.prediction.table import QualityTable
 from monai_hybrid.runs.run_folder import lock, release
 
@@ -103,7 +104,7 @@ class Predictor(SupervisedEvaluator):
         except Exception as error:
             logger.debug("case %s", case_id, exc_info=True)
             case = self._case(case_id)
-            return self._failed(case_id, dicom_border.shown(_reason(error), case) if "series" in case else _reason(error))
+            return self._failed(case_id, dicom_border.shown(reason(error), case) if "series" in case else reason(error))
         finally:
             dicom_border.removed(self._case(case_id))
         self._told(case_id, "done", f"{time.monotonic() - started:.1f} s")
@@ -219,11 +220,3 @@ def _system_says(error: BaseException | None) -> OSError | None:
     while error is not None and not isinstance(error, OSError):
         error = error.__cause__ or error.__context__
     return error
-
-
-def _reason(error: Exception) -> str:
-    text = str(error)
-    if isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "allocate memory" in text or "not enough memory" in text:
-        said = " ".join(text.split())[:120]
-        return f"it does not fit into memory ({said}): try --sw_batch_size 1, or --save_probabilities False"
-    return one_line(error)

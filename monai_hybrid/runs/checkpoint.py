@@ -10,6 +10,7 @@ import torch
 
 from data_prep.atomic import replace_file
 from data_prep.disk import needing
+from data_prep.lack_of_memory import refuse_for_memory
 from monai_hybrid.errors import ModelFileError
 from monai_hybrid.weights import tensor_bytes, torch_save
 
@@ -56,6 +57,7 @@ def load_newest(folder: Path, device: str | torch.device = "cpu", mapped: bool =
         try:
             state = torch.load(path, device, weights_only=True, mmap=mapped)
         except Exception as error:  # torch reports damage through many types
+            refuse_for_memory(error, path)
             logger.warning("%s: not readable (%s)", path, str(error).splitlines()[0] if str(error) else type(error).__name__)
             continue
         if state.get("format") != FORMAT:

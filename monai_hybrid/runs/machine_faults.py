@@ -8,11 +8,12 @@ from pathlib import Path
 
 import torch
 
+from data_prep.lack_of_memory import says_memory
 from monai_hybrid.errors import EnvironmentFault, HybridError
 
 GO_ON = "Checkpoints saved before are intact; a training goes on with --resume True"
 WRITING = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO, errno.EACCES, errno.EPERM, errno.EMFILE}
-MEMORY = ("can't allocate memory", "cannot allocate memory", "not enough memory", "out of memory", "bad allocation")
+BY_WORDS = (RuntimeError, OSError, ImportError, SystemError)
 COMPILER = ("torch._dynamo", "torch._inductor")
 WORKER = ("is killed by signal", "exited unexpectedly")
 
@@ -51,13 +52,17 @@ def _disk(error: BaseException) -> str | None:
 def _memory(error: BaseException) -> str | None:
     if isinstance(error, torch.OutOfMemoryError):
         return f"{_first_line(error)}; use a smaller batch_size or patch_size, or --use_checkpointing True"
-    if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and _says(error, MEMORY)):
+    if isinstance(error, MemoryError) or (isinstance(error, BY_WORDS) and _memory_ended(error)):
         return (
             f"not enough memory ({_first_line(error) or 'MemoryError'}); "
             "use a smaller batch_size or patch_size; in a training also --cache_dir FOLDER (volumes on disk) or "
             "--use_checkpointing True"
         )
     return None
+
+
+def _memory_ended(error: BaseException) -> bool:
+    return says_memory(str(error)) or _says(error, ("out of memory",))
 
 
 def _worker(error: BaseException) -> str | None:

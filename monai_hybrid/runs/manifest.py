@@ -65,13 +65,15 @@ class RunRecord:
         atexit.register(self.write)
 
     def write(self) -> None:
-        """Write `run.json`, if this run has changed a file of the folder; a full disk is said, not raised."""
+        """Write `run.json`, if this run has changed a file of the folder; a full disk or memory is said, not raised."""
         if not _files(self.folder) - self.before:
             return
         try:
             dump_json(self.content(), self.folder / NAME)
         except EnvironmentFault as error:
             print(f"warning: {error}", file=sys.stderr)
+        except MemoryError:
+            print(f"warning: {self.folder / NAME} is not written: not enough memory", file=sys.stderr)
 
     def content(self) -> dict[str, Any]:
         """Command, settings given (as text), seed, outcome, times (UTC), versions, machine (never its name)."""

@@ -16,6 +16,7 @@ from data_prep.checks import run_checks
 from data_prep.colour import Colour, parse_colour
 from data_prep.flat import plane_affine
 from data_prep.itk import itk_image, ras_affine, simple_itk
+from data_prep.lack_of_memory import refuse_for_memory
 from data_prep.nifti_open import open_nifti
 from data_prep.pictures import is_picture
 from data_prep.reading import ITK, extension
@@ -63,6 +64,7 @@ class CaseReader(ImageReader):
         except HybridError:
             raise
         except Exception as error:  # each library has its own
+            refuse_for_memory(error, ", ".join(img))
             reason = " ".join((str(error) or type(error).__name__).split())[:300]
             raise DataError(f"{', '.join(img)}: cannot be read as an image ({reason})") from error
         return array, meta

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from monai_hybrid.errors import ModelFileError
+from monai_hybrid.errors import EnvironmentFault, ModelFileError
 from monai_hybrid.runs.checkpoint import checkpoints, load_newest, remove_leftovers, save_checkpoint
 
 
@@ -90,3 +90,15 @@ def test_leftovers_of_a_killed_save_are_removed(tmp_path: Path) -> None:
     leftover.write_bytes(b"half")
     remove_leftovers(tmp_path)
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_without_memory_no_checkpoint_is_called_damaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The advice for damaged ones is to begin anew, and there is nothing wrong with these."""
+    save_checkpoint(state(1), tmp_path)
+
+    def full(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(torch, "load", full)
+    with pytest.raises(EnvironmentFault, match=r"update_00000001\.pt: not enough memory to read it"):
+        load_newest(tmp_path)
