@@ -44,10 +44,8 @@ def take_blas_memory() -> None:
     """
     import numpy as np
 
-    try:
-        mmap.mmap(-1, BLAS_BYTES).close()
-    except OSError as error:
-        raise MemoryError(f"no {BLAS_BYTES >> 20} MiB free") from error
+    if is_short(BLAS_BYTES):
+        raise MemoryError(f"no {BLAS_BYTES >> 20} MiB free")
     np.linalg.inv(np.eye(2))
 
 
@@ -67,6 +65,15 @@ def refuse_for_memory(error: BaseException, path: object) -> None:
         raise EnvironmentFault(f"{path}: not enough memory to read it. Type: free -h") from error
 
 
+def is_short(needed: int = 16 << 20) -> bool:
+    """Whether so many bytes cannot be had. Without memory Python's own compiler may report an error of syntax."""
+    try:
+        mmap.mmap(-1, needed).close()
+    except (OSError, MemoryError):
+        return True
+    return False
+
+
 @contextmanager
 def memory_told() -> Iterator[None]:
     """Around a program's imports and its work: without memory it ends in one sentence.
@@ -79,7 +86,7 @@ def memory_told() -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if _hook_tells() or not lacks_memory(error):
+        if _hook_tells() or not (lacks_memory(error) or is_short()):
             raise
         sys.stderr.write("error: not enough memory. Type: free -h\n")
         raise SystemExit(EnvironmentFault.exit_code) from None

@@ -11,6 +11,7 @@ import importlib
 import runpy
 import signal
 import sys
+import warnings
 from collections.abc import Sequence
 
 from data_prep.interrupts import ALL, done, end_at_once
@@ -33,6 +34,8 @@ def run_module(module: str) -> None:
     """Run a module as `python -m` does, with the words of `sys.argv`."""
     try:
         with memory_told():
+            if module == "monai.bundle":  # a warning of foreign configurations; what the command line runs are its own
+                warnings.filterwarnings("ignore", message="parsing config_file .*")
             runpy.run_module(module, run_name="__main__", alter_sys=True)
     finally:
         done()

@@ -134,6 +134,7 @@ def _machine() -> Iterator[Setting]:
     yield s("cache_dir", "place", "folder for resampled volumes, for data sets larger than memory", free=True)
     yield s("num_workers", "count or none", "loader processes", free=True, default="0; up to 6 with CUDA")
     yield s("progress_bar", "flag", "a bar on a terminal, lines elsewhere", free=True)
+    yield s("verbose", "flag", "show all lines of the log, those of MONAI as well", free=True)
     yield s("log_interval", "count", "updates between lines and scalars", free=True)
     yield s("picture_interval", "count or none", "epochs between pictures; 0: none", free=True)
     yield s("checkpoint_interval", "count or none", "epochs between checkpoints; 0: only when a signal ends the run", free=True)

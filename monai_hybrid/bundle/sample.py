@@ -24,6 +24,7 @@ from monai_hybrid.errors import ConfigError
 from monai_hybrid.evaluation.scores import dice_per_class
 from monai_hybrid.inferers.native_grid import smallest_integer
 from monai_hybrid.reporting.figures import Panel, contact_sheet, shown_slices
+from monai_hybrid.screen import write_log
 from monai_hybrid.weights import with_pretrained
 
 logger = logging.getLogger("monai_hybrid.sampling")
@@ -92,6 +93,7 @@ class PairSampler:
 
     def _write(self, images: list[Tensor], masks: list[Tensor], agreement: list[float], about: dict[str, Any]) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
+        write_log(self.folder)
         values = np.array([label["value"] for label in self.card["labels"]])
         for i, (image, mask) in enumerate(zip(images, masks, strict=True)):
             self._write_image(image.numpy(), f"sample_{i:03d}_image")

@@ -24,28 +24,38 @@ from monai_hybrid.runs.command_line import command_line_overrides, typed_setting
 from monai_hybrid.runs.machine_faults import machine_fault, own_error
 from monai_hybrid.runs.manifest import record_run
 from monai_hybrid.runs.stop_signals import Stopped
+from monai_hybrid.screen import take_over
 from monai_hybrid.setting_checks import check_kind, check_there, top, unknown
 from monai_hybrid.settings import RUN_ARGUMENTS, SETTINGS
 
 DEBUG = "MONAI_HYBRID_DEBUG"  # set to 1, tracebacks are shown
 
+# Upstream deprecations and hints that a user can do nothing about.
+NOISE = (
+    ".*TorchScript.*",
+    ".*unable to generate class balanced.*",
+    ".*torch.jit.*",
+    ".*lr_scheduler.step.*",
+    ".*nvImageCodec.*",
+)
 logger = logging.getLogger("monai_hybrid.settings")
 
 
-def start(bundle_root: str, argv: list[str] | None = None) -> None:
+def start(bundle_root: str, argv: list[str] | None = None, verbose: bool = False) -> None:
     """Prepare a bundle run: checked settings, one-line errors, no noise, memory kept, and a record of the run at its end.
 
     Args:
         bundle_root: the bundle's folder; the settings of the config files named are known names.
         argv: the command line; the process's own by default.
+        verbose: show all lines of the log.
 
     Raises:
         ConfigError: an override on the command line has an unknown name or a value of the wrong kind.
     """
     own_process, argv = argv is None, sys.argv if argv is None else argv
     one_line_errors(show_traceback="--debug" in argv or os.environ.get(DEBUG, "") not in ("", "0"))
-    # Upstream deprecations that a user can do nothing about.
-    for message in (".*TorchScript.*", ".*unable to generate class balanced.*", ".*torch.jit.*", ".*lr_scheduler.step.*"):
+    take_over(verbose)
+    for message in NOISE:
         warnings.filterwarnings("ignore", message=message)
     if is_bundle_command(argv):
         if own_process:

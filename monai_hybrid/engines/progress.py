@@ -12,6 +12,7 @@ from ignite.engine import Engine, Events
 from ignite.handlers import ProgressBar
 
 from data_prep.progress import SECONDS, Ticker, time_left
+from monai_hybrid.screen import TICK
 
 logger = logging.getLogger("monai_hybrid.training")
 
@@ -51,7 +52,7 @@ class Progress(ProgressBar):
     def _line(self, engine: Engine) -> None:
         state, note = engine.state, self._note(engine.state.output)
         total = state.max_epochs * state.epoch_length
-        logger.info("update %d/%d  loss %.4f  left %s", state.iteration, total, note["loss"], note["left"])
+        logger.info("update %d/%d  loss %.4f  left %s", state.iteration, total, note["loss"], note["left"], extra=TICK)
 
 
 class CaseProgress:

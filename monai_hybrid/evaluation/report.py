@@ -24,6 +24,7 @@ from monai_hybrid.evaluation.statistics import LEVEL, RESAMPLES, SEED
 from monai_hybrid.evaluation.status import METRICS
 from monai_hybrid.evaluation.summary import summarize
 from monai_hybrid.processes import rank_and_number
+from monai_hybrid.screen import write_log
 
 logger = logging.getLogger("monai_hybrid.evaluation")
 POLICY = (
@@ -104,6 +105,7 @@ class EvaluationReport:
         if rank_and_number()[0] > 0:
             return
         self.folder.mkdir(parents=True, exist_ok=True)
+        write_log(self.folder)
         remove_leftovers(self.folder)
         write_cases(self.rows, self.folder / "cases.csv")
         summary = {

@@ -28,6 +28,7 @@ from monai_hybrid.prediction.flags import own_flags
 from monai_hybrid.prediction.reasons import reason
 from monai_hybrid.prediction.table import QualityTable
 from monai_hybrid.runs.run_folder import lock, release
+from monai_hybrid.screen import BAR, TICK, write_log
 
 logger = logging.getLogger("monai_hybrid.predict")
 FATAL = (ConfigError, EnvironmentFault, ModelFileError)  # true of every case, so nothing is gained by going on
@@ -65,6 +66,7 @@ class Predictor(SupervisedEvaluator):
         lock(self.table.path.parent)  # two would each write a table of their own rows
         remove_leftovers(self.table.path.parent)
         try:
+            write_log(self.table.path.parent)
             self._run()
         finally:
             if isinstance(self.dataset, PredictionDataset):
@@ -185,8 +187,10 @@ class Predictor(SupervisedEvaluator):
         self.counts[what] += 1
         if self.bar is not None:
             self.bar.update()
-        if level > logging.INFO or self.bar is None or self.bar.disable:
-            logger.log(level, "%d/%s %s: %s: %s", sum(self.counts.values()), self.state.epoch_length, case_id, what, detail)
+        bar = self.bar is not None and not self.bar.disable
+        how = {} if level > logging.INFO else {**TICK, BAR: bar}
+        numbers = sum(self.counts.values()), self.state.epoch_length
+        logger.log(level, "%d/%s %s: %s: %s", *numbers, case_id, what, detail, extra=how)
         return {"case_id": case_id}
 
 

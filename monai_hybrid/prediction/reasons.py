@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from data_prep.lack_of_memory import lacks_memory
-from monai_hybrid.bundle.start import own_error
+from monai_hybrid.runs.machine_faults import own_error
 
 
 def reason(error: Exception) -> str:

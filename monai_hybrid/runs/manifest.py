@@ -21,6 +21,7 @@ from monai.bundle import ConfigParser
 from data_prep.errors import EnvironmentFault
 from data_prep.json_io import dump_json
 from monai_hybrid import __version__
+from monai_hybrid.screen import NAME as LOG
 
 FORMAT_VERSION = 1
 NAME = "run.json"
@@ -139,7 +140,7 @@ def cpu_name(info: Path = Path("/proc/cpuinfo")) -> str:
 
 def _files(folder: Path) -> set[tuple[str, int, int]]:
     """Name, size and time of all in a folder; compared with themselves later, never with the clock, which may be set back."""
-    found = [(file.name, file.stat()) for file in folder.iterdir()] if folder.is_dir() else []
+    found = [(file.name, file.stat()) for file in folder.iterdir() if file.name != LOG] if folder.is_dir() else []
     return {(name, facts.st_size, facts.st_mtime_ns) for name, facts in found}
 
 

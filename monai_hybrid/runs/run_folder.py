@@ -23,6 +23,7 @@ from monai_hybrid.results_folder import is_bundle_command
 from monai_hybrid.runs.checkpoint import load_newest, remove_leftovers
 from monai_hybrid.runs.command_line import command_line_overrides
 from monai_hybrid.runs.same_run import lasting, refuse_other_settings
+from monai_hybrid.screen import write_log
 from monai_hybrid.settings import RUN_ARGUMENTS
 
 OTHER = "or give another --output_dir"
@@ -60,12 +61,14 @@ def claim_run(output_dir: str, resume: bool = False, overwrite: bool = False, ar
         settings = run_settings(argv)
         if settings:
             refuse_other_settings(found[1]["settings"], settings, found[0])
+        write_log(folder)
         return
     if not overwrite and (found is not None or (folder / "models/model.safetensors").is_file()):
         if is_bundle_command(argv):
             raise ConfigError(_earlier_run(folder, found))
         logger.warning("%s: replacing the run that is there", folder)
     _begin_anew(folder)
+    write_log(folder)
 
 
 def lock(folder: Path) -> None:
