@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -95,9 +96,8 @@ def _check_settings(settings: BuildOptions, folder: Path) -> None:
     if folder.exists() and not folder.is_dir():
         raise ConfigError(f"--out {folder}: it is a file; expected a folder")
     if folder.is_dir() and raw_dataset_json(folder) is not None:
-        raise ConfigError(
-            f"--out {folder}: its dataset.json belongs to a raw data set and is kept. Type: --out {folder}_prepared"
-        )
+        other = shlex.quote(f"{folder}_prepared")
+        raise ConfigError(f"--out {folder}: its dataset.json belongs to a raw data set and is kept. Type: --out {other}")
 
 
 @dataclass(frozen=True)
@@ -188,7 +188,9 @@ def _examined(
     if result.errors:
         raise DataError(refusal(raw.root, result.errors))
     if not any(record.voxels for record in result.records if record.case.split == "training"):
-        raise DataError(f"{raw.root}: no training case has a label; expected at least one. Type: ls {raw.root}")
+        raise DataError(
+            f"{raw.root}: no training case has a label; expected at least one. Type: ls {shlex.quote(str(raw.root))}"
+        )
     return result
 
 
@@ -197,7 +199,7 @@ def refusal(root: Path, errors: Sequence[Finding]) -> str:
     lines = [f"{root}: errors in the data: {len(errors)}; nothing was written."]
     lines += [f"  {finding}" for finding in errors[:SHOWN]]
     lines += [f"  ... and {len(errors) - SHOWN} more"] if len(errors) > SHOWN else []
-    return "\n".join([*lines, f"To see all: python -m data_prep check {root}"])
+    return "\n".join([*lines, f"To see all: python -m data_prep check {shlex.quote(str(root))}"])
 
 
 def _converted(raw: Source, cases: Sequence[Case], result: Examination, folder: Path) -> tuple[list[Case], Examination, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -54,7 +55,7 @@ def check(
     """
     path = Path(path)
     if not path.exists():
-        raise ConfigError(f"{path}: there is no such file or folder. Type: ls {path.parent}")
+        raise ConfigError(f"{path}: there is no such file or folder. Type: ls {shlex.quote(str(path.parent))}")
     declared = parse_option(label_names) if label_names else None
     codes, colour = parse_codes(accept), chosen_colour(channels, grey)
     how = {"layout": layout, "labels_dir": labels_dir, "series": series, "bids_filter": bids_filter, "bids_labels": bids_labels}

@@ -69,8 +69,8 @@ def reported(debug: bool) -> Iterator[None]:
     except OSError as error:
         if debug:
             raise
-        name = error.filename or "a file"
-        typer.echo(f"error: {name}: the system says: {error.strerror or error}. Type: ls -l {name}", err=True)
+        look = f". Type: ls -l {shlex.quote(str(error.filename))}" if error.filename else ""
+        typer.echo(f"error: {error.filename or 'a file'}: the system says: {error.strerror or error}{look}", err=True)
         raise typer.Exit(EnvironmentFault.exit_code) from None
 
 
@@ -144,7 +144,7 @@ def check(
 
         from data_prep.check import check as run
         from data_prep.findings_table import print_findings
-        from data_prep.summary import verdict, write_findings
+        from data_prep.summary import next_line, verdict, write_findings
 
         findings = run(
             path,
@@ -167,6 +167,8 @@ def check(
             console = Console()
             print_findings(findings, console, path)
             console.print(f"{path}: {verdict(findings)}", soft_wrap=True, markup=False, highlight=False)
+            if line := next_line(path, findings):
+                console.print(line, soft_wrap=True, markup=False, highlight=False)
     if any(finding.level == "error" for finding in findings):
         raise typer.Exit(DataError.exit_code)
 

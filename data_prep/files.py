@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -15,7 +16,10 @@ from data_prep.json_io import dump_json, load_json
 
 KINDS = ("datalist", "dataset", "plan")
 _LISTS = ("training", "validation", "testing")
-_REMEDY = "Type: python -m data_prep build SOURCE --out {folder}"
+
+
+def _remedy(folder: Path) -> str:
+    return f"Type: python -m data_prep build SOURCE --out {shlex.quote(str(folder))}"
 
 
 def read_datalist(path: str | Path) -> dict[str, Any]:
@@ -75,7 +79,7 @@ def validate(content: Any, kind: str, path: Path) -> None:
         error = errors[0]
         seen = json.dumps(error.instance, ensure_ascii=False, default=str)
         seen = seen if len(seen) <= 80 else f"{seen[:80]}..."
-        message = f"{path}: {error.json_path}: saw {seen}; expected {_expected(error)}. {_REMEDY.format(folder=path.parent)}"
+        message = f"{path}: {error.json_path}: saw {seen}; expected {_expected(error)}. {_remedy(path.parent)}"
         raise DataListError("D502", message, str(path))
 
 
@@ -103,7 +107,7 @@ def _file(path: str | Path, kind: str) -> Path:
 
 def _read(path: Path, kind: str) -> dict[str, Any]:
     if not path.is_file():
-        message = f"{path}: there is no such file; expected {kind}.json. {_REMEDY.format(folder=path.parent)}"
+        message = f"{path}: there is no such file; expected {kind}.json. {_remedy(path.parent)}"
         raise DataListError("D501", message, str(path))
     content = load_json(path)
     validate(content, kind, path)

@@ -79,13 +79,18 @@ def _named(remedy: str, root: Path | None) -> str:
     if root is None or not root.is_dir():
         return remedy
     return remedy.replace("repair FOLDER --out OUT", _repair(root)).replace(
-        "build ...", f"python -m data_prep build {root} ..."
+        "build ...", f"python -m data_prep build {shlex.quote(str(root))} ..."
     )
 
 
 def _repair(root: Path) -> str:
-    out = root.with_name(f"{root.resolve().name}_repaired")
-    return f"repair {shlex.quote(str(root))} --out {shlex.quote(str(out))}"
+    return f"repair {shlex.quote(str(root))} --out {shlex.quote(str(beside(root, '_repaired')))}"
+
+
+def beside(folder: Path, ending: str) -> Path:
+    """A folder of the same name and an ending, in the same place; also of `.` and `..`, which have no names."""
+    whole = folder if folder.name not in ("", "..") else folder.resolve()
+    return whole.with_name(f"{whole.name}{ending}")
 
 
 def _repairable(groups: dict[str, list[Finding]], console: Console, root: Path | None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -83,4 +84,6 @@ def write_atomically(path: Path, data: bytes) -> None:
         with needing(len(data), path):
             replace_file(path, lambda temporary: temporary.write_bytes(data))
     except OSError as error:
-        raise EnvironmentFault(f"{path}: cannot be written: {error.strerror}. Type: df -h {path.parent}") from error
+        raise EnvironmentFault(
+            f"{path}: cannot be written: {error.strerror}. Type: df -h {shlex.quote(str(path.parent))}"
+        ) from error

@@ -15,7 +15,7 @@ from rich.table import Table
 from data_prep.checks import Finding
 from data_prep.checks.registry import printable
 from data_prep.files import read_datalist, read_dataset, read_plan
-from data_prep.findings_table import COLOURS, print_findings
+from data_prep.findings_table import COLOURS, beside, print_findings
 from data_prep.fingerprint import small_unit
 from data_prep.json_io import dump_json
 from data_prep.repair import RepairReport
@@ -124,6 +124,13 @@ def verdict(findings: Sequence[Finding]) -> str:
     counts = {level: sum(finding.level == level for finding in findings) for level in COLOURS}
     parts = [f"{number} {level}{'' if number == 1 else 's'}" for level, number in counts.items()]
     return ("refused: " if counts["error"] else "good: ") + ", ".join(parts)
+
+
+def next_line(path: Path, findings: Sequence[Finding]) -> str:
+    """What to type after a check without errors; empty after others, and of what is no raw data set."""
+    if not path.is_dir() or (path / "datalist.json").is_file() or any(finding.level == "error" for finding in findings):
+        return ""
+    return f"Next: monai-hybrid build {shlex.quote(str(path))} --out {shlex.quote(str(beside(path, '_prepared')))}"
 
 
 def findings_json(findings: Sequence[Finding], path: str) -> dict[str, Any]:

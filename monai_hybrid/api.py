@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -207,7 +208,7 @@ def load_model(path: PathLike) -> HybridDiffusionUNet:
 
     file = model_file(str(path))
     if not Path(file).is_file():
-        raise ModelFileError(f"{path}: no such model file. Type: ls {Path(path).parent}")
+        raise ModelFileError(f"{path}: no such model file. Type: ls {shlex.quote(str(Path(path).parent))}")
     card = find_card(str(file))
     arguments = {name: card["network"][name] for name in NETWORK if name in card["network"]}
     network = HybridDiffusionUNet(card["spatial_dims"], len(card["channels"]), len(card["labels"]), **arguments)

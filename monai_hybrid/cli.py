@@ -22,8 +22,10 @@ import typer
 from data_prep import cli as data_prep
 from data_prep.errors import ConfigError, HybridError
 from monai_hybrid import __version__
+from monai_hybrid.bundle_folders import bundle_folder
 from monai_hybrid.command_options import WORDS, BundleWords, Group, Words, forwards, with_settings
 from monai_hybrid.commands import Command, Named, bundle_command, execute, reported, training_command
+from monai_hybrid.next_steps import after_adapt, after_evaluate, after_predict, after_pretrain, no_model
 from monai_hybrid.setting_checks import check_there, safe_path, which_model
 
 app = typer.Typer(
@@ -40,7 +42,7 @@ Data = Annotated[
 Output = Annotated[
     str | None, typer.Option("--output", "--out", help="folder for the results; none: runs/...", metavar="FOLDER")
 ]
-Model = Annotated[str, typer.Option("--model", help="model.pt or model.safetensors of a training run", metavar="FILE")]
+Model = Annotated[str, typer.Option("--model", help="model of a run: a file, or the run's folder", metavar="FILE")]
 Unlabelled = Annotated[str | None, typer.Option("--unlabelled-dir", help="images without labels", metavar="FOLDER")]
 Image = Annotated[str, typer.Argument(help="a file, a folder, a BIDS data set, or a prepared one (its test cases)")]
 Shots = Annotated[int, typer.Option("--shots", help="labelled patients to use", min=1, metavar="N")]
@@ -48,7 +50,8 @@ Source = Annotated[
     str | None, typer.Option("--source", help="prepared source data set: forgetting and shift", metavar="FOLDER")
 ]
 Before = Annotated[
-    str | None, typer.Option("--before", help="model before adaptation; none: the one that the model names", metavar="FILE")
+    str | None,
+    typer.Option("--before", help="model before adaptation; none: the one that the model names", metavar="FILE"),
 ]
 Compare = Annotated[list[str] | None, typer.Option("--compare", help="NAME=FOLDER: another evaluation; repeat it")]
 Needed = Annotated[str, typer.Option("--output", "--out", help="folder for the results", metavar="FOLDER")]
@@ -59,9 +62,12 @@ def run(words: list[str]) -> None:
     finish(Command(words))
 
 
-def finish(command: Command) -> None:
-    """Run a command and end with its exit code."""
-    raise typer.Exit(execute(command))
+def finish(command: Command, following: str = "") -> None:
+    """Run a command and end with its exit code; when all went well, say what to type next."""
+    code = execute(command)
+    if code == 0 and following:
+        typer.echo(f"Next: {following}")
+    raise typer.Exit(code)
 
 
 def _version(wanted: bool) -> None:
@@ -145,7 +151,8 @@ def pretrain(settings: dict[str, str], data: Data = None, output: Output = None,
     """Pretrain on a labelled source domain; unlabelled images, of the target scanner say, join the denoising term."""
     named = {"--data": ("dataset_dir", data), "--output": ("output_dir", output)}
     named |= {"--unlabelled-dir": ("unlabelled_dir", unlabelled)}
-    finish(training_command("hybrid_pretrain", settings, named, report=False))
+    command = training_command("hybrid_pretrain", settings, named, report=False)
+    finish(command, after_pretrain(command.output or str(bundle_folder("hybrid_pretrain"))))
 
 
 @command(
@@ -171,7 +178,8 @@ def adapt(
         raise ConfigError(which_model("--data", real, "--model"))
     named = {"--data": ("dataset_dir", data), "--model": ("pretrained", model), "--output": ("output_dir", output)}
     named |= {"--unlabelled-dir": ("unlabelled_dir", unlabelled)}
-    finish(training_command("few_shot_finetune", {"shots": str(shots), **settings}, named, report=True))
+    command = training_command("few_shot_finetune", {"shots": str(shots), **settings}, named, report=True)
+    finish(command, after_adapt(command.output or str(bundle_folder("few_shot_finetune")), real))
 
 
 USE = {"output_dir": "--output", "model": "--model", "bundle_root": ""}
@@ -190,7 +198,8 @@ def predict(settings: dict[str, str], images: Image, model: Model, output: Neede
     A second call goes on where the first stopped.
     """
     named = {"IMAGES": ("input", images), "--model": ("model", model), "--output": ("output_dir", output)}
-    finish(bundle_command("few_shot_finetune", "inference.json", settings, named))
+    command = bundle_command("few_shot_finetune", "inference.json", settings, named)
+    finish(command, after_predict(command.output))
 
 
 @command(
@@ -214,7 +223,8 @@ def evaluate(
     named = {"--data": ("dataset_dir", data), "--model": ("model", model), "--output": ("output_dir", output)}
     further: Named = {"--source": ("source_dir", source), "--before": ("pretrained", before)}
     report_on = safe_path(reported(settings.get("output_dir", output)))
-    finish(bundle_command("few_shot_finetune", "evaluate.json", settings, {**named, **further}, report_on))
+    command = bundle_command("few_shot_finetune", "evaluate.json", settings, {**named, **further}, report_on)
+    finish(command, after_evaluate(model))
 
 
 @command("compare", "compare runs/first/eval runs/second/eval", "compare runs/first/eval runs/second/eval --resamples 20000")
@@ -346,7 +356,8 @@ def usage_error(error: Any) -> int:
     else:
         place = error.ctx.command_path if getattr(error, "ctx", None) else "monai-hybrid"
         said = _one_too_many(error) or error.format_message().rstrip(".")
-        typer.echo(f"error: {said}. Type: {place} --help", err=True)
+        missing = type(error).__name__ == "MissingParameter" and getattr(getattr(error, "param", None), "name", "") == "model"
+        typer.echo(f"error: {no_model(place)}" if missing else f"error: {said}. Type: {place} --help", err=True)
     return int(error.exit_code)
 
 

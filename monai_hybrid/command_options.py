@@ -6,6 +6,7 @@ import difflib
 import inspect
 import itertools
 import json
+import shlex
 import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import wraps
@@ -290,7 +291,7 @@ def named_files(given: Mapping[str, str]) -> Iterator[tuple[str, Path]]:
 
 def _check_file(name: str, file: Path) -> None:
     if not file.is_file():
-        raise ConfigError(f"{name}: no such file: {file}. Type: ls {file.parent}")
+        raise ConfigError(f"{name}: no such file: {file}. Type: ls {shlex.quote(str(file.parent))}")
     if file.suffix == ".json":
         try:
             json.loads(file.read_text(encoding="utf-8"))

@@ -6,7 +6,7 @@ import os
 import shlex
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import typer
@@ -16,8 +16,9 @@ from monai_hybrid.bundle_folders import bundle_folder
 from monai_hybrid.children import run_child
 from monai_hybrid.command_options import as_words
 from monai_hybrid.results_folder import default_folder
-from monai_hybrid.setting_checks import check_path, check_there, safe_path
+from monai_hybrid.setting_checks import check_path, check_there, model_in, safe_path
 from monai_hybrid.settings import PATH_KINDS, SETTINGS
+from monai_hybrid.typed_options import environment
 
 Named = Mapping[str, tuple[str, str | None]]  # option: (setting, text or None)
 
@@ -30,11 +31,13 @@ class Command:
         words: after `python`.
         report_on: folder on which a report is written when all went well; "" for none.
         output: folder of the results, as it was given or chosen; "" for the bundle's own.
+        options: settings that the command has under another name: {setting: option}.
     """
 
     words: list[str]
     report_on: str = ""
     output: str = ""
+    options: Mapping[str, str] = field(default_factory=dict)
 
 
 def bundle_command(bundle: str, config: str, settings: Mapping[str, str], named: Named, report_on: str = "") -> Command:
@@ -56,8 +59,9 @@ def bundle_command(bundle: str, config: str, settings: Mapping[str, str], named:
     folder = bundle_folder(bundle)
     words = as_words({"bundle_root": str(folder), **given, **settings})
     config_file = str(folder / "configs" / config)
+    options = {name: option for option, (name, _) in named.items() if option != f"--{name}"}
     output = settings.get("output_dir", given.get("output_dir", ""))
-    return Command(["-m", "monai.bundle", "run", "--config_file", config_file, *words], report_on, output)
+    return Command(["-m", "monai.bundle", "run", "--config_file", config_file, *words], report_on, output, options)
 
 
 def training_command(bundle: str, settings: Mapping[str, str], named: Named, report: bool) -> Command:
@@ -72,12 +76,14 @@ def training_command(bundle: str, settings: Mapping[str, str], named: Named, rep
 
 
 def checked(option: str, name: str, text: str) -> str:
-    """A path of an option, as monai.bundle takes it.
+    """A path of an option, as monai.bundle takes it; for the folder of a run its model, where a model file is wanted.
 
     Raises:
         ConfigError, DataError, ModelFileError: it is empty, holds a #, or is not there.
     """
     words = SETTINGS[name].words
+    if SETTINGS[name].kind == "file" and text and (inside := model_in(Path(text).expanduser())):
+        text = str(inside)
     path = text if text in words or "#" in text else safe_path(text)
     check_path(name, path, path, option)
     check_there(name, text, option)
@@ -92,12 +98,12 @@ def reported(evaluation: str) -> str:
 
 def execute(command: Command) -> int:
     """Print each line and run it; the exit code of the first that failed, 0 when all went well."""
-    code = _run(command.words)
+    code = _run(command.words, environment(command.options))
     if code == 0 and command.report_on:
         code = _run(["-m", "monai_hybrid.reporting", command.report_on])
     return code
 
 
-def _run(words: list[str]) -> int:
+def _run(words: list[str], more: Mapping[str, str] | None = None) -> int:
     typer.secho("python " + shlex.join(words), dim=True, err=True)
-    return run_child([sys.executable, *words], {**os.environ, **process_environment()})
+    return run_child([sys.executable, *words], {**os.environ, **process_environment(), **(more or {})})

@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 
 from data_prep.progress import SECONDS
+from monai_hybrid.typed_options import as_typed
 
 LOGS, NAME = "logs", "log.txt"
 FULL = "%(asctime)s - %(name)s - %(levelname)s - %(message)s"
@@ -70,7 +71,7 @@ class Plain(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """As the class says."""
-        text = super().format(record)
+        text = as_typed(super().format(record))
         return f"{record.levelname.lower()}: {text}" if record.levelno >= logging.WARNING else text
 
 

@@ -181,7 +181,7 @@ def check_there(name: str, path: str, shown: str | None = None) -> None:
         }.get(setting.kind, "no such file or folder")
         raise error(f"{option} {path}: {what}. {_advice(place)}")
     if setting.kind == "file" and place.is_dir():
-        raise error(f"{option} {path}: a folder, expected a file: {_model_in(place)}")
+        raise error(f"{option} {path}: a folder, expected a file: {_advised_model(place)}")
     if setting.kind == "folder" and not place.is_dir():
         raise error(f"{option} {path}: a file, expected a folder")
 
@@ -208,8 +208,14 @@ def _advice(place: Path) -> str:
     return f"{folder} holds no such name" if folder.is_dir() else f"There is no folder {folder} either"
 
 
-def _model_in(folder: Path) -> str:
-    inside = next((p for p in (folder / "models/model.pt", folder / "model.pt") if p.is_file()), None)
+def model_in(folder: Path) -> Path | None:
+    """The model of a run, by the run's folder or its `models/`; None where there is none."""
+    names = ("models/model.safetensors", "models/model.pt", "model.safetensors", "model.pt")
+    return next((folder / name for name in names if (folder / name).is_file()), None)
+
+
+def _advised_model(folder: Path) -> str:
+    inside = model_in(folder)
     return f"give {inside}" if inside else "models/model.pt or models/model.safetensors of a training run"
 
 

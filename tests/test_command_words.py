@@ -98,8 +98,8 @@ def test_the_name_that_was_meant_is_told(
     (tmp_path / "models").mkdir()
     (tmp_path / "models/model.pt").write_bytes(b"")
     assert "Did you mean prepared?" in said(["pretrain", "--data", "perpared"], monkeypatch, capsys)[1]
-    words = ["evaluate", "--data", "prepared", "--model", ".", "--output", "o"]
-    assert "--model .: a folder, expected a file: give models/model.pt" in said(words, monkeypatch, capsys)[1]
+    words = ["evaluate", "--data", "prepared", "--model", "prepared", "--output", "o"]
+    assert "--model prepared: a folder, expected a file: models/model.pt or" in said(words, monkeypatch, capsys)[1]
 
 
 @pytest.mark.parametrize("words", ["adpat", "pretrain --max-epoch 3", "pretrain --objective hybird", "sample --model no"])
@@ -241,12 +241,13 @@ def test_prepare_is_build_and_is_not_listed(commands: list[list[str]]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("command", "module", "function"), [("report", "reporting", "report"), ("compare", "evaluation", "print_comparison")]
+    ("command", "module", "function"),
+    [("report", "reporting.command", "report"), ("compare", "evaluation.__main__", "print_comparison")],
 )
 def test_options_that_are_handed_on_exist_there(command: str, module: str, function: str) -> None:
     import importlib
     import inspect
 
-    there = inspect.signature(getattr(importlib.import_module(f"monai_hybrid.{module}.__main__"), function)).parameters
+    there = inspect.signature(getattr(importlib.import_module(f"monai_hybrid.{module}"), function)).parameters
     here = inspect.signature(getattr(cli, command)).parameters
     assert len(here) - 1 == len(there) and {n for n in here if n not in ("context", "a", "b")} <= set(there)

@@ -51,7 +51,8 @@ def read_source(
     if foreign and not (dicom_readable() and foreign_kind(root) == DICOM):
         raise DataListError("D507", f"{root}: {foreign}", str(root))
     if not root.is_dir() and not foreign:
-        raise ConfigError(f"{root}: there is no such folder; expected a folder with images. Type: ls {root.parent}")
+        where = shlex.quote(str(root.parent))
+        raise ConfigError(f"{root}: there is no such folder; expected a folder with images. Type: ls {where}")
     if layout not in LAYOUTS:
         raise ConfigError(f"--layout {layout}: unknown; expected one of {', '.join(LAYOUTS)}")
     kind = DICOM if root.is_file() else detect(root) if layout == "auto" else layout

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,8 @@ from data_prep.foreign import foreign_sentence
 from data_prep.json_io import load_json
 from data_prep.label_names import parse_names
 from data_prep.reading import EXTENSIONS, extension
+
+LABEL_WORDS = re.compile(r"label|mask|seg|annot|manual|truth|^gts?$")
 
 
 def image_files(folder: Path) -> list[Path]:
@@ -25,7 +29,7 @@ def require_images(folder: Path) -> list[Path]:
         DataError: the folder is missing or holds no image.
     """
     if not folder.is_dir():
-        raise DataListError("D503", f"{folder}: there is no such folder. Type: ls {folder.parent}")
+        raise DataListError("D503", f"{folder}: there is no such folder. Type: ls {shlex.quote(str(folder.parent))}")
     files = image_files(folder)
     if not files:
         foreign = foreign_sentence(folder)
@@ -44,10 +48,18 @@ def label_folder(root: Path, name: str) -> Path:
     folder = root / name
     if not folder.is_dir():
         others = sorted(path.name for path in root.iterdir() if path.is_dir())
+        known = shlex.quote(_likely_labels(others) or "NAME")
         raise ConfigError(
-            f"{folder}: there is no such label folder; {root} holds {', '.join(others) or 'no folder'}. Type: --labels-dir NAME"
+            f"{folder}: there is no such label folder; {root} holds {', '.join(others) or 'no folder'}. "
+            f"Type: --labels-dir {known}"
         )
     return folder
+
+
+def _likely_labels(folders: list[str]) -> str | None:
+    """The one folder whose name says that it holds labels; None where none does, or several do."""
+    likely = [name for name in folders if LABEL_WORDS.search(name.lower())]
+    return likely[0] if len(likely) == 1 else None
 
 
 def raw_dataset_json(root: Path) -> dict[str, Any] | None:

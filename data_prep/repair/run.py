@@ -113,18 +113,22 @@ def repair(
             if not dry_run:
                 dump_json(report.as_json(path, out, dry_run), made / LOG)
     except OSError as error:
-        raise EnvironmentFault(f"{out}: cannot be written: {error.strerror}. Type: df -h {out.parent}") from error
+        raise EnvironmentFault(
+            f"{out}: cannot be written: {error.strerror}. Type: df -h {shlex.quote(str(out.parent))}"
+        ) from error
     return report
 
 
 def _check_folders(path: Path, out: Path) -> None:
     root = (path if path.is_dir() else path.parent).resolve()
     if not path.exists():
-        raise ConfigError(f"{path}: there is no such file or folder. Type: ls {path.parent}")
+        raise ConfigError(f"{path}: there is no such file or folder. Type: ls {shlex.quote(str(path.parent))}")
     if out.exists() or out.is_symlink():
-        raise ConfigError(f"--out {out}: it exists; expected the name of a new folder. Type: --out {out}_2")
+        raise ConfigError(f"--out {out}: it exists; expected the name of a new folder. Type: --out {shlex.quote(f'{out}_2')}")
     if out.resolve().is_relative_to(root):
-        raise ConfigError(f"--out {out}: it lies within {path}, which stays as it is. Type: --out {root}_repaired")
+        raise ConfigError(
+            f"--out {out}: it lies within {path}, which stays as it is. Type: --out {shlex.quote(f'{root}_repaired')}"
+        )
 
 
 def _into(path: Path, made: Path, values: Mapping[int, int], link: bool, how: Reading) -> RepairReport:

@@ -84,7 +84,7 @@ def cases_to_predict(
             raise DataError(f"{path}: {foreign}")
         raise DataError(
             f"{path}: no image found; expected a file or a folder of {', '.join(EXTENSIONS)}, or a datalist.json. "
-            f"Type: ls {path if path.is_dir() else path.parent}"
+            f"Type: ls {shlex.quote(str(path if path.is_dir() else path.parent))}"
         )
     return _listed(found.scans, path)
 

@@ -27,6 +27,7 @@ from monai_hybrid.runs.stop_signals import Stopped
 from monai_hybrid.screen import take_over
 from monai_hybrid.setting_checks import check_kind, check_there, top, unknown
 from monai_hybrid.settings import RUN_ARGUMENTS, SETTINGS
+from monai_hybrid.typed_options import as_typed
 
 DEBUG = "MONAI_HYBRID_DEBUG"  # set to 1, tracebacks are shown
 
@@ -161,7 +162,7 @@ def one_line_errors(show_traceback: bool = False) -> None:
             previous(kind, error, trace)
             return
         logging.shutdown()
-        print(f"\n{'' if isinstance(own, Stopped) else 'error: '}{own}", file=stream, flush=True)
+        print(f"\n{'' if isinstance(own, Stopped) else 'error: '}{as_typed(str(own))}", file=stream, flush=True)
         sys.exit(own.exit_code)
 
     sys.excepthook = hook

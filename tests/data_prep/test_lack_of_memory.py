@@ -40,7 +40,10 @@ def test_other_errors_are_none(error: Exception) -> None:
     assert not lacks_memory(error)
 
 
-def test_it_is_known_behind_a_failed_import_and_told_in_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+def test_it_is_known_behind_a_failed_import_and_told_in_a_sentence(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "excepthook", sys.__excepthook__)
     with pytest.raises(SystemExit) as ended, memory_told():
         try:
             raise MemoryError

@@ -1,0 +1,34 @@
+"""The last line of a command: what to type next, with the paths at hand."""
+
+from __future__ import annotations
+
+import shlex
+
+
+def after_pretrain(folder: str) -> str:
+    """Adapt the model of a run."""
+    return f"monai-hybrid adapt --data TARGET --model {shlex.quote(folder)} --shots 3 --output runs/adapted"
+
+
+def after_adapt(folder: str, data: str | None) -> str:
+    """Score the adapted model, on the data that it was adapted to."""
+    run, given = shlex.quote(folder), shlex.quote(data) if data else "DATA"
+    return f"monai-hybrid evaluate --data {given} --model {run} --output {shlex.quote(folder.rstrip('/') + '/eval')}"
+
+
+def after_evaluate(model: str) -> str:
+    """Use the model."""
+    return f"monai-hybrid predict IMAGES --model {shlex.quote(model)} --output masks"
+
+
+def after_predict(folder: str) -> str:
+    """Look at the masks."""
+    return f"monai-hybrid report {shlex.quote(folder)}"
+
+
+def no_model(command: str) -> str:
+    """What to say where `--model` was left out: which command makes one."""
+    return (
+        f"{command}: no model was given. Give --model runs/adapted, the folder of a run of monai-hybrid adapt or pretrain. "
+        "To make one: monai-hybrid pretrain --data DATA --output runs/source"
+    )

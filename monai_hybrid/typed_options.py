@@ -1,0 +1,30 @@
+"""Settings by the names that the user typed: `monai-hybrid adapt --output X` starts a run that knows `output_dir` alone."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Mapping
+
+OPTIONS = "MONAI_HYBRID_OPTIONS"  # {setting: option}, for the process that a command starts
+
+
+def environment(options: Mapping[str, str]) -> dict[str, str]:
+    """What to add to the environment of a run.
+
+    Args:
+        options: setting -> the option, argument or keyword that the command has for it.
+    """
+    return {OPTIONS: json.dumps(dict(options))}
+
+
+def as_typed(text: str) -> str:
+    """A message with `--output_dir` as the command calls it; as it is in a run that no command has started."""
+    try:
+        options = json.loads(os.environ.get(OPTIONS, "{}"))
+    except ValueError:
+        return text
+    for setting, option in options.items() if isinstance(options, dict) else ():
+        text = re.sub(rf"--{re.escape(setting)}(?![\w-])", str(option).replace("\\", ""), text)
+    return text

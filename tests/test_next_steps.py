@@ -1,0 +1,121 @@
+"""What a command says at its end and where it refuses: in the words that the user typed, ready to be typed."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+import pytest
+
+from data_prep.errors import ConfigError
+from data_prep.findings_table import beside
+from data_prep.layouts.common import label_folder
+from data_prep.summary import next_line
+from monai_hybrid import cli, commands
+from monai_hybrid.commands import bundle_command
+from monai_hybrid.next_steps import after_adapt, after_evaluate, after_predict, after_pretrain
+from monai_hybrid.typed_options import OPTIONS, as_typed, environment
+
+ODD = "my runs/it's"
+MODEL_AND_OUTPUT = ("--model", "{m}", "--output", "o")
+
+
+def test_the_next_lines_can_be_typed_whatever_the_path() -> None:
+    for line in (after_pretrain(ODD), after_adapt(ODD, ODD), after_evaluate(ODD), after_predict(ODD)):
+        words = shlex.split(line)
+        assert words[0] == "monai-hybrid" and (ODD in words), line
+    assert shlex.split(after_adapt("runs/a/", None))[3] == "DATA" and after_adapt("runs/a/", None).endswith("runs/a/eval")
+
+
+def test_a_message_names_the_option_that_was_typed(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "x: holds a finished run; give another --output_dir, or --output_dir_of; --pretrained scratch"
+    assert as_typed(text) == text
+    monkeypatch.setenv(OPTIONS, environment({"output_dir": "--output", "pretrained": "--model"})[OPTIONS])
+    assert as_typed(text) == "x: holds a finished run; give another --output, or --output_dir_of; --model scratch"
+    monkeypatch.setenv(OPTIONS, "{broken")
+    assert as_typed(text) == text
+
+
+def test_a_command_hands_on_the_names_of_its_options(tmp_path: Path) -> None:
+    model = tmp_path / "model.pt"
+    model.write_bytes(b"")
+    named = {"IMAGES": ("input", str(tmp_path)), "--model": ("model", str(model)), "--output": ("output_dir", "out")}
+    made = bundle_command("few_shot_finetune", "inference.json", {}, named)
+    assert made.options == {"input": "IMAGES", "output_dir": "--output"}
+
+
+@pytest.mark.parametrize("place", ["models/model.safetensors", "models/model.pt", "model.safetensors"])
+def test_a_runs_folder_is_taken_for_its_model(place: str, tmp_path: Path) -> None:
+    (tmp_path / place).parent.mkdir(exist_ok=True)
+    (tmp_path / place).write_bytes(b"")
+    named = {"--model": ("model", str(tmp_path)), "--output": ("output_dir", "out")}
+    assert str(tmp_path / place) in bundle_command("few_shot_finetune", "evaluate.json", {}, named).words
+
+
+@pytest.mark.parametrize(
+    ("words", "last"),
+    [
+        (["pretrain", "--output", "o p"], "monai-hybrid adapt --data TARGET --model 'o p' --shots 3 --output runs/adapted"),
+        (["adapt", "--data", "{d}", *MODEL_AND_OUTPUT], "monai-hybrid evaluate --data '{d}' --model o --output o/eval"),
+        (["evaluate", "--data", "{d}", *MODEL_AND_OUTPUT], "monai-hybrid predict IMAGES --model '{m}' --output masks"),
+        (["predict", "{d}", *MODEL_AND_OUTPUT], "monai-hybrid report o"),
+    ],
+)  # fmt: skip
+def test_each_command_ends_with_the_next(
+    words: list[str], last: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data, model = tmp_path / "d d", tmp_path / "m m.pt"
+    data.mkdir()
+    model.write_bytes(b"")
+    named = [word.format(d=data, m=model) for word in words]
+    codes = [0]
+    monkeypatch.setattr(commands, "run_child", lambda command, environment: codes[0])
+    monkeypatch.setattr("sys.argv", ["monai-hybrid", *named])
+    for code in (0, 3):
+        codes[0] = code
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        said = capsys.readouterr().out
+        assert ended.value.code == code and said == (f"Next: {last.format(d=data, m=model)}\n" if code == 0 else "")
+
+
+@pytest.mark.parametrize("words", [["predict", "x", "--output", "o"], ["evaluate", "--data", "x", "--output", "o"], ["sample"]])
+def test_without_a_model_the_command_that_makes_one_is_named(
+    words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["monai-hybrid", *words])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    said = capsys.readouterr().err
+    assert ended.value.code == 2 and "no model was given. Give --model runs/adapted" in said
+    assert "To make one: monai-hybrid pretrain --data DATA --output runs/source" in said
+
+
+@pytest.mark.parametrize(
+    ("folders", "named"),
+    [
+        (["images", "masks"], "masks"),
+        (["images", "my masks"], "'my masks'"),
+        (["images", "Segmentations"], "Segmentations"),
+        (["images", "gt"], "gt"),
+        (["images", "masks", "labels2"], "NAME"),
+        (["images", "other"], "NAME"),
+    ],
+)
+def test_the_folder_that_must_hold_the_labels_is_named(folders: list[str], named: str, tmp_path: Path) -> None:
+    for name in folders:
+        (tmp_path / name).mkdir()
+    with pytest.raises(ConfigError) as refused:
+        label_folder(tmp_path, "labels")
+    assert str(refused.value).endswith(f"Type: --labels-dir {named}")
+
+
+def test_a_good_check_says_what_to_build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "my data"
+    folder.mkdir()
+    assert shlex.split(next_line(folder, [])) == ["Next:", "monai-hybrid", "build", str(folder), "--out", f"{folder}_prepared"]
+    monkeypatch.chdir(folder)
+    assert beside(Path(), "_prepared") == beside(Path("../my data").resolve(), "_prepared")
+    assert beside(Path(".."), "_x").name == f"{tmp_path.name}_x"
+    (folder / "datalist.json").write_text("{}")
+    assert next_line(folder, []) == "" and next_line(folder / "datalist.json", []) == ""
