@@ -255,7 +255,7 @@ def who(
 def phantom(
     out: Annotated[Path, typer.Option("--out", "--output", help="Folder for images/, labels/ and labels.json.")],
     cases: Annotated[int, typer.Option(help="Number of cases.", min=1)] = 20,
-    site: Annotated[str, typer.Option(help="Scanner A or B; they differ in look.")] = "A",
+    site: Annotated[str, typer.Option(help="Scanner A or B, which differ in look; or shapes: random shapes.")] = "A",
     seed: Annotated[int, typer.Option(help="Seed of the draw.")] = 0,
     dims: Annotated[int, typer.Option(help="2 or 3.", min=2, max=3)] = 3,
     debug: Debug = False,

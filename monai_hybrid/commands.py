@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,11 +15,13 @@ from monai_hybrid.allocator import process_environment
 from monai_hybrid.bundle_folders import bundle_folder
 from monai_hybrid.children import run_child
 from monai_hybrid.command_options import as_words
+from monai_hybrid.errors import ConfigError
 from monai_hybrid.results_folder import default_folder
 from monai_hybrid.setting_checks import check_path, check_there, model_in, safe_path
-from monai_hybrid.settings import PATH_KINDS, SETTINGS
+from monai_hybrid.settings import PATH_KINDS, SETTINGS, SYNTHETIC
 from monai_hybrid.typed_options import environment
 
+PRETRAINING = "hybrid_pretrain"
 Named = Mapping[str, tuple[str, str | None]]  # option: (setting, text or None)
 
 
@@ -40,11 +42,13 @@ class Command:
     options: Mapping[str, str] = field(default_factory=dict)
 
 
-def bundle_command(bundle: str, config: str, settings: Mapping[str, str], named: Named, report_on: str = "") -> Command:
+def bundle_command(
+    bundle: str, config: str | Sequence[str], settings: Mapping[str, str], named: Named, report_on: str = ""
+) -> Command:
     """The run of a configuration.
 
     Args:
-        bundle, config: which.
+        bundle, config: which; of several configurations the later ones replace entries of the first.
         settings: further settings, as text.
         named: settings with an option of another name: {option: (setting, text)}; None where it was not given.
         report_on: see `Command`.
@@ -58,7 +62,8 @@ def bundle_command(bundle: str, config: str, settings: Mapping[str, str], named:
             check_there(name, text)
     folder = bundle_folder(bundle)
     words = as_words({"bundle_root": str(folder), **given, **settings})
-    config_file = str(folder / "configs" / config)
+    files = [str(folder / "configs" / name) for name in ([config] if isinstance(config, str) else config)]
+    config_file = files[0] if len(files) == 1 else str(files)
     options = {name: option for option, (name, _) in named.items() if option != f"--{name}"}
     output = settings.get("output_dir", given.get("output_dir", ""))
     return Command(["-m", "monai.bundle", "run", "--config_file", config_file, *words], report_on, output, options)
@@ -72,7 +77,12 @@ def training_command(bundle: str, settings: Mapping[str, str], named: Named, rep
         named = {**named, "--output": ("output_dir", default)}
         given = {**given, "output_dir": default or ""}
     report_on = safe_path(given["output_dir"]) if report and given["output_dir"] else ""
-    return bundle_command(bundle, "train.json", settings, named, report_on)
+    config = ["train.json"]
+    if given.get("dataset_dir") in SYNTHETIC:
+        if bundle != PRETRAINING:
+            raise ConfigError(f"--data {given['dataset_dir']}: random shapes are to pretrain on. Give a data set of yours")
+        config.append("synthetic.json")
+    return bundle_command(bundle, config, settings, named, report_on)
 
 
 def checked(option: str, name: str, text: str) -> str:

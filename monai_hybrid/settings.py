@@ -20,6 +20,7 @@ RANGES: dict[str, tuple[str, Test]] = {
     "part": ("a number >= 0 and < 1", lambda x: 0 <= x < 1),
     "inner part": ("a number > 0 and < 1", lambda x: 0 < x < 1),  # of ignite's average
 }
+SYNTHETIC = {"synthetic": 3, "synthetic-2d": 2}  # in the place of a data set: random shapes, and their dimensions
 PATH_KINDS = ("folder", "file", "model", "image", "place")
 PLAIN_KINDS = ("flag", "word", "voxels", "mm", "device", "text", "names", "timesteps", "colours")
 METAVARS = {
@@ -79,7 +80,8 @@ def _rows() -> Iterator[Setting]:
 
 def _data_and_places() -> Iterator[Setting]:
     s = Setting
-    yield s("dataset_dir", "folder", "prepared or raw data set; none: the built-in phantom", free=True)
+    without = "prepared or raw data set; none: the built-in phantom; synthetic: random shapes without end"
+    yield s("dataset_dir", "folder", without, free=True, words=tuple(SYNTHETIC))
     yield s("output_dir", "place", "folder for the results", True, default="runs/...; without data of yours the bundle's own")
     yield s("bundle_root", "folder", "the bundle's own folder", free=True, default="where it lies")
     yield s("unlabelled_dir", "folder", "images without labels that join the denoising term")

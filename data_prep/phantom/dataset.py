@@ -16,7 +16,13 @@ from data_prep.phantom.files import SUFFIX, write_case
 from data_prep.phantom.patient import draw_patient, world_of_nuclei
 from data_prep.phantom.scanner import SITES
 from data_prep.phantom.tissues import LABELS
+from data_prep.synthetic import LABELS as SHAPE_LABELS
+from data_prep.synthetic import draw_sample
 
+SHAPES = "shapes"
+"""In the place of a scanner: random shapes and textures, no anatomy."""
+SHAPES_GRID = {2: (96, 96), 3: (32, 40, 32)}
+SHAPES_WHITE = 1000.0
 RECORD = "phantom.json"
 VERSION = 1
 """Raised whenever the same arguments give other images, so that an older phantom is not taken for the same one."""
@@ -41,8 +47,8 @@ def _check(recipe: Recipe) -> None:
     def refuse(name: str, seen: object, expected: str) -> None:
         raise ConfigError(f"phantom: {name} is {seen!r}, expected {expected}.")
 
-    if recipe.site not in SITES:
-        refuse("site", recipe.site, "one of " + ", ".join(map(repr, SITES)))
+    if recipe.site not in (*SITES, SHAPES):
+        refuse("site", recipe.site, "one of " + ", ".join(map(repr, (*SITES, SHAPES))))
     if recipe.dims not in SUFFIX:
         refuse("dims", recipe.dims, "2 (PNG planes) or 3 (NIfTI volumes)")
     if recipe.cases < 1:
@@ -55,6 +61,8 @@ def make_case(site: str, seed: int, dims: int, index: int) -> Image:
     """Case `index` of a phantom. It depends on these four numbers alone, never on how many cases there are."""
     # The site is part of the stream: sites A and B of one seed hold different patients, as two hospitals do.
     stream = np.random.SeedSequence([seed, dims, index, *site.encode()])
+    if site == SHAPES:
+        return _make_shapes(int(stream.generate_state(1)[0]), dims)
     for_patient, for_scan = (np.random.default_rng(child) for child in stream.spawn(2))
     scanner = SITES[site]
     patient = draw_patient(for_patient)
@@ -64,6 +72,17 @@ def make_case(site: str, seed: int, dims: int, index: int) -> Image:
     return acquire(patient, draw_scan(for_scan, scanner, scanner.plane, world_of_nuclei(patient)))
 
 
+def _make_shapes(seed: int, dims: int) -> Image:
+    sample = draw_sample(seed, SHAPES_GRID[dims])
+    signal, label = (np.atleast_3d(part) for part in (SHAPES_WHITE * sample.image, sample.label))
+    return Image(signal.astype(np.float32), label, np.eye(4))
+
+
+def labels_of(site: str) -> dict[str, str]:
+    """Label value, as a JSON key, to name."""
+    return SHAPE_LABELS if site == SHAPES else LABELS
+
+
 def _write_json(path: Path, content: object) -> None:
     path.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
@@ -71,11 +90,11 @@ def _write_json(path: Path, content: object) -> None:
 def _write_all(folder: Path, recipe: Recipe) -> None:
     for part in ("images", "labels"):
         (folder / part).mkdir(parents=True)
-    white = 1.3 * SITES[recipe.site].scale
+    white = SHAPES_WHITE if recipe.site == SHAPES else 1.3 * SITES[recipe.site].scale
     for index, name in enumerate(recipe.names()):
         image = make_case(recipe.site, recipe.seed, recipe.dims, index)
         write_case(image, folder / "images" / name, folder / "labels" / name, white)
-    _write_json(folder / "labels.json", LABELS)
+    _write_json(folder / "labels.json", labels_of(recipe.site))
     _write_json(folder / RECORD, asdict(recipe))
 
 
@@ -110,7 +129,7 @@ def _move_into_place(temporary: Path, out: Path, recipe: Recipe) -> None:
 
 
 def generate(out: Path, *, cases: int, site: str = "A", seed: int = 0, dims: int = 3) -> Path:
-    """Make a labelled data set of synthetic heads and return `out`.
+    """Make a labelled data set of synthetic heads, or with `site="shapes"` of random shapes, and return `out`.
 
     Writes `images/` and `labels/` (same file names), `labels.json` (value to name) and `phantom.json` (these
     arguments). Volumes (`dims=3`) are int16 NIfTI with oblique affines, about 72 x 84 x 72 mm; planes (`dims=2`) are

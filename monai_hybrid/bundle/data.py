@@ -12,8 +12,10 @@ from filelock import FileLock
 
 from data_prep.files import read_datalist, read_dataset, read_plan
 from monai_hybrid.errors import DataError
+from monai_hybrid.settings import SYNTHETIC
 
 PHANTOM_CASES = 36
+SHAPES_CASES = 24  # for validation and the plan; the training draws new ones without end
 logger = logging.getLogger("monai_hybrid.data")
 
 
@@ -85,8 +87,9 @@ def prepare_data(
     """Make the data set ready and read it.
 
     Args:
-        dataset_dir: None or "" generates the built-in phantom; a folder with `datalist.json` is used as it is; any other folder
-            is checked and described by `data_prep` first. Images are never copied.
+        dataset_dir: None or "" generates the built-in phantom; "synthetic" or "synthetic-2d" random shapes, which
+            `configs/synthetic.json` draws anew for each sample of the training; a folder with `datalist.json` is used as it
+            is; any other folder is checked and described by `data_prep` first. Images are never copied.
         output_dir: where generated data and descriptions go, under `data/`; None for a prepared folder: nothing is written.
         site: scanner of the phantom, "A" or "B".
         seed: of the phantom and of the split by patient.
@@ -98,6 +101,9 @@ def prepare_data(
     own = Path(output_dir or ".") / "data"
     if not dataset_dir:
         return replace(read_prepared(_phantom(own, site, seed, budget)), built_in=True)
+    if dataset_dir in SYNTHETIC:
+        prepared = read_prepared(_shapes(own, SYNTHETIC[dataset_dir], seed, budget))
+        return replace(prepared, plan={**prepared.plan, "universal": True})
     source = Path(dataset_dir).expanduser()
     if not source.is_dir():
         raise DataError(
@@ -171,6 +177,16 @@ def _phantom(own: Path, site: str, seed: int, budget: str | None) -> Path:
         logger.info("no dataset_dir given: using the built-in phantom, scanner %s, in %s", site, raw)
         generate(raw, cases=PHANTOM_CASES, site=site, seed=seed)
     return _build(raw, own / f"phantom_{site}_prepared", seed, budget)
+
+
+def _shapes(own: Path, dims: int, seed: int, budget: str | None) -> Path:
+    from data_prep.phantom import generate
+
+    raw = own / f"shapes_{dims}d"
+    own.mkdir(parents=True, exist_ok=True)
+    with FileLock(own / ".lock"):
+        generate(raw, cases=SHAPES_CASES, site="shapes", seed=seed, dims=dims)
+    return _build(raw, own / f"{raw.name}_prepared", seed, budget)
 
 
 def _build(source: Path, out: Path, seed: int, budget: str | None) -> Path:

@@ -70,6 +70,8 @@ def starting_point(pretrained: str | None, data: PreparedData, bundle_root: str,
     if card["spatial_dims"] != data.plan["spatial_dims"]:
         raise ModelFileError(f"{described}: a {card['spatial_dims']}D model, but the data are {data.plan['spatial_dims']}D")
     plan = {**card["plan"], "patch_size": card["training"]["patch_size"], "spacing": card["training"]["spacing"]}
+    if card["plan"].get("universal"):  # its shapes were drawn in voxels: it knows no spacing and no unit of grey
+        plan = data.plan
     noise = {name: card["training"].get(name) or default for name, default in NOISE.items()}
     return StartingPoint(path, _network(card["network"], data), plan, noise)
 

@@ -5,6 +5,7 @@ from monai_hybrid.transforms.contrast import RandGIN, RandGINd, contrast_kind
 from monai_hybrid.transforms.intensity import Normalized
 from monai_hybrid.transforms.labels import CompleteLabeld
 from monai_hybrid.transforms.reader import CaseReader
+from monai_hybrid.transforms.shapes import DrawShapesd
 from monai_hybrid.transforms.spacing import SafeSpacingd
 from monai_hybrid.transforms.warp import DrawAffined, warp_batch
 
@@ -12,6 +13,7 @@ __all__ = [
     "CaseReader",
     "CompleteLabeld",
     "DrawAffined",
+    "DrawShapesd",
     "LoadClassesd",
     "Normalized",
     "RandGIN",
