@@ -153,6 +153,24 @@ class StudyData:
         arguments = {**self.origin.network, **network}
         return replace(self, source=replace(self.source, plan=plan), origin=StartingPoint(None, arguments, plan))
 
+    def of_shapes(self, folder: Path) -> StudyData:
+        """Random shapes as the source: one stored case, whose place each drawing takes, and a network of their classes.
+
+        Raises:
+            DataError: the study's images have several channels; a drawing has one.
+        """
+        dims, plan = self.origin.plan["spatial_dims"], self.origin.plan
+        if self.origin.network["in_channels"] != 1:
+            raise DataError(f"shapes: a drawing has one channel, the study's images have {self.origin.network['in_channels']}")
+        shapes = prepare(Domain(site="shapes", cases=8, dims=dims), folder, folder / "shapes", "cpu")
+        spacing = shapes.plan["spacing"]
+        shapes = replace(shapes, plan={**plan, "spacing": spacing})
+        network = {**self.origin.network, "num_classes": shapes.num_classes}
+        origin = StartingPoint(None, network, shapes.plan)
+        cases = shapes.labelled("training", required=True)[:1]
+        store = CaseStore(deterministic_transforms(shapes, origin))
+        return replace(self, source=shapes, origin=origin, pretraining=cases, validation=cases, source_store=store)
+
 
 def open_data(study: Study, data_root: Path, folder: Path, device: str) -> StudyData:
     """Prepare both domains of a study; arrays are loaded when they are first needed.

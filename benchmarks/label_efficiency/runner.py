@@ -135,6 +135,8 @@ class Runner:
 
     def pretrain(self, kind: str, settings: dict[str, Any], seed: int, folder: Path, d: StudyData) -> None:
         """Pretrain, with the source validation on the way; the best of it is kept beside the last; `info.json` comes last."""
+        shapes = bool(settings.get("shapes"))
+        d = d.of_shapes(self.folder / "data") if shapes else d
         curve: list[tuple[int, float | None]] = []
         best: dict[str, torch.Tensor] = {}
         pairs = [(d.source_store, case) for case in source_labels(d.pretraining, settings.get("source_labels", 1.0))]
@@ -146,7 +148,7 @@ class Runner:
         key = ("pretrain", seed, shaping(settings), objective, *mixed)
         plain = {k: v for k, v in settings.items() if k not in ("curve", "source_labels", "unlabelled_target")}
         stream = self.streams.get(key, lambda: make_stream("pretrain", plain, d.source, d.origin, pairs, seed))
-        reads_masks = settings.get("objective", "hybrid") != "diffusion"
+        reads_masks = settings.get("objective", "hybrid") != "diffusion" and not shapes
 
         def on_curve(network: torch.nn.Module, update: int) -> None:
             scores = self.score(network, d.source_store, d.validation) if reads_masks else None

@@ -22,7 +22,7 @@ CONFIGS = {
 ROOT = Path(__file__).parents[2]
 KINDS = ("hybrid_unet", "plain_unet", "pixel_head")
 # Of `pretrain`, beside the settings of the bundle.
-PRETRAIN_OWN = {"updates", "source_labels", "unlabelled_target", "keep"}
+PRETRAIN_OWN = {"updates", "source_labels", "unlabelled_target", "keep", "shapes"}
 KEPT = ("last", "best")
 
 
@@ -60,8 +60,9 @@ class Arm:
         kind: "hybrid_unet" (the project's network), "plain_unet" (nnU-Net's), "pixel_head" (frozen diffusion features).
         pretrain: settings of hybrid_pretrain that differ from the study's; None: from scratch. Besides the bundle's:
             `updates`, `source_labels` (share of the source patients whose labels are used; the others stay as images),
-            `unlabelled_target` (the images of the target's pool join, without labels), `keep` ("last" weights, or those of the
-            "best" source validation of the `curve`).
+            `unlabelled_target` (the images of the target's pool join, without labels), `shapes` (random shapes in the place of
+            the source: no one's images or labels), `keep` ("last" weights, or those of the "best" source validation of the
+            `curve`).
         finetune: settings of few_shot_finetune that differ from the study's.
         network: changes of the study's network, {} for none: a cheaper one under the same protocol.
         timesteps: noise levels whose masks are averaged at test; of a pixel_head those of its features, (0,) for TEDM's eight.
@@ -239,6 +240,8 @@ def resolve_arms(given: Sequence[str] | Mapping[str, Mapping[str, Any] | None], 
         arms[name] = replace(known[base], **{**changes, "name": name, "like": base, "tune_as": tune_as})
         if arms[name].kind not in KINDS:
             raise ConfigError(f"{where}: arm {name}: kind {arms[name].kind!r}: expected one of {', '.join(KINDS)}")
+        if (arms[name].pretrain or {}).get("shapes") and (arms[name].kind != KINDS[0] or arms[name].zero_shot):
+            raise ConfigError(f"{where}: arm {name}: shapes: expected kind {KINDS[0]} and zero_shot: false")
     for arm in arms.values():
         if arm.tune_as and arm.tune_as not in arms:
             arms[arm.name] = replace(arm, tune_as="")  # its model is not in this study: choose for itself

@@ -33,7 +33,7 @@ from monai_hybrid.weights import with_pretrained
 KEPT_HANDLERS = ("StopOnNonFinite", "GradientClip", "LrScheduleHandler")
 SAVER = "WeightsSaver"
 # Settings that change the batches; all others leave them equal.
-SHAPING = ("batch_size", "patch_size", "spacing", "augment", "contrast_randomisation", "labelled_share", "unlabelled")
+SHAPING = ("shapes", "batch_size", "patch_size", "spacing", "augment", "contrast_randomisation", "labelled_share", "unlabelled")
 
 
 def shaping(settings: Mapping[str, Any]) -> str:
@@ -113,7 +113,7 @@ def train(
     started, aside = _clocks(), (0.0, 0.0)
     updates = int(settings["updates"])
     curve = max(1, min(curve, updates))
-    own = {k: v for k, v in settings.items() if k not in ("updates", "curve", "source_labels", "unlabelled_target")}
+    own = {k: v for k, v in settings.items() if k not in ("updates", "curve", "source_labels", "unlabelled_target", "shapes")}
     own |= {"max_epochs": curve, "updates_per_epoch": updates // curve, "seed": seed}
     own |= {} if learning_rate is None else {"learning_rate": learning_rate}
     parser = configuration(part, own, data, origin, device)
