@@ -28,7 +28,7 @@ def flat(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return pretrained("synthetic-2d", tmp_path_factory.mktemp("flat"), "--patch_size", "[32,32]")
 
 
-@pytest.mark.parametrize("kind", ["grey.png", "colour.png"])
+@pytest.mark.parametrize("kind", ["colour.png", pytest.param("grey.png", marks=pytest.mark.slow)])
 def test_pictures_take_their_own_plan_and_the_weights_of_the_shapes(flat: Path, kind: str, tmp_path: Path) -> None:
     build(raw(tmp_path / "raw", kind), tmp_path / "prepared")
     done = typed("adapt", "--data", tmp_path / "prepared", "--model", flat, "--shots", 2, "--output", tmp_path / "run", *SMALL)
