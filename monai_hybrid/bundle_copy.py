@@ -24,8 +24,8 @@ def copy_bundle(target: Path, name: str = BUNDLES[0], model: Path | None = None,
     Args:
         target: made here.
         name: of the bundle.
-        model: its two files go into `models/`, its channels and labels into the metadata; a fine-tuning starts from it.
-        data: prepared data set whose labels and channels a training takes; it writes its model into the copy.
+        model: its two files go into `models/`, its channels and labels into the metadata.
+        data: prepared data set whose labels and channels a training takes; it starts from `model` and writes into the copy.
 
     Raises:
         DataError: `data` is no prepared data set.
@@ -38,7 +38,7 @@ def copy_bundle(target: Path, name: str = BUNDLES[0], model: Path | None = None,
     if target.exists() or target.is_symlink():
         raise ConfigError(f"{target}: is there already; nothing was copied. Give the name of a new folder")
     source, card = bundle_folder(name), None if model is None else _card(model)
-    settings = _settings(name, model, data)
+    settings = _settings(target, name, model, data)
     try:
         with new_folder(target) as folder:
             for part in PARTS:
@@ -67,16 +67,19 @@ def _add_model(folder: Path, model: Path, card: Mapping[str, Any]) -> None:
     _write(file, described(json.loads(file.read_text(encoding="utf-8")), card))
 
 
-def _settings(name: str, model: Path | None, data: Path | None) -> dict[str, str]:
-    """What a training of the copy has otherwise than the bundle."""
-    settings = {"pretrained": "$@bundle_root + '/models/model.safetensors'"} if model and name == BUNDLES[0] else {}
+def _settings(target: Path, name: str, model: Path | None, data: Path | None) -> dict[str, str]:
+    """What a training of the copy has otherwise than the bundle: plain paths, so that an audit still knows it as ours."""
     if data is None:
-        return settings
-    place = str(data.expanduser().absolute())
-    check_path("dataset_dir", place, place, "--data")
+        return {}
     read_dataset(data.expanduser() / "dataset.json")
     # Clients look for the trained model in the bundle itself, in place of runs/...
-    return {**settings, "dataset_dir": place, "output_dir": "$@bundle_root"}
+    places = {"dataset_dir": data.expanduser(), "output_dir": target}
+    if model is not None and name == BUNDLES[0]:
+        places["pretrained"] = target / "models/model.safetensors"
+    settings = {setting: str(place.absolute()) for setting, place in places.items()}
+    for setting, place in settings.items():
+        check_path(setting, place, place, "--data" if setting == "dataset_dir" else "DIR")
+    return settings
 
 
 def _change(config: Path, settings: Mapping[str, str]) -> None:

@@ -86,8 +86,14 @@ def test_a_training_of_the_copy_starts_from_its_model_and_writes_into_it(tmp_pat
     copy_bundle(tmp_path / "mine", model=model(tmp_path / "model"), data=tmp_path / "data")
     config = json.loads((tmp_path / "mine/configs/train.json").read_text())
     assert {key for key in config if config[key] != own[key]} == {"dataset_dir", "pretrained", "output_dir"}
-    assert config["dataset_dir"] == str(tmp_path / "data") and config["output_dir"] == "$@bundle_root"
-    assert config["pretrained"] == "$@bundle_root + '/models/model.safetensors'"
+    assert config["dataset_dir"] == str(tmp_path / "data") and config["output_dir"] == str(tmp_path / "mine")
+    assert config["pretrained"] == str(tmp_path / "mine/models/model.safetensors")
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-W", "ignore", "-m", "monai_hybrid.cli", "audit", str(tmp_path / "mine")]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    with pytest.raises(ConfigError, match="DIR: got .* but MONAI reads # as a separator"):
+        copy_bundle(tmp_path / "mine#2", model=tmp_path / "mine/models/model.pt", data=tmp_path / "data")
     with pytest.raises(DataError, match=r"dataset\.json"):
         copy_bundle(tmp_path / "other", data=tmp_path / "raw")
     assert not (tmp_path / "other").exists()
