@@ -92,7 +92,7 @@ def test_a_training_of_the_copy_starts_from_its_model_and_writes_into_it(tmp_pat
     command = [sys.executable, "-W", "ignore", "-m", "monai_hybrid.cli", "audit", str(tmp_path / "mine")]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    with pytest.raises(ConfigError, match="DIR: got .* but MONAI reads # as a separator"):
+    with pytest.raises(ConfigError, match=r"DIR: got .* but MONAI reads # as a separator"):
         copy_bundle(tmp_path / "mine#2", model=tmp_path / "mine/models/model.pt", data=tmp_path / "data")
     with pytest.raises(DataError, match=r"dataset\.json"):
         copy_bundle(tmp_path / "other", data=tmp_path / "raw")
