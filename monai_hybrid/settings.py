@@ -153,7 +153,7 @@ def _fine_tuning() -> Iterator[Setting]:
     yield s("label_map", "names", "renamed labels, target name to source name")
     yield s("minimum_share", "share", "share of the weights that must come from the model")
     yield s("allow_partial", "flag", "leave out tensors of another shape")
-    yield s("shots", "count", "labelled patients to use; None: all", none=True)
+    yield s("shots", "count", "labelled patients to use", none=True)
     yield s("unlabelled", "flag", "the other training images join the denoising term")
     yield s("trainable", "word", "which weights change", words=trainable)
     yield s("low_rank", "count", "rank of the updates, with --trainable low_rank")

@@ -73,7 +73,7 @@ def test_the_seg_is_the_mask_of_the_nifti_way(name: str, tmp_path: Path) -> None
     expected = nifti_way(folder, tmp_path)
     assert predict("few_shot_finetune", input=folder, output_dir=tmp_path / "out", **settings(tmp_path)) is None
     (seg,) = (tmp_path / "out").glob("*_seg.dcm")
-    assert visible(tmp_path / "out") == [seg.name, "quality.csv"]
+    assert visible(tmp_path / "out") == ["quality.csv", seg.name]
     assert set(np.unique(expected)) == {0, 1, 2}
     np.testing.assert_array_equal(voxels(seg, expected.shape, source.affine), expected)
     assert complaints(seg) == []
@@ -177,7 +177,7 @@ def test_the_nifti_mask_beside_it_on_request(tmp_path: Path) -> None:
     assert predict("few_shot_finetune", input=tmp_path / "in", output_dir=tmp_path / "out", **given) is None
     name = case_name(find_series(tmp_path / "in")[0])
     masks = [f"{name}_{end}" for end in ("entropy.nii.gz", "seg.dcm", "seg.nii.gz")]
-    assert visible(tmp_path / "out") == [*masks, "quality.csv"]
+    assert visible(tmp_path / "out") == ["quality.csv", *masks]
     np.testing.assert_array_equal(np.asarray(nib.load(tmp_path / f"out/{name}_seg.nii.gz").dataobj) // 10, expected)
 
 
@@ -213,7 +213,7 @@ def test_one_file_stands_for_its_series_and_words_choose(tmp_path: Path) -> None
     for number, words in enumerate((first.series_uid, "T1*", 4)):
         out = tmp_path / f"out{number}"
         assert predict("few_shot_finetune", input=folder, output_dir=out, series=words, **given) is None
-        assert visible(out) == visible(tmp_path / "one") == [f"{case}_seg.dcm", "quality.csv"]
+        assert visible(out) == visible(tmp_path / "one") == ["quality.csv", f"{case}_seg.dcm"]
     error = predict("few_shot_finetune", input=folder, output_dir=tmp_path / "no", series="T3", **given)
     assert isinstance(error, ConfigError) and "--series T3: nothing here is called so" in str(error)
     image = write_nifti(find_series(folder)[0], tmp_path / "x.nii.gz")
