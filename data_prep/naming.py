@@ -6,6 +6,7 @@ import atexit
 import hashlib
 import os
 import re
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -13,6 +14,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from data_prep.errors import HybridError
 from data_prep.pseudonyms import VARIABLE, KeyFile
 
 KEEP = "MONAI_HYBRID_KEEP_NAMES"  # how a command tells the processes that it starts
@@ -79,6 +81,14 @@ def _absolute(path: Path) -> str:
     return os.path.normpath(path.absolute())
 
 
+def _save(mine: Naming) -> None:
+    """At the end of a process: what cannot be kept is said, and the results stand."""
+    try:
+        mine.key.save()
+    except HybridError as error:
+        print(f"warning: {error}", file=sys.stderr)
+
+
 def _hash(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
 
@@ -97,7 +107,7 @@ def naming() -> Naming:
 @lru_cache(maxsize=8)
 def _of_the_process(keep: bool, stated: str) -> Naming:
     mine = Naming(keep, KeyFile(Path(stated).expanduser().absolute()) if stated else None)
-    atexit.register(mine.key.save)
+    atexit.register(_save, mine)
     return mine
 
 

@@ -11,6 +11,7 @@ if __name__ == "__main__":  # before the imports, which take a while: a signal e
 
     take_signals()
 
+import os
 import re
 import sys
 from collections.abc import Callable
@@ -21,6 +22,7 @@ import typer
 
 from data_prep import cli as data_prep
 from data_prep.errors import ConfigError, HybridError
+from data_prep.naming import KEEP
 from monai_hybrid import __version__
 from monai_hybrid.bundle_folders import bundle_folder
 from monai_hybrid.command_options import WORDS, BundleWords, Group, Words, forwards, with_settings
@@ -192,11 +194,15 @@ USE = {"output_dir": "--output", "model": "--model", "bundle_root": ""}
     cls=BundleWords,
 )
 @with_settings("few_shot_finetune", "inference.json", {**USE, "input": "", "dataset_dir": ""})
-def predict(settings: dict[str, str], images: Image, model: Model, output: Needed) -> None:
+def predict(
+    settings: dict[str, str], images: Image, model: Model, output: Needed, keep_names: data_prep.KeepNames = False
+) -> None:
     """Segment images; each mask lies on its image's own grid, quality.csv beside them says which to look at.
 
     A second call goes on where the first stopped.
     """
+    if keep_names:
+        os.environ[KEEP] = "1"  # for the process that this one starts
     named = {"IMAGES": ("input", images), "--model": ("model", model), "--output": ("output_dir", output)}
     command = bundle_command("few_shot_finetune", "inference.json", settings, named)
     finish(command, after_predict(command.output))

@@ -241,3 +241,6 @@ def test_prediction_of_an_export_names_nobody_but_in_the_segmentation_for_the_ar
     assert "plantedname" in words_in(written[0].read_bytes())
     written[0].unlink()
     assert found_below(work) == {}
+    kept = [sys.executable, "-m", hybrid, "predict", "../scans", "--output", "kept", "--keep-names", *words]
+    subprocess.run(kept, cwd=work, capture_output=True)
+    assert [path.name[:14] for path in (work / "kept").glob("*_seg.dcm")] == ["sub-PID73918XQ"]
