@@ -181,9 +181,9 @@ def test_a_second_run_into_the_folder_of_the_scans_changes_nothing(tmp_path: Pat
     before = {path.name for path in (tmp_path / "in").iterdir()}
     said = hybrid("predict", tmp_path / "in", "--model", model, "--output", tmp_path / "in", "--save_entropy", "True")
     assert "2 masks or maps that this tool wrote (x_entropy.nii.gz, x_seg.nii.gz)" in said and "1 skipped" in said
-    assert {path.name for path in (tmp_path / "in").iterdir()} - {"run.json"} == before and set(quality(tmp_path / "in")) == {
-        "x"
-    }
+    assert {path.name for path in (tmp_path / "in").iterdir()} - {"run.json", "logs"} == before and set(
+        quality(tmp_path / "in")
+    ) == {"x"}
     (tmp_path / "in/x_seg.nii.gz").rename(tmp_path / "in/called_otherwise.nii.gz")
     assert [case["case_id"] for case in cases_to_predict(str(tmp_path / "in"), "")] == ["x"]
 

@@ -14,19 +14,31 @@ from prediction_runs import Threshold, model_card, predict, random_model
 from typer.testing import CliRunner
 
 from data_prep.cli import app
+from monai_hybrid.bundle.preprocessing import image_transforms
+from monai_hybrid.transforms import SafeSpacingd
 from monai_hybrid.weights import save_weights
 
 RUN = CliRunner()
 
 
+@pytest.mark.parametrize(("bundle", "plan"), [("hybrid_pretrain", "@data.plan"), ("few_shot_finetune", "@origin.plan")])
+def test_every_training_resamples_as_the_plan_says(bundle: str, plan: str) -> None:
+    text = (ROOT / f"bundles/{bundle}/configs/train.json").read_text()
+    assert text.count("SafeSpacingd") == text.count(f"\"resampling\": \"${plan}.get('resampling', 'sample')\"") == 1
+
+
 @pytest.mark.parametrize("bundle", ["hybrid_pretrain", "few_shot_finetune"])
+@pytest.mark.parametrize("config", ["inference", "evaluate"])
 @pytest.mark.parametrize(
-    ("config", "plan"), [("train", "@ORIGIN.plan"), ("inference", "@card['plan']"), ("evaluate", "@card['plan']")]
+    ("plan", "mode"), [({"resampling": "area"}, "area"), ({"resampling": "sample"}, "sample"), ({}, "sample")]
 )
-def test_every_configuration_resamples_as_the_plan_says(bundle: str, config: str, plan: str) -> None:
+def test_every_use_of_a_model_resamples_as_its_card_says(bundle: str, config: str, plan: dict[str, str], mode: str) -> None:
     text = (ROOT / f"bundles/{bundle}/configs/{config}.json").read_text()
-    origin = plan.replace("ORIGIN", "data" if bundle == "hybrid_pretrain" else "origin")
-    assert text.count("SafeSpacingd") == text.count(f"\"resampling\": \"${origin}.get('resampling', 'sample')\"") == 1
+    assert text.count("monai_hybrid.bundle.image_transforms") == 1 and "SafeSpacingd" not in text
+    card = model_card(3, 2.0, 16)
+    card["plan"] |= plan
+    (grid,) = [t for t in image_transforms(card, [2.0] * 3).transforms if isinstance(t, SafeSpacingd)]
+    assert grid.resampling == mode
 
 
 @pytest.mark.parametrize(("resampling", "seen"), [("area", {10}), ("sample", {0}), (None, {0})], ids=str)
