@@ -24,7 +24,16 @@ from monai_hybrid.errors import DataError
 
 VERSION = "1.10.0"
 ENDINGS = {"pred": "dseg", "probabilities": "probseg", "entropy": "entropy"}  # key of a map: end of its name
-IGNORED = ("quality.csv", "run.json", "report.html", "data/", "*_seg.nii.gz", "*_entropy.nii.gz", "*_probabilities.nii.gz")
+IGNORED = (
+    "quality.csv",
+    "run.json",
+    "report.html",
+    "logs/",
+    "data/",
+    "*_seg.nii.gz",
+    "*_entropy.nii.gz",
+    "*_probabilities.nii.gz",
+)
 README = """Masks of {name}, written by {tool} {version}.
 
 Each *_dseg.nii.gz lies on the grid of the image that its *_dseg.json names under Sources; dseg.tsv names the values.
