@@ -81,7 +81,10 @@ class PatientFinder:
         if stated:
             of = f" ({len(stated)} of {len(ids)} cases)" if len(stated) < len(ids) else ""
             by_table = any(self.table.patient(name) is not None for name in ids)
-            by_name = all(name.startswith(patient) and patient.startswith("sub-") for name, patient in stated.items())
+            # Pseudonyms of DICOM have the form of BIDS, and an entity that BIDS has not.
+            by_name = all(
+                name.startswith(who) and who.startswith("sub-") and "_ser-" not in name for name, who in stated.items()
+            )
             own = "sub- of BIDS" if by_name else "the headers of the files"
             source = str(self.table.path) if by_table else own
             rule = f"--patient-regex {shlex.quote(self._expression.pattern)}" if self._expression else f"{source}{of}"

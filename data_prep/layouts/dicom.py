@@ -18,7 +18,7 @@ from data_prep.dicom.names import case_name, shown_path
 from data_prep.dicom.series import Series, series_of
 from data_prep.dicom.volume import volume_of
 from data_prep.errors import ConfigError, DataListError
-from data_prep.label_affixes import Pairs, pair_labels
+from data_prep.label_affixes import Pairs, pair_labels, without_label_words
 from data_prep.layouts.common import image_files, label_folder, names_beside
 from data_prep.naming import naming
 from data_prep.reading import extension, stem
@@ -154,8 +154,11 @@ def _paired(sound: Sequence[Series], there: Sequence[Series], labels: Sequence[P
 
 
 def _show(pairs: Pairs, uids: Mapping[str, str]) -> None:
-    """Masks that are called by the case or the SeriesInstanceUID name nobody: they are shown, and stay where they are."""
-    safe = (path for case, path in pairs.labels.items() if stem(path) in (case, uids[case]))
+    """Masks that are called by the case or the SeriesInstanceUID name nobody: they are shown, and stay where they are.
+
+    A word that says "mask" may stand beside it.
+    """
+    safe = (path for case, path in pairs.labels.items() if {case, uids[case]} & {stem(path), *without_label_words(stem(path))})
     naming().given.update(path.name for path in safe)
 
 
