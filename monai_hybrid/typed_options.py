@@ -16,7 +16,7 @@ def environment(options: Mapping[str, str]) -> dict[str, str]:
     Args:
         options: setting -> the option, argument or keyword that the command has for it.
     """
-    return {OPTIONS: json.dumps(dict(options))}
+    return {OPTIONS: json.dumps(dict(options))} if options else {}
 
 
 def as_typed(text: str) -> str:
