@@ -30,3 +30,34 @@ def test_arguments_reach_the_network() -> None:
     timesteps = torch.tensor([3])
     AutocastInferer()(torch.zeros(1, 1, 4), network, timesteps=timesteps, return_noise=True)
     assert seen["timesteps"] is timesteps and seen["return_noise"] is True
+
+
+@pytest.mark.parametrize(
+    ("shape", "dtype"),
+    [((8, 16, 16), torch.float32), ((4, 8, 8), torch.float32), ((16, 8, 8), torch.bfloat16), ((12, 8, 8), torch.bfloat16)],
+)
+def test_a_grid_whose_gradients_bfloat16_would_spoil_is_trained_in_float32(shape: tuple[int, ...], dtype: torch.dtype) -> None:
+    """Two voxels along the first axis at the deepest of three levels; without gradients nothing is spoilt."""
+    network = nn.Conv3d(1, 2, 3, padding=1)
+    network.size_divisor = 4
+    inputs = torch.randn(1, 1, *shape)
+    assert AutocastInferer(True)(inputs, network).dtype == dtype
+    with torch.no_grad():
+        assert AutocastInferer(True)(inputs, network).dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize("x", [8, 16])
+def test_gradients_of_a_training_step_are_those_of_float32(x: int) -> None:
+    """Eight seeds, because what is read there is what the memory happens to hold."""
+    from monai_hybrid.networks import HybridDiffusionUNet
+
+    for seed in range(8):
+        torch.manual_seed(seed)
+        network = HybridDiffusionUNet(3, 1, 2, (16, 32, 64), (1, 1, 1), norm_num_groups=8)
+        inputs, timesteps = torch.randn(2, 1, x, 8, 8), torch.tensor([0, 500])
+        norms = []
+        for enabled in (False, True):
+            network.zero_grad()
+            AutocastInferer(enabled)(inputs, network, timesteps=timesteps).float().square().mean().backward()
+            norms.append(float(torch.nn.utils.get_total_norm([p.grad for p in network.parameters()])))
+        assert norms[1] == pytest.approx(norms[0], rel=0.1)
