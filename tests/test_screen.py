@@ -15,18 +15,25 @@ from monai_hybrid.screen import BAR, NAME, TICK, LogFile, Screen, take_over, wri
 
 ROOT = Path(__file__).parents[1]
 BUNDLES = ["hybrid_pretrain", "few_shot_finetune"]
-TAKEN = ("", "monai.bundle.scripts", "monai.bundle.workflows")
 
 
 @pytest.fixture(autouse=True)
 def loggers() -> Iterator[None]:
-    """All as it was, after each test."""
-    before = [(log := logging.getLogger(name), log.level, log.propagate, log.handlers[:]) for name in TAKEN]
+    """As in a new process, whatever earlier tests of this one have set; all as it was, after each test."""
+    made = [log for log in logging.Logger.manager.loggerDict.values() if isinstance(log, logging.Logger)]
+    before = [(log, log.level, log.propagate, log.disabled, log.handlers[:]) for log in (logging.getLogger(), *made)]
+    limit = logging.root.manager.disable
+    logging.disable(logging.NOTSET)
+    for log in made:
+        log.setLevel(logging.NOTSET)
+        log.propagate, log.disabled, log.handlers[:] = True, False, []
     yield
-    for log, level, propagate, handlers in before:
+    logging.disable(limit)
+    for log, level, propagate, disabled, handlers in before:
         for handler in set(log.handlers) - set(handlers):
             handler.close()
-        log.level, log.propagate, log.handlers[:] = level, propagate, handlers
+        log.setLevel(level)
+        log.propagate, log.disabled, log.handlers[:] = propagate, disabled, handlers
 
 
 def say() -> None:
