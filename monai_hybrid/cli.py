@@ -28,7 +28,7 @@ from monai_hybrid.bundle_folders import bundle_folder
 from monai_hybrid.command_options import WORDS, BundleWords, Group, Words, forwards, with_settings
 from monai_hybrid.commands import Command, Named, bundle_command, execute, reported, training_command
 from monai_hybrid.next_steps import after_adapt, after_evaluate, after_predict, after_pretrain, no_model
-from monai_hybrid.setting_checks import check_there, safe_path, which_model
+from monai_hybrid.setting_checks import check_there, model_in, safe_path, which_model
 
 app = typer.Typer(
     cls=Group,
@@ -293,7 +293,8 @@ def export(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="replace files that are there")] = False,
 ) -> None:
     """Write the segmenter for programs without MONAI, with how it is used in a JSON file beside it."""
-    check_there("model", model, "--model")
+    if model_in(Path(model).expanduser()) is None:  # the folder of a run is a model too
+        check_there("model", model, "--model")
     run(["-m", "monai_hybrid.exporting", *context.meta[WORDS]])
 
 
