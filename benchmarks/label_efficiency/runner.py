@@ -18,13 +18,14 @@ from benchmarks.label_efficiency.peers import nnunet_installed
 from benchmarks.label_efficiency.pictures import worst_cases
 from benchmarks.label_efficiency.scoring import Scores, mean, score
 from benchmarks.label_efficiency.streams import StreamStore
-from benchmarks.label_efficiency.study import Arm, Study, described, described_arm
+from benchmarks.label_efficiency.study import ROOT, Arm, Study, described, described_arm
 from benchmarks.label_efficiency.training import Trained, make_stream, shaping, train
 from data_prep.atomic import replace_file
 from monai_hybrid.errors import ConfigError
 from monai_hybrid.few_shot.shots import draw_shots, without_labels
 from monai_hybrid.weights import read_card, save_weights, torch_save, with_pretrained
 
+READY = ROOT / "monai_hybrid/models"  # the models of the package
 BEST = "best"  # folder beside the last weights of a pretraining
 FLAT = 0.005  # gain of the source validation over the last part of a pretraining below which it counts as converged
 
@@ -119,6 +120,8 @@ class Runner:
 
     def pretrained(self, arm: Arm, seed: int) -> Path | None:
         """The model file of an arm, made now if it is not there; None from scratch. Arms with equal pretraining share it."""
+        if arm.model:
+            return given_model(arm, self.data.with_network(arm.network).origin.network)
         if arm.pretrain is None:
             return None
         kind = "hybrid_unet" if arm.kind == "pixel_head" else arm.kind
@@ -357,3 +360,22 @@ def source_labels(cases: list[Case], share: float) -> list[Case]:
     random.Random(0).shuffle(patients)
     kept = set(patients[: max(1, round(share * len(patients)))])
     return [case if case["patient"] in kept else without_labels([case])[0] for case in cases]
+
+
+def given_model(arm: Arm, network: Mapping[str, Any]) -> Path:
+    """The model file of an arm that brings one.
+
+    Raises:
+        ConfigError: no such file, or its network has another shape than the study's.
+    """
+    ready = READY / f"{arm.model}.safetensors"
+    path = ready if ready.is_file() else Path(arm.model)
+    if not path.is_file():
+        raise ConfigError(f"arm {arm.name}: model: {path}: no such file, and no ready model of this name")
+    own = read_card(path)["network"]
+    free = ("in_channels", "num_classes")
+    other = [k for k in network if k not in free and own.get(k, network[k]) != network[k]]
+    if other:
+        seen = ", ".join(f"{k} {own[k]}, the study's {network[k]}" for k in other)
+        raise ConfigError(f"arm {arm.name}: model: {path}: its network has {seen}; change `network` of the study")
+    return path

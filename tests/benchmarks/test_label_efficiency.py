@@ -23,7 +23,7 @@ from benchmarks.label_efficiency.streams import Resumed
 from benchmarks.label_efficiency.study import ARMS, Domain
 from benchmarks.label_efficiency.training import make_stream
 from monai_hybrid.diffusion.noising import NoiseSchedule
-from monai_hybrid.errors import EnvironmentFault
+from monai_hybrid.errors import ConfigError, EnvironmentFault
 from monai_hybrid.evaluation.scores import dice_per_class
 from monai_hybrid.networks import HybridDiffusionUNet
 from monai_hybrid.weights import load_weights, read_card
@@ -301,3 +301,29 @@ def test_the_best_weights_are_those_of_the_best_source_validation(started: Path,
     tensors = [load_weights(path) for path in (last, best)]
     assert any(not torch.equal(tensors[0][name], tensors[1][name]) for name in tensors[0])
     assert read_card(best) == read_card(last)
+
+
+def test_an_arm_may_bring_its_model(finished: Path, started: Path) -> None:
+    model = next((finished / "pretrained").glob("hybrid_unet-hybrid-*/model.safetensors"))
+    arms = {"scratch": {}, "ready": {"like": "scratch", "model": str(model), "learning_rate": 0.0001}, "hybrid": {}}
+    study = tiny(arms=arms, shots=[1], learning_rates=[0.0001])
+    shutil.copytree(finished / "pretrained", started / "pretrained")
+    assert runner(started, study).work() == 0
+    dice = {r["arm"]: r["dice"] for r in records.read(started / "results.jsonl")}
+    assert dice["ready"] == dice["hybrid"] != dice["scratch"]  # the same file, batches and noise
+
+
+@pytest.mark.parametrize(
+    ("model", "changes", "message"),
+    [
+        ("nowhere.safetensors", {}, "arm a: model: nowhere.safetensors: no such file, and no ready model"),
+        ("", {"network": {**TINY["network"], "channels": [8, 24]}}, "its network has channels .*8, 16.*, the study's .*8, 24"),
+    ],
+)
+def test_a_model_that_does_not_fit_is_refused(
+    model: str, changes: dict[str, Any], message: str, finished: Path, started: Path
+) -> None:
+    given = model or str(next((finished / "pretrained").glob("hybrid_unet-hybrid-*/model.safetensors")))
+    study = tiny(arms={"a": {"like": "scratch", "model": given}}, shots=[1], **changes)
+    with pytest.raises(ConfigError, match=message):
+        runner(started, study).work()

@@ -19,7 +19,8 @@ from monai_hybrid.errors import ConfigError
 @pytest.mark.parametrize("path", sorted(STUDIES.glob("*.yaml")), ids=lambda p: p.stem)
 def test_the_studies_in_the_folder_are_whole(path: Path) -> None:
     study = load_study(path.stem)
-    assert study.name == path.stem and "hybrid" in study.arms and study.draws >= 5 and study.seeds >= 2
+    compared = {"hybrid", "universal"} & set(study.arms)
+    assert study.name == path.stem and compared and study.draws >= 5 and study.seeds >= 2
     assert study.tuning["appearance"] != study.target.appearance
 
 
@@ -35,6 +36,8 @@ def test_the_studies_in_the_folder_are_whole(path: Path) -> None:
         ({"pretrain": {"updates": 3, "keep": "first"}}, "pretrain: keep: 'first': expected last or best"),
         ({"target": {**TINY["target"], "appearance": "pink"}}, "target: appearance 'pink': expected one of none"),
         ({"target": {**TINY["target"], "appearance": "gamma"}}, "appearance 'gamma' is the target's"),
+        ({"arms": {"a": {"like": "hybrid", "model": "x"}}}, "arm a: model: expected kind hybrid_unet, and no settings of a pre"),
+        ({"arms": {"a": {"like": "nnunet_scratch", "model": "x"}}}, "arm a: model: expected kind hybrid_unet"),
         ({"source": {"folder": "x"}}, "source: folder: unknown"),
     ],
 )
