@@ -19,6 +19,8 @@ LABELS: dict[str, str] = {
 }  # fmt: skip
 """Label value (as a JSON key) to the name of the shape family. `rim` and `core` are the two layers of one body."""
 
+WIDER_IN_3D = 1.5
+
 
 class Structure(Protocol):
     """What a family draws."""
@@ -108,8 +110,13 @@ def _place(rng: np.random.Generator, shape: Shape, share: float = 0.35) -> Array
     return np.array([rng.uniform(-share, share) * edge for edge in shape], dtype=np.float32)
 
 
+def _unit(shape: Shape) -> float:
+    """The edge that sizes are shares of, voxels: wider in 3D, where the same radius fills less of the grid."""
+    return min(shape) * (WIDER_IN_3D if len(shape) == 3 else 1.0)
+
+
 def _body(rng: np.random.Generator, shape: Shape, smallest: float, largest: float) -> Body:
-    size = min(shape) * np.exp(rng.uniform(np.log(smallest), np.log(largest)))
+    size = _unit(shape) * np.exp(rng.uniform(np.log(smallest), np.log(largest)))
     radii = np.maximum(size * rng.uniform(0.45, 1.0, size=len(shape)), 1.2).astype(np.float32)
     return Body(_place(rng, shape), _turn(rng, len(shape)), radii, float(rng.uniform(1.7, 3.0)))
 
@@ -145,13 +152,13 @@ def draw_cluster(rng: np.random.Generator, shape: Shape) -> Structure:
     count, dims = int(rng.integers(4, 13)), len(shape)
     spread = min(shape) * rng.uniform(0.08, 0.2)
     centres = (_place(rng, shape, 0.3) + rng.normal(0, spread, size=(count, dims))).astype(np.float32)
-    radii = np.maximum(min(shape) * rng.uniform(0.02, 0.06, size=count), 1.0).astype(np.float32)
+    radii = np.maximum(_unit(shape) * rng.uniform(0.02, 0.06, size=count), 1.0).astype(np.float32)
     return Segments(4, centres, centres, radii)
 
 
 def draw_tube(rng: np.random.Generator, shape: Shape) -> Structure:
     """A winding tube with up to three branches, each thinner than its trunk."""
-    step, radius = min(shape) * rng.uniform(0.07, 0.13), float(max(0.9, min(shape) * rng.uniform(0.015, 0.07)))
+    step, radius = min(shape) * rng.uniform(0.07, 0.13), float(max(0.9, _unit(shape) * rng.uniform(0.015, 0.07)))
     place, heading = _place(rng, shape, 0.45), _direction(rng, len(shape))
     pieces = _walk(rng, place, heading, step, radius, int(rng.integers(5, 12)))
     for _ in range(int(rng.integers(0, 4))):

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from data_prep.synthetic.families import FAMILIES, Structure
 from data_prep.synthetic.fields import Array, Shape, displacement, grid, smooth_field
 
-MOST_TISSUES = 5
-MOST_STRUCTURES = 6
+MOST_TISSUES = 3
+MOST_STRUCTURES = {2: 6, 3: 10}  # of a grid of two and of three dimensions
 
 
 @dataclass(frozen=True)
@@ -32,10 +32,10 @@ class Scene:
 
 
 def draw_scene(rng: np.random.Generator, shape: Shape) -> Scene:
-    """Draw tissues and 1 to 6 structures, later ones over earlier ones, on a grid (X, Y[, Z])."""
+    """Draw tissues and up to `MOST_STRUCTURES` structures, later ones over earlier ones, on a grid (X, Y[, Z])."""
     region, tissues = _draw_tissues(rng, shape)
     structures = [
-        FAMILIES[int(rng.integers(len(FAMILIES)))](rng, shape) for _ in range(int(rng.integers(1, MOST_STRUCTURES + 1)))
+        FAMILIES[int(rng.integers(len(FAMILIES)))](rng, shape) for _ in range(int(rng.integers(1, MOST_STRUCTURES[len(shape)] + 1)))
     ]
     points = grid(shape) + displacement(rng, shape, min(shape) * rng.uniform(0.3, 0.6), min(shape) * rng.uniform(0.01, 0.05))
     return _place(structures, points, region, tissues)
