@@ -11,21 +11,25 @@ from monai_hybrid.losses.objectives import get_objective
 
 
 def mixed_sampler(
-    cases: list[dict[str, Any]], num_samples: int, labelled_share: float = 0.5, processes: int = 1
+    cases: list[dict[str, Any]], num_samples: int, labelled_share: float = 0.5, processes: int = 1, replay_share: float = 0.5
 ) -> Sampler[int]:
-    """Draw `num_samples` cases: random permutations, or a given share of labelled ones when there are both kinds.
+    """Draw `num_samples` cases: random permutations, or given shares of each kind where there are several kinds.
 
     Args:
-        cases: some without "label".
+        cases: some without "label", some "replayed" from the source.
         num_samples: samples an epoch, of this process.
-        labelled_share: where there are both kinds.
+        labelled_share: of labelled ones among those of the target, where both kinds are there.
         processes: of the run. Several deal out one permutation among them; a given share each draws from all cases.
+        replay_share: of replayed cases among all, where there are some.
     """
-    labelled = ["label" in case for case in cases]
-    if all(labelled):
+    kinds = ["replayed" if case.get("replayed") else "labelled" if "label" in case else "unlabelled" for case in cases]
+    count = {kind: kinds.count(kind) for kind in dict.fromkeys(kinds)}
+    if set(count) <= {"labelled"}:
         return _permutations(cases, num_samples, processes)
-    share = {True: labelled_share / sum(labelled), False: (1 - labelled_share) / (len(cases) - sum(labelled))}
-    return WeightedRandomSampler([share[is_labelled] for is_labelled in labelled], num_samples)
+    share = {"labelled": labelled_share if "unlabelled" in count else 1.0, "unlabelled": 1 - labelled_share}
+    if "replayed" in count:
+        share = {kind: (1 - replay_share) * part for kind, part in share.items()} | {"replayed": replay_share}
+    return WeightedRandomSampler([share[kind] / count[kind] for kind in kinds], num_samples)
 
 
 def _permutations(cases: list[dict[str, Any]], num_samples: int, processes: int) -> Sampler[int]:

@@ -127,7 +127,9 @@ def _fold(main: ConfigParser, patient: str) -> ConfigParser:
     fold["writer"], fold["validation"], fold["val_interval"] = None, True, 1
     fold["train"]["dataset"] = dataset
     samples = parsed("updates_per_epoch") * parsed("batch_size")
-    fold["train"]["sampler"] = Chosen(mixed_sampler(cases, samples, parsed("labelled_share")), kept)
+    fold["train"]["sampler"] = Chosen(
+        mixed_sampler(cases, samples, parsed("labelled_share"), replay_share=parsed("replay_share")), kept
+    )
     fold["train"]["trainer"]["train_handlers"] = "$@train#handlers + [@ema]"  # no checkpoints: a fold is not the run
     handlers = [h for h in fold["train"]["handlers"] if h["_target_"].rsplit(".", 1)[-1] in FOLD_HANDLERS]
     for handler in handlers:

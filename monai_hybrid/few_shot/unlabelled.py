@@ -23,9 +23,14 @@ logger = logging.getLogger("monai_hybrid.adaptation")
 
 
 def unlabelled_cases(
-    data: PreparedData, labelled: Sequence[dict[str, Any]], objective: str, rest: bool = False, folder: str | None = None
+    data: PreparedData,
+    labelled: Sequence[dict[str, Any]],
+    objective: str,
+    rest: bool = False,
+    folder: str | None = None,
+    to_look_at: bool = False,
 ) -> list[dict[str, Any]]:
-    """Cases without "label".
+    """Cases without "label", to train with.
 
     Args:
         data: the target. Its validation and test images are never taken, wherever they are found.
@@ -34,34 +39,55 @@ def unlabelled_cases(
         rest: take the training list's other images.
         folder: take a folder's images (`images/` or `imagesTr/` in it, if there is one), a BIDS data set's, or the training
             and validation lists of a prepared data set.
+        to_look_at: the images serve for something else too (`match_appearance`), so an objective without an image term is no
+            mistake: it trains with none of them.
 
     Raises:
-        ConfigError: the objective has no image term.
+        ConfigError: the objective has no image term, and the images serve for nothing else.
         DataError: no image, one that cannot be read or trained with, or a data set of other channels or dimensions.
     """
     if not (rest or folder):
         return []
     if not get_objective(objective).image_term:
+        if to_look_at:
+            return []
         name = f"unlabelled_dir {folder}" if folder else "unlabelled"
         raise ConfigError(
             f"{name}: the objective {objective} learns nothing from images without labels; add --objective hybrid"
         )
     found = without_labels(data.training) if rest else []
     found += _of_folder(Path(folder).expanduser(), data) if folder else []
-    kept = [*labelled, *data.validation, *data.testing]
-    taken = {_files(case) for case in kept}
-    cases = []
-    for case in found:
-        if _files(case) not in taken:
-            taken.add(_files(case))
-            cases.append(case)
+    cases = _others(found, [*labelled, *data.validation, *data.testing])
     if not cases:
         raise DataError(f"{folder or data.folder}: no image is left beside the labelled, validation and test cases")
     logger.info("%d images without labels for the denoising term (%d found)", len(cases), len(found))
     return cases
 
 
-def _files(case: dict[str, Any]) -> tuple[str, ...]:
+def scans_of_target(data: PreparedData, folder: str | None = None) -> list[dict[str, Any]]:
+    """The target's training images and those of `folder`, all without labels; never its validation and test images.
+
+    Raises:
+        DataError: as `unlabelled_cases`.
+    """
+    found = _of_folder(Path(folder).expanduser(), data) if folder else []
+    training = without_labels(data.training)
+    return training + _others(found, [*training, *data.validation, *data.testing])
+
+
+def _others(found: Sequence[dict[str, Any]], kept: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Those of `found` whose files are none of `kept`, each once."""
+    taken = {files_of(case) for case in kept}
+    cases = []
+    for case in found:
+        if files_of(case) not in taken:
+            taken.add(files_of(case))
+            cases.append(case)
+    return cases
+
+
+def files_of(case: dict[str, Any]) -> tuple[str, ...]:
+    """The image files of a case, by which two data sets' cases are told to be the same."""
     names = case["image"] if isinstance(case["image"], list) else [case["image"]]
     return tuple(str(Path(name).resolve()) for name in names)
 

@@ -16,6 +16,11 @@ SAME = {
     ("5244df8f200d9336", "405aa7b827d353df"),  # few_shot_finetune
 }
 
+# Settings that came later, at the value with which the training is what it was, and what the configuration says of them.
+LATER = {"source_replay": "null", "replay_share": "0.5", "match_appearance": '"none"'}
+OF_LATER = ("replayed_cases#", "train#appearance#", "train#sampler#replay_share", "unlabelled_cases#to_look_at")
+LISTS = ("train#preprocessing#transforms", "train#dataset#data")  # which name the later parts, empty by default
+
 
 def digest_of_steps(settings: Mapping[str, str]) -> str:
     """Of the steps among flat settings, 16 hexadecimal digits."""
@@ -25,8 +30,21 @@ def digest_of_steps(settings: Mapping[str, str]) -> str:
 
 def as_now(saved: Mapping[str, str], now: Mapping[str, str]) -> dict[str, str]:
     """Saved settings, flat, with the names of now, and the steps of `now` where both are known to give the same numbers."""
-    saved = {name: named_as_now(value) for name, value in saved.items()}
+    saved = _with_later(name_by_name(saved), now)
     if (digest_of_steps(saved), digest_of_steps(now)) not in SAME:
         return saved
     kept = {name: value for name, value in saved.items() if not name.startswith(STEPS)}
     return kept | {name: value for name, value in now.items() if name.startswith(STEPS)}
+
+
+def name_by_name(saved: Mapping[str, str]) -> dict[str, str]:
+    """Saved settings with the names that classes and functions have now."""
+    return {name: named_as_now(value) for name, value in saved.items()}
+
+
+def _with_later(saved: dict[str, str], now: Mapping[str, str]) -> dict[str, str]:
+    """Settings that were saved before `LATER` was there, with it, at the values that leave the training what it was."""
+    if any(name in saved for name in LATER) or not any(name in now for name in LATER):
+        return saved
+    parts = {name: value for name, value in now.items() if name in LISTS or name.startswith(OF_LATER)}
+    return saved | LATER | parts

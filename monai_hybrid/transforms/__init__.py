@@ -1,5 +1,6 @@
 """Dictionary transforms that MONAI lacks, or whose MONAI form breaks on real data lists."""
 
+from monai_hybrid.transforms.appearance import MatchAppearanced
 from monai_hybrid.transforms.classes import LoadClassesd
 from monai_hybrid.transforms.contrast import RandGIN, RandGINd, contrast_kind
 from monai_hybrid.transforms.intensity import Normalized
@@ -15,6 +16,7 @@ __all__ = [
     "DrawAffined",
     "DrawShapesd",
     "LoadClassesd",
+    "MatchAppearanced",
     "Normalized",
     "RandGIN",
     "RandGINd",

@@ -24,7 +24,8 @@ class LoadClassesd(MapTransform):
     """Load labels as class indices, (1, X, Y[, Z]) float32, in the voxel order of their image.
 
     The user's values are compared as the file holds them, integers as integers. A label whose voxels are stored in another
-    order than its image's, at the same place in the world, is turned to the image's order, voxel for voxel.
+    order than its image's, at the same place in the world, is turned to the image's order, voxel for voxel. A case with
+    entries "label_values" and "class_indices" of its own (one of another data set) is read by those.
 
     Args:
         keys: labels, a path each.
@@ -56,8 +57,9 @@ class LoadClassesd(MapTransform):
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Replace each path by its class indices."""
         d = dict(data)
+        values, indices = d.get("label_values", self.values), d.get("class_indices", self.indices)
         for key in self.key_iterator(d):
-            d[key] = self.load(d[key], reader=_ClassReader(self.values, self.indices, d.get(self.image_key), self.spatial_dims))
+            d[key] = self.load(d[key], reader=_ClassReader(values, indices, d.get(self.image_key), self.spatial_dims))
         return d
 
 

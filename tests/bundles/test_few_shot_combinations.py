@@ -33,13 +33,15 @@ VALUES: dict[str, list[Any]] = {
     "dims": [2, 3],
     "stem": ["plain", "space_to_depth"],
     "validation": [False, True],
+    "replay": ["off", "none", "histogram", "fourier"],  # "off": no source cases; else `match_appearance` of those
 }
 IN_EVERY_RUN = 10  # rows of `make test`; the others are marked slow
 
 
 def allowed(row: Row) -> bool:
-    """Images without labels teach nothing where there is no image term, and are refused there."""
-    return row["unlabelled"] == "none" or OBJECTIVES[row["objective"]].image_term
+    """Images without labels teach nothing where there is no image term, and are refused there, unless they are looked at."""
+    looked_at = row["unlabelled"] == "folder" and row["replay"] in ("histogram", "fourier")
+    return row["unlabelled"] == "none" or looked_at or OBJECTIVES[row["objective"]].image_term
 
 
 ROWS = covering_rows(VALUES, allowed)
@@ -47,9 +49,11 @@ ROWS = covering_rows(VALUES, allowed)
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> dict[int, Path]:
-    """Pictures and volumes of the phantom's scanner B."""
+    """Pictures and volumes of the phantom's scanner B, and beside them `source2` and `source3` of scanner A."""
     folder = tmp_path_factory.mktemp("combinations")
     for dims in (2, 3):
+        generate(folder / f"raw_a{dims}", cases=5, site="A", seed=1, dims=dims)
+        build(folder / f"raw_a{dims}", folder / f"source{dims}", budget="cpu")
         generate(folder / f"raw{dims}", cases=8, site="B", seed=0, dims=dims)
         build(folder / f"raw{dims}", folder / f"prepared{dims}", budget="cpu")
     return {dims: folder / f"prepared{dims}" for dims in (2, 3)}
@@ -80,6 +84,8 @@ def adapt(row: Row, prepared: dict[int, Path], models: dict[tuple[int, str], Pat
     }
     settings |= {"unlabelled": row["unlabelled"] == "rest"}
     settings |= {"unlabelled_dir": str(data.parent / f"raw{row['dims']}")} if row["unlabelled"] == "folder" else {}
+    if row["replay"] != "off":
+        settings |= {"source_replay": str(data.parent / f"source{row['dims']}"), "match_appearance": row["replay"]}
     settings |= {"max_epochs": 1, "updates_per_epoch": 1, "batch_size": 4, "shots": 3, "low_rank": 2}
     settings |= {"warmup_updates": 0, "ema_decay": 0.1, "learning_rate": 0.01}
     settings |= {"device": "cpu", "num_workers": 0, "progress_bar": False, "picture_interval": 0}
@@ -135,7 +141,8 @@ def test_two_options_work_together(
     assert moved_stages(models[row["dims"], row["stem"]], tmp_path / "models/model.pt") == trained
     card, terms = read_card(tmp_path / "models/model.safetensors"), OBJECTIVES[row["objective"]]
     assert card is not None and card["network"]["stem"] == row["stem"] and card["spatial_dims"] == row["dims"]
-    assert (card["training"]["unlabelled_cases"] > 0) == (row["unlabelled"] != "none")
+    assert (card["training"]["unlabelled_cases"] > 0) == (row["unlabelled"] != "none" and terms.image_term)
+    assert (card["training"]["replayed_cases"] > 0) == (row["replay"] != "off")
     record = json.loads((tmp_path / "logs/history.jsonl").read_text())
     assert ("image" in record) == terms.image_term
     assert "mask_noisy" not in record or terms.mask_on_noisy
@@ -149,7 +156,7 @@ def test_the_table_holds_every_pair_that_is_allowed() -> None:
     every = [dict(zip(VALUES, values, strict=True)) for values in product(*VALUES.values())]
     wanted = set().union(*(pairs_of(row) for row in every if allowed(row)))
     assert wanted == set().union(*(pairs_of(row) for row in ROWS))
-    assert all(allowed(row) for row in ROWS) and len(ROWS) <= 26
+    assert all(allowed(row) for row in ROWS) and len(ROWS) <= 28
     first = set().union(*(pairs_of(row) for row in ROWS[:IN_EVERY_RUN]))
     assert len(first & wanted) > 0.6 * len(wanted), "what every run of the tests sees"
 
@@ -165,7 +172,7 @@ def test_what_does_not_go_together_is_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(ROOT)
-    row = {**ROWS[0], "objective": objective, "unlabelled": unlabelled, "dims": 2}
+    row = {**ROWS[0], "objective": objective, "unlabelled": unlabelled, "dims": 2, "replay": "off"}
     error = adapt(row, prepared, models, tmp_path)
     assert f"the objective {objective} learns nothing from images without labels; add --objective hybrid" in str(error)
     assert not (tmp_path / "models").exists()

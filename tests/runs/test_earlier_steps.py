@@ -36,6 +36,14 @@ def of_0_1(name: str) -> dict[str, Any]:
         "target_labels": "$list(range(@num_classes))",
         "dtype": "$torch.float32",
     }
+    for later in ("source_replay", "replay_share", "match_appearance", "replayed_cases"):
+        config.pop(later, None)
+    config["unlabelled_cases"].pop("to_look_at", None)
+    config["train"].pop("appearance", None)
+    config["train"].get("sampler", {}).pop("replay_share", None)
+    if name == "few_shot_finetune":
+        config["train"]["preprocessing"]["transforms"] = "$@train#deterministic_transforms + @train#random_transforms"
+        config["train"]["dataset"]["data"] = "$@cases + @unlabelled_cases"
     others = [{key: value for key, value in step.items() if key != "resampling"} for step in others]
     config["train"]["deterministic_transforms"] = [load, complete, mapped, *others]
     return config
@@ -57,3 +65,11 @@ def test_steps_of_the_users_own_are_another_run() -> None:
         refuse_other_settings(own, now, Path("update_00000001.pt"))
     with pytest.raises(ConfigError, match="learning_rate"):
         refuse_other_settings({**saved, "learning_rate": "1.0"}, now, Path("update_00000001.pt"))
+
+
+def test_a_run_of_before_goes_on_without_what_came_later_and_not_with_it() -> None:
+    saved, now = lasting(of_0_1("few_shot_finetune")), lasting(of_now("few_shot_finetune"))
+    assert "source_replay" not in saved and "source_replay" in now
+    changed = {**now, "match_appearance": '"histogram"'}
+    with pytest.raises(ConfigError, match=r'with other settings: match_appearance: "none" -> "histogram" \(saved'):
+        refuse_other_settings(saved, changed, Path("update_00000001.pt"))

@@ -1,0 +1,94 @@
+"""Labelled cases of the source that go on to be seen while fine-tuning, in the classes of the target."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from data_prep.files import read_datalist, read_dataset
+from monai_hybrid.bundle.data import PreparedData
+from monai_hybrid.errors import ConfigError, DataError
+from monai_hybrid.few_shot.unlabelled import files_of, scans_of_target
+from monai_hybrid.transforms.appearance import KINDS, REPLAYED, MatchAppearanced
+
+logger = logging.getLogger("monai_hybrid.adaptation")
+
+
+def replayed_cases(
+    data: PreparedData, folder: str | None, label_map: Mapping[str, str | None] | None = None
+) -> list[dict[str, Any]]:
+    """The labelled training cases of a prepared source, ready to be trained beside those of the target.
+
+    Args:
+        data: the target.
+        folder: made by `data_prep build`; None or "" for no replay.
+        label_map: target name -> source name, where they differ.
+
+    Returns:
+        Cases with "replayed", and with "label_values" and "class_indices": what each label value of the source is in the
+        target. A structure that the target does not have becomes background.
+
+    Raises:
+        DataError: no prepared data set, other channels or dimensions, or no labelled case.
+        ConfigError: a structure of the target is not labelled there, so that the source would teach that it is background.
+    """
+    if not folder:
+        return []
+    place = Path(folder).expanduser()
+    if not (place / "datalist.json").is_file():
+        raise DataError(f"source_replay: {folder} holds no datalist.json; type: monai-hybrid build {folder} --output prepared")
+    dataset, datalist = read_dataset(place), read_datalist(place)
+    for key in ("spatial_dims", "channels", "colour"):
+        if dataset.get(key) != data.dataset.get(key):
+            raise DataError(f"source_replay: {folder} has {key} {dataset.get(key)}, the labelled data {data.dataset.get(key)}")
+    values, indices = _classes(dataset["labels"], data.class_names, label_map or {}, folder)
+    mine = {files_of(case) for case in [*data.training, *data.validation, *data.testing]}
+    found = [case for case in datalist["training"] if "label" in case and files_of(case) not in mine]
+    if not found:
+        raise DataError(f"source_replay: {folder} has no labelled training case that is not the target's own")
+    more: dict[str, Any] = {REPLAYED: True, "label_values": values, "class_indices": indices}
+    logger.info("%d labelled cases of the source are replayed", len(found))
+    return [{**case, **more, "patient": f"source {case['patient']}"} for case in found]
+
+
+def _classes(
+    labels: Sequence[Mapping[str, Any]], wanted: Sequence[str], renamed: Mapping[str, str | None], folder: str
+) -> tuple[list[int], list[int]]:
+    """The source's label values, and the target's class index of each; 0 for structures that the target does not have."""
+    partner = {name: renamed.get(name, name) for name in wanted[1:]}
+    names = [label["name"] for label in labels]
+    absent = [name for name, source in partner.items() if source not in names[1:]]
+    if absent:
+        raise ConfigError(
+            f"source_replay: {folder} has no label for {', '.join(absent)} (it has {', '.join(names[1:])}), so its images would "
+            "teach that this is background; leave --source-replay out, or name the partner with --label-map "
+            f"\"{{'{absent[0]}': 'NAME'}}\""
+        )
+    index = {source: wanted.index(name) for name, source in partner.items()}
+    return [label["value"] for label in labels], [0, *(index.get(name, 0) for name in names[1:])]
+
+
+def appearance_steps(
+    kind: str, replayed: Sequence[Any], data: PreparedData, folder: str | None, prepare: Sequence[Any]
+) -> list[MatchAppearanced]:
+    """The transform that gives replayed cases the look of the target's scans, in a list; empty where nothing is to be matched.
+
+    Args:
+        kind: the setting `match_appearance`.
+        replayed: of `replayed_cases`.
+        data: the target, whose training images are looked at, without labels.
+        folder: more images of it, the setting `unlabelled_dir`.
+        prepare: the deterministic transforms.
+
+    Raises:
+        ConfigError: unknown kind, or a kind without replayed cases.
+    """
+    if kind not in KINDS:
+        raise ConfigError(f"match_appearance: got {kind!r}, expected one of {', '.join(KINDS)}")
+    if kind == "none":
+        return []
+    if not replayed:
+        raise ConfigError(f"match_appearance {kind}: it changes source images; name their prepared folder with --source-replay")
+    return [MatchAppearanced("image", kind, scans_of_target(data, folder), prepare)]
