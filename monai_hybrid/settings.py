@@ -158,9 +158,7 @@ def _fine_tuning() -> Iterator[Setting]:
     yield s("source_replay", "folder", "prepared source, whose labelled cases go on to be seen")
     yield s("replay_share", "inner part", "share of the samples that are replayed ones")
     looks = ("none", "histogram", "fourier")
-    yield s(
-        "match_appearance", "word", "replayed images take the grey values of the target's scans, labelled or not", words=looks
-    )
+    yield s("match_appearance", "word", "replayed images take the grey values of the target's scans", words=looks)
     yield s("trainable", "word", "which weights change", words=trainable)
     yield s("low_rank", "count", "rank of the updates, with --trainable low_rank")
     yield s("layer_decay", "positive share", "factor on the learning rate a stage further from the output")

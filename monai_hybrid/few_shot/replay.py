@@ -62,8 +62,8 @@ def _classes(
     absent = [name for name, source in partner.items() if source not in names[1:]]
     if absent:
         raise ConfigError(
-            f"source_replay: {folder} has no label for {', '.join(absent)} (it has {', '.join(names[1:])}), so its images would "
-            "teach that this is background; leave --source-replay out, or name the partner with --label-map "
+            f"source_replay: {folder} has no label for {', '.join(absent)} (it has {', '.join(names[1:])}), so its images "
+            "would teach that this is background; leave --source-replay out, or name the partner with --label-map "
             f"\"{{'{absent[0]}': 'NAME'}}\""
         )
     index = {source: wanted.index(name) for name, source in partner.items()}

@@ -1,4 +1,4 @@
-"""Source cases beside the target's: their labels in the target's classes, never the target's own, and refused where they lie."""
+"""Source cases beside the target's: their labels in the target's classes, never the target's own; refused where they lie."""
 
 from __future__ import annotations
 
@@ -76,10 +76,10 @@ def test_a_structure_that_the_source_does_not_label_is_refused_and_a_partner_acc
 
 
 def test_other_folders_and_channels_are_refused(target: PreparedData, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="holds no datalist.json; type: monai-hybrid build"):
+    with pytest.raises(DataError, match=r"holds no datalist.json; type: monai-hybrid build"):
         replayed_cases(target, str(tmp_path))
     colour = data_set(tmp_path / "colour", {1: "wall", 2: "lumen"}, 3, colour=True)
-    with pytest.raises(DataError, match="source_replay: .* has channels .*red.*, the labelled data"):
+    with pytest.raises(DataError, match=r"source_replay: .* has channels .*red.*, the labelled data"):
         replayed_cases(target, str(colour))
 
 
@@ -93,11 +93,9 @@ def test_each_kind_has_its_share(replayed: int, unlabelled: int) -> None:
     assert {kind: kinds[kind] / 8000 for kind in "rlu"} == pytest.approx(wanted, abs=0.03)
 
 
-def test_the_look_is_that_of_training_images_and_more_without_labels(
-    target: PreparedData, source: Path, tmp_path: Path
-) -> None:
+def test_the_look_is_that_of_training_images_and_more(target: PreparedData, source: Path, tmp_path: Path) -> None:
     assert appearance_steps("none", [], target, None, []) == []
-    with pytest.raises(ConfigError, match="match_appearance histogram: it changes source images; name .* --source-replay"):
+    with pytest.raises(ConfigError, match=r"match_appearance histogram: it changes source images; name .* --source-replay"):
         appearance_steps("histogram", [], target, None, [])
     with pytest.raises(ConfigError, match="match_appearance: got 'style'"):
         appearance_steps("style", [], target, None, [])
