@@ -21,6 +21,7 @@ from monai_hybrid.bundle.data import PreparedData, read_prepared
 from monai_hybrid.engines.replay import Draw, seed_everything
 from monai_hybrid.errors import DataError
 from monai_hybrid.few_shot.starting_point import StartingPoint
+from monai_hybrid.transforms.appearance import REPLAYED
 
 Case = dict[str, Any]
 Item = dict[str, Any]
@@ -112,6 +113,7 @@ class StoredCases(Dataset):
     def _transform(self, index: int) -> Any:
         item = self.stores[index][self.data[index]]
         copied = {k: v.clone() if hasattr(v, "clone") else v for k, v in item.items()}  # some transforms write in place
+        copied[REPLAYED] = self.data[index].get(REPLAYED, False)
         sample = self.augment(copied)
         return sample[0] if isinstance(sample, list) else sample  # as the cached data set's collation would flatten it
 

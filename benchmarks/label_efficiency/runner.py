@@ -23,6 +23,7 @@ from benchmarks.label_efficiency.training import Trained, make_stream, shaping, 
 from data_prep.atomic import replace_file
 from monai_hybrid.errors import ConfigError
 from monai_hybrid.few_shot.shots import draw_shots, without_labels
+from monai_hybrid.transforms.appearance import REPLAYED
 from monai_hybrid.weights import read_card, save_weights, torch_save, with_pretrained
 
 READY = ROOT / "monai_hybrid/models"  # the models of the package
@@ -226,6 +227,8 @@ class Runner:
     ) -> tuple[Trained, torch.nn.Module]:
         """One fine-tuning on `drawn`; the rest of `pool` joins as images where the arm says `unlabelled`.
 
+        With `source_replay` the source's training cases go on to be seen, with `match_appearance` in the look of the pool.
+
         The latest network is kept: an arm that differs at test alone (`timesteps`) takes that of the arm before it.
         """
         d = self.data.with_network(arm.network)
@@ -240,10 +243,13 @@ class Runner:
         names = {case["case_id"] for case in drawn}
         rest = without_labels([case for case in pool if case["case_id"] not in names]) if settings.get("unlabelled") else []
         pairs = [(store, case) for case in [*drawn, *rest]]
+        if settings.get("source_replay"):
+            pairs += [(d.source_store, {**case, REPLAYED: True}) for case in d.pretraining]
+        looks = [(store, case) for case in without_labels(pool)]
         data = d.source if store is d.tuning_store else d.target
         key = ("finetune", store is d.tuning_store, seed, draw, shots, shaping(settings))
         mixed_seed = 10_000 + 100 * seed + draw
-        stream = self.streams.get(key, lambda: make_stream("finetune", settings, data, origin, pairs, mixed_seed))
+        stream = self.streams.get(key, lambda: make_stream("finetune", settings, data, origin, pairs, mixed_seed, looks))
         trained = train("finetune", settings, data, origin, stream, mixed_seed, self.device, arm.kind, rate,
                         feature_steps=tuple(arm.timesteps))  # fmt: skip
         self.latest = (same, trained)

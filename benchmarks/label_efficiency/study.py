@@ -63,7 +63,7 @@ class Arm:
             `unlabelled_target` (the images of the target's pool join, without labels), `shapes` (random shapes in the place of
             the source: no one's images or labels), `keep` ("last" weights, or those of the "best" source validation of the
             `curve`).
-        finetune: settings of few_shot_finetune that differ from the study's.
+        finetune: settings of few_shot_finetune that differ from the study's; `source_replay: true` is the study's source.
         network: changes of the study's network, {} for none: a cheaper one under the same protocol.
         timesteps: noise levels whose masks are averaged at test; of a pixel_head those of its features, (0,) for TEDM's eight.
         learning_rate: fixed; None: chosen from the study's grid.

@@ -28,12 +28,15 @@ from benchmarks.label_efficiency.streams import Resumed, Stream
 from data_prep.atomic import replace_file
 from monai_hybrid.bundle.data import PreparedData
 from monai_hybrid.few_shot.starting_point import StartingPoint
+from monai_hybrid.transforms import MatchAppearanced
 from monai_hybrid.weights import with_pretrained
 
 KEPT_HANDLERS = ("StopOnNonFinite", "GradientClip", "LrScheduleHandler")
 SAVER = "WeightsSaver"
 # Settings that change the batches; all others leave them equal.
-SHAPING = ("shapes", "batch_size", "patch_size", "spacing", "augment", "contrast_randomisation", "labelled_share", "unlabelled")
+SHAPING = ("shapes", "batch_size", "patch_size", "spacing", "augment", "contrast_randomisation", "labelled_share", "unlabelled",
+           "source_replay", "replay_share", "match_appearance")  # fmt: skip
+OF_CASES = ("updates", "curve", "source_labels", "unlabelled_target", "shapes", "source_replay", "match_appearance")
 
 
 def shaping(settings: Mapping[str, Any]) -> str:
@@ -48,9 +51,16 @@ def make_stream(
     origin: StartingPoint,
     cases: Sequence[tuple[CaseStore, Case]],
     seed: int,
+    looks: Sequence[tuple[CaseStore, Case]] = (),
 ) -> Stream:
-    """The batches of a training: the bundle's sampler, random transforms and collation on stored cases."""
-    own = {k: v for k, v in settings.items() if k != "updates"}
+    """The batches of a training: the bundle's sampler, random transforms and collation on stored cases.
+
+    `looks` are the scans whose grey values replayed cases take, by the setting `match_appearance`.
+    """
+    own = {k: v for k, v in settings.items() if k not in ("updates", "source_replay", "match_appearance")}
+    kind = settings.get("match_appearance", "none")
+    stored = [lambda scan: scan["store"][scan["case"]]]
+    before = [MatchAppearanced("image", kind, [{"store": s, "case": c} for s, c in looks], stored)] if kind != "none" else []
 
     def loader() -> Any:
         if settings.get("num_workers"):
@@ -60,7 +70,7 @@ def make_stream(
         parser = configuration(part, {**own, **once}, data, origin, "cpu")
         transforms = parser.get_parsed_content("train#random_transforms")
         parser.parse(reset=True)
-        parser["train#dataset"] = StoredCases(cases, transforms, seed)
+        parser["train#dataset"] = StoredCases(cases, [*before, *transforms], seed)
         return parser.get_parsed_content("train#dataloader")
 
     return Stream(loader, seed)
@@ -113,7 +123,7 @@ def train(
     started, aside = _clocks(), (0.0, 0.0)
     updates = int(settings["updates"])
     curve = max(1, min(curve, updates))
-    own = {k: v for k, v in settings.items() if k not in ("updates", "curve", "source_labels", "unlabelled_target", "shapes")}
+    own = {k: v for k, v in settings.items() if k not in OF_CASES}
     own |= {"max_epochs": curve, "updates_per_epoch": updates // curve, "seed": seed}
     own |= {} if learning_rate is None else {"learning_rate": learning_rate}
     parser = configuration(part, own, data, origin, device)

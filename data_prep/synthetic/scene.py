@@ -35,7 +35,8 @@ def draw_scene(rng: np.random.Generator, shape: Shape) -> Scene:
     """Draw tissues and up to `MOST_STRUCTURES` structures, later ones over earlier ones, on a grid (X, Y[, Z])."""
     region, tissues = _draw_tissues(rng, shape)
     structures = [
-        FAMILIES[int(rng.integers(len(FAMILIES)))](rng, shape) for _ in range(int(rng.integers(1, MOST_STRUCTURES[len(shape)] + 1)))
+        FAMILIES[int(rng.integers(len(FAMILIES)))](rng, shape)
+        for _ in range(int(rng.integers(1, MOST_STRUCTURES[len(shape)] + 1)))
     ]
     points = grid(shape) + displacement(rng, shape, min(shape) * rng.uniform(0.3, 0.6), min(shape) * rng.uniform(0.01, 0.05))
     return _place(structures, points, region, tissues)

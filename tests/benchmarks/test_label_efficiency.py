@@ -327,3 +327,28 @@ def test_a_model_that_does_not_fit_is_refused(
     study = tiny(arms={"a": {"like": "scratch", "model": given}}, shots=[1], **changes)
     with pytest.raises(ConfigError, match=message):
         runner(started, study).work()
+
+
+def test_an_arm_may_replay_the_source_in_the_look_of_the_pool(started: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    more = {"like": "supervised", "learning_rate": 0.01}
+    arms = {
+        "supervised": {"learning_rate": 0.01},
+        "replay": {**more, "finetune": {"source_replay": True}},
+        "matched": {**more, "finetune": {"source_replay": True, "replay_share": 0.9, "match_appearance": "histogram"}},
+    }
+    whole = runner(started, tiny(arms=arms, shots=[1]))
+    seen: dict[str, set[str]] = {}
+    made = runner_module.make_stream
+
+    def watched(part: str, settings: dict[str, Any], *rest: Any) -> Any:
+        stream = made(part, settings, *rest)
+        if part == "finetune":
+            seen[json.dumps(settings, sort_keys=True)] = {case["patient"] for _, case in rest[2]}
+        return stream
+
+    monkeypatch.setattr(runner_module, "make_stream", watched)
+    assert whole.work() == 0
+    dice = [r["dice"] for r in records.read(started / "results.jsonl")]
+    assert len(dice) == 3 and dice[0] != dice[1] != dice[2]
+    source = {case["patient"] for case in whole.data.pretraining}
+    assert [len(patients & source) for patients in seen.values()] == [0, len(source), len(source)]

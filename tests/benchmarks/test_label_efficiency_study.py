@@ -36,7 +36,10 @@ def test_the_studies_in_the_folder_are_whole(path: Path) -> None:
         ({"pretrain": {"updates": 3, "keep": "first"}}, "pretrain: keep: 'first': expected last or best"),
         ({"target": {**TINY["target"], "appearance": "pink"}}, "target: appearance 'pink': expected one of none"),
         ({"target": {**TINY["target"], "appearance": "gamma"}}, "appearance 'gamma' is the target's"),
-        ({"arms": {"a": {"like": "hybrid", "model": "x"}}}, "arm a: model: expected kind hybrid_unet, and no settings of a pre"),
+        (
+            {"arms": {"a": {"like": "hybrid", "model": "x"}}},
+            "arm a: model: expected kind hybrid_unet, and no settings of a pre",
+        ),
         ({"arms": {"a": {"like": "nnunet_scratch", "model": "x"}}}, "arm a: model: expected kind hybrid_unet"),
         ({"source": {"folder": "x"}}, "source: folder: unknown"),
     ],
