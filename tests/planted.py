@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import gzip
+import json
 import re
 import zipfile
 from collections.abc import Iterator
@@ -28,6 +29,13 @@ WORDS = (
     "plantedfile",
     "plantedprivate",
     "plantedcomment",
+    # other spellings of a name and a date, as people type them into free text
+    "李四",
+    "zoë-ann",
+    "o'plant",
+    "18apr61",
+    "18.04.61",
+    "61/4/18",
 )
 
 
@@ -50,9 +58,14 @@ def contents(data: bytes) -> Iterator[bytes]:
             yield from contents(base64.b64decode(packed))
 
 
+def _forms(word: str) -> set[bytes]:
+    """A word in UTF-8, and as JSON in ASCII writes it."""
+    return {word.encode(), json.dumps(word)[1:-1].encode()}
+
+
 def words_in(data: bytes) -> list[str]:
     """The planted words that bytes hold, packed or not, in any capitals."""
-    return sorted({word for one in contents(data) for word in WORDS if word.encode() in one.lower()})
+    return sorted({word for one in contents(data) for word in WORDS if any(form in one.lower() for form in _forms(word))})
 
 
 def found_below(folder: Path) -> dict[str, list[str]]:

@@ -31,9 +31,12 @@ PLACES = {
     "OperatorsName": "Plantedphysician^B",
     "PatientComments": "plantedcomment",
     "ImageComments": "plantedcomment",
-    "SeriesDescription": "T1 of Zelda Plantedname born 1961-04-18",
-    "StudyDescription": "Plantedname",
-    "ProtocolName": "Plantedname",
+    "SpecificCharacterSet": "ISO_IR 192",
+    "SeriesDescription": "T1 of Zelda Plantedname born 1961-04-18, 李四 Zoë-Ann 18Apr61 61/4/18",
+    "StudyDescription": "Plantedname O'Plant",
+    "ProtocolName": "李四 18.04.61",
+    "ConvolutionKernel": "Zoë-Ann",
+    "ContrastBolusAgent": "李四 18.04.61",
 }
 
 
@@ -107,6 +110,22 @@ def _other_size(path: Path) -> None:
     dataset.save_as(path)
 
 
+def _two_agents(folder: Path) -> None:
+    """Two images at each place, which free text alone tells apart."""
+    for file in sorted(folder.iterdir()):
+        dataset = pydicom.dcmread(file)
+        dataset.ContrastBolusAgent, dataset.SOPInstanceUID = "O'Plant", pydicom.uid.generate_uid()
+        dataset.save_as(file.with_name(f"{file.name}_second"))
+
+
+def _strange_words(folder: Path) -> None:
+    """Codes that are none."""
+    for file in sorted(folder.iterdir()):
+        dataset = pydicom.dcmread(file)
+        dataset.Modality, dataset.PhotometricInterpretation = "ZELDA", "PLANTEDNAME"
+        dataset.save_as(file)
+
+
 def _overlap(path: Path) -> None:
     dataset = pydicom.dcmread(path)
     dataset.SegmentSequence[0].SegmentLabel = ""
@@ -118,6 +137,8 @@ FAULTS = {
     "cut": lambda folder: _cut(folder / "series/Plantedfile003"),
     "damaged": lambda folder: _damaged(folder / "series/Plantedfile003"),
     "two grids": lambda folder: _other_size(folder / "series/Plantedfile003"),
+    "two agents": lambda folder: _two_agents(folder / "series"),
+    "strange words": lambda folder: _strange_words(folder / "series"),
     "missing slice": lambda folder: (folder / "series/Plantedfile003").unlink(),
     "segment without a name": lambda folder: _overlap(folder / "Plantedfile_seg.dcm"),
     "broken segmentation": lambda folder: _damaged(folder / "Plantedfile_seg.dcm"),

@@ -9,6 +9,7 @@ from fnmatch import fnmatchcase
 
 from data_prep.dicom.series import Series
 from data_prep.errors import ConfigError
+from data_prep.naming import naming
 
 CHOSEN = ("D511", "D519")  # problems that choosing a part solves
 SHOWN = 8
@@ -34,7 +35,8 @@ def choose(series: Sequence[Series], words: str | None) -> list[Series]:
     found = [part for one in kept if (part := _part(one, values)) is not None]
     if not found or (values and not names and not any(one.part for one in found)):
         there = "; ".join(one.title for one in series[:SHOWN]) + ("; ..." if len(series) > SHOWN else "")
-        raise ConfigError(f"--series {shlex.quote(words)}: nothing here is called so. There are: {there or 'no series'}")
+        more = "" if naming().keep else ". Their descriptions are shown with --keep-names"
+        raise ConfigError(f"--series {shlex.quote(words)}: nothing here is called so. There are: {there or 'no series'}{more}")
     return found
 
 
@@ -52,11 +54,14 @@ def _part(series: Series, values: dict[str, str]) -> Series | None:
     """The series, with the choice of its part settled when the values name it; None when they name another part."""
     if not series.part or not values:
         return series
-    own = {key.casefold(): value for key, _, value in (word.partition("=") for word in series.part.split(",") if "=" in word)}
-    shared = set(own) & set(values)
-    if any(not _equal(own[key], values[key]) for key in shared):
+    real, shown = _values(series.part), _values(series.shown_part)
+    if any(key in values and not (_equal(shown[key], values[key]) or _equal(real.get(key, ""), values[key])) for key in shown):
         return None
-    return without(series, CHOSEN) if set(own) <= set(values) else series
+    return without(series, CHOSEN) if set(shown) <= set(values) else series
+
+
+def _values(part: str) -> dict[str, str]:
+    return {key.casefold(): value for key, _, value in (word.partition("=") for word in part.split(",") if "=" in word)}
 
 
 def _equal(one: str, other: str) -> bool:

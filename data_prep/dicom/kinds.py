@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from data_prep.dicom.grid import Problem, has_place
 from data_prep.dicom.plane import Plane
+from data_prep.dicom.shown import PHOTOMETRIC, shown_term
 from data_prep.dicom.tags import NO_SCAN, SECONDARY
 
 SCOUT, NO_VOLUME, MOSAIC = "D514", "D515", "D522"
@@ -50,7 +51,8 @@ def no_scan_problem(planes: Sequence[Plane]) -> Problem:
     if first.sop_class in NO_SCAN:
         return Problem(NO_VOLUME, f"{_images(planes)} {NO_SCAN[first.sop_class]}")
     colour = first.samples > 1 or first.photometric not in GREY
-    kind = f"colour ({first.photometric})" if colour else "a secondary capture without a place in the patient"
+    photometric = shown_term(first.photometric, PHOTOMETRIC, "of an unknown kind")
+    kind = f"colour ({photometric})" if colour else "a secondary capture without a place in the patient"
     return Problem(NO_VOLUME, f"{_images(planes)} {kind}")
 
 

@@ -13,6 +13,7 @@ from itertools import combinations, pairwise
 
 from data_prep.dicom.grid import SAME_PLACE, alike, height
 from data_prep.dicom.plane import Plane
+from data_prep.dicom.shown import Pairs
 
 MOST_PARTS = 4096
 LOOKED_AT = 64  # grids that a plane is compared with: no series has more, and a hostile one has thousands
@@ -42,8 +43,8 @@ def shares_places(planes: Sequence[Plane]) -> bool:
     return any(b - a < SAME_PLACE for a, b in pairwise(heights))
 
 
-def by_tells(planes: Sequence[Plane]) -> dict[str, list[Plane]]:
-    """Planes at shared places as parts without such places, by words like "EchoTime=2.5"; empty when no value parts them."""
+def by_tells(planes: Sequence[Plane]) -> dict[Pairs, list[Plane]]:
+    """Planes at shared places as parts without such places, by pairs like (EchoTime, 2.5); empty when no value parts them."""
     places = _places(planes)
     counts = Counter(places)
     most = max(counts.values())
@@ -55,7 +56,7 @@ def by_tells(planes: Sequence[Plane]) -> dict[str, list[Plane]]:
         for chosen in combinations(names, count):
             keys = [tuple(one.get(name, "") for name in chosen) for one in values]
             if len(set(keys)) == most and len(set(zip(places, keys, strict=True))) == len(planes):
-                return _grouped(planes, [",".join(map("=".join, zip(chosen, key, strict=True))) for key in keys])
+                return _grouped(planes, [tuple(zip(chosen, key, strict=True)) for key in keys])
     even = len(set(counts.values())) == 1
     return next(_ranked(planes, places, values, names), {}) if even else {}
 
@@ -72,7 +73,7 @@ def _places(planes: Sequence[Plane]) -> list[int]:
 
 def _ranked(
     planes: Sequence[Plane], places: Sequence[int], values: Sequence[dict[str, str]], names: Sequence[str]
-) -> Iterator[dict[str, list[Plane]]]:
+) -> Iterator[dict[Pairs, list[Plane]]]:
     """Parts by the rank of a value among the planes at its place, for each value that differs at every place."""
     for name in names:
         at: dict[int, list[tuple[float, int]]] = defaultdict(list)
@@ -80,7 +81,7 @@ def _ranked(
             at[place].append((_number(one.get(name)), index))
         if all(len({value for value, _ in here}) == len(here) and here[0][0] == here[0][0] for here in at.values()):
             ranks = {index: rank for here in at.values() for rank, (_, index) in enumerate(sorted(here), start=1)}
-            yield _grouped(planes, [f"{name}=no.{ranks[index]}" for index in range(len(planes))])
+            yield _grouped(planes, [((name, f"no.{ranks[index]}"),) for index in range(len(planes))])
 
 
 def _number(text: str | None) -> float:
@@ -90,8 +91,8 @@ def _number(text: str | None) -> float:
         return float("nan")
 
 
-def _grouped(planes: Sequence[Plane], words: Sequence[str]) -> dict[str, list[Plane]]:
-    groups: dict[str, list[Plane]] = defaultdict(list)
-    for plane, word in zip(planes, words, strict=True):
-        groups[word].append(plane)
+def _grouped(planes: Sequence[Plane], keys: Sequence[Pairs]) -> dict[Pairs, list[Plane]]:
+    groups: dict[Pairs, list[Plane]] = defaultdict(list)
+    for plane, key in zip(planes, keys, strict=True):
+        groups[key].append(plane)
     return dict(groups)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from data_prep.checks.registry import printable
 from data_prep.dicom.codestream import check_codestream
 from data_prep.dicom.library import quiet
 from data_prep.dicom.names import shown_path
@@ -120,7 +120,8 @@ def _require_decoder(syntax: str) -> None:
     except NotImplementedError:
         there = False
     if not there:
-        raise ReadError("no_decoder", f"nothing that is installed decodes its transfer syntax {printable(syntax)}")
+        called = syntax if re.fullmatch(r"[\d.]{1,64}", syntax) else "(no UID)"
+        raise ReadError("no_decoder", f"nothing that is installed decodes its transfer syntax {called}")
 
 
 def _name(plane: Plane) -> str:

@@ -83,7 +83,7 @@ def read_segmentation(path: Path) -> Segmentation:
 def _segmentation(path: Path, dataset: Any) -> Segmentation:
     kind = text(dataset, "SegmentationType")
     if kind not in ("BINARY", "FRACTIONAL", "LABELMAP"):
-        raise ReadError("segment_kind", f"its SegmentationType is {kind[:20]!r}; expected BINARY, FRACTIONAL or LABELMAP")
+        raise ReadError("segment_kind", "its SegmentationType is none; expected BINARY, FRACTIONAL or LABELMAP")
     frames, rows, columns = whole(dataset, "NumberOfFrames", 1), whole(dataset, "Rows"), whole(dataset, "Columns")
     if min(frames, rows, columns) < 1 or frames * rows * columns > min(MAX_BYTES, free_memory()):
         raise ReadError("too_large", f"its header gives {frames} frames of {columns} x {rows}")

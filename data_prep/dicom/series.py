@@ -8,12 +8,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from data_prep.checks.registry import printable
 from data_prep.dicom.grid import Problem, affine_of, has_place, problems_of_stack, stacked
 from data_prep.dicom.headers import Found, read_headers
 from data_prep.dicom.kinds import MOSAIC, NO_VOLUME, SCOUT, no_scan_problem, scout_problem, sorted_by_kind, whole_problem
-from data_prep.dicom.names import shown_path, without_identifiers
+from data_prep.dicom.names import shown_path
 from data_prep.dicom.parts import by_tells, of_one_grid, shares_places
 from data_prep.dicom.plane import Plane
+from data_prep.dicom.shown import MODALITIES, joined, shown_number, shown_parts, shown_term
+from data_prep.naming import naming
 from data_prep.volume import Affine
 
 LEFT_OUT = (SCOUT, NO_VOLUME)  # these are no volumes, so that nothing is lost
@@ -27,7 +30,8 @@ class Series:
 
     Attributes:
         uid: SeriesInstanceUID; `part` tells the stacks of one series apart ("EchoTime=2.5"), "" for a whole one.
-        modality, description, number: of the header; the description without what names the patient.
+        shown_part: the same where others may read it: free text is told by its rank.
+        modality, description, number: of the header, as they are there: for choosing, and never shown. See `title`.
         files: in the order of the slices; a multi-frame file once.
         planes: one a slice, in order along the normal.
         shape: (columns, rows, slices) = (X, Y, Z).
@@ -47,6 +51,7 @@ class Series:
     study_uid: str
     frame_of_reference_uid: str
     problems: tuple[Problem, ...] = ()
+    shown_part: str = ""
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -55,10 +60,17 @@ class Series:
 
     @property
     def title(self) -> str:
-        """What a person knows it by: its number, description, kind and size."""
-        called = " ".join(filter(None, (self.number, f"'{self.description}'" if self.description else "", self.part)))
+        """What a person knows it by: number, part, kind and size; with --keep-names also the description, which is free text."""
+        described = f"'{printable(self.description)}'" if self.description and naming().keep else ""
+        called = " ".join(filter(None, ("series", printable(self.shown_number), described, self.shown_part)))
+        kind = shown_term(self.modality, MODALITIES, "no modality" if not self.modality else "another modality")
         count = len(self.planes)
-        return f"series {called} ({self.modality or 'no modality'}, {count} slice{'' if count == 1 else 's'})"
+        return f"{called} ({kind}, {count} slice{'' if count == 1 else 's'})"
+
+    @property
+    def shown_number(self) -> str:
+        """SeriesNumber where it is a number."""
+        return shown_number(self.number, self.planes[0].identifiers)
 
     @property
     def left_out(self) -> bool:
@@ -163,10 +175,11 @@ def _stacks(planes: Sequence[Plane], part: str, problems: Sequence[Problem]) -> 
     parts = by_tells(planes) if shares_places(planes) else {}
     if not parts:
         yield _series(planes, part, problems)
-    for words, group in parts.items():
-        shown = ",".join(filter(None, (part, without_identifiers(words, planes[0].identifiers))))
-        several = Problem("D511", f"{len(parts)} parts lie at one place; to take this one: --series {shlex.quote(shown)}")
-        yield _series(group, shown, [*problems, several])
+    shown = shown_parts(list(parts), planes[0].identifiers)
+    for pairs, group in parts.items():
+        words, real = (",".join(filter(None, (part, one))) for one in (shown[pairs], joined(pairs)))
+        several = Problem("D511", f"{len(parts)} parts lie at one place; to take this one: --series {shlex.quote(words)}")
+        yield _series(group, real, [*problems, several], words)
 
 
 def _lost_words(lost: Sequence[Plane], count: int) -> str:
@@ -179,7 +192,7 @@ def _lost_words(lost: Sequence[Plane], count: int) -> str:
     return f"{len(lost)} of {count} slices lack {names}"
 
 
-def _series(planes: Iterable[Plane], part: str, problems: Sequence[Problem]) -> Series:
+def _series(planes: Iterable[Plane], part: str, problems: Sequence[Problem], shown: str = "") -> Series:
     ordered = stacked(list(planes))
     first = ordered[0]
     found = list(problems)
@@ -194,9 +207,9 @@ def _series(planes: Iterable[Plane], part: str, problems: Sequence[Problem]) -> 
     return Series(
         uid=first.series_uid,
         part=part,
-        modality=without_identifiers(first.modality, first.identifiers),
-        description=without_identifiers(first.description, first.identifiers),
-        number=without_identifiers(first.number, first.identifiers),
+        modality=first.modality,
+        description=first.description,
+        number=first.number,
         planes=tuple(ordered),
         shape=(first.columns, first.rows, len(ordered)),
         affine=affine_of(ordered),
@@ -204,6 +217,7 @@ def _series(planes: Iterable[Plane], part: str, problems: Sequence[Problem]) -> 
         study_uid=first.study_uid,
         frame_of_reference_uid=first.frame_of_reference_uid,
         problems=tuple(found),
+        shown_part=shown or part,
     )
 
 

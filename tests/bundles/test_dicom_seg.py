@@ -196,7 +196,7 @@ def test_several_series_and_faults_each_have_their_row(tmp_path: Path) -> None:
     done = {names[case].uid for case, row in rows.items() if row["status"] == "done"}
     assert len(done) == 2 and good.series_uid in done and gap.series_uid not in done
     (missing,) = (row["error"] for case, row in rows.items() if case in names and names[case].uid == gap.series_uid)
-    assert missing.startswith("D510: series 3 'gap' (CT, 7 slices): 1 slice is missing") and "Fetch the series again" in missing
+    assert missing.startswith("D510: series 3 (CT, 7 slices): 1 slice is missing") and "Fetch the series again" in missing
     assert rows["unreadable"]["error"].startswith("1 DICOM file cannot be read: ")
     table = (tmp_path / "out/quality.csv").read_text()
     assert not any(word in table for value in PLANTED.values() for word in value.split("^"))
