@@ -15,6 +15,7 @@ from data_prep.checks.people import PATIENTS_STATED
 from data_prep.colour import with_colour
 from data_prep.datalist import make_datalist
 from data_prep.dicom.hiding import hidden, mask_files
+from data_prep.dicom.labels import OWN
 from data_prep.errors import ConfigError, DataError
 from data_prep.examine import Examination, examine
 from data_prep.files import write_all
@@ -152,8 +153,9 @@ def _require_masks(raw: Source) -> None:
     if raw.labelled or not raw.series or any(finding.level == "error" for finding in raw.findings):
         return
     case, series = next(iter(raw.series.items()))
+    own = next((f"; {one.message}; to take them as labels: --accept {OWN}" for one in raw.findings if one.code == OWN), "")
     raise DataError(
-        f"{raw.root}: {len(raw.series)} DICOM series and no mask. Put a NIfTI mask for each into {raw.root / 'labels'}, or "
+        f"{raw.root}: {len(raw.series)} DICOM series and no mask{own}. Put a NIfTI mask for each into {raw.root / 'labels'}, or "
         f"into another folder with --labels-dir, named by the SeriesInstanceUID ({series.uid}.nii.gz) or by the case "
         f"({case}.nii.gz)"
     )

@@ -51,7 +51,7 @@ def dicom_cases(path: Path, output: Path, words: str | None = None) -> list[dict
     """
     from data_prep.dicom.choice import choose
     from data_prep.dicom.headers import read_headers
-    from data_prep.dicom.seg_write import highdicom
+    from data_prep.dicom.library import highdicom
     from data_prep.dicom.series import series_of
     from data_prep.layouts.dicom import places_of
 

@@ -83,3 +83,15 @@ def contours(fault: ReadError) -> str | None:
 def segments_unusable(fault: ReadError) -> str | None:
     """A DICOM segmentation is of an unknown kind, or has a segment without a name."""
     return fault.seen if fault.kind in ("segment_names", "segment_kind") else None
+
+
+@check(
+    "D539",
+    on="fault",
+    level="warning",
+    acceptable=True,
+    remedy="Nothing to do where people drew the labels: what predict wrote is none; let it write into a folder of its own",
+)
+def masks_of_prediction(fault: ReadError) -> str | None:
+    """DICOM segmentations that predict wrote are no labels, and are left out."""
+    return fault.seen if fault.kind == "segments_own" else None

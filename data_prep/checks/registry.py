@@ -79,7 +79,7 @@ def printable(text: str) -> str:
 class Check:
     """A registered check. `on` says what it looks at: fault, volume, image, label, pair, dataset or datalist.
 
-    `acceptable` errors are judgements: the user may overrule them with `--accept CODE`, which turns them into warnings.
+    What is `acceptable` is a judgement: the user may overrule it with `--accept CODE`, which turns an error into a warning.
     `training_only`: a reason not to train on an image that does not hinder a mask; prediction tells it as a remark.
     """
 
@@ -107,7 +107,7 @@ def check(
 
     In `remedy`, `{file}` stands for the file's name, quoted for a shell.
     """
-    if level not in LEVELS or code in REGISTRY or (acceptable and level != "error"):
+    if level not in LEVELS or code in REGISTRY or (acceptable and level == "note"):
         raise ValueError(f"check {code}: level {level!r} unknown, or the code is taken, or nothing to accept")
 
     def register(function: Callable[[Any], Result]) -> Callable[[Any], Result]:

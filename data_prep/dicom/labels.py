@@ -14,11 +14,14 @@ from data_prep.checks.registry import Finding, run_checks
 from data_prep.dicom.headers import Found
 from data_prep.dicom.names import case_name, shown_path
 from data_prep.dicom.seg_read import Segmentation, label_map, read_segmentation
+from data_prep.dicom.seg_write import is_own_seg
 from data_prep.dicom.series import Series
 from data_prep.label_names import alike_name
 from data_prep.volume import ReadError, Volume
 
 HALVES = "D534"  # accepted: fractional segmentations are cut at half of their largest value
+OWN = "D539"  # accepted: segmentations that prediction wrote are labels
+SHOWN = 3
 
 
 @dataclass(frozen=True)
@@ -36,20 +39,23 @@ class Drawn:
         return {0: "background", **dict(sorted(first.items()))} if self.of_case else None
 
 
-def drawn(found: Found, every: Sequence[Series], sound: Sequence[Series]) -> Drawn:
+def drawn(found: Found, every: Sequence[Series], sound: Sequence[Series], accept: Collection[str] = ()) -> Drawn:
     """Pair the segmentations of a folder with its series.
 
     Args:
         found: what the folder holds.
         every: all its series.
         sound: those that become cases.
+        accept: codes of judgements that the user overrules.
 
-    A segmentation belongs to the series that it names; where it names none, to that of the images that its frames name; else
+    What prediction wrote is no label, unless it is accepted as such (D539). A segmentation belongs to the series that it names; where it names none, to that of the images that its frames name; else
     to the only series of its frame of reference. Values are 1, 2, ... in the order of the numbers in the files, then by name.
     """
     of_case: dict[str, list[Segmentation]] = defaultdict(list)
     findings: list[Finding] = []
-    for path in found.segmentations:
+    own = [path for path in found.segmentations if is_own_seg(path)]
+    findings += _own(own, every, sound, accept)
+    for path in found.segmentations if OWN in accept else [path for path in found.segmentations if path not in own]:
         try:
             one = read_segmentation(path)
             series = _series_of(one, every, sound)
@@ -61,6 +67,26 @@ def drawn(found: Found, every: Sequence[Series], sound: Sequence[Series]) -> Dra
     findings += [finding for path in found.structures for finding in _contours(path)]
     kept = {case: tuple(several) for case, several in of_case.items() if several}
     return Drawn(kept, _values(kept.values()), tuple(findings))
+
+
+def _own(own: Sequence[Path], every: Sequence[Series], sound: Sequence[Series], accept: Collection[str]) -> list[Finding]:
+    """The finding about segmentations that prediction wrote, with the series that they are of."""
+    if not own:
+        return []
+    cases = sorted({case for path in own for case in _case_of(path, every, sound)})
+    of = f", of {', '.join(cases[:SHOWN])}{f' and {len(cases) - SHOWN} more' if len(cases) > SHOWN else ''}" if cases else ""
+    what = "1 mask of prediction is" if len(own) == 1 else f"{len(own)} masks of prediction are"
+    fault = ReadError("segments_own", f"{what} {'taken as drawn' if OWN in accept else 'left out'}{of}")
+    return run_checks("fault", fault, "", shown_path(own[0]), accept)
+
+
+def _case_of(path: Path, every: Sequence[Series], sound: Sequence[Series]) -> Iterator[str]:
+    try:
+        series = _series_of(read_segmentation(path), every, sound)
+    except ReadError:
+        return
+    if series is not None:
+        yield case_name(series)
 
 
 def _contours(path: Path) -> Iterator[Finding]:

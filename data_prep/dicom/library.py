@@ -1,7 +1,8 @@
-"""pydicom, imported where it is needed and kept quiet: its warnings quote values of the file, and those name patients."""
+"""pydicom and highdicom, imported where they are needed, and kept quiet: their warnings quote values that name patients."""
 
 from __future__ import annotations
 
+import importlib
 import logging
 import warnings
 from collections.abc import Iterator
@@ -18,27 +19,41 @@ def library() -> ModuleType:
     Raises:
         EnvironmentFault: it is not installed.
     """
+    return _of_the_extra("pydicom", "DICOM")
+
+
+def highdicom() -> ModuleType:
+    """The module highdicom.
+
+    Raises:
+        EnvironmentFault: it is not installed.
+    """
+    return _of_the_extra("highdicom", "DICOM-SEG")
+
+
+def _of_the_extra(name: str, purpose: str) -> ModuleType:
     try:
-        import pydicom
+        return importlib.import_module(name)
     except ImportError as error:
-        raise EnvironmentFault(f"DICOM needs pydicom, which is not installed. Type: {DICOM_INSTALL}") from error
-    return pydicom
+        raise EnvironmentFault(f"{purpose} needs {name}, which is not installed. Type: {DICOM_INSTALL}") from error
 
 
 @contextmanager
 def quiet() -> Iterator[ModuleType]:
-    """Around all reading: values are taken as they are, and nothing is printed about them.
+    """Around all reading and writing: values are taken as they are, and nothing is printed about them.
 
     Raises:
         EnvironmentFault: pydicom is not installed.
     """
     pydicom = library()
-    logger = logging.getLogger("pydicom")
-    level = logger.level
-    logger.setLevel(logging.CRITICAL + 1)
+    loggers = [logging.getLogger(name) for name in ("pydicom", "highdicom")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL + 1)
     try:
         with warnings.catch_warnings(), pydicom.config.disable_value_validation():
             warnings.simplefilter("ignore")
             yield pydicom
     finally:
-        logger.setLevel(level)
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

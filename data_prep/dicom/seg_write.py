@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 
 from data_prep.atomic import replace_file
 from data_prep.dicom.codes import Code, SegmentCode
-from data_prep.dicom.library import quiet
+from data_prep.dicom.library import highdicom, quiet
 from data_prep.dicom.series import Series
 from data_prep.disk import needing
-from data_prep.errors import DataError, EnvironmentFault
-from data_prep.foreign import DICOM_INSTALL
+from data_prep.errors import DataError
 from data_prep.scans import MADE_HERE
 from data_prep.volume import Array
 
@@ -42,19 +38,6 @@ class Algorithm:
     version: str
     model: str = "none"
     parameters: dict[str, str] = field(default_factory=dict)
-
-
-def highdicom() -> ModuleType:
-    """The module highdicom.
-
-    Raises:
-        EnvironmentFault: it is not installed.
-    """
-    try:
-        import highdicom as module
-    except ImportError as error:
-        raise EnvironmentFault(f"DICOM-SEG needs highdicom, which is not installed. Type: {DICOM_INSTALL}") from error
-    return module
 
 
 def write_seg(
@@ -87,29 +70,20 @@ def write_seg(
             "images; export it again with these, or convert it to NIfTI and predict that"
         )
     highdicom()
-    with quiet(), _silent():
+    with quiet():
         seg = _segmentation(mask, series, segments, algorithm)
         with needing(len(seg.PixelData) + HEAD, path):
             replace_file(path, lambda temporary: seg.save_as(temporary))
     return path
 
 
-@contextmanager
-def _silent() -> Iterator[None]:
-    """highdicom tells every module that it copies, with UIDs of the source."""
-    logger = logging.getLogger("highdicom")
-    level = logger.level
-    logger.setLevel(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
-
-
 def is_own_seg(path: Path) -> bool:
-    """Whether a DICOM file says that it was written here."""
-    with path.open("rb") as handle:
-        return MADE_HERE in handle.read(HEAD)
+    """Whether a DICOM file says that it was written here; not where it cannot be read."""
+    try:
+        with path.open("rb") as handle:
+            return MADE_HERE in handle.read(HEAD)
+    except OSError:
+        return False
 
 
 def _segmentation(mask: Array, series: Series, segments: Sequence[tuple[str, SegmentCode]], algorithm: Algorithm) -> Any:

@@ -60,7 +60,7 @@ class Series:
 
     @property
     def title(self) -> str:
-        """What a person knows it by: number, part, kind and size; with --keep-names also the description, which is free text."""
+        """What a person knows it by: number, part, kind and size; with --keep-names also the description, a free text."""
         described = f"'{printable(self.description)}'" if self.description and naming().keep else ""
         called = " ".join(filter(None, ("series", printable(self.shown_number), described, self.shown_part)))
         kind = shown_term(self.modality, MODALITIES, "no modality" if not self.modality else "another modality")

@@ -59,7 +59,7 @@ def read(root: Path, labels_dir: str | None = None, series: str | None = None, a
         raise DataListError("D503", f"{root}: none of its DICOM series is a volume: {_why(findings)}", str(root))
     pairs, note = _paired(sound, there, labels, root)
     _show(pairs, {case_name(one): one.uid for one in sound})
-    of_headers = drawn(found if not labels else replace(found, segmentations=[], structures=[]), there, sound)
+    of_headers = drawn(found if not labels else replace(found, segmentations=[], structures=[]), there, sound, accept)
     findings += of_headers.findings
     made = readers(of_headers, {case_name(one): one for one in sound}, root, accept)
     masks = {**{case: place for case, (place, _) in made.items()}, **pairs.labels}

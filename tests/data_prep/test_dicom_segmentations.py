@@ -341,3 +341,49 @@ def test_contours_are_named_and_left_out(tmp_path: Path) -> None:
     findings, _ = check(root)
     told = [finding for finding in findings if finding["code"] == "D537"]
     assert len(told) == 1 and "contours (RTSTRUCT)" in told[0]["message"] and codes_of(findings) == set()
+
+
+def predicted(root: Path, which: list[int]) -> list[Written]:
+    """Patients; those of these numbers have the DICOM-SEG that prediction would write."""
+    from data_prep.dicom import find_series
+    from data_prep.dicom.codes import segment_code
+    from data_prep.dicom.seg_write import Algorithm, write_seg
+
+    written = patients(root)
+    found = {one.uid: one for one in find_series(root)}
+    for n in which:
+        mask = np.roll(blocks()[..., 0], n % 2, axis=2).transpose(2, 1, 0)
+        algorithm = Algorithm("monai_hybrid", "1")
+        path = root / f"p{n}/case_seg.dcm"
+        write_seg(mask, found[written[n].series_uid], [("liver", segment_code("liver"))], algorithm, path)
+    return written
+
+
+def test_masks_that_prediction_wrote_are_no_labels_until_they_are_accepted(tmp_path: Path) -> None:
+    root = tmp_path / "export"
+    predicted(root, [0, 1, 2, 3])
+    findings, _ = check(root)
+    (told,) = [finding for finding in findings if finding["code"] == "D539"]
+    assert told["level"] == "warning" and told["message"].startswith("4 masks of prediction are left out, of sub-")
+    assert told["message"].endswith(" and 1 more") and "--accept D539" in told["remedy"] and codes_of(findings) == set()
+    result = CliRunner().invoke(app, ["build", str(root), "--out", str(tmp_path / "no")])
+    assert result.exit_code == 3 and not (tmp_path / "no").exists()
+    assert "4 DICOM series and no mask; 4 masks of prediction are left out" in result.stderr
+    assert "to take them as labels: --accept D539" in result.stderr
+    labels, dataset = build(root, "--accept", "D539")
+    assert len(labels) == 4 and dataset["labels"][1]["name"] == "liver" and "D539" in dataset["accepted"]
+
+
+def test_labels_of_people_beside_masks_of_prediction_are_taken_alone(tmp_path: Path) -> None:
+    root = tmp_path / "export"
+    for n, one in enumerate(predicted(root, [0, 3])[:3]):
+        write_segmentation(root / f"drawn{n}.dcm", one, np.roll(blocks(), n % 2, axis=2), ["liver", "tumour"])
+    labels, _ = build(root, "--allow-unlabelled")
+    assert len(labels) == 3 and all(set(np.unique(np.asarray(label.dataobj))) == {0, 1, 2} for label in labels.values())
+    findings, _ = check(root, "--accept", "D539")
+    assert codes_of(findings) == {"D536"}, "one of the two says liver twice"
+
+
+def test_masks_of_people_alone_are_taken_without_a_word_about_prediction(tmp_path: Path) -> None:
+    labelled(tmp_path / "export")
+    assert not [finding for finding in check(tmp_path / "export")[0] if finding["code"] == "D539"]
