@@ -155,9 +155,9 @@ def _require_masks(raw: Source) -> None:
     case, series = next(iter(raw.series.items()))
     own = next((f"; {one.message}; to take them as labels: --accept {OWN}" for one in raw.findings if one.code == OWN), "")
     raise DataError(
-        f"{raw.root}: {len(raw.series)} DICOM series and no mask{own}. Put a NIfTI mask for each into {raw.root / 'labels'}, or "
-        f"into another folder with --labels-dir, named by the SeriesInstanceUID ({series.uid}.nii.gz) or by the case "
-        f"({case}.nii.gz)"
+        f"{raw.root}: {len(raw.series)} DICOM series and no mask{own}. Put a NIfTI mask for each into "
+        f"{raw.root / 'labels'}, or into another folder with --labels-dir, named by the SeriesInstanceUID "
+        f"({series.uid}.nii.gz) or by the case ({case}.nii.gz)"
     )
 
 

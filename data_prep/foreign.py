@@ -76,6 +76,20 @@ def foreign_sentence(path: Path) -> str | None:
     return f"{said} is DICOM in the place of images. Give the folder of its series: {CHECK} {shlex.quote(str(folder))}"
 
 
+def links_sentence(folder: Path) -> str:
+    """What to say of links to folders, which are not followed; "" where there are none. Their names may be names of people."""
+    count, seen = 0, 0
+    for parent, folders, files in os.walk(folder):
+        count += sum(os.path.islink(os.path.join(parent, name)) for name in folders)
+        seen += len(folders) + len(files)
+        if seen >= SEARCHED:
+            break
+    if not count:
+        return ""
+    said = f"{count} links to folders, which are" if count > 1 else "a link to a folder, which is"
+    return f"it holds {said} not followed: they may lead in circles. If scans are there, give that folder itself"
+
+
 def _first(path: Path, kinds: tuple[str, ...] = ("dicom", "archive")) -> tuple[Path, str] | None:
     if not path.is_dir():
         kind = foreign_kind(path)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from data_prep.atomic import neighbour
 from data_prep.errors import ConfigError, DataError, EnvironmentFault
-from data_prep.foreign import dicom_readable, foreign_kind, holds_dicom
+from data_prep.foreign import dicom_readable, foreign_kind, holds_dicom, links_sentence
 from data_prep.reading import extension
 
 if TYPE_CHECKING:
@@ -64,6 +64,8 @@ def dicom_cases(path: Path, output: Path, words: str | None = None) -> list[dict
     left = [one.title for one in chosen if one.left_out]
     if left:
         logger.warning("%d series left out, which are no volumes: %s", len(left), _few(left))
+    if found.links:
+        logger.warning("%s", links_sentence(folder))
     private = neighbour(output / PRIVATE)
     cases = [_case(one, place, private) for one, place in places_of([one for one in chosen if not one.left_out], folder)]
     faults = _faults(found.faults, every) if not words and path.is_dir() else []

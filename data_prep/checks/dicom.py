@@ -145,3 +145,16 @@ def copied_files(series: Series) -> str | None:
 def low_is_white(series: Series) -> str | None:
     """A DICOM series is stored as MONOCHROME1: low values are meant to be shown white."""
     return _said(series, "D526")
+
+
+@check(
+    "D527",
+    on="series",
+    level="error",
+    acceptable=True,
+    remedy="Correct the PatientID of the slices that have a wrong one, or fetch the series again; where it lies: "
+    "python -m data_prep who {file}",
+)
+def uid_of_several_patients(series: Series) -> str | None:
+    """A DICOM series is of several patients by its headers: a half of it would pass for a whole."""
+    return _said(series, "D527")

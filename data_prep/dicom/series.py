@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import shlex
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from data_prep.checks.registry import printable
@@ -102,8 +102,17 @@ def series_of(found: Found) -> list[Series]:
     groups: dict[tuple[str, str], list[Plane]] = defaultdict(list)
     for plane in found.planes:
         groups[plane.patient_id, plane.series_uid or f"none:{plane.file}"].append(plane)
-    every = [one for planes in groups.values() for one in _of_uid(planes)]
+    owners: dict[str, int] = Counter(uid for _, uid in groups)
+    every = [_owned(one, owners[one.uid]) for planes in groups.values() for one in _of_uid(planes)]
     return sorted(every, key=lambda one: (one.patient_id, one.study_uid, _as_number(one.number), one.uid))
+
+
+def _owned(series: Series, patients: int) -> Series:
+    """A series whose UID several patients have is a part of one, if one of their IDs is wrong."""
+    if patients < 2:
+        return series
+    told = f"{patients} patients have a series of this UID, and these slices may be a part of it"
+    return replace(series, problems=(*series.problems, Problem("D527", told)))
 
 
 def _as_number(text: str) -> tuple[int, str]:

@@ -11,7 +11,7 @@ from data_prep.bids import BidsChoice, is_bids
 from data_prep.bids.listing import around, has_subjects
 from data_prep.cases import Source
 from data_prep.errors import ConfigError, DataListError
-from data_prep.foreign import dicom_readable, foreign_kind, foreign_sentence, holds_dicom
+from data_prep.foreign import dicom_readable, foreign_kind, foreign_sentence, holds_dicom, links_sentence
 from data_prep.layouts import bids, dicom, folders, msd, nnunet
 from data_prep.layouts.common import image_files, raw_dataset_json
 from data_prep.reading import extension
@@ -110,6 +110,9 @@ def detect(root: Path) -> str:
             f"file names: mkdir {_quoted(root, 'images')} {_quoted(root, 'labels')}, then move them; or look at one alone: "
             f"python -m data_prep check {shlex.quote(str(loose[0]))}"
         )
+    links = links_sentence(root)
+    if links:
+        raise ConfigError(f"{root}: no known layout; {links}")
     found = sorted(path.name for path in root.iterdir())[:8]
     if has_subjects(root):
         raise ConfigError(f"{root}: no known layout; it looks like BIDS without dataset_description.json. Type: --layout bids")

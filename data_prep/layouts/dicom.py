@@ -23,7 +23,7 @@ from data_prep.layouts.common import image_files, label_folder, names_beside
 from data_prep.naming import naming
 from data_prep.reading import extension, stem
 
-ACCEPTED = ("D517", "D518")  # problems that the user may overrule
+ACCEPTED = ("D517", "D518", "D527")  # problems that the user may overrule
 MODALITIES = {"CT": "CT", "MR": "MRI"}
 LABELS = "labels"
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from data_prep.bids import is_bids
 from data_prep.files import read_datalist
-from data_prep.foreign import foreign_sentence
+from data_prep.foreign import foreign_sentence, links_sentence
 from data_prep.reading import EXTENSIONS, extension
 from data_prep.scans import Scan, scan_of_file, sort_files
 from monai_hybrid.bids_scans import bids_cases
@@ -82,6 +82,9 @@ def cases_to_predict(
         foreign = foreign_sentence(path)
         if foreign:
             raise DataError(f"{path}: {foreign}")
+        links = links_sentence(path)
+        if links:
+            raise DataError(f"{path}: no image found; {links}")
         raise DataError(
             f"{path}: no image found; expected a file or a folder of {', '.join(EXTENSIONS)}, or a datalist.json. "
             f"Type: ls {shlex.quote(str(path if path.is_dir() else path.parent))}"

@@ -299,3 +299,34 @@ def test_a_file_of_other_dicom_kinds_is_no_fault(tmp_path: Path) -> None:
     save(report, tmp_path / "raw/report")
     (tmp_path / "raw/notes.txt").write_text("x" * 700)
     assert check(tmp_path / "raw") == {}
+
+
+def two_patients(folder: Path) -> None:
+    """One UID, and two IDs: the slices of one scan, half of them with a mistyped ID."""
+    write_series(folder, some_pixels(6), change=lambda index, dataset: setattr(dataset, "PatientID", f"A{index // 3}"))
+
+
+def test_a_series_of_two_patients_is_no_two_halves_until_it_is_accepted(tmp_path: Path) -> None:
+    two_patients(tmp_path / "raw")
+    told = check(tmp_path / "raw", code=3)["D527"]
+    assert (
+        told["message"] == "series 3 (CT, 3 slices): 2 patients have a series of this UID, and these slices may be a part of it"
+    )
+    result = RUN.invoke(app, ["build", str(tmp_path / "raw"), "--out", str(tmp_path / "out"), "--allow-unlabelled"])
+    assert result.exit_code == 3 and "D527" in result.stderr and not (tmp_path / "out").exists()
+    found = check(tmp_path / "raw", "--accept", "D527")
+    assert list(found) == ["D527"] and found["D527"]["level"] == "warning"
+    write_series(tmp_path / "sound/a", PatientID="A0")
+    write_series(tmp_path / "sound/b", some_pixels(6), PatientID="A1")
+    assert check(tmp_path / "sound") == {}
+
+
+@pytest.mark.parametrize("folder", ["", "Plantedname"])
+def test_a_folder_of_links_alone_is_told_without_their_names(folder: str, tmp_path: Path) -> None:
+    write_series(tmp_path / "elsewhere")
+    (tmp_path / "raw" / folder).mkdir(parents=True)
+    (tmp_path / "raw" / folder / "Plantedname_Zelda").symlink_to(tmp_path / "elsewhere")
+    result = RUN.invoke(app, ["check", str(tmp_path / "raw")])
+    assert result.exit_code == 2 and "it holds a link to a folder, which is not followed" in result.stderr
+    assert "Planted" not in result.output + result.stderr
+    assert check(tmp_path / "elsewhere") == {}
