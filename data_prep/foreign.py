@@ -80,7 +80,7 @@ def links_sentence(folder: Path) -> str:
     """What to say of links to folders, which are not followed; "" where there are none. Their names may be names of people."""
     count, seen = 0, 0
     for parent, folders, files in os.walk(folder):
-        count += sum(os.path.islink(os.path.join(parent, name)) for name in folders)
+        count += sum((Path(parent) / name).is_symlink() for name in folders)
         seen += len(folders) + len(files)
         if seen >= SEARCHED:
             break

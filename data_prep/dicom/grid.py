@@ -14,6 +14,7 @@ SAME = 1e-3  # of the larger of two lengths or direction cosines: rounding in he
 SAME_PLACE = 1e-3  # mm
 UNEQUAL = 0.02  # share of the spacing by which a step may differ: positions are often rounded to 0.01 mm
 ROUNDING = 0.011  # mm
+SMALLEST = 1e-6  # mm between voxels: less is no spacing, and makes a matrix that has no inverse
 TILT = 0.1  # degrees between the stack and the normal of its planes
 
 
@@ -49,7 +50,7 @@ def height(plane: Plane) -> float | None:
 
 def has_place(plane: Plane) -> bool:
     """Whether the header says where the plane lies and how large its pixels are."""
-    sized = plane.spacing is not None and min(plane.spacing) > 0
+    sized = plane.spacing is not None and min(plane.spacing) >= SMALLEST
     return sized and plane.position is not None and axes(plane) is not None
 
 
@@ -72,7 +73,7 @@ def affine_of(planes: Sequence[Plane]) -> Affine:
     if directions is None or first.spacing is None or first.position is None:
         return affine
     row, column, normal = directions
-    between = first.thickness or 1.0
+    between = first.thickness if first.thickness is not None and first.thickness >= SMALLEST else 1.0
     if len(planes) > 1 and planes[-1].position is not None:
         step = (np.array(planes[-1].position) - np.array(first.position)) / (len(planes) - 1)
         between = float(step @ normal)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -174,5 +173,3 @@ def _hold_to_memory(plane: Plane) -> None:
         asked = f"{plane.columns} x {plane.rows} voxels, {plane.frames} frames"
         limit = f"the limit is {MAX_BYTES / 2**30:.0f} GiB"
         raise ReadError("too_large", f"its header asks for {plane.expected_bytes / 2**30:.1f} GiB ({asked}); {limit}")
-    if not all(math.isfinite(value) for value in (plane.slope, plane.intercept)):
-        raise ReadError("damaged", f"its rescaling is {plane.slope:g} x + {plane.intercept:g}")

@@ -49,7 +49,8 @@ def drawn(found: Found, every: Sequence[Series], sound: Sequence[Series], accept
         accept: codes of judgements that the user overrules.
 
     What prediction wrote is no label, unless it is accepted as such (D539). A segmentation belongs to the series that it
-    names; where it names none, to that of the images that its frames name; else to the only series of its frame of reference. Values are 1, 2, ... in the order of the numbers in the files, then by name.
+    names; where it names none, to that of the images that its frames name; else to the only series of its frame of
+    reference. Values are 1, 2, ... in the order of the numbers in the files, then by name.
     """
     of_case: dict[str, list[Segmentation]] = defaultdict(list)
     findings: list[Finding] = []

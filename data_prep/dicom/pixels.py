@@ -13,6 +13,7 @@ from data_prep.dicom.library import quiet
 from data_prep.dicom.names import shown_path
 from data_prep.dicom.plane import UNCOMPRESSED, Plane
 from data_prep.dicom.series import Series
+from data_prep.dicom.values import whole as whole_number
 from data_prep.nifti import MAX_BYTES, free_memory
 from data_prep.volume import Affine, Array, ReadError
 
@@ -43,8 +44,8 @@ def read_series(series: Series) -> tuple[Array, Affine]:
 
 
 def _rescaled(stored: Array, plane: Plane, whole: bool) -> Array:
-    """Stored values as measured, int64 where all are whole, else float64."""
-    if whole and stored.dtype.kind != "f":
+    """Stored values as measured, int64 where all are whole and no product overflows (see `values.LARGEST`), else float64."""
+    if whole and stored.dtype.kind != "f" and stored.dtype.itemsize <= 4:
         return stored.astype(np.int64) * int(plane.slope) + int(plane.intercept)
     return stored.astype(np.float64) * plane.slope + plane.intercept
 
@@ -102,6 +103,7 @@ def _decoded(plane: Plane) -> Array:
             dataset.file_meta.TransferSyntaxUID = UID(plane.syntax)
         if plane.syntax not in UNCOMPRESSED:
             check_codestream(dataset, plane)
+        _check_bits(dataset)
         return np.asarray(dataset.pixel_array)
     except MemoryError:
         raise
@@ -109,6 +111,21 @@ def _decoded(plane: Plane) -> Array:
         raise ReadError(fault.kind, f"{_name(plane)}: {fault.seen}") from fault
     except Exception as error:  # pydicom and its decoders have no one error class; their words may quote the file
         raise ReadError("damaged", f"{_name(plane)}: its pixels cannot be decoded ({type(error).__name__})") from error
+
+
+def _check_bits(dataset: Any) -> None:
+    """Hold the bits of a value to their word; pydicom cuts off what lies above BitsStored, whatever HighBit says.
+
+    Raises:
+        ReadError: "damaged", they do not lie at the low end of the word, where PS3.5, section 8.1.1 has them.
+    """
+    if "PixelData" not in dataset:
+        return  # floats have no such bits
+    allocated = whole_number(dataset, "BitsAllocated", 16)
+    bits = whole_number(dataset, "BitsStored", allocated)
+    high = whole_number(dataset, "HighBit", bits - 1)
+    if not 0 < bits <= allocated or high != bits - 1:
+        raise ReadError("damaged", f"its header gives BitsStored {bits} and HighBit {high}, of {allocated} bits")
 
 
 def _require_decoder(syntax: str) -> None:

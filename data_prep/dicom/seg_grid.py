@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from data_prep.dicom.grid import SMALLEST
 from data_prep.dicom.series import Series
 from data_prep.dicom.values import numbers
 from data_prep.volume import Array, ReadError
@@ -57,7 +58,7 @@ def _frame_affine(own: Any, shared: Any) -> Array:
     position = of("PlanePositionSequence", "ImagePositionPatient", 3)
     orientation = of("PlaneOrientationSequence", "ImageOrientationPatient", 6)
     spacing = of("PixelMeasuresSequence", "PixelSpacing", 2)
-    if position is None or orientation is None or spacing is None or min(spacing) <= 0:
+    if position is None or orientation is None or spacing is None or min(spacing) < SMALLEST:
         raise ReadError("segments_off_grid", "its frames do not say where they lie")
     affine = np.eye(4)
     affine[:3, 0], affine[:3, 1] = np.array(orientation[:3]) * spacing[1], np.array(orientation[3:]) * spacing[0]

@@ -184,7 +184,9 @@ def _planes(found: Segmentation, series: Series, halves: bool) -> Iterator[tuple
         shared = next(iter(dataset.get(SHARED) or ()), None)
         if len(groups) != len(pixels):
             raise ReadError("damaged", f"it holds {len(pixels)} frames and describes {len(groups)}")
-        largest = number(dataset, "MaximumFractionalValue", 255.0) or 255.0
+        largest = number(dataset, "MaximumFractionalValue", 255.0) or 0.0
+        if found.kind == "FRACTIONAL" and largest < 1:
+            raise ReadError("damaged", "its MaximumFractionalValue is none; expected 1 to 255")
         for group, plane in zip(groups, pixels, strict=True):
             if not plane.any():
                 continue

@@ -5,7 +5,13 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from data_prep.volume import ReadError
+
 LONGEST = 256  # characters of a text that are kept
+LARGEST = (
+    2.0**30
+)  # of any number that is reckoned with: no length in mm, slope or intercept comes near, and no product overflows
+LARGEST_WHOLE = 2**53  # of a count; sizes are held to the file and to memory elsewhere
 
 
 def texts(dataset: Any, keyword: str) -> tuple[str, ...]:
@@ -27,29 +33,41 @@ def text(dataset: Any, keyword: str) -> str:
 
 
 def numbers(dataset: Any, keyword: str, count: int) -> tuple[float, ...] | None:
-    """That many finite numbers; None when absent, of another count, or not numbers."""
+    """That many numbers of a size that occurs; None when absent, of another count, or not such numbers."""
     try:
         found = tuple(float(one) for one in texts(dataset, keyword))
     except ValueError:
         return None
-    return found if len(found) == count and all(math.isfinite(one) for one in found) else None
+    return found if len(found) == count and all(abs(one) < LARGEST for one in found) else None
 
 
 def number(dataset: Any, keyword: str, default: float | None = None) -> float | None:
     """One number; the default when absent.
 
     Raises:
-        ValueError: there is something else.
+        ReadError: "damaged", there is something else.
     """
     found = text(dataset, keyword)
-    return float(found) if found else default
+    try:
+        value = float(found) if found else default
+    except ValueError:
+        value = math.nan
+    if value is not None and not abs(value) < LARGEST:
+        raise ReadError("damaged", f"its {keyword} is no number that it can be; expected one below 2^30")
+    return value
 
 
 def whole(dataset: Any, keyword: str, default: int = 0) -> int:
     """One whole number; the default when absent.
 
     Raises:
-        ValueError: there is something else.
+        ReadError: "damaged", there is something else.
     """
     found = text(dataset, keyword)
-    return int(found) if found else default
+    try:
+        value = int(found) if found else default
+    except ValueError:
+        value = LARGEST_WHOLE
+    if not abs(value) < LARGEST_WHOLE:
+        raise ReadError("damaged", f"its {keyword} is no whole number that it can be")
+    return value

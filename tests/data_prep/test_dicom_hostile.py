@@ -23,7 +23,7 @@ from typer.testing import CliRunner
 
 from data_prep.cli import app
 from data_prep.dicom import find_series, read_series
-from data_prep.dicom.codestream import codestream_size
+from data_prep.dicom.codestream import stream_of
 from data_prep.naming import named
 from data_prep.volume import ReadError
 
@@ -84,7 +84,7 @@ def test_a_code_stream_of_another_size_is_refused_before_it_is_decoded(tmp_path:
     file = written.files[0]
     content = file.read_bytes()
     at = content.index(b"\xff\x4f\xff\x51") + 8
-    assert codestream_size(content[at - 8 :]) == (40, 36)
+    assert stream_of(content[at - 8 :]) == (40, 36, 1, 16)
     file.write_bytes(content[:at] + struct.pack(">II", 60000, 60000) + content[at + 8 :])
     (series,) = find_series(tmp_path / "raw")
     with pytest.raises(ReadError, match="60000 x 60000; expected 36 x 40"):
@@ -208,6 +208,58 @@ def test_numbers_that_are_none_are_refused(kind: str, tmp_path: Path) -> None:
     assert codes(tmp_path / "raw") == {code}
 
 
+BEYOND: dict[str, tuple[dict[str, Any], set[str], str]] = {
+    "a slope without measure": ({"RescaleSlope": "1e30"}, {"D004"}, "its RescaleSlope is no number that it can be"),
+    "an intercept without measure": ({"RescaleIntercept": "-1e300"}, {"D004"}, "its RescaleIntercept is no number"),
+    "a spacing without measure": ({"PixelSpacing": ["1e300", "1e300"]}, {"D520"}, "lack PixelSpacing"),
+    "a spacing of nothing": ({"PixelSpacing": ["1e-300", "1e-300"]}, {"D520"}, "lack a usable orientation and spacing"),
+    "a place without measure": ({"ImagePositionPatient": ["1e300", "0", "0"]}, {"D520"}, "lack ImagePositionPatient"),
+    "no bits": ({"BitsStored": 0}, {"D004"}, "BitsStored 0 and HighBit"),
+    "more bits than the word has": ({"BitsStored": 17, "HighBit": 16}, {"D004"}, "BitsStored 17 and HighBit 16, of 16 bits"),
+    "bits at the high end": ({"BitsStored": 12, "HighBit": 15}, {"D004"}, "BitsStored 12 and HighBit 15, of 16 bits"),
+    "a word of no bits": ({"BitsAllocated": 0}, {"D004"}, "its header gives BitsAllocated 0"),
+}
+
+
+@pytest.mark.parametrize("kind", BEYOND)
+def test_numbers_of_a_size_that_none_has_are_named_by_their_tag(kind: str, tmp_path: Path) -> None:
+    import pydicom
+
+    values, wanted, words = BEYOND[kind]
+    with pydicom.config.disable_value_validation():
+        write_series(tmp_path / "raw", change=set_all(**values))
+    assert codes(tmp_path / "raw") == wanted
+    assert words in (tmp_path / "report.json").read_text()
+
+
+def test_a_count_beyond_all_measure_is_named(tmp_path: Path) -> None:
+    file = write_series(tmp_path / "raw", NumberOfFrames=1).files[0]
+    content = file.read_bytes()
+    at = content.index(b"\x28\x00\x08\x00IS")
+    file.write_bytes(content[:at] + b"\x28\x00\x08\x00IS" + struct.pack("<H", 200) + b"9" * 200 + content[at + 10 :])
+    assert "D004" in codes(tmp_path / "raw")
+    assert "its NumberOfFrames is no whole number that it can be" in (tmp_path / "report.json").read_text()
+
+
+@pytest.mark.parametrize("slope, intercept", [(2.0**29, 7.0), (-(2.0**29), -(2.0**29)), (1e-9, 0.5)])
+def test_the_largest_and_smallest_numbers_that_are_taken_give_the_values_exactly(
+    slope: float, intercept: float, tmp_path: Path
+) -> None:
+    written = write_series(tmp_path / "raw", slopes=slope, intercepts=intercept)
+    (series,) = find_series(tmp_path / "raw")
+    np.testing.assert_allclose(read_series(series)[0], written.expected(), rtol=1e-6)
+
+
+@pytest.mark.parametrize("signed", [True, False])
+def test_what_lies_above_the_stored_bits_is_no_value(signed: bool, tmp_path: Path) -> None:
+    """Twelve bits of a word, as old scanners write them: above lie overlays, and no sign."""
+    low, high = (-2048, 2048) if signed else (0, 4096)
+    true = np.random.default_rng(0).integers(low, high, (3, 8, 6))
+    words = ((true & 0xFFF) | (np.random.default_rng(1).integers(0, 16, true.shape) << 12)).astype(np.uint16)
+    write_series(tmp_path / "raw", words.view(np.int16 if signed else np.uint16), intercepts=0, BitsStored=12, HighBit=11)
+    np.testing.assert_array_equal(read_series(find_series(tmp_path / "raw")[0])[0], true.transpose(2, 1, 0))
+
+
 def one_file(folder: Path) -> bytes:
     written = write_series(folder, some_pixels(2))
     return written.files[0].read_bytes()
@@ -250,6 +302,62 @@ def test_packed_pixels_that_stop_early_are_named_by_their_file(syntax: str, shar
     assert [(one.code, one.message) for one in series.problems] == [("D516", "IM0001: it stops within its packed pixels")]
     files[1].write_bytes(content)
     assert codes(tmp_path / "raw") == set()
+
+
+JPEG_LOSSLESS = "1.2.840.10008.1.2.4.70"
+
+
+def lossless_jpeg(folder: Path) -> None:
+    """Pack the files of a folder as JPEG lossless, with SimpleITK: pydicom has no encoder."""
+    import pydicom
+
+    itk = pytest.importorskip("SimpleITK")
+    for file in sorted(folder.iterdir()):
+        writer = itk.ImageFileWriter()
+        writer.SetImageIO("GDCMImageIO")
+        writer.UseCompressionOn()
+        writer.SetCompressor("JPEG")
+        writer.SetFileName(str(file.with_suffix(".packed.dcm")))
+        writer.Execute(itk.ReadImage(str(file)))
+        packed, dataset = pydicom.dcmread(file.with_suffix(".packed.dcm")), pydicom.dcmread(file)
+        file.with_suffix(".packed.dcm").unlink()
+        assert packed.file_meta.TransferSyntaxUID == JPEG_LOSSLESS
+        dataset.file_meta.TransferSyntaxUID, dataset["PixelData"] = packed.file_meta.TransferSyntaxUID, packed["PixelData"]
+        dataset.save_as(file)
+
+
+@pytest.mark.parametrize("share", [0.99, 0.5, 0.1])
+@pytest.mark.parametrize("syntax", ["1.2.840.10008.1.2.5", "1.2.840.10008.1.2.4.80", JPEG_2000, JPEG_LOSSLESS])
+def test_a_stream_that_stops_early_within_a_whole_item_gives_no_voxels(syntax: str, share: float, tmp_path: Path) -> None:
+    import pydicom
+    from pydicom.encaps import encapsulate, get_frame
+
+    pixels = some_pixels(3, 64, 60)
+    files = write_series(
+        tmp_path / "raw", pixels, intercepts=0, **({} if syntax == JPEG_LOSSLESS else {"syntax": syntax})
+    ).files
+    if syntax == JPEG_LOSSLESS:
+        lossless_jpeg(tmp_path / "raw")
+    np.testing.assert_array_equal(read_series(find_series(tmp_path / "raw")[0])[0], pixels.transpose(2, 1, 0))
+    dataset = pydicom.dcmread(files[1])
+    frame = get_frame(dataset.PixelData, 0, number_of_frames=1)
+    dataset.PixelData = encapsulate([frame[: int(share * len(frame))]])
+    dataset["PixelData"].is_undefined_length = True
+    dataset.save_as(files[1])
+    assert codes(tmp_path / "raw") == {"D004"}
+
+
+def test_packed_values_of_more_bits_or_colours_than_the_header_says_are_refused(tmp_path: Path) -> None:
+    import pydicom
+
+    file = write_series(tmp_path / "raw", some_pixels(2, 40, 36), syntax=JPEG_2000).files[0]
+    dataset = pydicom.dcmread(file)
+    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = 8, 8, 7
+    dataset.save_as(file)
+    assert codes(tmp_path / "raw") == {"D004"}
+    assert (
+        "a packed pixel has 1 values of 16 bits; the header says 1 values of 8 bits" in (tmp_path / "report.json").read_text()
+    )
 
 
 def test_a_report_without_pixels_and_without_end_is_no_image(tmp_path: Path) -> None:
