@@ -31,14 +31,16 @@ def frames_of(dataset: Any, whole: Plane) -> list[Plane]:
     """One plane a frame. A file without functional groups gives planes without a place.
 
     Raises:
-        ReadError: it says more frames than any file has.
+        ReadError: it says more frames than any file has, or fewer than it describes.
     """
     each = list(dataset.get(PER_FRAME) or ())
     shared = next(iter(dataset.get(SHARED) or ()), None)
     if whole.frames > MOST:
         raise ReadError("too_large", f"its header says {whole.frames} frames; the limit is {MOST}")
+    if len(each) > whole.frames:
+        raise ReadError("damaged", f"it describes {len(each)} frames, and its header says {whole.frames}")
     each += [None] * (whole.frames - len(each))  # frames without a word about their place
-    return [_frame(replace(whole, frame=index), group, shared) for index, group in enumerate(each[: whole.frames])]
+    return [_frame(replace(whole, frame=index), group, shared) for index, group in enumerate(each)]
 
 
 def _frame(plane: Plane, own: Any, shared: Any) -> Plane:

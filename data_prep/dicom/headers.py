@@ -22,6 +22,8 @@ from data_prep.nifti import MAX_BYTES
 from data_prep.progress import told
 from data_prep.volume import ReadError
 
+UNDEFINED = 0xFFFFFFFF  # length of what ends with a mark
+
 
 @dataclass
 class Found:
@@ -98,8 +100,18 @@ def _planes(path: Path, dataset: Any, end: tuple[int, int] | None) -> list[Plane
         raise
     except Exception as error:
         raise ReadError("damaged", f"a value in its DICOM header is no such value ({type(error).__name__})") from error
+    if end is not None:
+        _refuse_more(plane, end[1])
     short = _short(plane, end, path.stat().st_size)
     return [replace(one, short=short) for one in frames] if short else frames
+
+
+def _refuse_more(plane: Plane, length: int) -> None:
+    """A part of what is there would pass for a whole scan; less than a frame is padding."""
+    packed = plane.syntax not in UNCOMPRESSED or plane.syntax == DEFLATED
+    asked = plane.expected_bytes
+    if not packed and length != UNDEFINED and length >= asked + max(asked // plane.frames, 2):
+        raise ReadError("damaged", f"its pixel data says {length} bytes; its header asks for {asked}, a part of them")
 
 
 def _short(plane: Plane, end: tuple[int, int] | None, size: int) -> str:
@@ -111,7 +123,7 @@ def _short(plane: Plane, end: tuple[int, int] | None, size: int) -> str:
     packed = plane.syntax not in UNCOMPRESSED or plane.syntax == DEFLATED
     if not packed and there < plane.expected_bytes:
         return f"it holds {max(there, 0)} bytes of pixels; its header asks for {plane.expected_bytes}"
-    if length != 0xFFFFFFFF and not packed and length < plane.expected_bytes:
+    if length != UNDEFINED and not packed and length < plane.expected_bytes:
         return f"its pixel data says {length} bytes; its header asks for {plane.expected_bytes}"
     if packed and plane.syntax != DEFLATED:
         return short_fragments(plane.file, start, plane.frames)

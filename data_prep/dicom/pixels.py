@@ -80,6 +80,8 @@ class _Reader:
         else:
             if self.path != plane.file:
                 self.path, self.frames = plane.file, _decoded(plane)
+                if len(self.frames) != plane.frames:
+                    raise ReadError("damaged", f"{_name(plane)}: it holds {len(self.frames)} frames of {plane.frames}")
             array = self.frames[plane.frame]
         if array.shape != (plane.rows, plane.columns):
             raise ReadError("damaged", f"{_name(plane)}: its pixels have the shape {array.shape}")
@@ -103,6 +105,8 @@ def _decoded(plane: Plane) -> Array:
             dataset.file_meta.TransferSyntaxUID = UID(plane.syntax)
         if plane.syntax not in UNCOMPRESSED:
             check_codestream(dataset, plane)
+        if "ModalityLUTSequence" in dataset:
+            raise ReadError("damaged", "its values are numbers of a table (ModalityLUTSequence), which is not read here")
         _check_bits(dataset)
         return np.asarray(dataset.pixel_array)
     except MemoryError:

@@ -301,6 +301,61 @@ def test_a_file_of_other_dicom_kinds_is_no_fault(tmp_path: Path) -> None:
     assert check(tmp_path / "raw") == {}
 
 
+def frames(wanted: int) -> Callable[[Any], None]:
+    def change(dataset: Any) -> None:
+        dataset.NumberOfFrames = wanted
+
+    return change
+
+
+def described(count: int) -> Callable[[Any], None]:
+    def change(dataset: Any) -> None:
+        groups = list(dataset.PerFrameFunctionalGroupsSequence)
+        dataset.PerFrameFunctionalGroupsSequence = (groups + groups)[:count]
+
+    return change
+
+
+def both(count: int) -> Callable[[Any], None]:
+    def change(dataset: Any) -> None:
+        described(count)(dataset)
+        frames(count)(dataset)
+
+    return change
+
+
+COUNTS: dict[str, tuple[Callable[[Any], None] | None, str, str]] = {
+    "fewer frames said than described": (frames(3), "D004", "it describes 6 frames, and its header says 3"),
+    "no count": (frames(0), "D004", "it describes 6 frames, and its header says 1"),
+    "more frames described than there are": (described(7), "D004", "it describes 7 frames, and its header says 6"),
+    "fewer frames described": (described(4), "D520", "2 of 6 slices lack ImagePositionPatient"),
+    "a half of the pixels": (both(3), "D004", "its pixel data says 1440 bytes; its header asks for 720, a part of them"),
+    "more than the pixels": (both(7), "D516", "it holds 1440 bytes of pixels; its header asks for 1680"),
+}
+
+
+@pytest.mark.parametrize("kind", COUNTS)
+@pytest.mark.parametrize("modality", ["CT", "MR"])
+def test_frames_that_do_not_add_up_give_no_part_of_a_scan(modality: str, kind: str, tmp_path: Path) -> None:
+    change, code, words = COUNTS[kind]
+    write_enhanced(tmp_path / "raw/file", some_pixels(6, 12, 10), modality=modality, change=change)
+    assert words in check(tmp_path / "raw", code=3)[code]["message"]
+    write_enhanced(tmp_path / "sound/file", some_pixels(6, 12, 10), modality=modality)
+    assert check(tmp_path / "sound") == {}
+
+
+def test_values_that_pass_through_a_table_are_refused(tmp_path: Path) -> None:
+    def table(_: int, dataset: Any) -> None:
+        from pydicom.dataset import Dataset
+
+        entry = Dataset()
+        entry.LUTDescriptor, entry.ModalityLUTType, entry.LUTData = [16, 0, 16], "US", bytes(32)
+        dataset.ModalityLUTSequence = [entry]
+
+    write_series(tmp_path / "raw", change=table)
+    assert "ModalityLUTSequence" in check(tmp_path / "raw", code=3)["D004"]["message"]
+
+
 def two_patients(folder: Path) -> None:
     """One UID, and two IDs: the slices of one scan, half of them with a mistyped ID."""
     write_series(folder, some_pixels(6), change=lambda index, dataset: setattr(dataset, "PatientID", f"A{index // 3}"))
