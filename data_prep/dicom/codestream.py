@@ -6,7 +6,6 @@ import struct
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from data_prep.dicom.plane import Plane
 from data_prep.volume import ReadError
 
 END_OF_IMAGE = b"\xff\xd9"  # of JPEG, JPEG-LS and JPEG 2000
@@ -25,8 +24,8 @@ class Stream(NamedTuple):
     bits: int
 
 
-def check_codestream(dataset: Any, plane: Plane) -> None:
-    """Hold each frame's own size, colours and bits to the header, and look for its end.
+def check_codestream(dataset: Any, header: Stream, frames: int) -> None:
+    """Hold each frame's own size, colours and bits to those of the header, and look for its end.
 
     Decoders of JPEG and JPEG-LS make up what a shortened stream lacks, so its end mark is asked for.
 
@@ -37,15 +36,15 @@ def check_codestream(dataset: Any, plane: Plane) -> None:
 
     offsets = [dataset.get(name) for name in ("ExtendedOffsetTable", "ExtendedOffsetTableLengths")]
     extended = (offsets[0], offsets[1]) if all(offsets) else None
-    for frame in generate_frames(dataset.PixelData, number_of_frames=plane.frames, extended_offsets=extended):
+    for frame in generate_frames(dataset.PixelData, number_of_frames=frames, extended_offsets=extended):
         stream = stream_of(frame[:SEARCHED])
         if stream is None:
             continue
-        if (stream.rows, stream.columns) != (plane.rows, plane.columns):
-            seen, expected = f"{stream.columns} x {stream.rows}", f"{plane.columns} x {plane.rows}"
+        if stream[:2] != header[:2]:
+            seen, expected = (f"{one.columns} x {one.rows}" for one in (stream, header))
             raise ReadError("damaged", f"its pixels are {seen}; expected {expected}")
-        if stream.samples != plane.samples or stream.bits > plane.bits:
-            seen, expected = (f"{one.samples} values of {one.bits} bits" for one in (stream, plane))
+        if stream.samples != header.samples or stream.bits > header.bits:
+            seen, expected = (f"{one.samples} values of {one.bits} bits" for one in (stream, header))
             raise ReadError("damaged", f"a packed pixel has {seen}; the header says {expected}")
         if END_OF_IMAGE not in frame.rstrip(b"\0")[-PADDING:]:
             raise ReadError("damaged", "its packed pixels stop before their end mark")

@@ -76,20 +76,26 @@ def _files(folder: Path, leave_out: set[Path], links: list[Path]) -> Iterator[Pa
 
 def _sort_in(found: Found, path: Path, head: bytes) -> None:
     kind = kind_of(head)
-    if kind in SEGMENTATIONS:
-        found.segmentations.append(path)
-    elif kind == STRUCTURES:
-        found.structures.append(path)
-    elif kind == MEDIA_DIRECTORY or kind.startswith(WITHOUT_PIXELS):
-        found.others.append(path)
-    else:
+    drawer = _drawer(found, kind)
+    if drawer is None:
         dataset, end = dataset_of(path, head)
-        if "Rows" in dataset:
+        own = text(dataset, "SOPClassUID")  # a file without a preamble says its kind here alone
+        drawer = _drawer(found, own)
+        if drawer is None and "Rows" in dataset:
             found.planes += _planes(path, dataset, end)
-        elif (kind or text(dataset, "SOPClassUID")).startswith(STORAGE):
+            return
+        if drawer is None and (kind or own).startswith(STORAGE):
             raise ReadError("truncated", "its DICOM header stops before it says how large the image is")
-        else:
-            found.others.append(path)
+    (found.others if drawer is None else drawer).append(path)
+
+
+def _drawer(found: Found, kind: str) -> list[Path] | None:
+    """Where a file of this SOP class belongs; None for images, and for what may be one."""
+    if kind in SEGMENTATIONS:
+        return found.segmentations
+    if kind == STRUCTURES:
+        return found.structures
+    return found.others if kind == MEDIA_DIRECTORY or kind.startswith(WITHOUT_PIXELS) else None
 
 
 def _planes(path: Path, dataset: Any, end: tuple[int, int] | None) -> list[Plane]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from data_prep.dicom.codestream import check_codestream
+from data_prep.dicom.codestream import Stream, check_codestream
 from data_prep.dicom.library import quiet
 from data_prep.dicom.names import shown_path
 from data_prep.dicom.plane import UNCOMPRESSED, Plane
@@ -99,12 +99,12 @@ def _decoded(plane: Plane) -> Array:
 
     try:
         if plane.syntax not in UNCOMPRESSED:
-            _require_decoder(plane.syntax)
+            require_decoder(plane.syntax)
         dataset = dcmread(plane.file, force=True)
         if "TransferSyntaxUID" not in dataset.file_meta:
             dataset.file_meta.TransferSyntaxUID = UID(plane.syntax)
         if plane.syntax not in UNCOMPRESSED:
-            check_codestream(dataset, plane)
+            check_codestream(dataset, Stream(plane.rows, plane.columns, plane.samples, plane.bits), plane.frames)
         if "ModalityLUTSequence" in dataset:
             raise ReadError("damaged", "its values are numbers of a table (ModalityLUTSequence), which is not read here")
         _check_bits(dataset)
@@ -132,7 +132,12 @@ def _check_bits(dataset: Any) -> None:
         raise ReadError("damaged", f"its header gives BitsStored {bits} and HighBit {high}, of {allocated} bits")
 
 
-def _require_decoder(syntax: str) -> None:
+def require_decoder(syntax: str) -> None:
+    """Ask whether something that is installed decodes a transfer syntax.
+
+    Raises:
+        ReadError: "no_decoder".
+    """
     from pydicom.pixels import get_decoder
     from pydicom.uid import UID
 

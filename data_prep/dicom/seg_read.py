@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from data_prep.dicom.library import quiet
+from data_prep.dicom.codestream import Stream, check_codestream
+from data_prep.dicom.library import library, quiet
 from data_prep.dicom.names import without_identifiers
+from data_prep.dicom.pixels import require_decoder
+from data_prep.dicom.plane import UNCOMPRESSED
 from data_prep.dicom.seg_grid import item_of, placed
 from data_prep.dicom.series import Series
 from data_prep.dicom.tags import IDENTIFIERS
@@ -42,7 +45,7 @@ class Segmentation:
         source_uids: SOPInstanceUIDs of the images that its frames refer to.
         frame_of_reference_uid: "" when the header has none.
         frames, rows, columns: of the stored pixels.
-        identifiers: words that no output may show.
+        background: numbers of segments that are called so.
     """
 
     path: Path
@@ -54,6 +57,7 @@ class Segmentation:
     frames: int
     rows: int
     columns: int
+    background: frozenset[int] = frozenset()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -87,7 +91,10 @@ def _segmentation(path: Path, dataset: Any) -> Segmentation:
     frames, rows, columns = whole(dataset, "NumberOfFrames", 1), whole(dataset, "Rows"), whole(dataset, "Columns")
     if min(frames, rows, columns) < 1 or frames * rows * columns > min(MAX_BYTES, free_memory()):
         raise ReadError("too_large", f"its header gives {frames} frames of {columns} x {rows}")
-    segments = tuple(_segments(dataset))
+    described = tuple(_segments(dataset))
+    if len({one.number for one in described}) < len(described):
+        raise ReadError("segment_names", "two of its segments have one number")
+    segments = tuple(one for one in described if one.name)
     if not segments:
         raise ReadError("segment_names", "it describes no segment")
     groups = [*(dataset.get(PER_FRAME) or ()), *(dataset.get(SHARED) or ())]
@@ -103,11 +110,12 @@ def _segmentation(path: Path, dataset: Any) -> Segmentation:
         frames=frames,
         rows=rows,
         columns=columns,
+        background=frozenset(one.number for one in described if not one.name),
     )
 
 
 def _segments(dataset: Any) -> Iterator[Segment]:
-    """Segments with a name: the label that a person gave, else the coded type."""
+    """Segments by the label that a person gave, else by their coded type; without a name the background."""
     words = [word for keyword in IDENTIFIERS for word in texts(dataset, keyword)]
     for item in dataset.get("SegmentSequence") or ():
         coded = next(iter(item.get("SegmentedPropertyTypeCodeSequence") or ()), None)
@@ -115,6 +123,7 @@ def _segments(dataset: Any) -> Iterator[Segment]:
         name = without_identifiers(name, words).strip()
         index = whole(item, "SegmentNumber", -1)
         if index == 0 or name.casefold() == "background":
+            yield Segment(index, "")
             continue
         if index < 0 or not name:
             raise ReadError("segment_names", f"its segment {index if index >= 0 else ''} has no name".replace("  ", " "))
@@ -171,39 +180,60 @@ def _same_frame_of_reference(found: Segmentation, series: Series) -> None:
 def _planes(found: Segmentation, series: Series, halves: bool) -> Iterator[tuple[str, int, Array]]:
     """(name, slice of the series, mask (X, Y)) of each stored frame that is not empty."""
     names = {segment.number: segment.name for segment in found.segments}
-    with quiet() as pydicom:
-        try:
-            dataset = pydicom.dcmread(found.path, force=True)
-            pixels = np.asarray(dataset.pixel_array)
-        except MemoryError:
-            raise
-        except Exception as error:
-            raise ReadError("damaged", f"its pixels cannot be decoded ({type(error).__name__})") from error
-        pixels = pixels.reshape(-1, found.rows, found.columns)
-        groups = list(dataset.get(PER_FRAME) or ())
+    with quiet():
+        dataset, pixels = _stored(found)
         shared = next(iter(dataset.get(SHARED) or ()), None)
-        if len(groups) != len(pixels):
-            raise ReadError("damaged", f"it holds {len(pixels)} frames and describes {len(groups)}")
         largest = number(dataset, "MaximumFractionalValue", 255.0) or 0.0
         if found.kind == "FRACTIONAL" and largest < 1:
             raise ReadError("damaged", "its MaximumFractionalValue is none; expected 1 to 255")
-        for group, plane in zip(groups, pixels, strict=True):
+        there: set[tuple[int, int]] = set()
+        for group, plane in zip(dataset.get(PER_FRAME) or (), pixels, strict=True):
             if not plane.any():
                 continue
             index, turned = placed(group, shared, plane, series)
-            if found.kind == "LABELMAP":
-                yield from ((names[value], index, turned == value) for value in _known(np.unique(turned), names))
-                continue
             item = next(iter(item_of(group, shared, "SegmentIdentificationSequence") or ()), None)
             value = whole(item, "ReferencedSegmentNumber", -1) if item is not None else -1
-            if value in names:
+            if (value, index) in there:
+                raise ReadError("damaged", "two of its frames of one segment lie on one image")
+            there.add((value, index))
+            if found.kind == "LABELMAP":
+                if item is not None:
+                    raise ReadError("segment_kind", "its SegmentationType is LABELMAP, and its frames are of single segments")
+                yield from ((names[one], index, turned == one) for one in _known(np.unique(turned), names, found.background))
+            elif value in names:
                 yield names[value], index, _inside(turned, found.kind, largest, halves)
-            elif value != 0:
+            elif value not in found.background:
                 raise ReadError("damaged", f"a frame belongs to segment {value}, which is not described")
 
 
-def _known(values: Array, names: Mapping[int, str]) -> list[int]:
-    found = [int(value) for value in values if value]
+def _stored(found: Segmentation) -> tuple[Any, Array]:
+    """The data set, and its pixels (frames, rows, columns), one for each frame that it describes.
+
+    Raises:
+        ReadError: "damaged", "no_decoder".
+    """
+    try:
+        dataset = library().dcmread(found.path, force=True)
+        syntax = str(dataset.file_meta.setdefault("TransferSyntaxUID", UNCOMPRESSED[0]).value)
+        if syntax not in UNCOMPRESSED:
+            require_decoder(syntax)
+            check_codestream(dataset, Stream(found.rows, found.columns, 1, whole(dataset, "BitsAllocated", 8)), found.frames)
+        pixels = np.asarray(dataset.pixel_array)
+    except (MemoryError, ReadError):
+        raise
+    except Exception as error:  # pydicom has no one error class; its words may quote the file
+        raise ReadError("damaged", f"its pixels cannot be decoded ({type(error).__name__})") from error
+    if pixels.dtype.kind != "u":
+        raise ReadError("damaged", "its pixels are no whole numbers from 0")
+    pixels = pixels.reshape(-1, found.rows, found.columns)
+    groups = len(dataset.get(PER_FRAME) or ())
+    if groups != len(pixels):
+        raise ReadError("damaged", f"it holds {len(pixels)} frames and describes {groups}")
+    return dataset, pixels
+
+
+def _known(values: Array, names: Mapping[int, str], background: Collection[int]) -> list[int]:
+    found = [int(value) for value in values if value and value not in background]
     unknown = [value for value in found if value not in names]
     if unknown:
         raise ReadError("damaged", f"its pixels hold {unknown[0]}, and no segment has this number")
@@ -213,4 +243,6 @@ def _known(values: Array, names: Mapping[int, str]) -> list[int]:
 def _inside(plane: Array, kind: str, largest: float, halves: bool) -> Array:
     if kind == "FRACTIONAL" and not halves and ((plane > 0) & (plane < largest)).any():
         raise ReadError("segments_fractional", f"its segments are fractional, with values between 0 and {largest:g}")
+    if kind == "BINARY" and len(np.unique(plane)) > 2:
+        raise ReadError("damaged", "its SegmentationType is BINARY, and its pixels have several values")
     return plane >= HALF * largest if kind == "FRACTIONAL" else plane > 0

@@ -212,6 +212,38 @@ def _cut(seg: Any) -> None:
     seg.PixelData = seg.PixelData[:4]
 
 
+def _of_no_segment(seg: Any) -> None:
+    for group in seg.PerFrameFunctionalGroupsSequence:
+        group.SegmentIdentificationSequence[0].ReferencedSegmentNumber = 0
+
+
+def _frame_twice(seg: Any) -> None:
+    first, second = list(seg.PerFrameFunctionalGroupsSequence)[:2]
+    second.PlanePositionSequence[0].ImagePositionPatient = first.PlanePositionSequence[0].ImagePositionPatient
+
+
+def _called_label_map(seg: Any) -> None:
+    seg.SegmentationType = "LABELMAP"
+
+
+def _one_number(seg: Any) -> None:
+    for segment in seg.SegmentSequence:
+        segment.SegmentNumber = 1
+
+
+def _of_another_kind(seg: Any) -> None:
+    seg.SegmentationType = "Mueller"
+
+
+def _several_values(seg: Any) -> None:
+    pixels = seg.pixel_array.astype(np.uint8) * (1 + np.arange(10, dtype=np.uint8) % 3)
+    seg.BitsAllocated, seg.BitsStored, seg.HighBit, seg.PixelData = 8, 8, 7, pixels.tobytes()
+
+
+def _spaced_out(seg: Any) -> None:
+    seg.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0].PixelSpacing = ["1e300", "1e300"]
+
+
 @pytest.mark.parametrize(
     "change, code, words",
     [
@@ -223,6 +255,13 @@ def _cut(seg: Any) -> None:
         (_unrelated, "D532", "it names no series, and 0 series here may be meant"),
         (_undescribed, "D004", "segment 2, which is not described"),
         (_cut, "D004", "cannot be decoded"),
+        (_of_no_segment, "D004", "a frame belongs to segment 0, which is not described"),
+        (_frame_twice, "D004", "two of its frames of one segment lie on one image"),
+        (_called_label_map, "D538", "its frames are of single segments"),
+        (_one_number, "D538", "two of its segments have one number"),
+        (_of_another_kind, "D538", "its SegmentationType is none; expected BINARY"),
+        (_several_values, "D004", "its SegmentationType is BINARY, and its pixels have several values"),
+        (_spaced_out, "D535", "do not say where they lie"),
     ],
 )
 def test_what_does_not_fit_is_refused_by_its_code(change: Callable[[Any], None], code: str, words: str, tmp_path: Path) -> None:
@@ -387,3 +426,57 @@ def test_labels_of_people_beside_masks_of_prediction_are_taken_alone(tmp_path: P
 def test_masks_of_people_alone_are_taken_without_a_word_about_prediction(tmp_path: Path) -> None:
     labelled(tmp_path / "export")
     assert not [finding for finding in check(tmp_path / "export")[0] if finding["code"] == "D539"]
+
+
+def test_values_below_zero_are_no_shares(tmp_path: Path) -> None:
+    root = tmp_path / "export"
+    for n, one in enumerate(patients(root)):
+        masks = np.roll(blocks(), n % 2, axis=2).astype(np.float32)
+        change = None if n else lambda seg: setattr(seg, "PixelRepresentation", 1)
+        write_segmentation(root / f"{n}.dcm", one, masks, ["liver", "tumour"], kind="FRACTIONAL", change=change)
+    findings, _ = check(root, "--allow-unlabelled")
+    assert [one["message"] for one in findings if one["code"] == "D004"] == ["its pixels are no whole numbers from 0"]
+
+
+def test_a_segment_called_background_is_none(tmp_path: Path) -> None:
+    root = tmp_path / "export"
+    for n, one in enumerate(patients(root)):
+        masks = np.roll(blocks(), n % 2, axis=2)
+        write_segmentation(root / f"{n}.dcm", one, masks, ["Background", "tumour"])
+    labels, dataset = build(root)
+    assert [entry["name"] for entry in dataset["labels"]] == ["background", "tumour"]
+    assert {(np.asarray(label.dataobj) == 1).sum() for label in labels.values()} == {blocks()[..., 1].sum()}
+
+
+def test_files_without_a_preamble_are_known_by_their_own_kind(tmp_path: Path) -> None:
+    root = tmp_path / "export"
+    labelled(root)
+    for file in [*root.glob("p*/seg.dcm")]:
+        content = file.read_bytes()
+        at = 144 + int.from_bytes(content[140:144], "little")
+        file.write_bytes(content[at:])
+    contours = pydicom.Dataset()
+    contours.SOPClassUID, contours.SOPInstanceUID = "1.2.840.10008.5.1.4.1.1.481.3", "1.2.3"
+    contours.save_as(root / "contours.dcm", implicit_vr=True, little_endian=True)
+    findings, _ = check(root)
+    assert codes_of(findings) == set() and codes_of(findings, "warning") == {"D537"}
+    assert len(build(root)[0]) == 4
+
+
+@pytest.mark.parametrize("syntax", ["1.2.840.10008.1.2.5", "1.2.840.10008.1.2.4.80"], ids=["RLE", "JPEG-LS"])
+def test_a_packed_segmentation_is_read_whole_or_not_at_all(syntax: str, tmp_path: Path) -> None:
+    from pydicom.encaps import encapsulate, generate_frames
+
+    root = tmp_path / "export"
+    for n, one in enumerate(patients(root)):
+        mask = np.roll(blocks(), n % 2, axis=2)
+        packed = {"kind": "LABELMAP", "transfer_syntax_uid": syntax}
+        write_segmentation(root / f"{n}.dcm", one, mask, ["liver", "tumour"], **packed)
+    labels, _ = build(root)
+    assert {int((np.asarray(label.dataobj) == 2).sum()) for label in labels.values()} == {int(blocks()[..., 1].sum())}
+    seg = pydicom.dcmread(root / "0.dcm")
+    frames = list(generate_frames(seg.PixelData, number_of_frames=int(seg.NumberOfFrames)))
+    seg.PixelData = encapsulate([frame[: len(frame) * 2 // 3] for frame in frames])
+    seg["PixelData"].is_undefined_length = True
+    seg.save_as(root / "0.dcm")
+    assert codes_of(check(root)[0]) >= {"D004"}
