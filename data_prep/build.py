@@ -23,7 +23,7 @@ from data_prep.fingerprint import describe
 from data_prep.label_names import chosen_names, label_table
 from data_prep.layouts import read_source
 from data_prep.layouts.common import raw_dataset_json
-from data_prep.naming import named
+from data_prep.naming import keep_key_out, named
 from data_prep.options import BuildOptions
 from data_prep.patients import PatientFinder
 from data_prep.plan import BUDGETS, make_plan
@@ -60,9 +60,8 @@ def build(source: str | Path, out: str | Path, **options: Any) -> BuildReport:
     """
     settings, folder = BuildOptions.of(options), Path(out)
     _check_settings(settings, folder)
-    with named(settings.keep_names) as names:
-        if not names.keep:
-            names.key.refuse_within(folder)
+    with named(settings.keep_names):
+        keep_key_out(folder, makes=True)
         return _build(Path(source), folder, settings)
 
 

@@ -111,6 +111,16 @@ def _of_the_process(keep: bool, stated: str) -> Naming:
     return mine
 
 
+def keep_key_out(folder: Path, makes: bool = False, below: bool = True) -> None:
+    """Refuse results in a folder in which the key to pseudonyms lies: who gets them would get it. See `KeyFile.refuse_within`.
+
+    Raises:
+        ConfigError: it lies there; not with --keep-names, which needs no key.
+    """
+    if not naming().keep:
+        naming().key.refuse_within(folder, makes, below)
+
+
 @contextmanager
 def named(keep: bool = False, key: KeyFile | None = None) -> Iterator[Naming]:
     """The names of what runs inside; an outer one goes on. At the end what is behind the pseudonyms is kept.

@@ -123,14 +123,29 @@ class KeyFile:
             return [f"patient: {known['patients'][name]}", *own]
         raise ConfigError(f"{self.path}: no pseudonym {name!r}. It is of another key file if {VARIABLE} was set then")
 
-    def refuse_within(self, folder: Path) -> None:
+    def refuse_within(self, folder: Path, makes: bool = False, below: bool = True) -> None:
         """Keep the key out of a folder that others will be given.
 
+        Args:
+            folder: of results; it need not be there.
+            makes: whether the command makes a key where there is none.
+            below: whether folders in that folder count.
+
         Raises:
-            ConfigError: it would lie there.
+            ConfigError: it lies there, or would.
         """
-        if self.path.is_relative_to(folder.resolve()):
-            raise ConfigError(f"{self.path}: the key to pseudonyms may not lie among results, {folder}. {_ELSEWHERE}")
+        try:
+            path = self.path
+        except EnvironmentFault:  # no home folder, so that there is no key
+            return
+        within = path.is_relative_to(folder.resolve()) if below else path.parent == folder.resolve()
+        if within and (makes or self._stated or path.exists()):
+            first = f"Move it to a place of yours: mv {shlex.quote(str(path))} FILE. " if path.exists() else ""
+            raise ConfigError(f"{path}: the key to pseudonyms may not lie among results, {folder}. {first}{_ELSEWHERE}")
+
+    @property
+    def _stated(self) -> bool:
+        return self._path is not None or bool(os.environ.get(VARIABLE))
 
     def _content(self, rows: Mapping[str, Any]) -> dict[str, Any]:
         secret = (self._secret or b"").hex()

@@ -10,6 +10,7 @@ from typing import Any
 
 from data_prep.atomic import new_folder
 from data_prep.files import read_dataset
+from data_prep.naming import keep_key_out
 from monai_hybrid.bundle_folders import bundle_folder
 from monai_hybrid.errors import ConfigError, EnvironmentFault
 from monai_hybrid.setting_checks import check_path, check_there
@@ -37,6 +38,7 @@ def copy_bundle(target: Path, name: str = BUNDLES[0], model: Path | None = None,
         raise ConfigError(f"--name: got {name!r}, expected {' or '.join(BUNDLES)}")
     if target.exists() or target.is_symlink():
         raise ConfigError(f"{target}: is there already; nothing was copied. Give the name of a new folder")
+    keep_key_out(target)
     source, card = bundle_folder(name), None if model is None else _card(model)
     settings = _settings(target, name, model, data)
     try:

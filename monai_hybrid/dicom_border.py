@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from data_prep.atomic import neighbour
 from data_prep.errors import ConfigError, DataError, EnvironmentFault
 from data_prep.foreign import dicom_readable, foreign_kind, holds_dicom, links_sentence
+from data_prep.naming import keep_key_out
 from data_prep.reading import extension
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ def dicom_cases(path: Path, output: Path, words: str | None = None) -> list[dict
     from data_prep.layouts.dicom import places_of
 
     highdicom()
+    keep_key_out(output, makes=True)
     folder = path if path.is_dir() else path.parent
     apart = () if output.resolve() == folder.resolve() else _names_of(output, folder)
     found = read_headers(folder if path.is_dir() or _one_of_several(path) else path, apart)

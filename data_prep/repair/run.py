@@ -20,6 +20,7 @@ from data_prep.files import read_datalist
 from data_prep.foreign import CHECK
 from data_prep.json_io import dump_json
 from data_prep.layouts import read_source
+from data_prep.naming import keep_key_out
 from data_prep.pictures import PICTURES
 from data_prep.reading import NIFTI, extension, read_volume, stem
 from data_prep.repair.draft import Draft, corrected, open_draft
@@ -123,6 +124,8 @@ def _check_folders(path: Path, out: Path) -> None:
     root = (path if path.is_dir() else path.parent).resolve()
     if not path.exists():
         raise ConfigError(f"{path}: there is no such file or folder. Type: ls {shlex.quote(str(path.parent))}")
+    for folder in (root, out):  # small files of the one are copied into the other
+        keep_key_out(folder)
     if out.exists() or out.is_symlink():
         raise ConfigError(f"--out {out}: it exists; expected the name of a new folder. Type: --out {shlex.quote(f'{out}_2')}")
     if out.resolve().is_relative_to(root):

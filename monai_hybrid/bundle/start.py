@@ -15,6 +15,7 @@ from monai.bundle import ConfigParser
 
 from data_prep.interrupts import end_in_order, sentence, signal_of
 from data_prep.lack_of_memory import take_blas_memory
+from data_prep.naming import keep_key_out
 from monai_hybrid.allocator import keep_memory
 from monai_hybrid.bundle.real_data import refuse_phantom_model, refuse_phantom_start
 from monai_hybrid.bundle.setting_values import check_value, warn_of_slow_numbers
@@ -68,6 +69,7 @@ def start(bundle_root: str, argv: list[str] | None = None, verbose: bool = False
         _refuse_settings_of_others(overrides, known, Path(bundle_root))
         check_overrides(overrides, known, typed_settings(argv))
         _check_models(overrides)
+        keep_key_out(Path(str(overrides.get("output_dir") or bundle_root)).expanduser())
         refuse_phantom_start(overrides, known)
         refuse_phantom_model(overrides, known, bundle_root)
         warn_of_slow_numbers(overrides)

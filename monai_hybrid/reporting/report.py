@@ -10,6 +10,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined, UndefinedError
 
 from data_prep.json_io import write_atomically
+from data_prep.naming import keep_key_out
 from monai_hybrid import __version__
 from monai_hybrid.errors import DataError
 from monai_hybrid.evaluation.case_table import file_name
@@ -50,8 +51,9 @@ def write_report(folder: Path, compare: Sequence[str] = (), output: Path | None 
         ConfigError: a wrong `compare`.
         EnvironmentFault: the file cannot be written.
     """
-    html = render(read_inputs(folder, compare), title)
     path = output or folder / "report.html"
+    keep_key_out(path.parent, below=False)
+    html = render(read_inputs(folder, compare), title)
     write_atomically(path, html.encode())
     return path
 

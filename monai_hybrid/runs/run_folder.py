@@ -18,6 +18,7 @@ from filelock import FileLock, Timeout
 from monai.bundle import ConfigParser
 
 from data_prep.json_io import dump_json
+from data_prep.naming import keep_key_out
 from monai_hybrid.errors import ConfigError, EnvironmentFault
 from monai_hybrid.results_folder import is_bundle_command
 from monai_hybrid.runs.checkpoint import load_newest, remove_leftovers
@@ -75,8 +76,10 @@ def lock(folder: Path) -> None:
     """Hold the folder until the process ends; the kernel lets go of it even after SIGKILL, so no lock can be stale.
 
     Raises:
+        ConfigError: the key to pseudonyms lies in it.
         EnvironmentFault: another process holds it, or the folder cannot be written.
     """
+    keep_key_out(folder)
     folder = folder.resolve()
     if folder in _held:
         return
