@@ -123,6 +123,14 @@ class KeyFile:
             return [f"patient: {known['patients'][name]}", *own]
         raise ConfigError(f"{self.path}: no pseudonym {name!r}. It is of another key file if {VARIABLE} was set then")
 
+    def known(self, kind: str) -> set[str]:
+        """The pseudonyms of a kind that the file and this command know.
+
+        Raises:
+            ConfigError: the file is damaged.
+        """
+        return {*self._read().get(kind, {}), *self._new[kind]}
+
     def refuse_within(self, folder: Path, makes: bool = False, below: bool = True) -> None:
         """Keep the key out of a folder that others will be given.
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import logging
+import re
 import shlex
 import shutil
 from collections.abc import Mapping, Sequence
@@ -12,8 +15,10 @@ from typing import TYPE_CHECKING, Any
 from data_prep.atomic import neighbour
 from data_prep.errors import ConfigError, DataError, EnvironmentFault
 from data_prep.foreign import dicom_readable, foreign_kind, holds_dicom, links_sentence
-from data_prep.naming import keep_key_out
+from data_prep.naming import keep_key_out, named, naming
+from data_prep.pseudonyms import VARIABLE
 from data_prep.reading import extension
+from data_prep.scans import TABLE
 
 if TYPE_CHECKING:
     from data_prep.checks import Finding
@@ -22,6 +27,8 @@ if TYPE_CHECKING:
 PRIVATE = "dicom"  # folder of the NIfTI files, hidden in the output folder
 UNREADABLE = "unreadable"
 SHOWN = 3
+SERIES = re.compile(r"sub-[A-Za-z0-9]+_ser-[a-z0-9]{6}")  # a case of DICOM; see `data_prep.naming`
+PSEUDONYM = re.compile(r"sub-[a-z2-7]{10}_ser-[a-z2-7]{6}")
 ACCEPTED = ("D517",)  # a series of one slice: the model's dimensions say whether that is a volume
 logger = logging.getLogger("monai_hybrid.data")
 
@@ -46,7 +53,7 @@ def dicom_cases(path: Path, output: Path, words: str | None = None) -> list[dict
         a series that is no one volume, with the sentence of its check. Scouts and screen shots are left out.
 
     Raises:
-        ConfigError: no such series.
+        ConfigError: no such series; the results that lie in `output` have names of another key.
         DataError: no series of images.
         EnvironmentFault: highdicom is not installed.
     """
@@ -70,11 +77,33 @@ def dicom_cases(path: Path, output: Path, words: str | None = None) -> list[dict
         logger.warning("%s", links_sentence(folder))
     private = neighbour(output / PRIVATE)
     cases = [_case(one, place, private) for one, place in places_of([one for one in chosen if not one.left_out], folder)]
+    _refuse_other_names(output, {case["case_id"] for case in cases})
     faults = _faults(found.faults, every) if not words and path.is_dir() else []
     if not cases:
         said = faults[0]["failure"].rstrip(".") if faults else "its DICOM files hold no series of images to segment"
         raise DataError(f"{path}: {said}. Type: python -m data_prep check {shlex.quote(str(path))}")
     return [*cases, *faults]
+
+
+def _refuse_other_names(output: Path, cases: set[str]) -> None:
+    """Of another key each patient would be a second case beside the first one."""
+    try:
+        rows = csv.DictReader(io.StringIO((output / TABLE).read_text(encoding="utf-8", errors="replace")))
+        there = {name for row in rows if SERIES.fullmatch(name := str(row.get("case_id") or ""))}
+    except (OSError, csv.Error):
+        return
+    hashed = {name for name in there if PSEUDONYM.fullmatch(name)}
+    if naming().keep:
+        other = "pseudonyms" if hashed - cases else ""
+    elif there - hashed:
+        other = "the names that --keep-names shows"
+    else:
+        other = "pseudonyms of another key file" if hashed and not hashed & (cases | naming().key.known("series")) else ""
+    if other:
+        raise ConfigError(
+            f"{output / TABLE}: its cases have {other}, so that each patient would be there twice; nothing was written. Name "
+            f"them as they were (the key file is set by export {VARIABLE}=FILE), or give another --output"
+        )
 
 
 def _names_of(output: Path, folder: Path) -> tuple[Path, ...]:
@@ -123,6 +152,34 @@ def _faults(faults: Sequence[tuple[Path, Any]], every: Sequence[Series]) -> list
 
 def _few(texts: Sequence[str]) -> str:
     return "; ".join(texts[:SHOWN]) + (f"; and {len(texts) - SHOWN} more" if len(texts) > SHOWN else "")
+
+
+def nifti_of(folder: Path, place: Path) -> list[dict[str, Any]]:
+    """Every sound series below a folder as NIfTI in `place`: {"case_id", "patient", "image"}; others are left out with a line.
+
+    Files that are newer than those of their series are kept.
+
+    Raises:
+        ConfigError: the key to pseudonyms lies in `place`.
+        DataError: no series, or one that cannot be read.
+        EnvironmentFault: no space or no right.
+    """
+    from filelock import FileLock
+
+    kept = []
+    place.mkdir(parents=True, exist_ok=True)
+    with FileLock(place / ".lock"), named():  # of several processes of a training the first writes
+        for case in dicom_cases(folder, place):
+            if "failure" in case:
+                logger.warning("%s: %s is left out: %s", folder, case["case_id"], case["failure"])
+                continue
+            image = place / f"{case['case_id']}.nii.gz"
+            made = image.stat().st_mtime if image.is_file() else 0.0
+            if made < max(file.stat().st_mtime for file in case["series"].files):
+                written({**case, "image": image})
+            patient = case["case_id"].rsplit("_", 1)[0]
+            kept.append({"case_id": case["case_id"], "patient": patient, "image": str(image.resolve())})
+    return kept
 
 
 def refuse_series_words(words: Any, path: Path) -> None:

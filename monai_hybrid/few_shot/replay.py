@@ -71,7 +71,12 @@ def _classes(
 
 
 def appearance_steps(
-    kind: str, replayed: Sequence[Any], data: PreparedData, folder: str | None, prepare: Sequence[Any]
+    kind: str,
+    replayed: Sequence[Any],
+    data: PreparedData,
+    folder: str | None,
+    prepare: Sequence[Any],
+    output_dir: str | None = None,
 ) -> list[MatchAppearanced]:
     """The transform that gives replayed cases the look of the target's scans, in a list; empty where nothing is to be matched.
 
@@ -81,6 +86,7 @@ def appearance_steps(
         data: the target, whose training images are looked at, without labels.
         folder: more images of it, the setting `unlabelled_dir`.
         prepare: the deterministic transforms.
+        output_dir: where a folder of DICOM is written as NIfTI.
 
     Raises:
         ConfigError: unknown kind, or a kind without replayed cases.
@@ -91,4 +97,4 @@ def appearance_steps(
         return []
     if not replayed:
         raise ConfigError(f"match_appearance {kind}: it changes source images; name their prepared folder with --source-replay")
-    return [MatchAppearanced("image", kind, scans_of_target(data, folder), prepare)]
+    return [MatchAppearanced("image", kind, scans_of_target(data, folder, output_dir), prepare)]

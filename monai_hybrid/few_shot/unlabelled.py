@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import filecmp
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,9 +13,11 @@ from data_prep.cases import Case
 from data_prep.colour import parse_colour
 from data_prep.examine import examine_case
 from data_prep.files import read_datalist, read_dataset
+from data_prep.foreign import foreign_sentence
 from data_prep.reading import EXTENSIONS, extension, stem
 from data_prep.scans import Scan, sort_files
 from monai_hybrid.bundle.data import PreparedData
+from monai_hybrid.dicom_border import is_dicom, nifti_of
 from monai_hybrid.errors import ConfigError, DataError
 from monai_hybrid.few_shot.shots import without_labels
 from monai_hybrid.losses.objectives import get_objective
@@ -29,6 +32,7 @@ def unlabelled_cases(
     rest: bool = False,
     folder: str | None = None,
     to_look_at: bool = False,
+    output_dir: str | None = None,
 ) -> list[dict[str, Any]]:
     """Cases without "label", to train with.
 
@@ -38,9 +42,10 @@ def unlabelled_cases(
         objective: name of the arm; one without an image term learns nothing from an image alone.
         rest: take the training list's other images.
         folder: take a folder's images (`images/` or `imagesTr/` in it, if there is one), a BIDS data set's, or the training
-            and validation lists of a prepared data set.
+            and validation lists of a prepared data set. Of a folder of DICOM each sound series.
         to_look_at: the images serve for something else too (`match_appearance`), so an objective without an image term is no
             mistake: it trains with none of them.
+        output_dir: where DICOM series are written as NIfTI, below `data/unlabelled/`.
 
     Raises:
         ConfigError: the objective has no image term, and the images serve for nothing else.
@@ -56,7 +61,7 @@ def unlabelled_cases(
             f"{name}: the objective {objective} learns nothing from images without labels; add --objective hybrid"
         )
     found = without_labels(data.training) if rest else []
-    found += _of_folder(Path(folder).expanduser(), data) if folder else []
+    found += _of_folder(Path(folder).expanduser(), data, labelled, output_dir) if folder else []
     cases = _others(found, [*labelled, *data.validation, *data.testing])
     if not cases:
         raise DataError(f"{folder or data.folder}: no image is left beside the labelled, validation and test cases")
@@ -64,14 +69,16 @@ def unlabelled_cases(
     return cases
 
 
-def scans_of_target(data: PreparedData, folder: str | None = None) -> list[dict[str, Any]]:
+def scans_of_target(data: PreparedData, folder: str | None = None, output_dir: str | None = None) -> list[dict[str, Any]]:
     """The target's training images and those of `folder`, all without labels; never its validation and test images.
+
+    `folder` and `output_dir` are those of `unlabelled_cases`.
 
     Raises:
         DataError: as `unlabelled_cases`.
     """
-    found = _of_folder(Path(folder).expanduser(), data) if folder else []
     training = without_labels(data.training)
+    found = _of_folder(Path(folder).expanduser(), data, training, output_dir) if folder else []
     return training + _others(found, [*training, *data.validation, *data.testing])
 
 
@@ -92,7 +99,9 @@ def files_of(case: dict[str, Any]) -> tuple[str, ...]:
     return tuple(str(Path(name).resolve()) for name in names)
 
 
-def _of_folder(folder: Path, data: PreparedData) -> list[dict[str, Any]]:
+def _of_folder(
+    folder: Path, data: PreparedData, labelled: Sequence[dict[str, Any]], output_dir: str | None
+) -> list[dict[str, Any]]:
     if not folder.is_dir():
         raise DataError(f"unlabelled_dir: no such folder: {folder}; give a folder of images, or one made by data_prep build")
     if (folder / "datalist.json").is_file():
@@ -100,10 +109,15 @@ def _of_folder(folder: Path, data: PreparedData) -> list[dict[str, Any]]:
     if is_bids(folder):
         return [_checked(scan, data) for scan in _of_bids(folder, data.dataset["channels"])]
     root = next((folder / name for name in ("images", "imagesTr") if (folder / name).is_dir()), folder)
+    if not any(extension(p) for p in root.iterdir()) and is_dicom(folder):
+        return _of_dicom(folder, data, labelled, output_dir)
     found = sort_files(sorted(p for p in root.iterdir() if extension(p)), root, data.dataset["channels"])
     if found.left_out:
         logger.warning("unlabelled_dir: %s: %s", root, found.said().partition(". ")[0])
     if not found.scans:
+        said = foreign_sentence(folder)
+        if said:
+            raise DataError(f"unlabelled_dir: {folder}: {said}")
         raise DataError(f"unlabelled_dir: {folder} holds no image; expected files that end with {', '.join(EXTENSIONS)}")
     return [_checked(scan, data) for scan in found.scans]
 
@@ -112,6 +126,31 @@ def _of_bids(folder: Path, channels: Sequence[str]) -> list[Scan]:
     """The scans of a BIDS data set: its only contrast, or those that the channels of the labelled data name."""
     scans = scans_to_predict(folder, channels)
     return [Scan(scan.files, scan.files[0].with_name(f"{scan.case_id}.nii.gz"), scan.missing) for scan in scans]
+
+
+def _of_dicom(
+    folder: Path, data: PreparedData, labelled: Sequence[dict[str, Any]], output_dir: str | None
+) -> list[dict[str, Any]]:
+    """Sound series of patients that are not held out, and no series a second time, under whatever key it was named before."""
+    if output_dir is None:
+        raise DataError(f"unlabelled_dir: {folder} is DICOM, which needs output_dir, where its series are written as NIfTI")
+    held = [*data.validation, *data.testing]
+    patients, cases = {case.get("patient") for case in held}, {case["case_id"] for case in labelled}
+    files = [Path(name) for case in [*held, *labelled] for name in files_of(case)]
+    kept = []
+    for case in nifti_of(folder, Path(output_dir) / "data" / "unlabelled"):
+        image = Path(case["image"])
+        if case["patient"] in patients or case["case_id"] in cases or any(_equal(image, other) for other in files):
+            continue
+        kept.append(_checked(Scan((image,), image), data) | {"patient": case["patient"]})
+    return kept
+
+
+def _equal(one: Path, other: Path) -> bool:
+    try:
+        return one.stat().st_size == other.stat().st_size and filecmp.cmp(one, other, shallow=False)
+    except OSError:
+        return False  # reading it says what is wrong
 
 
 def _of_prepared(folder: Path, data: PreparedData) -> list[dict[str, Any]]:

@@ -58,6 +58,12 @@ def test_a_run_of_an_earlier_version_goes_on(name: str) -> None:
         refuse_other_settings(now, saved, Path("update_00000001.pt"))  # not the other way round
 
 
+@pytest.mark.parametrize("name", ["hybrid_pretrain", "few_shot_finetune"])
+def test_a_run_of_a_kept_configuration_goes_on(name: str) -> None:
+    kept = Path(__file__).parents[1] / "earlier_configs" / name / "train.json"
+    refuse_other_settings(lasting(json.loads(kept.read_text())), lasting(of_now(name)), Path("update_00000001.pt"))
+
+
 def test_steps_of_the_users_own_are_another_run() -> None:
     saved, now = lasting(of_0_1("hybrid_pretrain")), lasting(of_now("hybrid_pretrain"))
     own = {**saved, "train#deterministic_transforms#2#dtype": '"$torch.float16"'}
