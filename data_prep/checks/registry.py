@@ -117,6 +117,16 @@ def check(
     return register
 
 
+def check_kind(*kinds: str, code: str, title: str, level: str, remedy: str, acceptable: bool = False) -> None:
+    """Register the check of a reader's fault by its kind: its sentence is what was seen."""
+
+    def seen(fault: Any) -> str | None:
+        return fault.seen if fault.kind in kinds else None
+
+    seen.__doc__ = title
+    check(code, on="fault", level=level, remedy=remedy, acceptable=acceptable)(seen)
+
+
 def run_checks(on: str, subject: Any, case: str = "", file: str = "", accept: Collection[str] = ()) -> list[Finding]:
     """Run every check registered for one kind of subject, in the order of the codes; errors in `accept` become warnings."""
     findings: list[Finding] = []
