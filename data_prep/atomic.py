@@ -15,8 +15,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from data_prep.result_files import Known, refuse_other
+
 _HOST = re.sub(r"[^A-Za-z0-9]", "", platform.node())[:20] or "host"
-_LEFT = re.compile(rf"\..+\.(?:{_HOST}-)?(\d+)(?:-\d+)?\.tmp")  # without a host: of older versions
+LEFT = re.compile(rf"\..+\.(?:{_HOST}-)?(\d+)(?:-\d+)?\.tmp")  # without a host: of older versions
 
 
 def neighbour(path: Path) -> Path:
@@ -26,12 +28,19 @@ def neighbour(path: Path) -> Path:
     return path.with_name(f".{path.name}.{_HOST}-{whose}.tmp")
 
 
-def replace_file(path: Path, write: Callable[[Path], Any]) -> None:
+def replace_file(path: Path, write: Callable[[Path], Any], ours: Known | None = None) -> None:
     """Write to a temporary neighbour, flush it to the disk, then give it its name in one step.
 
+    Args:
+        path: the file.
+        write: fills the neighbour.
+        ours: how a file of a name that the user chose is known as ours; None: by the table of result files.
+
     Raises:
+        ConfigError: what is there was not written by this program, and is kept.
         OSError: with the final name; what was there before is as it was.
     """
+    refuse_other(path, ours)
     temporary = neighbour(path)
     try:
         write(temporary)
@@ -74,7 +83,7 @@ def remove_leftovers(folder: Path, name: str = "") -> None:
     A folder that cannot be written is left to whoever writes there next.
     """
     for left in folder.glob(f".{name}*.tmp") if folder.is_dir() else ():
-        match = _LEFT.fullmatch(left.name)
+        match = LEFT.fullmatch(left.name)
         if match is None or _alive(int(match[1])):
             continue
         if left.is_dir() and not left.is_symlink():

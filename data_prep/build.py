@@ -26,7 +26,9 @@ from data_prep.layouts.common import raw_dataset_json
 from data_prep.naming import keep_key_out, named
 from data_prep.options import BuildOptions
 from data_prep.patients import PatientFinder
+from data_prep.places import refuse_among
 from data_prep.plan import BUDGETS, make_plan
+from data_prep.result_files import refuse_others, take_folder
 from data_prep.splits import folds_by_patient, in_order, split_by_chance, split_by_file
 from data_prep.unused_lists import UnusedList, unused_lists
 
@@ -60,6 +62,7 @@ def build(source: str | Path, out: str | Path, **options: Any) -> BuildReport:
     """
     settings, folder = BuildOptions.of(options), Path(out)
     _check_settings(settings, folder)
+    refuse_among(folder, Path(source))
     with named(settings.keep_names):
         keep_key_out(folder, makes=True)
         return _build(Path(source), folder, settings)
@@ -98,6 +101,7 @@ def _check_settings(settings: BuildOptions, folder: Path) -> None:
     if folder.is_dir() and raw_dataset_json(folder) is not None:
         other = shlex.quote(f"{folder}_prepared")
         raise ConfigError(f"--out {folder}: its dataset.json belongs to a raw data set and is kept. Type: --out {other}")
+    refuse_others(folder, "build")
 
 
 @dataclass(frozen=True)
@@ -228,6 +232,7 @@ def _corrected(
 ) -> tuple[list[Case], Examination, str]:
     from data_prep.n4 import correct_case
 
+    take_folder(folder / "n4", "images corrected for the bias field (N4)")
     corrected = [correct_case(case, folder / "n4") for case in cases]
     number = sum(len(case.images) for case in corrected)
     note = f"wrote {number} images, corrected for the bias field (N4), to {folder / 'n4'}"

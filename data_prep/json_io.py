@@ -10,6 +10,7 @@ from typing import Any
 from data_prep.atomic import replace_file
 from data_prep.disk import needing
 from data_prep.errors import DataListError, EnvironmentFault
+from data_prep.result_files import Known
 
 
 def load_json(path: Path) -> Any:
@@ -63,26 +64,28 @@ def _no_constant(word: str) -> float:
     raise _BadJsonError(f"{word} is not a JSON number; expected a finite number")
 
 
-def dump_json(content: Any, path: Path) -> None:
+def dump_json(content: Any, path: Path, ours: Known | None = None) -> None:
     """Write JSON to a temporary file beside `path`, then move it there in one step.
 
     Raises:
+        ConfigError: a file of somebody else's is there; `ours` as in `replace_file`.
         EnvironmentFault: no space, no right, no such folder.
     """
     text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-    write_atomically(path, text.encode())
+    write_atomically(path, text.encode(), ours)
 
 
-def write_atomically(path: Path, data: bytes) -> None:
+def write_atomically(path: Path, data: bytes, ours: Known | None = None) -> None:
     """Write bytes so that `path` holds either its old content or all of the new.
 
     Raises:
+        ConfigError: a file of somebody else's is there; `ours` as in `replace_file`.
         EnvironmentFault: no space, no right, no such folder.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with needing(len(data), path):
-            replace_file(path, lambda temporary: temporary.write_bytes(data))
+            replace_file(path, lambda temporary: temporary.write_bytes(data), ours)
     except OSError as error:
         raise EnvironmentFault(
             f"{path}: cannot be written: {error.strerror}. Type: df -h {shlex.quote(str(path.parent))}"

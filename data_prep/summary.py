@@ -19,6 +19,7 @@ from data_prep.findings_table import COLOURS, beside, print_findings
 from data_prep.fingerprint import small_unit
 from data_prep.json_io import dump_json
 from data_prep.repair import RepairReport
+from data_prep.result_files import FINDINGS
 
 NEXT = "monai-hybrid pretrain --data {folder} --output runs/source"
 SAME = "python -m monai.bundle run --config_file bundles/hybrid_pretrain/configs/train.json --dataset_dir {folder}"
@@ -148,10 +149,11 @@ def write_findings(findings: Sequence[Finding], path: str, target: Path) -> None
     """Write the report of `check --json`; "-" prints it.
 
     Raises:
+        ConfigError: a file that is no such report is there.
         EnvironmentFault: no space or no right.
     """
     report = findings_json(findings, path)
     if str(target) == "-":
         print(json.dumps(report, indent=1, ensure_ascii=False))
     else:
-        dump_json(report, target)
+        dump_json(report, target, FINDINGS)

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from data_prep.bids import DESCRIPTION, is_bids, scans_to_predict
+from data_prep.places import refuse_among
+from data_prep.result_files import TOOL
+from data_prep.result_files import refuse_others as refuse_files_of_others
 from monai_hybrid.errors import DataError
 
-TOOL = "monai_hybrid"  # as a derivative names the program that made it
 LARGEST = 2**20  # bytes of a description that is read
 
 
@@ -41,8 +43,10 @@ def refuse_others(folder: Path, source: Path) -> None:
     """Refuse an output folder that holds another data set.
 
     Raises:
+        ConfigError: it lies in the data set, but not below its `derivatives/`; a table or sidecar of somebody else's is there.
         DataError: its description is not ours, or names another source that is there.
     """
+    refuse_among(folder, source)
     described = read_description(folder / DESCRIPTION) if (folder / DESCRIPTION).is_file() else None
     if described is not None and _is_ours(described):
         links = described.get("DatasetLinks")
@@ -58,6 +62,7 @@ def refuse_others(folder: Path, source: Path) -> None:
             f"--output {folder}: it holds another BIDS data set, and masks would be mixed with its files. "
             f"Type: --output {folder / 'derivatives' / TOOL if is_bids(folder) else folder.with_name(folder.name + '_' + TOOL)}"
         )
+    refuse_files_of_others(folder, "bids")
 
 
 def _is_ours(description: Mapping[str, Any]) -> bool:

@@ -30,7 +30,7 @@ def copy_bundle(target: Path, name: str = BUNDLES[0], model: Path | None = None,
 
     Raises:
         DataError: `data` is no prepared data set.
-        ConfigError: an unknown bundle, or `target` is there already.
+        ConfigError: an unknown bundle, or `target` is there already or lies in the bundle.
         ModelFileError: no such model, or one without a card.
         EnvironmentFault: the folder cannot be written; nothing is left of it then.
     """
@@ -39,7 +39,12 @@ def copy_bundle(target: Path, name: str = BUNDLES[0], model: Path | None = None,
     if target.exists() or target.is_symlink():
         raise ConfigError(f"{target}: is there already; nothing was copied. Give the name of a new folder")
     keep_key_out(target)
-    source, card = bundle_folder(name), None if model is None else _card(model)
+    source = bundle_folder(name)
+    if target.resolve().is_relative_to(source.resolve()):
+        raise ConfigError(
+            f"{target}: lies in the bundle that is copied, {source}. Type: monai-hybrid bundle copy ./{source.name}_copy"
+        )
+    card = None if model is None else _card(model)
     settings = _settings(target, name, model, data)
     try:
         with new_folder(target) as folder:

@@ -12,6 +12,7 @@ from data_prep.disk import needing
 from data_prep.errors import DataError
 from data_prep.foreign import CHECK
 from data_prep.progress import told
+from data_prep.result_files import take_folder
 from data_prep.volume import ReadError
 
 
@@ -39,9 +40,11 @@ def converted(series: Mapping[str, Series], folder: Path) -> dict[str, Path]:
     """Write each series as `<case>.nii.gz` into a folder; by case, the file.
 
     Raises:
+        ConfigError: the folder holds files of somebody else's.
         DataError: one cannot be read.
         OSError: no space or no right.
     """
+    take_folder(folder, "DICOM series as NIfTI")
     files = {}
     for case, one in told(list(series.items()), "series written"):
         try:

@@ -15,6 +15,7 @@ from data_prep.json_io import write_atomically
 from data_prep.naming import naming
 from data_prep.nifti import GZIP_MAGIC
 from data_prep.reading import NIFTI, extension
+from data_prep.result_files import take_folder
 from data_prep.volume import Affine, Array, ReadError
 
 
@@ -25,6 +26,7 @@ def converted_labels(raw: Source, cases: Sequence[Case], folder: Path) -> dict[s
     names are those of cases or of series, they stay where they are.
 
     Raises:
+        ConfigError: the folder holds files of somebody else's.
         DataError: one cannot be read.
         EnvironmentFault: no space or no right.
     """
@@ -43,6 +45,8 @@ def converted_labels(raw: Source, cases: Sequence[Case], folder: Path) -> dict[s
             continue
         else:
             path, data = folder / f"{case.case_id}{extension(case.label)}", _copy(case.label)
+        if not files:
+            take_folder(folder, "masks of DICOM series")
         write_atomically(path, data)
         files[case.case_id] = path
     return files

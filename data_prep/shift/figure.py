@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from data_prep.json_io import write_atomically
+from data_prep.result_files import MADE_WITH
 from data_prep.shift.domain import LEVELS, Domain
 from data_prep.shift.geometry import AXES
 from data_prep.volume import Array
@@ -51,7 +52,7 @@ def shift_figure(source: Domain, target: Domain, path: Path) -> None:
     _legend(figure, pair)
     FigureCanvasAgg(figure)
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", facecolor="white")
+    figure.savefig(buffer, format="png", facecolor="white", metadata={"Software": MADE_WITH})
     write_atomically(path, buffer.getvalue())
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from data_prep.errors import DataError
 from data_prep.json_io import dump_json
 from data_prep.naming import keep_key_out
+from data_prep.result_files import refuse_others
 from data_prep.shift.content import content_findings
 from data_prep.shift.domain import read_domain, with_only_name_of
 from data_prep.shift.finding import WARNING
@@ -30,10 +31,12 @@ def shift(source: Path, target: Path, out: Path | None = None) -> dict[str, Any]
 
     Raises:
         DataError: a file is missing or cannot be read, no training case, or 2D against 3D.
+        ConfigError: a file of somebody else's has the name of a result.
         EnvironmentFault: `out` cannot be written.
     """
     if out is not None:
         keep_key_out(out)
+        refuse_others(out, "shift")
     a = read_domain(source)
     b = with_only_name_of(read_domain(target, a.plan["normalization"]), a)
     dims = [domain.dataset["spatial_dims"] for domain in (a, b)]

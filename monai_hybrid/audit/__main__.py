@@ -9,12 +9,13 @@ and every other file is weights, a document, a picture or what our own runs writ
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
 
 from data_prep.interrupts import end_in_order, told
+from data_prep.json_io import dump_json
+from data_prep.result_files import VERDICT, refuse_other
 from monai_hybrid.audit.verdict import audit
 from monai_hybrid.errors import HybridError
 
@@ -31,12 +32,14 @@ def main(argv: list[str] | None = None) -> int:
     end_in_order()
     try:
         with told():
+            if args.json:
+                refuse_other(args.json, VERDICT)
             verdict = audit(args.bundle)
+            if args.json:
+                dump_json(asdict(verdict), args.json, VERDICT)
     except HybridError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
-    if args.json:
-        args.json.write_text(json.dumps(asdict(verdict), indent=1) + "\n", encoding="utf-8")
     for line in verdict.settings:
         print(f"setting  {_plain(line)}")
     for finding in verdict.findings:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -130,11 +132,21 @@ def _verify(folder: Path, own: Path | None) -> None:
     )
     mark = own / f"checked_{hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:12]}.sha256"
     own.mkdir(parents=True, exist_ok=True)
-    with FileLock(own / ".lock"):
+    with _locked(own):
         if mark.is_file() and mark.read_text() == state:
             return
         _refuse_errors(folder)
         mark.write_text(state)
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """One process at a time prepares data in a folder; nothing hidden is left there."""
+    lock = folder / ".lock"
+    with FileLock(lock):
+        yield
+        with suppress(OSError):  # Windows deletes no open file
+            lock.unlink()  # while it is held: who waits for it sees that it is gone, and asks anew
 
 
 def _refuse_errors(folder: Path) -> None:
@@ -173,7 +185,7 @@ def _phantom(own: Path, site: str, seed: int, budget: str | None) -> Path:
 
     raw = own / f"phantom_{site}"
     own.mkdir(parents=True, exist_ok=True)
-    with FileLock(own / ".lock"):
+    with _locked(own):
         logger.info("no dataset_dir given: using the built-in phantom, scanner %s, in %s", site, raw)
         generate(raw, cases=PHANTOM_CASES, site=site, seed=seed)
     return _build(raw, own / f"phantom_{site}_prepared", seed, budget)
@@ -184,7 +196,7 @@ def _shapes(own: Path, dims: int, seed: int, budget: str | None) -> Path:
 
     raw = own / f"shapes_{dims}d"
     own.mkdir(parents=True, exist_ok=True)
-    with FileLock(own / ".lock"):
+    with _locked(own):
         generate(raw, cases=SHAPES_CASES, site="shapes", seed=seed, dims=dims)
     return _build(raw, own / f"{raw.name}_prepared", seed, budget)
 
@@ -198,7 +210,7 @@ def _build(source: Path, out: Path, seed: int, budget: str | None) -> Path:
     out.parent.mkdir(parents=True, exist_ok=True)
     budget = budget or ("gpu" if torch.cuda.is_available() else "cpu")
     state = _state(source, seed, budget)
-    with FileLock(out.parent / ".lock"):
+    with _locked(out.parent):
         mark = out / "source.sha256"
         if not mark.is_file() or mark.read_text() != state:
             logger.info("checking and describing %s (once; the result is in %s)", source, out)

@@ -13,11 +13,13 @@ import nibabel as nib
 import numpy as np
 import torch
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 from torch import Tensor, nn
 
 from data_prep.atomic import replace_file
 from data_prep.colour import RGB
 from data_prep.pictures import LARGEST_VALUE, png_mask
+from data_prep.result_files import MADE_WITH
 from monai_hybrid.diffusion.noising import NoiseSchedule
 from monai_hybrid.diffusion.sampling import network_denoiser, sample_ode, sample_sde
 from monai_hybrid.errors import ConfigError
@@ -126,13 +128,16 @@ class PairSampler:
             self._write_nifti(mask, name, smallest_integer([label["value"] for label in self.card["labels"]]))
 
     def _write_png(self, picture: Image.Image, name: str) -> None:
-        replace_file(self.folder / f"{name}.png", lambda path: picture.save(path, format="PNG"))
+        told = PngInfo()
+        told.add_text("Description", MADE_WITH)
+        replace_file(self.folder / f"{name}.png", lambda path: picture.save(path, format="PNG", pnginfo=told))
 
     def _write_nifti(self, array: np.ndarray, name: str, kind: type[np.generic]) -> None:
         """With the training spacing, RAS."""
         spacing = self.card["training"]["spacing"]
         volume = nib.Nifti1Image(array.astype(kind), np.diag([*spacing, *[1.0] * (4 - len(spacing))]), dtype=np.dtype(kind))
         volume.header.set_xyzt_units("mm")
+        volume.header["descrip"] = MADE_WITH.encode()
         replace_file(self.folder / f"{name}.nii.gz", lambda path: _save_nifti(volume, path))
 
 

@@ -23,6 +23,7 @@ from monai.data import MetaTensor
 from monai.transforms import LoadImage
 
 from data_prep.atomic import replace_file
+from data_prep.result_files import is_ours
 from monai_hybrid.evaluation.case_table import file_name
 from monai_hybrid.processes import rank_and_number, wait_for_all
 from monai_hybrid.transforms import CaseReader
@@ -91,7 +92,7 @@ class SliceSaver:
 
     def _remove_old(self) -> None:
         if rank_and_number()[0] == 0:
-            for path in self.folder.glob("*.npz"):
+            for path in filter(is_ours, self.folder.glob("*.npz")):
                 path.unlink()
         wait_for_all()
 

@@ -30,6 +30,7 @@ from monai_hybrid.exporting.program import (
 from monai_hybrid.exporting.sidecar import describe, sidecar_of
 from monai_hybrid.networks import HybridDiffusionUNet, folded
 from monai_hybrid.networks.folding import FixedSegmenter
+from monai_hybrid.setting_checks import model_in
 from monai_hybrid.weights import tensor_bytes
 
 LARGEST_DIFFERENCE = 1e-3  # of the largest logit; what was seen is below 1e-5
@@ -56,6 +57,8 @@ def export_model(model: Path, output: Path, kind: str | None = None, overwrite: 
     keep_key_out(output.parent, below=False)
     for place in (output, sidecar_of(output)):
         _check_free(place, overwrite)
+        if place.exists() and (used := model_in(model) or model).exists() and place.samefile(used):
+            raise ConfigError(f"--output {place}: it is the model itself, which is kept. Give another name")
     if kind == ONNX:
         for name in ("onnx", "onnxscript", "onnxruntime"):
             needed(name)

@@ -17,12 +17,14 @@ from monai.transforms import MapTransform
 from data_prep.bids import DESCRIPTION
 from data_prep.cells import harmless
 from data_prep.json_io import dump_json, write_atomically
+from data_prep.result_files import PALETTE, TOOL, refuse_other
 from data_prep.scans import is_own
 from monai_hybrid import __version__
-from monai_hybrid.bids_scans import TOOL, read_description
+from monai_hybrid.bids_scans import read_description
 from monai_hybrid.errors import DataError
 
 VERSION = "1.10.0"
+DESCRIBED = ("_dseg.nii.gz", "_probseg.nii.gz")  # masks and maps that have a sidecar
 ENDINGS = {"pred": "dseg", "probabilities": "probseg", "entropy": "entropy"}  # key of a map: end of its name
 IGNORED = (
     "quality.csv",
@@ -34,13 +36,13 @@ IGNORED = (
     "*_entropy.nii.gz",
     "*_probabilities.nii.gz",
 )
+MADE = f"Segmentation by {TOOL} {__version__}, on the grid of its first source"
 README = """Masks of {name}, written by {tool} {version}.
 
 Each *_dseg.nii.gz lies on the grid of the image that its *_dseg.json names under Sources; dseg.tsv names the values.
 quality.csv has one row a mask, with volumes and scores; its column flag says which masks a person should look at first.
 The masks are not for clinical use.
 """
-COLOURS = ("#E69F00", "#56B4E9", "#CC79A7", "#F0E442", "#009E73", "#D55E00", "#0072B2")  # of Okabe and Ito, as the report's
 
 
 class BidsDerivatived(MapTransform):
@@ -54,7 +56,8 @@ class BidsDerivatived(MapTransform):
         labels: of the model's card.
 
     Raises:
-        DataError: a file that prediction did not write has the name of the mask; nothing is kept of this scan then.
+        ConfigError, DataError: a file that prediction did not write has the name of the mask, of its sidecar or of a table;
+            nothing is kept of this scan then.
     """
 
     def __init__(
@@ -73,8 +76,11 @@ class BidsDerivatived(MapTransform):
             return d
         files = {key: Path(d[f"{key}_file"]) for key in self.keys if f"{key}_file" in d}
         targets = {key: self.folder / f"{case['place']}_{ENDINGS[str(key)]}.nii.gz" for key in files}
+        sidecars = [sidecar_of(target) for target in targets.values() if target.name.endswith(DESCRIBED)]
         try:
             self._refuse_taken(targets.values())
+            for sidecar in sidecars:
+                refuse_other(sidecar)
             write_root(self.folder, self.source, self.labels)
             for key, file in files.items():
                 targets[key].parent.mkdir(parents=True, exist_ok=True)
@@ -94,15 +100,20 @@ class BidsDerivatived(MapTransform):
 
     def _describe(self, target: Path, case: Mapping[str, Any]) -> None:
         """The sidecar of a mask or of its probabilities."""
-        if not target.name.endswith(("_dseg.nii.gz", "_probseg.nii.gz")):
+        if not target.name.endswith(DESCRIBED):
             return
         images = [case["image"]] if isinstance(case["image"], str) else list(case["image"])
         sources = [f"bids:raw:{Path(os.path.relpath(image, self.source)).as_posix()}" for image in images]
-        content: dict[str, Any] = {"Sources": sources, "SpatialReference": sources[0]}
+        content: dict[str, Any] = {"Description": MADE, "Sources": sources, "SpatialReference": sources[0]}
         if target.name.endswith("_probseg.nii.gz"):
             content["Description"] = "Probability of each label, along the fourth axis"
             content["LabelMap"] = [str(label["name"]) for label in self.labels]
-        dump_json(content, target.with_name(target.name.removesuffix(".nii.gz") + ".json"))
+        dump_json(content, sidecar_of(target))
+
+
+def sidecar_of(mask: Path) -> Path:
+    """The JSON file that describes a mask or its probabilities."""
+    return mask.with_name(mask.name.removesuffix(".nii.gz") + ".json")
 
 
 def write_root(folder: Path, source: Path, labels: Sequence[Mapping[str, Any]]) -> None:
@@ -116,7 +127,7 @@ def write_root(folder: Path, source: Path, labels: Sequence[Mapping[str, Any]]) 
     name = " ".join(str(raw.get("Name") or source.resolve().name).split())[:200]
     _once(folder / DESCRIPTION, json.dumps(_description(name, raw, link), indent=1, ensure_ascii=False) + "\n")
     _once(folder / "dseg.tsv", table_of(labels))
-    meaning = {"Description": f"Segmentation by {TOOL} {__version__}, on the grid of its first source", "Manual": False}
+    meaning = {"Description": MADE, "Manual": False}
     _once(folder / "dseg.json", json.dumps(meaning, indent=1) + "\n")
     if not (folder / "README").exists() and not (folder / "README.md").exists():
         _once(folder / "README", README.format(name=name, tool=TOOL, version=__version__))
@@ -143,7 +154,7 @@ def table_of(labels: Sequence[Mapping[str, Any]]) -> str:
     rows = [("index", "name", "color")]
     for number, label in enumerate(labels):
         name = " ".join(str(label["name"]).split()) or f"label {label['value']}"
-        colour = "#000000" if number == 0 else COLOURS[(number - 1) % len(COLOURS)]
+        colour = "#000000" if number == 0 else PALETTE[(number - 1) % len(PALETTE)]
         rows.append((str(label["value"]), str(harmless(name)), colour))
     return "".join("\t".join(row) + "\n" for row in rows)
 

@@ -16,6 +16,7 @@ from data_prep.atomic import replace_file
 from data_prep.cells import harmless, harmless_row, restored, restored_row
 from data_prep.disk import needing
 from data_prep.pointers import pointer_sentence
+from data_prep.result_files import refuse_other
 from monai_hybrid.errors import DataError, EnvironmentFault, ModelFileError
 from monai_hybrid.prediction.flags import flag_rows
 
@@ -68,6 +69,7 @@ class QualityTable:
         """Read the model's hash and what an earlier run left.
 
         Raises:
+            ConfigError: a table of somebody else's is there.
             ModelFileError: no such model.
             EnvironmentFault: the folder cannot be written.
         """
@@ -80,6 +82,7 @@ class QualityTable:
             text = self.path.read_bytes().decode("utf-8", "replace") if self.path.is_file() else ""
         except OSError as error:
             raise EnvironmentFault(f"{self.path}: cannot be used ({error.strerror}); choose another --output_dir") from error
+        refuse_other(self.path)
         rows = csv.DictReader(io.StringIO(text))
         ours = set(self.columns) == {restored(name) for name in rows.fieldnames or ()}
         self.rows = {row["case_id"]: row for row in map(restored_row, rows)} if ours else {}

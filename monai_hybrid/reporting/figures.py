@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from data_prep.atomic import replace_file
+from data_prep.result_files import MADE_WITH, PALETTE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 Picture = npt.NDArray[np.uint8]
 
 # Okabe & Ito's colours, told apart with any colour vision: bright ones first, for dark scans.
-LABEL_COLOURS = ("#E69F00", "#56B4E9", "#CC79A7", "#F0E442", "#009E73", "#D55E00", "#0072B2")
+LABEL_COLOURS = PALETTE
 FONT = "DejaVu Sans"  # ships with matplotlib, so a report looks the same everywhere
 DPI = 200
 NIGHT, CHALK = "#0E1116", "#E6E9EE"  # ground and titles of a sheet
@@ -251,4 +252,5 @@ def _write(figure: Figure, path: Path) -> None:
     form = path.suffix.lower().removeprefix(".")
     if form not in ("png", "pdf", "svg"):
         raise ValueError(f"a picture is written as .png, .pdf or .svg, got {path.name!r}")
-    replace_file(path, lambda part: figure.savefig(part, format=form, facecolor=figure.get_facecolor()))
+    told = {"Software": MADE_WITH} if form == "png" else {}
+    replace_file(path, lambda part: figure.savefig(part, format=form, facecolor=figure.get_facecolor(), metadata=told))

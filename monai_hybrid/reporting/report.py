@@ -11,6 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, UndefinedError
 
 from data_prep.json_io import write_atomically
 from data_prep.naming import keep_key_out
+from data_prep.result_files import REPORT, refuse_other
 from monai_hybrid import __version__
 from monai_hybrid.errors import DataError
 from monai_hybrid.evaluation.case_table import file_name
@@ -48,13 +49,13 @@ def write_report(folder: Path, compare: Sequence[str] = (), output: Path | None 
 
     Raises:
         DataError, ModelFileError: missing or damaged files.
-        ConfigError: a wrong `compare`.
+        ConfigError: a wrong `compare`, or a file that is no report is there.
         EnvironmentFault: the file cannot be written.
     """
     path = output or folder / "report.html"
     keep_key_out(path.parent, below=False)
-    html = render(read_inputs(folder, compare), title)
-    write_atomically(path, html.encode())
+    refuse_other(path, REPORT)
+    write_atomically(path, render(read_inputs(folder, compare), title).encode(), REPORT)
     return path
 
 

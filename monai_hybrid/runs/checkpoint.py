@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
+import re
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from data_prep.atomic import replace_file
+from data_prep.atomic import LEFT, replace_file
 from data_prep.disk import needing
 from data_prep.lack_of_memory import refuse_for_memory
 from monai_hybrid.errors import ModelFileError
@@ -16,6 +17,7 @@ from monai_hybrid.weights import tensor_bytes, torch_save
 
 FORMAT = 1
 KEPT = 2
+NAME = re.compile(r"update_\d{8,}\.pt")
 logger = logging.getLogger("monai_hybrid.checkpoint")
 
 
@@ -40,7 +42,7 @@ def save_checkpoint(state: dict[str, Any], folder: Path) -> Path:
 
 def checkpoints(folder: Path) -> list[Path]:
     """The checkpoints of a folder, newest first."""
-    return sorted(folder.glob("update_*.pt"), reverse=True)
+    return sorted((file for file in folder.glob("update_*.pt") if NAME.fullmatch(file.name)), reverse=True)
 
 
 def load_newest(folder: Path, device: str | torch.device = "cpu", mapped: bool = False) -> tuple[Path, dict[str, Any]] | None:
@@ -71,4 +73,5 @@ def load_newest(folder: Path, device: str | torch.device = "cpu", mapped: bool =
 def remove_leftovers(folder: Path) -> None:
     """Delete the temporary files that a killed run left in `folder`. The caller holds the run's lock."""
     for file in folder.glob(".*.tmp"):
-        file.unlink(missing_ok=True)
+        if LEFT.fullmatch(file.name):
+            file.unlink(missing_ok=True)

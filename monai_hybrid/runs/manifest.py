@@ -21,6 +21,7 @@ from monai.bundle import ConfigParser
 from data_prep.errors import EnvironmentFault
 from data_prep.json_io import dump_json
 from monai_hybrid import __version__
+from monai_hybrid.runs.output_place import refuse_place
 from monai_hybrid.screen import NAME as LOG
 
 FORMAT_VERSION = 1
@@ -51,7 +52,8 @@ class RunRecord:
         settings = {name: parser.get_parsed_content(name) if name in parser else None for name in ("output_dir", "seed")}
         training = any("train" in Path(config).name for config in self.configs)
         self.seed = settings["seed"]
-        self.folder = Path(str(settings["output_dir"] or ".")) / ("logs" if training else "")
+        self.output = Path(str(settings["output_dir"] or ".")).expanduser()
+        self.folder = self.output / ("logs" if training else "")
         self.before = _files(self.folder)
 
     def at_exit(self) -> None:
@@ -95,9 +97,15 @@ class RunRecord:
 
 
 def record_run(argv: Sequence[str], overrides: Mapping[str, Any], bundle_root: str) -> None:
-    """Have `run.json` written when this process ends; by the first process of a run on several GPUs only."""
+    """Have `run.json` written when this process ends; by the first process of a run on several GPUs only.
+
+    Raises:
+        ConfigError: this run may not write into its output folder; see `refuse_place`.
+    """
     if os.environ.get("RANK", "0") == "0":
-        RunRecord(argv, overrides, bundle_root).at_exit()
+        record = RunRecord(argv, overrides, bundle_root)
+        refuse_place(record.output, [Path(config).name for config in record.configs], record.overrides)
+        record.at_exit()
 
 
 def versions() -> dict[str, str]:

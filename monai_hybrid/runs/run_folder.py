@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import logging
 import os
-import shutil
 import socket
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +20,17 @@ from monai.bundle import ConfigParser
 
 from data_prep.json_io import dump_json
 from data_prep.naming import keep_key_out
+from data_prep.result_files import refuse_other
 from monai_hybrid.errors import ConfigError, EnvironmentFault
 from monai_hybrid.results_folder import is_bundle_command
-from monai_hybrid.runs.checkpoint import load_newest, remove_leftovers
+from monai_hybrid.runs.checkpoint import checkpoints, load_newest, remove_leftovers
 from monai_hybrid.runs.command_line import command_line_overrides
 from monai_hybrid.runs.same_run import lasting, refuse_other_settings
 from monai_hybrid.screen import write_log
 from monai_hybrid.settings import RUN_ARGUMENTS
 
 OTHER = "or give another --output_dir"
+MODELS = ("models/model.safetensors", "models/model.pt")
 LOCK, HOLDER = ".run.lock", ".run.json"
 logger = logging.getLogger("monai_hybrid.run")
 _held: dict[Path, FileLock] = {}
@@ -64,9 +67,10 @@ def claim_run(output_dir: str, resume: bool = False, overwrite: bool = False, ar
             refuse_other_settings(found[1]["settings"], settings, found[0])
         write_log(folder)
         return
-    if not overwrite and (found is not None or (folder / "models/model.safetensors").is_file()):
+    model = next((file for file in MODELS if (folder / file).is_file()), None)
+    if not overwrite and (found is not None or model is not None):
         if is_bundle_command(argv):
-            raise ConfigError(_earlier_run(folder, found))
+            raise ConfigError(_earlier_run(folder, found, model))
         logger.warning("%s: replacing the run that is there", folder)
     _begin_anew(folder)
     write_log(folder)
@@ -88,6 +92,7 @@ def lock(folder: Path) -> None:
         held = FileLock(folder / LOCK)
         held.acquire(timeout=0)
         _held[folder] = held
+        atexit.register(release, folder)
         dump_json(_this_process(), folder / HOLDER)
     except Timeout as error:
         raise EnvironmentFault(
@@ -98,9 +103,15 @@ def lock(folder: Path) -> None:
 
 
 def release(folder: Path) -> None:
-    """Let go of a folder before the process ends."""
-    held = _held.pop(folder.resolve(), None)
+    """Let go of a folder, and take the files of the lock away; those that a killed process left are taken over by the next."""
+    folder = folder.resolve()
+    held = _held.pop(folder, None)
     if held is not None:
+        with suppress(OSError):  # Windows deletes no open file
+            (folder / HOLDER).unlink(missing_ok=True)
+            (folder / LOCK).unlink(
+                missing_ok=True
+            )  # while it is held: who opened it earlier sees that it is gone, and asks anew
         held.release()
 
 
@@ -129,9 +140,9 @@ def _holder(folder: Path) -> str:
         return "an unknown process"
 
 
-def _earlier_run(folder: Path, found: tuple[Path, Mapping[str, Any]] | None) -> str:
+def _earlier_run(folder: Path, found: tuple[Path, Mapping[str, Any]] | None, model: str | None) -> str:
     if found is None:
-        return f"{folder}: holds models/model.safetensors of an earlier run; --overwrite True replaces it, {OTHER}"
+        return f"{folder}: holds {model} of an earlier run; --overwrite True replaces it, {OTHER}"
     update, total = found[1]["update"], found[1]["epoch_length"] * found[1]["max_epochs"]
     state = "a finished run" if update >= total else "an unfinished run"
     first = "--resume True with a larger --max_epochs goes on" if update >= total else "--resume True goes on"
@@ -139,6 +150,11 @@ def _earlier_run(folder: Path, found: tuple[Path, Mapping[str, Any]] | None) -> 
 
 
 def _begin_anew(folder: Path) -> None:
-    if (folder / "checkpoints").is_dir():
-        shutil.rmtree(folder / "checkpoints")
-    (folder / "logs/history.jsonl").unlink(missing_ok=True)
+    """Delete what an earlier run of ours left, and nothing else that lies there."""
+    for file in checkpoints(folder / "checkpoints"):
+        file.unlink(missing_ok=True)
+    with suppress(OSError):  # not there, or files of somebody else's
+        (folder / "checkpoints").rmdir()
+    history = folder / "logs/history.jsonl"
+    refuse_other(history)
+    history.unlink(missing_ok=True)

@@ -115,6 +115,7 @@ def test_each_mask_lies_at_its_place_with_what_it_was_made_from(predicted: Path)
         mask, source = nib.load(folder / name), nib.load(predicted / image)
         assert mask.shape == SHAPE and np.array_equal(mask.affine, source.affine)
         sidecar = json.loads((folder / name.replace(".nii.gz", ".json")).read_text())
+        assert sidecar.pop("Description").startswith("Segmentation by monai_hybrid ")
         assert sidecar == {"Sources": [f"bids:raw:{image}"], "SpatialReference": f"bids:raw:{image}"}
     rows = quality(folder)
     assert {row["mask"] for row in rows.values()} == set(EXPECTED)

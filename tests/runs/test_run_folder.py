@@ -40,7 +40,7 @@ def earlier_run(folder: Path, words: list[str], update: int = 4) -> None:
     state = {"update": update, "epoch_length": 4, "max_epochs": 3, "settings": run_settings(words)}
     save_checkpoint(state, folder / "checkpoints")
     (folder / "logs").mkdir(exist_ok=True)
-    (folder / "logs/history.jsonl").write_text("{}\n")
+    (folder / "logs/history.jsonl").write_text('{"epoch": 1, "updates": 4}\n')
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,43 @@
+"""Where results may lie: never among the files that they are made from."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+from data_prep.bids import is_bids
+from data_prep.errors import ConfigError
+
+PARTS = ("images", "imagesTr", "imagesTs", "labels", "labelsTr", "labelsTs")  # folders of a raw data set
+
+
+def refuse_among(output: Path, source: Path, option: str = "--output") -> None:
+    """Refuse an output folder among the files of a source.
+
+    Of a folder with `images/` or the like, these folders count; of a BIDS data set all but what lies below `derivatives/`; of
+    any other folder the whole; of one file its folder alone. A prepared data set holds no images.
+
+    Raises:
+        ConfigError: with another folder.
+    """
+    out, origin = output.expanduser().resolve(), source.expanduser().resolve()
+    if origin.is_file():
+        among = out == origin.parent and origin.suffix != ".json"
+    elif not origin.is_dir() or (origin / "datalist.json").is_file():
+        return
+    elif is_bids(origin):
+        among = out.is_relative_to(origin) and origin / "derivatives" not in out.parents
+    else:
+        parts = [origin / name for name in PARTS if (origin / name).is_dir()] or [origin]
+        among = any(out.is_relative_to(part) for part in parts)
+    if among:
+        raise ConfigError(
+            f"{option} {output}: lies among the files of {source}, which stay as they are. "
+            f"Type: {option} {shlex.quote(str(_elsewhere(origin)))}"
+        )
+
+
+def _elsewhere(origin: Path) -> Path:
+    if origin.is_dir() and is_bids(origin):
+        return origin / "derivatives" / "monai_hybrid"
+    return origin.with_name(f"{origin.name.split('.')[0] or 'data'}_results")

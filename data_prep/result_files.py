@@ -1,0 +1,253 @@
+"""Every result file that the program gives a name of its own, and how one is known to be ours: only such a one is replaced.
+
+A file of the user's may have any name, `summary.json` or `dseg.tsv` too. What a file says decides, never its name alone.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import json
+import re
+import shlex
+import zipfile
+import zlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+from data_prep.errors import ConfigError
+
+TOOL = "monai_hybrid"  # as derivatives and pictures name the program that made them
+LARGEST = 2**28  # bytes of a file that is read to know it
+ABOUT = "ABOUT.txt"
+HEAD = 4096  # where pictures and volumes say who made them
+GZIP_MAGIC = b"\x1f\x8b"
+MADE_WITH = f"made with {TOOL}"  # in pictures and volumes that are no masks; masks say "by"
+# Colours of Okabe and Ito: of labels in reports, and in a derivative's table of labels.
+PALETTE = ("#E69F00", "#56B4E9", "#CC79A7", "#F0E442", "#009E73", "#D55E00", "#0072B2")
+QUALITY = ("case_id", "status", "mask", "made_from")  # columns that each version of the table has
+QUALITY_ALL = {*QUALITY, "flag", "error", "unit", "entropy_foreground", "entropy_all", "denoising_error", "precision", "image"}
+CASES = ("case_id", "class", "dice", "label_voxels", "pred_voxels")
+CASES_ALL = {*CASES, "patient", "nsd", "hd95", "label_ml", "pred_ml", "status"}
+Known = Callable[[Path], bool]
+
+
+@dataclass(frozen=True)
+class ResultFile:
+    """A file that some commands write.
+
+    Attributes:
+        name: its name, or a pattern of names.
+        ours: whether a regular file of that name was written by the program.
+        by: what writes it: a command of data_prep, the configuration of a bundle, or "report".
+        place: folder below the output folder.
+    """
+
+    name: str
+    ours: Known
+    by: tuple[str, ...]
+    place: str = ""
+
+
+def _content(path: Path, head: int | None = None) -> bytes:
+    """All bytes, or the first ones; none of a file that is too large or cannot be read."""
+    try:
+        if head is None and path.stat().st_size > LARGEST:
+            return b""
+        with path.open("rb") as stream:
+            return stream.read(-1 if head is None else head)
+    except OSError:
+        return b""
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(_content(path).decode("utf-8-sig"))
+    except (ValueError, RecursionError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def says(*keys: str, **values: str) -> Known:
+    """JSON objects with all of these keys, and texts that begin so."""
+
+    def known(path: Path) -> bool:
+        content = _json(path)
+        return content.keys() >= set(keys) and all(str(content.get(k, "")).startswith(v) for k, v in values.items())
+
+    return known
+
+
+def has_columns(needed: Iterable[str], others: set[str], prefix: str = "\0") -> Known:
+    """CSV tables with the needed columns, and no others than the known ones and those of a prefix."""
+
+    def known(path: Path) -> bool:
+        first = next(csv.reader(io.StringIO(_content(path, 65536).decode("utf-8", "replace"))), [])
+        names = {name.lstrip("'") for name in first}
+        return names >= set(needed) and all(name in others or name.startswith(prefix) for name in names)
+
+    return known
+
+
+def begins(expression: bytes) -> Known:
+    """Files whose first bytes fit an expression."""
+    return lambda path: re.match(expression, _content(path, HEAD), re.DOTALL) is not None
+
+
+def marked_or_beside(name: str) -> Known:
+    """Pictures and volumes that say who made them; those of earlier versions do not, but their record lies beside them."""
+
+    def known(path: Path) -> bool:
+        record = path.with_name(name)
+        return _marked(path) or (record.is_file() and is_ours(record))
+
+    return known
+
+
+def _marked(path: Path) -> bool:
+    content = _content(path, HEAD)
+    if content.startswith(GZIP_MAGIC):
+        try:
+            with gzip.open(path) as stream:
+                content = stream.read(HEAD)
+        except (OSError, EOFError, zlib.error):
+            return False
+    return MADE_WITH.encode() in content
+
+
+def _is_run_record(path: Path) -> bool:
+    content = _json(path)
+    versions = content.get("versions")
+    return "command" in content and isinstance(versions, dict) and TOOL in versions
+
+
+def _is_slices(path: Path) -> bool:
+    try:
+        with zipfile.ZipFile(path) as file:
+            return {"image.npy", "reference.npy", "prediction.npy"} <= set(file.namelist())
+    except (OSError, zipfile.BadZipFile):
+        return False
+
+
+def _is_history(path: Path) -> bool:
+    try:
+        first = json.loads(_content(path, 2**20).split(b"\n", 1)[0])
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(first, dict) and first.keys() >= {"epoch", "updates"}
+
+
+def _is_label_table(path: Path) -> bool:
+    """A derivative's table of labels: our columns, and our colours in their order. A table of the user's has others."""
+    rows = [line.split("\t") for line in _content(path).decode("utf-8", "replace").splitlines()]
+    colours = [row[2] if len(row) == 3 else "" for row in rows[1:]]
+    expected = ["#000000", *(PALETTE[n % len(PALETTE)] for n in range(len(colours) - 1))]
+    return rows[:1] == [["index", "name", "color"]] and colours == expected
+
+
+_report = begins(rb".*?<meta name=\"generator\" content=\"monai_hybrid")
+TRAIN, EVALUATE, PREDICT, SAMPLE = "train.json", "evaluate.json", "inference.json", "sample.json"
+RUNS = (TRAIN, EVALUATE, PREDICT, SAMPLE)
+RESULTS = (
+    ResultFile("datalist.json", says("format_version", "name", "training", "validation", "testing"), ("build",)),
+    ResultFile("dataset.json", says("format_version", "spatial_dims", "channels", "labels"), ("build",)),
+    ResultFile("plan.json", says("format_version", "spatial_dims", "spacing", "patch_size"), ("build",)),
+    ResultFile("shift.json", says("source", "target", "summary", "findings"), ("shift", EVALUATE)),
+    ResultFile("shift.png", marked_or_beside("shift.json"), ("shift", EVALUATE)),
+    ResultFile("run.json", _is_run_record, RUNS[1:]),
+    ResultFile("run.json", _is_run_record, (TRAIN,), "logs"),
+    ResultFile("history.jsonl", _is_history, (TRAIN,), "logs"),
+    ResultFile("pictures.png", marked_or_beside("history.jsonl"), (TRAIN,), "logs"),
+    ResultFile("transfer.json", says("format_version", "source", "share", "taken"), (TRAIN,), "logs"),
+    ResultFile("transfer.txt", begins(rb"weights from "), (TRAIN,), "logs"),
+    ResultFile("shots.json", says("seed", "patients", "cases"), (TRAIN,), "logs"),
+    ResultFile("leave_one_out.json", says("epochs", "updates", "dice", "patients"), (TRAIN,), "logs"),
+    ResultFile("cases.csv", has_columns(CASES, CASES_ALL), (EVALUATE,)),
+    ResultFile("summary.json", says("unit", "nsd_tolerance", "policy", "cases"), (EVALUATE,)),
+    ResultFile("forgetting.json", says("source", "metric", "classes", "mean"), (EVALUATE,)),
+    ResultFile("*.npz", _is_slices, (EVALUATE,), "slices"),
+    ResultFile("quality.csv", has_columns(QUALITY, QUALITY_ALL, "volume_"), (PREDICT,)),
+    ResultFile("dseg.tsv", _is_label_table, ("bids",)),
+    ResultFile("dseg.json", says(Description=f"Segmentation by {TOOL}"), ("bids",)),
+    ResultFile("*_dseg.json", says("Sources", Description=f"Segmentation by {TOOL}"), ()),
+    ResultFile("*_probseg.json", says("Sources", Description="Probability of each label"), ()),
+    ResultFile("samples.json", says("method", "num_inference_steps", "agreement"), (SAMPLE,)),
+    ResultFile("contact_sheet.png", marked_or_beside("samples.json"), (SAMPLE,)),
+    ResultFile("sample_[0-9][0-9][0-9]_*", marked_or_beside("samples.json"), (SAMPLE,)),
+    ResultFile("report.html", _report, ("report",)),
+)
+# Files that a user names, by what they hold.
+FINDINGS, REPORT, VERDICT = says("format_version", "path", "counts", "findings"), _report, says("like", "findings", "settings")
+
+
+def is_ours(path: Path) -> bool:
+    """Whether the program wrote this file, by its content; of a name that the program does not give, no."""
+    return any(fnmatchcase(path.name, one.name) and one.ours(path) for one in RESULTS)
+
+
+def refuse_other(path: Path, ours: Known | None = None) -> None:
+    """Keep a file that is not ours.
+
+    Args:
+        path: about to be replaced.
+        ours: how such a file is known, where the user chose its name; None: by its name, if that is one of ours.
+
+    Raises:
+        ConfigError: there is something at this place that the program did not write.
+    """
+    known = [ours] if ours is not None else [one.ours for one in RESULTS if fnmatchcase(path.name, one.name)]
+    if not known or not (path.exists() or path.is_symlink()):
+        return
+    if not path.is_file():
+        raise ConfigError(f"{path}: {kind_of(path)}, expected a file or nothing. {_remedy(path)}")
+    if path.stat().st_size and not any(one(path) for one in known):
+        raise ConfigError(f"{path}: is there already, was not written by monai-hybrid, and is kept. {_remedy(path)}")
+
+
+def refuse_others(folder: Path, *by: str) -> None:
+    """Before any work: refuse an output folder in which a result would replace a file of somebody else.
+
+    Raises:
+        ConfigError: see `refuse_other`.
+    """
+    for one in RESULTS:
+        place = folder / one.place
+        if set(by) & set(one.by) and place.is_dir():
+            for path in sorted(place.glob(one.name)):
+                refuse_other(path)
+
+
+def take_folder(folder: Path, what: str) -> None:
+    """Make a folder of images that the program writes, or take it again; its ABOUT.txt says whose it is, also after a kill.
+
+    Args:
+        folder: in a prepared data set.
+        what: is written there, in words.
+
+    Raises:
+        ConfigError: it holds files, and neither that text nor a data list of ours beside it.
+    """
+    about, said = folder / ABOUT, f"{what}, {MADE_WITH}. A new build replaces these files.\n"
+    there = folder.is_dir() and any(folder.iterdir())
+    ours = about.is_file() and MADE_WITH.encode() in _content(about, HEAD)
+    if (there or folder.is_file()) and not ours and not is_ours(folder.parent / "datalist.json"):
+        raise ConfigError(f"{folder}: is there already, was not written by monai-hybrid, and is kept. {_remedy(folder)}")
+    folder.mkdir(parents=True, exist_ok=True)
+    about.write_text(said, encoding="utf-8")
+
+
+def kind_of(path: Path) -> str:
+    """What is there in the place of a regular file."""
+    if path.is_dir():
+        return "a folder"
+    if path.is_symlink() and not path.exists():
+        return "a link to nothing"
+    return "a pipe, a device or another special file"
+
+
+def _remedy(path: Path) -> str:
+    return f"Type: mv {shlex.quote(str(path))} {shlex.quote(f'{path}.kept')}, or give another --output"

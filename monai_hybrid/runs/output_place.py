@@ -1,0 +1,49 @@
+"""Whether a run may write into its output folder, asked before any work."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from data_prep.places import refuse_among
+from data_prep.result_files import TRAIN, refuse_others
+from monai_hybrid.errors import ConfigError
+from monai_hybrid.setting_checks import model_in
+from monai_hybrid.settings import SETTINGS
+
+SOURCES = ("dataset_dir", "input", "unlabelled_dir", "source_dir")
+MODELS = ("pretrained", "plan_from")
+
+
+def refuse_place(output: Path, configs: Sequence[str], given: Mapping[str, Any]) -> None:
+    """Refuse an output folder among the images of the run, on the model that it starts from, or on files of somebody else's.
+
+    Args:
+        output: the folder, there or not.
+        configs: names of the configurations that run.
+        given: settings of the command line.
+
+    Raises:
+        ConfigError: with what to type.
+    """
+    for name in SOURCES:
+        source = given.get(name)
+        if isinstance(source, str) and source and source not in SETTINGS[name].words:
+            refuse_among(output, Path(source), "--output_dir")
+    if TRAIN in configs and given.get("resume") is not True:
+        for name in MODELS:
+            _refuse_model(output, name, given.get(name))
+    refuse_others(output, *configs)
+
+
+def _refuse_model(output: Path, name: str, model: Any) -> None:
+    if not isinstance(model, str) or not model or model in SETTINGS[name].words:
+        return
+    path = Path(model).expanduser()
+    file = (model_in(path) if path.is_dir() else path) or path
+    if file.resolve().parent == (output / "models").resolve() and file.stem == "model":
+        raise ConfigError(
+            f"--output_dir {output}: the run would replace the model that it starts from, {file}. "
+            f"Type: --output_dir {output.with_name(output.name + '_adapted')}"
+        )
