@@ -97,10 +97,10 @@ def _check_settings(settings: BuildOptions, folder: Path) -> None:
     if settings.target_spacing is not None and len(settings.target_spacing) not in (2, 3):
         raise ConfigError(f'--spacing {settings.spacing!r}: expected 2 or 3 numbers. Type: --spacing "2,2,2"')
     if folder.exists() and not folder.is_dir():
-        raise ConfigError(f"--out {folder}: it is a file; expected a folder")
+        raise ConfigError(f"--output {folder}: it is a file; expected a folder")
     if folder.is_dir() and raw_dataset_json(folder) is not None:
         other = shlex.quote(f"{folder}_prepared")
-        raise ConfigError(f"--out {folder}: its dataset.json belongs to a raw data set and is kept. Type: --out {other}")
+        raise ConfigError(f"--output {folder}: its dataset.json belongs to a raw data set and is kept. Type: --output {other}")
     refuse_others(folder, "build")
 
 

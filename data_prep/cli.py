@@ -15,10 +15,12 @@ from data_prep.errors import DataError, EnvironmentFault, HybridError
 from data_prep.interrupts import end_in_order, told
 from data_prep.lack_of_memory import take_blas_memory
 
+ALIASES = {"out": "output"}
+
 
 def dashed(name: str) -> str:
-    """The one spelling of an option's name: with hyphens."""
-    return name.replace("_", "-")
+    """The one spelling of an option's name: with hyphens; `--out`, of earlier versions, is `--output`."""
+    return ALIASES.get(name, name.replace("_", "-"))
 
 
 app = typer.Typer(
@@ -77,7 +79,7 @@ def reported(debug: bool) -> Iterator[None]:
 @app.command()
 def build(
     source: Annotated[Path, typer.Argument(help="Folder of the raw data (images/ + labels/, MSD, nnU-Net, DICOM or BIDS).")],
-    out: Annotated[Path, typer.Option("--out", "--output", help="Folder for datalist.json, dataset.json and plan.json.")],
+    out: Annotated[Path, typer.Option("--output", help="Folder for datalist.json, dataset.json and plan.json.")],
     layout: Layout = "auto",
     labels_dir: LabelsDir = None,
     bids_filter: BidsFilter = None,
@@ -182,9 +184,7 @@ def check(
 @app.command()
 def repair(
     path: Annotated[Path, typer.Argument(help="Folder of raw data, or a folder that holds a datalist.json.")],
-    out: Annotated[
-        Path, typer.Option("--out", "--output", help="A new folder for the corrected copy; the source is never touched.")
-    ],
+    out: Annotated[Path, typer.Option("--output", help="A new folder for the corrected copy; the source is never touched.")],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, write nothing.")] = False,
     label_map: Annotated[str | None, typer.Option("--map", help='Label values to replace: "255=1,-1=0".')] = None,
     link: Annotated[bool, typer.Option("--link", help="Link to files without defect instead of copying them.")] = False,
@@ -229,9 +229,7 @@ def codes() -> None:
 def shift(
     source: Annotated[Path, typer.Argument(help="Prepared data set that a model was trained on.")],
     target: Annotated[Path, typer.Argument(help="Prepared data set that it shall be used on.")],
-    out: Annotated[
-        Path | None, typer.Option("--out", "--output", help="Folder for shift.json and shift.png; none: print only.")
-    ] = None,
+    out: Annotated[Path | None, typer.Option("--output", help="Folder for shift.json and shift.png; none: print only.")] = None,
     debug: Debug = False,
 ) -> None:
     """Say how two data sets differ, and what follows: voxels, grey values, volumes, channels, structures."""
@@ -260,7 +258,7 @@ def who(
 
 @app.command()
 def phantom(
-    out: Annotated[Path, typer.Option("--out", "--output", help="Folder for images/, labels/ and labels.json.")],
+    out: Annotated[Path, typer.Option("--output", help="Folder for images/, labels/ and labels.json.")],
     cases: Annotated[int, typer.Option(help="Number of cases.", min=1)] = 20,
     site: Annotated[str, typer.Option(help="Scanner A or B, which differ in look; or shapes: random shapes.")] = "A",
     seed: Annotated[int, typer.Option(help="Seed of the draw.")] = 0,
@@ -273,7 +271,7 @@ def phantom(
 
         generate(out, cases=cases, site=site, seed=seed, dims=dims)
         prepared = out.with_name(f"{out.name}_prepared")
-        typer.echo(f"Written: {out}. Next: monai-hybrid build {shlex.quote(str(out))} --out {shlex.quote(str(prepared))}")
+        typer.echo(f"Written: {out}. Next: monai-hybrid build {shlex.quote(str(out))} --output {shlex.quote(str(prepared))}")
 
 
 def main() -> None:

@@ -78,13 +78,13 @@ def _named(remedy: str, root: Path | None) -> str:
     """The remedy with the data set in the place of FOLDER, so that it can be typed as it stands."""
     if root is None or not root.is_dir():
         return remedy
-    return remedy.replace("repair FOLDER --out OUT", _repair(root)).replace(
+    return remedy.replace("repair FOLDER --output OUT", _repair(root)).replace(
         "build ...", f"python -m data_prep build {shlex.quote(str(root))} ..."
     )
 
 
 def _repair(root: Path) -> str:
-    return f"repair {shlex.quote(str(root))} --out {shlex.quote(str(beside(root, '_repaired')))}"
+    return f"repair {shlex.quote(str(root))} --output {shlex.quote(str(beside(root, '_repaired')))}"
 
 
 def beside(folder: Path, ending: str) -> Path:

@@ -117,7 +117,7 @@ def print_repair(report: RepairReport, out: Path, dry_run: bool, console: Consol
     console.print(f"{files} files corrected; {written}", soft_wrap=True, markup=False)
     if not dry_run and verdict(report.remaining).startswith("good"):
         source, target = shlex.quote(str(out)), shlex.quote(f"{out}_prepared")
-        console.print(f"Next: monai-hybrid build {source} --out {target}", soft_wrap=True, markup=False, highlight=False)
+        console.print(f"Next: monai-hybrid build {source} --output {target}", soft_wrap=True, markup=False, highlight=False)
 
 
 def verdict(findings: Sequence[Finding]) -> str:
@@ -131,7 +131,7 @@ def next_line(path: Path, findings: Sequence[Finding]) -> str:
     """What to type after a check without errors; empty after others, and of what is no raw data set."""
     if not path.is_dir() or (path / "datalist.json").is_file() or any(finding.level == "error" for finding in findings):
         return ""
-    return f"Next: monai-hybrid build {shlex.quote(str(path))} --out {shlex.quote(str(beside(path, '_prepared')))}"
+    return f"Next: monai-hybrid build {shlex.quote(str(path))} --output {shlex.quote(str(beside(path, '_prepared')))}"
 
 
 def findings_json(findings: Sequence[Finding], path: str) -> dict[str, Any]:

@@ -41,9 +41,7 @@ app = typer.Typer(
 Data = Annotated[
     str | None, typer.Option("--data", help="prepared or raw folder; none: the built-in phantom", metavar="FOLDER")
 ]
-Output = Annotated[
-    str | None, typer.Option("--output", "--out", help="folder for the results; none: runs/...", metavar="FOLDER")
-]
+Output = Annotated[str | None, typer.Option("--output", help="folder for the results; none: runs/...", metavar="FOLDER")]
 Model = Annotated[str, typer.Option("--model", help="model of a run: a file, or the run's folder", metavar="FILE")]
 Unlabelled = Annotated[str | None, typer.Option("--unlabelled-dir", help="images without labels", metavar="FOLDER")]
 Image = Annotated[str, typer.Argument(help="a file, a folder, a BIDS data set, or a prepared one (its test cases)")]
@@ -56,7 +54,7 @@ Before = Annotated[
     typer.Option("--before", help="model before adaptation; none: the one that the model names", metavar="FILE"),
 ]
 Compare = Annotated[list[str] | None, typer.Option("--compare", help="NAME=FOLDER: another evaluation; repeat it")]
-Needed = Annotated[str, typer.Option("--output", "--out", help="folder for the results", metavar="FOLDER")]
+Needed = Annotated[str, typer.Option("--output", help="folder for the results", metavar="FOLDER")]
 
 
 def run(words: list[str]) -> None:
@@ -88,7 +86,7 @@ def options(
 
     \b
     monai-hybrid check /data/my_hospital
-    monai-hybrid build /data/my_hospital --out target
+    monai-hybrid build /data/my_hospital --output target
     monai-hybrid adapt --data target --model source/models/model.pt --output runs/adapted
     monai-hybrid predict /data/new_scans --model runs/adapted/models/model.pt --output masks
     """
@@ -111,28 +109,28 @@ def check(words: list[str]) -> None:
 
 
 @command("prepare", hidden=True)
-@command("build", "build /data/my_hospital --out target", "build /data/ct --out ct --modality CT --splits splits.json")
+@command("build", "build /data/my_hospital --output target", "build /data/ct --output ct --modality CT --splits splits.json")
 @forwards(data_prep.build)
 def build(words: list[str]) -> None:
     """Split by patient, describe and plan a data set; copies no image."""
     run(["-m", "data_prep", "build", *words])
 
 
-@command("repair", "repair /data/my_hospital --out repaired", "repair /data/my_hospital --out repaired --dry-run")
+@command("repair", "repair /data/my_hospital --output repaired", "repair /data/my_hospital --output repaired --dry-run")
 @forwards(data_prep.repair)
 def repair(words: list[str]) -> None:
     """Correct what is certain into a new folder, with a log."""
     run(["-m", "data_prep", "repair", *words])
 
 
-@command("shift", "shift source target", "shift source target --out shift")
+@command("shift", "shift source target", "shift source target --output shift")
 @forwards(data_prep.shift)
 def shift(words: list[str]) -> None:
     """Say how two prepared data sets differ, and what follows."""
     run(["-m", "data_prep", "shift", *words])
 
 
-@command("phantom", "phantom --out scanner_A", "phantom --out scanner_B --site B --dims 2 --cases 40")
+@command("phantom", "phantom --output scanner_A", "phantom --output scanner_B --site B --dims 2 --cases 40")
 @forwards(data_prep.phantom)
 def phantom(words: list[str]) -> None:
     """Make the built-in data set: labelled images of a made-up anatomy, as two different scanners show it."""
@@ -280,7 +278,7 @@ def audit(
 def export(
     context: typer.Context,
     model: Model,
-    output: Annotated[str, typer.Option("--output", "--out", help="file to write: .ts or .onnx", metavar="FILE")],
+    output: Annotated[str, typer.Option("--output", help="file to write: .ts or .onnx", metavar="FILE")],
     kind: Annotated[
         str | None,
         typer.Option(

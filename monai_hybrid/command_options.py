@@ -17,6 +17,7 @@ import typer
 from fire.parser import DefaultParseValue
 from typer.core import TyperCommand, TyperGroup
 
+from data_prep.cli import dashed
 from data_prep.errors import ConfigError
 from monai_hybrid.bundle_folders import load_config
 from monai_hybrid.setting_checks import bare, check_kind, check_plain_value, safe_path, top, unknown
@@ -47,6 +48,7 @@ class Words(TyperCommand):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Keep the words, then read them."""
+        args = plain_flags(args, self.params)
         ctx.meta[WORDS] = list(args)
         try:
             return super().parse_args(ctx, args)
@@ -59,7 +61,7 @@ class BundleWords(Words):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Take out what is no option here: `--train#trainer#max_epochs 3`, `--config_file mine.json`."""
-        own, others = split_words(args, self.params)
+        own, others = split_words(plain_flags(args, self.params), self.params)
         ctx.meta[OTHERS] = others
         if not ctx.resilient_parsing and "--help" not in own:
             check_names(dict(others), getattr(self.callback, CONTENT, {}), self.params)
@@ -102,6 +104,19 @@ def misnamed_argument(name: str, params: Sequence[Any]) -> str:
     return f"{' and '.join(map(str.upper, arguments))}: give the path as a plain word, without {name}"
 
 
+def plain_flags(args: Sequence[str], params: Sequence[Any]) -> list[str]:
+    """Words in which `--overwrite True` is `--overwrite`, and `--overwrite False` nothing, where the option takes no value."""
+    flags = {option for param in params if getattr(param, "is_flag", False) for option in param.opts}
+    words: list[str] = []
+    for word in args:
+        if _is_bool(word) and words and words[-1].startswith("--") and "--" + dashed(words[-1][2:]) in flags:
+            if word.lower() == "false":
+                words.pop()
+        else:
+            words.append(word)
+    return words
+
+
 def split_words(args: Sequence[str], params: Sequence[Any]) -> tuple[list[str], list[Pair]]:
     """Words that are options and arguments of a command, and pairs of all other names and their values, in order."""
     options = {option: param for param in params for option in param.opts}
@@ -116,7 +131,7 @@ def split_words(args: Sequence[str], params: Sequence[Any]) -> tuple[list[str], 
             continue
         name, equals, value = word[2:].partition("=")
         name = bare(name.lstrip("+"))
-        param = options.get("--" + name.replace("_", "-"))
+        param = options.get("--" + dashed(name))
         if param is None and name != "help":
             others.append((name, value if equals else words.pop(0) if words and not words[0].startswith("--") else "True"))
         elif param is None or equals or getattr(param, "is_flag", False):

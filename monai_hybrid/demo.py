@@ -100,8 +100,8 @@ def bundle_step(config: str, title: str, seconds: float, *, epochs: int = 0, **s
 
 def site_steps(site: str, cases: int, raw: Path, prepared: Path) -> list[Step]:
     """Generate and prepare the patients of one scanner."""
-    words = ["-m", "data_prep", "phantom", "--site", site, "--cases", str(cases), "--out", str(raw)]
-    build = ["-m", "data_prep", "build", str(raw), "--out", str(prepared)]
+    words = ["-m", "data_prep", "phantom", "--site", site, "--cases", str(cases), "--output", str(raw)]
+    build = ["-m", "data_prep", "build", str(raw), "--output", str(prepared)]
     return [Step(f"making {cases} patients of scanner {site}", words, 6), Step(f"checking scanner {site}", build, 2)]
 
 

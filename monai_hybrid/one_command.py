@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import typer
 
+from data_prep.cli import dashed
 from data_prep.interrupts import end_in_order
 from monai_hybrid.errors import HybridError
 
@@ -14,7 +15,7 @@ from monai_hybrid.errors import HybridError
 def run(command: Callable[..., None], name: str) -> None:
     """Run the command line `name`; a signal and our own errors end it in one line and their exit code."""
     end_in_order()
-    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, context_settings={"token_normalize_func": dashed})
     app.command()(command)
     try:
         app(prog_name=name)

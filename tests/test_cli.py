@@ -52,13 +52,13 @@ def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     [
         (["check", "raw", "--json", "f.json"], ["-m", "data_prep", "check", "raw", "--json", "f.json"]),
         (
-            ["build", "raw", "--out", "d", "--budget", "gpu", "--val_fraction", "0.2"],
-            ["-m", "data_prep", "build", "raw", "--out", "d", "--budget", "gpu", "--val_fraction", "0.2"],
+            ["build", "raw", "--output", "d", "--budget", "gpu", "--val_fraction", "0.2"],
+            ["-m", "data_prep", "build", "raw", "--output", "d", "--budget", "gpu", "--val_fraction", "0.2"],
         ),
-        (["prepare", "raw", "--out", "d"], ["-m", "data_prep", "build", "raw", "--out", "d"]),
-        (["repair", "raw", "--out", "d", "--dry-run"], ["-m", "data_prep", "repair", "raw", "--out", "d", "--dry-run"]),
-        (["shift", "a", "b", "--out", "d"], ["-m", "data_prep", "shift", "a", "b", "--out", "d"]),
-        (["phantom", "--out", "p", "--dims", "2"], ["-m", "data_prep", "phantom", "--out", "p", "--dims", "2"]),
+        (["prepare", "raw", "--output", "d"], ["-m", "data_prep", "build", "raw", "--output", "d"]),
+        (["repair", "raw", "--output", "d", "--dry-run"], ["-m", "data_prep", "repair", "raw", "--output", "d", "--dry-run"]),
+        (["shift", "a", "b", "--output", "d"], ["-m", "data_prep", "shift", "a", "b", "--output", "d"]),
+        (["phantom", "--output", "p", "--dims", "2"], ["-m", "data_prep", "phantom", "--output", "p", "--dims", "2"]),
         (["audit", "b.zip", "--json", "f"], ["-m", "monai_hybrid.audit", "b.zip", "--json", "f"]),
         (["pretrain"], bundle(PRETRAIN, "train.json")),
         (

@@ -55,15 +55,15 @@ def said(words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
         ("pretrain --augment maybe", 2, "--augment: got 'maybe', expected True or False"),
         ("pretrain --device gpu!", 2, "--device: got 'gpu!', expected cpu, cuda or cuda:0"),
         ("predict . --model . --output o --timesteps 3", 2, "--timesteps: got 3, expected whole numbers >= 0, such as"),
-        ("build raw --out o --val-fractoin 1", 2, "unknown option --val-fractoin: did you mean --val-fraction?"),
-        ("build --data raw --out o", 2, "unknown option --data: SOURCE: give the path as a plain word, without --data"),
+        ("build raw --output o --val-fractoin 1", 2, "unknown option --val-fractoin: did you mean --val-fraction?"),
+        ("build --data raw --output o", 2, "unknown option --data: SOURCE: give the path as a plain word, without --data"),
         ("predict --data raw --model m --output o", 2, "--data: IMAGES: give the path as a plain word, without --data"),
         ("adapt target", 2, "target: a word without an option. A data set is given as --data target"),
         ("check my scans", 2, "scans: more than the command takes. A path that holds spaces needs quotes"),
         ("build nowhere --output o --debgu", 2, "unknown option --debgu: did you mean --debug?"),
-        ("build raw", 2, "Missing option '--out' / '--output'. Type: monai-hybrid build --help"),
-        ("build -x --out o", 2, "unknown option -x; a path that begins with - is written ./-x"),
-        ("phantom --out o --cases many", 2, "Invalid value for '--cases'"),
+        ("build raw", 2, "Missing option '--output'. Type: monai-hybrid build --help"),
+        ("build -x --output o", 2, "unknown option -x; a path that begins with - is written ./-x"),
+        ("phantom --output o --cases many", 2, "Invalid value for '--cases'"),
         ("adapt --data .", 2, "--data .: no model to adapt was given. Give --model runs/source/models/model.safetensors"),
         ("adapt --dataset_dir .", 2, "--data .: no model to adapt was given."),
         ("adapt --data nope --model scratch", 3, "--data nope: no such folder. The folder where you are, /"),
@@ -89,6 +89,105 @@ def test_a_mistake_is_one_sentence_and_nothing_runs(
     found = said(words.split(), monkeypatch, capsys)
     assert found[0] == code and message in found[1] and found[1].startswith("error: ") and found[1].count("\n") == 1
     assert commands == []
+
+
+FLAGS = [name for name, setting in SETTINGS.items() if setting.kind == "flag"]
+
+
+@pytest.mark.parametrize("name", FLAGS)
+def test_a_yes_or_no_setting_without_a_value_means_yes(name: str, commands: list[list[str]], tmp_path: Path) -> None:
+    (tmp_path / "m.pt").write_bytes(b"")
+    (tmp_path / "target").mkdir()
+    lines = {
+        "pretrain": ["pretrain"],
+        "adapt": ["adapt", "--data", "target", "--model", "m.pt"],
+        "predict": ["predict", "target", "--model", "m.pt", "--output", "o"],
+        "evaluate": ["evaluate", "--data", "target", "--model", "m.pt", "--output", "o"],
+        "sample": ["sample", "--model", "m.pt", "--output", "o"],
+    }
+    taken = 0
+    for command, words in lines.items():
+        if name not in cli_settings(command):
+            continue
+        taken += 1
+        for option in (f"--{name}", "--" + name.replace("_", "-")):
+            for line in ([*words, option], [words[0], option, *words[1:]], [*words, option, "--device", "cpu"]):
+                commands.clear()
+                assert CliRunner().invoke(cli.app, line, catch_exceptions=False).exit_code == 0, line
+                run = commands[0]
+                assert run[run.index(f"--{name}") + 1] == "True", line
+    assert taken
+
+
+def cli_settings(command: str) -> set[str]:
+    import typer
+
+    found = typer.main.get_command(cli.app).commands[command]  # type: ignore[attr-defined]
+    return {word.strip("-").replace("-", "_") for param in found.params for word in param.opts}
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("repair target --out new --dry-run True", ["repair", "target", "--out", "new", "--dry-run"]),
+        ("repair target --out new --dry_run false --link", ["repair", "target", "--out", "new", "--link"]),
+        ("export --model m.pt --out m.onnx --overwrite True", ["--model", "m.pt", "--out", "m.onnx", "--overwrite"]),
+    ],
+)
+def test_an_option_without_a_value_takes_yes_and_no_as_well(
+    line: str, expected: list[str], commands: list[list[str]], tmp_path: Path
+) -> None:
+    (tmp_path / "m.pt").write_bytes(b"")
+    assert CliRunner().invoke(cli.app, line.split(), catch_exceptions=False).exit_code == 0
+    assert commands[0][2:] == expected
+
+
+@pytest.mark.parametrize("option", ["--out", "--output", "--out="])
+@pytest.mark.parametrize(
+    "line", ["pretrain", "predict . --model m.pt", "evaluate --data . --model m.pt", "sample --model m.pt"]
+)
+def test_out_is_output_in_every_command_that_runs_a_bundle(
+    line: str, option: str, commands: list[list[str]], tmp_path: Path
+) -> None:
+    (tmp_path / "m.pt").write_bytes(b"")
+    words = [f"{option}place"] if option.endswith("=") else [option, "place"]
+    assert CliRunner().invoke(cli.app, [*line.split(), *words], catch_exceptions=False).exit_code == 0
+    assert commands[0][commands[0].index("--output_dir") + 1] == "place"
+
+
+OTHERS = {
+    "build raw": "data_prep.build.build",
+    "repair raw": "data_prep.repair.repair",
+    "shift a b": "data_prep.shift.shift",
+    "phantom": "data_prep.phantom.generate",
+}
+
+
+@pytest.mark.parametrize("line", OTHERS)
+def test_so_it_is_in_data_prep(line: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from data_prep import cli as prep
+
+    seen: list[object] = []
+
+    def stop(*given: object, **_: object) -> None:
+        seen.extend(given)
+        raise RuntimeError
+
+    monkeypatch.setattr(OTHERS[line], stop)
+    for option in ("--out", "--output"):
+        seen.clear()
+        CliRunner().invoke(prep.app, [*line.split(), option, "place"])
+        assert Path("place") in seen
+        assert "--out " not in CliRunner().invoke(prep.app, [line.split()[0], "--help"]).output
+
+
+@pytest.mark.parametrize("module", ["exporting", "reporting"])
+def test_and_in_the_programs_of_one_command(module: str) -> None:
+    words = {"exporting": ["--model", "none.pt"], "reporting": ["nowhere"]}[module]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", f"monai_hybrid.{module}", *words, "--out", "x.onnx"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=100, env=environment, check=False)
+    assert done.returncode in (3, 4) and "No such option" not in done.stderr
 
 
 def test_the_name_that_was_meant_is_told(
@@ -236,8 +335,8 @@ def test_the_version_and_completion(monkeypatch: pytest.MonkeyPatch, capsys: pyt
 def test_prepare_is_build_and_is_not_listed(commands: list[list[str]]) -> None:
     output = CliRunner().invoke(cli.app, ["--help"], prog_name="monai-hybrid").output
     assert "  build " in output and "  prepare " not in output
-    assert CliRunner().invoke(cli.app, ["prepare", "raw", "--out", "o"]).exit_code == 0
-    assert commands == [["-m", "data_prep", "build", "raw", "--out", "o"]]
+    assert CliRunner().invoke(cli.app, ["prepare", "raw", "--output", "o"]).exit_code == 0
+    assert commands == [["-m", "data_prep", "build", "raw", "--output", "o"]]
 
 
 @pytest.mark.parametrize(

@@ -113,7 +113,14 @@ def test_the_folder_that_must_hold_the_labels_is_named(folders: list[str], named
 def test_a_good_check_says_what_to_build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "my data"
     folder.mkdir()
-    assert shlex.split(next_line(folder, [])) == ["Next:", "monai-hybrid", "build", str(folder), "--out", f"{folder}_prepared"]
+    assert shlex.split(next_line(folder, [])) == [
+        "Next:",
+        "monai-hybrid",
+        "build",
+        str(folder),
+        "--output",
+        f"{folder}_prepared",
+    ]
     monkeypatch.chdir(folder)
     assert beside(Path(), "_prepared") == beside(Path("../my data").resolve(), "_prepared")
     assert beside(Path(".."), "_x").name == f"{tmp_path.name}_x"

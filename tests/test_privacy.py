@@ -86,7 +86,7 @@ def run(words: list[str], folder: Path, expected: int | None = 0) -> str:
 def test_check_and_build_name_nobody(masks: str, tmp_path: Path) -> None:
     export(tmp_path / "scans", 3, masks)
     (tmp_path / "work").mkdir()
-    for words in (["check", "../scans", "--json", "found.json"], ["build", "../scans", "--out", "prepared"]):
+    for words in (["check", "../scans", "--json", "found.json"], ["build", "../scans", "--output", "prepared"]):
         run(["data_prep", *words], tmp_path / "work")
     run(["data_prep", "check", "prepared", "--json", "again.json"], tmp_path / "work")
     assert found_below(tmp_path / "work") == {}
@@ -157,7 +157,7 @@ def test_findings_name_nobody(fault: str, tmp_path: Path) -> None:
     FAULTS[fault](root / "Plantedfolder_Zelda_0")
     (tmp_path / "work").mkdir()
     run(["data_prep", "check", "../scans", "--json", "found.json"], tmp_path / "work", None)
-    run(["data_prep", "build", "../scans", "--out", "prepared", "--allow-unlabelled"], tmp_path / "work", None)
+    run(["data_prep", "build", "../scans", "--output", "prepared", "--allow-unlabelled"], tmp_path / "work", None)
     assert found_below(tmp_path / "work") == {}
 
 
@@ -197,7 +197,7 @@ def test_keep_names_shows_them(tmp_path: Path) -> None:
     """The twin: the search finds what is there."""
     export(tmp_path / "scans", 3, "files")
     (tmp_path / "work").mkdir()
-    words = [sys.executable, "-m", "data_prep", "build", "../scans", "--out", "prepared", "--keep-names"]
+    words = [sys.executable, "-m", "data_prep", "build", "../scans", "--output", "prepared", "--keep-names"]
     assert subprocess.run(words, cwd=tmp_path / "work", capture_output=True).returncode == 0
     found = {word for words in found_below(tmp_path / "work").values() for word in words}
     assert {"pid73918xq", "plantedfolder"} <= found <= set(WORDS)
@@ -209,7 +209,7 @@ def test_a_second_export_keeps_the_pseudonyms(tmp_path: Path) -> None:
     export(tmp_path / "second", 3)  # other series of the first two patients, and a third one
     people = []
     for name in ("first", "second"):
-        run(["data_prep", "build", name, "--out", f"{name}_prepared"], tmp_path)
+        run(["data_prep", "build", name, "--output", f"{name}_prepared"], tmp_path)
         entries = json.loads((tmp_path / f"{name}_prepared/datalist.json").read_text())
         people.append({entry["patient"] for split in ("training", "validation", "testing") for entry in entries[split]})
     assert len(people[0]) == 2 and people[0] < people[1] and len(people[1]) == 3
@@ -221,14 +221,14 @@ def test_the_whole_way_names_nobody(tmp_path: Path) -> None:
     work = tmp_path / "work"
     work.mkdir()
     hybrid = "monai_hybrid.cli"
-    run(["data_prep", "build", "../scans", "--out", "prepared", "--test-fraction", "0.3", "--spacing", "4,4,4"], work)
+    run(["data_prep", "build", "../scans", "--output", "prepared", "--test-fraction", "0.3", "--spacing", "4,4,4"], work)
     run([hybrid, "pretrain", "--data", "prepared", "--output", "source", *TINY], work)
     model = ["--model", "source/models/model.pt"]
     run([hybrid, "adapt", "--data", "prepared", "--output", "adapted", "--shots", "1", *model, *TINY], work)
     run([hybrid, "evaluate", "--data", "prepared", "--output", "scores", *model, "--device", "cpu"], work)
     run([hybrid, "predict", "prepared/nifti", "--output", "masks", *model, "--device", "cpu"], work)
     run([hybrid, "report", "adapted", "--output", "adapted"], work, None)
-    run(["data_prep", "shift", "prepared", "prepared", "--out", "shift"], work)
+    run(["data_prep", "shift", "prepared", "prepared", "--output", "shift"], work)
     written = {path.suffix for path in work.rglob("*") if path.is_file()}
     assert {".json", ".pt", ".safetensors", ".gz", ".csv"} <= written
     assert found_below(work) == {}
@@ -250,7 +250,7 @@ def test_prediction_of_an_export_names_nobody_but_in_the_segmentation_for_the_ar
     work = tmp_path / "work"
     work.mkdir()
     hybrid = "monai_hybrid.cli"
-    run(["data_prep", "build", "../scans", "--out", "prepared", "--spacing", "4,4,4"], work)
+    run(["data_prep", "build", "../scans", "--output", "prepared", "--spacing", "4,4,4"], work)
     run([hybrid, "pretrain", "--data", "prepared", "--output", "source", *TINY], work)
     (tmp_path / "scans/Plantedfolder_Zelda_1/series/Plantedfile003").unlink()
     _cut(tmp_path / "scans/Plantedfolder_Zelda_2/series/Plantedfile003")

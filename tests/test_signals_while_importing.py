@@ -23,11 +23,11 @@ COMMANDS = {
     "report": ["data"],
     "compare": ["data", "data"],
     "audit": ["data"],
-    "build": ["data", "--out", "out"],
+    "build": ["data", "--output", "out"],
     "check": ["data"],
-    "repair": ["data", "--out", "out"],
+    "repair": ["data", "--output", "out"],
     "shift": ["data", "data"],
-    "phantom": ["--out", "out"],
+    "phantom": ["--output", "out"],
 }
 
 

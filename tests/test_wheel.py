@@ -81,9 +81,9 @@ def test_the_program_of_an_unpacked_wheel_works_from_another_folder(tmp_path: Pa
 
     short = ["--max-epochs", "1", "--updates-per-epoch", "2", "--batch-size", "2"]
     short += ["--patch-size", "[16,16]", "--spacing", "[6,6]"]
-    hybrid("phantom", "--out", "raw", "--dims", "2", "--cases", "8")
+    hybrid("phantom", "--output", "raw", "--dims", "2", "--cases", "8")
     hybrid("check", "raw")
-    hybrid("build", "raw", "--out", "data", "--test-fraction", "0.3")
+    hybrid("build", "raw", "--output", "data", "--test-fraction", "0.3")
     assert str(site) in hybrid("pretrain", "--data", "data", *short)
     model = "runs/hybrid_pretrain_data/models/model.pt"
     hybrid("adapt", "--data", "data", "--model", model, "--shots", "1", "--max-epochs", "1", "--updates-per-epoch", "2")

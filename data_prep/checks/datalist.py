@@ -82,7 +82,7 @@ def no_images_but_foreign_files(fault: DataListError) -> str | None:
     "D509",
     on="dataset",
     level="note",
-    remedy="Nothing to do here; for other programs, small letters: python -m data_prep repair FOLDER --out OUT",
+    remedy="Nothing to do here; for other programs, small letters: python -m data_prep repair FOLDER --output OUT",
 )
 def ending_in_capitals(subject: DatasetSubject) -> Iterator[Remark]:
     """A file's ending has capitals, which some readers do not know."""

@@ -33,7 +33,7 @@ def damaged_file(fault: ReadError) -> str | None:
     return fault.seen if fault.kind == "damaged" else None
 
 
-@check("D005", on="fault", level="error", remedy="Write it anew under its name: python -m data_prep repair FOLDER --out OUT")
+@check("D005", on="fault", level="error", remedy="Write it anew under its name: python -m data_prep repair FOLDER --output OUT")
 def wrong_name(fault: ReadError) -> str | None:
     """A file's name and content disagree about compression."""
     return fault.seen if fault.kind == "wrong_name" else None

@@ -20,8 +20,8 @@ EXACT = 2**53  # whole numbers from here on have neighbours of the same double
 EXACT_FLOAT32 = 2**24
 
 ROUND = (
-    "If they are whole numbers but for rounding (0.001) or a scale factor, type: python -m data_prep repair FOLDER --out OUT. "
-    "Else export the label again, or leave the case out: mv {file} .."
+    "If they are whole numbers but for rounding (0.001) or a scale factor, type: "
+    "python -m data_prep repair FOLDER --output OUT. Else export the label again, or leave the case out: mv {file} .."
 )
 
 
@@ -70,7 +70,7 @@ def _at(subject: LabelSubject, values: list[float], message: str) -> Remark:
     "D303",
     on="label",
     level="error",
-    remedy="Give those voxels a class or 0, for -1: python -m data_prep repair FOLDER --out OUT --map=-1=0",
+    remedy="Give those voxels a class or 0, for -1: python -m data_prep repair FOLDER --output OUT --map=-1=0",
 )
 def label_negative(subject: LabelSubject) -> Remark | None:
     """Label values are negative."""

@@ -17,7 +17,7 @@ PATIENTS_STATED = "D414"  # kept with a data set's accepted judgements: all its 
     "D407",
     on="dataset",
     level="error",
-    remedy="Put all cases of a patient into one list, or let build split anew: python -m data_prep build SOURCE --out OUT; "
+    remedy="Put all cases of a patient into one list, or let build split anew: python -m data_prep build SOURCE --output OUT; "
     f"if they are different people, add --patient-regex {shlex.quote(EACH)}",
 )
 def patient_across_splits(subject: DatasetSubject) -> Iterator[Remark]:

@@ -127,10 +127,12 @@ def _check_folders(path: Path, out: Path) -> None:
     for folder in (root, out):  # small files of the one are copied into the other
         keep_key_out(folder)
     if out.exists() or out.is_symlink():
-        raise ConfigError(f"--out {out}: it exists; expected the name of a new folder. Type: --out {shlex.quote(f'{out}_2')}")
+        raise ConfigError(
+            f"--output {out}: it exists; expected the name of a new folder. Type: --output {shlex.quote(f'{out}_2')}"
+        )
     if out.resolve().is_relative_to(root):
         raise ConfigError(
-            f"--out {out}: it lies within {path}, which stays as it is. Type: --out {shlex.quote(f'{root}_repaired')}"
+            f"--output {out}: it lies within {path}, which stays as it is. Type: --output {shlex.quote(f'{root}_repaired')}"
         )
 
 

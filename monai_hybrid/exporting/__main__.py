@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from data_prep.interrupts import end_in_order, told
-from monai_hybrid.errors import EnvironmentFault, HybridError
+from data_prep.interrupts import told
+from monai_hybrid import one_command
+from monai_hybrid.errors import EnvironmentFault
 from monai_hybrid.exporting.sidecar import sidecar_of
 from monai_hybrid.exporting.write import export_model
 
 
 def export(
     model: Annotated[Path, typer.Option(help="model.pt or model.safetensors", metavar="FILE")],
-    output: Annotated[Path, typer.Option("--output", "--out", help="file to write: .ts or .onnx", metavar="FILE")],
+    output: Annotated[Path, typer.Option("--output", help="file to write: .ts or .onnx", metavar="FILE")],
     kind: Annotated[str | None, typer.Option("--format", help="torchscript or onnx; none: by the ending of the file")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="replace files that are there")] = False,
 ) -> None:
@@ -35,15 +35,8 @@ def export(
 
 
 def main() -> None:
-    """Run the command line; our own errors end in one line and their exit code."""
-    end_in_order()
-    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-    app.command()(export)
-    try:
-        app(prog_name="python -m monai_hybrid.exporting")
-    except HybridError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
+    """Run the command line."""
+    one_command.run(export, "python -m monai_hybrid.exporting")
 
 
 if __name__ == "__main__":

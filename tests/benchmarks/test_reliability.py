@@ -35,7 +35,7 @@ def test_the_command_writes_both_files(tmp_path: Path, monkeypatch: pytest.Monke
     few = [defects.DEFECTS[0], defects.DEFECTS[1]]
     monkeypatch.setattr(defects, "DEFECTS", few)
     printed: list[str] = []
-    assert defects.main(["--out", str(tmp_path)], printed.append) == 0
+    assert defects.main(["--output", str(tmp_path)], printed.append) == 0
     assert (tmp_path / "defects.md").read_text() == printed[0] and "1 of 1 stopped by `check`" in printed[0]
     content = json.loads((tmp_path / "defects.json").read_text())
     assert content["summary"]["controls_accepted"] == 1 and content["data_sets"][1]["code"] == "D201"
@@ -63,7 +63,7 @@ def test_the_test_named_exists(row: matrix.Row) -> None:
 def test_the_page_is_the_one_that_the_registry_gives() -> None:
     page = ROOT / "docs/reference/fault_matrix.md"
     assert page.read_text(encoding="utf-8") == matrix.markdown(matrix.rows()), (
-        "type: python -m benchmarks.reliability.matrix --out docs/reference/fault_matrix.md"
+        "type: python -m benchmarks.reliability.matrix --output docs/reference/fault_matrix.md"
     )
 
 

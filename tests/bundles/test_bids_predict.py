@@ -145,7 +145,7 @@ def test_a_second_call_goes_on_and_the_derivative_can_be_read_back(predicted: Pa
     assert "4 skipped" in said
     said = hybrid("check", predicted, "--bids-filter", "suffix=T1w", expected=3)
     assert "D543" in said and "manual: dseg (4 of 4 scans); pred: dseg (4 of 4 scans)" in said
-    hybrid("build", predicted, "--out", tmp_path / "out", "--bids-filter", "suffix=T1w", "--labels-dir", "manual")
+    hybrid("build", predicted, "--output", tmp_path / "out", "--bids-filter", "suffix=T1w", "--labels-dir", "manual")
     hybrid("report", predicted / "derivatives/pred")
     assert (predicted / "derivatives/pred/report.html").is_file()
 
@@ -196,11 +196,34 @@ def test_a_link_that_dangles_in_a_plain_folder_is_told_as_well(tmp_path: Path) -
 
 def test_another_data_set_is_never_written_into(tmp_path: Path) -> None:
     root, model = data_set(tmp_path / "ds"), random_model(tmp_path / "model")
-    for folder in (root, root / "derivatives/manual"):
+    mixed = "it holds another BIDS data set, and masks would be mixed with its files. Type: --output"
+    among = f"lies among the files of {root}, which stay as they are. Type: --output {root / 'derivatives/monai_hybrid'}"
+    places = {"derivatives/manual": mixed, "": among, "sub-01": among, "sub-01/new": among, "derivatives": among}
+    for name, message in places.items():
         before = sorted(root.rglob("*"))
-        said = done(root, model, folder, bids_filter="suffix=T1w")
-        assert "it holds another BIDS data set, and masks would be mixed with its files. Type: --output" in said
+        assert message in done(root, model, root / name, bids_filter="suffix=T1w")
         assert sorted(root.rglob("*")) == before
+
+
+@pytest.mark.parametrize("name", ["dseg.tsv", "dseg.json", "quality.csv"])
+def test_tables_of_the_user_are_kept_and_named_before_any_work(name: str, tmp_path: Path) -> None:
+    root, model, out = data_set(tmp_path / "ds"), random_model(tmp_path / "model"), tmp_path / "out"
+    out.mkdir()
+    (out / name).write_text("index\tname\n1\tmine\n" if name.endswith("tsv") else "{}")
+    before = (out / name).read_bytes()
+    assert f"{out / name}: is there already, was not written by monai-hybrid" in done(
+        root, model, out, bids_filter="suffix=T1w"
+    )
+    assert (out / name).read_bytes() == before and [path.name for path in out.iterdir()] == [name]
+
+
+def test_a_sidecar_of_the_user_is_kept(tmp_path: Path) -> None:
+    root, model, out = data_set(tmp_path / "ds"), random_model(tmp_path / "model"), tmp_path / "out"
+    own = out / EXPECTED[3].replace(".nii.gz", ".json")
+    own.parent.mkdir(parents=True)
+    own.write_text('{"Manual": true}')
+    assert "was not written by monai-hybrid" in done(root, model, out, bids_filter="suffix=T1w")
+    assert own.read_text() == '{"Manual": true}' and EXPECTED[3] not in masks(out)
 
 
 def test_two_data_sets_never_share_a_derivative_and_a_moved_one_goes_on(tmp_path: Path) -> None:

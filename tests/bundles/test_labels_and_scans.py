@@ -73,7 +73,7 @@ def odd_set(tmp_path_factory: pytest.TempPathFactory) -> Path:
         nifti(root / f"raw/images/c{seed}.Nii.gz", grey(indices(seed), seed))
         values = np.array([0, *NEAR], np.uint32)[indices(seed)]
         nifti(root / f"raw/labels/c{seed}_seg.NII.GZ", *stored(values))
-    said = hybrid("prepare", root / "raw", "--out", root / "prepared", "--label-names", f"{NEAR[0]}=grey,{NEAR[1]}=white")
+    said = hybrid("prepare", root / "raw", "--output", root / "prepared", "--label-names", f"{NEAR[0]}=grey,{NEAR[1]}=white")
     assert "paired by their names without '_seg'" in said and "D412 note" in said
     return root / "prepared"
 

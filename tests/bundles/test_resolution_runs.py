@@ -68,7 +68,7 @@ def mouse(folder: Path, edge: float) -> Path:
             (folder / "raw" / kind).mkdir(parents=True, exist_ok=True)
             nib.save(nib.Nifti1Image(array, affine), folder / f"raw/{kind}/m{i}.nii.gz")
     words = ["--label-names", "10=grey,20=white", "--test-fraction", "0.34", "--val-fraction", "0"]
-    done = RUN.invoke(app, ["build", str(folder / "raw"), "--out", str(folder / "prepared"), *words])
+    done = RUN.invoke(app, ["build", str(folder / "raw"), "--output", str(folder / "prepared"), *words])
     assert done.exit_code == 0, done.output + done.stderr
     unit = "mm^3" if edge < 1 else "ml"
     assert (

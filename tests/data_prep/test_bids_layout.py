@@ -31,7 +31,7 @@ def checked(root: Path, *words: str) -> dict[str, str]:
 
 def built(root: Path, out: Path, *words: str) -> tuple[dict[str, Any], dict[str, Any], str]:
     """The data list by case id, the description, and what was printed."""
-    result = RUN.invoke(app, ["build", str(root), "--out", str(out), *words])
+    result = RUN.invoke(app, ["build", str(root), "--output", str(out), *words])
     assert result.exit_code == 0, result.output + result.stderr
     lists = read_datalist(out)
     cases = {entry["case_id"]: entry for split in ("training", "validation", "testing") for entry in lists[split]}
@@ -40,7 +40,7 @@ def built(root: Path, out: Path, *words: str) -> tuple[dict[str, Any], dict[str,
 
 def refused(root: Path, out: Path, *words: str) -> str:
     """The error of `build`, which wrote nothing."""
-    result = RUN.invoke(app, ["build", str(root), "--out", str(out), *words])
+    result = RUN.invoke(app, ["build", str(root), "--output", str(out), *words])
     assert result.exit_code in (2, 3) and not out.exists() and "Traceback" not in result.output + result.stderr
     return result.stderr
 
@@ -223,7 +223,7 @@ def test_repair_keeps_the_tables_and_the_description(tmp_path: Path) -> None:
     image_.header["qform_code"] = 0
     nib.save(nib.Nifti1Image(np.asarray(image_.dataobj), None, image_.header), tmp_path / "one.nii.gz")
     (tmp_path / "one.nii.gz").replace(path)
-    result = RUN.invoke(app, ["repair", str(root), "--out", str(tmp_path / "copy")])
+    result = RUN.invoke(app, ["repair", str(root), "--output", str(tmp_path / "copy")])
     assert result.exit_code == 0, result.output + result.stderr
     cases, dataset, _ = built(tmp_path / "copy", tmp_path / "out")
     assert cases["sub-01"]["site"] == "North" and dataset["labels"][1]["name"] == "nucleus"

@@ -33,7 +33,7 @@ def data_set(root: Path, end: str) -> Path:
 @pytest.mark.parametrize("end", ENDINGS)
 def test_every_room_reads_it(end: str, tmp_path: Path) -> None:
     root = data_set(tmp_path / "raw", end)
-    said = RUN.invoke(app, ["build", str(root), "--out", str(tmp_path / "out")])
+    said = RUN.invoke(app, ["build", str(root), "--output", str(tmp_path / "out")])
     assert said.exit_code == 0, said.output
     path = root / f"images/a{end}"
     np.testing.assert_array_equal(np.asarray(open_nifti(path).dataobj), noise((6, 7, 8), 0))
@@ -48,7 +48,7 @@ def test_every_room_reads_it(end: str, tmp_path: Path) -> None:
 def test_repair_writes_what_every_reader_opens(end: str, tmp_path: Path) -> None:
     root = data_set(tmp_path / "raw", end)
     assert "D509 note" in RUN.invoke(app, ["check", str(root)]).output
-    done = RUN.invoke(app, ["repair", str(root), "--out", str(tmp_path / "out")])
+    done = RUN.invoke(app, ["repair", str(root), "--output", str(tmp_path / "out")])
     assert done.exit_code == 0 and "corrected D509" in done.output, done.output
     copies = sorted(path for folder in ("images", "labels") for path in (tmp_path / "out" / folder).iterdir())
     assert [path.name for path in copies] == [f"{name}{end.lower()}" for name in "abc"] * 2
@@ -63,7 +63,7 @@ def test_plain_bytes_under_a_packed_name_are_packed(tmp_path: Path) -> None:
     path.write_bytes(gzip.decompress(path.read_bytes()))
     said = RUN.invoke(app, ["check", str(root)])
     assert said.exit_code == 3 and "its name says gzip, its content is not" in said.output
-    assert RUN.invoke(app, ["repair", str(root), "--out", str(tmp_path / "out")]).exit_code == 0
+    assert RUN.invoke(app, ["repair", str(root), "--output", str(tmp_path / "out")]).exit_code == 0
     assert (tmp_path / "out/images/a.nii.gz").read_bytes()[:2] == b"\x1f\x8b"
     np.testing.assert_array_equal(np.asarray(nib.load(tmp_path / "out/images/a.nii.gz").dataobj), noise((6, 7, 8), 0))
 
@@ -77,7 +77,7 @@ def test_other_formats_in_capitals(end: str, tmp_path: Path) -> None:
             path.parent.mkdir(parents=True, exist_ok=True)
             sitk.WriteImage(sitk.GetImageFromArray(array.T), str(path))
             path.rename(path.with_name(name + end))
-    said = RUN.invoke(app, ["build", str(tmp_path / "raw"), "--out", str(tmp_path / "out")])
+    said = RUN.invoke(app, ["build", str(tmp_path / "raw"), "--output", str(tmp_path / "out")])
     assert said.exit_code == 0, said.output
     array, _ = CaseReader().get_data((str(tmp_path / f"raw/images/a{end}"),))
     np.testing.assert_array_equal(array, noise((6, 7, 8), 0))

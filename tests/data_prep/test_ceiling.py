@@ -39,7 +39,7 @@ def pictures(folder: Path, label: np.ndarray, cases: int = 4) -> Path:
 
 
 def built(source: Path, out: Path, *words: str) -> tuple[str, dict[str, Any]]:
-    done = RUN.invoke(app, ["build", str(source), "--out", str(out), *words])
+    done = RUN.invoke(app, ["build", str(source), "--output", str(out), *words])
     assert done.exit_code == 0, done.output + done.stderr
     return " ".join(done.output.split()), read_json(out / "plan.json")
 

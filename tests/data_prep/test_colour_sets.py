@@ -61,7 +61,7 @@ def test_grey_pictures_saved_as_rgb_are_grey(tmp_path: Path) -> None:
 def test_the_choice_is_written_down(tmp_path: Path, words: list[str], channels: list[str]) -> None:
     root = picture_set(tmp_path / "raw")
     assert RUN.invoke(app, ["check", str(root), *words]).exit_code == 0
-    result = RUN.invoke(app, ["build", str(root), "--out", str(tmp_path / "out"), *words])
+    result = RUN.invoke(app, ["build", str(root), "--output", str(tmp_path / "out"), *words])
     assert result.exit_code == 0, result.output
     dataset = read_json(tmp_path / "out/dataset.json")
     assert dataset["channels"] == dataset["colour"] == channels

@@ -70,7 +70,7 @@ def test_masks_named_by_series_uid_make_a_prepared_set_of_nifti(tmp_path: Path) 
     write_series(tmp_path / "raw/1/scout", scan(9)[:1], ImageType=["X", "LOCALIZER"])
     for index, one in enumerate(series):
         mask_of(one, tmp_path / "raw/labels" / f"{one.series_uid}.nii.gz", flip=index == 1)
-    said = build(tmp_path / "raw", "--out", tmp_path / "out", "--test-fraction", "0.3")
+    said = build(tmp_path / "raw", "--output", tmp_path / "out", "--test-fraction", "0.3")
     assert "masks are paired with series by SeriesInstanceUID: 3" in said and "D514" in said
     assert "wrote 3 DICOM series as NIfTI" in said and "patients: 3 in 3 cases, by the headers of the files" in said
     entries = {entry["label"]: entry for entry in prepared(tmp_path / "out")}
@@ -87,12 +87,12 @@ def test_masks_named_by_series_uid_make_a_prepared_set_of_nifti(tmp_path: Path) 
 @pytest.mark.parametrize("folder", ["labels", "masks"])
 def test_masks_named_by_the_case_or_the_folder_are_paired(folder: str, tmp_path: Path) -> None:
     series = hospital(tmp_path / "raw")
-    wanted = build(tmp_path / "raw", "--out", tmp_path / "out", code=3)
+    wanted = build(tmp_path / "raw", "--output", tmp_path / "out", code=3)
     assert "3 DICOM series and no mask" in wanted and f"{series[0].series_uid}.nii.gz" in wanted
     for index, one in enumerate(series):
         mask_of(one, tmp_path / "raw" / folder / f"{index}_seg.nii.gz")
     words = ["--labels-dir", folder] if folder != "labels" else []
-    assert "by their patient's folder: 3" in build(tmp_path / "raw", "--out", tmp_path / "out", *words)
+    assert "by their patient's folder: 3" in build(tmp_path / "raw", "--output", tmp_path / "out", *words)
     assert {entry["label"] for entry in prepared(tmp_path / "out")} == {
         f"nifti_labels/{entry['case_id']}.nii.gz" for entry in prepared(tmp_path / "out")
     }
@@ -100,7 +100,7 @@ def test_masks_named_by_the_case_or_the_folder_are_paired(folder: str, tmp_path:
     for index, one in enumerate(series):
         mask = tmp_path / "raw" / folder / f"{index}_seg.nii.gz"
         mask.rename(mask.with_name(f"{cases[one.series_uid]}.nii.gz"))
-    assert "by their case's name: 3" in build(tmp_path / "raw", "--out", tmp_path / "again", *words)
+    assert "by their case's name: 3" in build(tmp_path / "raw", "--output", tmp_path / "again", *words)
 
 
 def test_two_series_of_a_patient_stay_in_one_split(tmp_path: Path) -> None:
@@ -108,7 +108,7 @@ def test_two_series_of_a_patient_stay_in_one_split(tmp_path: Path) -> None:
     series += [write_series(tmp_path / f"raw/{i}/more", scan(10 + i), PatientID=f"{PLANTED['PatientID']}{i}") for i in range(4)]
     for one in series:
         mask_of(one, tmp_path / "raw/labels" / f"{one.series_uid}.nii.gz")
-    build(tmp_path / "raw", "--out", tmp_path / "out", "--test-fraction", "0.5")
+    build(tmp_path / "raw", "--output", tmp_path / "out", "--test-fraction", "0.5")
     datalist = json.loads((tmp_path / "out/datalist.json").read_text())
     patients = [{entry["patient"] for entry in datalist[split]} for split in ("training", "testing")]
     assert len(patients[0]) == len(patients[1]) == 2 and not patients[0] & patients[1]
@@ -118,8 +118,8 @@ def test_some_series_without_a_mask_are_taken_when_it_is_allowed(tmp_path: Path)
     series = hospital(tmp_path / "raw")
     for one in series[:2]:
         mask_of(one, tmp_path / "raw/labels" / f"{one.series_uid}.nii.gz")
-    assert "D403" in build(tmp_path / "raw", "--out", tmp_path / "out", code=3) and not (tmp_path / "out").exists()
-    build(tmp_path / "raw", "--out", tmp_path / "out", "--allow-unlabelled")
+    assert "D403" in build(tmp_path / "raw", "--output", tmp_path / "out", code=3) and not (tmp_path / "out").exists()
+    build(tmp_path / "raw", "--output", tmp_path / "out", "--allow-unlabelled")
     assert sum("label" not in entry for entry in prepared(tmp_path / "out")) == 1
 
 
@@ -129,7 +129,7 @@ def test_masks_of_series_that_are_not_chosen_are_no_fault(ending: str, tmp_path:
     series += [write_series(tmp_path / f"raw/{index}/t2", scan(20 + index), SeriesNumber=8) for index in range(3)]
     for one in series:
         mask_of(one, tmp_path / "raw/labels" / f"{one.series_uid}{ending}.nii.gz")
-    said = build(tmp_path / "raw", "--out", tmp_path / "out", "--series", "8")
+    said = build(tmp_path / "raw", "--output", tmp_path / "out", "--series", "8")
     assert "by SeriesInstanceUID: 3" in said and "D404" not in said
     assert {entry["label"] for entry in prepared(tmp_path / "out")} == {
         str(tmp_path / "raw/labels" / f"{one.series_uid}{ending}.nii.gz") for one in series[3:]
@@ -164,8 +164,8 @@ def test_nothing_that_is_written_or_said_names_a_patient_even_where_folders_do(t
         mask_of(one, tmp_path / "raw/labels" / f"{one.series_uid}.nii.gz")
     said = RUN.invoke(app, ["check", str(tmp_path / "raw"), "--json", str(tmp_path / "report.json")]).output
     said += (tmp_path / "report.json").read_text()
-    said += build(tmp_path / "raw", "--out", tmp_path / "none", code=3)
-    said += build(tmp_path / "raw", "--out", tmp_path / "out", "--series", "CT*")
+    said += build(tmp_path / "raw", "--output", tmp_path / "none", code=3)
+    said += build(tmp_path / "raw", "--output", tmp_path / "out", "--series", "CT*")
     for path in (tmp_path / "out").rglob("*"):
         said += str(path.relative_to(tmp_path)) + (path.read_text() if path.suffix == ".json" else "")
         if path.name.endswith(".nii.gz"):
@@ -179,7 +179,7 @@ def test_a_folder_called_images_that_holds_dicom_is_read_too(tmp_path: Path) -> 
     series = hospital(tmp_path / "raw/images")
     for one in series:
         mask_of(one, tmp_path / "raw/labels" / f"{one.series_uid}.nii.gz")
-    build(tmp_path / "raw", "--out", tmp_path / "out")
+    build(tmp_path / "raw", "--output", tmp_path / "out")
     assert len(prepared(tmp_path / "out")) == 3
 
 
@@ -188,7 +188,9 @@ def test_series_is_refused_where_there_is_no_dicom(tmp_path: Path) -> None:
     for name in ("images", "labels"):
         (tmp_path / "raw" / name).mkdir(parents=True)
         (tmp_path / "raw" / name / "a.nii.gz").write_bytes((tmp_path / "a.nii.gz").read_bytes())
-    assert "--series T1: chooses DICOM series" in build(tmp_path / "raw", "--out", tmp_path / "out", "--series", "T1", code=2)
+    assert "--series T1: chooses DICOM series" in build(
+        tmp_path / "raw", "--output", tmp_path / "out", "--series", "T1", code=2
+    )
 
 
 def test_dicom_beside_other_images_is_taken_only_when_it_is_said(tmp_path: Path) -> None:
@@ -201,7 +203,7 @@ def test_dicom_beside_other_images_is_taken_only_when_it_is_said(tmp_path: Path)
 
 def test_repair_leaves_dicom_alone(tmp_path: Path) -> None:
     hospital(tmp_path / "raw", 1)
-    result = RUN.invoke(app, ["repair", str(tmp_path / "raw"), "--out", str(tmp_path / "out")])
+    result = RUN.invoke(app, ["repair", str(tmp_path / "raw"), "--output", str(tmp_path / "out")])
     assert result.exit_code == 2 and "it is DICOM, which is never changed" in result.stderr, result.output
     assert [p.name for p in tmp_path.iterdir()] == ["raw"]
 

@@ -136,7 +136,7 @@ def test_a_fault_is_named_and_build_writes_nothing(kind: str, tmp_path: Path) ->
     make(tmp_path / "raw")
     found = check(tmp_path / "raw", code=3)
     assert code in found and found[code]["level"] == "error" and words in found[code]["message"], found
-    result = RUN.invoke(app, ["build", str(tmp_path / "raw"), "--out", str(tmp_path / "out")])
+    result = RUN.invoke(app, ["build", str(tmp_path / "raw"), "--output", str(tmp_path / "out")])
     assert result.exit_code == 3 and code in result.stderr and not (tmp_path / "out").exists()
 
 

@@ -165,7 +165,7 @@ def test_uids_that_are_paths_lead_nowhere(tmp_path: Path) -> None:
     (tmp_path / "raw/labels").mkdir()
     mask = (written.pixels > 500).astype(np.uint8).transpose(2, 1, 0)
     nib.Nifti1Image(mask, written.affine).to_filename(tmp_path / "raw/labels/raw.nii.gz")
-    result = RUN.invoke(app, ["build", str(tmp_path / "raw"), "--out", str(tmp_path / "deep/out"), "--test-fraction", "0"])
+    result = RUN.invoke(app, ["build", str(tmp_path / "raw"), "--output", str(tmp_path / "deep/out"), "--test-fraction", "0"])
     assert result.exit_code == 0, result.output
     assert sorted(p.name for p in tmp_path.iterdir()) == ["deep", "raw"]
     assert not list(tmp_path.rglob("*evil*"))

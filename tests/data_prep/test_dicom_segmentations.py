@@ -51,7 +51,7 @@ def check(root: Path, *options: str) -> tuple[list[dict[str, Any]], str]:
 
 def build(root: Path, *options: str) -> tuple[dict[str, nib.Nifti1Image], dict[str, Any]]:
     out = root.with_name("prepared")
-    result = CliRunner().invoke(app, ["build", str(root), "--out", str(out), *options])
+    result = CliRunner().invoke(app, ["build", str(root), "--output", str(out), *options])
     assert result.exit_code == 0, result.output + result.stderr
     entries = json.loads((out / "datalist.json").read_text())
     cases = [entry for split in ("training", "validation", "testing") for entry in entries[split]]
@@ -130,7 +130,7 @@ def test_overlapping_segments_are_refused_by_name(tmp_path: Path) -> None:
     message = next(finding["message"] for finding in findings if finding["code"] == "D533")
     assert message == "its segments 'liver' and 'tumour' overlap, first at voxel (4, 5, 2)"
     out = tmp_path / "prepared"
-    result = CliRunner().invoke(app, ["build", str(root), "--out", str(out)])
+    result = CliRunner().invoke(app, ["build", str(root), "--output", str(out)])
     assert result.exit_code == 3 and "'liver' and 'tumour' overlap" in result.stderr and not out.exists()
 
 

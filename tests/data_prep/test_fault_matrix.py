@@ -55,7 +55,7 @@ def test_build_answers_alike(fault: Fault, tmp_path: Path) -> None:
     path, out = fault.make(tmp_path / "set"), tmp_path / "out"
     if (path / "datalist.json").is_file():
         pytest.skip("the fault is in a prepared list, which nobody builds")
-    result = RUN.invoke(app, ["build", str(path), "--out", str(out), *options(fault)])
+    result = RUN.invoke(app, ["build", str(path), "--output", str(out), *options(fault)])
     assert "Traceback" not in result.output + result.stderr
     if level(fault) == "error":
         assert result.exit_code == 3 and not out.exists(), result.output

@@ -133,7 +133,7 @@ def test_archives_are_refused_unopened(name: str, tmp_path: Path, monkeypatch: p
     ARCHIVES[name](tmp_path / "set/images")
     first = str(sorted((tmp_path / "scans").iterdir())[0])
     words = [["check", place, "--json", "report.json"] for place in ("scans", "set", first)]
-    words += [["build", place, "--out", "out"] for place in ("scans", "set", first)]
+    words += [["build", place, "--output", "out"] for place in ("scans", "set", first)]
     for said in asked(tmp_path, words, monkeypatch):
         assert "archive" in said and "Unpack it yourself" in said, said
     assert sorted(p.name for p in tmp_path.iterdir()) == ["report.json", "scans", "set"]
@@ -145,7 +145,9 @@ def test_dicom_that_is_no_volume_is_named_with_what_to_type(name: str, tmp_path:
     make(tmp_path / "scans")
     make(tmp_path / "set/images")
     words = [["check", place, "--json", "report.json"] for place in ("scans", "set")]
-    words += [["build", place, "--out", "out"] for place in ("scans", "set") if code != "D521"]  # pixels come after masks there
+    words += [
+        ["build", place, "--output", "out"] for place in ("scans", "set") if code != "D521"
+    ]  # pixels come after masks there
     for said in asked(tmp_path, words, monkeypatch):
         assert typed in said and (code in said or code == "D503"), said
     assert sorted(p.name for p in tmp_path.iterdir()) == ["report.json", "scans", "set"]
@@ -160,7 +162,7 @@ def test_without_pydicom_a_folder_is_refused_with_the_line_that_installs_it(
     for place in ("data_prep.layouts", "data_prep.foreign"):
         monkeypatch.setattr(f"{place}.dicom_readable", lambda: False)
     words = [["check", place, "--json", "report.json"] for place in ("scans", "set", f"scans/IM0000{suffix}")]
-    words += [["build", place, "--out", "out"] for place in ("scans", "set")]
+    words += [["build", place, "--output", "out"] for place in ("scans", "set")]
     for said in asked(tmp_path, words, monkeypatch):
         assert "is DICOM" in said and 'pip install "monai-hybrid[dicom]"' in said.replace("\\", ""), said
     assert not (tmp_path / "out").exists()

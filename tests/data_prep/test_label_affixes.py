@@ -59,11 +59,11 @@ def test_volumes_are_built(tmp_path: Path) -> None:
     for index in range(5):
         save(tmp_path / f"raw/images/p{index}.nii.gz", noise((6, 7, 8), index))
         save(tmp_path / f"raw/labels/p{index}_seg.nii.gz", cube((6, 7, 8)))
-    said = RUN.invoke(app, ["build", str(tmp_path / "raw"), "--out", str(tmp_path / "out")], env=WIDE)
+    said = RUN.invoke(app, ["build", str(tmp_path / "raw"), "--output", str(tmp_path / "out")], env=WIDE)
     assert said.exit_code == 0 and "paired by their names without '_seg'" in said.output, said.output
     case = read_datalist(tmp_path / "out")["testing"][0]
     assert case["label"].endswith(f"/labels/{case['case_id']}_seg.nii.gz")
-    assert RUN.invoke(app, ["repair", str(tmp_path / "raw"), "--out", str(tmp_path / "copy")]).exit_code == 0
+    assert RUN.invoke(app, ["repair", str(tmp_path / "raw"), "--output", str(tmp_path / "copy")]).exit_code == 0
 
 
 def test_pictures_in_another_label_folder_are_built(tmp_path: Path) -> None:
@@ -74,7 +74,7 @@ def test_pictures_in_another_label_folder_are_built(tmp_path: Path) -> None:
         ):
             (tmp_path / "raw" / folder).mkdir(parents=True, exist_ok=True)
             Image.fromarray(array).save(tmp_path / f"raw/{folder}/{name}_{index:03d}.png")
-    words = ["build", str(tmp_path / "raw"), "--out", str(tmp_path / "out"), "--labels-dir", "masks"]
+    words = ["build", str(tmp_path / "raw"), "--output", str(tmp_path / "out"), "--labels-dir", "masks"]
     said = RUN.invoke(app, words, env=WIDE)
     assert said.exit_code == 0 and "without 'mask_' and 'img_'" in said.output, said.output
 
@@ -86,7 +86,7 @@ def test_nnunet_labels_with_a_channel_number(tmp_path: Path) -> None:
         where = "Ts" if index == 3 else "Tr"
         save(tmp_path / f"raw/images{where}/MI_0{index}_0000.nii.gz", noise((6, 7, 8), index))
         save(tmp_path / f"raw/labels{where}/MI_0{index}_0000.nii.gz", cube((6, 7, 8)))
-    said = RUN.invoke(app, ["build", str(tmp_path / "raw"), "--out", str(tmp_path / "out")], env=WIDE)
+    said = RUN.invoke(app, ["build", str(tmp_path / "raw"), "--output", str(tmp_path / "out")], env=WIDE)
     assert said.exit_code == 0, said.output
     assert [case["case_id"] for case in read_datalist(tmp_path / "out")["testing"]] == ["MI_03"]
 

@@ -42,7 +42,7 @@ def data_set(root: Path, label: np.ndarray, names: str = "abc") -> Path:
 @pytest.mark.parametrize("dtype", [np.int32, np.uint32, np.int64, np.float64])
 def test_near_values_are_two_classes_in_every_type(dtype: type, tmp_path: Path) -> None:
     root = data_set(tmp_path / "raw", two_blocks(NEAR, dtype))
-    said = RUN.invoke(app, ["build", str(root), "--out", str(tmp_path / "out")], env=WIDE)
+    said = RUN.invoke(app, ["build", str(root), "--output", str(tmp_path / "out")], env=WIDE)
     assert said.exit_code == 0, said.output
     dataset = read_dataset(tmp_path / "out")
     assert [label["value"] for label in dataset["labels"]] == [0, *NEAR]
@@ -108,7 +108,7 @@ def test_a_scale_factor_keeps_whole_values_exact(tmp_path: Path) -> None:
 def test_names_of_classes_are_distinct(text: str, message: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=message):
         parse_option(text)
-    said = RUN.invoke(app, ["build", str(data_set(tmp_path / "raw", two_blocks((1, 2), np.uint8))), "--out",
+    said = RUN.invoke(app, ["build", str(data_set(tmp_path / "raw", two_blocks((1, 2), np.uint8))), "--output",
                             str(tmp_path / "out"), "--label-names", text], env=WIDE)  # fmt: skip
     assert said.exit_code == 2 and message in said.stderr and not (tmp_path / "out").exists()
 
@@ -141,7 +141,7 @@ def held_out(root: Path, training: tuple[int, int], testing: tuple[int, int]) ->
 
 def test_a_class_of_test_labels_alone_is_a_warning(tmp_path: Path) -> None:
     root = held_out(tmp_path / "raw", (1, 1), (1, 2))
-    for command in (["check", str(root)], ["build", str(root), "--out", str(tmp_path / "out")]):
+    for command in (["check", str(root)], ["build", str(root), "--output", str(tmp_path / "out")]):
         said = RUN.invoke(app, command, env=WIDE)
         assert said.exit_code == 0 and "D318 warning" in said.output, said.output
         assert "class 'b' (value 2) is in none of the 4 training labels, but in 1 testing labels" in said.output
@@ -157,6 +157,6 @@ def test_a_draw_that_leaves_a_class_to_test_says_so(tmp_path: Path) -> None:
     save(root / "labels/f.nii.gz", two_blocks((1, 3), np.uint8))
     write_json(tmp_path / "splits.json", {"train": ["a", "b", "c", "d"], "val": ["e"], "test": ["f"]})
     said = RUN.invoke(
-        app, ["build", str(root), "--out", str(tmp_path / "out"), "--splits", str(tmp_path / "splits.json")], env=WIDE
+        app, ["build", str(root), "--output", str(tmp_path / "out"), "--splits", str(tmp_path / "splits.json")], env=WIDE
     )
     assert said.exit_code == 0 and "class 'label_3' (value 3) is in none of the 4 training labels" in said.output

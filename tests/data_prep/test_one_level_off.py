@@ -46,8 +46,8 @@ def test_images_without_labels_beside_are_no_set(tmp_path: Path) -> None:
         detect(tmp_path / "images")
 
 
-@pytest.mark.parametrize("option", ["--out", "--output"])
+@pytest.mark.parametrize("option", ["--output"])
 def test_both_spellings_of_the_output_folder(tmp_path: Path, option: str) -> None:
     made = RUN.invoke(app, ["phantom", option, str(tmp_path / "p"), "--dims", "2", "--cases", "2"])
     assert made.exit_code == 0, made.output
-    assert f"Next: monai-hybrid build {tmp_path / 'p'} --out {tmp_path / 'p_prepared'}" in made.output.replace("\n", "")
+    assert f"Next: monai-hybrid build {tmp_path / 'p'} --output {tmp_path / 'p_prepared'}" in made.output.replace("\n", "")

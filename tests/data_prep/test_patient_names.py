@@ -109,11 +109,11 @@ def test_a_number_that_is_the_patient_stays_one(form: str) -> None:
 
 def test_build_keeps_visits_together_and_says_by_what_rule(tmp_path: Path) -> None:
     root = pictures(tmp_path / "raw", [f"P00{person}_visit{visit}" for person in range(6) for visit in range(3)])
-    said = RUN.invoke(app, ["build", str(root), "--out", str(tmp_path / "out")], env=WIDE)
+    said = RUN.invoke(app, ["build", str(root), "--output", str(tmp_path / "out")], env=WIDE)
     assert said.exit_code == 0, said.output
     assert "patients: 6 in 18 cases, by the names" in said.output and f"--patient-regex '{EACH}'" in said.output
     assert all(len(splits) == 1 for splits in patients(tmp_path / "out").values()) and len(patients(tmp_path / "out")) == 6
-    again = RUN.invoke(app, ["build", str(root), "--out", str(tmp_path / "own"), "--patient-regex", EACH], env=WIDE)
+    again = RUN.invoke(app, ["build", str(root), "--output", str(tmp_path / "own"), "--patient-regex", EACH], env=WIDE)
     assert again.exit_code == 0 and len(patients(tmp_path / "own")) == 18
     assert not [finding for finding in check(tmp_path / "own") if finding.code == "D414"]  # it was said
 
@@ -133,14 +133,14 @@ WARNED = {
 @pytest.mark.parametrize("names", WARNED.values(), ids=WARNED.keys())
 def test_what_is_not_certain_is_a_warning_whose_line_can_be_pasted(names: list[str], tmp_path: Path) -> None:
     root = pictures(tmp_path / "raw", names)
-    for command in (["check", str(root)], ["build", str(root), "--out", str(tmp_path / "out")]):
+    for command in (["check", str(root)], ["build", str(root), "--output", str(tmp_path / "out")]):
         said = RUN.invoke(app, command, env=WIDE)
         assert said.exit_code == 0 and "D414 warning" in said.output, said.output
         pasted = re.search(r"to group them: (--patient-regex .+)$", said.output, re.MULTILINE)
         assert pasted, said.output
     words = shlex.split(pasted[1])
     build(root, tmp_path / "first")
-    done = RUN.invoke(app, ["build", str(root), "--out", str(tmp_path / "grouped"), *words], env=WIDE)
+    done = RUN.invoke(app, ["build", str(root), "--output", str(tmp_path / "grouped"), *words], env=WIDE)
     assert done.exit_code == 0, done.output
     assert "D414" not in done.output
     assert len(patients(tmp_path / "grouped")) < len(patients(tmp_path / "first")) == len(names)
@@ -166,7 +166,7 @@ def test_cases_csv_gives_patient_and_site(tmp_path: Path) -> None:
     root = pictures(tmp_path / "raw", ["x1", "x2", "x3", "x4"])
     rows = ["file;patient;site", "x1.png;Anna;North", "images/x2.png;Anna;North", "x3.png;Bob;South"]
     (root / "cases.csv").write_text("\n".join(rows), encoding="utf-8")
-    said = RUN.invoke(app, ["build", str(root), "--out", str(tmp_path / "out"), "--site", "East"], env=WIDE)
+    said = RUN.invoke(app, ["build", str(root), "--output", str(tmp_path / "out"), "--site", "East"], env=WIDE)
     assert said.exit_code == 0 and "cases.csv (3 of 4 cases), the others one for each case" in said.output, said.output
     cases = {case["case_id"]: case for case in read_datalist(tmp_path / "out")["training"]}
     assert {name: (case["patient"], case["site"]) for name, case in cases.items()} == {
@@ -179,9 +179,9 @@ def test_cases_csv_gives_patient_and_site(tmp_path: Path) -> None:
 
 def test_a_rule_is_shown_as_it_is_typed(tmp_path: Path) -> None:
     root = pictures(tmp_path / "raw", ["x1", "x2"])
-    said = RUN.invoke(app, ["build", str(root), "--out", str(tmp_path / "out"), "--patient-regex", r"^(x\d)"], env=WIDE)
+    said = RUN.invoke(app, ["build", str(root), "--output", str(tmp_path / "out"), "--patient-regex", r"^(x\d)"], env=WIDE)
     assert r"by --patient-regex '^(x\d)'" in said.output and r"\\" not in said.output, said.output
-    said = RUN.invoke(app, ["build", str(root), "--out", str(tmp_path / "no"), "--patient-regex", r"^(y\d)"], env=WIDE)
+    said = RUN.invoke(app, ["build", str(root), "--output", str(tmp_path / "no"), "--patient-regex", r"^(y\d)"], env=WIDE)
     assert r"--patient-regex '^(y\d)' finds no patient in case 'x1'" in said.output, said.output
 
 
@@ -226,14 +226,14 @@ def test_lists_that_are_not_used_are_mentioned_with_what_to_type(tmp_path: Path)
     (root / "splits.json").write_text('{"train": ["P1x_2", "P1x_3", "P2x_2"], "test": ["P3x_1"]}')
     (root / "participants.tsv").write_text("participant_id\tage\nP1x\t40\nP2x\t50\nP3x\t60\n")
     (root / "images/cases.csv").write_text("file,patient\nP1x_2.png,1\n")
-    for command in (["check", str(root)], ["build", str(root), "--out", str(tmp_path / "out")]):
+    for command in (["check", str(root)], ["build", str(root), "--output", str(tmp_path / "out")]):
         said = RUN.invoke(app, command, env=WIDE).output
         assert f"not used; to take its splits, type: --splits {root / 'splits.json'}" in said
         assert f"not used; to take its patients, type: mv {root / 'images/cases.csv'} {root}" in said
         pasted = re.search(r"participants.tsv: not used; to take its patients, type: (--patient-regex .+)$", said, re.MULTILINE)
         assert pasted, said
     words = ["--splits", str(root / "splits.json"), *shlex.split(pasted[1])]
-    said = RUN.invoke(app, ["build", str(root), "--out", str(tmp_path / "all"), *words], env=WIDE).output
+    said = RUN.invoke(app, ["build", str(root), "--output", str(tmp_path / "all"), *words], env=WIDE).output
     assert "splits.json" not in said and set(patients(tmp_path / "all")) == {"P1x", "P2x", "P3x"}, said
     (root / "cases.csv").write_text("name_of_file,person\nother.png,1\n")
     assert (

@@ -43,14 +43,16 @@ def test_no_torch_in_a_whole_build(nifti_set, tmp_path):
 
 @pytest.mark.parametrize(("asked", "said"), [([], True), (["--test-fraction", "0", "--val-fraction", "0"], False)])
 def test_that_nobody_is_held_out_is_said_where_nobody_asked_for_it(asked, said, nifti_set, tmp_path):
-    result = RUN.invoke(app, ["build", str(nifti_set()), "--out", str(tmp_path / "out"), *asked])
+    result = RUN.invoke(app, ["build", str(nifti_set()), "--output", str(tmp_path / "out"), *asked])
     assert result.exit_code == 0 and "training 3, validation 0, testing 0" in result.output
     assert ("none is held out" in result.output) is said
 
 
 def test_build_prints_the_next_command(nifti_set, tmp_path):
     fractions = ["--val-fraction", "0.3", "--test-fraction", "0.3"]
-    result = RUN.invoke(app, ["build", str(nifti_set()), "--out", str(tmp_path / "out"), "--label-names", "1=LV", *fractions])
+    result = RUN.invoke(
+        app, ["build", str(nifti_set()), "--output", str(tmp_path / "out"), "--label-names", "1=LV", *fractions]
+    )
     assert result.exit_code == 0, result.output
     assert "python -m monai.bundle run --config_file bundles/hybrid_pretrain/configs/train.json" in result.output
     assert "training 1, validation 1, testing 1" in result.output and "LV: in 3 cases" in result.output
@@ -58,7 +60,7 @@ def test_build_prints_the_next_command(nifti_set, tmp_path):
 
 
 def test_build_keeps_three_labelled_patients_for_training(nifti_set, tmp_path):
-    result = RUN.invoke(app, ["build", str(nifti_set()), "--out", str(tmp_path / "out")])
+    result = RUN.invoke(app, ["build", str(nifti_set()), "--output", str(tmp_path / "out")])
     assert result.exit_code == 0, result.output
     assert "training 3, validation 0, testing 0" in result.output and "all labelled patients train (3)" in result.output
 
@@ -80,10 +82,10 @@ def test_check_exit_codes_and_json(nifti_set, tmp_path):
 def test_errors_are_a_few_lines_without_traceback(nifti_set, tmp_path):
     root = nifti_set()
     (root / "images" / "a.nii.gz").write_bytes(b"")
-    result = RUN.invoke(app, ["build", str(root), "--out", str(tmp_path / "out")])
+    result = RUN.invoke(app, ["build", str(root), "--output", str(tmp_path / "out")])
     assert result.exit_code == 3 and "Traceback" not in result.output
     assert "errors in the data: 1; nothing was written" in result.stderr and "D002" in result.stderr
-    shown = RUN.invoke(app, ["build", str(root), "--out", str(tmp_path / "out"), "--debug"])
+    shown = RUN.invoke(app, ["build", str(root), "--output", str(tmp_path / "out"), "--debug"])
     assert shown.exception is not None and type(shown.exception).__name__ == "DataError"
 
 
@@ -101,7 +103,7 @@ def test_errors_are_a_few_lines_without_traceback(nifti_set, tmp_path):
     ],
 )
 def test_bad_arguments_exit_2_and_write_nothing(nifti_set, tmp_path, arguments, message):
-    result = RUN.invoke(app, ["build", str(nifti_set()), "--out", str(tmp_path / "out"), *arguments])
+    result = RUN.invoke(app, ["build", str(nifti_set()), "--output", str(tmp_path / "out"), *arguments])
     assert result.exit_code == 2 and message in result.stderr
     assert not (tmp_path / "out").exists()
 
@@ -113,10 +115,10 @@ def test_codes_lists_every_check():
 
 def test_what_to_type_next_can_be_typed_whatever_the_folder_is_called(tmp_path: Path) -> None:
     raw, out = tmp_path / "it's $HOME", tmp_path / "a; b"
-    made = CliRunner().invoke(app, ["phantom", "--out", str(raw), "--dims", "2", "--cases", "3"])
+    made = CliRunner().invoke(app, ["phantom", "--output", str(raw), "--dims", "2", "--cases", "3"])
     line = made.output.split("Next: ", 1)[1].strip()
-    assert shlex.split(line) == ["monai-hybrid", "build", str(raw), "--out", f"{raw}_prepared"]
-    built = CliRunner().invoke(app, ["build", str(raw), "--out", str(out), "--val_fraction", "0", "--test-fraction", "0"])
+    assert shlex.split(line) == ["monai-hybrid", "build", str(raw), "--output", f"{raw}_prepared"]
+    built = CliRunner().invoke(app, ["build", str(raw), "--output", str(out), "--val_fraction", "0", "--test-fraction", "0"])
     lines = [line for line in built.output.splitlines() if line.startswith("monai-hybrid ")]
     assert [shlex.split(line)[:4] for line in lines] == [["monai-hybrid", w, "--data", str(out)] for w in ("pretrain", "adapt")]
     assert all("--output" in line for line in lines)
@@ -124,6 +126,8 @@ def test_what_to_type_next_can_be_typed_whatever_the_folder_is_called(tmp_path: 
 
 def test_options_have_one_spelling_with_either_stroke(tmp_path: Path) -> None:
     for dash, underscore in (("--val-fraction", "--val_fraction"), ("--patient-regex", "--patient_regex")):
-        said = [CliRunner().invoke(app, ["build", "nowhere", "--out", "o", word, "0.5"]).output for word in (dash, underscore)]
+        said = [
+            CliRunner().invoke(app, ["build", "nowhere", "--output", "o", word, "0.5"]).output for word in (dash, underscore)
+        ]
         assert said[0] == said[1] and "No such option" not in said[0]
-    assert "No such option" in CliRunner().invoke(app, ["build", "nowhere", "--out", "o", "--val_fractoin", "0.5"]).output
+    assert "No such option" in CliRunner().invoke(app, ["build", "nowhere", "--output", "o", "--val_fractoin", "0.5"]).output

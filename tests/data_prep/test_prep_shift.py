@@ -162,7 +162,7 @@ def test_pictures_are_compared_in_pixels_and_not_with_volumes(source: Path, tmp_
 
 def test_the_command_prints_and_writes_the_same(source: Path, tmp_path: Path) -> None:
     target = made(tmp_path / "target", edge=8)
-    result = CliRunner().invoke(app, ["shift", str(source), str(target), "--out", str(tmp_path / "out")])
+    result = CliRunner().invoke(app, ["shift", str(source), str(target), "--output", str(tmp_path / "out")])
     assert result.exit_code == 0, result.output
     report = json.loads((tmp_path / "out/shift.json").read_text())
     assert report == json.loads(json.dumps(shift(source, target) | {"figure": "shift.png"}))

@@ -109,7 +109,7 @@ def test_a_judgement_is_refused_and_said(tmp_path: Path, name: str) -> None:
     code, break_it, why = JUDGED[name]
     root = sound(tmp_path / "raw")
     break_it(root)
-    result = RUN.invoke(app, ["repair", str(root), "--out", str(tmp_path / "out")])
+    result = RUN.invoke(app, ["repair", str(root), "--output", str(tmp_path / "out")])
     assert result.exit_code == 3, result.output
     line = next(line for line in result.output.splitlines() if line.startswith(f"not corrected {code}: "))
     assert why in line and "case_a.nii.gz" in line and line.endswith("this is for you to judge")
@@ -157,7 +157,7 @@ def test_values_are_mapped_as_told(tmp_path: Path) -> None:
     root = sound(tmp_path / "raw")
     save(_label(root), cube(value=255).astype(np.int16) - (noise(seed=3) == 5))
     before = hashes(root)
-    result = RUN.invoke(app, ["repair", str(root), "--out", str(tmp_path / "out"), "--map", "255=1,-1=0"])
+    result = RUN.invoke(app, ["repair", str(root), "--output", str(tmp_path / "out"), "--map", "255=1,-1=0"])
     assert result.exit_code == 0, result.output
     assert "255 to 1 in " in result.output and hashes(root) == before
     assert set(np.unique(read_volume(_label(tmp_path / "out")).array)) <= {0, 1, 254}
@@ -177,7 +177,7 @@ def test_values_of_pictures_are_mapped(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("text", "why"), [("255", "expected pairs of whole numbers"), ("1=2,1=3", "a value is given twice")])
 def test_a_bad_map_is_refused(tmp_path: Path, text: str, why: str) -> None:
-    result = RUN.invoke(app, ["repair", str(sound(tmp_path / "raw")), "--out", str(tmp_path / "out"), "--map", text])
+    result = RUN.invoke(app, ["repair", str(sound(tmp_path / "raw")), "--output", str(tmp_path / "out"), "--map", text])
     assert result.exit_code == 2 and why in result.stderr and not (tmp_path / "out").exists()
 
 
@@ -185,10 +185,10 @@ def test_a_dry_run_says_the_same_and_writes_nothing(tmp_path: Path) -> None:
     root = sound(tmp_path / "raw")
     _nearly_whole(root)
     before = hashes(tmp_path)
-    dry = RUN.invoke(app, ["repair", str(root), "--out", str(tmp_path / "out"), "--dry-run"])
+    dry = RUN.invoke(app, ["repair", str(root), "--output", str(tmp_path / "out"), "--dry-run"])
     assert dry.exit_code == 0 and hashes(tmp_path) == before
     assert "1 files corrected; nothing written (--dry-run)" in dry.output
-    wet = RUN.invoke(app, ["repair", str(root), "--out", str(tmp_path / "out")])
+    wet = RUN.invoke(app, ["repair", str(root), "--output", str(tmp_path / "out")])
     assert dry.output.splitlines()[0] == wet.output.splitlines()[0]
 
 
@@ -218,7 +218,7 @@ def test_of_a_data_list_only_corrected_files_are_written(tmp_path: Path) -> None
 def test_a_folder_that_is_not_new_is_refused(tmp_path: Path, where: str) -> None:
     root = sound(tmp_path / "raw")
     (tmp_path / "there").mkdir()
-    with pytest.raises(ConfigError, match=f"--out {tmp_path / where}: it (exists|lies within)"):
+    with pytest.raises(ConfigError, match=f"--output {tmp_path / where}: it (exists|lies within)"):
         repair(root, tmp_path / where)
     repair(root, tmp_path / "new")
 
@@ -250,7 +250,7 @@ def test_a_full_disk_ends_in_one_sentence_and_leaves_nothing(tmp_path: Path, mon
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("data_prep.repair.run.shutil.copyfile", full)
-    result = RUN.invoke(app, ["repair", str(root), "--out", str(tmp_path / "out")])
+    result = RUN.invoke(app, ["repair", str(root), "--output", str(tmp_path / "out")])
     assert result.exit_code == 5
     assert result.stderr == f"error: {tmp_path / 'out'}: cannot be written: No space left on device. Type: df -h {tmp_path}\n"
     assert [path.name for path in tmp_path.iterdir()] == ["raw"]
@@ -258,7 +258,7 @@ def test_a_full_disk_ends_in_one_sentence_and_leaves_nothing(tmp_path: Path, mon
 
 @pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="needs a folder that refuses even root")
 @pytest.mark.parametrize(
-    "words", [["build", "--out", "/proc/no/out"], ["repair", "--out", "/proc/no/out"], ["check", "--json", "/proc/no"]]
+    "words", [["build", "--output", "/proc/no/out"], ["repair", "--output", "/proc/no/out"], ["check", "--json", "/proc/no"]]
 )
 def test_an_output_that_cannot_be_written_ends_in_one_sentence(tmp_path: Path, words: list[str]) -> None:
     root = sound(tmp_path / "raw")

@@ -39,7 +39,7 @@ def data_set(folder: Path, greys: tuple[float, float]) -> Path:
 
 def built(source: Path, *words: str) -> tuple[str, dict[str, Any]]:
     out = source.parent / "out"
-    done = RUN.invoke(app, ["build", str(source), "--out", str(out), *words])
+    done = RUN.invoke(app, ["build", str(source), "--output", str(out), *words])
     assert done.exit_code == 0, done.output + done.stderr
     return " ".join(done.output.split()), read_json(out / "plan.json")
 

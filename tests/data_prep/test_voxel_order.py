@@ -115,7 +115,7 @@ def test_check_and_build_accept_and_repair_is_exact(affine, axes, signs, tmp_pat
     assert first["foreground_intensity"] == second["foreground_intensity"]  # grey values under the very same voxels
     assert first["foreground_volume"] == second["foreground_volume"]
     assert read_domain(tmp_path / "out").contrasts == read_domain(tmp_path / "plain_out").contrasts
-    done = RUN.invoke(app, ["repair", str(root), "--out", str(tmp_path / "repaired")])
+    done = RUN.invoke(app, ["repair", str(root), "--output", str(tmp_path / "repaired")])
     assert done.exit_code == 0 and "every voxel at its place" in done.output
     assert not [finding for finding in check(tmp_path / "repaired") if finding.code in ("D402", "D412")]
     for seed, name in enumerate("abcdef"):
@@ -147,7 +147,7 @@ def test_a_channel_in_another_order_is_named_and_repaired(tmp_path: Path) -> Non
     said = RUN.invoke(app, ["check", str(root)])
     assert said.exit_code == 3 and "D401" not in said.output
     assert "the same grid as a_0000.nii.gz, but stored in another voxel order" in said.output
-    done = RUN.invoke(app, ["repair", str(root), "--out", str(tmp_path / "repaired")])
+    done = RUN.invoke(app, ["repair", str(root), "--output", str(tmp_path / "repaired")])
     assert done.exit_code == 0, done.output
     first, second = (read_volume(tmp_path / f"repaired/imagesTr/a_000{i}.nii.gz").array for i in (0, 1))
     np.testing.assert_array_equal(900 - first, second)
