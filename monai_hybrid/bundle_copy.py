@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,6 +15,7 @@ from data_prep.naming import keep_key_out
 from monai_hybrid.bundle_folders import bundle_folder
 from monai_hybrid.errors import ConfigError, EnvironmentFault
 from monai_hybrid.setting_checks import check_path, check_there
+from monai_hybrid.shape_models import warning
 
 BUNDLES = ("few_shot_finetune", "hybrid_pretrain")
 PARTS = ("LICENSE", "configs", "docs")  # what runs have left in the bundle's own folder stays there
@@ -52,6 +54,8 @@ def copy_bundle(target: Path, name: str = BUNDLES[0], model: Path | None = None,
                 copy = shutil.copytree if (source / part).is_dir() else shutil.copyfile
                 copy(source / part, folder / part)
             if model is not None and card is not None:
+                if said := warning(card, str(model)):
+                    logging.getLogger("monai_hybrid.bundle").warning("%s", said)
                 _add_model(folder, model, card)
             _change(folder / "configs/train.json", settings)
     except OSError as error:

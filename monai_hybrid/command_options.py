@@ -20,7 +20,7 @@ from typer.core import TyperCommand, TyperGroup
 from data_prep.cli import dashed
 from data_prep.errors import ConfigError
 from monai_hybrid.bundle_folders import load_config
-from monai_hybrid.setting_checks import bare, check_kind, check_plain_value, safe_path, top, unknown
+from monai_hybrid.setting_checks import SPECIAL, bare, check_kind, check_plain_value, safe_path, top, unknown
 from monai_hybrid.settings import PATH_KINDS, RUN_ARGUMENTS, SETTINGS, Setting
 
 WORDS, OTHERS = "monai_hybrid.words", "monai_hybrid.others"  # in typer's context: words as typed, and pairs that are no options
@@ -305,6 +305,8 @@ def named_files(given: Mapping[str, str]) -> Iterator[tuple[str, Path]]:
 
 
 def _check_file(name: str, file: Path) -> None:
+    if file.exists() and not file.is_file():
+        raise ConfigError(f"{name} {file}: {'a folder, expected a file' if file.is_dir() else SPECIAL}")
     if not file.is_file():
         raise ConfigError(f"{name}: no such file: {file}. Type: ls {shlex.quote(str(file.parent))}")
     if file.suffix == ".json":

@@ -14,6 +14,7 @@ from fire.parser import DefaultParseValue
 from data_prep.errors import ConfigError, DataError, HybridError, ModelFileError
 from monai_hybrid.settings import PATH_KINDS, RANGES, SETTINGS, Setting
 
+SPECIAL = "a pipe, a device or another special file, expected a file"
 EXAMPLES = {"voxels": "[64,64,64]", "mm": "[1.5,1,1]"}
 EXAMPLE_MODEL = "runs/source/models/model.safetensors"
 EXPRESSION = ("$", "@", "%")
@@ -180,6 +181,8 @@ def check_there(name: str, path: str, shown: str | None = None) -> None:
             "folder": "no such folder",
         }.get(setting.kind, "no such file or folder")
         raise error(f"{option} {path}: {what}. {_advice(place)}")
+    if not place.is_dir() and not place.is_file():  # opening a pipe would wait without end
+        raise error(f"{option} {path}: {SPECIAL}")
     if setting.kind == "file" and place.is_dir():
         raise error(f"{option} {path}: a folder, expected a file: {_advised_model(place)}")
     if setting.kind == "folder" and not place.is_dir():

@@ -8,6 +8,7 @@ from typing import Any
 
 from data_prep.label_names import same_only_class
 from monai_hybrid.errors import DataError, ModelFileError
+from monai_hybrid.shape_models import warning
 
 
 def values_by_name(card: Mapping[str, Any], dataset: Mapping[str, Any], model: str) -> list[int]:
@@ -20,7 +21,8 @@ def values_by_name(card: Mapping[str, Any], dataset: Mapping[str, Any], model: s
         model: the model file, for the message.
 
     Raises:
-        DataError: the names are not the same: a mean over other structures than those trained would mean nothing.
+        DataError: the names are not the same: a mean over other structures than those trained would mean nothing. Of a model
+            of random shapes, that it must be adapted.
         ModelFileError: the names are not the same because there is no model, and the card is the built-in one.
     """
     trained, given = ([label["name"] for label in source["labels"]] for source in (card, dataset))
@@ -31,6 +33,8 @@ def values_by_name(card: Mapping[str, Any], dataset: Mapping[str, Any], model: s
         return [int(label["value"]) for label in dataset["labels"]]
     if not Path(model).is_file():
         raise ModelFileError(f"{model}: no such model file")
+    if said := warning(card, model):
+        raise DataError(said)
     raise DataError(
         f"the data set's labels are {', '.join(given)}; {model} was trained on {', '.join(trained)}. Use a model of these "
         "structures, or give the values the model's names: python -m data_prep build ... --label-names '1=...,2=...'"

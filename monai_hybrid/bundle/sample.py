@@ -27,6 +27,7 @@ from monai_hybrid.evaluation.scores import dice_per_class
 from monai_hybrid.inferers.native_grid import smallest_integer
 from monai_hybrid.reporting.figures import Panel, contact_sheet, shown_slices
 from monai_hybrid.screen import write_log
+from monai_hybrid.shape_models import warning
 from monai_hybrid.weights import with_pretrained
 
 logger = logging.getLogger("monai_hybrid.sampling")
@@ -59,6 +60,8 @@ class PairSampler:
         if method not in ("ode", "sde"):
             raise ConfigError(f"method: got {method!r}, expected ode (proposition B) or sde (proposition A)")
         with_pretrained(self.network, self.model).eval()
+        if said := warning(self.card, str(self.model)):
+            logger.warning("%s", said)
         generator = torch.Generator().manual_seed(seed)
         images, masks, agreement = [], [], []
         for start in range(0, num_samples, batch_size):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -31,8 +32,10 @@ from monai_hybrid.exporting.sidecar import describe, sidecar_of
 from monai_hybrid.networks import HybridDiffusionUNet, folded
 from monai_hybrid.networks.folding import FixedSegmenter
 from monai_hybrid.setting_checks import model_in
+from monai_hybrid.shape_models import warning
 from monai_hybrid.weights import tensor_bytes
 
+logger = logging.getLogger("monai_hybrid.exporting")
 LARGEST_DIFFERENCE = 1e-3  # of the largest logit; what was seen is below 1e-5
 
 
@@ -64,6 +67,8 @@ def export_model(model: Path, output: Path, kind: str | None = None, overwrite: 
             needed(name)
     network = load_model(model)
     card: Mapping[str, Any] = network.card
+    if said := warning(card, str(model)):
+        logger.warning("%s", said)
     # Checked before the work is done: all but the file's own numbers.
     describe(card, model.name, _program(output.name, kind, "0" * 64, _window(network, model), len(card["labels"]), 0.0))
     window = _window(network, model)

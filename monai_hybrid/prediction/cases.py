@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,9 @@ from monai_hybrid import dicom_border
 from monai_hybrid.errors import DataError, EnvironmentFault
 from monai_hybrid.prediction.reasons import reason
 from monai_hybrid.prediction.table import QualityTable
+from monai_hybrid.shape_models import REMARK, is_of_shapes, warning
+
+logger = logging.getLogger("monai_hybrid.predict")
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,9 @@ class PredictionDataset(Dataset):
         super().__init__(data, transform)
         self.colour = parse_colour(colour, "--colour")
         self.highest = max((int(label["value"]) for label in card["labels"]), default=0)
+        self.remarks = (REMARK,) if is_of_shapes(card) else ()
+        if said := warning(card, str(table.model)):
+            logger.warning("%s", said)
         self.table, self.channels, self.dims = table, len(card["channels"]), int(card["spatial_dims"])
 
     def _transform(self, index: int) -> dict[str, Any]:
@@ -87,7 +94,7 @@ class PredictionDataset(Dataset):
         d = self.transform(case)
         if not bool(torch.isfinite(d["image"]).all()):
             raise DataError("the preprocessed image holds NaN or Inf; run `python -m data_prep check` on it")
-        voxel = {"voxel": facts.voxel, "unit": facts.unit, "remarks": "; ".join(facts.remarks)}
+        voxel = {"voxel": facts.voxel, "unit": facts.unit, "remarks": "; ".join([*self.remarks, *facts.remarks])}
         return {"image": d["image"], **known, **voxel}
 
     def case(self, case_id: str) -> dict[str, Any]:

@@ -1,0 +1,25 @@
+"""Models pretrained on random shapes: their classes are families of shapes and name nothing in a body."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from typing import Any
+
+REMARK = "the model knows random shapes alone and was not adapted: its classes are no structures"
+
+
+def is_of_shapes(card: Mapping[str, Any]) -> bool:
+    """Whether a model's card says that it was pretrained on random shapes, and not adapted since."""
+    plan = card.get("plan")
+    return isinstance(plan, Mapping) and bool(plan.get("universal"))
+
+
+def warning(card: Mapping[str, Any], model: str) -> str:
+    """What to say before such a model is used, with what to type; "" for other models."""
+    if not is_of_shapes(card):
+        return ""
+    names = [str(label.get("name")) for label in card.get("labels") or []][1:]
+    first = f"monai-hybrid adapt --data TARGET --model {shlex.quote(model)} --shots 3 --output runs/adapted"
+    told = f"its classes ({', '.join(names)}) are no structures of a body"
+    return f"{model}: was pretrained on random shapes, and {told}. Adapt it first: {first}"
