@@ -176,6 +176,8 @@ class KeyFile:
 
     def _read(self) -> dict[str, Any]:
         """The content; {} when there is no file. A damaged one is never replaced: every pseudonym would change."""
+        if self.path.exists() and not self.path.is_file():  # a pipe would be waited for without end
+            raise ConfigError(f"{self.path}: a folder or a special file, expected a key file of pseudonyms. {_ELSEWHERE}")
         try:
             raw = self.path.read_bytes()
         except FileNotFoundError:

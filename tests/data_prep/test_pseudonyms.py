@@ -150,3 +150,17 @@ def test_who_is_behind_a_pseudonym() -> None:
 def test_an_inner_command_uses_the_names_of_the_outer_one() -> None:
     with named(keep=True) as outer, named() as inner:
         assert inner is outer is naming()
+
+
+@pytest.mark.parametrize("kind", ["pipe", "folder", "device"])
+def test_a_key_file_that_is_no_file_is_refused_and_never_waited_for(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / "key.json"
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "folder":
+        path.mkdir()
+    else:
+        path.symlink_to("/dev/zero")
+    for ask in (lambda: KeyFile(path).pseudonym("patients", "1"), lambda: KeyFile(path).behind("x")):
+        with pytest.raises((ConfigError, EnvironmentFault), match=r"expected a key file of pseudonyms|cannot be kept here"):
+            ask()
