@@ -72,6 +72,15 @@ def cases_to_predict(
         raise ConfigError(f"--bids-filter: {path} is no BIDS data set, with dataset_description.json and sub-*; leave it out")
     if path.is_file():
         return _listed([scan_of_file(path, channels)], path.parent)
+    return _of_folder(path, leave_out, channels)
+
+
+def _of_folder(path: Path, leave_out: str | None, channels: Sequence[str]) -> list[dict[str, Any]]:
+    """The scans among the images of a folder; what is none of them is said.
+
+    Raises:
+        DataError: there is no image, or none of them is a scan.
+    """
     root, images = _images_under(path, leave_out) if path.is_dir() else (path, [])
     found = sort_files(images, root, channels)
     if found.left_out:
