@@ -26,7 +26,7 @@ from data_prep.layouts.common import raw_dataset_json
 from data_prep.naming import keep_key_out, named
 from data_prep.options import BuildOptions
 from data_prep.patients import PatientFinder
-from data_prep.places import refuse_among
+from data_prep.places import refuse_among, refuse_special
 from data_prep.plan import BUDGETS, make_plan
 from data_prep.result_files import refuse_others, take_folder
 from data_prep.splits import folds_by_patient, in_order, split_by_chance, split_by_file
@@ -61,6 +61,7 @@ def build(source: str | Path, out: str | Path, **options: Any) -> BuildReport:
         EnvironmentFault: no space, no right, or SimpleITK is needed and missing.
     """
     settings, folder = BuildOptions.of(options), Path(out)
+    refuse_special(Path(source))
     _check_settings(settings, folder)
     refuse_among(folder, Path(source))
     with named(settings.keep_names):

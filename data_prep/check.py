@@ -21,6 +21,7 @@ from data_prep.label_names import chosen_names, parse_option
 from data_prep.layouts import read_source
 from data_prep.naming import named
 from data_prep.patients import PatientFinder
+from data_prep.places import refuse_special
 from data_prep.reading import extension, stem
 from data_prep.unused_lists import unused_lists
 
@@ -52,10 +53,12 @@ def check(
 
     Raises:
         ConfigError: the path does not exist or is of no known layout, or an option is wrong.
+        DataError: the path is a pipe or a device.
     """
     path = Path(path)
     if not path.exists():
         raise ConfigError(f"{path}: there is no such file or folder. Type: ls {shlex.quote(str(path.parent))}")
+    refuse_special(path)
     declared = parse_option(label_names) if label_names else None
     codes, colour = parse_codes(accept), chosen_colour(channels, grey)
     how = {"layout": layout, "labels_dir": labels_dir, "series": series, "bids_filter": bids_filter, "bids_labels": bids_labels}

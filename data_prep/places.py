@@ -6,9 +6,20 @@ import shlex
 from pathlib import Path
 
 from data_prep.bids import is_bids
-from data_prep.errors import ConfigError
+from data_prep.errors import ConfigError, DataError
+from data_prep.result_files import kind_of
 
 PARTS = ("images", "imagesTr", "imagesTs", "labels", "labelsTr", "labelsTs")  # folders of a raw data set
+
+
+def refuse_special(path: Path) -> None:
+    """Refuse a pipe or a device before it is opened: waiting for one has no end.
+
+    Raises:
+        DataError: it is neither a file nor a folder.
+    """
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise DataError(f"{path}: {kind_of(path)}, expected a file or a folder")
 
 
 def refuse_among(output: Path, source: Path, option: str = "--output") -> None:

@@ -14,7 +14,8 @@ from fire.parser import DefaultParseValue
 from data_prep.errors import ConfigError, DataError, HybridError, ModelFileError
 from monai_hybrid.settings import PATH_KINDS, RANGES, SETTINGS, Setting
 
-SPECIAL = "a pipe, a device or another special file, expected a file"
+KIND = "a pipe, a device or another special file"
+SPECIAL = f"{KIND}, expected a file"
 EXAMPLES = {"voxels": "[64,64,64]", "mm": "[1.5,1,1]"}
 EXAMPLE_MODEL = "runs/source/models/model.safetensors"
 EXPRESSION = ("$", "@", "%")
@@ -165,11 +166,14 @@ def check_there(name: str, path: str, shown: str | None = None) -> None:
         shown: the option's name, where it is another.
 
     Raises:
+        ConfigError: a place for results that is no folder.
         ModelFileError: a model.
         DataError: a data set or an image.
     """
     setting, place = SETTINGS[name], Path(path).expanduser()
     option = shown or f"--{name}"
+    if setting.kind == "place" and _exists(place) and not place.is_dir():
+        raise ConfigError(f"{option} {path}: {'a file' if place.is_file() else KIND}, expected a folder")
     if setting.kind in ("place", "text") or path in setting.words or is_expression(path):
         return
     is_model = setting.kind in ("file", "model")

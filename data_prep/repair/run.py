@@ -22,6 +22,7 @@ from data_prep.json_io import dump_json
 from data_prep.layouts import read_source
 from data_prep.naming import keep_key_out
 from data_prep.pictures import PICTURES
+from data_prep.places import refuse_special
 from data_prep.reading import NIFTI, extension, read_volume, stem
 from data_prep.repair.draft import Draft, corrected, open_draft
 from data_prep.repair.fixes import FIXES, Judgement
@@ -121,6 +122,7 @@ def repair(
 
 
 def _check_folders(path: Path, out: Path) -> None:
+    refuse_special(path)
     root = (path if path.is_dir() else path.parent).resolve()
     if not path.exists():
         raise ConfigError(f"{path}: there is no such file or folder. Type: ls {shlex.quote(str(path.parent))}")

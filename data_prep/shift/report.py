@@ -9,6 +9,7 @@ from typing import Any
 from data_prep.errors import DataError
 from data_prep.json_io import dump_json
 from data_prep.naming import keep_key_out
+from data_prep.places import refuse_special
 from data_prep.result_files import refuse_others
 from data_prep.shift.content import content_findings
 from data_prep.shift.domain import read_domain, with_only_name_of
@@ -34,6 +35,8 @@ def shift(source: Path, target: Path, out: Path | None = None) -> dict[str, Any]
         ConfigError: a file of somebody else's has the name of a result.
         EnvironmentFault: `out` cannot be written.
     """
+    refuse_special(source)
+    refuse_special(target)
     if out is not None:
         keep_key_out(out)
         refuse_others(out, "shift")
