@@ -9,6 +9,7 @@ from typing import Any
 from data_prep.cases import Source
 from data_prep.errors import ConfigError, DataListError
 
+LONGEST = 200  # characters of a name
 BACKGROUND = "background"
 _MADE_UP = re.compile(r"label[\s_-]*\d+", re.IGNORECASE)
 
@@ -64,6 +65,9 @@ def _pairs(content: Any, where: str) -> Iterable[tuple[int, str]]:
             raise DataListError(
                 "D502", f"{where}: expected a whole number and a name, saw {repr(key)[:40]}: {repr(entry)[:40]}"
             )
+        if len(name) > LONGEST or not name.strip().isprintable():  # names are shown, and stand in tables, cards and headers
+            seen = f"value {value}, name {name[:40]!r}" + ("..." if len(name) > 40 else "")
+            raise DataListError("D502", f"{where}: {seen}; expected at most {LONGEST} printable characters")
         yield int(value), name.strip()
 
 

@@ -1,7 +1,8 @@
 """39 defective data sets and 2 sound ones: does `check` stop each, name the file, and say what to type?
 
-`python -m benchmarks.reliability.defects [--out FOLDER]` prints the table as Markdown; with `--out` it also writes defects.json
-and defects.md. The peers' answers are those measured on sets of the same defects with MONAI 1.6.1 (load chain, and Auto3DSeg's
+`python -m benchmarks.reliability.defects [--output FOLDER]` prints the table as Markdown; with `--output` it also writes
+defects.json and defects.md.
+The peers' answers are those measured on sets of the same defects with MONAI 1.6.1 (load chain, and Auto3DSeg's
 DataAnalyzer), nnU-Net 2.8.1 (`verify_dataset_integrity`), TorchIO 1.2.1 and MIST 2.3.0 (`--verify`); they are not run here.
 """
 
@@ -163,7 +164,7 @@ def markdown(answers: Sequence[Answer]) -> str:
 def _head(counts: dict[str, Any]) -> Iterator[str]:
     yield "# 39 defective data sets"
     yield ""
-    yield "Made by `python -m benchmarks.reliability.defects --out docs/reference`. Each defect sits in one of a few cases."
+    yield "Made by `python -m benchmarks.reliability.defects --output docs/reference`. Each defect sits in one of a few cases."
     yield "*Stop*: `python -m data_prep check` exits with 3 and `build` writes nothing. The peers' answers were measured"
     yield "on sets of the same defects with MONAI 1.6.1 (its usual load chain), Auto3DSeg's DataAnalyzer (MONAI 1.6.1),"
     yield "nnU-Net 2.8.1 (`verify_dataset_integrity`), TorchIO 1.2.1 and MIST 2.3.0 (`--verify`); quoted here, not run again."
@@ -224,14 +225,14 @@ def as_json(answers: Sequence[Answer]) -> dict[str, Any]:
 def main(arguments: Sequence[str] | None = None, show: Callable[[str], object] = print) -> int:
     """Print the table; exit 1 unless all defects are stopped and all controls accepted."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.reliability.defects", description=__doc__)
-    parser.add_argument("--out", type=Path, help="folder for defects.json and defects.md")
+    parser.add_argument("--output", "--out", type=Path, help="folder for defects.json and defects.md")
     given = parser.parse_args(arguments)
     answers = [ask(defect) for defect in DEFECTS]
     show(markdown(answers))
-    if given.out is not None:
-        given.out.mkdir(parents=True, exist_ok=True)
-        (given.out / "defects.md").write_text(markdown(answers), encoding="utf-8")
-        (given.out / "defects.json").write_text(
+    if given.output is not None:
+        given.output.mkdir(parents=True, exist_ok=True)
+        (given.output / "defects.md").write_text(markdown(answers), encoding="utf-8")
+        (given.output / "defects.json").write_text(
             json.dumps(as_json(answers), indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
         )
     counts = summary(answers)

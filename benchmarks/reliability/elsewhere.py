@@ -1,4 +1,4 @@
-"""Groups G to L of the fault matrix: id, fault, and the test that holds it ("" where there is none yet)."""
+"""Groups G to L of the fault matrix, and some of M and N: id, fault, and the test that holds it ("" where there is none)."""
 
 from __future__ import annotations
 
@@ -120,4 +120,25 @@ RESULTS = [
     ("L10", "label values are the user's own", USE + "test_a_prediction_lies_on_the_grid_of_its_input"),
 ]
 
-ELSEWHERE: list[tuple[str, str, str]] = [*CONFIG, *MODELS, *UNTRUSTED, *ARCHIVES, *RUNNING, *RESULTS]
+SEG = "tests/data_prep/test_dicom_segmentations.py::"
+LATER = [
+    (
+        "M11",
+        "masks that the planned spacing loses (D315)",
+        "tests/data_prep/test_ceiling.py::test_a_coarse_spacing_that_was_asked_for_stays_and_warns",
+    ),
+    (
+        "N02",
+        "DICOM-SEG of a series that is not here (D531)",
+        SEG + "test_a_segmentation_of_a_series_that_is_not_here_is_left_out",
+    ),
+    ("N03", "DICOM-SEG that names no series (D532)", SEG + "test_what_does_not_fit_is_refused_by_its_code"),
+    ("N04", "segments that overlap (D533)", SEG + "test_overlapping_segments_are_refused_by_name"),
+    ("N05", "shares in the place of a mask (D534)", SEG + "test_shares_are_refused_until_accepted"),
+    ("N06", "frames beside the voxels (D535)", SEG + "test_what_does_not_fit_is_refused_by_its_code"),
+    ("N07", "two readers of one series (D536)", SEG + "test_two_readers_of_one_series_are_refused"),
+    ("N08", "contours, RTSTRUCT (D537)", SEG + "test_contours_are_named_and_left_out"),
+    ("N09", "segment without a name (D538)", SEG + "test_what_does_not_fit_is_refused_by_its_code"),
+]
+
+ELSEWHERE: list[tuple[str, str, str]] = [*CONFIG, *MODELS, *UNTRUSTED, *ARCHIVES, *RUNNING, *RESULTS, *LATER]

@@ -1,6 +1,6 @@
-"""The matrix of 178 faults as a table: id, fault, answer, test, or "missing".
+"""The matrix of 208 faults as a table: id, fault, answer, test, or "missing".
 
-`python -m benchmarks.reliability.matrix [--out FILE]` prints it as Markdown, and writes it with `--out`.
+`python -m benchmarks.reliability.matrix [--output FILE]` prints it as Markdown, and writes it with `--output`.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ GROUPS = {
     "J": "archives and DICOM",
     "K": "faults while running",
     "L": "honest results",
+    "M": "pictures and the plan",
+    "N": "names, DICOM-SEG and BIDS",
 }
 
 
@@ -43,7 +45,7 @@ class Row:
 
 
 def rows() -> list[Row]:
-    """All 178 cases: the data border's from its registry, the others from the table of pointers."""
+    """All 208 cases: the data border's from its registry, the others from the table of pointers."""
     border = {fault.id: [other for other in FAULTS if other.id == fault.id] for fault in FAULTS}
     own = [
         Row(key, "; ".join(fault.title for fault in group), _answers([fault.answer for fault in group]), BORDER_TEST)
@@ -72,12 +74,13 @@ def _head(table: Sequence[Row]) -> Iterator[str]:
     held = sum(bool(row.test) for row in table)
     yield "# The fault matrix"
     yield ""
-    yield "Made by `python -m benchmarks.reliability.matrix --out docs/reference/fault_matrix.md` from the tests' registry."
+    yield "Made by `python -m benchmarks.reliability.matrix --output docs/reference/fault_matrix.md` from the tests' registry."
     yield ""
     yield f"**{held} of {len(table)} cases have a test**; {len(table) - held} are missing and say so."
     yield ""
-    yield "Groups A to F (the data border) are made on the spot by `benchmarks/reliability/faults/`; each variant is asked of"
-    yield "`check` (exit code, one line, file or case named, remedy, JSON with the code), of `build` (the same verdict, nothing"
+    yield "Groups A to F, M and N (the data border) are made on the spot by `benchmarks/reliability/faults/`, but for D315 and"
+    yield "D531 to D538. Each variant is asked of `check` (exit code, one line, file or case named, remedy, JSON with the"
+    yield "code), of `build` (the same verdict, nothing"
     yield "written) and of the bundles' `prepare_data`. Some ids hold several near variants; all are tested, and a row counts"
     yield "once. In groups G to L a test is named where one asserts the behaviour; not all of these go through every entry"
     yield "(shell, bundle, Python)."
@@ -110,13 +113,13 @@ def _groups(table: Sequence[Row]) -> Iterator[str]:
 def main(arguments: Sequence[str] | None = None, show: Callable[[str], object] = print) -> int:
     """Print the table, and write it."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.reliability.matrix", description=__doc__)
-    parser.add_argument("--out", type=Path, help="the Markdown file")
+    parser.add_argument("--output", "--out", type=Path, help="the Markdown file")
     given = parser.parse_args(arguments)
     text = markdown(rows())
     show(text)
-    if given.out is not None:
-        given.out.parent.mkdir(parents=True, exist_ok=True)
-        given.out.write_text(text, encoding="utf-8")
+    if given.output is not None:
+        given.output.parent.mkdir(parents=True, exist_ok=True)
+        given.output.write_text(text, encoding="utf-8")
     return 0
 
 

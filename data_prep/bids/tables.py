@@ -15,6 +15,7 @@ from data_prep.pointers import pointer_sentence
 from data_prep.reading import stem
 
 LARGEST = 2**26  # bytes of a table: a million rows fit
+MOST_NAMES = 100_000  # rows of a table of names: an atlas has thousands
 PARTICIPANTS = "participants.tsv"
 SITES = ("site", "siteid", "sitename", "centre", "centreid", "center", "centerid", "hospital", "institution", "institutionname")
 EMPTY = ("", "n/a", "N/A")
@@ -109,7 +110,13 @@ def names_in(path: Path) -> dict[int, str]:
         table = read_table(path)
         if table.faults:
             raise ValueError(table.faults[0])
-        columns = {column.lower(): column for column in table.columns}
+        lower = [column.lower() for column in table.columns]
+        twice = next((name for name in ("index", "name") if lower.count(name) > 1), None)
+        if twice:
+            raise ValueError(f"the column {twice} stands there twice; expected it once")
+        if len(table.rows) > MOST_NAMES:
+            raise ValueError(f"it holds {len(table.rows)} rows; expected at most {MOST_NAMES}, one a value")
+        columns = dict(zip(lower, table.columns, strict=True))
         if not {"index", "name"} <= set(columns):
             raise ValueError(f"its columns are {', '.join(table.columns)[:200]}; expected index and name")
         pairs = [_pair(number, row[columns["index"]], row[columns["name"]]) for number, row in table.rows]

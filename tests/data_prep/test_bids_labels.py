@@ -131,6 +131,14 @@ def test_a_value_that_no_table_names(tmp_path: Path) -> None:
         ("index\tname\n1\ta\n2\tA\n", "have the same name"),
         ("index name\n1 a\n", "its columns are index name; expected index and name"),
         ("", "line 1 names no column"),
+        ("index\tname\n1\t\x1b[31mred\n", "value 1, name '\\x1b[31mred'; expected at most 200 printable characters"),
+        ("index\tname\n1\ta\0b\n", "value 1, name 'a\\x00b'; expected at most"),
+        ("index\tname\n1\t\u202eab\n", "value 1, name '\\u202eab'; expected at most"),
+        (f"index\tname\n1\t{'x' * 201}\n", "xxx'...; expected at most 200 printable characters"),
+        ("index\tindex\tname\n1\t2\ta\n", "the column index stands there twice; expected it once"),
+        ("index\tname\nNaN\ta\n", "line 2: index 'NaN'; expected a whole number from 0"),
+        ("index\tname\n99999999999\ta\n", "line 2: index '99999999999'"),
+        ("index\tname\n" + "1\ta\n" * 100_001, "it holds 100001 rows; expected at most 100000, one a value"),
     ],
 )
 def test_broken_tables_of_names(tmp_path: Path, text: str, answer: str) -> None:

@@ -1,6 +1,6 @@
-"""The data border's part of the fault matrix: groups A to F, each case as data, made on the spot."""
+"""The data border's part of the fault matrix: groups A to F, M and N, each case as data, made on the spot."""
 
-from benchmarks.reliability.faults import datalist, files, geometry, intensities, labels, pairing
+from benchmarks.reliability.faults import bids, datalist, files, geometry, intensities, labels, pairing, pictures
 from benchmarks.reliability.faults.registry import ACCEPTED, Fault
 
 FAULTS: list[Fault] = [
@@ -10,6 +10,8 @@ FAULTS: list[Fault] = [
     *labels.FAULTS,
     *pairing.FAULTS,
     *datalist.FAULTS,
+    *pictures.FAULTS,
+    *bids.FAULTS,
 ]
 
 __all__ = ["ACCEPTED", "FAULTS", "Fault"]
