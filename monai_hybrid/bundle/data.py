@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Iterator
+import shlex
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,11 +13,14 @@ from typing import Any
 
 from filelock import FileLock
 
+from data_prep.checks import Finding
+from data_prep.errors import DataListError
 from data_prep.files import read_datalist, read_dataset, read_plan
 from monai_hybrid.errors import DataError
 from monai_hybrid.settings import SYNTHETIC
 
 PHANTOM_CASES = 36
+CHOICES = ("D540", "D543")  # of BIDS: which contrast, which labels
 SHAPES_CASES = 24  # for validation and the plan; the training draws new ones without end
 logger = logging.getLogger("monai_hybrid.data")
 
@@ -205,8 +209,6 @@ def _build(source: Path, out: Path, seed: int, budget: str | None) -> Path:
     """Describe a raw folder, once for each state of its files; several processes of one run may ask at the same time."""
     import torch
 
-    from data_prep.build import build
-
     out.parent.mkdir(parents=True, exist_ok=True)
     budget = budget or ("gpu" if torch.cuda.is_available() else "cpu")
     state = _state(source, seed, budget)
@@ -214,10 +216,31 @@ def _build(source: Path, out: Path, seed: int, budget: str | None) -> Path:
         mark = out / "source.sha256"
         if not mark.is_file() or mark.read_text() != state:
             logger.info("checking and describing %s (once; the result is in %s)", source, out)
-            for finding in build(source, out, seed=seed, budget=budget).findings:
+            for finding in _built(source, out, seed=seed, budget=budget):
                 logger.log(logging.WARNING if finding.level == "warning" else logging.DEBUG, "%s", finding)
             mark.write_text(state)
     return out
+
+
+def _built(source: Path, out: Path, **settings: Any) -> Sequence[Finding]:
+    """The findings of a build; where it has to be told what is meant, how, for a training has no options for that.
+
+    Raises:
+        HybridError: see `data_prep.build.build`.
+    """
+    from data_prep.build import build
+
+    try:
+        return build(source, out, **settings).findings
+    except DataListError as error:
+        if error.code not in CHOICES:
+            raise
+        whole = source.resolve()
+        prepared = shlex.quote(str(whole.with_name(f"{whole.name}_prepared")))
+        first = f"monai-hybrid build {shlex.quote(str(whole))} --output {prepared}"
+        raise DataListError(
+            error.code, f"{error}. These are options of build. First: {first} ..., then give {prepared} as the data", error.file
+        ) from error
 
 
 def _state(source: Path, *settings: Any) -> str:

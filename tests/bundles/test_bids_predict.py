@@ -18,6 +18,7 @@ from bundle_runs import ROOT
 from prediction_runs import model_card, predict, quality, random_model
 
 from monai_hybrid.bids_scans import refuse_others
+from monai_hybrid.bundle.data import prepare_data
 from monai_hybrid.errors import DataError
 from monai_hybrid.networks import HybridDiffusionUNet
 from monai_hybrid.prediction.bids_derivative import table_of, write_root
@@ -257,6 +258,19 @@ def test_names_of_labels_that_would_break_the_table() -> None:
     labels = [{"value": 0, "name": "background"}, {"value": 7, "name": "a\tb\nc"}, {"value": 8, "name": "=cmd()"}]
     lines = table_of(labels).splitlines()
     assert lines[2] == "7\ta b c\t#E69F00" and lines[3].startswith("8\t'=cmd()\t#")
+
+
+def test_a_training_on_a_data_set_that_needs_a_choice_says_which_command_takes_it(tmp_path: Path) -> None:
+    root = data_set(tmp_path / "ds")
+    with pytest.raises(
+        DataError, match=r"Type: --bids-filter .* These are options of build\. First: monai-hybrid build .*/ds --out"
+    ):
+        prepare_data(str(root), str(tmp_path / "out"))
+    for flair in root.rglob("*_FLAIR.nii.gz"):
+        flair.unlink()
+    found = prepare_data(str(root), str(tmp_path / "out"))
+    assert [label["name"] for label in found.dataset["labels"]] == ["background", "nucleus"]
+    assert not list((tmp_path / "out").rglob(".*"))
 
 
 def problems(folder: Path) -> list[dict[str, Any]]:

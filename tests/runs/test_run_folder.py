@@ -141,3 +141,34 @@ def test_only_rank_0_claims(folder: Path, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr("ignite.distributed.get_rank", lambda: 1)
     claim_run(str(folder), argv=["python"])
     assert not folder.exists()
+
+
+def test_a_run_that_ended_leaves_nothing_hidden_and_the_next_holds_the_folder(folder: Path) -> None:
+    for _ in range(2):
+        lock(folder)
+        assert (folder / ".run.lock").is_file() and (folder / ".run.json").is_file()
+        release(folder)
+        assert list(folder.iterdir()) == []
+    command = [
+        sys.executable,
+        "-c",
+        f"from monai_hybrid.runs.run_folder import lock; from pathlib import Path; lock(Path({str(folder)!r}))",
+    ]
+    subprocess.run(command, check=True, timeout=120, env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])})
+    assert list(folder.iterdir()) == []
+
+
+def test_files_of_others_below_checkpoints_are_kept(folder: Path, tmp_path: Path) -> None:
+    earlier_run(folder, argv(tmp_path))
+    for name in ("best.pt", "update_mine.pt", ".notes.tmp"):
+        (folder / "checkpoints" / name).write_bytes(b"mine")
+    claim_run(str(folder), overwrite=True, argv=argv(tmp_path))
+    assert sorted(path.name for path in (folder / "checkpoints").iterdir()) == [".notes.tmp", "best.pt", "update_mine.pt"]
+
+
+def test_a_model_of_somebody_else_is_not_replaced(folder: Path, tmp_path: Path) -> None:
+    (folder / "models").mkdir(parents=True)
+    (folder / "models/model.pt").write_bytes(b"mine")
+    with pytest.raises(ConfigError, match=r"holds models/model\.pt of an earlier run; --overwrite True replaces it"):
+        claim_run(str(folder), argv=argv(tmp_path))
+    assert (folder / "models/model.pt").read_bytes() == b"mine"
