@@ -25,6 +25,7 @@ from data_prep.errors import ConfigError, HybridError
 from data_prep.naming import KEEP
 from monai_hybrid import __version__
 from monai_hybrid.bundle_folders import bundle_folder
+from monai_hybrid.catalogue.folder import names as model_names
 from monai_hybrid.command_options import WORDS, BundleWords, Group, Words, forwards, with_settings
 from monai_hybrid.commands import Command, Named, bundle_command, execute, reported, training_command
 from monai_hybrid.next_steps import after_adapt, after_evaluate, after_predict, after_pretrain, no_model
@@ -42,7 +43,8 @@ Data = Annotated[
     str | None, typer.Option("--data", help="prepared or raw folder; none: the built-in phantom", metavar="FOLDER")
 ]
 Output = Annotated[str | None, typer.Option("--output", help="folder for the results; none: runs/...", metavar="FOLDER")]
-Model = Annotated[str, typer.Option("--model", help="model of a run: a file, or the run's folder", metavar="FILE")]
+MODEL = "a file, the folder of a run, or a name of monai-hybrid models"
+Model = Annotated[str, typer.Option("--model", help=f"model: {MODEL}", metavar="FILE")]
 Unlabelled = Annotated[str | None, typer.Option("--unlabelled-dir", help="images without labels", metavar="FOLDER")]
 Image = Annotated[str, typer.Argument(help="a file, a folder, a BIDS data set, or a prepared one (its test cases)")]
 Shots = Annotated[int, typer.Option("--shots", help="labelled patients to use", min=1, metavar="N")]
@@ -166,7 +168,10 @@ def adapt(
     settings: dict[str, str],
     data: Data = None,
     model: Annotated[
-        str | None, typer.Option("--model", help="model to adapt: a file, or the folder of its run", metavar="FILE")
+        str | None,
+        typer.Option(
+            "--model", help=f"model to adapt: {MODEL}; auto: the nearest; none: the universal one", metavar="FILE|auto|scratch"
+        ),
     ] = None,
     shots: Shots = 3,
     output: Output = None,
@@ -294,6 +299,20 @@ def export(
     if model_in(Path(model).expanduser()) is None:  # the folder of a run is a model too
         check_there("model", model, "--model")
     run(["-m", "monai_hybrid.exporting", *context.meta[WORDS]])
+
+
+@command("models", "models", "models show universal_3d", "models --json")
+def models(
+    action: Annotated[
+        str | None, typer.Argument(help="show; none: a table of all", metavar="show", autocompletion=lambda: ["show"])
+    ] = None,
+    name: Annotated[str | None, typer.Argument(help="name of a model", metavar="NAME", autocompletion=model_names)] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+) -> None:
+    """List the models that come with the package, or all that is known of one."""
+    from monai_hybrid.catalogue.shown import show_models  # here, because it brings rich and jsonschema
+
+    show_models(action, name, as_json)
 
 
 @command(

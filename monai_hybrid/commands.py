@@ -13,6 +13,7 @@ import typer
 
 from monai_hybrid.allocator import process_environment
 from monai_hybrid.bundle_folders import bundle_folder
+from monai_hybrid.catalogue.naming import model_path, said_of
 from monai_hybrid.children import run_child
 from monai_hybrid.command_options import as_words
 from monai_hybrid.errors import ConfigError
@@ -86,18 +87,32 @@ def training_command(bundle: str, settings: Mapping[str, str], named: Named, rep
 
 
 def checked(option: str, name: str, text: str) -> str:
-    """A path of an option, as monai.bundle takes it; for the folder of a run its model, where a model file is wanted.
+    """A path of an option, as monai.bundle takes it; for the folder of a run its model, where a model file is wanted, and for
+    the name of a model of the package its file.
 
     Raises:
         ConfigError, DataError, ModelFileError: it is empty, holds a #, or is not there.
     """
     words = SETTINGS[name].words
+    if SETTINGS[name].kind in ("file", "model") and text not in words:
+        text = named_model(text)
     if SETTINGS[name].kind == "file" and text and (inside := model_in(Path(text).expanduser())):
         text = str(inside)
     path = text if text in words or "#" in text else safe_path(text)
     check_path(name, path, path, option)
     check_there(name, text, option)
     return path
+
+
+def named_model(text: str) -> str:
+    """The file of a model of the package, where its name is given, and a line that says so; another text as it is.
+
+    Raises:
+        ModelFileError: the file is damaged.
+    """
+    if said := said_of(text):
+        typer.echo(said, err=True)
+    return model_path(text)
 
 
 def reported(evaluation: str) -> str:

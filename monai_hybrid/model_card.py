@@ -18,6 +18,7 @@ from safetensors import SafetensorError, safe_open
 from data_prep.colour import COMPONENTS
 from data_prep.dicom.codes import CODES_SCHEMA
 from data_prep.lack_of_memory import refuse_for_memory
+from monai_hybrid.catalogue.naming import model_path
 from monai_hybrid.errors import ModelFileError
 
 CARD_KEY, CARD_VERSION = "monai_hybrid_card", 1
@@ -102,10 +103,12 @@ NEEDED = (
 def read_card(path: Path | str) -> dict[str, Any] | None:
     """The card of a model file: its own (safetensors), or that of the safetensors file beside it; None when there is none.
 
+    `path` may be the name of a model that comes with the package.
+
     Raises:
         ModelFileError: the file that should hold the card is damaged, or the card is of another format.
     """
-    path = Path(path).with_suffix(".safetensors")
+    path = Path(model_path(str(path))).with_suffix(".safetensors")
     if not path.is_file():
         return None
     try:

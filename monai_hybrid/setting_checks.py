@@ -12,6 +12,7 @@ from typing import Any
 from fire.parser import DefaultParseValue
 
 from data_prep.errors import ConfigError, DataError, HybridError, ModelFileError
+from monai_hybrid.catalogue.naming import is_name, no_such_model
 from monai_hybrid.settings import PATH_KINDS, RANGES, SETTINGS, Setting
 
 KIND = "a pipe, a device or another special file"
@@ -162,7 +163,7 @@ def check_there(name: str, path: str, shown: str | None = None) -> None:
 
     Args:
         name: a setting; only its kind counts.
-        path: as typed.
+        path: as typed; of a model also the name of one that comes with the package.
         shown: the option's name, where it is another.
 
     Raises:
@@ -177,8 +178,12 @@ def check_there(name: str, path: str, shown: str | None = None) -> None:
     if setting.kind in ("place", "text") or path in setting.words or is_expression(path):
         return
     is_model = setting.kind in ("file", "model")
+    if is_model and is_name(path):
+        return
     error: type[HybridError] = ModelFileError if is_model else DataError
     if not _exists(place):
+        if is_model and (said := no_such_model(path)):
+            raise error(f"{option} {path}: {said}")
         what = {
             "file": "no such model file",
             "model": "no model file with a card: no such file or folder",

@@ -25,6 +25,7 @@ from data_prep.atomic import replace_file
 from data_prep.disk import needing
 from data_prep.lack_of_memory import refuse_for_memory
 from monai_hybrid import __version__
+from monai_hybrid.catalogue.naming import model_path
 from monai_hybrid.errors import ModelFileError
 from monai_hybrid.model_card import CARD_KEY, CARD_VERSION
 from monai_hybrid.model_card import read_card as read_card
@@ -35,6 +36,7 @@ CITATION = (
     "label-efficient fine-tuning of segmentation models. arXiv:2408.03433, 2024."
 )
 PREFIXES = ("module.", "_orig_mod.")
+HALF = (torch.float16, torch.bfloat16)
 
 logger = logging.getLogger(__name__)
 
@@ -75,10 +77,34 @@ def save_weights(state_dict: Mapping[str, Tensor], folder: Path, card: Mapping[s
     """Write `<stem>.safetensors` and `<stem>.pt` under `folder`; a reader never sees half a file."""
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state_dict.items()}
-    metadata = {"format": "pt", CARD_KEY: json.dumps(card), SUM_KEY: checksum(tensors)}
     with needing(2 * tensor_bytes(tensors), folder / f"{stem}.pt"):
-        replace_file(folder / f"{stem}.safetensors", lambda path: path.write_bytes(save(tensors, metadata=metadata)))
+        write_safetensors(tensors, folder / f"{stem}.safetensors", card)
         replace_file(folder / f"{stem}.pt", lambda path: torch_save(tensors, path))
+
+
+def write_safetensors(
+    state_dict: Mapping[str, Tensor], path: Path, card: Mapping[str, Any], dtype: torch.dtype | None = None
+) -> None:
+    """Write one model file with its card inside, atomically.
+
+    Args:
+        state_dict: the weights.
+        path: ends in .safetensors.
+        card: of `make_card`.
+        dtype: torch.float16 or torch.bfloat16 to store floating-point weights in half the bytes; None: as they are. Reading
+            makes float32 of them again.
+
+    Raises:
+        ValueError: a weight is too large for `dtype`.
+    """
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state_dict.items()}
+    if dtype is not None:
+        tensors = {name: tensor.to(dtype) if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}
+        lost = [name for name, tensor in tensors.items() if not torch.isfinite(tensor).all()]
+        if lost:
+            raise ValueError(f"{lost[0]}: a weight is too large for {dtype}")
+    metadata = {"format": "pt", CARD_KEY: json.dumps(card), SUM_KEY: checksum(tensors)}
+    replace_file(path, lambda place: place.write_bytes(save(tensors, metadata=metadata)))
 
 
 def tensor_bytes(content: Any) -> int:
@@ -116,12 +142,13 @@ def torch_save(content: Any, path: Path) -> None:
 def load_weights(path: Path | str) -> dict[str, Tensor]:
     """Read a state dict from .safetensors or .pt (raw, or nested under "model", "state_dict" or "network").
 
-    The prefixes that DDP and torch.compile leave on the names are taken off. Never unpickles anything but tensors.
+    The prefixes that DDP and torch.compile leave on the names are taken off. Never unpickles anything but tensors. Weights that
+    are stored in half precision come as float32. `path` may be the name of a model that comes with the package.
 
     Raises:
         ModelFileError: missing, damaged, or without tensors.
     """
-    path = Path(path)
+    path = Path(model_path(str(path)))
     if not path.is_file():
         raise ModelFileError(f"{path}: no such model file")
     try:
@@ -138,7 +165,7 @@ def load_weights(path: Path | str) -> dict[str, Tensor]:
         raise ModelFileError(f"{path}: holds no tensors; expected a state dict, as in models/model.pt of a run")
     for name, tensor in tensors.items():
         _refuse_stretched(path, name, tensor)
-    return tensors
+    return {name: tensor.float() if tensor.dtype in HALF else tensor for name, tensor in tensors.items()}
 
 
 def _refuse_stretched(path: Path, name: str, tensor: Tensor) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -23,6 +24,14 @@ settings.load_profile("project")
 for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
     if signal.getsignal(number) == signal.SIG_IGN:
         signal.signal(number, handler)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_models(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Tests run as where no model comes with the package; those of the models say so themselves."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MONAI_HYBRID_MODELS", str(tmp_path_factory.mktemp("no_models")))
+        yield
 
 
 @pytest.fixture(autouse=True)

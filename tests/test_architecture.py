@@ -26,7 +26,7 @@ def test_the_walks_name_the_files_of_both_ends() -> None:
 
 # From the bottom up: a room imports rooms before it, none beside or after it.
 LEVELS = (
-    ("diffusion", "transforms"),
+    ("catalogue", "diffusion", "transforms"),
     ("losses", "networks", "evaluation"),
     ("inferers", "reporting"),
     ("engines",),

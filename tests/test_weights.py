@@ -27,6 +27,7 @@ from monai_hybrid.weights import (
     replace_file,
     save_weights,
     with_pretrained,
+    write_safetensors,
 )
 
 DATASET = {"spatial_dims": 2, "channels": ["MR"], "labels": [{"index": 0, "value": 0, "name": "background"}], "name": "ward"}
@@ -312,3 +313,28 @@ def test_a_model_that_does_not_fit_into_memory_is_not_called_damaged(
     monkeypatch.setattr(weights, "load_torch", full)
     with pytest.raises(EnvironmentFault, match="not enough memory to read it"):
         weights.load_weights(tmp_path / f"model{suffix}")
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_weights_stored_in_half_the_bytes_give_the_same_masks(tmp_path: Path, dtype: torch.dtype) -> None:
+    whole, half = network(64), network(64, seed=1)
+    write_safetensors(whole.state_dict(), tmp_path / "whole.safetensors", {})
+    write_safetensors(whole.state_dict(), tmp_path / "half.safetensors", {"a": 1}, dtype)
+    assert (tmp_path / "half.safetensors").stat().st_size < 0.7 * (tmp_path / "whole.safetensors").stat().st_size
+    loaded = load_weights(tmp_path / "half.safetensors")
+    kinds = {name: tensor.dtype for name, tensor in whole.state_dict().items()}
+    assert {name: tensor.dtype for name, tensor in loaded.items()} == kinds
+    assert read_card(tmp_path / "half.safetensors") == {"a": 1}
+    with_pretrained(half, tmp_path / "half.safetensors")
+    image = torch.where(torch.arange(32) < 16, -1.0, 1.0).expand(1, 1, 32, 32)
+    with torch.no_grad():
+        masks = [one.eval()(image).argmax(1) for one in (whole, half)]
+    assert torch.equal(*masks)
+
+
+def test_weights_too_large_for_half_precision_are_not_written(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"a: a weight is too large for torch\.float16"):
+        write_safetensors({"a": torch.tensor([1e6])}, tmp_path / "model.safetensors", {}, torch.float16)
+    assert not (tmp_path / "model.safetensors").exists()
+    write_safetensors({"a": torch.tensor([1e6])}, tmp_path / "model.safetensors", {}, torch.bfloat16)
+    assert load_weights(tmp_path / "model.safetensors")["a"].dtype == torch.float32

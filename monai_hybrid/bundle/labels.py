@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from data_prep.label_names import same_only_class
+from monai_hybrid.catalogue.naming import model_path
 from monai_hybrid.errors import DataError, ModelFileError
 from monai_hybrid.shape_models import warning
 
@@ -31,7 +32,7 @@ def values_by_name(card: Mapping[str, Any], dataset: Mapping[str, Any], model: s
         return [values[name] for name in trained]
     if same_only_class(trained, given):
         return [int(label["value"]) for label in dataset["labels"]]
-    if not Path(model).is_file():
+    if not Path(model_path(model)).is_file():
         raise ModelFileError(f"{model}: no such model file")
     if said := warning(card, model):
         raise DataError(said)

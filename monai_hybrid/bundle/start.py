@@ -19,6 +19,7 @@ from data_prep.naming import keep_key_out
 from monai_hybrid.allocator import keep_memory
 from monai_hybrid.bundle.real_data import refuse_phantom_model, refuse_phantom_start
 from monai_hybrid.bundle.setting_values import check_value, warn_of_slow_numbers
+from monai_hybrid.catalogue.naming import said_of
 from monai_hybrid.errors import ConfigError
 from monai_hybrid.results_folder import is_bundle_command
 from monai_hybrid.runs.command_line import command_line_overrides, typed_settings
@@ -145,6 +146,8 @@ def _check_models(overrides: Mapping[str, Any]) -> None:
     for name, value in overrides.items():
         if name in SETTINGS and SETTINGS[name].kind in ("file", "model") and isinstance(value, str):
             check_there(name, value)
+            if value not in SETTINGS[name].words and (said := said_of(value)):
+                logger.info("%s", said)
 
 
 def one_line_errors(show_traceback: bool = False) -> None:

@@ -9,13 +9,14 @@ import typer
 
 from data_prep.interrupts import told
 from monai_hybrid import one_command
+from monai_hybrid.commands import named_model
 from monai_hybrid.errors import EnvironmentFault
 from monai_hybrid.exporting.sidecar import sidecar_of
 from monai_hybrid.exporting.write import export_model
 
 
 def export(
-    model: Annotated[Path, typer.Option(help="model.pt or model.safetensors", metavar="FILE")],
+    model: Annotated[Path, typer.Option(help="a model file, or a name of monai-hybrid models", metavar="FILE")],
     output: Annotated[Path, typer.Option("--output", help="file to write: .ts or .onnx", metavar="FILE")],
     kind: Annotated[str | None, typer.Option("--format", help="torchscript or onnx; none: by the ending of the file")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="replace files that are there")] = False,
@@ -23,7 +24,7 @@ def export(
     """Write the segmenter, and beside it a JSON file that says how it is used."""
     with told():
         try:
-            done = export_model(model, output, kind, overwrite)
+            done = export_model(Path(named_model(str(model))), output, kind, overwrite)
         except OSError as error:
             raise EnvironmentFault(f"{error.filename or output}: {error.strerror or error}; nothing was written") from error
     program = done["model"]

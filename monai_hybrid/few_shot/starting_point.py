@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from monai_hybrid.bundle.data import PreparedData
+from monai_hybrid.catalogue.naming import model_path
 from monai_hybrid.children import run_child
 from monai_hybrid.errors import ConfigError, ModelFileError
 from monai_hybrid.model_card import TO_ADAPT, check_complete
@@ -77,12 +78,12 @@ def starting_point(pretrained: str | None, data: PreparedData, bundle_root: str,
 
 
 def model_file(path: str) -> str:
-    """A file as it is; for the folder of a run, or its `models/`, the model in it.
+    """A file as it is; for the folder of a run, or its `models/`, the model in it; for a name of the package's models its file.
 
     Raises:
         ModelFileError: a folder without a model.
     """
-    folder = Path(path).expanduser()
+    folder = Path(model_path(path)).expanduser()
     if not folder.is_dir():
         return str(folder)
     places = [folder / "models/model.safetensors", folder / "model.safetensors"]

@@ -12,6 +12,7 @@ from monai.transforms import MapTransform
 
 from data_prep.scans import written_here
 from monai_hybrid import __version__
+from monai_hybrid.catalogue.naming import model_path
 from monai_hybrid.errors import DataError
 from monai_hybrid.inferers.native_grid import SaveOnInputGridd
 from monai_hybrid.prediction.table import file_hash
@@ -44,7 +45,8 @@ class SaveMasksd(MapTransform):
         super().__init__(keys)
         self.on_grid = SaveOnInputGridd(keys, output_dir, [int(label["value"]) for label in labels], output_postfix)
         self.names, self.codes = [str(label["name"]) for label in labels][1:], codes
-        self.folder, self.postfix, self.model, self.also_nifti = Path(output_dir), output_postfix, Path(model), also_nifti
+        self.folder, self.postfix, self.also_nifti = Path(output_dir), output_postfix, also_nifti
+        self.model = Path(model_path(model))
         self._hash = ""
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:

@@ -17,6 +17,7 @@ from data_prep.cells import harmless, harmless_row, restored, restored_row
 from data_prep.disk import needing
 from data_prep.pointers import pointer_sentence
 from data_prep.result_files import refuse_other
+from monai_hybrid.catalogue.naming import model_path
 from monai_hybrid.errors import DataError, EnvironmentFault, ModelFileError
 from monai_hybrid.prediction.flags import flag_rows
 
@@ -34,7 +35,7 @@ class QualityTable:
     Args:
         folder: where masks and the table go.
         labels: of the model's card: {"name", "value", "index"}, background first.
-        model: the weights file; its content counts for what is finished.
+        model: the weights file, or a name of the package's models; its content counts for what is finished.
         settings: what else makes a prediction another one.
         overwrite: redo finished cases.
     """
@@ -50,7 +51,7 @@ class QualityTable:
         self.path = Path(folder) / "quality.csv"
         self.structures = [str(label["name"]) for label in labels][1:]
         self.model, self.settings, self.overwrite = (
-            Path(model),
+            Path(model_path(model)),
             {name: value for name, value in (settings or {}).items() if value is not None},
             overwrite,
         )
