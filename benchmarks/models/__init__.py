@@ -1,0 +1,1 @@
+"""How the models of the package are trained, packed and scored; see README.md."""
