@@ -21,6 +21,7 @@ from data_prep.errors import ConfigError, DataError, EnvironmentFault, HybridErr
 from data_prep.repair import repair
 from data_prep.shift import shift
 from monai_hybrid.bundle_folders import bundle_folder, load_config
+from monai_hybrid.catalogue.folder import any_universal
 from monai_hybrid.command_options import check_names, check_values
 from monai_hybrid.commands import Command, Named, bundle_command, checked, execute, reported, training_command
 from monai_hybrid.setting_checks import safe_path, which_model
@@ -30,8 +31,8 @@ if TYPE_CHECKING:
     from monai_hybrid.networks import HybridDiffusionUNet
 
 __all__ = [
-    "BuildReport", "adapt", "build", "check", "compare", "evaluate", "export", "load_model", "predict", "pretrain", "repair",
-    "report", "sample", "shift",
+    "BuildReport", "adapt", "build", "check", "compare", "evaluate", "export", "load_model", "models", "nearest", "predict",
+    "pretrain", "repair", "report", "sample", "shift",
 ]  # fmt: skip
 PathLike = str | Path
 NETWORK = ("channels", "num_res_blocks", "attention_levels", "norm_num_groups", "num_head_channels", "stem")
@@ -71,7 +72,8 @@ def adapt(
 
     Args:
         data: prepared or raw folder.
-        model: model file, or the folder of its run; "scratch" starts from nothing.
+        model: model file, the folder of its run, or the name of a model of the package; "auto" takes the nearest of these,
+            "scratch" starts from nothing; None takes the universal one.
         output: folder for the results; None: runs/...
         shots: labelled patients to use.
         unlabelled_dir: images without labels.
@@ -83,7 +85,7 @@ def adapt(
     Raises:
         HybridError: as `pretrain`.
     """
-    if data is not None and model is None:
+    if data is not None and model is None and not any_universal():
         raise ConfigError(which_model("data", str(data), "model"))
     named = _named(
         data=("dataset_dir", data),
@@ -188,11 +190,36 @@ def report(folder: PathLike, compare: Mapping[str, PathLike] | None = None, titl
     return write_report(Path(folder), [f"{name}={other}" for name, other in (compare or {}).items()], title=title)
 
 
+def models() -> list[dict[str, Any]]:
+    """The models that come with the package: {"name", "structures", "modality", "dimensions", "spacing", "licence", ...}."""
+    from monai_hybrid.catalogue.entry import entries
+
+    return [one.row() for one in entries()]
+
+
+def nearest(target: PathLike, model: PathLike = "auto") -> list[dict[str, Any]]:
+    """Which model lies nearest to scans, the nearest first; no label is read.
+
+    Args:
+        target: prepared data set, image or folder of images.
+        model: file, folder of a run or name; "auto": all models of the package of the target's dimensions.
+
+    Returns:
+        {"model", "resembles", "score", "distance", "parts", "denoising_error", "findings", ...} a model.
+
+    Raises:
+        HybridError: as `pretrain`.
+    """
+    from monai_hybrid.nearest.ranking import as_plain, rank
+
+    return as_plain(rank(Path(target).expanduser(), str(model)))
+
+
 def load_model(path: PathLike) -> HybridDiffusionUNet:
     """The network of a model file, on the CPU and ready to predict; `network.card` says what it was trained on.
 
     Args:
-        path: model.pt or model.safetensors, or the folder of its run.
+        path: model.pt or model.safetensors, the folder of its run, or the name of a model of the package.
 
     Returns:
         HybridDiffusionUNet in evaluation mode. `network(x)` takes (B, C, X, Y[, Z]) float32 on the card's spacing, scaled as

@@ -25,6 +25,7 @@ from data_prep.errors import ConfigError, HybridError
 from data_prep.naming import KEEP
 from monai_hybrid import __version__
 from monai_hybrid.bundle_folders import bundle_folder
+from monai_hybrid.catalogue.folder import any_universal
 from monai_hybrid.catalogue.folder import names as model_names
 from monai_hybrid.command_options import WORDS, BundleWords, Group, Words, forwards, with_settings
 from monai_hybrid.commands import Command, Named, bundle_command, execute, reported, training_command
@@ -125,11 +126,29 @@ def repair(words: list[str]) -> None:
     run(["-m", "data_prep", "repair", *words])
 
 
-@command("shift", "shift source target", "shift source target --output shift")
-@forwards(data_prep.shift)
-def shift(words: list[str]) -> None:
-    """Say how two prepared data sets differ, and what follows."""
-    run(["-m", "data_prep", "shift", *words])
+@command("shift", "shift source target --output shift", "shift target --model hippocampus_mr", "shift target")
+def shift(
+    context: typer.Context,
+    first: Annotated[str, typer.Argument(help="prepared source data set; leave it out to compare models", metavar="[SOURCE]")],
+    target: Annotated[
+        str | None,
+        typer.Argument(help="prepared; without SOURCE also any scans", metavar="TARGET", show_default=False),
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option("--model", help=f"model in the place of SOURCE: {MODEL}; auto: all", metavar="FILE|auto")
+    ] = None,
+    out: Annotated[str | None, typer.Option("--output", help="folder for what was found", metavar="FOLDER")] = None,
+    debug: data_prep.Debug = False,
+) -> None:
+    """Say how two prepared data sets differ; or with TARGET alone, which model lies nearest to it. No label is read then."""
+    if target is not None and model is not None:
+        raise ConfigError(f"shift: got a source, {first}, and --model {model}; leave one of them out")
+    if target is not None:
+        run(["-m", "data_prep", "shift", *context.meta[WORDS]])
+    check_there("input", first, "TARGET")
+    if model not in (None, "auto") and model_in(Path(model).expanduser()) is None:
+        check_there("model", model, "--model")
+    run(["-m", "monai_hybrid.nearest", *(word for word in context.meta[WORDS] if word != "--debug")])
 
 
 @command("phantom", "phantom --output scanner_A", "phantom --output scanner_B --site B --dims 2 --cases 40")
@@ -179,7 +198,7 @@ def adapt(
 ) -> None:
     """Fine-tune a pretrained model on a few labelled cases of a target domain; then write report.html."""
     real = settings.get("dataset_dir", data)
-    if real is not None and model is None and "pretrained" not in settings:
+    if real is not None and model is None and "pretrained" not in settings and not any_universal():
         raise ConfigError(which_model("--data", real, "--model"))
     named = {"--data": ("dataset_dir", data), "--model": ("pretrained", model), "--output": ("output_dir", output)}
     named |= {"--unlabelled-dir": ("unlabelled_dir", unlabelled)}

@@ -78,6 +78,8 @@ def training_command(bundle: str, settings: Mapping[str, str], named: Named, rep
         named = {**named, "--output": ("output_dir", default)}
         given = {**given, "output_dir": default or ""}
     report_on = safe_path(given["output_dir"]) if report and given["output_dir"] else ""
+    if bundle == PRETRAINING and given.get("pretrained") == "auto":
+        raise ConfigError("--pretrained auto: only an adaptation takes the nearest model; give a file or a name")
     config = ["train.json"]
     if given.get("dataset_dir") in SYNTHETIC:
         if bundle != PRETRAINING:

@@ -148,7 +148,10 @@ def _machine() -> Iterator[Setting]:
 
 def _fine_tuning() -> Iterator[Setting]:
     s, trainable = Setting, ("all", "decoder", "head", "low_rank")
-    yield s("pretrained", "model", "model to start from, or the folder of its run", words=("scratch", "none"))
+    start = "model to start from: a file, the folder of a run or a name; auto: the nearest"
+    yield s(
+        "pretrained", "model", start, words=("scratch", "none", "auto"), default="the universal one of the data's dimensions"
+    )
     yield s("plan_from", "model", "with --pretrained scratch: a model whose network and plan are used")
     yield s("label_map", "names", "renamed labels, target name to source name")
     yield s("minimum_share", "share", "share of the weights that must come from the model")

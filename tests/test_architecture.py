@@ -32,6 +32,7 @@ LEVELS = (
     ("engines",),
     ("runs",),
     ("bundle", "prediction"),
+    ("nearest",),
     ("few_shot", "audit", "exporting"),
 )
 LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}

@@ -20,13 +20,14 @@ VOLUME_NOTE, VOLUME_WARNING = 1.25, 2.0  # ratio of the medians
 def content_findings(source: Domain, target: Domain) -> list[Finding]:
     """Findings of the kinds channels, labels, intensity and volume."""
     shared = [name for name in source.structures if name in target.structures]
-    found = [*_channels(source, target), *_labels(source, target), *_curves(source, target)]
+    found = [*channel_findings(source, target), *_labels(source, target), *curve_findings(source, target)]
     for name in shared:
         found += [*_contrast(source, target, name), *_volume(source, target, name)]
     return found
 
 
-def _channels(source: Domain, target: Domain) -> list[Finding]:
+def channel_findings(source: Domain, target: Domain) -> list[Finding]:
+    """Other channels, and another modality."""
     found = []
     a, b = source.dataset["channels"], target.dataset["channels"]
     if len(a) != len(b) or (len(a) > 1 and a != b):
@@ -65,7 +66,7 @@ def _labels(source: Domain, target: Domain) -> list[Finding]:
     return found
 
 
-def _curves(source: Domain, target: Domain) -> list[Finding]:
+def curve_findings(source: Domain, target: Domain) -> list[Finding]:
     """Mean distance of the mean quantile curves, channel by channel: the 1-Wasserstein distance of the grey values."""
     found = []
     curves = [domain.quantiles.mean(axis=0) for domain in (source, target)]

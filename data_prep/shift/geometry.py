@@ -71,7 +71,7 @@ def _orientation(source: Domain, target: Domain) -> list[Finding]:
 
 def _size(source: Domain, target: Domain) -> list[Finding]:
     unit = "mm" if target.facts["spacing_known"] and source.facts["spacing_known"] else "pixels"
-    a, b = (_field(domain) for domain in (source, target))
+    a, b = (field_of_view(domain) for domain in (source, target))
     ratios = [y / x for x, y in zip(a, b, strict=True)]
     if max(max(r, 1 / r) for r in ratios) < FIELD_RATIO:
         return []
@@ -88,6 +88,7 @@ def _size(source: Domain, target: Domain) -> list[Finding]:
     return [Finding("size", NOTE, words, a, b)]
 
 
-def _field(domain: Domain) -> list[float]:
+def field_of_view(domain: Domain) -> list[float]:
+    """Median edges of the images in mm, or in pixels or voxels."""
     facts = domain.facts
     return [round(n * s, 1) for n, s in zip(facts["shape"]["median"], facts["spacing"]["median"], strict=True)]

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from monai_hybrid.catalogue.folder import any_universal
 from monai_hybrid.errors import ConfigError, ModelFileError
 from monai_hybrid.results_folder import inside
 from monai_hybrid.setting_checks import EXAMPLE_MODEL, which_model
@@ -15,7 +16,7 @@ PHANTOMS = ("phantom_A", "phantom_B")  # names of the built-in data sets, as a c
 
 
 def refuse_phantom_start(given: Mapping[str, Any], known: Mapping[str, Any]) -> None:
-    """Refuse to adapt a model of the built-in phantom to real data.
+    """Refuse to adapt a model of the built-in phantom to real data, where no universal model is there to take its place.
 
     Args:
         given: settings of the command line.
@@ -24,7 +25,7 @@ def refuse_phantom_start(given: Mapping[str, Any], known: Mapping[str, Any]) -> 
     Raises:
         ConfigError: an adaptation has data and no model.
     """
-    if {"origin", "shots"} <= known.keys() and given.get("dataset_dir") and not given.get("pretrained"):
+    if {"origin", "shots"} <= known.keys() and given.get("dataset_dir") and not given.get("pretrained") and not any_universal():
         raise ConfigError(which_model("--dataset_dir", str(given["dataset_dir"]), "--pretrained"))
 
 

@@ -12,7 +12,9 @@ import numpy as np
 import torch
 from monai.bundle import ConfigParser
 
+from data_prep.colour import parse_colour
 from data_prep.fingerprint import UNITS
+from data_prep.shift.images import image_summary
 from monai_hybrid.errors import ModelFileError
 from monai_hybrid.networks.transfer.names import unified
 from monai_hybrid.weights import load_weights, read_card
@@ -43,20 +45,31 @@ class CardReference:
         device: Any,
         pretrained: str | None = None,
     ) -> None:
-        self.training, self.held_out, self.device = training, held_out, device
+        self.training, self.held_out, self.device, self.dataset = training, held_out, device, dataset
         self.config, self.began = Path(bundle_root) / "configs/inference.json", time.monotonic()
         before = _volumes_of(pretrained)
         self.volumes = joined(label_volumes(dataset, training), before)
 
     def content(self, model: Path | None = None) -> dict[str, Any]:
-        """{"volumes"}, and with a finished `model` file also {"scores"}; a score that fails is left out and said."""
+        """{"volumes"}, and with a finished `model` file also {"scores", "images"}; what fails is left out and said."""
+        content: dict[str, Any] = {"volumes": self.volumes}
         if model is None or not self.config.is_file():
-            return {"volumes": self.volumes}
-        try:
-            return {"volumes": self.volumes, "scores": self.scores(model)}
-        except Exception as error:  # the model is saved; nothing may be lost for a number beside it
-            logger.warning("no reference scores on the card: %s", " ".join(str(error).split())[:200])
-            return {"volumes": self.volumes}
+            return content
+        for name, measure in (("scores", self.scores), ("images", self.images)):
+            try:
+                content[name] = measure(model)
+            except Exception as error:  # the model is saved; nothing may be lost for a number beside it
+                logger.warning("no reference %s on the card: %s", name, " ".join(str(error).split())[:200])
+        return {name: part for name, part in content.items() if part}
+
+    def images(self, model: Path) -> dict[str, Any]:
+        """Grids and grey values of the training images, for `monai-hybrid shift --model`; {} of random shapes."""
+        card = read_card(model)
+        if card is None or card["plan"].get("universal"):
+            return {}
+        return image_summary(
+            self.dataset, self.training, card["plan"]["normalization"], parse_colour(self.dataset.get("colour"))
+        )
 
     def scores(self, model: Path) -> dict[str, Any]:
         """Foreground entropy and denoising error of a few cases, by the very configuration that predicts.

@@ -9,7 +9,7 @@ from typing import Any
 
 from data_prep.errors import ModelFileError
 from monai_hybrid.catalogue.about import about_of
-from monai_hybrid.catalogue.folder import folder, names
+from monai_hybrid.catalogue.folder import UNIVERSAL, folder, names
 from monai_hybrid.model_card import check_complete, read_card
 
 
@@ -95,4 +95,5 @@ def entries(dims: int | None = None) -> list[Entry]:
 
 def universal(dims: int) -> str | None:
     """Name of the universal model of 2 or 3 dimensions; None where there is none."""
-    return next((one.name for one in entries(dims) if one.universal), None)
+    found = [entry(name) for name in names() if name.startswith(UNIVERSAL)]
+    return next((one.name for one in found if one.universal and one.dims == dims), None)

@@ -13,6 +13,7 @@ FOLDER = Path(__file__).parents[1] / "models"
 ELSEWHERE = "MONAI_HYBRID_MODELS"  # a folder of one's own models, in the place of those of the package
 SUMS = "SHA256SUMS"  # as `sha256sum` writes it, and `sha256sum -c` reads it
 LARGEST, LARGEST_TOGETHER = 5_000_000, 12_000_000  # bytes of one file, and of all that the package brings
+UNIVERSAL = "universal_"  # what their names begin with, so that the command line needs not open a file to know
 NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _LINE = re.compile(r"([0-9a-f]{64}) [ *]([^/\\\s]+)")
 
@@ -37,6 +38,11 @@ def names() -> list[str]:
         return []
     found = sorted(file.stem for file in place.glob("*.safetensors") if NAME.fullmatch(file.stem))
     return [name for name in found if (place / f"{name}.json").is_file()]
+
+
+def any_universal() -> bool:
+    """Whether a universal model is there, of whatever dimensions; `entry.universal` says which."""
+    return any(name.startswith(UNIVERSAL) for name in names())
 
 
 def weights_file(name: str) -> Path:

@@ -10,11 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from monai_hybrid.bundle.data import PreparedData
+from monai_hybrid.catalogue.entry import universal
 from monai_hybrid.catalogue.naming import model_path
 from monai_hybrid.children import run_child
 from monai_hybrid.errors import ConfigError, ModelFileError
 from monai_hybrid.model_card import TO_ADAPT, check_complete
+from monai_hybrid.nearest.ranking import AUTO, chosen
 from monai_hybrid.results_folder import RUNS, usable
+from monai_hybrid.runs.manifest import note
 from monai_hybrid.runs.stop_signals import Stopped
 from monai_hybrid.setting_checks import which_model
 from monai_hybrid.weights import read_card
@@ -46,21 +49,20 @@ def starting_point(pretrained: str | None, data: PreparedData, bundle_root: str,
     """Find the model and join its plan with the target's channels and labels.
 
     Args:
-        pretrained: a model file, or the folder of a run; "scratch"; None for the model of the bundle hybrid_pretrain beside
-            this one, which is trained on the built-in phantom first when there is none.
+        pretrained: a model file, the folder of a run, or the name of a model of the package; "auto" for the nearest of these;
+            "scratch"; None for the universal model of the data's dimensions. For the built-in phantom None is first the model
+            of the bundle hybrid_pretrain beside this one, which is trained now where there is no universal model either.
         data: the target.
         bundle_root: this bundle's folder.
         plan_from: with "scratch", a model file whose network and plan are used, so that only the weights differ.
 
     Raises:
         ModelFileError: no such file, no card, one that says too little, or a network for another number of dimensions.
-        ConfigError: `plan_from` without "scratch"; no model for data that are not the built-in phantom.
+        ConfigError: `plan_from` without "scratch"; no model given for real data, and no universal one there.
     """
-    if pretrained is None and not data.built_in:
-        raise ConfigError(which_model("--dataset_dir", str(data.folder), "--pretrained"))
     if plan_from and pretrained != SCRATCH:
         raise ConfigError("plan_from: only with --pretrained scratch; a model file brings its own plan")
-    path = None if pretrained == SCRATCH else model_file(pretrained) if pretrained else _neighbour(Path(bundle_root))
+    path = None if pretrained == SCRATCH else _model(pretrained, data, Path(bundle_root))
     described = path or (model_file(plan_from) if plan_from else None)
     if described is None:
         return StartingPoint(None, _network(data.plan["network"], data), data.plan)
@@ -75,6 +77,29 @@ def starting_point(pretrained: str | None, data: PreparedData, bundle_root: str,
         plan = data.plan
     noise = {name: card["training"].get(name) or default for name, default in NOISE.items()}
     return StartingPoint(path, _network(card["network"], data), plan, noise)
+
+
+def _model(pretrained: str | None, data: PreparedData, bundle_root: Path) -> str:
+    if pretrained == AUTO:
+        name, why = chosen(data.folder)
+        return _told(name, why)
+    if pretrained:
+        return model_file(pretrained)
+    dims = int(data.plan["spatial_dims"])
+    name = universal(dims) or ""
+    own = _neighbours_model(bundle_root)
+    if data.built_in and (own.is_file() or not name):
+        return _neighbour(bundle_root)
+    if not name:
+        raise ConfigError(which_model("--dataset_dir", str(data.folder), "--pretrained"))
+    return _told(name, f"no model was given, and {name} is the start for any {dims}D data")
+
+
+def _told(name: str, why: str) -> str:
+    """The file of a model that nobody named; the reason is printed, and kept in `run.json`."""
+    logger.info("starting from %s: %s. Give --pretrained to start from another", name, why)
+    note("pretrained", {"model": name, "reason": why})
+    return model_file(name)
 
 
 def model_file(path: str) -> str:
@@ -98,11 +123,17 @@ def _network(arguments: dict[str, Any], data: PreparedData) -> dict[str, Any]:
     return {**arguments, "spatial_dims": data.plan["spatial_dims"], "in_channels": channels, "num_classes": data.num_classes}
 
 
+def _neighbours_model(bundle_root: Path) -> Path:
+    """Where the model of hybrid_pretrain is, or will be."""
+    bundle = bundle_root.resolve().parent / "hybrid_pretrain"
+    return (bundle if usable(bundle) else Path(RUNS) / bundle.name) / "models/model.safetensors"
+
+
 def _neighbour(bundle_root: Path) -> str:
     """The model of hybrid_pretrain, made now if it is not there."""
     bundle = bundle_root.resolve().parent / "hybrid_pretrain"
-    results = bundle if usable(bundle) else Path(RUNS) / bundle.name
-    model = results / "models/model.safetensors"
+    model = _neighbours_model(bundle_root)
+    results = model.parents[1]
     if not model.is_file():
         config = bundle / "configs/train.json"
         if not config.is_file():

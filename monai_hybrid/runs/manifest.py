@@ -29,6 +29,14 @@ NAME = "run.json"
 PACKAGES = ("torch", "monai", "pytorch-ignite", "numpy", "nibabel")
 
 
+_notes: dict[str, Any] = {}
+
+
+def note(name: str, value: Any) -> None:
+    """Keep a decision of this process for its `run.json`: what was chosen, and why."""
+    _notes[name] = value
+
+
 class RunRecord:
     """One bundle run. Written when the process ends, and only if the run has written results: a refused one leaves nothing.
 
@@ -79,12 +87,13 @@ class RunRecord:
             print(f"warning: {self.folder / NAME} is not written: not enough memory", file=sys.stderr)
 
     def content(self) -> dict[str, Any]:
-        """Command, settings given (as text), seed, outcome, times (UTC), versions, machine (never its name)."""
+        """Command, settings given (as text), decisions, seed, outcome, times (UTC), versions, machine (never its name)."""
         return {
             "format_version": FORMAT_VERSION,
             "command": "python -m monai.bundle " + shlex.join(self.argv[1:]),
             "config": self.configs,
             "settings": {name: str(value) for name, value in self.overrides.items()},
+            "chosen": dict(_notes),
             "seed": self.seed if isinstance(self.seed, int) else None,
             "outcome": "failed" if self.failed else "finished",
             "began": self.began,

@@ -1,0 +1,91 @@
+"""The scans that models are compared with: the training images of a prepared data set, or any scans. Labels stay closed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from data_prep.colour import Colour, parse_colour
+from data_prep.errors import DataError
+from data_prep.files import read_datalist, read_dataset
+from data_prep.shift.images import grid_facts, quantiles, read_channels, spread
+from data_prep.volume import Array, Volume
+from monai_hybrid.bundle.cases import cases_to_predict
+from monai_hybrid.dicom_border import is_dicom
+
+
+@dataclass(frozen=True)
+class Scans:
+    """What is compared.
+
+    Attributes:
+        name: for the sentences.
+        cases: {"image", "case_id"}, those that are read.
+        dataset: "spatial_dims", "channels", "modality", "labels" (names alone, [] where nobody says).
+        facts: grids; see `grid_facts`.
+        curves: for each normalisation that was asked for, (cases, channels, 101).
+        colour: which colours of pictures are the channels.
+    """
+
+    name: str
+    cases: Sequence[Mapping[str, Any]]
+    dataset: Mapping[str, Any]
+    facts: Mapping[str, Any]
+    curves: Sequence[Array]
+    colour: Colour
+
+    @property
+    def dims(self) -> int:
+        """2 or 3."""
+        return int(self.dataset["spatial_dims"])
+
+
+def described(target: Path) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:
+    """The cases of a target, without labels, and the description of a prepared one.
+
+    Raises:
+        DataError: no image there, or DICOM that was not prepared.
+    """
+    if (target / "datalist.json").is_file():
+        cases = read_datalist(target)["training"]
+        if not cases:
+            raise DataError(f"{target}: no training case; models are compared with training images")
+        return [{"image": case["image"], "case_id": case["case_id"]} for case in cases], read_dataset(target)
+    if target.exists() and is_dicom(target):
+        raise DataError(f"{target}: holds DICOM. Type: monai-hybrid build {target} --out prepared, and give that folder")
+    return cases_to_predict(str(target), str(target), channels=("image",)), None
+
+
+def read_scans(target: Path, normalizations: Sequence[Mapping[str, Any]]) -> Scans:
+    """Read some scans, each once.
+
+    Args:
+        target: a prepared data set, an image, or a folder of images.
+        normalizations: of the plans of the models that they are compared with.
+
+    Raises:
+        DataError: no image, or one that cannot be read; scans of 2 and of 3 dimensions.
+        EnvironmentFault: a format that needs a package which is not there.
+    """
+    cases, dataset = described(target)
+    chosen = spread(cases)
+    colour = parse_colour(dataset.get("colour")) if dataset else None
+    flat = dataset is not None and dataset["spatial_dims"] == 2
+    firsts: list[Volume] = []
+    curves: list[list[Array]] = [[] for _ in normalizations]
+    for case in chosen:
+        volumes = read_channels(case, colour, flat)
+        firsts.append(volumes[0])
+        for found, normalization in zip(curves, normalizations, strict=True):
+            found.append(quantiles(volumes, normalization))
+    dims = sorted({volume.spatial_dims for volume in firsts})
+    if len(dims) > 1:
+        raise DataError(f"{target}: holds images of 2 and of 3 dimensions; give one kind")
+    count = sum(volume.channels for volume in volumes)
+    unknown = {"spatial_dims": dims[0], "channels": [f"channel {i}" for i in range(count)], "modality": "unknown", "labels": []}
+    facts = dataset["fingerprint"] if dataset else grid_facts(firsts)
+    return Scans(target.name, chosen, dataset or unknown, facts, [np.stack(found) for found in curves], colour)
