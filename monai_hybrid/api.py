@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from monai_hybrid.networks import HybridDiffusionUNet
 
 __all__ = [
-    "BuildReport", "adapt", "build", "check", "compare", "evaluate", "export", "load_model", "models", "nearest", "predict",
-    "pretrain", "repair", "report", "sample", "shift",
+    "BuildReport", "adapt", "build", "check", "compare", "evaluate", "export", "load_model", "models", "predict",
+    "pretrain", "rank_models", "repair", "report", "sample", "shift",
 ]  # fmt: skip
 PathLike = str | Path
 NETWORK = ("channels", "num_res_blocks", "attention_levels", "norm_num_groups", "num_head_channels", "stem")
@@ -197,7 +197,7 @@ def models() -> list[dict[str, Any]]:
     return [one.row() for one in entries()]
 
 
-def nearest(target: PathLike, model: PathLike = "auto") -> list[dict[str, Any]]:
+def rank_models(target: PathLike, model: PathLike = "auto") -> list[dict[str, Any]]:
     """Which model lies nearest to scans, the nearest first; no label is read.
 
     Args:

@@ -71,8 +71,9 @@ def score(recipe: Recipe, root: Path, out: Path, shots: Sequence[int], seed: int
     file = folder() / f"{recipe.name}.json"
     about = read_about(file)
     if not recipe.drawn:
-        source = built(root / recipe.source, out / recipe.source / "prepared", recipe.build)
-        about["scores"]["source_test"] = evaluated(source, recipe.name, out / recipe.source / f"{recipe.name}_source")
+        place = out / f"source_of_{recipe.name}"  # not that of a target of the same data with other labels
+        source = built(root / recipe.source, place / "prepared", recipe.build)
+        about["scores"]["source_test"] = evaluated(source, recipe.name, place / "eval")
     about["scores"]["adapted"] = [on_target(recipe, target, root, out, shots, seed) for target in recipe.targets]
     for problem in problems(about):
         raise ModelFileError(f"{file}: {problem}")

@@ -39,7 +39,9 @@ def test_the_table_says_what_a_model_is_for(models: Path, capsys: pytest.Capture
     assert [line.split()[0] for line in text.splitlines()] == ["name", "discs_mr", "universal_2d", "universal_3d", "Next:"]
     assert "any, after adapting" in text and "CC BY-SA 4.0" in text
     show_models(None, None, True)
-    row = json.loads(capsys.readouterr().out)[0]
+    rows = json.loads(capsys.readouterr().out)
+    assert rows == api.models()
+    row = rows[0]
     assert row["name"] == "discs_mr" and row["structures"] == ["disc"] and row["dimensions"] == 2
     assert row["spacing"] == [1.0, 1.0] and row["modality"] == "MRI" and row["bytes"] > 10_000
     assert universal(2) == "universal_2d" and universal(3) == "universal_3d"

@@ -85,12 +85,12 @@ def test_scans_like_no_models_take_the_universal_one(models: Path, tmp_path: Pat
 
 def test_no_label_is_read(models: Path, tmp_path: Path) -> None:
     target = prepared(tmp_path / "target")
-    whole = api.nearest(target)
+    whole = api.rank_models(target)
     for label in (tmp_path / "target/raw/labels").iterdir():
         label.unlink()
-    assert api.nearest(target) == whole
+    assert api.rank_models(target) == whole
     # Nor does it need a data list: any folder of images will do.
-    loose = api.nearest(tmp_path / "target/raw/images")
+    loose = api.rank_models(tmp_path / "target/raw/images")
     assert [one["model"] for one in loose] == ["discs_mr", "universal_2d"] and loose[0]["distance"] < 0.01
 
 
