@@ -107,7 +107,7 @@ def test_one_model_is_compared_by_name_file_and_folder(models: Path, tmp_path: P
 
 
 def test_volumes_are_compared_with_models_of_volumes(models: Path, tmp_path: Path) -> None:
-    generate(tmp_path / "raw", cases=4, site="A", seed=0)
+    generate(tmp_path / "raw", cases=2, site="A", seed=0)
     build(tmp_path / "raw", tmp_path / "prepared", val_fraction=0, test_fraction=0)
     assert [near.model for near in rank(tmp_path / "prepared")] == ["universal_3d"]
     add(models, "heads_mr", described(card_of(3, ["cortex"], spacing=4.0), tmp_path / "prepared"))
