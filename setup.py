@@ -13,6 +13,9 @@ setup(
     package_data={
         BUNDLES: ["*/LICENSE", "*/configs/*.json", "*/configs/logging.conf", "*/docs/*.md"],
         "data_prep": ["schemas/*.json"],
-        "monai_hybrid": ["bundle/*.json", "catalogue/*.json", "models/*", "exporting/*.json", "reporting/templates/*"],
+        "monai_hybrid": [
+            *("bundle/*.json", "catalogue/*.json", "models/*", "exporting/*.json"),
+            *("reporting/templates/*", "reporting/vendor/*"),
+        ],
     },
 )
