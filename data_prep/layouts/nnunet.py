@@ -1,4 +1,7 @@
-"""nnU-Net raw, version 2: dataset.json, imagesTr with `_0000` channel suffixes, labelsTr, imagesTs, labelsTs."""
+"""nnU-Net raw, version 2: dataset.json, imagesTr with `_0000` channel suffixes, labelsTr, imagesTs, labelsTs.
+
+Or a dataset.json that lists the cases itself, `"dataset": {case: {"images": [...], "label": ...}}`, files anywhere.
+"""
 
 from __future__ import annotations
 
@@ -42,6 +45,8 @@ def read(root: Path, labels_dir: str | None = None) -> Source:
             "D503", f"{path}: missing; the nnU-Net layout needs it. Type: --layout folders, for images/ and labels/"
         )
     channels = channel_names(content, "channel_names", path)
+    if "dataset" in content:
+        return _listed(root, content, channels, path)
     labels = {stem(file): file for file in image_files(label_folder(root, labels_dir or "labelsTr"))}
     cases, orphans, said = _paired(_cases(require_images(root / "imagesTr"), len(channels), None), labels)
     tests, notes = _tests(root, len(channels))
@@ -49,6 +54,36 @@ def read(root: Path, labels_dir: str | None = None) -> Source:
     names = names_beside(root, labels_dir) if labels_dir else _names(content, path)
     modality = modality_of(channels)
     return Source(root, "nnunet", root.name, (*cases, *tests), names, channels, modality, orphans, notes)
+
+
+def _listed(root: Path, content: dict[str, Any], channels: tuple[str, ...], path: Path) -> Source:
+    """The cases that dataset.json lists; labels beside them that it does not list are orphans."""
+    listed = content["dataset"]
+    if not isinstance(listed, dict) or not listed:
+        raise DataListError("D503", f"{path}: $.dataset: expected a case or more, saw {str(listed)[:60]!r}")
+    cases = tuple(_entry(root, name, entry, len(channels), path) for name, entry in sorted(listed.items()))
+    known = {case.label.resolve() for case in cases if case.label is not None}
+    beside = (
+        file for folder in sorted({label.parent for label in known if label.parent.is_dir()}) for file in image_files(folder)
+    )
+    orphans = tuple(file for file in beside if file.resolve() not in known)
+    name = str(content.get("name") or root.name)
+    return Source(root, "nnunet", name, cases, _names(content, path), channels, modality_of(channels), orphans)
+
+
+def _entry(root: Path, name: str, entry: Any, channels: int, path: Path) -> Case:
+    images = entry.get("images") if isinstance(entry, dict) else None
+    label = entry.get("label") if isinstance(entry, dict) else None
+    if (
+        not isinstance(images, list)
+        or not all(isinstance(file, str) for file in (*images, label))
+        or len(images) not in (1, channels)
+    ):
+        raise DataListError(
+            "D503",
+            f'{path}: $.dataset.{name}: expected {{"images": [1 or {channels} files], "label": ...}}, saw {str(entry)[:60]!r}',
+        )
+    return Case(name, tuple(root / file for file in images), root / str(label))
 
 
 def _paired(cases: tuple[Case, ...], labels: dict[str, Path]) -> tuple[tuple[Case, ...], tuple[Path, ...], tuple[str, ...]]:
