@@ -15,7 +15,7 @@ setup(
         "data_prep": ["schemas/*.json"],
         "monai_hybrid": [
             *("bundle/*.json", "catalogue/*.json", "models/*", "exporting/*.json"),
-            *("reporting/templates/*", "reporting/vendor/*"),
+            *("reporting/templates/*", "reporting/vendor/*", "viewing/page/*"),
         ],
     },
 )

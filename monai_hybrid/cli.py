@@ -284,6 +284,27 @@ def report(
     run(["-m", "monai_hybrid.reporting", *context.meta[WORDS]])
 
 
+@command("view", "view masks", "view masks --labels corrected", "view target --model runs/adapted --no-browser")
+def view(
+    context: typer.Context,
+    folder: Annotated[str, typer.Argument(help="output of predict, or a prepared data set", metavar="FOLDER")],
+    labels: Annotated[
+        str | None, typer.Option("--labels", help="folder for corrected labels; none: corrected/ in FOLDER", metavar="FOLDER")
+    ] = None,
+    images: Annotated[
+        str | None, typer.Option("--images", help="where the images lie now, if they were moved", metavar="FOLDER")
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option("--model", help="model of the masks; none: that of the run", metavar="FILE")
+    ] = None,
+    port: Annotated[int | None, typer.Option("--port", help="of the page; none: a free one", min=0, max=65535)] = None,
+    browser: Annotated[bool, typer.Option("--browser/--no-browser", help="open the page in a browser")] = True,
+) -> None:
+    """Look at masks in a local page, correct them, and save them as labels."""
+    check_there("source_dir", folder, "FOLDER")
+    run(["-m", "monai_hybrid.viewing", *context.meta[WORDS]])
+
+
 @command("audit", "audit downloaded_bundle", "audit downloaded_bundle.zip --json findings.json")
 def audit(
     context: typer.Context,

@@ -1,0 +1,241 @@
+"""What the page lists: the cases of a prediction or of a prepared data set, with where their files lie. No image is opened."""
+
+from __future__ import annotations
+
+import csv
+import io
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from data_prep.cells import restored_row
+from data_prep.files import read_datalist, read_dataset
+from data_prep.json_io import load_json
+from data_prep.reading import extension
+from data_prep.scans import scan_of_file
+from monai_hybrid.errors import ConfigError, DataError, ModelFileError
+from monai_hybrid.model_card import read_card
+from monai_hybrid.reporting.figures import LABEL_COLOURS
+from monai_hybrid.setting_checks import model_in
+
+TABLE = "quality.csv"
+PLAIN = ("case_id", "status", "flag", "error", "image", "mask", "made_from", "precision")  # columns that are no numbers to show
+WORST_FIRST = "entropy_foreground"
+SPLITS = ("training", "validation", "testing")
+LARGEST_TABLE = 2**26  # bytes
+DRAWN = 256  # values of a voxel while it is drawn
+
+
+@dataclass(frozen=True)
+class Label:
+    """A structure: class index, value in the files, name, colour."""
+
+    index: int
+    value: int
+    name: str
+    colour: str
+
+
+@dataclass(frozen=True)
+class Case:
+    """One case. `note` says why it cannot be shown, "" when it can; `numbers` are the columns of quality, as text."""
+
+    case_id: str
+    images: tuple[Path, ...] = ()
+    mask: Path | None = None
+    flag: str = ""
+    note: str = ""
+    numbers: Mapping[str, str] = field(default_factory=dict)
+    patient: str = ""
+
+
+@dataclass(frozen=True)
+class Collection:
+    """All that a folder shows.
+
+    Attributes:
+        folder: the folder given.
+        predicted: whether the masks are predictions; else they are the labels of a data set.
+        labels: background first.
+        columns: of quality, in the order of the table.
+        cases: those to look at first come first.
+        channels: names, in the order of the files.
+        colour: which colours of a picture are the channels; None: grey.
+        model: whose masks they are, where it is known.
+    """
+
+    folder: Path
+    predicted: bool
+    labels: tuple[Label, ...]
+    columns: tuple[str, ...]
+    cases: tuple[Case, ...]
+    channels: tuple[str, ...] = ("image",)
+    colour: tuple[str, ...] | None = None
+    model: Path | None = None
+
+
+def read_collection(folder: Path, images: Path | None = None, model: Path | None = None) -> Collection:
+    """Read what `predict` or `build` has left in a folder.
+
+    Args:
+        folder: output of `predict`, or a prepared data set.
+        images: where the images lie now, when they are not where the table says.
+        model: whose masks they are; None: the one that the run names.
+
+    Raises:
+        ConfigError: neither of the two.
+        DataError, ModelFileError: a damaged table, list or model.
+    """
+    folder = folder.expanduser()
+    if (folder / TABLE).is_file():
+        return _prediction(folder, images, model)
+    if (folder / "datalist.json").is_file():
+        return _prepared(folder, model)
+    raise ConfigError(
+        f"{folder}: neither {TABLE} nor datalist.json is in it; expected the output of monai-hybrid predict, or a prepared "
+        f"data set. Type: monai-hybrid build {shlex.quote(str(folder))} --out prepared"
+    )
+
+
+def _prediction(folder: Path, images: Path | None, model: Path | None) -> Collection:
+    rows = _rows(folder / TABLE)
+    names = [name.removeprefix("volume_") for name in rows[0] if name.startswith("volume_")] if rows else []
+    model = model or _model_of_run(folder)
+    card = _card(model)
+    labels = _labels(folder, names, card)
+    channels = tuple(str(name) for name in (card or {}).get("channels", ("image",)))
+    columns = tuple(name for name in (rows[0] if rows else ()) if name not in PLAIN and name != "unit")
+    cases = [_case(row, folder, images, channels, columns) for row in rows]
+    colour = (card or {}).get("colour")
+    ordered = tuple(sorted(cases, key=_urgency))
+    return Collection(folder, True, labels, columns, ordered, channels, tuple(colour) if colour else None, model)
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    if path.stat().st_size > LARGEST_TABLE:
+        raise DataError(f"{path}: {path.stat().st_size / 1e6:.0f} MB; expected a table of a row a case. Predict again")
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+        rows = [restored_row(row) for row in csv.DictReader(io.StringIO(text, newline=""), strict=True)]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{path}: not a table in UTF-8 ({error}); predict again") from error
+    if any(None in row or None in row.values() or not {"case_id", "status", "mask", "image"} <= set(row) for row in rows):
+        raise DataError(f"{path}: a row has more or fewer cells than the heading, or no case_id; predict again")
+    return rows
+
+
+def _model_of_run(folder: Path) -> Path | None:
+    """The model that `run.json` names, when it is still there."""
+    path = folder / "run.json"
+    content = load_json(path) if path.is_file() else {}
+    settings = content.get("settings") if isinstance(content, dict) else None
+    named = settings.get("model") if isinstance(settings, dict) else None
+    model = Path(named).expanduser() if isinstance(named, str) and named else None
+    return model.absolute() if model is not None and model.is_file() else None
+
+
+def _card(model: Path | None) -> dict[str, Any] | None:
+    if model is None:
+        return None
+    file = model_in(model) or model
+    if not file.is_file():
+        raise ModelFileError(f"--model {model}: no such model. Give the folder of a run, or its models/model.pt")
+    return read_card(file)
+
+
+def _labels(folder: Path, names: Sequence[str], card: Mapping[str, Any] | None) -> tuple[Label, ...]:
+    """By the model's card; without one by the columns of the table, their values counted from 1."""
+    if card is not None and [str(label["name"]) for label in card["labels"]][1:] == list(names):
+        return coloured([(int(label["value"]), str(label["name"])) for label in card["labels"]], folder)
+    told = folder / "labels.json"
+    content = load_json(told) if told.is_file() else None
+    if isinstance(content, dict) and list(content.values())[1:] == list(names) and all(str(key).isdigit() for key in content):
+        return coloured([(int(value), str(name)) for value, name in content.items()], folder)
+    return coloured([(0, "background"), *enumerate(names, 1)], folder)
+
+
+def coloured(values: Sequence[tuple[int, str]], folder: Path) -> tuple[Label, ...]:
+    """Labels with the colours of all tables and pictures of this project.
+
+    Raises:
+        DataError: more labels than can be drawn.
+    """
+    if len(values) > DRAWN:
+        raise DataError(f"{folder}: {len(values)} labels; expected at most {DRAWN}, as many as can be drawn")
+    colours = ["#000000", *(LABEL_COLOURS[index % len(LABEL_COLOURS)] for index in range(len(values) - 1))]
+    return tuple(
+        Label(index, value, name, colour) for index, ((value, name), colour) in enumerate(zip(values, colours, strict=True))
+    )
+
+
+def _case(row: Mapping[str, str], folder: Path, images: Path | None, channels: Sequence[str], columns: Sequence[str]) -> Case:
+    numbers = {name: row[name] for name in columns}
+    if row["status"] != "done":
+        return Case(row["case_id"], flag=row.get("error") or "not predicted", note="no mask was predicted", numbers=numbers)
+    flag, unit = row.get("flag", ""), row.get("unit", "")
+    numbers |= {name: f"{text} {unit}".strip() for name, text in numbers.items() if name.startswith("volume_")}
+    found, note = _images_of(row["image"], folder, images, channels)
+    mask = inside(folder, row["mask"])
+    if mask is None:
+        note = note or f"its mask is not in the folder: {row['mask'] or 'none'}"
+    elif extension(mask) is None:
+        note = note or "its mask is DICOM-SEG, which this page does not show. Type: monai-hybrid predict ... --also-nifti True"
+    return Case(row["case_id"], found, mask, flag, note, numbers)
+
+
+def _images_of(text: str, folder: Path, images: Path | None, channels: Sequence[str]) -> tuple[tuple[Path, ...], str]:
+    """The files of a case, or why there are none; the table names the first."""
+    if text.startswith("DICOM "):
+        return (), "its image is a DICOM series, which this page does not show"
+    named = Path(text.replace("\\", "/")).expanduser()
+    places = [named] if named.is_absolute() else [Path.cwd() / named, folder / named, folder.parent / named]
+    places = [images / named.name] if images is not None else places
+    file = next((place for place in places if place.is_file() and extension(place)), None)
+    if not text or file is None:
+        return (), f"its image is not there: {text or 'none'}. Type: monai-hybrid view ... --images FOLDER"
+    return scan_of_file(file, channels).files, ""
+
+
+def inside(folder: Path, name: str) -> Path | None:
+    """A file below `folder` by a name from a table; None where it is not there, or where a path or a link leads outwards."""
+    if not name or Path(name).is_absolute():
+        return None
+    path = folder / name
+    try:
+        real = path.resolve(strict=True)
+    except (OSError, RuntimeError, ValueError):
+        return None
+    return path if real.is_file() and real.is_relative_to(folder.resolve()) else None
+
+
+def _urgency(case: Case) -> tuple[bool, float, str]:
+    """Flagged cases first, then the least sure, then by name."""
+    return not case.flag, -_number(case.numbers.get(WORST_FIRST, "")), case.case_id
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return 0.0
+
+
+def _prepared(folder: Path, model: Path | None) -> Collection:
+    lists, about = read_datalist(folder), read_dataset(folder)
+    labels = coloured([(int(label["value"]), str(label["name"])) for label in about["labels"]], folder)
+    cases = []
+    for split in SPLITS:
+        for entry in lists[split]:
+            files = entry["image"] if isinstance(entry["image"], list) else [entry["image"]]
+            mask = Path(entry["label"]) if "label" in entry else None
+            gone = next((file for file in (*files, *([mask] if mask else [])) if not Path(file).is_file()), None)
+            note = "" if gone is None else f"a file of it is not there: {gone}"
+            numbers = {"split": split, "patient": str(entry["patient"])}
+            name, patient = str(entry["case_id"]), str(entry["patient"])
+            cases.append(Case(name, tuple(Path(file) for file in files), mask, "", note, numbers, patient))
+    channels = tuple(str(channel) for channel in about["channels"])
+    colour = tuple(about["colour"]) if about.get("colour") else None
+    _card(model)
+    return Collection(folder, False, labels, ("split", "patient"), tuple(cases), channels, colour, model)

@@ -1,0 +1,223 @@
+"""Images and masks as the page takes them: an image as NIfTI, a mask as one class index a voxel, both on one grid."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+
+from data_prep.colour import RGB, as_image
+from data_prep.flat import flat_axis, flattened
+from data_prep.geometry import is_invertible
+from data_prep.nifti_open import open_nifti
+from data_prep.pictures import is_picture
+from data_prep.reading import NIFTI, extension, read_volume
+from data_prep.roles import read_label
+from data_prep.volume import Affine, Array, ReadError, Volume
+from data_prep.voxel_order import order_of
+from monai_hybrid.errors import DataError
+from monai_hybrid.viewing.cases import Case, Collection
+
+CHUNK = 2**20
+MOST_VOXELS = 2**30  # what a page can hold
+SHOWN_AS_THEY_ARE = ("uint8", "int16", "int32", "float32", "float64", "uint16", "uint32", "int8")  # types that the viewer knows
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Where voxels lie.
+
+    Attributes:
+        shape: spatial, as in the file; of a picture and of a volume of one slice (X, Y).
+        affine: of the file, or identity.
+        shown: affine (4, 4) of what the page gets, (X, Y, Z) or (X, Y, 1).
+    """
+
+    shape: tuple[int, ...]
+    affine: Affine
+    shown: Affine
+
+    @property
+    def size(self) -> tuple[int, int, int]:
+        """(X, Y, Z) on the page."""
+        return (*self.shape, 1)[:3]  # type: ignore[return-value]
+
+
+@dataclass(frozen=True)
+class Stream:
+    """Bytes for the page, piece by piece."""
+
+    name: str
+    length: int
+    pieces: Iterator[bytes]
+
+
+def grid_of(image: Path) -> Grid:
+    """The grid of an image; of NIfTI by its header alone.
+
+    Raises:
+        DataError: it cannot be read, or is too large to be shown.
+    """
+    if extension(image) in NIFTI:
+        shape, affine = _nifti_grid(image)
+    else:
+        volume = _read(image)
+        shape, affine = volume.shape, np.eye(4) if volume.affine is None else volume.affine
+    if not shape or min(shape) < 1 or np.prod(shape, dtype=np.int64) > MOST_VOXELS:
+        raise DataError(f"{image}: shape {shape}; expected 1 to {MOST_VOXELS} voxels to show")
+    if is_picture(image):
+        return Grid(shape[:2], affine, np.diag([1.0, -1.0, 1.0, 1.0]))  # rows from the top
+    axis = flat_axis(shape)
+    if axis is not None or len(shape) < 3:
+        kept = [other for other in range(3) if other != (2 if axis is None else axis)]
+        return Grid(tuple(shape[other] for other in kept), affine, upright(affine, kept))
+    return Grid(shape[:3], affine, affine if is_invertible(affine) else np.eye(4))
+
+
+def _nifti_grid(image: Path) -> tuple[tuple[int, ...], Affine]:
+    try:
+        opened = open_nifti(image)
+        return tuple(int(size) for size in opened.shape[:3]), np.asarray(opened.affine, np.float64)
+    except Exception as error:  # nibabel's own are many
+        raise DataError(f"{image}: cannot be read as NIfTI ({error}). Type: monai-hybrid check {image}") from error
+
+
+def _read(path: Path) -> Volume:
+    try:
+        return read_volume(path)
+    except ReadError as fault:
+        raise DataError(f"{path}: {fault.seen}. Type: monai-hybrid check {path}") from fault
+
+
+def upright(affine: Affine, kept: Sequence[int]) -> Affine:
+    """The affine of a slice (X, Y, 1) as a picture: the earlier of its two world axes to the right, the later one upwards."""
+    columns = [affine[:3, axis] for axis in kept]
+    lengths = [float(np.linalg.norm(column)) or 1.0 for column in columns]
+    along = [int(np.abs(column).argmax()) for column in columns]
+    if along[0] == along[1] or not np.isfinite(affine).all():
+        return np.diag([1.0, -1.0, 1.0, 1.0])
+    shown = np.eye(4)
+    shown[:3, :2] = 0
+    for axis in (0, 1):
+        row = 0 if along[axis] == min(along) else 1
+        shown[row, axis] = np.copysign(lengths[axis], columns[axis][along[axis]])
+    return shown
+
+
+def image_stream(case: Case, channel: int = 0) -> Stream:
+    """One channel of an image as NIfTI; a file that the page can take as it is is passed on unread.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    path = case.images[channel] if len(case.images) > 1 else case.images[0]
+    grid = grid_of(path)
+    if extension(path) in NIFTI and _goes_as_it_is(path, grid):
+        return Stream(f"image{extension(path)}", path.stat().st_size, _pieces(path))
+    array = channel_array(path, channel if len(case.images) == 1 else 0)
+    content = _nifti_bytes(array.reshape(*grid.size, *array.shape[len(grid.shape) :]), grid.shown)
+    return Stream("image.nii", len(content), iter((content,)))
+
+
+def _goes_as_it_is(path: Path, grid: Grid) -> bool:
+    image = open_nifti(path)
+    plain = len(image.shape) == 3 or all(size == 1 for size in image.shape[3:])
+    known = image.get_data_dtype().name in SHOWN_AS_THEY_ARE
+    return bool(len(grid.shape) == 3 and plain and known and grid.shown is grid.affine)
+
+
+def _pieces(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        while piece := file.read(CHUNK):
+            yield piece
+
+
+def channel_array(path: Path, channel: int = 0) -> Array:
+    """One channel (X, Y[, Z]) of a file in the form of its `Grid`; a picture of colours as (X, Y, 3) uint8.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    if is_picture(path):
+        return _picture(path)
+    if extension(path) not in NIFTI:
+        volume = flattened(_read(path))
+        return volume.channel(min(channel, volume.channels - 1))
+    image = open_nifti(path)
+    try:
+        proxy = image.dataobj
+        array = np.asarray(proxy[..., min(channel, image.shape[3] - 1)] if len(image.shape) == 4 else proxy)
+    except Exception as error:
+        raise DataError(f"{path}: cannot be read ({error}). Type: monai-hybrid check {path}") from error
+    array = array.reshape(array.shape[:3]) if array.ndim > 3 else array
+    axis = flat_axis(array.shape)
+    return array if axis is None else np.squeeze(array, axis=axis)
+
+
+def _picture(path: Path) -> Array:
+    try:
+        array = as_image(_read(path), RGB).array
+    except ReadError as fault:
+        raise DataError(f"{path}: {fault.seen}") from fault
+    if (array == array[..., :1]).all():
+        return np.asarray(array[..., 0])
+    if array.dtype == np.uint8:
+        return array
+    return (array.astype(np.float64) * (255 / max(float(array.max()), 1))).astype(np.uint8)
+
+
+def _nifti_bytes(array: Array, affine: Affine) -> bytes:
+    if array.ndim == 4 and array.shape[3] == 3:
+        colours = np.dtype([("R", "u1"), ("G", "u1"), ("B", "u1")])
+        array = np.ascontiguousarray(array).view(colours)[..., 0]
+    elif array.dtype.kind == "c":
+        array = np.abs(array).astype(np.float32)
+    elif array.dtype.name not in SHOWN_AS_THEY_ARE:
+        array = array.astype(np.float32)
+    content: bytes = nib.Nifti1Image(array, affine, dtype=array.dtype).to_bytes()
+    return content
+
+
+def mask_indices(collection: Collection, case: Case, mask: Path | None) -> Array:
+    """The class index of each voxel, (X, Y, Z) uint8 on the page's grid, in the order of the image's file; 0 without a mask.
+
+    Raises:
+        DataError: it cannot be read, lies on another grid, or holds a value of no label.
+    """
+    grid = grid_of(case.images[0])
+    if mask is None:
+        return np.zeros(grid.size, np.uint8)
+    try:
+        volume = read_label(mask, flat=len(grid.shape) == 2)
+    except ReadError as fault:
+        raise DataError(f"{mask}: {fault.seen}. Type: monai-hybrid check {mask}") from fault
+    array = volume.array.reshape(volume.shape)
+    if volume.affine is not None and len(grid.shape) == 3:
+        order = order_of(grid.affine, grid.shape, volume.affine, volume.shape)
+        array = array if order is None else order.array(array)
+    if array.shape != grid.shape:
+        raise DataError(f"{mask}: shape {array.shape}, expected that of its image, {grid.shape}")
+    return indices(array, collection, mask).reshape(grid.size)
+
+
+def indices(array: Array, collection: Collection, mask: Path) -> Array:
+    """Label values as class indices, uint8.
+
+    Raises:
+        DataError: a value is of no label.
+    """
+    found = np.zeros(array.shape, np.uint8)
+    known = array == 0
+    for label in collection.labels[1:]:
+        here = array == label.value
+        found[here] = label.index
+        known |= here
+    if not known.all():
+        value: Any = array[~known].flat[0]
+        names = ", ".join(f"{label.value} {label.name}" for label in collection.labels)
+        raise DataError(f"{mask}: holds the value {value:g}; expected {names}. Give the model of these masks with --model")
+    return found

@@ -1,0 +1,211 @@
+"""What is listed of a folder: its cases, where their files lie, and why one cannot be shown."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+from view_samples import NAMES, SHAPE, affines, mask_like, predicted, scan, volumes, write_volume
+
+from data_prep.build import build
+from data_prep.phantom import generate
+from monai_hybrid.errors import ConfigError, DataError, ModelFileError
+from monai_hybrid.viewing.cases import Case, Collection, read_collection
+from monai_hybrid.viewing.labels import TakenError, adapt_line, save_label, saved_label
+from monai_hybrid.viewing.volumes import grid_of, image_stream, mask_indices
+
+
+def rewritten(folder: Path, **changes: str) -> None:
+    """Change cells of the first row of the table."""
+    with (folder / "quality.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    rows[0].update(changes)
+    with (folder / "quality.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def by_name(collection: Collection, name: str) -> Case:
+    return next(case for case in collection.cases if case.case_id == name)
+
+
+@pytest.fixture
+def masks(tmp_path: Path) -> Path:
+    return predicted(tmp_path / "masks", volumes(tmp_path / "images"))
+
+
+def test_labels_are_those_of_the_table_with_the_values_beside_it(masks: Path) -> None:
+    assert [(label.name, label.value) for label in read_collection(masks).labels] == [("background", 0), *NAMES.items()]
+    (masks / "labels.json").unlink()
+    without = read_collection(masks)
+    assert [label.value for label in without.labels] == [0, 1, 2]
+    case = without.cases[0]
+    with pytest.raises(DataError, match=r"holds the value [37]; expected .*--model"):
+        mask_indices(without, case, case.mask)
+
+
+@pytest.mark.parametrize(
+    "mask", ["../secret.nii.gz", "/etc/passwd", "link.nii.gz", "linked/secret.nii.gz", "absent.nii.gz", ""]
+)
+def test_masks_outside_the_folder_are_not_shown(mask: str, masks: Path) -> None:
+    secret = masks.parent / "secret.nii.gz"
+    secret.write_bytes((masks / "ras_seg.nii.gz").read_bytes())
+    (masks / "link.nii.gz").symlink_to(secret)
+    (masks / "linked").symlink_to(masks.parent)
+    rewritten(masks, mask=mask)
+    cases = read_collection(masks).cases
+    noted = [case for case in cases if case.note]
+    assert len(noted) == 1 and "its mask is not in the folder" in noted[0].note and len(cases) == 3
+
+
+def test_a_link_within_the_folder_is_followed(masks: Path) -> None:
+    (masks / "link.nii.gz").symlink_to(masks / "ras_seg.nii.gz")
+    rewritten(masks, mask="link.nii.gz")
+    assert not any(case.note for case in read_collection(masks).cases)
+
+
+def test_images_that_were_moved_are_found_in_the_folder_given(masks: Path, tmp_path: Path) -> None:
+    (tmp_path / "images").rename(tmp_path / "moved")
+    assert all("--images FOLDER" in case.note for case in read_collection(masks).cases)
+    assert not any(case.note for case in read_collection(masks, tmp_path / "moved").cases)
+
+
+def test_failed_and_dicom_cases_are_listed_with_the_reason(masks: Path) -> None:
+    rewritten(masks, status="failed", error="the file is damaged", mask="", image="")
+    first = read_collection(masks).cases[0]
+    assert first.note == "no mask was predicted" and first.flag == "the file is damaged"
+    rewritten(masks, status="done", error="", image="DICOM series 3", mask="ras_seg.nii.gz")
+    assert any("DICOM series" in case.note for case in read_collection(masks).cases)
+
+
+def test_several_channel_files_are_found_by_their_numbers(tmp_path: Path) -> None:
+    files = [write_volume(tmp_path / f"im/p_{index:04d}.nii.gz", scan(SHAPE, index), affines()["lps"]) for index in (0, 1)]
+    folder = predicted(tmp_path / "masks", {"p": files[0]})
+    one = read_collection(folder)
+    assert one.cases[0].images == (files[0],)
+    two = Collection(**{**vars(one), "channels": ("T1", "T2")})
+    case = Case(**{**vars(two.cases[0]), "images": tuple(files)})
+    assert b"".join(image_stream(case, 1).pieces) == files[1].read_bytes()
+    save_label(two, case, folder / "new", mask_indices(two, case, case.mask).tobytes(order="F"))
+    listed = json.loads((folder / "new/dataset.json").read_text(encoding="utf-8"))
+    assert listed["channel_names"] == {"0": "T1", "1": "T2"} and len(listed["dataset"]["p"]["images"]) == 2
+    build(folder / "new", tmp_path / "prepared")
+
+
+def test_a_channel_of_a_file_of_four_axes(tmp_path: Path) -> None:
+    several = np.stack([scan(SHAPE, 1), scan(SHAPE, 2)], axis=-1)
+    path = write_volume(tmp_path / "four.nii.gz", several, affines()["ras"])
+    stream = image_stream(Case("four", (path,)), 1)
+    image = nib.Nifti1Image.from_bytes(b"".join(stream.pieces))
+    assert np.array_equal(np.asarray(image.dataobj), several[..., 1]) and np.allclose(image.affine, affines()["ras"])
+
+
+def test_a_mask_in_another_voxel_order_is_brought_into_that_of_the_image(tmp_path: Path) -> None:
+    image = write_volume(tmp_path / "im.nii.gz", scan(SHAPE), affines()["ras"])
+    folder = predicted(tmp_path / "masks", {"one": image})
+    turned = nib.load(image).affine @ np.array([[-1, 0, 0, SHAPE[0] - 1], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1.0]])
+    write_volume(folder / "one_seg.nii.gz", mask_like(SHAPE)[::-1], turned)
+    collection = read_collection(folder)
+    index = mask_indices(collection, collection.cases[0], collection.cases[0].mask)
+    assert np.array_equal(index == 1, mask_like(SHAPE) == 3)
+
+
+def test_an_int16_mask_stays_int16_and_values_above_255_are_kept(tmp_path: Path) -> None:
+    names = {"a": 3, "b": 7, "c": 4000}
+    image = write_volume(tmp_path / "im.nii.gz", scan(SHAPE), affines()["lps"])
+    folder = predicted(tmp_path / "masks", {"one": image}, names)
+    write_volume(folder / "one_seg.nii.gz", mask_like(SHAPE).astype(np.int16), affines()["lps"])
+    collection = read_collection(folder)
+    case = collection.cases[0]
+    index = mask_indices(collection, case, case.mask).copy()
+    index[0, 0, 0] = 3
+    saved = save_label(collection, case, folder / "new", index.tobytes(order="F"))
+    written = nib.load(saved.label)
+    assert written.get_data_dtype() == np.int16 and np.asarray(written.dataobj)[0, 0, 0] == 4000 and saved.changed == 1
+
+
+def test_a_list_of_other_labels_is_left_alone(masks: Path) -> None:
+    collection = read_collection(masks)
+    case = collection.cases[0]
+    drawing = mask_indices(collection, case, case.mask).tobytes(order="F")
+    (masks / "new").mkdir()
+    other = '{"labels": {"background": 0, "liver": 1}, "dataset": {}}'
+    (masks / "new/dataset.json").write_text(other, encoding="utf-8")
+    with pytest.raises(DataError, match="belongs to other labels"):
+        save_label(collection, case, masks / "new", drawing)
+    assert [path.name for path in (masks / "new").rglob("*")] == ["dataset.json"]
+    assert (masks / "new/dataset.json").read_text(encoding="utf-8") == other
+
+
+def test_nothing_is_half_written(masks: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    collection = read_collection(masks)
+    case = collection.cases[0]
+    drawing = mask_indices(collection, case, case.mask).tobytes(order="F")
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("monai_hybrid.viewing.labels.dump_json", full)
+    with pytest.raises(OSError, match="No space"):
+        save_label(collection, case, masks / "new", drawing)
+    assert not [path for path in (masks / "new").rglob("*") if path.is_file()] and saved_label(masks / "new", case) is None
+
+
+@pytest.mark.parametrize("name", ["../up", "a/b", ".hidden", "", "a\\b", "x" * 300])
+def test_names_of_cases_that_are_no_file_names_are_refused(name: str, masks: Path) -> None:
+    collection = read_collection(masks)
+    case = Case(**{**vars(collection.cases[0]), "case_id": name})
+    drawing = mask_indices(collection, case, case.mask).tobytes(order="F")
+    with pytest.raises(DataError, match="no file can be named so"):
+        save_label(collection, case, masks / "new", drawing)
+
+
+def test_labels_do_not_follow_a_link_outwards(masks: Path, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (masks / "new").mkdir()
+    (masks / "new/labels").symlink_to(tmp_path / "elsewhere")
+    collection = read_collection(masks)
+    case = collection.cases[0]
+    with pytest.raises(DataError, match="a link to another folder"):
+        save_label(collection, case, masks / "new", mask_indices(collection, case, case.mask).tobytes(order="F"))
+    assert not list((tmp_path / "elsewhere").iterdir())
+
+
+def test_a_prepared_data_set_shows_its_labels_and_keeps_its_patients(tmp_path: Path) -> None:
+    generate(tmp_path / "raw", cases=4, site="B", seed=0, dims=2)
+    build(tmp_path / "raw", tmp_path / "prepared")
+    collection = read_collection(tmp_path / "prepared")
+    case = collection.cases[0]
+    assert not collection.predicted and len(collection.cases) == 4 and not case.note and case.patient
+    index = mask_indices(collection, case, case.mask)
+    assert index.shape == grid_of(case.images[0]).size and len(np.unique(index)) > 1
+    drawing = index.tobytes(order="F")
+    assert save_label(collection, case, tmp_path / "new", drawing).changed == 0
+    with pytest.raises(TakenError, match="is there already"):
+        save_label(collection, case, tmp_path / "new", drawing)
+    assert case.patient in (tmp_path / "new/cases.csv").read_text(encoding="utf-8")
+    build(tmp_path / "new", tmp_path / "again")
+
+
+def test_the_line_that_uses_the_labels(masks: Path) -> None:
+    collection = read_collection(masks)
+    model = Path("/runs/my model/models/model.pt")
+    line = adapt_line(Collection(**{**vars(collection), "model": model}), Path("new"), 3)
+    assert line == "monai-hybrid adapt --data new --model '/runs/my model' --shots 3 --output runs/adapted"
+    green = Collection(**{**vars(collection), "colour": ("green",)})
+    assert adapt_line(green, Path("new"), 1).startswith("monai-hybrid build new --out new_prepared --channels green && ")
+
+
+def test_a_folder_of_something_else_and_a_missing_model_are_refused(tmp_path: Path, masks: Path) -> None:
+    with pytest.raises(ConfigError, match=r"neither quality\.csv nor datalist\.json"):
+        read_collection(tmp_path)
+    with pytest.raises(ModelFileError, match="no such model"):
+        read_collection(masks, model=tmp_path / "absent.pt")
+    (masks / "quality.csv").write_bytes(b"case_id,status\n\xff,done\n")
+    with pytest.raises(DataError, match="not a table in UTF-8"):
+        read_collection(masks)
