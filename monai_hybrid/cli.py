@@ -31,6 +31,7 @@ from monai_hybrid.command_options import WORDS, BundleWords, Group, Words, forwa
 from monai_hybrid.commands import Command, Named, bundle_command, execute, reported, training_command
 from monai_hybrid.next_steps import after_adapt, after_evaluate, after_predict, after_pretrain, no_model
 from monai_hybrid.setting_checks import check_there, model_in, safe_path, which_model
+from monai_hybrid.tracking import with_tracking
 
 app = typer.Typer(
     cls=Group,
@@ -58,6 +59,9 @@ Before = Annotated[
 ]
 Compare = Annotated[list[str] | None, typer.Option("--compare", help="NAME=FOLDER: another evaluation; repeat it")]
 Needed = Annotated[str, typer.Option("--output", help="folder for the results", metavar="FOLDER")]
+Tracking = Annotated[
+    str | None, typer.Option("--tracking", help="mlflow: keep curves and settings in the results folder", metavar="mlflow|FILE")
+]
 
 
 def run(words: list[str]) -> None:
@@ -168,11 +172,17 @@ TRAINING = {"dataset_dir": "--data", "output_dir": "--output", "unlabelled_dir":
     cls=BundleWords,
 )
 @with_settings("hybrid_pretrain", "train.json", TRAINING)
-def pretrain(settings: dict[str, str], data: Data = None, output: Output = None, unlabelled: Unlabelled = None) -> None:
+def pretrain(
+    settings: dict[str, str],
+    data: Data = None,
+    output: Output = None,
+    unlabelled: Unlabelled = None,
+    tracking: Tracking = None,
+) -> None:
     """Pretrain on a labelled source domain; unlabelled images, of the target scanner say, join the denoising term."""
     named = {"--data": ("dataset_dir", data), "--output": ("output_dir", output)}
     named |= {"--unlabelled-dir": ("unlabelled_dir", unlabelled)}
-    command = training_command("hybrid_pretrain", settings, named, report=False)
+    command = training_command("hybrid_pretrain", with_tracking(settings, tracking), named, report=False)
     finish(command, after_pretrain(command.output or str(bundle_folder("hybrid_pretrain"))))
 
 
@@ -195,6 +205,7 @@ def adapt(
     shots: Shots = 3,
     output: Output = None,
     unlabelled: Unlabelled = None,
+    tracking: Tracking = None,
 ) -> None:
     """Fine-tune a pretrained model on a few labelled cases of a target domain; then write report.html."""
     real = settings.get("dataset_dir", data)
@@ -202,7 +213,9 @@ def adapt(
         raise ConfigError(which_model("--data", real, "--model"))
     named = {"--data": ("dataset_dir", data), "--model": ("pretrained", model), "--output": ("output_dir", output)}
     named |= {"--unlabelled-dir": ("unlabelled_dir", unlabelled)}
-    command = training_command("few_shot_finetune", {"shots": str(shots), **settings}, named, report=True)
+    command = training_command(
+        "few_shot_finetune", {"shots": str(shots), **with_tracking(settings, tracking)}, named, report=True
+    )
     finish(command, after_adapt(command.output or str(bundle_folder("few_shot_finetune")), real))
 
 
@@ -246,11 +259,13 @@ def evaluate(
     output: Needed,
     source: Source = None,
     before: Before = None,
+    tracking: Tracking = None,
 ) -> None:
     """Score the test cases: Dice, surface Dice, HD95, with intervals over patients; then write report.html."""
     named = {"--data": ("dataset_dir", data), "--model": ("model", model), "--output": ("output_dir", output)}
     further: Named = {"--source": ("source_dir", source), "--before": ("pretrained", before)}
     report_on = safe_path(reported(settings.get("output_dir", output)))
+    settings = with_tracking(settings, tracking)
     command = bundle_command("few_shot_finetune", "evaluate.json", settings, {**named, **further}, report_on)
     finish(command, after_evaluate(model))
 

@@ -20,6 +20,7 @@ from monai_hybrid.errors import ConfigError
 from monai_hybrid.results_folder import default_folder
 from monai_hybrid.setting_checks import check_path, check_there, model_in, safe_path
 from monai_hybrid.settings import PATH_KINDS, SETTINGS, SYNTHETIC
+from monai_hybrid.tracking import check_tracking, tracked, tracker_environment
 from monai_hybrid.typed_options import environment
 
 PRETRAINING = "hybrid_pretrain"
@@ -57,6 +58,7 @@ def bundle_command(
     Raises:
         ConfigError, DataError, ModelFileError: a path is empty, holds a #, or is not there.
     """
+    check_tracking(settings)
     given = {name: checked(option, name, text) for option, (name, text) in named.items() if text is not None}
     for name, text in settings.items():
         if name in SETTINGS and SETTINGS[name].kind in PATH_KINDS and text != "None":
@@ -125,7 +127,8 @@ def reported(evaluation: str) -> str:
 
 def execute(command: Command) -> int:
     """Print each line and run it; the exit code of the first that failed, 0 when all went well."""
-    code = _run(command.words, environment(command.options))
+    with tracked(command.words) as words:
+        code = _run(words, {**tracker_environment(words, os.environ), **environment(command.options)})
     if code == 0 and command.report_on:
         code = _run(["-m", "monai_hybrid.reporting", command.report_on])
     return code

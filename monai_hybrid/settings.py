@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from monai_hybrid.tracking import TRACKING_SETTINGS
+
 Test = Callable[[float], bool]
 RANGES: dict[str, tuple[str, Test]] = {
     "count": ("a whole number >= 1", lambda x: x >= 1 and x % 1 == 0),
@@ -203,5 +205,5 @@ FREE = frozenset(name for name, setting in SETTINGS.items() if setting.free)
 # Arguments of `python -m monai.bundle run` itself.
 RUN_ARGUMENTS = frozenset({
     "run_id", "init_id", "final_id", "meta_file", "config_file", "logging_file", "tracking", "args_file",
-    "workflow_name", "workflow_type", "properties_path", "debug",
+    "workflow_name", "workflow_type", "properties_path", "debug", *TRACKING_SETTINGS,
 })  # fmt: skip

@@ -29,6 +29,7 @@ from monai_hybrid.runs.stop_signals import Stopped
 from monai_hybrid.screen import take_over
 from monai_hybrid.setting_checks import check_kind, check_there, top, unknown
 from monai_hybrid.settings import RUN_ARGUMENTS, SETTINGS
+from monai_hybrid.tracking import check_tracking
 from monai_hybrid.typed_options import as_typed
 
 DEBUG = "MONAI_HYBRID_DEBUG"  # set to 1, tracebacks are shown
@@ -69,6 +70,7 @@ def start(bundle_root: str, argv: list[str] | None = None, verbose: bool = False
         known = known_settings(Path(bundle_root), argv)
         _refuse_settings_of_others(overrides, known, Path(bundle_root))
         check_overrides(overrides, known, typed_settings(argv))
+        check_tracking(overrides)
         _check_models(overrides)
         keep_key_out(Path(str(overrides.get("output_dir") or bundle_root)).expanduser())
         refuse_phantom_start(overrides, known)

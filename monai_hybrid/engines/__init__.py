@@ -2,6 +2,7 @@
 
 from monai_hybrid.earlier_names import moved_from
 from monai_hybrid.engines.guards import GradientClip, StopOnNonFinite
+from monai_hybrid.engines.listed_output import ListedOutput
 from monai_hybrid.engines.pictures import TrainingPictures
 from monai_hybrid.engines.prepare_batch import HybridPrepareBatch
 from monai_hybrid.engines.progress import CaseProgress, Progress
@@ -14,6 +15,7 @@ __all__ = [
     "CaseProgress",
     "GradientClip",
     "HybridPrepareBatch",
+    "ListedOutput",
     "Progress",
     "ReplayableDataset",
     "ReplayableSampler",

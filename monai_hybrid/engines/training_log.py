@@ -15,6 +15,7 @@ from ignite.engine import Engine, Events
 from torch import Tensor
 
 from data_prep.atomic import replace_file
+from monai_hybrid.evaluation.named_scores import scores_by_structure
 from monai_hybrid.losses import HybridLoss
 
 NUM_BINS = 10
@@ -32,7 +33,7 @@ class TrainingLog:
         writer: a TensorBoard `SummaryWriter`, or None.
         folder: `history.jsonl` is written here, one JSON object an epoch.
         class_names: names of all K classes, background first.
-        validator: engine with metrics "val_mean_dice" and "val_dice_per_class".
+        validator: engine with metrics "val_mean_dice" and Dice of each structure.
         interval: updates between scalars.
         rank: only rank 0 logs.
     """
@@ -120,9 +121,7 @@ class TrainingLog:
         if self.validator is None or self.validator.state.epoch != epoch:
             return {}
         metrics = self.validator.state.metrics
-        per_class = torch.as_tensor(metrics.get("val_dice_per_class", [])).flatten().tolist()
-        named = dict(zip(self.class_names[1:], per_class, strict=True)) if per_class else {}
-        return {"val_mean_dice": metrics.get("val_mean_dice"), "val_dice": named}
+        return {"val_mean_dice": metrics.get("val_mean_dice"), "val_dice": scores_by_structure(metrics, self.class_names)}
 
     def _to_tensorboard(self, record: dict[str, Any]) -> None:
         if self.writer is None:

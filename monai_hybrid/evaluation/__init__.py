@@ -6,11 +6,18 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from monai_hybrid.evaluation.comparison import compare
     from monai_hybrid.evaluation.dice import DiceHandler
+    from monai_hybrid.evaluation.named_scores import NamedScores
     from monai_hybrid.evaluation.report import EvaluationReport
     from monai_hybrid.evaluation.slices import SliceSaver
 
-__all__ = ["DiceHandler", "EvaluationReport", "SliceSaver", "compare"]
-_FILES = {"DiceHandler": "dice", "EvaluationReport": "report", "SliceSaver": "slices", "compare": "comparison"}
+__all__ = ["DiceHandler", "EvaluationReport", "NamedScores", "SliceSaver", "compare"]
+_FILES = {
+    "DiceHandler": "dice",
+    "EvaluationReport": "report",
+    "NamedScores": "named_scores",
+    "SliceSaver": "slices",
+    "compare": "comparison",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -19,6 +19,7 @@ from data_prep.atomic import remove_leftovers, replace_file
 from monai_hybrid.errors import ConfigError, DataError
 from monai_hybrid.evaluation.case_table import Row, write_cases
 from monai_hybrid.evaluation.metrics import score_case, voxel_spacing
+from monai_hybrid.evaluation.named_scores import score_name
 from monai_hybrid.evaluation.sharing import gather_rows
 from monai_hybrid.evaluation.statistics import LEVEL, RESAMPLES, SEED
 from monai_hybrid.evaluation.status import METRICS
@@ -61,7 +62,8 @@ class EvaluationReport:
         """Collect after each batch, write at the end."""
         engine.add_event_handler(Events.STARTED, lambda: self.rows.clear())
         engine.add_event_handler(Events.ITERATION_COMPLETED, self.collect)
-        engine.add_event_handler(Events.COMPLETED, self.write)
+        # An evaluation is one epoch, at whose end trackers read the metrics.
+        engine.add_event_handler(Events.EPOCH_COMPLETED, self.write)
 
     def collect(self, engine: Engine) -> None:
         """One row a class for each decollated item of the batch.
@@ -121,7 +123,7 @@ class EvaluationReport:
         means = {name: of["mean"] for name, of in summary.get("dice", {}).items() if of["mean"] is not None}
         if means:  # for applications that run this evaluator: MONAI FL reads them
             mean = means.pop("all") if "all" in means else sum(means.values()) / len(means)
-            engine.state.metrics |= {"val_mean_dice": mean, **{f"val_dice_{name}": value for name, value in means.items()}}
+            engine.state.metrics |= {"val_mean_dice": mean, **{score_name(name): value for name, value in means.items()}}
         text = json.dumps(summary, indent=2, allow_nan=False) + "\n"
         replace_file(self.folder / "summary.json", lambda path: path.write_text(text, encoding="utf-8"))
         if reason := self.about.get("nsd_tolerance_reason"):

@@ -132,6 +132,8 @@ def _fold(main: ConfigParser, patient: str) -> ConfigParser:
     )
     fold["train"]["trainer"]["train_handlers"] = "$@train#handlers + [@ema]"  # no checkpoints: a fold is not the run
     handlers = [h for h in fold["train"]["handlers"] if h["_target_"].rsplit(".", 1)[-1] in FOLD_HANDLERS]
+    # A tracker would take the folds for the run.
+    fold["validate"]["handlers"] = [h for h in fold["validate"]["handlers"] if "MLFlowHandler" not in h["_target_"]]
     for handler in handlers:
         if "Validation" in handler["_target_"]:
             handler.pop("_disabled_", None)

@@ -185,6 +185,7 @@ class Predictor(SupervisedEvaluator):
 
     def _told(self, case_id: str, what: str, detail: str, level: int = logging.INFO) -> dict[str, Any]:
         self.counts[what] += 1
+        self.state.metrics[f"cases_{what}"] = self.counts[what]  # for trackers
         if self.bar is not None:
             self.bar.update()
         bar = self.bar is not None and not self.bar.disable

@@ -17,7 +17,7 @@ from monai_hybrid.settings import FREE
 # Beside the settings that may change: what a run does around its training, not what it trains.
 SECTIONS = frozenset({"imports", "initialize", "run", "finalize", "writer"})
 # Handlers that only watch and write: what they are told changes no weight.
-WATCHERS = ("Progress", "CaseProgress", "WeightsSaver", "TrainingPictures", "TrainingLog")
+WATCHERS = ("Progress", "CaseProgress", "WeightsSaver", "TrainingPictures", "TrainingLog", "ListedOutput", "NamedScores")
 SHOWN = 8
 ABSENT = "absent"
 EDGE = 1 << 16
