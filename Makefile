@@ -6,7 +6,7 @@ STAMP  := $(VENV)/.installed
 # Threads that wait without spinning: on a busy machine two spinning threads are several times slower than one.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: demo demo-full test slow pacs-test lint clean
+.PHONY: demo demo-full test slow wheel pacs-test lint clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -31,6 +31,9 @@ test: $(STAMP)  ## the test suite without the slow part
 
 slow: $(STAMP)  ## the tests that take minutes
 	$(BIN)/python -m pytest -m slow
+
+wheel: $(STAMP)  ## build the wheel and try it from an empty folder (about a minute and a half)
+	$(BIN)/python tests/wheel_smoke.py
 
 pacs-test: $(STAMP)  ## DICOM to a real archive and back: Orthanc and storescu (Debian: orthanc, dcmtk, dicom3tools)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/bundles/test_pacs.py
