@@ -414,6 +414,15 @@ def sample(settings: dict[str, str], model: Model, output: Needed) -> None:
     finish(bundle_command("hybrid_pretrain", "sample.json", settings, named))
 
 
+@command("demo", "demo", "demo --output story --full")
+def demo(
+    output: Annotated[str, typer.Option("--output", "--out", help="folder for all results", metavar="FOLDER")] = "demo",
+    full: Annotated[bool, typer.Option("--full", help="the plan's own network, more patients and updates")] = False,
+) -> None:
+    """Tell the whole story on built-in data: scanner A to three labels of scanner B, with a report."""
+    run(["-m", "monai_hybrid.demo", "--output_dir", output, *(["--full"] if full else [])])
+
+
 def main() -> None:
     """Run the command line; errors end in one line and their exit code."""
     try:

@@ -30,9 +30,9 @@ from rich.table import Table
 from data_prep.files import read_datalist
 from data_prep.interrupts import told
 from monai_hybrid import one_command
+from monai_hybrid.bundle_folders import bundle_folder
 from monai_hybrid.demo_steps import COMMANDS, LOG, Step, Teller
 from monai_hybrid.engines.pictures import best_slice
-from monai_hybrid.errors import EnvironmentFault
 from monai_hybrid.reporting.figures import Panel, contact_sheet, middle_slices
 
 BUNDLES = Path("bundles")
@@ -92,7 +92,10 @@ console = Console()
 def bundle_step(config: str, title: str, seconds: float, *, epochs: int = 0, **settings: Any) -> Step:
     """One run of a bundle's configuration, e.g. "few_shot_finetune/evaluate.json"; of a training it knows how far it is."""
     bundle, file = config.split("/")
-    words = ["-m", "monai.bundle", "run", "--config_file", str(BUNDLES / bundle / "configs" / file)]
+    local = (BUNDLES / bundle).is_dir()  # in the repository commands.sh has short paths
+    folder = BUNDLES / bundle if local else bundle_folder(bundle)
+    words = ["-m", "monai.bundle", "run", "--config_file", str(folder / "configs" / file)]
+    words += [] if local else ["--bundle_root", str(folder)]
     words += [word for name, value in settings.items() for word in (f"--{name}", str(value))]
     history = Path(str(settings["output_dir"])) / "logs/history.jsonl" if epochs else None
     return Step(title, words, seconds, history, epochs)
@@ -167,8 +170,6 @@ def demo(
     full: Annotated[bool, typer.Option("--full", help="the plan's own network, more patients and updates")] = False,
 ) -> None:
     """Scanner A to three labels of scanner B, with a report."""
-    if not BUNDLES.is_dir():
-        raise EnvironmentFault(f"demo: {BUNDLES} not found; run it from the root of the repository")
     began = time.monotonic()
     steps, runs = steps_of(FULL if full else SHORT, output_dir)
     with told():

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from monai_hybrid.bundle_folders import bundle_folder
 from monai_hybrid.demo import FULL, SHORT, Story, steps_of
 
 ROOT = Path(__file__).parents[1]
@@ -29,12 +30,18 @@ def test_three_labels_of_scanner_b_beat_the_model_of_a_and_training_from_scratch
     assert (tmp_path / "adapted/eval/forgetting.json").is_file()
 
 
-def test_outside_the_repository_the_demo_says_where_to_run_it(tmp_path: Path) -> None:
-    command = [sys.executable, "-c", "import sys; sys.path.insert(0, sys.argv.pop()); import runpy; "]
-    command[-1] += "runpy.run_module('monai_hybrid.demo', run_name='__main__')"
-    done = subprocess.run([*command, str(ROOT)], cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == 5 and "run it from the root of the repository" in done.stderr
-    assert "Traceback" not in done.stderr
+def test_outside_the_repository_the_demo_runs_the_bundles_of_the_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    runs = [step.words for step in steps_of(SHORT, tmp_path)[0] if "monai.bundle" in step.words]
+    assert len(runs) == 8
+    for words in runs:
+        folder = Path(words[words.index("--bundle_root") + 1])
+        config = Path(words[words.index("--config_file") + 1])
+        assert folder == bundle_folder(folder.name) and config.parent == folder / "configs" and config.is_file()
+    monkeypatch.chdir(ROOT)
+    assert not any("--bundle_root" in step.words for step in steps_of(SHORT, tmp_path)[0])
 
 
 def test_adapted_and_scratch_have_equal_labels_and_updates_and_every_command_is_told(tmp_path: Path) -> None:
