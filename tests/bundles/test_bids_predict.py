@@ -223,8 +223,9 @@ def test_a_sidecar_of_the_user_is_kept(tmp_path: Path) -> None:
     own = out / EXPECTED[3].replace(".nii.gz", ".json")
     own.parent.mkdir(parents=True)
     own.write_text('{"Manual": true}')
-    assert "was not written by monai-hybrid" in done(root, model, out, bids_filter="suffix=T1w")
-    assert own.read_text() == '{"Manual": true}' and EXPECTED[3] not in masks(out)
+    assert "1 of 4 cases failed" in done(root, model, out, bids_filter="suffix=T1w")
+    assert "was not written by monai-hybrid" in quality(out)["sub-02_ses-a"]["error"]
+    assert own.read_text() == '{"Manual": true}' and masks(out) == EXPECTED[:3] and not list(out.glob("*.nii.gz"))
 
 
 def test_two_data_sets_never_share_a_derivative_and_a_moved_one_goes_on(tmp_path: Path) -> None:
