@@ -25,7 +25,7 @@ PLAIN = ("case_id", "status", "flag", "error", "image", "mask", "made_from", "pr
 WORST_FIRST = "entropy_foreground"
 SPLITS = ("training", "validation", "testing")
 LARGEST_TABLE = 2**26  # bytes
-DRAWN = 256  # values of a voxel while it is drawn
+DRAWN = 255  # values of a voxel while it is drawn, and one that says: unknown
 
 
 @dataclass(frozen=True)

@@ -117,7 +117,7 @@ def save_label(collection: Collection, case: Case, folder: Path, drawing: bytes,
         raise DataError(f"case {case.case_id}: the drawing does not fit its image {grid.size}; open the case again")
     index = index.reshape(grid.size, order="F")
     values = np.asarray([label.value for label in collection.labels])
-    mask = values[index].astype(_type_of(case, values)).reshape(grid.shape)
+    mask = grid.of_page(values[index].astype(_type_of(case, values)))
     content, path = mask_file(mask, case.images[0], label_path(folder, case).with_name(case.case_id), grid.affine, DESCRIBED)
     changed = int((index != mask_indices(collection, case, case.mask)).sum())
     with _writing:

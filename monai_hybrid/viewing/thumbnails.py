@@ -48,8 +48,8 @@ def _slice(case: Case, grid: Grid, across: int, place: int) -> Array:
     """(A, B) or (A, B, 3) of the first channel; of NIfTI only that slice is kept in memory."""
     path = case.images[0]
     if extension(path) not in NIFTI or len(grid.shape) == 2:
-        array = channel_array(path)
-        return array if len(grid.shape) == 2 else np.take(array, place, axis=across)
+        array = grid.for_page(channel_array(path))
+        return array[:, :, 0] if len(grid.shape) == 2 else np.take(array, place, axis=across)
     image = open_nifti(path)
     cut: list[slice | int] = [slice(None)] * 3 + [0] * (len(image.shape) - 3)
     cut[across] = place

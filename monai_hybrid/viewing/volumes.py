@@ -23,6 +23,8 @@ from monai_hybrid.errors import DataError
 from monai_hybrid.viewing.cases import Case, Collection
 
 CHUNK = 2**20
+LARGEST_TEXTURE = 2048  # along a side, of what every graphics processor takes as a volume
+UNKNOWN = 255  # in the place of an index: a value of no label
 MOST_VOXELS = 2**30  # what a page can hold
 SHOWN_AS_THEY_ARE = ("uint8", "int16", "int32", "float32", "float64", "uint16", "uint32", "int8")  # types that the viewer knows
 
@@ -34,17 +36,31 @@ class Grid:
     Attributes:
         shape: spatial, as in the file; of a picture and of a volume of one slice (X, Y).
         affine: of the file, or identity.
-        shown: affine (4, 4) of what the page gets, (X, Y, Z) or (X, Y, 1).
+        shown: affine (4, 4) of what the page gets: a volume as it is; a picture is turned so that it needs a diagonal alone.
+        swapped, flips: how a picture is turned for that: whether its axes change places, then which are reversed.
     """
 
     shape: tuple[int, ...]
     affine: Affine
     shown: Affine
+    swapped: bool = False
+    flips: tuple[int, ...] = ()
 
     @property
     def size(self) -> tuple[int, int, int]:
         """(X, Y, Z) on the page."""
-        return (*self.shape, 1)[:3]  # type: ignore[return-value]
+        shape = self.shape[::-1] if self.swapped else self.shape
+        return (*shape, 1)[:3]  # type: ignore[return-value]
+
+    def for_page(self, array: Array) -> Array:
+        """Voxels of the file, with colours behind or not, as the page takes them: `size`."""
+        turned = np.flip(array.swapaxes(0, 1) if self.swapped else array, self.flips)
+        return turned.reshape(*self.size, *array.shape[len(self.shape) :])
+
+    def of_page(self, array: Array) -> Array:
+        """Voxels of the page in the order of the file: `shape`."""
+        turned = np.flip(array.reshape(self.size[: len(self.shape)]), self.flips)
+        return turned.swapaxes(0, 1) if self.swapped else turned
 
 
 @dataclass(frozen=True)
@@ -70,11 +86,11 @@ def grid_of(image: Path) -> Grid:
     if not shape or min(shape) < 1 or np.prod(shape, dtype=np.int64) > MOST_VOXELS:
         raise DataError(f"{image}: shape {shape}; expected 1 to {MOST_VOXELS} voxels to show")
     if is_picture(image):
-        return Grid(shape[:2], affine, np.diag([1.0, -1.0, 1.0, 1.0]))  # rows from the top
+        return Grid(shape[:2], affine, np.eye(4), flips=(1,))  # rows from the top
     axis = flat_axis(shape)
     if axis is not None or len(shape) < 3:
         kept = [other for other in range(3) if other != (2 if axis is None else axis)]
-        return Grid(tuple(shape[other] for other in kept), affine, upright(affine, kept))
+        return upright(tuple(shape[other] for other in kept), affine, kept)
     return Grid(shape[:3], affine, affine if is_invertible(affine) else np.eye(4))
 
 
@@ -93,19 +109,16 @@ def _read(path: Path) -> Volume:
         raise DataError(f"{path}: {fault.seen}. Type: monai-hybrid check {path}") from fault
 
 
-def upright(affine: Affine, kept: Sequence[int]) -> Affine:
-    """The affine of a slice (X, Y, 1) as a picture: the earlier of its two world axes to the right, the later one upwards."""
+def upright(shape: tuple[int, ...], affine: Affine, kept: Sequence[int]) -> Grid:
+    """A slice as a picture: the earlier of its two world axes to the right, the later one upwards."""
     columns = [affine[:3, axis] for axis in kept]
-    lengths = [float(np.linalg.norm(column)) or 1.0 for column in columns]
     along = [int(np.abs(column).argmax()) for column in columns]
     if along[0] == along[1] or not np.isfinite(affine).all():
-        return np.diag([1.0, -1.0, 1.0, 1.0])
-    shown = np.eye(4)
-    shown[:3, :2] = 0
-    for axis in (0, 1):
-        row = 0 if along[axis] == min(along) else 1
-        shown[row, axis] = np.copysign(lengths[axis], columns[axis][along[axis]])
-    return shown
+        return Grid(shape, affine, np.eye(4), flips=(1,))
+    order = (1, 0) if along[0] > along[1] else (0, 1)
+    lengths = [float(np.linalg.norm(columns[axis])) or 1.0 for axis in order]
+    flips = tuple(new for new, old in enumerate(order) if columns[old][along[old]] < 0)
+    return Grid(shape, affine, np.diag([*lengths, 1.0, 1.0]), order == (1, 0), flips)
 
 
 def image_stream(case: Case, channel: int = 0) -> Stream:
@@ -119,7 +132,7 @@ def image_stream(case: Case, channel: int = 0) -> Stream:
     if extension(path) in NIFTI and _goes_as_it_is(path, grid):
         return Stream(f"image{extension(path)}", path.stat().st_size, _pieces(path))
     array = channel_array(path, channel if len(case.images) == 1 else 0)
-    content = _nifti_bytes(array.reshape(*grid.size, *array.shape[len(grid.shape) :]), grid.shown)
+    content = _nifti_bytes(grid.for_page(array), grid.shown)
     return Stream("image.nii", len(content), iter((content,)))
 
 
@@ -172,8 +185,7 @@ def _picture(path: Path) -> Array:
 
 def _nifti_bytes(array: Array, affine: Affine) -> bytes:
     if array.ndim == 4 and array.shape[3] == 3:
-        colours = np.dtype([("R", "u1"), ("G", "u1"), ("B", "u1")])
-        array = np.ascontiguousarray(array).view(colours)[..., 0]
+        array = _colours(array)
     elif array.dtype.kind == "c":
         array = np.abs(array).astype(np.float32)
     elif array.dtype.name not in SHOWN_AS_THEY_ARE:
@@ -182,8 +194,16 @@ def _nifti_bytes(array: Array, affine: Affine) -> bytes:
     return content
 
 
+def _colours(array: Array) -> Array:
+    """(X, Y, 1, 3) uint8 as colours of NIfTI: with an opaque alpha where the viewer takes no others."""
+    names = "RGBA" if max(array.shape) > LARGEST_TEXTURE else "RGB"
+    opaque = np.full((*array.shape[:3], len(names)), 255, np.uint8)
+    opaque[..., :3] = array
+    return np.ascontiguousarray(opaque).view(np.dtype([(name, "u1") for name in names]))[..., 0]
+
+
 def mask_indices(collection: Collection, case: Case, mask: Path | None) -> Array:
-    """The class index of each voxel, (X, Y, Z) uint8 on the page's grid, in the order of the image's file; 0 without a mask.
+    """The class index of each voxel, uint8 as `Grid.for_page` orders them; 0 without a mask.
 
     Raises:
         DataError: it cannot be read, lies on another grid, or holds a value of no label.
@@ -201,7 +221,7 @@ def mask_indices(collection: Collection, case: Case, mask: Path | None) -> Array
         array = array if order is None else order.array(array)
     if array.shape != grid.shape:
         raise DataError(f"{mask}: shape {array.shape}, expected that of its image, {grid.shape}")
-    return indices(array, collection, mask).reshape(grid.size)
+    return grid.for_page(indices(array, collection, mask))
 
 
 def indices(array: Array, collection: Collection, mask: Path) -> Array:
@@ -210,14 +230,25 @@ def indices(array: Array, collection: Collection, mask: Path) -> Array:
     Raises:
         DataError: a value is of no label.
     """
-    found = np.zeros(array.shape, np.uint8)
-    known = array == 0
-    for label in collection.labels[1:]:
-        here = array == label.value
-        found[here] = label.index
-        known |= here
-    if not known.all():
-        value: Any = array[~known].flat[0]
+    found = _looked_up(array, collection) if array.dtype in (np.uint8, np.uint16) else _searched(array, collection)
+    if int(found.max(initial=0)) == UNKNOWN:
+        value: Any = array[found == UNKNOWN].flat[0]
         names = ", ".join(f"{label.value} {label.name}" for label in collection.labels)
         raise DataError(f"{mask}: holds the value {value:g}; expected {names}. Give the model of these masks with --model")
+    return found
+
+
+def _looked_up(array: Array, collection: Collection) -> Array:
+    """By a table of all values that the type can hold: one pass."""
+    table = np.full(np.iinfo(array.dtype).max + 1, UNKNOWN, np.uint8)
+    for label in collection.labels:
+        if 0 <= label.value < table.size:
+            table[label.value] = label.index
+    return table[array]
+
+
+def _searched(array: Array, collection: Collection) -> Array:
+    found = np.full(array.shape, UNKNOWN, np.uint8)
+    for label in collection.labels:
+        found[array == label.value] = label.index
     return found

@@ -209,3 +209,13 @@ def test_a_folder_of_something_else_and_a_missing_model_are_refused(tmp_path: Pa
     (masks / "quality.csv").write_bytes(b"case_id,status\n\xff,done\n")
     with pytest.raises(DataError, match="not a table in UTF-8"):
         read_collection(masks)
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+@pytest.mark.parametrize("name", ["ras", "lps", "oblique"])
+def test_slices_of_any_plane_come_back_as_they_were(axis: int, name: str, tmp_path: Path) -> None:
+    flat = np.expand_dims(scan((24, 18)), axis)
+    grid = grid_of(write_volume(tmp_path / "flat.nii.gz", flat, affines()[name]))
+    shown = grid.for_page(flat.reshape(24, 18))
+    assert shown.shape == grid.size and np.array_equal(grid.of_page(shown), flat.reshape(24, 18))
+    assert np.array_equal(grid.shown, np.diag(np.diag(grid.shown))) and (np.diag(grid.shown) > 0).all()
