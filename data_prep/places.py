@@ -7,6 +7,7 @@ from pathlib import Path
 
 from data_prep.bids import is_bids
 from data_prep.errors import ConfigError, DataError
+from data_prep.reading import extension
 from data_prep.result_files import kind_of
 
 PARTS = ("images", "imagesTr", "imagesTs", "labels", "labelsTr", "labelsTs")  # folders of a raw data set
@@ -26,7 +27,8 @@ def refuse_among(output: Path, source: Path, option: str = "--output") -> None:
     """Refuse an output folder among the files of a source.
 
     Of a folder with `images/` or the like, these folders count; of a BIDS data set all but what lies below `derivatives/`; of
-    any other folder the whole; of one file its folder alone. A prepared data set holds no images.
+    a folder in which the images lie themselves that folder, since folders in it are not read; of any other folder (DICOM, in
+    any nesting) the whole; of one file its folder alone. A prepared data set holds no images.
 
     Raises:
         ConfigError: with another folder.
@@ -39,8 +41,11 @@ def refuse_among(output: Path, source: Path, option: str = "--output") -> None:
     elif is_bids(origin):
         among = out.is_relative_to(origin) and origin / "derivatives" not in out.parents
     else:
-        parts = [origin / name for name in PARTS if (origin / name).is_dir()] or [origin]
-        among = any(out.is_relative_to(part) for part in parts)
+        parts = [origin / name for name in PARTS if (origin / name).is_dir()]
+        if parts or not any(extension(path) for path in origin.iterdir()):
+            among = any(out.is_relative_to(part) for part in parts or [origin])
+        else:
+            among = out == origin
     if among:
         raise ConfigError(
             f"{option} {output}: lies among the files of {source}, which stay as they are. "

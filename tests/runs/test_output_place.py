@@ -31,14 +31,16 @@ def test_results_never_lie_among_the_inputs(name: str, place: str, tmp_path: Pat
 
 
 @pytest.mark.parametrize(
-    "place", ["raw/eval", "raw", "flat_results", "ds/derivatives/mine", "prepared", "prepared/eval", "scans/masks"]
+    "place",
+    ["raw/eval", "raw", "flat_results", "ds/derivatives/mine", "prepared", "prepared/eval", "scans/masks", "loose/masks"],
 )
 def test_beside_them_they_do(place: str, tmp_path: Path) -> None:
-    folders(tmp_path, "raw/images", "flat", "ds/sub-01/anat", "prepared", "scans")
+    folders(tmp_path, "raw/images", "flat", "ds/sub-01/anat", "prepared", "scans", "loose")
     (tmp_path / "ds/dataset_description.json").write_text("{}")
     (tmp_path / "prepared/datalist.json").write_text("{}")
     (tmp_path / "scans/x.nii.gz").write_bytes(b"")
-    for source in ("raw", "flat", "ds", "prepared", "scans/x.nii.gz"):
+    (tmp_path / "loose/x.nii.gz").write_bytes(b"")  # folders beside images are not read
+    for source in ("raw", "flat", "ds", "prepared", "scans/x.nii.gz", "loose"):
         if source.split("/")[0] == place.split("/")[0].split("_")[0]:
             refuse_place(tmp_path / place, ["inference.json"], {"input": str(tmp_path / source)})
     refuse_place(tmp_path / place, ["train.json"], {"dataset_dir": "synthetic"})
