@@ -29,6 +29,7 @@ ENDINGS = {"pred": "dseg", "probabilities": "probseg", "entropy": "entropy"}  # 
 IGNORED = (
     "quality.csv",
     "run.json",
+    "labels.txt",
     "report.html",
     "logs/",
     "data/",

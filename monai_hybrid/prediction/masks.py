@@ -10,12 +10,15 @@ import numpy as np
 import torch
 from monai.transforms import MapTransform
 
+from data_prep.label_file import NAME as NAMES
+from data_prep.label_file import write_label_file
 from data_prep.scans import written_here
 from monai_hybrid import __version__
 from monai_hybrid.catalogue.naming import model_path
 from monai_hybrid.errors import DataError
 from monai_hybrid.inferers.native_grid import SaveOnInputGridd
 from monai_hybrid.prediction.table import file_hash
+from monai_hybrid.reporting.figures import BACKGROUND, LABEL_COLOURS
 
 NAME = "monai_hybrid"
 DIGITS = 16  # of the model's hash
@@ -44,14 +47,29 @@ class SaveMasksd(MapTransform):
     ) -> None:  # fmt: skip
         super().__init__(keys)
         self.on_grid = SaveOnInputGridd(keys, output_dir, [int(label["value"]) for label in labels], output_postfix)
+        self.labels = coloured([(int(label["value"]), str(label["name"])) for label in labels])
         self.names, self.codes = [str(label["name"]) for label in labels][1:], codes
         self.folder, self.postfix, self.also_nifti = Path(output_dir), output_postfix, also_nifti
         self.model = Path(model_path(model))
         self._hash = ""
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        """Write each key; the path is added as "<key>_file", that of a further NIfTI mask as "<key>_nifti"."""
-        d = dict(data)
+        """Write each key; the path is added as "<key>_file", that of a further NIfTI mask as "<key>_nifti".
+
+        `labels.txt` beside the masks says what their values mean.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        names = self.folder / NAMES
+        known = names.exists()
+        write_label_file(self.folder, self.labels)
+        try:
+            return self._saved(dict(data))
+        except BaseException:
+            if not known:  # nothing is left of a first case that failed
+                names.unlink(missing_ok=True)
+            raise
+
+    def _saved(self, d: dict[Hashable, Any]) -> dict[Hashable, Any]:
         if d.get("series") is None:
             return self.on_grid(d)
         for key in self.key_iterator(d):
@@ -83,3 +101,9 @@ class SaveMasksd(MapTransform):
         segments = [(name, segment_code(name, self.codes)) for name in self.names]
         self.folder.mkdir(parents=True, exist_ok=True)
         return write_seg(mask, d["series"], segments, algorithm, target)
+
+
+def coloured(labels: Sequence[tuple[int, str]]) -> list[tuple[int, str, str]]:
+    """Value, name and colour of each label, background first, in the colours of all tables and pictures of this project."""
+    colours = [BACKGROUND, *(LABEL_COLOURS[index % len(LABEL_COLOURS)] for index in range(len(labels) - 1))]
+    return [(value, name, colour) for (value, name), colour in zip(labels, colours, strict=True)]

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 Picture = npt.NDArray[np.uint8]
 
 # Okabe & Ito's colours, told apart with any colour vision: bright ones first, for dark scans.
+BACKGROUND = "#000000"
 LABEL_COLOURS = PALETTE
 FONT = "DejaVu Sans"  # ships with matplotlib, so a report looks the same everywhere
 DPI = 200

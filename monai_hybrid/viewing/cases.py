@@ -13,6 +13,8 @@ from typing import Any
 from data_prep.cells import restored_row
 from data_prep.files import read_datalist, read_dataset
 from data_prep.json_io import load_json
+from data_prep.label_file import NAME as LABEL_FILE
+from data_prep.label_file import plain_name, read_label_file
 from data_prep.reading import extension
 from data_prep.scans import scan_of_file
 from monai_hybrid.errors import ConfigError, DataError, ModelFileError
@@ -146,13 +148,12 @@ def _card(model: Path | None) -> dict[str, Any] | None:
 
 
 def _labels(folder: Path, names: Sequence[str], card: Mapping[str, Any] | None) -> tuple[Label, ...]:
-    """By the model's card; without one by the columns of the table, their values counted from 1."""
+    """By the file beside the masks, by the model's card; else by the columns of the table, their values counted from 1."""
+    told = read_label_file(folder / LABEL_FILE)
+    if told and [name for _, name in told][1:] == [plain_name(name) for name in names]:
+        return coloured([(0, "background"), *((value, name) for (value, _), name in zip(told[1:], names, strict=True))], folder)
     if card is not None and [str(label["name"]) for label in card["labels"]][1:] == list(names):
         return coloured([(int(label["value"]), str(label["name"])) for label in card["labels"]], folder)
-    told = folder / "labels.json"
-    content = load_json(told) if told.is_file() else None
-    if isinstance(content, dict) and list(content.values())[1:] == list(names) and all(str(key).isdigit() for key in content):
-        return coloured([(int(value), str(name)) for value, name in content.items()], folder)
     return coloured([(0, "background"), *enumerate(names, 1)], folder)
 
 

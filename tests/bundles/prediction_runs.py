@@ -103,5 +103,5 @@ def dice(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def visible(folder: Path) -> list[str]:
-    """Names in a folder but for hidden ones, such as the lock of a prediction."""
-    return sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
+    """Names in a folder but for hidden ones, such as the lock of a prediction, and for the names of the labels."""
+    return sorted(path.name for path in folder.iterdir() if not path.name.startswith(".") and path.name != "labels.txt")

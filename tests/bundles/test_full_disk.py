@@ -34,7 +34,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A disk of a few pages."""
     disk = tmp_path / "disk"
     disk.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=36k", "tmpfs", str(disk)], capture_output=True, check=False)
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=40k", "tmpfs", str(disk)], capture_output=True, check=False)
     if mounted.returncode:
         pytest.skip("no right to mount a small disk")
     yield disk
@@ -74,7 +74,7 @@ def test_whatever_cannot_be_written_mask_and_row_go_together(
 
 
 def test_a_disk_that_is_really_full(scans: Path, small_disk: Path, tmp_path: Path) -> None:
-    (small_disk / "other").write_bytes(bytes(12_000))
+    (small_disk / "other").write_bytes(bytes(16_000))
     settings = {"input": scans, "output_dir": small_disk / "out", "model": random_model(tmp_path / "model", spacing=1.0)}
     error = predict(**settings)
     assert isinstance(error, EnvironmentFault), error

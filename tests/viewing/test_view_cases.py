@@ -41,7 +41,7 @@ def masks(tmp_path: Path) -> Path:
 
 def test_labels_are_those_of_the_table_with_the_values_beside_it(masks: Path) -> None:
     assert [(label.name, label.value) for label in read_collection(masks).labels] == [("background", 0), *NAMES.items()]
-    (masks / "labels.json").unlink()
+    (masks / "labels.txt").unlink()
     without = read_collection(masks)
     assert [label.value for label in without.labels] == [0, 1, 2]
     case = without.cases[0]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import numpy as np
 from PIL import Image
 
 from data_prep.cells import harmless_row
+from data_prep.label_file import write_label_file
 from data_prep.on_grid import mask_file
 from data_prep.volume import Array
 
@@ -61,7 +61,7 @@ def write_volume(path: Path, array: Array, affine: Array) -> Path:
 
 
 def predicted(folder: Path, images: dict[str, Path], names: dict[str, int] = NAMES, **columns: dict[str, Any]) -> Path:
-    """Masks of these images, quality.csv and labels.json, as prediction writes them."""
+    """Masks of these images, quality.csv and labels.txt, as prediction writes them."""
     folder.mkdir(parents=True, exist_ok=True)
     rows = []
     for number, (case, image) in enumerate(images.items()):
@@ -78,8 +78,7 @@ def predicted(folder: Path, images: dict[str, Path], names: dict[str, int] = NAM
         writer = csv.DictWriter(file, list(rows[0]))
         writer.writeheader()
         writer.writerows(harmless_row(row) for row in rows)
-    labels = {"0": "background", **{str(value): name for name, value in names.items()}}
-    (folder / "labels.json").write_text(json.dumps(labels), encoding="utf-8")
+    write_label_file(folder, [(0, "background", "#000000"), *((value, name, "#E69F00") for name, value in names.items())])
     return folder
 
 
