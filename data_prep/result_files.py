@@ -171,6 +171,7 @@ RESULTS = (
     ResultFile("forgetting.json", says("source", "metric", "classes", "mean"), (EVALUATE,)),
     ResultFile("*.npz", _is_slices, (EVALUATE,), "slices"),
     ResultFile("quality.csv", has_columns(QUALITY, QUALITY_ALL, "volume_"), (PREDICT,)),
+    ResultFile("labels.txt", begins(rb"# ITK-SNAP label description, written by monai_hybrid"), ()),
     ResultFile("dseg.tsv", _is_label_table, ("bids",)),
     ResultFile("dseg.json", says(Description=f"Segmentation by {TOOL}"), ("bids",)),
     ResultFile("*_dseg.json", says("Sources", Description=f"Segmentation by {TOOL}"), ()),

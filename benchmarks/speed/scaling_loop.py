@@ -43,7 +43,8 @@ def main() -> None:
     ticks: list[float] = []
 
     def tick(engine: Any) -> None:
-        float(engine.state.output["loss"])  # waits for a GPU
+        output = engine.state.output
+        float((output[0] if isinstance(output, list) else output)["loss"])  # waits for a GPU
         ticks.append(time.perf_counter())
 
     trainer.add_event_handler(Events.ITERATION_COMPLETED, tick)

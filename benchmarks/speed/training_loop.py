@@ -46,7 +46,8 @@ class Stepper:
         if self.flops:
             self.flops.__exit__(None, None, None)
             self.counted, self.flops = int(self.flops.get_total_flops()), None
-        self.losses.append(engine.state.output["loss"].detach())
+        output = engine.state.output  # a list since handlers of MONAI's tracking read it
+        self.losses.append((output[0] if isinstance(output, list) else output)["loss"].detach())
         if len(self.losses) == self.every:
             losses = [float(loss) for loss in self.losses]  # waits for a GPU
             self.tell(losses=losses, flops=self.counted)

@@ -28,12 +28,17 @@ from data_prep.patient_table import NAME as PATIENTS
 from data_prep.patient_table import read_table
 from data_prep.pictures import is_picture
 from data_prep.reading import NIFTI, extension
+from data_prep.result_files import begins, says
 from data_prep.volume import Array
 from monai_hybrid import __version__
 from monai_hybrid.viewing.cases import Case, Collection, inside
 from monai_hybrid.viewing.volumes import grid_of, mask_indices
 
 LABELS, LIST = "labels", "dataset.json"
+# Names of cases may be those of result files, and the list is called as a prepared data set's: known by what they hold.
+OF_LABEL = says("corrected_from", "changed_voxels", "written_by")
+OF_LABELS = says("channel_names", "labels", "numTraining", "dataset")
+OF_PATIENTS = begins(rb"file,patient\r?\n")
 DESCRIBED = b"label corrected with monai_hybrid view"  # not the mark of predictions, which may be written over
 LONGEST_NAME = 200
 _writing = threading.Lock()
@@ -128,11 +133,11 @@ def save_label(collection: Collection, case: Case, folder: Path, drawing: bytes,
         sidecar = path.with_name(case.case_id + ".json")
         write_atomically(path, content)
         try:
-            dump_json(_origin(collection, case, path, who, changed), sidecar)
+            dump_json(_origin(collection, case, path, who, changed), sidecar, OF_LABEL)
             _patients(folder, case)
             listed["dataset"][case.case_id] = _entry(case, path, folder)
             listed["numTraining"] = len(listed["dataset"])
-            dump_json(listed, folder / LIST)
+            dump_json(listed, folder / LIST, OF_LABELS)
         except BaseException:
             if fresh:  # no label without its place in the list
                 path.unlink(missing_ok=True)
@@ -201,7 +206,7 @@ def _patients(folder: Path, case: Case) -> None:
     writer = csv.writer(text)
     writer.writerow(["file", "patient"])
     writer.writerows([harmless(name), harmless(patient)] for name, patient in sorted(known.items()))
-    write_atomically(folder / PATIENTS, text.getvalue().encode("utf-8"))
+    write_atomically(folder / PATIENTS, text.getvalue().encode("utf-8"), OF_PATIENTS)
 
 
 def adapt_line(collection: Collection, folder: Path, saved: int) -> str:

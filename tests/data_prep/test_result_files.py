@@ -89,6 +89,10 @@ FILES: dict[str, tuple[bytes, bytes]] = {
         b"case_id,status,flag,error,unit,volume_LV,image,mask,made_from\n",
         b"case_id,status,flag,error,unit,volume_LV,image,mask,made_from,seen by Dr. A\n",
     ),
+    "labels.txt": (
+        b"# ITK-SNAP label description, written by monai_hybrid\n",
+        b"# ITK-SNAP label description file\n",
+    ),
     "dseg.tsv": (TABLE.encode(), TABLE.replace(PALETTE[1], "#00ff00").encode()),
     "dseg.json": (text({"Description": "Segmentation by monai_hybrid 1"}), text({"Description": "Segmentation by hand"})),
     "*_dseg.json": (
@@ -197,6 +201,7 @@ WRITERS = {
     "data_prep/dicom/label_files.py": "a folder of `take_folder`",
     "data_prep/dicom/seg_write.py": "prediction/masks.py asks `is_own_seg`",
     "data_prep/json_io.py": TABLED,
+    "data_prep/label_file.py": "leaves another's `labels.txt` alone",
     "data_prep/n4.py": "a folder of `take_folder`",
     "data_prep/phantom/dataset.py": "a new folder",
     "data_prep/phantom/files.py": "a new folder",
@@ -232,6 +237,7 @@ WRITERS = {
     "monai_hybrid/runs/run_folder.py": "called .run.json, of the lock",
     "monai_hybrid/reporting/figures.py": TABLED,
     "monai_hybrid/runs/checkpoint.py": "called update_<number>.pt, below checkpoints/",
+    "monai_hybrid/viewing/labels.py": "asks `OF_LABEL`, `OF_LABELS`, `OF_PATIENTS`",
     "monai_hybrid/weights.py": "claim_run refuses a folder with a model",
 }
 CALLS = {
