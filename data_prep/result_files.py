@@ -158,6 +158,7 @@ RESULTS = (
     ResultFile("plan.json", says("format_version", "spatial_dims", "spacing", "patch_size"), ("build",)),
     ResultFile("shift.json", says("source", "target", "summary", "findings"), ("shift", EVALUATE)),
     ResultFile("shift.png", marked_or_beside("shift.json"), ("shift", EVALUATE)),
+    ResultFile("nearest.json", says("target", "models"), ("nearest",)),
     ResultFile("run.json", _is_run_record, RUNS[1:]),
     ResultFile("run.json", _is_run_record, (TRAIN,), "logs"),
     ResultFile("history.jsonl", _is_history, (TRAIN,), "logs"),

@@ -10,6 +10,8 @@ import typer
 
 from data_prep.interrupts import told
 from data_prep.json_io import dump_json
+from data_prep.naming import keep_key_out
+from data_prep.result_files import refuse_others
 from monai_hybrid import one_command
 from monai_hybrid.nearest.ranking import AUTO, as_plain, rank
 from monai_hybrid.nearest.told import lines
@@ -23,6 +25,9 @@ def nearest(
     """Compare models with scans, without a look at labels."""
     logging.getLogger("monai").setLevel(logging.ERROR)
     with told():
+        if out is not None:
+            keep_key_out(out)
+            refuse_others(out, "nearest")
         ranked = rank(target.expanduser(), model)
         if out is not None:
             dump_json({"target": target.name, "models": as_plain(ranked)}, out / "nearest.json")
