@@ -77,7 +77,7 @@ def client(tmp_path: Path) -> Iterator[Client]:
 
 
 def packed(index: np.ndarray) -> bytes:
-    return gzip.compress(index.astype(np.uint8).tobytes(order="F"))
+    return gzip.compress(index.astype(np.uint8).tobytes(order="F"), mtime=0)
 
 
 def drawing_of(client: Client, number: int) -> np.ndarray:
@@ -208,10 +208,11 @@ def test_a_label_is_replaced_only_when_that_is_said(client: Client) -> None:
     [
         (b"no gzip", "did not arrive whole"),
         (packed(np.zeros(7)), "expected 3840"),
-        (gzip.compress(bytes(10_000_000)), "expected 3840"),
+        (gzip.compress(bytes(10_000_000), mtime=0), "expected 3840"),
         (packed(np.zeros(SHAPE))[:-6], "expected 3840"),
         (packed(np.full(SHAPE, 3)), "does not fit its image"),
     ],
+    ids=["no-gzip", "too-short", "a-bomb", "cut", "another-class"],
 )
 def test_drawings_that_do_not_fit_are_refused(body: bytes, said: str, client: Client, tmp_path: Path) -> None:
     status, content, _ = client(f"cases/{client.number('ras')}/label", "POST", body)
