@@ -14,6 +14,7 @@ from data_prep.errors import DataError
 from data_prep.itk import simple_itk
 from data_prep.json_io import write_atomically
 from data_prep.reading import read_volume
+from data_prep.result_files import anything
 from data_prep.volume import Array, Volume
 
 SHRINK_FROM = 64  # axes of at least this many voxels are fitted on every second voxel: the field is smooth
@@ -32,7 +33,7 @@ def correct_case(case: Case, folder: Path) -> Case:
         if volume.affine is None or volume.spatial_dims != 3 or volume.channels != 1:
             raise DataError(f"{path}: shape {volume.array.shape}; --n4 expects a 3D MR image of one channel. Leave out --n4")
         target = folder / f"{case.case_id}_{index:04d}.nii.gz"
-        write_atomically(target, _as_nifti(correct(volume.array, volume.spacing), volume))
+        write_atomically(target, _as_nifti(correct(volume.array, volume.spacing), volume), anything)
         paths.append(target)
     return replace(case, images=tuple(paths))
 

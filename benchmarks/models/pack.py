@@ -45,8 +45,9 @@ def masks(model: Path, cases: Sequence[Mapping[str, Any]]) -> Iterator[Tensor]:
     prepare, inferer = parser.get_parsed_content("preprocessing"), parser.get_parsed_content("inferer")
     for case in cases:
         image = prepare({"image": case["image"], "case_id": case["case_id"]})["image"]
-        with torch.no_grad():
-            yield inferer.segment(image, network).labels
+        with torch.no_grad():  # not around the yield: two of these run in turns, and each would end the other's
+            labels = inferer.segment(image, network).labels
+        yield labels
 
 
 def differing(whole: Path, half: Path, cases: Sequence[Mapping[str, Any]]) -> tuple[int, int]:

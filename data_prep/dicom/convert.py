@@ -12,7 +12,7 @@ from data_prep.disk import needing
 from data_prep.errors import DataError
 from data_prep.foreign import CHECK
 from data_prep.progress import told
-from data_prep.result_files import take_folder
+from data_prep.result_files import anything, take_folder
 from data_prep.volume import ReadError
 
 
@@ -32,7 +32,7 @@ def write_nifti(series: Series, path: Path) -> Path:
     image.header.set_xyzt_units("mm")
     path.parent.mkdir(parents=True, exist_ok=True)
     with needing(voxels.nbytes, path):
-        replace_file(path, lambda temporary: _save(image, temporary, path))
+        replace_file(path, lambda temporary: _save(image, temporary, path), anything)
     return path
 
 

@@ -15,7 +15,7 @@ from data_prep.json_io import write_atomically
 from data_prep.naming import naming
 from data_prep.nifti import GZIP_MAGIC
 from data_prep.reading import NIFTI, extension
-from data_prep.result_files import take_folder
+from data_prep.result_files import anything, take_folder
 from data_prep.volume import Affine, Array, ReadError
 
 
@@ -47,7 +47,7 @@ def converted_labels(raw: Source, cases: Sequence[Case], folder: Path) -> dict[s
             path, data = folder / f"{case.case_id}{extension(case.label)}", _copy(case.label)
         if not files:
             take_folder(folder, "masks of DICOM series")
-        write_atomically(path, data)
+        write_atomically(path, data, anything)
         files[case.case_id] = path
     return files
 

@@ -15,6 +15,7 @@ from data_prep.disk import needing
 from data_prep.on_grid import map_file, mask_file
 from data_prep.on_grid import smallest_integer as smallest_integer
 from data_prep.reading import extension
+from data_prep.result_files import anything
 from data_prep.scans import MADE_HERE, is_own, written_here
 from monai_hybrid.errors import DataError
 
@@ -117,7 +118,7 @@ def _written(content: bytes, target: Path) -> Path:
             "--output-postfix"
         )
     with needing(len(content), target):
-        replace_file(target, lambda path: path.write_bytes(content))
+        replace_file(target, lambda path: path.write_bytes(content), anything)
     return target
 
 

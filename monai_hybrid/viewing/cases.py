@@ -134,8 +134,8 @@ def _model_of_run(folder: Path) -> Path | None:
     content = load_json(path) if path.is_file() else {}
     settings = content.get("settings") if isinstance(content, dict) else None
     named = settings.get("model") if isinstance(settings, dict) else None
-    model = Path(named).expanduser() if isinstance(named, str) and named else None
-    return model.absolute() if model is not None and model.is_file() else None
+    model = _at_home(named) if isinstance(named, str) and named else None
+    return model.absolute() if model is not None and _is_file(model) else None
 
 
 def _card(model: Path | None) -> dict[str, Any] | None:
@@ -190,13 +190,29 @@ def _images_of(text: str, folder: Path, images: Path | None, channels: Sequence[
     """The files of a case, or why there are none; the table names the first."""
     if text.startswith("DICOM "):
         return (), "its image is a DICOM series, which this page does not show"
-    named = Path(text.replace("\\", "/")).expanduser()
+    named = _at_home(text.replace("\\", "/"))
     places = [named] if named.is_absolute() else [Path.cwd() / named, folder / named, folder.parent / named]
     places = [images / named.name] if images is not None else places
-    file = next((place for place in places if place.is_file() and extension(place)), None)
+    file = next((place for place in places if _is_file(place) and extension(place)), None)
     if not text or file is None:
         return (), f"its image is not there: {text or 'none'}. Type: monai-hybrid view ... --images FOLDER"
     return scan_of_file(file, channels).files, ""
+
+
+def _at_home(text: str) -> Path:
+    """A path, with a home folder for a tilde; the text as it is where it names nobody."""
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        return Path(text)
+
+
+def _is_file(path: Path) -> bool:
+    """Whether there is a file; no where the text can be no path."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
 
 
 def inside(folder: Path, name: str) -> Path | None:

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from data_prep.interrupts import told
+from data_prep.naming import keep_key_out
 from monai_hybrid import one_command
 from monai_hybrid.viewing.cases import read_collection
 from monai_hybrid.viewing.server import PageServer
@@ -29,7 +30,9 @@ def view(
     """Look at masks in a local page, correct them, and save them as labels."""
     with told():
         collection = read_collection(folder, images, model)
-        server = PageServer(collection, labels or folder / CORRECTED, port)
+        place = (labels or folder / CORRECTED).expanduser()
+        keep_key_out(place)
+        server = PageServer(collection, place, port)
     typer.echo(f"{len(collection.cases)} cases of {folder}. The page: {server.address}\nCtrl-C ends it.")
     if browser:
         webbrowser.open(server.address)

@@ -10,17 +10,19 @@ import io
 import shlex
 import threading
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from filelock import FileLock, Timeout
 
 from data_prep.cells import harmless
 from data_prep.datalist import portable
-from data_prep.errors import DataError, HybridError
+from data_prep.errors import ConfigError, DataError, EnvironmentFault, HybridError
 from data_prep.json_io import dump_json, load_json, write_atomically
 from data_prep.nifti_open import open_nifti
 from data_prep.on_grid import mask_file, smallest_integer
@@ -28,19 +30,21 @@ from data_prep.patient_table import NAME as PATIENTS
 from data_prep.patient_table import read_table
 from data_prep.pictures import is_picture
 from data_prep.reading import NIFTI, extension
-from data_prep.result_files import begins, says
+from data_prep.result_files import TOOL, Known, anything, has_columns, refuse_other, says
 from data_prep.volume import Array
 from monai_hybrid import __version__
 from monai_hybrid.viewing.cases import Case, Collection, inside
 from monai_hybrid.viewing.volumes import grid_of, mask_indices
 
 LABELS, LIST = "labels", "dataset.json"
-# Names of cases may be those of result files, and the list is called as a prepared data set's: known by what they hold.
-OF_LABEL = says("corrected_from", "changed_voxels", "written_by")
-OF_LABELS = says("channel_names", "labels", "numTraining", "dataset")
-OF_PATIENTS = begins(rb"file,patient\r?\n")
 DESCRIBED = b"label corrected with monai_hybrid view"  # not the mark of predictions, which may be written over
-LONGEST_NAME = 200
+LONGEST_NAME = 150  # bytes; while a file is written, its name is longer
+LOCK = ".view.lock"
+PATIENT = 10.0  # seconds for another page to end its saving
+COLUMNS = ("file", "patient")
+# What is known as ours. A label is replaced when the person at the page says so.
+OUR_SIDECAR, OUR_LIST = says("label", "image", written_by=TOOL), says("dataset", "labels", written_by=TOOL)
+OUR_PATIENTS = has_columns(COLUMNS, set(COLUMNS))
 _writing = threading.Lock()
 
 
@@ -66,7 +70,8 @@ def label_path(folder: Path, case: Case) -> Path:
         DataError: the name of the case is no file name, or the folder of labels is a link.
     """
     name = case.case_id
-    if not name or name.startswith(".") or any(sign in name for sign in "/\\\0:") or len(name) > LONGEST_NAME:
+    long = len(name.encode("utf-8", "surrogateescape")) > LONGEST_NAME
+    if not name or long or name.startswith(".") or any(sign in name for sign in "/\\\0:"):
         raise DataError(f"case {name[:60]!r}: no file can be named so; rename its image, and predict again")
     labels = folder / LABELS
     if labels.exists() and not labels.resolve().is_relative_to(folder.resolve()):
@@ -113,7 +118,8 @@ def save_label(collection: Collection, case: Case, folder: Path, drawing: bytes,
 
     Raises:
         TakenError: there is one, and `replace` is not said; nothing is written.
-        DataError: the drawing does not fit the image, or the list is of something else; nothing is written.
+        DataError: the drawing does not fit the image, the list is of other labels, or a file that the page did not write is in
+            the place of the list, of the sidecar or of the table of patients; nothing is written.
         EnvironmentFault: no space, no right.
     """
     grid = grid_of(case.images[0])
@@ -125,25 +131,51 @@ def save_label(collection: Collection, case: Case, folder: Path, drawing: bytes,
     mask = grid.of_page(values[index].astype(_type_of(case, values)))
     content, path = mask_file(mask, case.images[0], label_path(folder, case).with_name(case.case_id), grid.affine, DESCRIBED)
     changed = int((index != mask_indices(collection, case, case.mask)).sum())
-    with _writing:
+    sidecar = path.with_name(case.case_id + ".json")
+    with _alone(folder):
         listed = _list(folder, collection)
         if path.exists() and not replace:
             raise TakenError(f"{path}: is there already; nothing was written")
+        _keep_other(sidecar, OUR_SIDECAR)
+        if case.patient:
+            _keep_other(folder / PATIENTS, OUR_PATIENTS)
         fresh = not path.exists()
-        sidecar = path.with_name(case.case_id + ".json")
-        write_atomically(path, content)
+        write_atomically(path, content, anything)
         try:
-            dump_json(_origin(collection, case, path, who, changed), sidecar, OF_LABEL)
+            dump_json(_origin(collection, case, path, who, changed), sidecar, OUR_SIDECAR)
             _patients(folder, case)
             listed["dataset"][case.case_id] = _entry(case, path, folder)
             listed["numTraining"] = len(listed["dataset"])
-            dump_json(listed, folder / LIST, OF_LABELS)
+            dump_json(listed, folder / LIST, OUR_LIST)
         except BaseException:
             if fresh:  # no label without its place in the list
                 path.unlink(missing_ok=True)
                 sidecar.unlink(missing_ok=True)
             raise
     return Saved(path, sidecar, changed)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """One page saves at a time, of all that are open: each reads the list, adds its label and writes it again.
+
+    Raises:
+        EnvironmentFault: another one does not end, or the folder cannot be written.
+    """
+    lock = FileLock(folder / LOCK)
+    with _writing:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            lock.acquire(timeout=PATIENT)
+        except Timeout as error:
+            raise EnvironmentFault(f"{folder}: another page is saving here; close it, and save again") from error
+        except (OSError, NotImplementedError) as error:
+            told = getattr(error, "strerror", None) or error
+            raise EnvironmentFault(f"{folder}: cannot be written: {told}. Give another folder with --labels") from error
+        try:
+            yield
+        finally:
+            lock.release()
 
 
 def _type_of(case: Case, values: Array) -> Any:
@@ -172,11 +204,25 @@ def _list(folder: Path, collection: Collection) -> dict[str, Any]:
             "numTraining": 0,
             "file_ending": ".nii.gz",
             "dataset": {},
+            "written_by": f"{TOOL} {__version__}",
         }
     content = load_json(path)
     if not isinstance(content, dict) or not isinstance(content.get("dataset"), dict) or content.get("labels") != names:
         raise DataError(f"{path}: belongs to other labels than {', '.join(names)}. Give another folder with --labels")
+    _keep_other(path, OUR_LIST)
     return content
+
+
+def _keep_other(path: Path, ours: Known) -> None:
+    """Refuse to replace a file that the page did not write.
+
+    Raises:
+        DataError: one is there.
+    """
+    try:
+        refuse_other(path, ours)
+    except ConfigError as error:
+        raise DataError(f"{path}: was not written by this page, and is kept. Give another folder with --labels") from error
 
 
 def _entry(case: Case, label: Path, folder: Path) -> dict[str, Any]:
@@ -193,7 +239,7 @@ def _origin(collection: Collection, case: Case, label: Path, who: str, changed: 
         "when": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "changed_voxels": changed,
         "labels": {str(label.value): label.name for label in collection.labels},
-        "written_by": f"monai_hybrid {__version__}",
+        "written_by": f"{TOOL} {__version__}",
     }
 
 
@@ -204,9 +250,9 @@ def _patients(folder: Path, case: Case) -> None:
     known = {**read_table(folder).patients, case.case_id: case.patient}
     text = io.StringIO(newline="")
     writer = csv.writer(text)
-    writer.writerow(["file", "patient"])
+    writer.writerow(COLUMNS)
     writer.writerows([harmless(name), harmless(patient)] for name, patient in sorted(known.items()))
-    write_atomically(folder / PATIENTS, text.getvalue().encode("utf-8"), OF_PATIENTS)
+    write_atomically(folder / PATIENTS, text.getvalue().encode("utf-8"), OUR_PATIENTS)
 
 
 def adapt_line(collection: Collection, folder: Path, saved: int) -> str:

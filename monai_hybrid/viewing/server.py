@@ -64,6 +64,10 @@ class PageServer(ThreadingHTTPServer):
         except (OSError, OverflowError) as error:
             raise EnvironmentFault(f"--port {port}: cannot be used ({error}). Leave it out, and a free one is taken") from error
 
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A connection that ended early, as closed pages leave it, is nothing to tell."""
+        logger.debug("a connection ended early", exc_info=True)
+
     @property
     def address(self) -> str:
         """Of the page, with its secret."""
@@ -105,6 +109,9 @@ class Handler(BaseHTTPRequestHandler):
             self.close_connection = True  # the page was closed
         except MemoryError:
             self._refuse(HTTPStatus.INTERNAL_SERVER_ERROR, "not enough memory for this case")
+        except Exception as error:  # of a file or a request that nobody has thought of: the page is told, the server goes on
+            told = f"this cannot be answered ({type(error).__name__}: {str(error)[:200]})"
+            self._refuse(HTTPStatus.INTERNAL_SERVER_ERROR, told)
 
     def _path(self) -> str | None:
         """The path after the secret; None where host, origin or secret are not ours."""
@@ -112,7 +119,10 @@ class Handler(BaseHTTPRequestHandler):
         origin = self.headers.get("Origin")
         if self.headers.get("Host") not in here or (origin is not None and origin.removeprefix("http://") not in here):
             return None
-        _, _, rest = urlsplit(self.path).path.partition("/")
+        try:
+            _, _, rest = urlsplit(self.path).path.partition("/")
+        except ValueError:  # half an address of IPv6
+            return None
         token, slash, path = rest.partition("/")
         return path if slash and hmac.compare_digest(token.encode(), self.server.token.encode()) else None
 

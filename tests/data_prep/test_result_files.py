@@ -73,8 +73,8 @@ FILES: dict[str, tuple[bytes, bytes]] = {
     ),
     "plan.json": (text({"format_version": 1, "spatial_dims": 3, "spacing": [], "patch_size": []}), text({"plan": "mine"})),
     "shift.json": (text({"source": "a", "target": "b", "summary": "", "findings": []}), text({"source": "a"})),
+    "nearest.json": (text({"target": "a", "models": []}), text({"target": "a", "nearest": "me"})),
     "shift.png": (png(MADE_WITH), png("Matplotlib")),
-    "nearest.json": (text({"target": "a", "models": []}), text({"target": "a", "nearest": []})),
     "run.json": (text({"command": "python", "versions": {"monai_hybrid": "1"}}), text({"command": "python", "versions": {}})),
     "history.jsonl": (b'{"epoch": 1, "updates": 2}\n{"epoch": 2', b'{"epoch": 1, "loss": 2}\n'),
     "pictures.png": (png(MADE_WITH), png()),
@@ -234,13 +234,13 @@ WRITERS = {
     "monai_hybrid/networks/transfer/report.py": TABLED,
     "monai_hybrid/prediction/bids_derivative.py": TABLED,
     "monai_hybrid/prediction/table.py": TABLED,
-    "monai_hybrid/reporting/niivue.py": "the vendored file of a clone",
+    "monai_hybrid/reporting/niivue.py": "a command of developers, into the package",
     "monai_hybrid/reporting/report.py": "asks `REPORT`",
     "monai_hybrid/runs/manifest.py": TABLED,
     "monai_hybrid/runs/run_folder.py": "called .run.json, of the lock",
     "monai_hybrid/reporting/figures.py": TABLED,
     "monai_hybrid/runs/checkpoint.py": "called update_<number>.pt, below checkpoints/",
-    "monai_hybrid/viewing/labels.py": "asks `OF_LABEL`, `OF_LABELS`, `OF_PATIENTS`",
+    "monai_hybrid/viewing/labels.py": "asks the person, and `OUR_SIDECAR`, `OUR_LIST`, `OUR_PATIENTS`",
     "monai_hybrid/weights.py": "claim_run refuses a folder with a model",
 }
 CALLS = {
@@ -271,9 +271,10 @@ def writers() -> Iterator[str]:
 
 
 def test_every_writer_is_known() -> None:
-    in_memory = {"data_prep/on_grid.py", "data_prep/repair/picture.py"}
-    in_memory |= {f"monai_hybrid/{name}.py" for name in ("reporting/overlays", "viewing/thumbnails", "viewing/server")}
-    methods = {f"monai_hybrid/{name}.py" for name in ("prediction/engine", "runs/resume", "networks/transfer/load")}  # `save`
+    in_memory = {"monai_hybrid/reporting/overlays.py", "data_prep/repair/picture.py", "data_prep/on_grid.py"}
+    in_memory |= {"monai_hybrid/viewing/thumbnails.py"}
+    saving = ("prediction/engine", "runs/resume", "networks/transfer/load", "viewing/server")  # call a `save` of their own
+    methods = {f"monai_hybrid/{name}.py" for name in saving}
     assert set(writers()) - in_memory - methods - {"data_prep/naming.py"} == set(WRITERS)
 
 

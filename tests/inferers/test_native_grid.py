@@ -185,3 +185,17 @@ def test_no_text_of_the_image_is_carried_over(kind: type, writer: str, tmp_path:
     plain = gzip.decompress(written.read_bytes())
     assert b"Doe" not in plain and b"Jane" not in plain
     assert np.array_equal(nib.load(written).affine, image.affine)
+
+
+def test_a_mask_named_like_another_result_is_replaced_as_any_mask_of_ours(tmp_path: Path) -> None:
+    image = tmp_path / "sample_001_image.nii.gz"  # such a name the pictures of `sample` have
+    nib.save(nib.Nifti1Image(np.zeros((4, 3, 2), np.int16), np.eye(4)), image)
+    (tmp_path / "masks").mkdir()
+    for value in (1, 2):
+        mask = write_mask(np.full((4, 3, 2), value, np.uint8), image, tmp_path / "masks/sample_001_image_seg", np.eye(4))
+    assert int(nib.load(mask).dataobj[0, 0, 0]) == 2
+    theirs = tmp_path / "theirs/sample_001_image_seg.nii.gz"
+    theirs.parent.mkdir()
+    theirs.write_bytes(image.read_bytes())
+    with pytest.raises(DataError, match="not written by prediction"):
+        write_mask(np.zeros((4, 3, 2), np.uint8), image, theirs.with_name("sample_001_image_seg"), np.eye(4))

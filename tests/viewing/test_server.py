@@ -5,6 +5,8 @@ from __future__ import annotations
 import gzip
 import http.client
 import json
+import socket
+import struct
 import threading
 import time
 from collections.abc import Iterator
@@ -226,6 +228,17 @@ def test_a_form_of_another_page_saves_nothing(client: Client, tmp_path: Path) ->
     assert client(f"cases/{number}/label", "POST", body, {"Origin": "http://evil.example"})[0] == 403
     assert client(f"cases/{number}/label", "PUT", body)[0] == 501
     assert not (tmp_path / "masks/corrected").exists()
+
+
+def test_requests_of_no_sense_are_answered_and_tell_nothing(client: Client, capsys: pytest.CaptureFixture[str]) -> None:
+    endless = "9" * 5000  # Python makes no number of so many digits
+    assert client(f"cases/0/image?channel={endless}")[0] == 500
+    assert client("cases/0/label", "POST", b"", {"Content-Length": endless})[0] == 500
+    assert client("http://[/cases", raw=True)[0] == 403
+    with socket.create_connection(("127.0.0.1", client.port)) as half:
+        half.sendall(b"GET /x HTTP/1.1\r\nHost")
+        half.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # ends it with a reset
+    assert client("cases")[0] == 200 and "Traceback" not in capsys.readouterr().err
 
 
 def test_200_cases_are_listed_in_under_a_second(tmp_path: Path) -> None:

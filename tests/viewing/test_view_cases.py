@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import nibabel as nib
@@ -12,10 +14,11 @@ import pytest
 from view_samples import NAMES, SHAPE, affines, mask_like, predicted, scan, volumes, write_volume
 
 from data_prep.build import build
+from data_prep.patient_table import read_table
 from data_prep.phantom import generate
 from monai_hybrid.errors import ConfigError, DataError, ModelFileError
 from monai_hybrid.viewing.cases import Case, Collection, read_collection
-from monai_hybrid.viewing.labels import TakenError, adapt_line, save_label, saved_label
+from monai_hybrid.viewing.labels import LOCK, TakenError, adapt_line, save_label, saved_label
 from monai_hybrid.viewing.volumes import grid_of, image_stream, mask_indices
 
 
@@ -138,8 +141,46 @@ def test_a_list_of_other_labels_is_left_alone(masks: Path) -> None:
     (masks / "new/dataset.json").write_text(other, encoding="utf-8")
     with pytest.raises(DataError, match="belongs to other labels"):
         save_label(collection, case, masks / "new", drawing)
-    assert [path.name for path in (masks / "new").rglob("*")] == ["dataset.json"]
+    assert sorted(path.name for path in (masks / "new").rglob("*")) == [LOCK, "dataset.json"]
     assert (masks / "new/dataset.json").read_text(encoding="utf-8") == other
+
+
+@pytest.mark.parametrize("name", ["dataset.json", "labels/lps.json", "cases.csv"])
+def test_files_of_somebody_else_are_kept(name: str, masks: Path) -> None:
+    collection = read_collection(masks)
+    case = next(case for case in collection.cases if case.case_id == "lps")
+    case = Case(**{**vars(case), "patient": "p1"})
+    drawing = mask_indices(collection, case, case.mask).tobytes(order="F")
+    other, new = masks / "new" / name, masks / "new"
+    theirs = {
+        "dataset.json": json.dumps({"labels": {"background": 0, **NAMES}, "dataset": {}, "licence": "CC"}),
+        "cases.csv": "file,patient,site\nlps,p1,Oslo\n",
+    }
+    other.parent.mkdir(parents=True)
+    other.write_text(theirs.get(name, "{}"), encoding="utf-8")
+    before = other.read_bytes()
+    with pytest.raises(DataError, match=r"was not written by this page, and is kept\. Give another folder with --labels"):
+        save_label(collection, case, new, drawing)
+    assert other.read_bytes() == before and saved_label(new, case) is None
+    other.unlink()
+    for _ in range(2):  # our own are replaced
+        save_label(collection, case, new, drawing, replace=True)
+    assert read_table(new).patients == {"lps": "p1"} and saved_label(new, case) is not None
+
+
+def test_pages_that_save_at_once_lose_no_label(masks: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from monai_hybrid.viewing.cases import read_collection as read\n"
+        "from monai_hybrid.viewing.labels import save_label; from monai_hybrid.viewing.volumes import mask_indices\n"
+        "of = read(Path(sys.argv[1])); case = next(one for one in of.cases if one.case_id == sys.argv[2])\n"
+        "drawing = mask_indices(of, case, case.mask).tobytes(order='F')\n"
+        "for _ in range(15): save_label(of, case, Path(sys.argv[3]), drawing, replace=True)\n"
+        "(Path(sys.argv[3]) / 'dataset.json').stat()"
+    )
+    names = [case.case_id for case in read_collection(masks).cases]
+    pages = [subprocess.Popen([sys.executable, "-c", code, masks, name, masks / "new"]) for name in names]
+    assert [page.wait(60) for page in pages] == [0] * len(names)
+    assert sorted(json.loads((masks / "new/dataset.json").read_text())["dataset"]) == sorted(names)
 
 
 def test_nothing_is_half_written(masks: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -153,7 +194,9 @@ def test_nothing_is_half_written(masks: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr("monai_hybrid.viewing.labels.dump_json", full)
     with pytest.raises(OSError, match="No space"):
         save_label(collection, case, masks / "new", drawing)
-    assert not [path for path in (masks / "new").rglob("*") if path.is_file()] and saved_label(masks / "new", case) is None
+    assert [path.name for path in (masks / "new").rglob("*") if path.is_file()] == [LOCK] and saved_label(
+        masks / "new", case
+    ) is None
 
 
 @pytest.mark.parametrize("name", ["../up", "a/b", ".hidden", "", "a\\b", "x" * 300])
@@ -219,3 +262,17 @@ def test_slices_of_any_plane_come_back_as_they_were(axis: int, name: str, tmp_pa
     shown = grid.for_page(flat.reshape(24, 18))
     assert shown.shape == grid.size and np.array_equal(grid.of_page(shown), flat.reshape(24, 18))
     assert np.array_equal(grid.shown, np.diag(np.diag(grid.shown))) and (np.diag(grid.shown) > 0).all()
+
+
+@pytest.mark.parametrize("name", ["~nobody_of_this_name/a.nii.gz", "a\0b.nii.gz", "x" * 5000 + ".nii.gz"])
+def test_a_table_whose_image_can_be_no_path_costs_its_case_alone(name: str, masks: Path) -> None:
+    (masks / "run.json").write_text(json.dumps({"settings": {"model": name}}), encoding="utf-8")
+    table = masks / "quality.csv"
+    rows = list(csv.DictReader(table.open(newline="", encoding="utf-8")))
+    rows[0]["image"] = name
+    with table.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    noted = {case.case_id: case.note for case in read_collection(masks).cases}
+    assert "its image is not there" in noted.pop(rows[0]["case_id"]) and not any(noted.values())
