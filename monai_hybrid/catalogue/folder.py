@@ -25,7 +25,7 @@ def folder() -> Path:
         EnvironmentFault: `MONAI_HYBRID_MODELS` names no folder.
     """
     given = os.environ.get(ELSEWHERE)
-    place = Path(given).expanduser() if given else FOLDER
+    place = Path(os.path.expanduser(given)) if given else FOLDER  # noqa: PTH111 - Path's own raises where ~NAME is nobody
     if given and not place.is_dir():
         raise EnvironmentFault(f"{ELSEWHERE}={given}: no such folder; give one that holds models, or unset it")
     return place

@@ -141,9 +141,10 @@ def test_a_file_about_a_model_that_is_none_is_refused(text: str, tmp_path: Path)
         read_about(tmp_path / "a.json")
 
 
-def test_a_folder_of_models_that_is_not_there_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MONAI_HYBRID_MODELS", "/nowhere")
-    with pytest.raises(EnvironmentFault, match="MONAI_HYBRID_MODELS=/nowhere: no such folder"):
+@pytest.mark.parametrize("place", ["/nowhere", "~nobody_of_this_name/models"])
+def test_a_folder_of_models_that_is_not_there_is_said(place: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MONAI_HYBRID_MODELS", place)
+    with pytest.raises(EnvironmentFault, match=f"MONAI_HYBRID_MODELS={place}: no such folder"):
         names()
 
 
