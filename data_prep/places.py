@@ -27,25 +27,21 @@ def refuse_among(output: Path, source: Path, option: str = "--output") -> None:
     """Refuse an output folder among the files of a source.
 
     Of a folder with `images/` or the like, these folders count; of a BIDS data set all but what lies below `derivatives/`; of
-    a folder in which the images lie themselves that folder, since folders in it are not read; of any other folder (DICOM, in
-    any nesting) the whole; of one file its folder alone. A prepared data set holds no images.
+    any other folder (DICOM, in any nesting) the whole. A folder in which the images lie themselves may hold their masks, since
+    masks of the program are known as such; so may that of a single file. A prepared data set holds no images.
 
     Raises:
         ConfigError: with another folder.
     """
     out, origin = output.expanduser().resolve(), source.expanduser().resolve()
-    if origin.is_file():
-        among = out == origin.parent and origin.suffix != ".json"
-    elif not origin.is_dir() or (origin / "datalist.json").is_file():
+    if not origin.is_dir() or (origin / "datalist.json").is_file():
         return
-    elif is_bids(origin):
+    if is_bids(origin):
         among = out.is_relative_to(origin) and origin / "derivatives" not in out.parents
     else:
         parts = [origin / name for name in PARTS if (origin / name).is_dir()]
-        if parts or not any(extension(path) for path in origin.iterdir()):
-            among = any(out.is_relative_to(part) for part in parts or [origin])
-        else:
-            among = out == origin
+        loose = not parts and any(extension(path) for path in origin.iterdir())
+        among = not loose and any(out.is_relative_to(part) for part in parts or [origin])
     if among:
         raise ConfigError(
             f"{option} {output}: lies among the files of {source}, which stay as they are. "

@@ -356,7 +356,7 @@ def export(
     run(["-m", "monai_hybrid.exporting", *context.meta[WORDS]])
 
 
-@command("models", "models", "models show universal_3d", "models --json")
+@command("models", "models", "models show hippocampus_mr", "models --json")
 def models(
     action: Annotated[
         str | None, typer.Argument(help="show; none: a table of all", metavar="show", autocompletion=lambda: ["show"])

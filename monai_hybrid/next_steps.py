@@ -23,7 +23,7 @@ def after_evaluate(model: str) -> str:
 
 def after_predict(folder: str) -> str:
     """Look at the masks."""
-    return f"monai-hybrid report {shlex.quote(folder)}"
+    return f"monai-hybrid view {shlex.quote(folder)}"
 
 
 def no_model(command: str) -> str:

@@ -235,5 +235,6 @@ def which_model(data_option: str, data: str, model_option: str) -> str:
     """The sentence for an adaptation that has data and no model."""
     return (
         f"{data_option} {data}: no model to adapt was given. Give {model_option} {EXAMPLE_MODEL}, as a pretraining on data "
-        f"like yours writes it, or {model_option} scratch to start from nothing"
+        f"like yours writes it, a name of monai-hybrid models, or {model_option} scratch to start from nothing. "
+        "To make one without data: monai-hybrid pretrain --data synthetic --output runs/shapes (synthetic-2d for pictures)"
     )

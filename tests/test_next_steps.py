@@ -58,7 +58,7 @@ def test_a_runs_folder_is_taken_for_its_model(place: str, tmp_path: Path) -> Non
         (["pretrain", "--output", "o p"], "monai-hybrid adapt --data TARGET --model 'o p' --shots 3 --output runs/adapted"),
         (["adapt", "--data", "{d}", *MODEL_AND_OUTPUT], "monai-hybrid evaluate --data '{d}' --model o --output o/eval"),
         (["evaluate", "--data", "{d}", *MODEL_AND_OUTPUT], "monai-hybrid predict IMAGES --model '{m}' --output masks"),
-        (["predict", "{d}", *MODEL_AND_OUTPUT], "monai-hybrid report o"),
+        (["predict", "{d}", *MODEL_AND_OUTPUT], "monai-hybrid view o"),
     ],
 )  # fmt: skip
 def test_each_command_ends_with_the_next(

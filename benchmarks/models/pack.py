@@ -146,7 +146,7 @@ def pack(run: Path, recipe: Recipe, into: Path, data: Path | None = None) -> Pat
     cases = spread(lists["validation"] or lists["training"], MOST_CASES)
     into.mkdir(parents=True, exist_ok=True)
     file = into / f"{recipe.name}.safetensors"
-    before = digest(file) if file.is_file() else None
+    before = load_weights(file) if file.is_file() else None
     with tempfile.TemporaryDirectory(dir=into) as place:
         new = Path(place) / file.name
         storage = stored(
@@ -157,13 +157,18 @@ def pack(run: Path, recipe: Recipe, into: Path, data: Path | None = None) -> Pat
             raise ModelFileError(f"{file}: too large; expected at most {LARGEST} bytes, and {LARGEST_TOGETHER} with all others")
         new.replace(file)
     about = about_of(recipe, run, storage, card.get("citation") or [])
-    if digest(file) == before and file.with_suffix(".json").is_file():
+    if before is not None and file.with_suffix(".json").is_file() and _equal(before, load_weights(file)):
         about["scores"] = read_about(file.with_suffix(".json"))["scores"]
     for problem in problems(about):
         raise ModelFileError(f"{recipe.name}: {problem}; correct the recipe")
     dump_json(about, file.with_suffix(".json"))
     write_sums(into)
     return file
+
+
+def _equal(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> bool:
+    """Whether weights are the same. Their files may differ: safetensors writes its entries in any order."""
+    return one.keys() == other.keys() and all(torch.equal(tensor, other[name]) for name, tensor in one.items())
 
 
 def write_sums(folder: Path) -> None:

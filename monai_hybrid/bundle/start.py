@@ -41,6 +41,7 @@ NOISE = (
     ".*torch.jit.*",
     ".*lr_scheduler.step.*",
     ".*nvImageCodec.*",
+    ".*get_mask_edges.*",
 )
 logger = logging.getLogger("monai_hybrid.settings")
 

@@ -5,7 +5,7 @@ const $ = (id) => document.getElementById(id);
 const state = { data: null, at: -1, shown: [], tool: "look", label: 1, dirty: false, turn: 0, files: new Map() };
 const nv = window.niivue && supported() ? new window.niivue.Niivue({
   backColor: [0, 0, 0, 1], crosshairColor: [1, 1, 1, 0.5], crosshairWidth: 0.25, crosshairWidthUnit: "percent", dragAndDropEnabled: false, isColorbar: false, loadingText: "",
-  logLevel: "error", multiplanarShowRender: 0, isOrientationTextVisible: true, isRadiologicalConvention: false, maxDrawUndoBitmaps: 16,
+  logLevel: "error", multiplanarShowRender: 0, isOrientationTextVisible: true, isRadiologicalConvention: true, maxDrawUndoBitmaps: 16,
 }) : null;
 window.page = { nv, state };
 
