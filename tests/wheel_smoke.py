@@ -33,7 +33,7 @@ def say(command: Sequence[str | Path], cwd: Path, expected: Sequence[str] = ()) 
     """Run a command, print how long it took, and end with what it said where it fails or writes no file `expected`."""
     began = time.monotonic()
     environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME")}
-    environment |= {"OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore", "MONAI_HYBRID_KEY_FILE": str(cwd / "keys.json")}
+    environment |= {"OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore", "MONAI_HYBRID_KEY_FILE": str(cwd.parent / "keys.json")}
     words = [str(word) for word in command]
     done = subprocess.run(words, cwd=cwd, env=environment, capture_output=True, text=True, timeout=600, check=False)
     said = done.stdout + done.stderr

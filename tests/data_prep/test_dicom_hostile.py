@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import locale
 import os
 import resource
 import struct
@@ -312,6 +313,7 @@ def lossless_jpeg(folder: Path) -> None:
     import pydicom
 
     itk = pytest.importorskip("SimpleITK")
+    before = locale.setlocale(locale.LC_ALL)
     for file in sorted(folder.iterdir()):
         writer = itk.ImageFileWriter()
         writer.SetImageIO("GDCMImageIO")
@@ -324,6 +326,7 @@ def lossless_jpeg(folder: Path) -> None:
         assert packed.file_meta.TransferSyntaxUID == JPEG_LOSSLESS
         dataset.file_meta.TransferSyntaxUID, dataset["PixelData"] = packed.file_meta.TransferSyntaxUID, packed["PixelData"]
         dataset.save_as(file)
+    locale.setlocale(locale.LC_ALL, before)  # writing has set it to "C", in which later tests read ASCII alone
 
 
 @pytest.mark.parametrize("share", [0.99, 0.5, 0.1])
