@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import shlex
+from pathlib import Path
 
 
 def after_pretrain(folder: str) -> str:
@@ -11,9 +13,20 @@ def after_pretrain(folder: str) -> str:
 
 
 def after_adapt(folder: str, data: str | None) -> str:
-    """Score the adapted model, on the data that it was adapted to."""
+    """Score the adapted model, on the data that it was adapted to; use it, where nobody is held out to score it on."""
+    if data and not _has_test_cases(Path(data)):
+        return after_evaluate(folder)
     run, given = shlex.quote(folder), shlex.quote(data) if data else "DATA"
     return f"monai-hybrid evaluate --data {given} --model {run} --output {shlex.quote(folder.rstrip('/') + '/eval')}"
+
+
+def _has_test_cases(folder: Path) -> bool:
+    """Whether a prepared data set holds labelled test cases; of a raw one nothing is known yet, so it may."""
+    try:
+        lists = json.loads((folder / "datalist.json").read_text(encoding="utf-8"))
+        return any("label" in case for case in lists["testing"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return True
 
 
 def after_evaluate(model: str) -> str:

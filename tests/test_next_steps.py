@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -126,3 +128,18 @@ def test_a_good_check_says_what_to_build(tmp_path: Path, monkeypatch: pytest.Mon
     assert beside(Path(".."), "_x").name == f"{tmp_path.name}_x"
     (folder / "datalist.json").write_text("{}")
     assert next_line(folder, []) == "" and next_line(folder / "datalist.json", []) == ""
+
+
+@pytest.mark.parametrize(
+    ("testing", "word"),
+    [
+        ([{"image": "a.png", "label": "b.png"}], "evaluate"),
+        ([], "predict"),
+        ([{"image": "a.png"}], "predict"),
+        (None, "evaluate"),
+    ],
+)
+def test_after_an_adaptation_nothing_is_proposed_that_is_refused(testing: Any, word: str, tmp_path: Path) -> None:
+    if testing is not None:
+        (tmp_path / "datalist.json").write_text(json.dumps({"testing": testing}))
+    assert shlex.split(after_adapt("runs/a", str(tmp_path)))[1] == word
