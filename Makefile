@@ -32,7 +32,7 @@ test: $(STAMP)  ## the test suite without the slow part
 slow: $(STAMP)  ## the tests that take minutes
 	$(BIN)/python -m pytest -m slow
 
-wheel: $(STAMP)  ## build the wheel and try it from an empty folder (about a minute and a half)
+wheel: $(STAMP)  ## build the wheel and try each command of it from an empty folder
 	$(BIN)/python tests/wheel_smoke.py
 
 pacs-test: $(STAMP)  ## DICOM to a real archive and back: Orthanc and storescu (Debian: orthanc, dcmtk, dicom3tools)
