@@ -27,7 +27,7 @@ demo-full: $(STAMP)  ## the same with the plan's own network, more patients and 
 # the long ones, which run bundles, come early, and short ones fill up the end.
 WORKERS ?= 2
 test: $(STAMP)  ## the test suite without the slow part
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 slow: $(STAMP)  ## the tests that take minutes
 	$(BIN)/python -m pytest -m slow

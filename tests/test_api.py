@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from pathlib import Path
 
 import pytest
 import torch
+from warm import run_module
 
 import monai_hybrid
 from data_prep.phantom import generate
@@ -16,7 +18,20 @@ from monai_hybrid.errors import ConfigError, DataError, ModelFileError
 TINY = {"max_epochs": 1, "updates_per_epoch": 2, "batch_size": 2, "warmup_updates": 1, "progress_bar": False}
 
 
-def test_the_whole_way_in_python(tmp_path: Path) -> None:
+@pytest.fixture
+def warm_children(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the functions start need not load the libraries anew."""
+
+    def run_child(command: list[str], environment: dict[str, str]) -> int:
+        done = run_module(command[2], command[3:], Path.cwd(), environment)
+        sys.stdout.write(done.stdout)
+        sys.stderr.write(done.stderr)
+        return done.returncode
+
+    monkeypatch.setattr("monai_hybrid.commands.run_child", run_child)
+
+
+def test_the_whole_way_in_python(tmp_path: Path, warm_children: None) -> None:
     for site in "AB":
         generate(tmp_path / site, cases=6, site=site, seed=0, dims=2)
         monai_hybrid.build(tmp_path / site, tmp_path / f"{site}_prepared", test_fraction=0.3)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from command_line import typed
+from warm import run_module
 
 from data_prep.build import build
 from data_prep.phantom import generate
@@ -47,9 +48,7 @@ def model(folder: Path) -> Path:
 
 
 def copy(*words: object, cwd: Path) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-W", "ignore", "-m", "monai_hybrid.cli", "bundle", *map(str, words)]
-    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    return typed("bundle", *words, cwd=cwd)
 
 
 def test_a_copy_holds_the_model_and_says_its_labels(tmp_path: Path) -> None:
@@ -70,10 +69,7 @@ def test_a_copy_holds_the_model_and_says_its_labels(tmp_path: Path) -> None:
         "--config_file",
         "configs/inference.json",
     ]
-    checked = subprocess.run(
-        [sys.executable, "-W", "ignore", "-m", "monai.bundle", *words], cwd=mine, capture_output=True, text=True,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}, timeout=300, check=False,
-    )  # fmt: skip
+    checked = run_module("monai.bundle", words, mine, {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"})
     assert checked.returncode == 0, checked.stderr[-2000:]
     audited = copy("x", "y", cwd=tmp_path)
     assert audited.returncode == 2 and "bundle x: expected copy. Type: monai-hybrid bundle copy y" in audited.stderr
@@ -88,9 +84,7 @@ def test_a_training_of_the_copy_starts_from_its_model_and_writes_into_it(tmp_pat
     assert {key for key in config if config[key] != own[key]} == {"dataset_dir", "pretrained", "output_dir"}
     assert config["dataset_dir"] == str(tmp_path / "data") and config["output_dir"] == str(tmp_path / "mine")
     assert config["pretrained"] == str(tmp_path / "mine/models/model.safetensors")
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-W", "ignore", "-m", "monai_hybrid.cli", "audit", str(tmp_path / "mine")]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    done = typed("audit", tmp_path / "mine")
     assert done.returncode == 0, done.stdout + done.stderr
     with pytest.raises(ConfigError, match=r"DIR: got .* but MONAI reads # as a separator"):
         copy_bundle(tmp_path / "mine#2", model=tmp_path / "mine/models/model.pt", data=tmp_path / "data")

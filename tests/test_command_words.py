@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
+from warm import run_module
 
 from monai_hybrid import __version__, cli
 from monai_hybrid.settings import SETTINGS
@@ -184,9 +185,7 @@ def test_so_it_is_in_data_prep(line: str, monkeypatch: pytest.MonkeyPatch) -> No
 @pytest.mark.parametrize("module", ["exporting", "reporting"])
 def test_and_in_the_programs_of_one_command(module: str) -> None:
     words = {"exporting": ["--model", "none.pt"], "reporting": ["nowhere"]}[module]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-m", f"monai_hybrid.{module}", *words, "--out", "x.onnx"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=100, env=environment, check=False)
+    done = run_module(f"monai_hybrid.{module}", [*words, "--out", "x.onnx"], ROOT, {**os.environ, "PYTHONPATH": str(ROOT)})
     assert done.returncode in (3, 4) and "No such option" not in done.stderr
 
 

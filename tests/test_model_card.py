@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import copy
 import json
-import subprocess
-import sys
 import time
 from importlib.resources import files
 from pathlib import Path
@@ -15,6 +13,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 import torch
+from command_line import typed
 from safetensors.torch import save_file
 
 from monai_hybrid.bundle import find_card
@@ -179,10 +178,7 @@ def test_a_prediction_with_such_a_card_ends_with_exit_code_4_and_one_line(tmp_pa
     (tmp_path / "in").mkdir()
     nib.save(nib.Nifti1Image(np.random.default_rng(0).random((8, 8, 8), np.float32), np.eye(4)), tmp_path / "in/a.nii.gz")
     path = saved(tmp_path, changed("network.num_res_blocks", 10**8))
-    words = ["predict", str(tmp_path / "in"), "--model", str(path), "--output", str(tmp_path / "out")]
-    done = subprocess.run(
-        [sys.executable, "-m", "monai_hybrid.cli", *words], capture_output=True, text=True, timeout=300, check=False
-    )
+    done = typed("predict", tmp_path / "in", "--model", path, "--output", tmp_path / "out")
     assert done.returncode == 4 and "Traceback" not in done.stderr, done.stderr[-2000:]
     assert "error: " in done.stderr and "network.num_res_blocks: saw 100000000; expected 1 to 16 a level" in done.stderr
     assert not list(tmp_path.glob("out/*seg*"))

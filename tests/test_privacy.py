@@ -5,8 +5,6 @@ from __future__ import annotations
 import gzip
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +14,7 @@ from dicom_files import pydicom, some_pixels, write_series
 from PIL import Image, PngImagePlugin
 from planted import WORDS, found_below, words_in
 from segmentation_files import write_segmentation
+from warm import run_module
 
 SHAPE = (12, 16, 16)  # slices, rows, columns
 TINY = ["--max-epochs", "1", "--updates-per-epoch", "2", "--batch-size", "2", "--warmup-updates", "1"]
@@ -73,13 +72,19 @@ def export(root: Path, patients: int = 6, masks: str = "segmentations") -> Path:
     return root
 
 
+def environment() -> dict[str, str]:
+    """Of a command: one thread, and this checkout's code."""
+    return {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[1])}
+
+
 def run(words: list[str], folder: Path, expected: int | None = 0) -> str:
     """Run a command in `folder`; what it prints names nobody."""
-    done = subprocess.run([sys.executable, "-m", *words], cwd=folder, capture_output=True, timeout=600)
+    done = run_module(words[0], words[1:], folder, environment())
     said = done.stdout + done.stderr
-    assert expected is None or done.returncode == expected, said.decode(errors="replace")[-3000:]
-    assert words_in(said) == [], (words, words_in(said), said.decode(errors="replace")[:3000])
-    return said.decode(errors="replace")
+    assert expected is None or done.returncode == expected, said[-3000:]
+    found = words_in(said.encode())
+    assert found == [], (words, found, said[:3000])
+    return said
 
 
 @pytest.mark.parametrize("masks", ["segmentations", "files"])
@@ -197,8 +202,8 @@ def test_keep_names_shows_them(tmp_path: Path) -> None:
     """The twin: the search finds what is there."""
     export(tmp_path / "scans", 3, "files")
     (tmp_path / "work").mkdir()
-    words = [sys.executable, "-m", "data_prep", "build", "../scans", "--output", "prepared", "--keep-names"]
-    assert subprocess.run(words, cwd=tmp_path / "work", capture_output=True).returncode == 0
+    words = ["build", "../scans", "--output", "prepared", "--keep-names"]
+    assert run_module("data_prep", words, tmp_path / "work", environment()).returncode == 0
     found = {word for words in found_below(tmp_path / "work").values() for word in words}
     assert {"pid73918xq", "plantedfolder"} <= found <= set(WORDS)
     assert not Path(os.environ["MONAI_HYBRID_KEY_FILE"]).exists()
@@ -262,6 +267,5 @@ def test_prediction_of_an_export_names_nobody_but_in_the_segmentation_for_the_ar
     assert "plantedname" in words_in(written[0].read_bytes())
     written[0].unlink()
     assert found_below(work) == {}
-    kept = [sys.executable, "-m", hybrid, "predict", "../scans", "--output", "kept", "--keep-names", *words]
-    subprocess.run(kept, cwd=work, capture_output=True)
+    run_module(hybrid, ["predict", "../scans", "--output", "kept", "--keep-names", *words], work, environment())
     assert [path.name[:14] for path in (work / "kept").glob("*_seg.dcm")] == ["sub-PID73918XQ"]

@@ -19,6 +19,30 @@ if sys.argv[1] == "fail": raise KeyError("wrong")
 sys.exit(int(sys.argv[1]))
 """
 
+PARENT = """
+import atexit, os, signal, subprocess, sys
+import data_prep
+data_prep.changed = True
+atexit.register(print, "the parent's end", flush=True)
+signal.signal(signal.SIGTERM, lambda *_: print("heard"))
+sys.excepthook = lambda *_: print("the parent's hook")
+child = subprocess.Popen([sys.executable, "-m", "child", sys.argv[1]], env={**os.environ, "ONLY_HERE": "child"})
+print("parent", child.wait(), os.environ.get("ONLY_HERE"), flush=True)
+piped = subprocess.run([sys.executable, "-m", "child", "0"], capture_output=True, text=True)
+print("piped", len(piped.stdout.splitlines()), "torch" in piped.stdout, piped.returncode)
+"""
+CHILD = """
+import os, signal, sys
+import data_prep
+known = [hasattr(data_prep, "changed"), signal.getsignal(signal.SIGTERM) == signal.SIG_DFL]
+print("child", sys.argv[1:], os.environ.get("ONLY_HERE"), *known, *(["torch"] if "torch" in sys.modules else []), flush=True)
+if sys.argv[1] == "raise":
+    raise OSError("wrong")
+if sys.argv[1] == "kill":
+    os.kill(os.getpid(), signal.SIGTERM)
+sys.exit(5)
+"""
+
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
@@ -44,3 +68,14 @@ def test_one_that_takes_too_long_is_killed_and_the_next_one_runs(folder: Path) -
     with pytest.raises(subprocess.TimeoutExpired):
         run_module("program", ["sleep"], folder, os.environ, timeout=2)
     assert run_module("program", ["0"], folder, os.environ).returncode == 0
+
+
+@pytest.mark.parametrize(("end", "code"), [("exit", 5), ("raise", 1), ("kill", -15)])
+def test_what_a_fork_starts_is_a_fork_with_its_own_state(end: str, code: int, tmp_path: Path) -> None:
+    (tmp_path / "parent.py").write_text(PARENT)
+    (tmp_path / "child.py").write_text(CHILD)
+    done = run_module("parent", [end], tmp_path, {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])})
+    lines = done.stdout.splitlines()
+    assert lines[0] == f"child ['{end}'] child False True torch", done.stdout + done.stderr
+    assert lines[1:] == [f"parent {code} None", "piped 1 False 5", "the parent's end"] and done.returncode == 0
+    assert ("OSError: wrong" in done.stderr) == (end == "raise")

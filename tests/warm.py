@@ -4,23 +4,27 @@ Loading them takes 4 to 5 processor seconds, more than most of the tiny runs tha
 server that has loaded the libraries and nothing of this project; a run is a fork of it. The fork has its own memory, working
 folder, environment, argv, stdout, stderr, exit code and end of the interpreter, and loads this project's code itself.
 What a fork shares with its siblings is the hash seed: a test that two runs are alike starts one of them by `subprocess`.
+`python -m` that such a fork starts itself, as the command line does, is a fork again (`Forked`).
 """
 
 from __future__ import annotations
 
 import atexit
+import gc
 import importlib
 import json
 import os
 import runpy
 import select
+import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 LIBRARIES = (
     "torch", "torch._dynamo", "torch.utils.tensorboard", "monai.bundle.__main__", "monai.networks.nets", "monai.losses",
@@ -84,6 +88,66 @@ def _next_job() -> dict[str, Any] | None:
     return None
 
 
+class Forked(subprocess.Popen):
+    """`python -m MODULE WORDS` that keeps its parent's stdout and stderr, as a fork; anything else is a new process."""
+
+    def _execute_child(self, args: Any, executable: Any, preexec_fn: Callable[[], object] | None, *rest: Any) -> None:
+        words = [args] if isinstance(args, str) else [os.fsdecode(word) for word in args]
+        # The rest, as CPython's _posixsubprocess has it: close_fds, pass_fds, cwd, env, ..., and pipes (-1 is none).
+        cwd, environment, pipes = rest[2], rest[3], rest[7:13]
+        if words[:2] != [sys.executable, "-m"] or executable not in (None, sys.executable) or set(pipes) != {-1}:
+            super()._execute_child(args, executable, preexec_fn, *rest)  # type: ignore[misc]
+            return
+        sys.stdout.flush()
+        sys.stderr.flush()
+        self.pid = os.fork()
+        self._child_created = True
+        if self.pid == 0:
+            if preexec_fn is not None:
+                preexec_fn()
+            _forget()
+            folder, own = str(cwd or Path.cwd()), dict(environment or os.environ)
+            _run_and_end({"module": words[2], "command": words, "cwd": folder, "environment": own})
+
+
+def _run_and_end(job: Mapping[str, Any]) -> NoReturn:
+    """In a fork: run the job, and end as Python does, but for taking down the libraries, which takes half a second."""
+    _take_place(job)
+    code = 1
+    try:
+        code = _exit_code(lambda: runpy.run_module(job["module"], run_name="__main__", alter_sys=True))
+    except BaseException:
+        code = _exit_code(sys.excepthook, *sys.exc_info()) or 1
+    finally:
+        threading._shutdown()
+        atexit._run_exitfuncs()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def _exit_code(program: Callable[..., object], *given: Any) -> int:
+    """Call it; 0, or what it asks for by `sys.exit`, as our hook for exceptions does too."""
+    try:
+        program(*given)
+    except SystemExit as end:
+        if isinstance(end.code, str):
+            print(end.code, file=sys.stderr)
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    return 0
+
+
+def _forget() -> None:
+    """In a fork of a command that is under way: what the command has set up is not for the one that begins."""
+    atexit._clear()
+    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
+        if signal.getsignal(number) not in (signal.SIG_IGN, signal.SIG_DFL, None):
+            signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+    sys.excepthook = sys.__excepthook__
+    for name in [name for name in sys.modules if name.split(".")[0] in ("monai_hybrid", "data_prep")]:
+        del sys.modules[name]
+
+
 def _become(job: Mapping[str, Any]) -> None:
     """Be the process that was asked for."""
     for number, path, flags in (
@@ -94,21 +158,30 @@ def _become(job: Mapping[str, Any]) -> None:
         file = os.open(path, flags)
         os.dup2(file, number)
         os.close(file)
+    sys.modules["numpy"].random.seed()  # forks would all go on from one state
+    sys.modules.pop("monai.bundle.__main__")  # runpy warns of a module that is loaded already
+    subprocess.Popen = Forked  # type: ignore[misc]
+
+
+def _take_place(job: Mapping[str, Any]) -> None:
+    """Folder, environment, words and paths of a job."""
     os.chdir(job["cwd"])
     os.environ.clear()
     os.environ.update(job["environment"])
-    sys.orig_argv[:] = job["command"]
-    sys.argv[:] = ["-m", *job["command"][5:]]
+    command = job["command"]
+    sys.orig_argv[:] = command
+    sys.argv[:] = ["-m", *command[command.index("-m") + 2 :]]
     paths = [path for path in job["environment"].get("PYTHONPATH", "").split(os.pathsep) if path]
-    sys.path[:1] = [job["cwd"], *paths]
-    sys.modules["numpy"].random.seed()  # forks would all go on from one state
-    sys.modules.pop("monai.bundle.__main__")  # runpy warns of a module that is loaded already
+    sys.path[:] = [job["cwd"], *paths, *(path for path in _PATHS if path not in paths)]
 
 
 if __name__ == "__main__":
     for library in LIBRARIES:
         importlib.import_module(library)
+    _PATHS = sys.path[1:]
+    gc.collect()
+    gc.freeze()  # what no fork's collector touches is not copied
     asked = _next_job()
     if asked is not None:
         _become(asked)
-        runpy.run_module(asked["module"], run_name="__main__", alter_sys=True)
+        _run_and_end(asked)

@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 import pytest
-from bundle_runs import ROOT
+from command_line import printed
 from prediction_runs import model_card, predict, quality, random_model
 
 from monai_hybrid.bids_scans import refuse_others
@@ -68,16 +67,6 @@ def data_set(root: Path) -> Path:
     return root
 
 
-def hybrid(*words: object, expected: int = 0) -> str:
-    """`monai-hybrid` in a process of its own; what it printed."""
-    command = [sys.executable, "-W", "ignore", "-m", "monai_hybrid.cli", *map(str, words)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "COLUMNS": "400"}
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=600, check=False)
-    assert done.returncode == expected, (done.stdout + done.stderr)[-3000:]
-    assert "Traceback" not in done.stderr
-    return done.stdout + done.stderr
-
-
 def model_of(folder: Path, channels: Sequence[str]) -> Path:
     """A network of random weights for these channels."""
     card = model_card(3, 4.0, 16)
@@ -104,7 +93,7 @@ def predicted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("bids")
     root, model = data_set(folder / "ds"), random_model(folder / "model")
     words = ["--bids-filter", "suffix=T1w", "--save-entropy", "True", "--save-probabilities", "True"]
-    hybrid("predict", root, "--model", model, "--output", root / "derivatives/pred", *words)
+    printed("predict", root, "--model", model, "--output", root / "derivatives/pred", *words)
     return root
 
 
@@ -142,12 +131,12 @@ def test_the_derivative_is_described(predicted: Path) -> None:
 def test_a_second_call_goes_on_and_the_derivative_can_be_read_back(predicted: Path, tmp_path: Path) -> None:
     words = ["--bids-filter", "suffix=T1w", "--save-entropy", "True", "--save-probabilities", "True"]
     model = predicted.parent / "model/model.pt"
-    said = hybrid("predict", predicted, "--model", model, "--output", predicted / "derivatives/pred", *words)
+    said = printed("predict", predicted, "--model", model, "--output", predicted / "derivatives/pred", *words)
     assert "4 skipped" in said
-    said = hybrid("check", predicted, "--bids-filter", "suffix=T1w", expected=3)
+    said = printed("check", predicted, "--bids-filter", "suffix=T1w", expected=3)
     assert "D543" in said and "manual: dseg (4 of 4 scans); pred: dseg (4 of 4 scans)" in said
-    hybrid("build", predicted, "--output", tmp_path / "out", "--bids-filter", "suffix=T1w", "--labels-dir", "manual")
-    hybrid("report", predicted / "derivatives/pred")
+    printed("build", predicted, "--output", tmp_path / "out", "--bids-filter", "suffix=T1w", "--labels-dir", "manual")
+    printed("report", predicted / "derivatives/pred")
     assert (predicted / "derivatives/pred/report.html").is_file()
 
 

@@ -15,6 +15,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 from bundle_runs import ROOT
+from command_line import printed
 from dicom_files import CORONAL, PLANTED, SAGITTAL, oblique, save, write_enhanced, write_series
 from prediction_runs import Threshold, predict, quality, random_model, threshold_model, visible
 from seg_files import complaints, sources_named, voxels
@@ -355,22 +356,17 @@ def test_a_missing_extra_is_one_sentence(package: str, tmp_path: Path, monkeypat
     assert package in str(error) and 'pip install "monai-hybrid[dicom]"' in str(error)
 
 
-def cli(*words: object, wait: bool = True) -> subprocess.Popen[str]:
+def started(*words: object) -> subprocess.Popen[str]:
+    """A command that a signal is sent to: a process of its own."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-W", "ignore", "-m", "monai_hybrid.cli", *map(str, words)]
-    child = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    if wait:
-        child.wait(timeout=300)
-    return child
+    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
 def test_the_command_line_takes_a_folder_and_says_nothing_of_the_patient(tmp_path: Path) -> None:
     write_series(tmp_path / "in/x", shells(), intercepts=0)
     model = random_model(tmp_path / "model", spacing=2.0)
-    done = cli("predict", tmp_path / "in", "--model", model, "--output", tmp_path / "out", "--also-nifti")
-    assert done.stdout is not None
-    said = done.stdout.read()
-    assert done.returncode == 0, said
+    said = printed("predict", tmp_path / "in", "--model", model, "--output", tmp_path / "out", "--also-nifti")
     (seg,) = (tmp_path / "out").glob("*_seg.dcm")
     assert complaints(seg) == [] and len(list((tmp_path / "out").glob("*_seg.nii.gz"))) == 1
     outputs = said + "".join(file.read_text() for file in (tmp_path / "out").rglob("*") if file.suffix in (".csv", ".json"))
@@ -385,7 +381,7 @@ def test_an_interrupt_leaves_no_image_of_the_patient(tmp_path: Path) -> None:
         write_series(tmp_path / f"in/{number}", big, intercepts=0, spacing=(1, 1, 1))
     model = random_model(tmp_path / "model", spacing=0.5)
     words = ["predict", tmp_path / "in", "--model", model, "--output", tmp_path / "out", "--overlap", "0.8"]
-    child = cli(*words, wait=False)
+    child = started(*words)
     until = time.monotonic() + 120
     while time.monotonic() < until and not list((tmp_path / "out").glob(".dicom*/*.nii")):
         time.sleep(0.05)

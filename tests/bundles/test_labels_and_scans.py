@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import nibabel as nib
 import numpy as np
 import pytest
-from bundle_runs import BUNDLE, ROOT
+from bundle_runs import BUNDLE
+from command_line import printed
 from monai.bundle import ConfigWorkflow
 from PIL import Image
 from prediction_runs import NETWORK, model_card, predict, quality, random_model, threshold_model, visible
@@ -26,16 +24,6 @@ from monai_hybrid.weights import save_weights
 NEAR = (312782628, 312782632)  # one float32 stands for both
 AFFINE = np.diag([-1.0, 1.0, 2.0, 1.0])
 SHAPE = (16, 17, 12)
-
-
-def hybrid(*words: object, expected: int = 0) -> str:
-    """`monai-hybrid` in a process of its own; what it printed."""
-    command = [sys.executable, "-W", "ignore", "-m", "monai_hybrid.cli", *map(str, words)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "COLUMNS": "400"}
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=600, check=False)
-    assert done.returncode == expected, (done.stdout + done.stderr)[-3000:]
-    assert "Traceback" not in done.stderr
-    return done.stdout + done.stderr
 
 
 def nifti(path: Path, array: np.ndarray, affine: np.ndarray = AFFINE) -> Path:
@@ -73,7 +61,7 @@ def odd_set(tmp_path_factory: pytest.TempPathFactory) -> Path:
         nifti(root / f"raw/images/c{seed}.Nii.gz", grey(indices(seed), seed))
         values = np.array([0, *NEAR], np.uint32)[indices(seed)]
         nifti(root / f"raw/labels/c{seed}_seg.NII.GZ", *stored(values))
-    said = hybrid("prepare", root / "raw", "--output", root / "prepared", "--label-names", f"{NEAR[0]}=grey,{NEAR[1]}=white")
+    said = printed("prepare", root / "raw", "--output", root / "prepared", "--label-names", f"{NEAR[0]}=grey,{NEAR[1]}=white")
     assert "paired by their names without '_seg'" in said and "D412 note" in said
     return root / "prepared"
 
@@ -110,15 +98,15 @@ def test_training_and_prediction_from_the_command_line(odd_set: Path, tmp_path: 
         "--progress_bar",
         False,
     ]
-    hybrid("pretrain", "--data", odd_set, "--output", tmp_path / "run", "--spacing", "[1,1,2]", *tiny)
+    printed("pretrain", "--data", odd_set, "--output", tmp_path / "run", "--spacing", "[1,1,2]", *tiny)
     model = tmp_path / "run/models/model.pt"
     last = json.loads((tmp_path / "run/logs/history.jsonl").read_text().splitlines()[-1])
     assert last
-    said = hybrid("evaluate", "--data", odd_set, "--model", model, "--output", tmp_path / "eval", "--save_slices", "True")
+    said = printed("evaluate", "--data", odd_set, "--model", model, "--output", tmp_path / "eval", "--save_slices", "True")
     assert "grey: Dice" in said
     rows = {(row["case_id"], row["class"]): row["label_voxels"] for row in read_cases(tmp_path / "eval")}
     assert rows and all(n == (indices(int(case[1])) == ("grey", "white").index(c) + 1).sum() for (case, c), n in rows.items())
-    hybrid("predict", odd_set.parent / "raw", "--model", model, "--output", tmp_path / "masks")
+    printed("predict", odd_set.parent / "raw", "--model", model, "--output", tmp_path / "masks")
     for seed in range(6):
         mask = nib.load(tmp_path / f"masks/c{seed}_seg.nii.gz")
         np.testing.assert_array_equal(mask.affine, AFFINE)
@@ -157,7 +145,7 @@ def test_two_channel_files_are_one_case(tmp_path: Path) -> None:
             nifti(data / f"imagesTs/{case}_000{index}.nii.gz", grey(indices(index), index))
     (data / "imagesTs/b_0001.nii.gz").unlink()
     (data / "labelsTs").mkdir()
-    said = hybrid("predict", data, "--model", model, "--output", tmp_path / "out", expected=3)
+    said = printed("predict", data, "--model", model, "--output", tmp_path / "out", expected=3)
     assert "the model takes 2 channels, and these are missing: T2 (b_0001.nii.gz)" in said
     rows = quality(tmp_path / "out")
     assert set(rows) == {"a", "b"} and rows["a"]["mask"] == "a_seg.nii.gz" and rows["b"]["status"] == "failed"
@@ -179,7 +167,7 @@ def test_a_second_run_into_the_folder_of_the_scans_changes_nothing(tmp_path: Pat
     nifti(tmp_path / "in/x.nii.gz", grey(indices(0), 0))
     assert predict(input=tmp_path / "in", model=model, output_dir=tmp_path / "in", save_entropy=True) is None
     before = {path.name for path in (tmp_path / "in").iterdir()}
-    said = hybrid("predict", tmp_path / "in", "--model", model, "--output", tmp_path / "in", "--save_entropy", "True")
+    said = printed("predict", tmp_path / "in", "--model", model, "--output", tmp_path / "in", "--save_entropy", "True")
     assert "2 masks or maps that this tool wrote (x_entropy.nii.gz, x_seg.nii.gz)" in said and "1 skipped" in said
     assert {path.name for path in (tmp_path / "in").iterdir()} - {"run.json", "logs"} == before and set(
         quality(tmp_path / "in")

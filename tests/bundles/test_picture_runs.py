@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import csv
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +10,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 import torch
-from bundle_runs import ROOT
+from command_line import typed
 from PIL import Image
 from prediction_runs import Threshold, model_card, predict
 
@@ -23,13 +20,6 @@ from monai_hybrid.weights import read_card, save_weights
 
 RGB = ["red", "green", "blue"]
 TINY = ("--max_epochs", "1", "--updates_per_epoch", "1", "--batch_size", "2", "--progress_bar", "False", "--num_workers", "0")
-
-
-def typed(*words: object) -> subprocess.CompletedProcess[str]:
-    """`monai-hybrid WORDS`."""
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-W", "ignore", "-m", "monai_hybrid.cli", *map(str, words)]
-    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=600, check=False)
 
 
 def pixels(seed: int, coloured: bool = True) -> tuple[np.ndarray, np.ndarray]:

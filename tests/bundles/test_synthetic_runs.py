@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from command_line import typed
 from PIL import Image
-from test_picture_runs import TINY, raw, typed
+from test_picture_runs import TINY, raw
 
 from data_prep.build import build
 from data_prep.phantom import generate

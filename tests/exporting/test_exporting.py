@@ -14,6 +14,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 import torch
+from command_line import typed
 from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
@@ -54,12 +55,6 @@ def made_model(
     card["training"] |= changes.pop("training", {})
     save_weights(network.state_dict(), folder, {**card, **changes})
     return folder / "model.safetensors"
-
-
-def hybrid(*words: object) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-W", "ignore", "-m", "monai_hybrid.cli", *map(str, words)]
-    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300, check=False)
 
 
 def run_without_monai(model: Path, mask: Path, *images: Path) -> np.ndarray:
@@ -111,7 +106,7 @@ def compared(model: Path, folder: Path, images: list[Path], together: bool = Fal
         export_model(model, file)
     source = images[0] if together else images[0].parent
     settings = ["--precision", "float32", "--denoising-score", "False"]
-    done = hybrid("predict", source, "--model", model, "--output", folder / "masks", *settings)
+    done = typed("predict", source, "--model", model, "--output", folder / "masks", *settings)
     assert done.returncode == 0, done.stderr[-3000:]
     masks = sorted(file for file in (folder / "masks").iterdir() if "_seg." in file.name and not file.name.startswith("."))
     groups = [images] if together else [[image] for image in sorted(images)]
@@ -217,7 +212,7 @@ def test_nothing_is_replaced_unasked(tmp_path: Path) -> None:
 
 def test_formats_and_endings_that_are_none_are_refused(tmp_path: Path) -> None:
     model = made_model(tmp_path / "model")
-    done = hybrid("export", "--model", model, "--output", "m.pt")
+    done = typed("export", "--model", model, "--output", "m.pt")
     said = "error: --output m.pt: expected a name that ends with .ts or .onnx. Type: --output m.onnx"
     assert done.returncode == 2 and said in done.stderr and "Traceback" not in done.stderr
     with pytest.raises(ConfigError, match=r"expected a name that ends with \.onnx\. Type: --output m\.onnx"):
@@ -230,7 +225,7 @@ def test_formats_and_endings_that_are_none_are_refused(tmp_path: Path) -> None:
 
 
 def test_models_that_are_none_are_refused(tmp_path: Path) -> None:
-    done = hybrid("export", "--model", tmp_path / "none.pt", "--output", tmp_path / "m.ts")
+    done = typed("export", "--model", tmp_path / "none.pt", "--output", tmp_path / "m.ts")
     assert done.returncode == 4 and "none.pt: no such model file" in done.stderr
     model = made_model(tmp_path / "model", training={"patch_size": [15, 16, 16]})
     with pytest.raises(ModelFileError, match=r"training\.patch_size: each spatial size must be a multiple of 2"):

@@ -1,0 +1,25 @@
+"""`monai-hybrid WORDS` as a user types it, in a process of its own; see `warm`."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+from warm import run_module
+
+ROOT = Path(__file__).parents[1]
+
+
+def typed(*words: object, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    """What came of `monai-hybrid WORDS`: exit code, stdout, stderr."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "COLUMNS": "400"}
+    return run_module("monai_hybrid.cli", list(map(str, words)), cwd, environment)
+
+
+def printed(*words: object, expected: int = 0) -> str:
+    """What `monai-hybrid WORDS` printed; it ends with this exit code, and never with a traceback."""
+    done = typed(*words)
+    assert done.returncode == expected, (done.stdout + done.stderr)[-3000:]
+    assert "Traceback" not in done.stderr
+    return done.stdout + done.stderr
