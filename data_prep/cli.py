@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import logging
 import shlex
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import wraps
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from data_prep.errors import DataError, EnvironmentFault, HybridError
+from data_prep.home import all_at_home
 from data_prep.interrupts import end_in_order, told
 from data_prep.lack_of_memory import take_blas_memory
 
@@ -76,7 +78,19 @@ def reported(debug: bool) -> Iterator[None]:
         raise typer.Exit(EnvironmentFault.exit_code) from None
 
 
-@app.command()
+def command(function: Callable[..., None]) -> Callable[..., None]:
+    """Add a command; a tilde in its paths is the home folder, where the shell has left one."""
+
+    @wraps(function)
+    def with_homes(**arguments: Any) -> None:
+        with reported(bool(arguments.get("debug"))):
+            arguments = all_at_home(arguments)
+        function(**arguments)
+
+    return app.command()(with_homes)
+
+
+@command
 def build(
     source: Annotated[Path, typer.Argument(help="Folder of the raw data (images/ + labels/, MSD, nnU-Net, DICOM or BIDS).")],
     out: Annotated[Path, typer.Option("--output", help="Folder for datalist.json, dataset.json and plan.json.")],
@@ -122,7 +136,7 @@ def build(
         print_build(out, console)
 
 
-@app.command()
+@command
 def check(
     path: Annotated[Path, typer.Argument(help="Folder of raw data, a datalist.json, a folder that holds one, or one image.")],
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the findings here; - prints them.")] = None,
@@ -181,7 +195,7 @@ def check(
         raise typer.Exit(DataError.exit_code)
 
 
-@app.command()
+@command
 def repair(
     path: Annotated[Path, typer.Argument(help="Folder of raw data, or a folder that holds a datalist.json.")],
     out: Annotated[Path, typer.Option("--output", help="A new folder for the corrected copy; the source is never touched.")],
@@ -208,7 +222,7 @@ def repair(
         raise typer.Exit(DataError.exit_code)
 
 
-@app.command()
+@command
 def codes() -> None:
     """Print the codes of all checks, and of all repairs, as Markdown tables."""
     from data_prep.checks import REGISTRY
@@ -225,7 +239,7 @@ def codes() -> None:
         typer.echo(f"| {code if code in REGISTRY else f'--{code}'} | {(fix.__doc__ or code).splitlines()[0]} |")
 
 
-@app.command()
+@command
 def shift(
     source: Annotated[Path, typer.Argument(help="Prepared data set that a model was trained on.")],
     target: Annotated[Path, typer.Argument(help="Prepared data set that it shall be used on.")],
@@ -242,7 +256,7 @@ def shift(
         typer.echo(f"{content['source']} against {content['target']}: {content['summary']}")
 
 
-@app.command()
+@command
 def who(
     name: Annotated[str, typer.Argument(help="A pseudonym of a patient, a series or a file, as other commands print it.")],
     debug: Debug = False,
@@ -256,7 +270,7 @@ def who(
             typer.echo(printable(line))
 
 
-@app.command()
+@command
 def phantom(
     out: Annotated[Path, typer.Option("--output", help="Folder for images/, labels/ and labels.json.")],
     cases: Annotated[int, typer.Option(help="Number of cases.", min=1)] = 20,

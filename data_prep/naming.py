@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from data_prep.errors import HybridError
+from data_prep.home import at_home
 from data_prep.pseudonyms import VARIABLE, KeyFile
 
 KEEP = "MONAI_HYBRID_KEEP_NAMES"  # how a command tells the processes that it starts
@@ -106,7 +107,7 @@ def naming() -> Naming:
 
 @lru_cache(maxsize=8)
 def _of_the_process(keep: bool, stated: str) -> Naming:
-    mine = Naming(keep, KeyFile(Path(stated).expanduser().absolute()) if stated else None)
+    mine = Naming(keep, KeyFile(at_home(stated, f"{VARIABLE}={stated}").absolute()) if stated else None)
     atexit.register(_save, mine)
     return mine
 

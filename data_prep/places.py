@@ -7,6 +7,7 @@ from pathlib import Path
 
 from data_prep.bids import is_bids
 from data_prep.errors import ConfigError, DataError
+from data_prep.home import at_home
 from data_prep.reading import extension
 from data_prep.result_files import kind_of
 
@@ -33,7 +34,7 @@ def refuse_among(output: Path, source: Path, option: str = "--output") -> None:
     Raises:
         ConfigError: with another folder.
     """
-    out, origin = output.expanduser().resolve(), source.expanduser().resolve()
+    out, origin = at_home(output).resolve(), at_home(source).resolve()
     if not origin.is_dir() or (origin / "datalist.json").is_file():
         return
     if is_bids(origin):

@@ -19,6 +19,7 @@ from typing import Any
 
 from data_prep.atomic import replace_file
 from data_prep.errors import ConfigError, EnvironmentFault
+from data_prep.home import at_home
 
 VARIABLE = "MONAI_HYBRID_KEY_FILE"
 FORMAT_VERSION = 1
@@ -34,11 +35,12 @@ def default_file() -> Path:
     """The user's key file: `MONAI_HYBRID_KEY_FILE`, else pseudonyms.json where programs keep a user's data.
 
     Raises:
+        ConfigError: it names the home of nobody.
         EnvironmentFault: the user has no home folder.
     """
     stated = os.environ.get(VARIABLE)
     if stated:
-        return Path(stated).expanduser().absolute()
+        return at_home(stated, f"{VARIABLE}={stated}").absolute()
     base = os.environ.get("LOCALAPPDATA" if os.name == "nt" else "XDG_DATA_HOME")
     try:
         folder = Path(base) if base and Path(base).is_absolute() else Path.home() / ".local" / "share"

@@ -18,6 +18,7 @@ from data_prep.build import BuildReport, build
 from data_prep.cells import restored_row
 from data_prep.check import check
 from data_prep.errors import ConfigError, DataError, EnvironmentFault, HybridError, ModelFileError
+from data_prep.home import at_home
 from data_prep.repair import repair
 from data_prep.shift import shift
 from monai_hybrid.bundle_folders import bundle_folder, load_config
@@ -107,7 +108,7 @@ def predict(images: PathLike, model: PathLike, output: PathLike, **settings: Any
     """
     named = _named(images=("input", images), model=("model", model), output=("output_dir", output))
     _run(bundle_command("few_shot_finetune", "inference.json", _texts("few_shot_finetune", "inference.json", settings), named))
-    with (Path(output) / "quality.csv").open(newline="", encoding="utf-8") as file:
+    with (at_home(output) / "quality.csv").open(newline="", encoding="utf-8") as file:
         return [restored_row(row) for row in csv.DictReader(file)]
 
 
@@ -144,7 +145,7 @@ def evaluate(
     )
     texts = _texts("few_shot_finetune", "evaluate.json", settings)
     _run(bundle_command("few_shot_finetune", "evaluate.json", texts, named, safe_path(reported(str(output)))))
-    summary: dict[str, Any] = json.loads((Path(output) / "summary.json").read_text(encoding="utf-8"))
+    summary: dict[str, Any] = json.loads((at_home(output) / "summary.json").read_text(encoding="utf-8"))
     return summary
 
 
@@ -152,7 +153,7 @@ def sample(model: PathLike, output: PathLike, **settings: Any) -> Path:
     """Draw image-mask pairs from a model; returns the folder that holds them and `contact_sheet.png`."""
     named = _named(model=("model", model), output=("output_dir", output))
     _run(bundle_command("hybrid_pretrain", "sample.json", _texts("hybrid_pretrain", "sample.json", settings), named))
-    return Path(output)
+    return at_home(output)
 
 
 def export(model: PathLike, output: PathLike, format: str | None = None, overwrite: bool = False) -> Path:
@@ -173,21 +174,21 @@ def export(model: PathLike, output: PathLike, format: str | None = None, overwri
     words = ["--model", checked("model", "model", str(model)), "--output", str(output)]
     words += [] if format is None else ["--format", format]
     _run(Command(["-m", "monai_hybrid.exporting", *words, *(["--overwrite"] if overwrite else [])]))
-    return Path(output)
+    return at_home(output)
 
 
 def compare(a: PathLike, b: PathLike, **settings: int) -> list[Difference]:
     """Differences b - a of two evaluations of the same cases, with intervals and tests over patients."""
     from monai_hybrid.evaluation.comparison import compare as differences
 
-    return differences(Path(a), Path(b), **settings)
+    return differences(at_home(a), at_home(b), **settings)
 
 
 def report(folder: PathLike, compare: Mapping[str, PathLike] | None = None, title: str = "") -> Path:
     """Write `report.html` on a run, against other evaluations {name: folder}; returns the page."""
     from monai_hybrid.reporting.report import write_report
 
-    return write_report(Path(folder), [f"{name}={other}" for name, other in (compare or {}).items()], title=title)
+    return write_report(at_home(folder), [f"{name}={other}" for name, other in (compare or {}).items()], title=title)
 
 
 def models() -> list[dict[str, Any]]:
@@ -212,7 +213,7 @@ def rank_models(target: PathLike, model: PathLike = "auto") -> list[dict[str, An
     """
     from monai_hybrid.nearest.ranking import as_plain, rank
 
-    return as_plain(rank(Path(target).expanduser(), str(model)))
+    return as_plain(rank(at_home(target), str(model)))
 
 
 def load_model(path: PathLike) -> HybridDiffusionUNet:
@@ -264,7 +265,7 @@ def _texts(bundle: str, config: str, settings: Mapping[str, Any]) -> dict[str, s
 def _trained(bundle: str, settings: Mapping[str, Any], named: Named, report: bool) -> Path:
     command = training_command(bundle, _texts(bundle, "train.json", settings), named, report)
     _run(command)
-    return Path(command.output) if command.output else bundle_folder(bundle)
+    return at_home(command.output) if command.output else bundle_folder(bundle)
 
 
 def _run(command: Command) -> None:

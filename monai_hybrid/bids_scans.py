@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from data_prep.bids import DESCRIPTION, is_bids, scans_to_predict
+from data_prep.home import at_home
 from data_prep.places import refuse_among
 from data_prep.result_files import TOOL
 from data_prep.result_files import refuse_others as refuse_files_of_others
@@ -30,7 +31,7 @@ def bids_cases(root: Path, output: str | None, channels: Sequence[str], bids_fil
         DataError: the output folder is the data set itself, or another program's derivative.
     """
     if output is not None:
-        refuse_others(Path(output).expanduser(), root)
+        refuse_others(at_home(output), root)
     cases = []
     for scan in scans_to_predict(root, channels, bids_filter):
         files = [str(file) for file in scan.files]

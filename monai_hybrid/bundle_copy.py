@@ -11,6 +11,7 @@ from typing import Any
 
 from data_prep.atomic import new_folder
 from data_prep.files import read_dataset
+from data_prep.home import at_home
 from data_prep.naming import keep_key_out
 from monai_hybrid.bundle_folders import bundle_folder
 from monai_hybrid.catalogue.naming import model_path
@@ -85,9 +86,9 @@ def _settings(target: Path, name: str, model: Path | None, data: Path | None) ->
     """What a training of the copy has otherwise than the bundle: plain paths, so that an audit still knows it as ours."""
     if data is None:
         return {}
-    read_dataset(data.expanduser() / "dataset.json")
+    read_dataset(at_home(data) / "dataset.json")
     # Clients look for the trained model in the bundle itself, in place of runs/...
-    places = {"dataset_dir": data.expanduser(), "output_dir": target}
+    places = {"dataset_dir": at_home(data), "output_dir": target}
     if model is not None and name == BUNDLES[0]:
         places["pretrained"] = target / "models/model.safetensors"
     settings = {setting: str(place.absolute()) for setting, place in places.items()}

@@ -15,13 +15,13 @@ import os
 import re
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from data_prep import cli as data_prep
 from data_prep.errors import ConfigError, HybridError
+from data_prep.home import at_home
 from data_prep.naming import KEEP
 from monai_hybrid import __version__
 from monai_hybrid.bundle_folders import bundle_folder
@@ -150,7 +150,7 @@ def shift(
     if target is not None:
         run(["-m", "data_prep", "shift", *context.meta[WORDS]])
     check_there("input", first, "TARGET")
-    if model not in (None, "auto") and model_in(Path(model).expanduser()) is None:
+    if model not in (None, "auto") and model_in(at_home(model)) is None:
         check_there("model", model, "--model")
     run(["-m", "monai_hybrid.nearest", *(word for word in context.meta[WORDS] if word != "--debug")])
 
@@ -351,7 +351,7 @@ def export(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="replace files that are there")] = False,
 ) -> None:
     """Write the segmenter for programs without MONAI, with how it is used in a JSON file beside it."""
-    if model_in(Path(model).expanduser()) is None:  # the folder of a run is a model too
+    if model_in(at_home(model)) is None:  # the folder of a run is a model too
         check_there("model", model, "--model")
     run(["-m", "monai_hybrid.exporting", *context.meta[WORDS]])
 
@@ -397,7 +397,9 @@ def bundle(
 
     if action != "copy":
         raise ConfigError(f"bundle {action}: expected copy. Type: monai-hybrid bundle copy {folder}")
-    place = copy_bundle(Path(folder), name, None if model is None else Path(model), None if data is None else Path(data))
+    place = copy_bundle(
+        at_home(folder), name, None if model is None else at_home(model), None if data is None else at_home(data)
+    )
     typer.echo(f"{place}: {name}{'' if model is None else ', with its model'}")
 
 

@@ -7,10 +7,10 @@ import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import typer
 
+from data_prep.home import at_home
 from monai_hybrid.allocator import process_environment
 from monai_hybrid.bundle_folders import bundle_folder
 from monai_hybrid.catalogue.naming import model_path, said_of
@@ -100,7 +100,7 @@ def checked(option: str, name: str, text: str) -> str:
     words = SETTINGS[name].words
     if SETTINGS[name].kind in ("file", "model") and text not in words:
         text = named_model(text)
-    if SETTINGS[name].kind == "file" and text and (inside := model_in(Path(text).expanduser())):
+    if SETTINGS[name].kind == "file" and text and (inside := model_in(at_home(text))):
         text = str(inside)
     path = text if text in words or "#" in text else safe_path(text)
     check_path(name, path, path, option)
@@ -121,7 +121,7 @@ def named_model(text: str) -> str:
 
 def reported(evaluation: str) -> str:
     """The run that an evaluation belongs to: the folder around `eval/` where that holds a training, else its own."""
-    folder = Path(evaluation)
+    folder = at_home(evaluation)
     return str(folder.parent if (folder.parent / "logs/history.jsonl").is_file() else folder)
 
 

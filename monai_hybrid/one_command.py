@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from functools import wraps
+from typing import Any
 
 import typer
 
 from data_prep.cli import dashed
+from data_prep.home import all_at_home
 from data_prep.interrupts import end_in_order
 from monai_hybrid.errors import HybridError
 
@@ -16,7 +19,12 @@ def run(command: Callable[..., None], name: str) -> None:
     """Run the command line `name`; a signal and our own errors end it in one line and their exit code."""
     end_in_order()
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, context_settings={"token_normalize_func": dashed})
-    app.command()(command)
+
+    @wraps(command)
+    def with_homes(**arguments: Any) -> None:
+        command(**all_at_home(arguments))
+
+    app.command()(with_homes)
     try:
         app(prog_name=name)
     except HybridError as error:

@@ -9,6 +9,7 @@ import re
 import sys
 from pathlib import Path
 
+from data_prep.home import at_home
 from monai_hybrid.bundle_folders import INSTALLED
 
 RUNS = "runs"
@@ -44,7 +45,7 @@ def default_folder(bundle_root: str, data: str | None) -> str | None:
         return None
     name = root.resolve().name
     if real:
-        stem = Path(str(data)).expanduser().resolve().name.split(".")[0]
+        stem = at_home(str(data)).resolve().name.split(".")[0]
         name += "_" + (re.sub(r"[^\w-]+", "_", stem) or "data")
     return str(Path(RUNS) / name)
 
@@ -65,7 +66,7 @@ def data_folder(data: str | None, output_dir: str, bundle_root: str) -> str | No
     """
     if not data:
         return bundle_root if usable(Path(bundle_root)) else output_dir
-    prepared = (Path(data).expanduser() / "datalist.json").is_file()
+    prepared = (at_home(data) / "datalist.json").is_file()
     return output_dir if not prepared or Path(output_dir).is_dir() else None
 
 
@@ -81,4 +82,4 @@ def is_bundle_command(argv: list[str]) -> bool:
 
 def inside(path: str, folder: Path) -> bool:
     """Whether a path lies below a folder."""
-    return folder.resolve() in Path(path).expanduser().resolve().parents
+    return folder.resolve() in at_home(path).resolve().parents

@@ -12,6 +12,7 @@ from typing import Any
 from fire.parser import DefaultParseValue
 
 from data_prep.errors import ConfigError, DataError, HybridError, ModelFileError
+from data_prep.home import at_home
 from monai_hybrid.catalogue.naming import is_name, no_such_model
 from monai_hybrid.settings import PATH_KINDS, RANGES, SETTINGS, Setting
 
@@ -105,7 +106,12 @@ def check_path(name: str, value: Any, typed: str | None, shown: str | None = Non
 
 
 def safe_path(text: str) -> str:
-    """A path that means itself to fire and MONAI: `1e5` as `./1e5`; most are as they were."""
+    """A path that means itself to fire and MONAI: `1e5` as `./1e5`, a tilde as the home folder; most are as they were.
+
+    Raises:
+        ConfigError: the home folder of nobody.
+    """
+    text = str(at_home(text)) if text.startswith("~") else text
     plain = DefaultParseValue(text) == text and not text.startswith((*EXPRESSION, "-"))
     return text if plain or Path(text).is_absolute() else f"./{text}"
 
@@ -171,7 +177,7 @@ def check_there(name: str, path: str, shown: str | None = None) -> None:
         ModelFileError: a model.
         DataError: a data set or an image.
     """
-    setting, place = SETTINGS[name], Path(path).expanduser()
+    setting, place = SETTINGS[name], at_home(path)
     option = shown or f"--{name}"
     if setting.kind == "place" and _exists(place) and not place.is_dir():
         raise ConfigError(f"{option} {path}: {'a file' if place.is_file() else KIND}, expected a folder")

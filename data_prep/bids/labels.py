@@ -13,6 +13,7 @@ from data_prep.bids.listing import derivatives, files_of, has_subjects
 from data_prep.bids.names import LABELS, BidsFile, plain
 from data_prep.bids.wanted import Wanted, below
 from data_prep.errors import ConfigError, DataListError
+from data_prep.home import at_home
 
 # Entities of a label that its image need not have: they say what was drawn, by whom, on which grid.
 OWN = ("desc", "label", "space", "res", "den", "atlas", "seg", "hemi", "from", "to", "mode")
@@ -80,7 +81,7 @@ def find_labels(root: Path, scans: Sequence[Scanned], known: set[tuple[str, str]
 
 def _holder(root: Path, folder: str) -> Path:
     """The folder of --labels-dir: in derivatives/, in the data set, or where the path leads."""
-    places = [root / "derivatives" / folder, root / folder, Path(folder).expanduser()]
+    places = [root / "derivatives" / folder, root / folder, at_home(folder)]
     found = next((place for place in places if has_subjects(place)), None)
     if found is None:
         there = [name for name in derivatives(root) if name != "."]

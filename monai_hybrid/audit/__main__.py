@@ -13,6 +13,7 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
+from data_prep.home import at_home
 from data_prep.interrupts import end_in_order, told
 from data_prep.json_io import dump_json
 from data_prep.result_files import VERDICT, refuse_other
@@ -32,6 +33,7 @@ def main(argv: list[str] | None = None) -> int:
     end_in_order()
     try:
         with told():
+            args.bundle, args.json = str(at_home(args.bundle)), args.json and at_home(args.json)
             if args.json:
                 refuse_other(args.json, VERDICT)
             verdict = audit(args.bundle)

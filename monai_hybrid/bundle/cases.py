@@ -13,6 +13,7 @@ from typing import Any
 from data_prep.bids import is_bids
 from data_prep.files import read_datalist
 from data_prep.foreign import foreign_sentence, links_sentence
+from data_prep.home import at_home
 from data_prep.reading import EXTENSIONS, extension
 from data_prep.scans import Scan, scan_of_file, sort_files
 from monai_hybrid.bids_scans import bids_cases
@@ -56,7 +57,7 @@ def cases_to_predict(
         ConfigError: `series` fits nothing.
         DataError: nothing there.
     """
-    path = Path(dataset_dir).expanduser() if dataset_dir else Path()
+    path = at_home(dataset_dir) if dataset_dir else Path()
     if dataset_dir and _is_dicom(path, leave_out, channels):
         return dicom_cases(path, Path(leave_out or output_dir), _series_words(series))
     refuse_series_words(series, path)
@@ -130,7 +131,7 @@ def _listed(scans: Sequence[Scan], root: Path) -> list[dict[str, Any]]:
 
 def _images_under(folder: Path, leave_out: str | None) -> tuple[Path, list[Path]]:
     root = next((folder / name for name in IMAGE_FOLDERS if (folder / name).is_dir()), folder)
-    apart = Path(leave_out).expanduser().resolve() if leave_out else None
+    apart = at_home(leave_out).resolve() if leave_out else None
     there = [p for p in root.rglob("*") if p.is_file() or (p.is_symlink() and not p.exists())]  # reading tells of the latter
     files = sorted(p for p in there if not any(part[0] == "." for part in p.relative_to(root).parts))
     inside = apart is not None and apart != root.resolve() and apart.is_relative_to(root.resolve())

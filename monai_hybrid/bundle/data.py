@@ -16,6 +16,7 @@ from filelock import FileLock
 from data_prep.checks import Finding
 from data_prep.errors import DataListError
 from data_prep.files import read_datalist, read_dataset, read_plan
+from data_prep.home import at_home
 from monai_hybrid.errors import DataError
 from monai_hybrid.settings import SYNTHETIC
 
@@ -110,7 +111,7 @@ def prepare_data(
     if dataset_dir in SYNTHETIC:
         prepared = read_prepared(_shapes(own, SYNTHETIC[dataset_dir], seed, budget))
         return replace(prepared, plan={**prepared.plan, "universal": True})
-    source = Path(dataset_dir).expanduser()
+    source = at_home(dataset_dir)
     if not source.is_dir():
         raise DataError(
             f"dataset_dir: no such folder: {source}; give a folder with images/ and labels/, "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
+from data_prep.home import at_home
 from monai_hybrid.bundle.data import PreparedData
 from monai_hybrid.processes import rank_and_number
 
@@ -25,5 +26,5 @@ def describe_shift(source_dir: str | None, target: PreparedData, output_dir: str
         return
     from data_prep.shift import shift
 
-    for finding in shift(Path(source_dir).expanduser(), target.folder, Path(output_dir))["findings"]:
+    for finding in shift(at_home(source_dir), target.folder, Path(output_dir))["findings"]:
         logger.info("%s: %s", finding["level"], finding["sentence"])

@@ -14,6 +14,7 @@ from monai.engines import SupervisedEvaluator
 from monai.transforms import Compose, MapLabelValued
 from torch import nn
 
+from data_prep.home import at_home
 from data_prep.label_names import same_only_class
 from data_prep.resampling import SAMPLE
 from monai_hybrid.bundle.data import PreparedData, read_prepared
@@ -117,7 +118,7 @@ class Forgetting:
             logger.info("%s", write_forgetting(folder, data.dataset["name"], before is not None, left_out)["sentence"])
 
     def _data(self) -> PreparedData:
-        data = read_prepared(Path(str(self.source_dir)).expanduser())
+        data = read_prepared(at_home(str(self.source_dir)))
         own_share(data.labelled("testing", required=True))  # refuses too many processes
         return data
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from monai.bundle import ConfigParser
 
+from data_prep.home import at_home
 from data_prep.interrupts import end_in_order, sentence, signal_of
 from data_prep.lack_of_memory import take_blas_memory
 from data_prep.naming import keep_key_out
@@ -73,7 +74,7 @@ def start(bundle_root: str, argv: list[str] | None = None, verbose: bool = False
         check_overrides(overrides, known, typed_settings(argv))
         check_tracking(overrides)
         _check_models(overrides)
-        keep_key_out(Path(str(overrides.get("output_dir") or bundle_root)).expanduser())
+        keep_key_out(at_home(str(overrides.get("output_dir") or bundle_root)))
         refuse_phantom_start(overrides, known)
         refuse_phantom_model(overrides, known, bundle_root)
         warn_of_slow_numbers(overrides)

@@ -21,6 +21,7 @@ from monai.transforms.utils import convert_to_tensor
 
 from data_prep.atomic import remove_leftovers, replace_file
 from data_prep.disk import needing
+from data_prep.home import at_home
 from data_prep.lack_of_memory import refuse_for_memory
 from monai_hybrid.errors import ConfigError
 from monai_hybrid.weights import tensor_bytes, torch_save
@@ -46,7 +47,7 @@ class VolumeCache:
     """
 
     def __init__(self, folder: str | Path, transforms: Sequence[Any]) -> None:
-        self.folder = Path(folder).expanduser()
+        self.folder = at_home(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         remove_leftovers(self.folder)
         try:

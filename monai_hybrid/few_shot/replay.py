@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from data_prep.files import read_datalist, read_dataset
+from data_prep.home import at_home
 from monai_hybrid.bundle.data import PreparedData
 from monai_hybrid.errors import ConfigError, DataError
 from monai_hybrid.few_shot.unlabelled import files_of, scans_of_target
@@ -36,7 +36,7 @@ def replayed_cases(
     """
     if not folder:
         return []
-    place = Path(folder).expanduser()
+    place = at_home(folder)
     if not (place / "datalist.json").is_file():
         raise DataError(f"source_replay: {folder} holds no datalist.json; type: monai-hybrid build {folder} --output prepared")
     dataset, datalist = read_dataset(place), read_datalist(place)

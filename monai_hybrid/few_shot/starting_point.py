@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from data_prep.home import at_home
 from monai_hybrid.bundle.data import PreparedData
 from monai_hybrid.catalogue.entry import universal
 from monai_hybrid.catalogue.naming import model_path
@@ -108,7 +109,7 @@ def model_file(path: str) -> str:
     Raises:
         ModelFileError: a folder without a model.
     """
-    folder = Path(model_path(path)).expanduser()
+    folder = at_home(model_path(path))
     if not folder.is_dir():
         return str(folder)
     places = [folder / "models/model.safetensors", folder / "model.safetensors"]

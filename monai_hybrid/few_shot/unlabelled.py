@@ -14,6 +14,7 @@ from data_prep.colour import parse_colour
 from data_prep.examine import examine_case
 from data_prep.files import read_datalist, read_dataset
 from data_prep.foreign import foreign_sentence
+from data_prep.home import at_home
 from data_prep.reading import EXTENSIONS, extension, stem
 from data_prep.scans import Scan, sort_files
 from monai_hybrid.bundle.data import PreparedData
@@ -61,7 +62,7 @@ def unlabelled_cases(
             f"{name}: the objective {objective} learns nothing from images without labels; add --objective hybrid"
         )
     found = without_labels(data.training) if rest else []
-    found += _of_folder(Path(folder).expanduser(), data, labelled, output_dir) if folder else []
+    found += _of_folder(at_home(folder), data, labelled, output_dir) if folder else []
     cases = _others(found, [*labelled, *data.validation, *data.testing])
     if not cases:
         raise DataError(f"{folder or data.folder}: no image is left beside the labelled, validation and test cases")
@@ -78,7 +79,7 @@ def scans_of_target(data: PreparedData, folder: str | None = None, output_dir: s
         DataError: as `unlabelled_cases`.
     """
     training = without_labels(data.training)
-    found = _of_folder(Path(folder).expanduser(), data, training, output_dir) if folder else []
+    found = _of_folder(at_home(folder), data, training, output_dir) if folder else []
     return training + _others(found, [*training, *data.validation, *data.testing])
 
 

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from data_prep.home import at_home
 from data_prep.interrupts import told
 from data_prep.json_io import dump_json
 from data_prep.naming import keep_key_out
@@ -28,7 +29,7 @@ def nearest(
         if out is not None:
             keep_key_out(out)
             refuse_others(out, "nearest")
-        ranked = rank(target.expanduser(), model)
+        ranked = rank(at_home(target), model)
         if out is not None:
             dump_json({"target": target.name, "models": as_plain(ranked)}, out / "nearest.json")
         for line in lines(ranked, str(target), findings=model != AUTO):

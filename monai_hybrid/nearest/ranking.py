@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from data_prep.home import at_home
 from monai_hybrid.bundle.model import find_card
 from monai_hybrid.catalogue.entry import entries
 from monai_hybrid.errors import DataError, ModelFileError
@@ -54,7 +55,7 @@ def _there(model: str) -> str:
     Raises:
         ModelFileError: no such file, folder or name.
     """
-    if inside := model_in(Path(model).expanduser()):
+    if inside := model_in(at_home(model)):
         return str(inside)
     check_there("model", model, "--model")
     return model

@@ -16,6 +16,7 @@ from monai.transforms import MapTransform
 
 from data_prep.bids import DESCRIPTION
 from data_prep.cells import harmless
+from data_prep.home import at_home
 from data_prep.json_io import dump_json, write_atomically
 from data_prep.result_files import PALETTE, TOOL, refuse_other
 from data_prep.scans import is_own
@@ -65,8 +66,8 @@ class BidsDerivatived(MapTransform):
         self, keys: Any, output_dir: str, cases: Sequence[Mapping[str, Any]], source: Any, labels: Sequence[Mapping[str, Any]]
     ) -> None:
         super().__init__(keys, allow_missing_keys=True)
-        self.folder, self.labels = Path(output_dir).expanduser(), labels
-        self.source = Path(str(source)).expanduser()
+        self.folder, self.labels = at_home(output_dir), labels
+        self.source = at_home(str(source))
         self.cases = {case["case_id"]: case for case in cases if "place" in case}
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:

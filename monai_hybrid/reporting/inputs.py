@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from data_prep.cells import restored_row
+from data_prep.home import at_home
 from data_prep.json_io import load_json
 from monai_hybrid.errors import ConfigError, DataError
 from monai_hybrid.evaluation.case_table import Row, read_cases
@@ -107,6 +108,7 @@ def read_inputs(folder: Path, compare: Sequence[str] = ()) -> Inputs:
     """
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder; expected the output_dir of a training or an evaluation")
+    folders = _named(compare)
     evaluation = find_evaluation(folder)
     training = read_training(folder)
     if training.empty and evaluation is not None:
@@ -117,7 +119,7 @@ def read_inputs(folder: Path, compare: Sequence[str] = ()) -> Inputs:
             f"{folder}: nothing to report: no cases.csv, no logs/history.jsonl, no models/model.safetensors, no quality.csv; "
             "give the output_dir of `monai-hybrid adapt` or `monai-hybrid evaluate`"
         )
-    others = {name: _compared(name, other) for name, other in _named(compare).items()}
+    others = {name: _compared(name, other) for name, other in folders.items()}
     if others and evaluation is None:
         raise DataError(f"{folder}: no cases.csv to compare with {', '.join(others)}; type: monai-hybrid evaluate")
     return Inputs(folder, evaluation, None if training.empty else training, others, quality)
@@ -131,7 +133,7 @@ def _named(compare: Sequence[str]) -> dict[str, Path]:
             raise ConfigError(f"--compare: got {words!r}, expected NAME=FOLDER, such as before=runs/before/eval")
         if name in found:
             raise ConfigError(f"--compare: the name {name!r} is there twice; give each run its own name")
-        found[name] = Path(folder).expanduser()
+        found[name] = at_home(folder)
     return found
 
 

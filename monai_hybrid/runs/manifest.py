@@ -19,6 +19,7 @@ from typing import Any
 from monai.bundle import ConfigParser
 
 from data_prep.errors import EnvironmentFault
+from data_prep.home import at_home
 from data_prep.json_io import dump_json
 from monai_hybrid import __version__
 from monai_hybrid.runs.output_place import refuse_place
@@ -60,7 +61,7 @@ class RunRecord:
         settings = {name: parser.get_parsed_content(name) if name in parser else None for name in ("output_dir", "seed")}
         training = any("train" in Path(config).name for config in self.configs)
         self.seed = settings["seed"]
-        self.output = Path(str(settings["output_dir"] or ".")).expanduser()
+        self.output = at_home(str(settings["output_dir"] or "."))
         self.folder = self.output / ("logs" if training else "")
         self.before = _files(self.folder)
 

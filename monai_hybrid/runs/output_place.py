@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from data_prep.home import at_home
 from data_prep.places import refuse_among
 from data_prep.result_files import TRAIN, refuse_others
 from monai_hybrid.errors import ConfigError
@@ -40,7 +41,7 @@ def refuse_place(output: Path, configs: Sequence[str], given: Mapping[str, Any])
 def _refuse_model(output: Path, name: str, model: Any) -> None:
     if not isinstance(model, str) or not model or model in SETTINGS[name].words:
         return
-    path = Path(model).expanduser()
+    path = at_home(model)
     file = (model_in(path) if path.is_dir() else path) or path
     if file.resolve().parent == (output / "models").resolve() and file.stem == "model":
         raise ConfigError(

@@ -12,6 +12,7 @@ from typing import Any
 
 from data_prep.cells import restored_row
 from data_prep.files import read_datalist, read_dataset
+from data_prep.home import at_home
 from data_prep.json_io import load_json
 from data_prep.label_file import NAME as LABEL_FILE
 from data_prep.label_file import plain_name, read_label_file
@@ -90,7 +91,7 @@ def read_collection(folder: Path, images: Path | None = None, model: Path | None
         ConfigError: neither of the two.
         DataError, ModelFileError: a damaged table, list or model.
     """
-    folder = folder.expanduser()
+    folder = at_home(folder)
     if (folder / TABLE).is_file():
         return _prediction(folder, images, model)
     if (folder / "datalist.json").is_file():
@@ -202,8 +203,8 @@ def _images_of(text: str, folder: Path, images: Path | None, channels: Sequence[
 def _at_home(text: str) -> Path:
     """A path, with a home folder for a tilde; the text as it is where it names nobody."""
     try:
-        return Path(text).expanduser()
-    except RuntimeError:
+        return at_home(text)
+    except ConfigError:
         return Path(text)
 
 

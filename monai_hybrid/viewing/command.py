@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from data_prep.home import at_home
 from data_prep.interrupts import told
 from data_prep.naming import keep_key_out
 from monai_hybrid import one_command
@@ -30,7 +31,7 @@ def view(
     """Look at masks in a local page, correct them, and save them as labels."""
     with told():
         collection = read_collection(folder, images, model)
-        place = (labels or folder / CORRECTED).expanduser()
+        place = at_home(labels or folder / CORRECTED)
         keep_key_out(place)
         server = PageServer(collection, place, port)
     typer.echo(f"{len(collection.cases)} cases of {folder}. The page: {server.address}\nCtrl-C ends it.")
