@@ -158,10 +158,12 @@ def _require_masks(raw: Source) -> None:
         return
     case, series = next(iter(raw.series.items()))
     own = next((f"; {one.message}; to take them as labels: --accept {OWN}" for one in raw.findings if one.code == OWN), "")
+    there = shlex.quote(str(raw.root))
     raise DataError(
-        f"{raw.root}: {len(raw.series)} DICOM series and no mask{own}. Put a NIfTI mask for each into "
-        f"{raw.root / 'labels'}, or into another folder with --labels-dir, named by the SeriesInstanceUID "
-        f"({series.uid}.nii.gz) or by the case ({case}.nii.gz)"
+        f"{raw.root}: {len(raw.series)} DICOM series and no mask{own}. Add DICOM-SEG files of them, or put a NIfTI mask for "
+        f"each into {raw.root / 'labels'}, or into another folder with --labels-dir, named by the SeriesInstanceUID "
+        f"({series.uid}.nii.gz) or by the case ({case}.nii.gz). Without masks: monai-hybrid predict {there} --model MODEL "
+        f"--output masks, or monai-hybrid adapt --data LABELLED --unlabelled-dir {there}"
     )
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec
 
 from data_prep.accepting import parse_codes
 from data_prep.cases import SPLITS, Case, Source
@@ -26,9 +28,29 @@ from data_prep.reading import extension, stem
 from data_prep.unused_lists import unused_lists
 
 Findings = list[Finding]
+P = ParamSpec("P")
 
 
-def check(
+@dataclass(frozen=True)
+class Checked:
+    """Findings, errors first; and whether there are masks, which of DICOM series need not be."""
+
+    findings: Findings
+    labelled: bool = True
+
+
+def _findings_of(function: Callable[P, Checked]) -> Callable[P, Findings]:
+    """The same with the findings alone."""
+
+    @wraps(function)
+    def findings(*args: P.args, **options: P.kwargs) -> Findings:
+        return function(*args, **options).findings
+
+    findings.__name__ = findings.__qualname__ = "check"
+    return findings
+
+
+def checked(
     path: str | Path,
     layout: str = "auto",
     labels_dir: str | None = None,
@@ -42,14 +64,14 @@ def check(
     bids_filter: str | None = None,
     bids_labels: str | None = None,
     keep_names: bool = False,
-) -> Findings:
+) -> Checked:
     """Examine a folder of any layout that `build` reads, a datalist.json, a folder that holds one, or one image.
 
     `keep_names` shows patients, folders and files of DICOM as they are called, and not by pseudonyms.
     A folder of DICOM without any label counts as unlabelled images. `series` says which of its series are meant.
 
     Returns:
-        All findings, errors first; empty when there is nothing to say.
+        All findings, errors first; empty when there is nothing to say. `checked` says besides whether there are masks.
 
     Raises:
         ConfigError: the path does not exist or is of no known layout, or an option is wrong.
@@ -63,12 +85,15 @@ def check(
     codes, colour = parse_codes(accept), chosen_colour(channels, grey)
     how = {"layout": layout, "labels_dir": labels_dir, "series": series, "bids_filter": bids_filter, "bids_labels": bids_labels}
     with named(keep_names):
-        findings = _findings(path, how, declared, allow_unlabelled, codes, colour, patient_regex)
+        seen = _seen(path, how, declared, allow_unlabelled, codes, colour, patient_regex)
     order = {"error": 0, "warning": 1, "note": 2}
-    return sorted(findings, key=lambda finding: (order[finding.level], finding.code))
+    return Checked(sorted(seen.findings, key=lambda finding: (order[finding.level], finding.code)), seen.labelled)
 
 
-def _findings(
+check = _findings_of(checked)
+
+
+def _seen(
     path: Path,
     how: Mapping[str, Any],
     declared: Mapping[int, str] | None,
@@ -76,18 +101,18 @@ def _findings(
     codes: Collection[str],
     colour: Colour,
     patient_regex: str | None,
-) -> Findings:
+) -> Checked:
     """`how`: layout, label folder, and the words that choose series or contrasts."""
     try:
         if path.is_file() and path.suffix.lower() != ".json" and not _is_dicom(path):
-            return _check_image(path, codes, colour)
+            return Checked(_check_image(path, codes, colour))
         if (path.is_file() and not _is_dicom(path)) or (path / "datalist.json").is_file():
-            return check_datalist(path if path.is_file() else path / "datalist.json", declared, codes)
+            return Checked(check_datalist(path if path.is_file() else path / "datalist.json", declared, codes))
         raw = with_colour(read_source(path, accept=codes, **how), colour)
         findings = _check_source(raw, declared, allow_unlabelled, codes, patient_regex)
-        return list(hidden(findings, mask_files(raw)))
+        return Checked(list(hidden(findings, mask_files(raw))), raw.labelled)
     except DataListError as fault:
-        return run_checks("datalist", fault, file=fault.file or str(path))
+        return Checked(run_checks("datalist", fault, file=fault.file or str(path)))
 
 
 def _is_dicom(path: Path) -> bool:

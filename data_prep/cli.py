@@ -155,10 +155,11 @@ def check(
     debug: Debug = False,
 ) -> None:
     """Say what is wrong with a data set, and what to type about it. Exit code 3 when there are errors."""
+    options = {key: value for key, value in locals().items() if key not in ("path", "json_file", "debug")}
     with reported(debug):
         from rich.console import Console
 
-        from data_prep.check import check as run
+        from data_prep.check import checked
         from data_prep.findings_table import print_findings
         from data_prep.naming import keep_key_out
         from data_prep.result_files import FINDINGS, refuse_other
@@ -168,28 +169,16 @@ def check(
             refuse_other(json_file, FINDINGS)
             if not keep_names:
                 keep_key_out(json_file.parent, below=False)
-        findings = run(
-            path,
-            layout,
-            labels_dir,
-            label_names,
-            allow_unlabelled,
-            accept,
-            channels,
-            grey,
-            patient_regex,
-            series,
-            bids_filter,
-            bids_labels,
-            keep_names,
-        )
+        result = checked(path, **options)
+        findings = result.findings
         if json_file is not None:
             write_findings(findings, str(path), json_file)
         if str(json_file) != "-":
             console = Console()
             print_findings(findings, console, path)
             console.print(f"{path}: {verdict(findings)}", soft_wrap=True, markup=False, highlight=False)
-            if line := next_line(path, findings):
+            told = {name: value for name, value in options.items() if (name, value) != ("layout", "auto")}
+            if line := next_line(path, findings, result.labelled, told):
                 console.print(line, soft_wrap=True, markup=False, highlight=False)
     if any(finding.level == "error" for finding in findings):
         raise typer.Exit(DataError.exit_code)

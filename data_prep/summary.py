@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,10 @@ NEXT = "monai-hybrid pretrain --data {folder} --output runs/source"
 SAME = "python -m monai.bundle run --config_file bundles/hybrid_pretrain/configs/train.json --dataset_dir {folder}"
 ADAPT = "monai-hybrid adapt --data {folder} --model runs/source/models/model.pt --output runs/adapted"
 CEILINGS = 5  # rows
+MASKS = (
+    "To train on them, give masks: DICOM-SEG files among them, or NIfTI files in {labels} or another folder named with "
+    "--labels-dir, called by the SeriesInstanceUID"
+)
 
 
 def print_build(folder: Path, console: Console) -> None:
@@ -127,11 +131,36 @@ def verdict(findings: Sequence[Finding]) -> str:
     return ("refused: " if counts["error"] else "good: ") + ", ".join(parts)
 
 
-def next_line(path: Path, findings: Sequence[Finding]) -> str:
-    """What to type after a check without errors; empty after others, and of what is no raw data set."""
-    if not path.is_dir() or (path / "datalist.json").is_file() or any(finding.level == "error" for finding in findings):
+def next_line(path: Path, findings: Sequence[Finding], labelled: bool = True, options: Mapping[str, Any] | None = None) -> str:
+    """What to type after a check without errors; empty after others, and of what is no raw data set.
+
+    Args:
+        path, findings: of the check.
+        labelled: whether there are masks.
+        options: what the check was told, by the name of the option; `build` is to be told the same.
+    """
+    if (path / "datalist.json").is_file() or any(finding.level == "error" for finding in findings):
         return ""
-    return f"Next: monai-hybrid build {shlex.quote(str(path))} --output {shlex.quote(str(beside(path, '_prepared')))}"
+    there, told = shlex.quote(str(path)), {name: value for name, value in (options or {}).items() if value}
+    if not labelled and not told.get("allow_unlabelled"):
+        home = path if path.is_dir() else path.parent
+        folder = shlex.quote(str(home))
+        series = _words({"series": told["series"]}) if "series" in told else ""
+        return (
+            "Next: there are no masks. A model can segment these scans, or take them along as images without labels:\n"
+            f"monai-hybrid predict {there}{series} --model MODEL --output {shlex.quote(str(beside(path, '_masks')))}\n"
+            f"monai-hybrid adapt --data LABELLED --unlabelled-dir {folder} --output runs/adapted\n"
+            f"{MASKS.format(labels=home / 'labels')}; then monai-hybrid build"
+        )
+    if not path.is_dir():
+        return ""
+    return f"Next: monai-hybrid build {there}{_words(told)} --output {shlex.quote(str(beside(path, '_prepared')))}"
+
+
+def _words(options: Mapping[str, Any]) -> str:
+    """Options as typed, with a blank before each."""
+    named = {f"--{name.replace('_', '-')}": value for name, value in options.items()}
+    return "".join(f" {name}" if value is True else f" {name} {shlex.quote(str(value))}" for name, value in named.items())
 
 
 def findings_json(findings: Sequence[Finding], path: str) -> dict[str, Any]:

@@ -123,6 +123,8 @@ def test_a_good_check_says_what_to_build(tmp_path: Path, monkeypatch: pytest.Mon
         "--output",
         f"{folder}_prepared",
     ]
+    told = {"labels_dir": "my masks", "series": None, "grey": True, "keep_names": False}
+    assert next_line(folder, [], True, told).endswith(f"'{folder}' --labels-dir 'my masks' --grey --output '{folder}_prepared'")
     monkeypatch.chdir(folder)
     assert beside(Path(), "_prepared") == beside(Path("../my data").resolve(), "_prepared")
     assert beside(Path(".."), "_x").name == f"{tmp_path.name}_x"

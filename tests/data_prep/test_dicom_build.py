@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -89,6 +90,9 @@ def test_masks_named_by_the_case_or_the_folder_are_paired(folder: str, tmp_path:
     series = hospital(tmp_path / "raw")
     wanted = build(tmp_path / "raw", "--output", tmp_path / "out", code=3)
     assert "3 DICOM series and no mask" in wanted and f"{series[0].series_uid}.nii.gz" in wanted
+    assert (
+        f"monai-hybrid predict {tmp_path / 'raw'} --model" in wanted and "--unlabelled-dir" in wanted and "DICOM-SEG" in wanted
+    )
     for index, one in enumerate(series):
         mask_of(one, tmp_path / "raw" / folder / f"{index}_seg.nii.gz")
     words = ["--labels-dir", folder] if folder != "labels" else []
@@ -101,6 +105,20 @@ def test_masks_named_by_the_case_or_the_folder_are_paired(folder: str, tmp_path:
         mask = tmp_path / "raw" / folder / f"{index}_seg.nii.gz"
         mask.rename(mask.with_name(f"{cases[one.series_uid]}.nii.gz"))
     assert "by their case's name: 3" in build(tmp_path / "raw", "--output", tmp_path / "again", *words)
+
+
+def test_a_check_without_masks_says_what_can_be_done_without_them(tmp_path: Path) -> None:
+    series, raw = hospital(tmp_path / "raw"), tmp_path / "raw"
+    said = RUN.invoke(app, ["check", str(raw), "--series", "3"]).stdout
+    assert "good: 0 errors" in said and f"monai-hybrid build {raw}" not in said
+    assert f"monai-hybrid predict {raw} --series 3 --model MODEL --output {raw}_masks\n" in said
+    assert f"monai-hybrid adapt --data LABELLED --unlabelled-dir {raw} --output runs/adapted\n" in said
+    assert f"DICOM-SEG files among them, or NIfTI files in {raw / 'labels'} or another folder named with --labels-dir" in said
+    for one in series:
+        mask_of(one, tmp_path / "drawn" / f"{one.series_uid}.nii.gz")
+    said = RUN.invoke(app, ["check", str(raw), "--labels-dir", str(tmp_path / "drawn")]).stdout
+    line = next(line for line in said.splitlines() if line.startswith("Next: monai-hybrid "))
+    assert RUN.invoke(app, shlex.split(line)[2:]).exit_code == 0, "the line can be typed"
 
 
 def test_two_series_of_a_patient_stay_in_one_split(tmp_path: Path) -> None:
