@@ -19,6 +19,7 @@ from data_prep.naming import keep_key_out, named, naming
 from data_prep.pseudonyms import VARIABLE
 from data_prep.reading import extension
 from data_prep.scans import TABLE
+from monai_hybrid.dicom_channels import studies
 
 if TYPE_CHECKING:
     from data_prep.checks import Finding
@@ -40,16 +41,20 @@ def is_dicom(path: Path) -> bool:
     return dicom_readable() and holds_dicom(path)
 
 
-def dicom_cases(path: Path, output: Path, words: str | None = None) -> list[dict[str, Any]]:
-    """A case for each series below a folder, or for the series in one file.
+def dicom_cases(
+    path: Path, output: Path, words: str | None = None, channels: Sequence[str] = ("image",)
+) -> list[dict[str, Any]]:
+    """A case for each series below a folder, or for the series in one file; for several channels one for each study.
 
     Args:
         path: a folder, any nesting, or a file; of a file that is one slice of several the whole series in its folder counts.
         output: folder of the results; not searched, and the place of the NIfTI files.
-        words: which series are meant; see `data_prep.dicom.choice.choose`.
+        words: which series are meant; see `data_prep.dicom.choice.choose`, and `dicom_channels.studies` for several channels.
+        channels: names of the model's.
 
     Returns:
-        {"case_id", "series", "image"}: the image is written when the case's turn comes. Or {"case_id", "image", "failure"} for
+        {"case_id", "series", "image"}: the image is written when the case's turn comes. Of several channels the image is a
+        list, "channels" are their series, and "series" is the first of them. Or {"case_id", "image", "failure"} for
         a series that is no one volume, with the sentence of its check. Scouts and screen shots are left out.
 
     Raises:
@@ -69,14 +74,18 @@ def dicom_cases(path: Path, output: Path, words: str | None = None) -> list[dict
     apart = () if output.resolve() == folder.resolve() else _names_of(output, folder)
     found = read_headers(folder if path.is_dir() or _one_of_several(path) else path, apart)
     every = [one for one in series_of(found) if path.is_dir() or path in one.files]
-    chosen = choose(every, words)
+    chosen = choose(every, None if len(channels) > 1 else words)
     left = [one.title for one in chosen if one.left_out]
     if left:
         logger.warning("%d series left out, which are no volumes: %s", len(left), _few(left))
     if found.links:
         logger.warning("%s", links_sentence(folder))
     private = neighbour(output / PRIVATE)
-    cases = [_case(one, place, private) for one, place in places_of([one for one in chosen if not one.left_out], folder)]
+    places = places_of([one for one in chosen if not one.left_out], folder)
+    if len(channels) > 1:
+        cases = _of_channels(places, private, channels, words)
+    else:
+        cases = [_case(one, place, private) for one, place in places]
     _refuse_other_names(output, {case["case_id"] for case in cases})
     faults = _faults(found.faults, every) if not words and path.is_dir() else []
     if not cases:
@@ -131,6 +140,25 @@ def _case(series: Series, place: Path, private: Path) -> dict[str, Any]:
     if errors or not without(series, ACCEPTED).usable:
         return case | {"failure": _sentence(errors) if errors else f"{series.title}: no one volume"}
     return case | {"series": series}
+
+
+def _of_channels(
+    places: Sequence[tuple[Series, Path]], private: Path, channels: Sequence[str], words: str | None
+) -> list[dict[str, Any]]:
+    lies = {(one.patient_id, one.uid, one.part): place for one, place in places}
+    cases = []
+    for found, reason in studies([one for one, _ in places], channels, words):
+        every = [_case(one, lies[one.patient_id, one.uid, one.part], private) for one in found]
+        failure = reason or next((case["failure"] for case in every if "failure" in case), "")
+        case = {"case_id": every[0]["case_id"], "image": [case["image"] for case in every]}
+        cases.append(case | ({"failure": failure} if failure else {"series": found[0], "channels": found}))
+    return cases
+
+
+def series_of_case(case: Mapping[str, Any]) -> list[tuple[Series, str]]:
+    """Each series of a case and its NIfTI file, in the order of the channels."""
+    images = [case["image"]] if isinstance(case["image"], (str, Path)) else case["image"]
+    return list(zip(case.get("channels", [case["series"]]), map(str, images), strict=True))
 
 
 def _sentence(findings: Sequence[Finding]) -> str:
@@ -193,16 +221,20 @@ def refuse_series_words(words: Any, path: Path) -> None:
 
 
 def written(case: Mapping[str, Any]) -> None:
-    """Write the NIfTI file of a case's series, readable by this user alone.
+    """Write the NIfTI files of a case's series, readable by this user alone.
 
     Raises:
         DataError: the series cannot be read.
         EnvironmentFault: no space or no right.
     """
+    for series, image in series_of_case(case):
+        _write(series, Path(image))
+
+
+def _write(series: Series, image: Path) -> None:
     from data_prep.dicom import write_nifti
     from data_prep.volume import ReadError
 
-    series, image = case["series"], Path(case["image"])
     try:
         image.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         write_nifti(series, image)
@@ -215,14 +247,15 @@ def written(case: Mapping[str, Any]) -> None:
 
 
 def removed(case: Mapping[str, Any]) -> None:
-    """Delete the NIfTI file of a case's series."""
+    """Delete the NIfTI files of a case's series."""
     if "series" in case:
-        Path(case["image"]).unlink(missing_ok=True)
+        for _, image in series_of_case(case):
+            Path(image).unlink(missing_ok=True)
 
 
 def all_removed(cases: Sequence[Mapping[str, Any]]) -> None:
     """Delete the folder of the NIfTI files."""
-    for folder in {Path(case["image"]).parent for case in cases if "series" in case}:
+    for folder in {Path(image).parent for case in cases if "series" in case for _, image in series_of_case(case)}:
         shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -230,5 +263,6 @@ def shown(text: str, case: Mapping[str, Any]) -> str:
     """A sentence about a case with its series in the place of the file, and without words that name the patient."""
     from data_prep.dicom.names import without_identifiers
 
-    series = case["series"]
-    return without_identifiers(text.replace(case["image"], series.title), series.identifiers)
+    for series, image in series_of_case(case):
+        text = without_identifiers(text.replace(image, series.title), series.identifiers)
+    return text

@@ -187,7 +187,9 @@ def _use() -> Iterator[Setting]:
     yield s("overlap", "part", "share of a window that its neighbour covers too")
     yield s("sw_batch_size", "count", "windows a call")
     yield s("output_postfix", "text", "end of a mask's name")
-    yield s("series", "text", 'DICOM series to take: UID, number, "T1*", EchoTime=2.5', default="all")
+    yield s(
+        "series", "text", 'DICOM series: UID, number, "T1*", EchoTime=2.5; of several channels "T1:3;FLAIR:4"', default="all"
+    )
     yield s("also_nifti", "flag", "write masks of DICOM series as NIfTI too, beside the DICOM-SEG")
     yield s("save_probabilities", "flag", "write probabilities")
     yield s("save_entropy", "flag", "write entropy maps")

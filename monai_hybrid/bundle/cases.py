@@ -59,7 +59,7 @@ def cases_to_predict(
     """
     path = at_home(dataset_dir) if dataset_dir else Path()
     if dataset_dir and _is_dicom(path, leave_out, channels):
-        return dicom_cases(path, Path(leave_out or output_dir), _series_words(series))
+        return dicom_cases(path, Path(leave_out or output_dir), _series_words(series), channels)
     refuse_series_words(series, path)
     if not dataset_dir:
         return _of_split(prepare_data(None, output_dir, site).folder / "datalist.json", split)

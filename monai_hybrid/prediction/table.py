@@ -95,8 +95,8 @@ class QualityTable:
             DataError: the image cannot be read.
         """
         assert self._basis is not None, "open() comes first"
-        series = case.get("series")
-        given = case["image"] if series is None else [str(file) for file in series.files]
+        several = case.get("channels") or [case["series"]] if "series" in case else []
+        given = [str(file) for series in several for file in series.files] or case["image"]
         names = [given] if isinstance(given, str) else list(given)
         try:
             parts = [self._basis, *[file_hash(Path(name)) for name in names]]
