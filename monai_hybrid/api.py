@@ -192,10 +192,11 @@ def report(folder: PathLike, compare: Mapping[str, PathLike] | None = None, titl
 
 
 def models() -> list[dict[str, Any]]:
-    """The models that come with the package: {"name", "structures", "modality", "dimensions", "spacing", "licence", ...}."""
-    from monai_hybrid.catalogue.entry import entries
+    """The models that come with the package: {"name", "structures", "modality", "dimensions", "spacing", "licence", ...};
+    {"name", "error"} of one that is damaged."""
+    from monai_hybrid.catalogue.entry import rows
 
-    return [one.row() for one in entries()]
+    return rows()
 
 
 def rank_models(target: PathLike, model: PathLike = "auto") -> list[dict[str, Any]]:

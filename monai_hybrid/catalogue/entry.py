@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,8 +10,10 @@ from typing import Any
 
 from data_prep.errors import ModelFileError
 from monai_hybrid.catalogue.about import about_of
-from monai_hybrid.catalogue.folder import UNIVERSAL, folder, names
+from monai_hybrid.catalogue.folder import UNIVERSAL, names, weights_file
 from monai_hybrid.model_card import check_complete, read_card
+
+logger = logging.getLogger("monai_hybrid.models")
 
 
 @dataclass(frozen=True)
@@ -77,9 +80,12 @@ def entry(name: str) -> Entry:
     """A model of the package.
 
     Raises:
-        ModelFileError: its card or the file about it is missing or wrong.
+        ModelFileError: other bytes than the list of checksums says; its card or the file about it is missing or wrong.
     """
-    file = folder() / f"{name}.safetensors"
+    try:
+        file = weights_file(name)
+    except OSError as error:
+        raise ModelFileError(f"{error.filename}: cannot be read ({error.strerror}). Type: ls -l {error.filename}") from error
     card = read_card(file)
     if card is None:
         raise ModelFileError(f"{file}: no card found. Type: python -m benchmarks.models.pack --help")
@@ -88,12 +94,52 @@ def entry(name: str) -> Entry:
 
 
 def entries(dims: int | None = None) -> list[Entry]:
-    """All models, or those of 2 or 3 dimensions, in the order of their names."""
-    found = [entry(name) for name in names()]
-    return [one for one in found if dims in (None, one.dims)]
+    """All sound models, or those of 2 or 3 dimensions, by name. A damaged one is said in a warning, and hinders no other.
+
+    Raises:
+        ModelFileError: all are damaged.
+    """
+    sound, faults = _examined()
+    for name, fault in faults.items():
+        logger.warning("model %s is left out: %s", name, fault)
+    if faults and not sound:
+        raise next(iter(faults.values()))
+    return [one for one in sound if dims in (None, one.dims)]
+
+
+def rows() -> list[dict[str, Any]]:
+    """What the table of models says: `Entry.row` of each, and {"name", "error"} of one that cannot be used."""
+    sound, faults = _examined()
+    found = [one.row() for one in sound] + [{"name": name, "error": str(fault)} for name, fault in faults.items()]
+    return sorted(found, key=lambda row: str(row["name"]))
+
+
+def _examined() -> tuple[list[Entry], dict[str, ModelFileError]]:
+    sound, faults = [], {}
+    for name in names():
+        try:
+            sound.append(entry(name))
+        except ModelFileError as fault:
+            faults[name] = fault
+    return sound, faults
 
 
 def universal(dims: int) -> str | None:
-    """Name of the universal model of 2 or 3 dimensions; None where there is none."""
-    found = [entry(name) for name in names() if name.startswith(UNIVERSAL)]
-    return next((one.name for one in found if one.universal and one.dims == dims), None)
+    """Name of the universal model of 2 or 3 dimensions; None where there is none.
+
+    Raises:
+        ModelFileError: there is none, and a damaged one may have been it.
+    """
+    fault = None
+    for name in names():
+        if name.startswith(UNIVERSAL):
+            try:
+                one = entry(name)
+            except ModelFileError as error:
+                fault = fault or error
+                continue
+            if one.universal and one.dims == dims:
+                return name
+    if fault is not None:
+        raise fault
+    return None

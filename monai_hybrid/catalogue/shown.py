@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.table import Table
 
 from data_prep.errors import ConfigError, ModelFileError
-from monai_hybrid.catalogue.entry import Entry, entries, entry
-from monai_hybrid.catalogue.folder import names, weights_file
+from monai_hybrid.catalogue.entry import Entry, entry, rows
+from monai_hybrid.catalogue.folder import names
 from monai_hybrid.catalogue.naming import no_such_model
 
 NONE = "No model comes with this installation. monai-hybrid pretrain --data synthetic makes a universal one"
@@ -32,15 +32,14 @@ def show_models(action: str | None, name: str | None, as_json: bool) -> None:
             raise ConfigError(f"models show: which one? {_which()}")
         if name not in names():
             raise ModelFileError(f"models show {name}: {no_such_model(name) or f'no such model. {_which()}'}")
-        weights_file(name)  # its checksum
         one = entry(name)
         typer.echo(_json(described(one)) if as_json else "\n".join(lines(one)))
         return
-    rows = [one.row() for one in entries()]
+    known = rows()
     if as_json:
-        typer.echo(_json(rows))
-    elif rows:
-        _print_table(rows)
+        typer.echo(_json(known))
+    elif known:
+        _print_table(known)
     else:
         typer.echo(f"{NONE}.")
 
@@ -58,22 +57,28 @@ def described(one: Entry) -> dict[str, Any]:
     return {**one.row(), "file": str(one.file), "about": dict(one.about), "card": dict(one.card)}
 
 
-def _print_table(rows: Sequence[Mapping[str, Any]]) -> None:
+def _print_table(known: Sequence[Mapping[str, Any]]) -> None:
     console = Console()
     if not console.is_terminal:
         console.width = 160  # a pipe has no width: no line is to be cut
     table = Table(box=None, pad_edge=False)
     for column in ("name", "structures", "modality", "dimensions", "spacing", "licence", "MB"):
         table.add_column(column, justify="right" if column == "MB" else "left", overflow="fold")
-    for row in rows:
+    sound = [row for row in known if "error" not in row]
+    for row in sound:
         structures = "any, after adapting" if row["universal"] else ", ".join(row["structures"])
         spacing = "of your data" if row["spacing"] is None else by(row["spacing"])
         table.add_row(
             *(row["name"], structures, row["modality"], f"{row['dimensions']}D", spacing, row["licence"]),
             f"{row['bytes'] / 1e6:.1f}",
         )
-    console.print(table, highlight=False)
-    console.print(f"Next: monai-hybrid models show {rows[0]['name']}", highlight=False)
+    if sound:
+        console.print(table, highlight=False)
+    for row in known:  # below the table, whose columns would break the line to type
+        if "error" in row:
+            console.print(f"{row['name']}  cannot be used: {row['error']}", highlight=False, markup=False, soft_wrap=True)
+    if sound:
+        console.print(f"Next: monai-hybrid models show {sound[0]['name']}", highlight=False)
 
 
 def by(numbers: Sequence[float]) -> str:

@@ -102,6 +102,44 @@ def test_other_bytes_than_listed_are_refused(models: Path) -> None:
         weights_file("universal_2d")
 
 
+def damage(models: Path, name: str) -> None:
+    (models / f"{name}.safetensors").write_bytes(b"cut off")
+
+
+def test_a_damaged_model_is_a_line_of_the_table_and_hinders_no_other(
+    models: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    damage(models, "discs_mr")
+    show_models(None, None, False)
+    lines_of = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines_of] == ["name", "universal_2d", "universal_3d", "discs_mr", "Next:"]
+    assert "cannot be used" in lines_of[3] and "SHA-256 differs. Type: pip install" in lines_of[3]
+    assert lines_of[4] == "Next: monai-hybrid models show universal_2d"
+    show_models(None, None, True)
+    rows = json.loads(capsys.readouterr().out)
+    assert [row["name"] for row in rows] == ["discs_mr", "universal_2d", "universal_3d"] and rows == api.models()
+    assert set(rows[0]) == {"name", "error"}
+    assert [one.name for one in entries(3)] == ["universal_3d"] and "model discs_mr is left out: " in caplog.text
+
+
+def test_a_damaged_file_about_a_model_hinders_no_other(models: Path) -> None:
+    (models / "universal_2d.json").write_text("{")
+    assert universal(3) == "universal_3d" and [one.name for one in entries()] == ["discs_mr", "universal_3d"]
+    with pytest.raises(ModelFileError, match=r"universal_2d\.json"):
+        universal(2)
+    with pytest.raises(ModelFileError, match=r"universal_2d\.json"):
+        show_models("show", "universal_2d", False)
+
+
+def test_where_all_are_damaged_it_is_said(models: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in names():
+        damage(models, name)
+    with pytest.raises(ModelFileError, match="SHA-256 differs"):
+        entries()
+    show_models(None, None, False)
+    assert capsys.readouterr().out.count("cannot be used") == 3
+
+
 def test_the_list_of_checksums_is_that_of_sha256sum(models: Path) -> None:
     done = subprocess.run(["sha256sum", "-c", "SHA256SUMS"], cwd=models, capture_output=True, text=True, check=False)
     assert done.returncode == 0 and done.stdout.count(": OK") == 3
