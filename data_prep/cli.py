@@ -161,14 +161,11 @@ def check(
 
         from data_prep.check import checked
         from data_prep.findings_table import print_findings
-        from data_prep.naming import keep_key_out
         from data_prep.result_files import FINDINGS, refuse_other
         from data_prep.summary import next_line, verdict, write_findings
 
         if json_file is not None and str(json_file) != "-":
             refuse_other(json_file, FINDINGS)
-            if not keep_names:
-                keep_key_out(json_file.parent, below=False)
         result = checked(path, **options)
         findings = result.findings
         if json_file is not None:

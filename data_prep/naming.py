@@ -112,14 +112,17 @@ def _of_the_process(keep: bool, stated: str) -> Naming:
     return mine
 
 
-def keep_key_out(folder: Path, makes: bool = False, below: bool = True) -> None:
+def keep_key_out(folder: Path, makes: bool = False) -> None:
     """Refuse results in a folder in which the key to pseudonyms lies: who gets them would get it. See `KeyFile.refuse_within`.
+
+    Of commands that write one file where the user says (`check --json`, `report --output`, `export`) nothing is asked: the file
+    is given away, and not the folder around it, which often is the one that the user works in.
 
     Raises:
         ConfigError: it lies there; not with --keep-names, which needs no key.
     """
     if not naming().keep:
-        naming().key.refuse_within(folder, makes, below)
+        naming().key.refuse_within(folder, makes)
 
 
 @contextmanager

@@ -133,13 +133,12 @@ class KeyFile:
         """
         return {*self._read().get(kind, {}), *self._new[kind]}
 
-    def refuse_within(self, folder: Path, makes: bool = False, below: bool = True) -> None:
+    def refuse_within(self, folder: Path, makes: bool = False) -> None:
         """Keep the key out of a folder that others will be given.
 
         Args:
             folder: of results; it need not be there.
             makes: whether the command makes a key where there is none.
-            below: whether folders in that folder count.
 
         Raises:
             ConfigError: it lies there, or would.
@@ -148,10 +147,12 @@ class KeyFile:
             path = self.path
         except EnvironmentFault:  # no home folder, so that there is no key
             return
-        within = path.is_relative_to(folder.resolve()) if below else path.parent == folder.resolve()
-        if within and (makes or self._stated or path.exists()):
-            first = f"Move it to a place of yours: mv {shlex.quote(str(path))} FILE. " if path.exists() else ""
-            raise ConfigError(f"{path}: the key to pseudonyms may not lie among results, {folder}. {first}{_ELSEWHERE}")
+        if path.is_relative_to(folder.resolve()) and (makes or self._stated or path.exists()):
+            move = f"mv {shlex.quote(str(path))} FILE; " if path.exists() else ""
+            raise ConfigError(
+                f"{path}: the key to pseudonyms may not lie among results, {folder}. Give the results a folder of their own, "
+                f"or keep the key in a place of yours: {move}export {VARIABLE}=FILE"
+            )
 
     @property
     def _stated(self) -> bool:

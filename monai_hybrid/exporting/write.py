@@ -14,7 +14,6 @@ from torch import Tensor
 
 from data_prep.atomic import neighbour, remove_leftovers, replace_file
 from data_prep.disk import needing
-from data_prep.naming import keep_key_out
 from monai_hybrid.api import load_model
 from monai_hybrid.errors import ConfigError, EnvironmentFault, ModelFileError
 from monai_hybrid.exporting.program import (
@@ -57,7 +56,6 @@ def export_model(model: Path, output: Path, kind: str | None = None, overwrite: 
         EnvironmentFault: a library for ONNX is missing, or its program differs.
     """
     kind = checked_kind(output, kind)
-    keep_key_out(output.parent, below=False)
     for place in (output, sidecar_of(output)):
         _check_free(place, overwrite)
         if place.exists() and (used := model_in(model) or model).exists() and place.samefile(used):

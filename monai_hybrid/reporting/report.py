@@ -49,11 +49,12 @@ def write_report(folder: Path, compare: Sequence[str] = (), output: Path | None 
 
     Raises:
         DataError, ModelFileError: missing or damaged files.
-        ConfigError: a wrong `compare`, or a file that is no report is there.
+        ConfigError: a wrong `compare`, a file that is no report is there, or the key to pseudonyms lies in `folder`.
         EnvironmentFault: the file cannot be written.
     """
     path = output or folder / "report.html"
-    keep_key_out(path.parent, below=False)
+    if output is None:
+        keep_key_out(folder)
     refuse_other(path, REPORT)
     write_atomically(path, render(read_inputs(folder, compare), title).encode(), REPORT)
     return path
