@@ -66,6 +66,8 @@ class Answers:
         case = self.collection.cases[number]
         if case.note:
             raise DataError(f"case {case.case_id}: {case.note}")
+        if case.dicom is not None:
+            case.dicom.written()
         return case
 
     def image(self, number: int, channel: str) -> Stream:
@@ -100,6 +102,8 @@ class Answers:
         case = self._case(number)
         size = grid_of(case.images[0]).size
         drawing = unpacked(packed, size[0] * size[1] * size[2])
+        if case.dicom is not None:
+            case = case.dicom.kept(case, self.folder)
         done = save_label(self.collection, case, self.folder, drawing, who, replace)
         self.pictures.pop(number, None)
         told = {"label": str(done.label), "sidecar": str(done.sidecar), "changed": done.changed}

@@ -6,12 +6,13 @@ import csv
 import io
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from data_prep.cells import restored_row
 from data_prep.files import read_datalist, read_dataset
+from data_prep.foreign import holds_dicom
 from data_prep.home import at_home
 from data_prep.json_io import load_json
 from data_prep.label_file import NAME as LABEL_FILE
@@ -22,10 +23,12 @@ from monai_hybrid.errors import ConfigError, DataError, ModelFileError
 from monai_hybrid.model_card import read_card
 from monai_hybrid.reporting.figures import LABEL_COLOURS
 from monai_hybrid.setting_checks import model_in
+from monai_hybrid.viewing.dicom_cases import DicomCase, Export, dicom_folder
 
 TABLE = "quality.csv"
 PLAIN = ("case_id", "status", "flag", "error", "image", "mask", "made_from", "precision")  # columns that are no numbers to show
 WORST_FIRST = "entropy_foreground"
+SEVERAL = "its channels are several DICOM series, which this page does not show"
 SPLITS = ("training", "validation", "testing")
 LARGEST_TABLE = 2**26  # bytes
 DRAWN = 255  # values of a voxel while it is drawn, and one that says: unknown
@@ -43,7 +46,11 @@ class Label:
 
 @dataclass(frozen=True)
 class Case:
-    """One case. `note` says why it cannot be shown, "" when it can; `numbers` are the columns of quality, as text."""
+    """One case. `note` says why it cannot be shown, "" when it can; `numbers` are the columns of quality, as text.
+
+    `made_from` is the file that a mask comes from, where the page shows another form of it. Of a DICOM series the files of
+    `images` and `mask` are there once `dicom.written()` was called.
+    """
 
     case_id: str
     images: tuple[Path, ...] = ()
@@ -52,6 +59,8 @@ class Case:
     note: str = ""
     numbers: Mapping[str, str] = field(default_factory=dict)
     patient: str = ""
+    dicom: DicomCase | None = None
+    made_from: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -96,6 +105,12 @@ def read_collection(folder: Path, images: Path | None = None, model: Path | None
         return _prediction(folder, images, model)
     if (folder / "datalist.json").is_file():
         return _prepared(folder, model)
+    if folder.exists() and holds_dicom(folder):
+        there = shlex.quote(str(folder))
+        raise ConfigError(
+            f"{folder}: DICOM; the page shows what predict or build made of it. Type: monai-hybrid predict {there} "
+            "--model MODEL --output masks, then monai-hybrid view masks"
+        )
     raise ConfigError(
         f"{folder}: neither {TABLE} nor datalist.json is in it; expected the output of monai-hybrid predict, or a prepared "
         f"data set. Type: monai-hybrid build {shlex.quote(str(folder))} --out prepared"
@@ -110,7 +125,8 @@ def _prediction(folder: Path, images: Path | None, model: Path | None) -> Collec
     labels = _labels(folder, names, card)
     channels = tuple(str(name) for name in (card or {}).get("channels", ("image",)))
     columns = tuple(name for name in (rows[0] if rows else ()) if name not in PLAIN and name != "unit")
-    cases = [_case(row, folder, images, channels, columns) for row in rows]
+    export = Export(dicom_folder(_settings_of_run(folder), images))
+    cases = [_case(row, folder, images, channels, columns, (export, labels)) for row in rows]
     colour = (card or {}).get("colour")
     ordered = tuple(sorted(cases, key=_urgency))
     return Collection(folder, True, labels, columns, ordered, channels, tuple(colour) if colour else None, model)
@@ -129,12 +145,16 @@ def _rows(path: Path) -> list[dict[str, str]]:
     return rows
 
 
-def _model_of_run(folder: Path) -> Path | None:
-    """The model that `run.json` names, when it is still there."""
+def _settings_of_run(folder: Path) -> dict[str, Any]:
     path = folder / "run.json"
     content = load_json(path) if path.is_file() else {}
     settings = content.get("settings") if isinstance(content, dict) else None
-    named = settings.get("model") if isinstance(settings, dict) else None
+    return settings if isinstance(settings, dict) else {}
+
+
+def _model_of_run(folder: Path) -> Path | None:
+    """The model that `run.json` names, when it is still there."""
+    named = _settings_of_run(folder).get("model")
     model = _at_home(named) if isinstance(named, str) and named else None
     return model.absolute() if model is not None and _is_file(model) else None
 
@@ -172,14 +192,28 @@ def coloured(values: Sequence[tuple[int, str]], folder: Path) -> tuple[Label, ..
     )
 
 
-def _case(row: Mapping[str, str], folder: Path, images: Path | None, channels: Sequence[str], columns: Sequence[str]) -> Case:
+def _case(
+    row: Mapping[str, str],
+    folder: Path,
+    images: Path | None,
+    channels: Sequence[str],
+    columns: Sequence[str],
+    of_dicom: tuple[Export, Sequence[Label]],
+) -> Case:
+    """`of_dicom`: where the series of a prediction of DICOM lie, and what its segments are."""
     numbers = {name: row[name] for name in columns}
     if row["status"] != "done":
         return Case(row["case_id"], flag=row.get("error") or "not predicted", note="no mask was predicted", numbers=numbers)
     flag, unit = row.get("flag", ""), row.get("unit", "")
     numbers |= {name: f"{text} {unit}".strip() for name, text in numbers.items() if name.startswith("volume_")}
-    found, note = _images_of(row["image"], folder, images, channels)
     mask = inside(folder, row["mask"])
+    if row["image"].startswith("DICOM "):
+        case = Case(row["case_id"], flag=flag, numbers=numbers, patient=row["case_id"].rpartition("_")[0])
+        note = SEVERAL if len(channels) > 1 else of_dicom[0].reason
+        if mask is None or extension(mask) is not None:
+            note = f"its DICOM-SEG is not in the folder: {row['mask'] or 'none'}"
+        return replace(case, note=note) if note or mask is None else _with_dicom(case, mask, *of_dicom)
+    found, note = _images_of(row["image"], folder, images, channels)
     if mask is None:
         note = note or f"its mask is not in the folder: {row['mask'] or 'none'}"
     elif extension(mask) is None:
@@ -187,10 +221,13 @@ def _case(row: Mapping[str, str], folder: Path, images: Path | None, channels: S
     return Case(row["case_id"], found, mask, flag, note, numbers)
 
 
+def _with_dicom(case: Case, seg: Path, export: Export, labels: Sequence[Label]) -> Case:
+    one = DicomCase(export, case.case_id, seg, labels)
+    return replace(case, images=(one.image,), mask=one.mask, dicom=one, made_from=seg)
+
+
 def _images_of(text: str, folder: Path, images: Path | None, channels: Sequence[str]) -> tuple[tuple[Path, ...], str]:
     """The files of a case, or why there are none; the table names the first."""
-    if text.startswith("DICOM "):
-        return (), "its image is a DICOM series, which this page does not show"
     named = _at_home(text.replace("\\", "/"))
     places = [named] if named.is_absolute() else [Path.cwd() / named, folder / named, folder.parent / named]
     places = [images / named.name] if images is not None else places

@@ -233,7 +233,7 @@ def _origin(collection: Collection, case: Case, label: Path, who: str, changed: 
     return {
         "label": label.name,
         "image": [str(image.absolute()) for image in case.images],
-        "corrected_from": None if case.mask is None else str(case.mask.absolute()),
+        "corrected_from": None if case.mask is None else str((case.made_from or case.mask).absolute()),
         "model": None if collection.model is None else str(collection.model.absolute()),
         "corrected_by": " ".join(who.split())[:LONGEST_NAME] or None,
         "when": datetime.now(timezone.utc).isoformat(timespec="seconds"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -97,9 +98,15 @@ def grid_of(image: Path) -> Grid:
 def _nifti_grid(image: Path) -> tuple[tuple[int, ...], Affine]:
     try:
         opened = open_nifti(image)
-        return tuple(int(size) for size in opened.shape[:3]), np.asarray(opened.affine, np.float64)
+        shape, affine, kind = opened.shape, np.asarray(opened.affine, np.float64), opened.get_data_dtype()
     except Exception as error:  # nibabel's own are many
         raise DataError(f"{image}: cannot be read as NIfTI ({error}). Type: monai-hybrid check {image}") from error
+    check = f"Type: monai-hybrid check {shlex.quote(str(image))}"
+    if kind.names:
+        raise DataError(f"{image}: its voxels are colours ({''.join(kind.names)}); expected one number a voxel. {check}")
+    if any(size != 1 for size in shape[4:]):
+        raise DataError(f"{image}: shape {shape}; expected X, Y, Z and at most one axis of channels. {check}")
+    return tuple(int(size) for size in shape[:3]), affine
 
 
 def _read(path: Path) -> Volume:
@@ -163,7 +170,8 @@ def channel_array(path: Path, channel: int = 0) -> Array:
     image = open_nifti(path)
     try:
         proxy = image.dataobj
-        array = np.asarray(proxy[..., min(channel, image.shape[3] - 1)] if len(image.shape) == 4 else proxy)
+        further = [0] * (len(image.shape) - 4)  # axes of one beyond the channels
+        array = np.asarray(proxy[(..., min(channel, image.shape[3] - 1), *further)] if len(image.shape) > 3 else proxy)
     except Exception as error:
         raise DataError(f"{path}: cannot be read ({error}). Type: monai-hybrid check {path}") from error
     array = array.reshape(array.shape[:3]) if array.ndim > 3 else array

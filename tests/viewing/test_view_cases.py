@@ -83,7 +83,7 @@ def test_failed_and_dicom_cases_are_listed_with_the_reason(masks: Path) -> None:
     first = read_collection(masks).cases[0]
     assert first.note == "no mask was predicted" and first.flag == "the file is damaged"
     rewritten(masks, status="done", error="", image="DICOM series 3", mask="ras_seg.nii.gz")
-    assert any("DICOM series" in case.note for case in read_collection(masks).cases)
+    assert any("its DICOM-SEG is not in the folder" in case.note for case in read_collection(masks).cases)
 
 
 def test_several_channel_files_are_found_by_their_numbers(tmp_path: Path) -> None:
@@ -106,6 +106,19 @@ def test_a_channel_of_a_file_of_four_axes(tmp_path: Path) -> None:
     stream = image_stream(Case("four", (path,)), 1)
     image = nib.Nifti1Image.from_bytes(b"".join(stream.pieces))
     assert np.array_equal(np.asarray(image.dataobj), several[..., 1]) and np.allclose(image.affine, affines()["ras"])
+
+
+@pytest.mark.parametrize("form", ["colours", "five axes"])
+def test_volumes_that_are_no_scans_are_a_sentence(form: str, tmp_path: Path) -> None:
+    colours = np.dtype([("R", "u1"), ("G", "u1"), ("B", "u1")])
+    array = np.zeros(SHAPE, colours) if form == "colours" else np.zeros((*SHAPE, 1, 3), np.uint8)
+    said = r"its voxels are colours \(RGB\)" if form == "colours" else r"shape \(20, 16, 12, 1, 3\); expected X, Y, Z and"
+    case = Case("p", (write_volume(tmp_path / "p.nii.gz", array, affines()["ras"]),))
+    for answer in (lambda: image_stream(case), lambda: grid_of(case.images[0])):
+        with pytest.raises(DataError, match=f"{said}.*Type: monai-hybrid check "):
+            answer()
+    plain = Case("q", (write_volume(tmp_path / "q.nii.gz", scan(SHAPE).reshape(*SHAPE, 1, 1), affines()["ras"]),))
+    assert grid_of(plain.images[0]).shape == SHAPE and image_stream(plain).length > 0
 
 
 def test_a_mask_in_another_voxel_order_is_brought_into_that_of_the_image(tmp_path: Path) -> None:

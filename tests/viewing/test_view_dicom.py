@@ -1,0 +1,120 @@
+"""Predictions of DICOM in `view`: the series and its DICOM-SEG as NIfTI, for as long as the page is open; labels that stay."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+from dicom_files import PLANTED, Written, oblique, write_series
+
+from data_prep.build import build
+from data_prep.dicom import find_series
+from data_prep.dicom.codes import segment_code
+from data_prep.dicom.names import case_name
+from data_prep.dicom.seg_write import Algorithm, write_seg
+from data_prep.errors import ConfigError, DataError
+from data_prep.label_file import write_label_file
+from data_prep.naming import named
+from monai_hybrid.viewing.answers import Answers
+from monai_hybrid.viewing.cases import read_collection
+
+pytest.importorskip("highdicom")
+LABELS = [(0, "background", "#000000"), (3, "LV", "#ff0000"), (7, "RV", "#00ff00")]
+
+
+def mask_of(shape: tuple[int, int, int]) -> np.ndarray:
+    """Class indices (X, Y, Z): one corner, and a row of it."""
+    mask = np.zeros(shape, np.uint8)
+    mask[:4, :5, 1:4], mask[:4, 2, 1:4] = 1, 2
+    return mask
+
+
+def predicted(tmp_path: Path, keep: bool = False) -> tuple[Path, Written, str]:
+    """The folder that prediction leaves of one series, the series, and the name of the case."""
+    made = write_series(tmp_path / "scans/deep", directions=oblique())
+    (series,) = find_series(tmp_path / "scans")
+    with named(keep):
+        case = case_name(series)
+    out = tmp_path / "masks"
+    out.mkdir()
+    segments = [(name, segment_code(name)) for _, name, _ in LABELS[1:]]
+    write_seg(mask_of(series.shape), series, segments, Algorithm("test", "1"), out / f"{case}_seg.dcm")
+    write_label_file(out, LABELS)
+    row = f"{case},done,,,1.5,2.5,ml,DICOM series 3 (CT; 5 slices),{case}_seg.dcm,0"
+    (out / "quality.csv").write_text(f"case_id,status,flag,error,volume_LV,volume_RV,unit,image,mask,made_from\n{row}\n")
+    (out / "run.json").write_text(json.dumps({"settings": {"input": str(tmp_path / "scans")}}))
+    return out, made, case
+
+
+@pytest.mark.parametrize("keep", [False, True])
+def test_series_and_mask_are_shown_as_they_are(keep: bool, tmp_path: Path) -> None:
+    folder, made, case = predicted(tmp_path, keep)
+    collection = read_collection(folder)
+    answers = Answers(collection, folder / "corrected")
+    assert [(one.case_id, one.note) for one in collection.cases] == [(case, "")]
+    shown = nib.Nifti1Image.from_bytes(b"".join(answers.image(0, "0").pieces))
+    np.testing.assert_array_equal(np.asanyarray(shown.dataobj), made.expected())
+    assert np.abs(shown.affine - made.affine).max() < 1e-4
+    packed, headers = answers.mask(0, "")
+    index = np.frombuffer(gzip.decompress(packed), np.uint8).reshape([int(n) for n in headers["X-Shape"].split(",")], order="F")
+    np.testing.assert_array_equal(index, mask_of(index.shape))
+    assert answers.thumbnail(0).startswith(b"\x89PNG")
+    private = collection.cases[0].images[0].parent
+    assert {path.name for path in private.iterdir()} == {f"{case}.nii", f"{case}_seg.nii"}
+    assert private.stat().st_mode & 0o077 == 0, "nobody else may read it"
+    assert {path.name for path in folder.iterdir()} == {f"{case}_seg.dcm", "labels.txt", "quality.csv", "run.json"}
+    del answers, collection, shown
+    import gc
+
+    gc.collect()
+    assert not private.exists()
+
+
+def test_a_corrected_label_is_kept_with_its_image_and_can_be_built(tmp_path: Path) -> None:
+    folder, made, case = predicted(tmp_path)
+    place = folder / "corrected"
+    answers = Answers(read_collection(folder), place)
+    drawing = mask_of((10, 12, 5))
+    drawing[6:8, 6:8, 2] = 1
+    for again in (False, True):
+        told = answers.save(0, gzip.compress(drawing.tobytes(order="F")), "me", again)
+    assert told["changed"] == 4 and answers.mask(0, "")[1]["X-Saved"] == "yes"
+    label = nib.load(place / f"labels/{case}.nii.gz")
+    assert np.unique(np.asarray(label.dataobj)).tolist() == [0, 3, 7] and np.abs(label.affine - made.affine).max() < 1e-4
+    image = nib.load(place / f"images/{case}.nii.gz")
+    np.testing.assert_array_equal(np.asanyarray(image.dataobj), made.expected())
+    sidecar = json.loads((place / f"labels/{case}.json").read_text())
+    assert sidecar["corrected_from"] == str(folder / f"{case}_seg.dcm")
+    assert sidecar["image"] == [str(place / f"images/{case}.nii.gz")]
+    told = build(place, tmp_path / "prepared")
+    assert "1" in told.patients
+    written = b"".join(path.read_bytes() for path in place.rglob("*") if path.is_file())
+    assert not any(word.encode() in written for word in PLANTED.values())
+    (place / f"images/{case}.nii.gz").write_bytes(b"mine")
+    with pytest.raises(DataError, match="another image is there, and is kept"):
+        answers.save(0, gzip.compress(drawing.tobytes(order="F")), "me", True)
+
+
+def test_scans_that_were_moved_are_found_where_the_user_says(tmp_path: Path) -> None:
+    folder, _, case = predicted(tmp_path)
+    (tmp_path / "scans").rename(tmp_path / "moved")
+    (one,) = read_collection(folder).cases
+    assert "its DICOM series is not there. Type: monai-hybrid view ... --images FOLDER" in one.note
+    collection = read_collection(folder, tmp_path / "moved")
+    assert collection.cases[0].note == "" and Answers(collection, folder).thumbnail(0)
+    write_series(tmp_path / "others")
+    answers = Answers(read_collection(folder, tmp_path / "others"), folder)
+    with pytest.raises(DataError, match=f"case {case}: no series of .*others is called so under the key in use"):
+        answers.image(0, "0")
+    (folder / f"{case}_seg.dcm").unlink()
+    assert "its DICOM-SEG is not in the folder" in read_collection(folder, tmp_path / "moved").cases[0].note
+
+
+def test_a_folder_of_dicom_is_told_what_comes_first(tmp_path: Path) -> None:
+    write_series(tmp_path / "scans")
+    with pytest.raises(ConfigError, match=r"scans: DICOM; .* Type: monai-hybrid predict .*/scans --model MODEL --output masks"):
+        read_collection(tmp_path / "scans")
