@@ -19,6 +19,7 @@ from data_prep.label_file import NAME as LABEL_FILE
 from data_prep.label_file import plain_name, read_label_file
 from data_prep.reading import extension
 from data_prep.scans import scan_of_file
+from monai_hybrid.dicom_border import SERIES
 from monai_hybrid.errors import ConfigError, DataError, ModelFileError
 from monai_hybrid.model_card import read_card
 from monai_hybrid.reporting.figures import LABEL_COLOURS
@@ -210,7 +211,9 @@ def _case(
     if row["image"].startswith("DICOM "):
         case = Case(row["case_id"], flag=flag, numbers=numbers, patient=row["case_id"].rpartition("_")[0])
         note = SEVERAL if len(channels) > 1 else of_dicom[0].reason
-        if mask is None or extension(mask) is not None:
+        if not SERIES.fullmatch(row["case_id"]):  # it is to be the name of a file
+            note = "no DICOM series is called so; predict again"
+        elif mask is None or extension(mask) is not None:
             note = f"its DICOM-SEG is not in the folder: {row['mask'] or 'none'}"
         return replace(case, note=note) if note or mask is None else _with_dicom(case, mask, *of_dicom)
     found, note = _images_of(row["image"], folder, images, channels)

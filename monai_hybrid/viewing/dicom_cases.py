@@ -7,7 +7,7 @@ import tempfile
 import threading
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -36,10 +36,9 @@ class Export:
 
     def __init__(self, folder: Path | None) -> None:
         self.folder = folder
-        self._lock = threading.Lock()
-        self._private = tempfile.TemporaryDirectory(prefix="monai_hybrid_view_")  # deleted when the process ends
+        self.lock = threading.Lock()
 
-    @property
+    @cached_property
     def reason(self) -> str:
         """Why its series cannot be shown; "" when they can."""
         if self.folder is None or not self.folder.exists():
@@ -47,6 +46,10 @@ class Export:
         if not dicom_readable():
             return 'its image is DICOM. Type: pip install "monai-hybrid[dicom]"'
         return "" if holds_dicom(self.folder) else f"{self.folder} holds no DICOM. {MOVED}"
+
+    @cached_property
+    def _private(self) -> tempfile.TemporaryDirectory[str]:
+        return tempfile.TemporaryDirectory(prefix="monai_hybrid_view_")  # deleted when the process ends
 
     @cached_property
     def _found(self) -> Sequence[Series]:
@@ -84,7 +87,6 @@ class DicomCase:
     case_id: str
     seg: Path
     labels: Sequence[Label]
-    _lock: threading.Lock = field(default_factory=threading.Lock, compare=False)
 
     @property
     def image(self) -> Path:
@@ -103,7 +105,7 @@ class DicomCase:
             DataError: the series or the mask cannot be read, or is not there.
             EnvironmentFault: no space.
         """
-        with self._lock:
+        with self.export.lock:
             if self.mask.exists():
                 return
             from monai_hybrid import dicom_border

@@ -83,7 +83,7 @@ def test_failed_and_dicom_cases_are_listed_with_the_reason(masks: Path) -> None:
     first = read_collection(masks).cases[0]
     assert first.note == "no mask was predicted" and first.flag == "the file is damaged"
     rewritten(masks, status="done", error="", image="DICOM series 3", mask="ras_seg.nii.gz")
-    assert any("its DICOM-SEG is not in the folder" in case.note for case in read_collection(masks).cases)
+    assert any("no DICOM series is called so" in case.note for case in read_collection(masks).cases)
 
 
 def test_several_channel_files_are_found_by_their_numbers(tmp_path: Path) -> None:

@@ -114,6 +114,15 @@ def test_scans_that_were_moved_are_found_where_the_user_says(tmp_path: Path) -> 
     assert "its DICOM-SEG is not in the folder" in read_collection(folder, tmp_path / "moved").cases[0].note
 
 
+@pytest.mark.parametrize("name", ["../../scan", "sub-a_ser-abc123/../x", "scan"])
+def test_a_case_that_no_series_can_be_called_opens_no_file(name: str, tmp_path: Path) -> None:
+    folder, _, case = predicted(tmp_path)
+    text = (folder / "quality.csv").read_text()
+    (folder / "quality.csv").write_text(text.replace(f"{case},", f"{name},"))
+    (one,) = read_collection(folder).cases
+    assert one.note == "no DICOM series is called so; predict again" and one.images == () and one.dicom is None
+
+
 def test_a_folder_of_dicom_is_told_what_comes_first(tmp_path: Path) -> None:
     write_series(tmp_path / "scans")
     with pytest.raises(ConfigError, match=r"scans: DICOM; .* Type: monai-hybrid predict .*/scans --model MODEL --output masks"):
