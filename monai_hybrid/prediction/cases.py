@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -24,6 +24,10 @@ from monai_hybrid.prediction.reasons import reason
 from monai_hybrid.prediction.table import QualityTable
 from monai_hybrid.shape_models import REMARK, is_of_shapes, warning
 
+if TYPE_CHECKING:
+    from data_prep.dicom import Series
+
+MODALITIES = {"CT": "CT", "MR": "MRI"}  # of a header -> of a card
 logger = logging.getLogger("monai_hybrid.predict")
 
 
@@ -67,6 +71,7 @@ class PredictionDataset(Dataset):
         self.remarks = (REMARK,) if is_of_shapes(card) else ()
         if said := warning(card, str(table.model)):
             logger.warning("%s", said)
+        self.modality = str(card.get("modality") or "")
         self.table, self.channels, self.dims = table, len(card["channels"]), int(card["spatial_dims"])
 
     def _transform(self, index: int) -> dict[str, Any]:
@@ -94,7 +99,8 @@ class PredictionDataset(Dataset):
         d = self.transform(case)
         if not bool(torch.isfinite(d["image"]).all()):
             raise DataError("the preprocessed image holds NaN or Inf; run `python -m data_prep check` on it")
-        voxel = {"voxel": facts.voxel, "unit": facts.unit, "remarks": "; ".join([*self.remarks, *facts.remarks])}
+        remarks = [*self.remarks, *facts.remarks, *_other_modality(case.get("series"), self.modality)]
+        voxel = {"voxel": facts.voxel, "unit": facts.unit, "remarks": "; ".join(remarks)}
         return {"image": d["image"], **known, **voxel}
 
     def case(self, case_id: str) -> dict[str, Any]:
@@ -145,6 +151,13 @@ def inspect(image: str | Sequence[str], channels: int, dims: int, colour: Colour
     told = [f"a grey picture, its one value taken for each of {', '.join(colour or ())}"] if greys else []
     remarks = (*told, *_remarks(findings))
     return FileFacts(*_size(volumes[0]), remarks)
+
+
+def _other_modality(series: Series | None, trained_on: str) -> Iterator[str]:
+    """Of a DICOM series the header says how it was taken; a CT in the place of an MR scan gives a mask all the same."""
+    taken = MODALITIES.get(series.modality) if series is not None else None
+    if taken and trained_on in MODALITIES.values() and taken != trained_on:
+        yield f"the series is {taken}, the model was trained on {trained_on}"
 
 
 def _remarks(findings: Sequence[Finding]) -> tuple[str, ...]:

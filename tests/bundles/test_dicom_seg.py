@@ -90,6 +90,19 @@ def test_the_seg_is_the_mask_of_the_nifti_way(name: str, tmp_path: Path) -> None
     assert np.bincount(highdicoms.array.ravel(), minlength=3)[1:].tolist() == np.bincount(expected.ravel())[1:].tolist()
 
 
+@pytest.mark.parametrize(("taken", "trained_on", "said"), [("CT", "MRI", True), ("MR", "MRI", False), ("CT", "unknown", False)])
+def test_a_series_of_another_modality_than_the_models_is_flagged(
+    taken: str, trained_on: str, said: bool, tmp_path: Path
+) -> None:
+    write_series(tmp_path / "in", shells(), modality=taken, intercepts=0)
+    given = settings(tmp_path)
+    card = {**(read_card(given["model"]) or {}), "modality": trained_on}
+    save_weights(Threshold().state_dict(), tmp_path / "model", card)
+    assert predict("few_shot_finetune", input=tmp_path / "in", output_dir=tmp_path / "out", **given) is None
+    (row,) = quality(tmp_path / "out").values()
+    assert ("the series is CT, the model was trained on MRI" in row["flag"]) is said
+
+
 def test_frames_name_the_image_that_lies_at_their_place(tmp_path: Path) -> None:
     source = write_series(tmp_path / "in", shells(), intercepts=0, order=[7, 6, 5, 4, 3, 2, 1, 0], directions=oblique(30))
     assert predict("few_shot_finetune", input=tmp_path / "in", output_dir=tmp_path / "out", **settings(tmp_path)) is None
