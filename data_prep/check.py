@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import shlex
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
@@ -47,6 +48,8 @@ def _findings_of(function: Callable[P, Checked]) -> Callable[P, Findings]:
         return function(*args, **options).findings
 
     findings.__name__ = findings.__qualname__ = "check"
+    shown = inspect.signature(function).replace(return_annotation="Findings")
+    findings.__signature__ = shown  # type: ignore[attr-defined]
     return findings
 
 

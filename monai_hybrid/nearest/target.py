@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,7 +57,11 @@ def described(target: Path) -> tuple[list[dict[str, Any]], dict[str, Any] | None
             raise DataError(f"{target}: no training case; models are compared with training images")
         return [{"image": case["image"], "case_id": case["case_id"]} for case in cases], read_dataset(target)
     if target.exists() and is_dicom(target):
-        raise DataError(f"{target}: holds DICOM. Type: monai-hybrid build {target} --out prepared, and give that folder")
+        there = shlex.quote(str(target))
+        raise DataError(
+            f"{target}: holds DICOM, which is compared as NIfTI. With masks: monai-hybrid build {there} --output prepared, and "
+            f"give that folder; without: mkdir nifti && dcm2niix -z y -o nifti {there}, and give that one"
+        )
     return cases_to_predict(str(target), str(target), channels=("image",)), None
 
 

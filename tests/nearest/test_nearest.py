@@ -135,6 +135,14 @@ def test_without_models_it_is_said(tmp_path: Path) -> None:
         rank(prepared(tmp_path))
 
 
+def test_of_dicom_it_is_said_how_it_can_be_compared(models: Path, tmp_path: Path) -> None:
+    from dicom_files import write_series
+
+    write_series(tmp_path / "scans")
+    with pytest.raises(DataError, match=r"holds DICOM.* With masks: monai-hybrid build .*; without: .*dcm2niix"):
+        rank(tmp_path / "scans", "discs_mr")
+
+
 def test_without_a_model_of_the_dimensions_it_is_said(models: Path, tmp_path: Path) -> None:
     (models / "universal_3d.json").unlink()
     generate(tmp_path / "raw", cases=2, site="A", seed=0)
