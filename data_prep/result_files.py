@@ -176,6 +176,7 @@ RESULTS = (
     ResultFile("summary.json", says("unit", "nsd_tolerance", "policy", "cases"), (EVALUATE,)),
     ResultFile("forgetting.json", says("source", "metric", "classes", "mean"), (EVALUATE,)),
     ResultFile("*.npz", _is_slices, (EVALUATE,), "slices"),
+    ResultFile("*.npz", _is_slices, (EVALUATE,), "volumes"),
     ResultFile("quality.csv", has_columns(QUALITY, QUALITY_ALL, "volume_"), (PREDICT,)),
     ResultFile("labels.txt", begins(rb"# ITK-SNAP label description, written by monai_hybrid"), ()),
     ResultFile("dseg.tsv", _is_label_table, ("bids",)),

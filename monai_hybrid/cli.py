@@ -293,6 +293,9 @@ def report(
         str | None, typer.Option("--output", help="file to write; none: report.html in the folder", metavar="FILE")
     ] = None,
     title: Annotated[str | None, typer.Option(help="heading; none: made from the name of the data set")] = None,
+    viewer: Annotated[
+        bool, typer.Option("--viewer/--no-viewer", help="volumes in three planes, 1 to 15 MB; or a small page of slices")
+    ] = True,
 ) -> None:
     """Write one HTML page on a run."""
     check_there("source_dir", folder, "FOLDER")

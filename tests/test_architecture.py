@@ -27,7 +27,7 @@ def test_the_walks_name_the_files_of_both_ends() -> None:
 # From the bottom up: a room imports rooms before it, none beside or after it.
 LEVELS = (
     ("catalogue", "diffusion", "transforms"),
-    ("losses", "networks", "evaluation"),
+    ("losses", "networks", "evaluation", "gallery"),
     ("inferers", "reporting"),
     ("engines",),
     ("runs",),

@@ -2,29 +2,32 @@
 
 Arrays of `slices/<case_id>.npz` (compressed): `image` uint8 (H, W), grey, or (H, W, 3), in colour, percentiles 0.5 to 99.5 of
 the volume to 0..255; `reference` and `prediction` uint8 (H, W), class index; `spacing` float32 (2,), between rows and columns,
-in `unit`: "mm", or "pixels" (3D: "voxels") with a spacing of 1 where the files state no length. Everything lies on the label's
-own grid, turned to the nearest RAS axes but not resampled. `reporting.overlays.read_slice` reads them.
+in `unit`: "mm", or "pixels" (3D: "voxels") with a spacing of 1 where the files state no length; `edges`: the letters at the
+left, right, upper and lower edge ("RLAP"), "" where the files state no orientation. Everything lies on the label's own grid,
+turned to the nearest RAS axes but not resampled. `reporting.overlays.read_slice` reads them. Volumes: see `small_volumes`.
 """
 
 from __future__ import annotations
 
 import io
 import logging
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import nibabel as nib
 import numpy as np
 import numpy.typing as npt
-import torch
 from ignite.engine import Engine, Events
-from monai.data import MetaTensor
 from monai.transforms import LoadImage
 
 from data_prep.atomic import replace_file
+from data_prep.pictures import is_picture
 from data_prep.result_files import is_ours
+from monai_hybrid.evaluation.blocks import grey
 from monai_hybrid.evaluation.case_table import file_name
+from monai_hybrid.evaluation.chosen import kept_volumes
+from monai_hybrid.evaluation.small_volumes import plain, small_volume, turned
 from monai_hybrid.processes import rank_and_number, wait_for_all
 from monai_hybrid.transforms import CaseReader
 
@@ -34,6 +37,7 @@ MAX_CLASSES = 256  # of uint8
 COLOURS = 3
 # Sagittal, coronal and axial planes are cut at right angles to RAS axes 0, 1 and 2.
 AXIAL = 2
+EDGES = ("APSI", "RLSI", "RLAP")  # letters at the left, right, upper and lower edge of a plane across each of them
 THICK = 1.5  # an image whose slices are this much thicker than its pixels was acquired in that plane
 logger = logging.getLogger("monai_hybrid.evaluation")
 
@@ -41,8 +45,10 @@ logger = logging.getLogger("monai_hybrid.evaluation")
 class SliceSaver:
     """Keep the slice with most reference of each case, and write all when the evaluation is over.
 
+    Of volumes those that a report shows in three planes are written too: see `chosen.kept_volumes`.
+
     Args:
-        folder: the evaluation's; the files go to `slices/` in it, and those of an earlier run there are removed.
+        folder: the evaluation's; the files go to `slices/` and `volumes/` in it, and those of an earlier run there are removed.
         num_classes: K; above 256 nothing is kept, and that is said.
         unit: "mm" when every file states its spacing; otherwise slices are in pixels.
         limit: number of cases kept, the first of the data list.
@@ -65,40 +71,68 @@ class SliceSaver:
         self.load = LoadImage(reader=reader, ensure_channel_first=True, image_only=True)
         self.coloured = reader.colour is not None and len(reader.colour) == COLOURS
         self.kept: dict[str, bytes] = {}
+        self.volumes: dict[str, Path] = {}  # case -> where its volume waits
+        self.waiting: tempfile.TemporaryDirectory[str] | None = None
 
     def attach(self, engine: Engine) -> None:
         """Collect after each batch, write at the end."""
-        engine.add_event_handler(Events.STARTED, lambda: self.kept.clear())
+        engine.add_event_handler(Events.STARTED, self.begin)
         engine.add_event_handler(Events.ITERATION_COMPLETED, self.collect)
         engine.add_event_handler(Events.COMPLETED, self.write)
+
+    def begin(self) -> None:
+        """Forget what an earlier run has left in memory."""
+        self.kept.clear()
+        self.volumes.clear()
 
     def collect(self, engine: Engine) -> None:
         """One slice for each decollated item of the batch; the image is read anew, since the network's is resampled."""
         for item, case in zip(engine.state.output, engine.state.batch, strict=True):
             if len(self.kept) < self.limit:
-                image = self.load(case["image"].meta["filename_or_obj"])
-                found = case_slice(image, item["label"], item["pred"], self.unit == "mm", self.coloured)
+                file = case["image"].meta["filename_or_obj"]
+                image, in_mm = self.load(file), self.unit == "mm"
+                oriented = in_mm and not is_picture(Path(file))
+                found = case_slice(image, item["label"], item["pred"], in_mm, self.coloured, oriented)
                 self.kept[file_name(case["case_id"])] = _packed(found)
+                if item["label"].ndim == 4:
+                    volume = small_volume(image, item["label"], item["pred"], in_mm, oriented)
+                    self._put_aside(case["case_id"], _packed(volume))
+
+    def _put_aside(self, case_id: str, content: bytes) -> None:
+        """On the disk: together the volumes are larger than the slices, and which are kept is known at the end."""
+        self.waiting = self.waiting or tempfile.TemporaryDirectory(prefix="monai_hybrid_")
+        self.volumes[case_id] = Path(self.waiting.name) / file_name(case_id)
+        self.volumes[case_id].write_bytes(content)
 
     def write(self, engine: Engine) -> None:
         """Write each file whole; remove what an earlier run left."""
         if not self.limit:
             logger.info("no slices: class indices above %d do not fit into their files", MAX_CLASSES - 1)
             return
+        volumes = self.folder.with_name("volumes")
         self.folder.mkdir(parents=True, exist_ok=True)
-        self._remove_old()
+        self._remove_old(volumes)
         for name, content in self.kept.items():
             replace_file(self.folder / name, lambda path, content=content: path.write_bytes(content))  # type: ignore[misc]
+        for case in kept_volumes(self.folder.parent, list(self.volumes)):
+            volumes.mkdir(exist_ok=True)
+            content = self.volumes[case].read_bytes()
+            replace_file(volumes / file_name(case), lambda path, content=content: path.write_bytes(content))  # type: ignore[misc]
+        if self.waiting is not None:
+            self.waiting.cleanup()
+            self.waiting = None
 
-    def _remove_old(self) -> None:
+    def _remove_old(self, *more: Path) -> None:
         if rank_and_number()[0] == 0:
-            for path in filter(is_ours, self.folder.glob("*.npz")):
+            for path in (file for folder in (self.folder, *more) for file in folder.glob("*.npz") if is_ours(file)):
                 path.unlink()
         wait_for_all()
 
 
-def case_slice(image: Any, label: Any, pred: Any, in_mm: bool, coloured: bool = False) -> dict[str, Array]:
-    """The five arrays of a case.
+def case_slice(
+    image: Any, label: Any, pred: Any, in_mm: bool, coloured: bool = False, oriented: bool = False
+) -> dict[str, Array]:
+    """The six arrays of a case.
 
     3D: turned to RAS, then cut where the reference is largest (the prediction, where there is no reference; else the middle),
     at right angles to the axis along which voxels are at least 1.5 times longer than along both others, otherwise axially.
@@ -109,36 +143,34 @@ def case_slice(image: Any, label: Any, pred: Any, in_mm: bool, coloured: bool = 
         image: (C, X, Y[, Z]) any type, its first channel is shown; all three of a colour picture.
         label, pred: (1, X, Y[, Z]) class index on the same grid; the affine is the label's.
         in_mm: whether the affine states mm.
-        coloured: the channels are red, green and blue.
+        coloured: the channels are red, green and blue; a picture of 8 bits is shown as it is.
+        oriented: whether the file says where right, anterior and superior are.
     """
-    affine = label.affine.cpu().numpy() if isinstance(label, MetaTensor) else np.eye(4)
-    arrays = [_plain(x)[0] for x in (image, label, pred)]
-    spacing = np.linalg.norm(affine[:3, : arrays[1].ndim], axis=0)
+    arrays, spacing = turned(image, label, pred)
+    edges = ""
     if arrays[1].ndim == 3:
-        turn = nib.io_orientation(affine)
-        arrays = [nib.apply_orientation(x, turn) for x in arrays]
-        spacing = spacing[np.argsort(turn[:, 0])]
         axis = _cut_axis(spacing)
         at = _largest(arrays[1], arrays[2], axis)
         planes, spacing = [_upright(x, axis, at) for x in arrays], np.delete(spacing, axis)
+        edges = EDGES[axis] if oriented else ""
     else:
         planes = [x.T for x in arrays]
     if coloured and arrays[0].ndim == 2:
-        colours = _plain(image)
-        shown = _grey(colours.transpose(2, 1, 0), np.percentile(colours, [0.5, 99.5]))
+        colours = plain(image)
+        shown = grey(colours.transpose(2, 1, 0), [0, 255] if _of_eight_bits(colours) else np.percentile(colours, [0.5, 99.5]))
     else:
-        shown = _grey(planes[0], np.percentile(arrays[0], [0.5, 99.5]))
+        shown = grey(planes[0], np.percentile(arrays[0], [0.5, 99.5]))
     rows_columns = spacing[::-1] if in_mm else np.ones(2)
     masks = {
         name: np.ascontiguousarray(x, dtype=np.uint8) for name, x in zip(("reference", "prediction"), planes[1:], strict=True)
     }
     unit = np.array("mm" if in_mm else "pixels" if arrays[1].ndim == 2 else "voxels")
-    return {"image": shown, **masks, "spacing": rows_columns.astype(np.float32), "unit": unit}
+    return {"image": shown, **masks, "spacing": rows_columns.astype(np.float32), "unit": unit, "edges": np.array(edges)}
 
 
-def _plain(values: Any) -> Array:
-    values = values.as_tensor() if isinstance(values, MetaTensor) else values
-    return np.asarray(torch.as_tensor(values).detach().cpu())
+def _of_eight_bits(colours: Array) -> bool:
+    """Whether these are the values of a byte, as most pictures have them."""
+    return bool(1 < colours.max() <= 255 and colours.min() >= 0 and (colours == np.floor(colours)).all())
 
 
 def _cut_axis(spacing: Array) -> int:
@@ -157,12 +189,6 @@ def _largest(label: Array, pred: Array, axis: int) -> int:
 def _upright(volume: Array, axis: int, at: int) -> Array:
     """(X, Y, Z) RAS -> (H, W). Rows run from superior (axial: from anterior) down; see `case_slice` for the columns."""
     return np.take(volume, at, axis=axis)[::-1, ::-1].T
-
-
-def _grey(plane: Array, bounds: Array) -> Array:
-    low, high = (float(bound) for bound in bounds)
-    scaled = (plane.astype(np.float64) - low) / (high - low) if high > low else np.zeros(plane.shape)
-    return np.ascontiguousarray((np.nan_to_num(scaled).clip(0, 1) * 255).round().astype(np.uint8))
 
 
 def _packed(arrays: Mapping[str, Array]) -> bytes:

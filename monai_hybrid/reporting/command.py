@@ -19,10 +19,13 @@ def report(
     ] = None,
     output: Annotated[Path | None, typer.Option(help="file to write; none: report.html in FOLDER")] = None,
     title: Annotated[str, typer.Option(help="heading; none: made from the name of the data set")] = "",
+    viewer: Annotated[
+        bool, typer.Option("--viewer/--no-viewer", help="show volumes in three planes; a page of 1 to 15 MB")
+    ] = True,
 ) -> None:
     """Write one self-contained HTML page: scores with intervals, pictures, curves, transfer, shift, commands."""
     with told():
-        path = write_report(folder, compare or [], output, title)
+        path = write_report(folder, compare or [], output, title, viewer)
     typer.echo(f"report: {path} ({path.stat().st_size / 1e6:.2f} MB)")
 
 

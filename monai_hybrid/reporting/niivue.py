@@ -47,6 +47,11 @@ def packed_script() -> bytes:
     return packed
 
 
+def notice() -> str:
+    """The licence, which goes with every copy."""
+    return (VENDOR / str(about()["notice"])).read_text(encoding="utf-8")
+
+
 def fetch(target: Path = PACKED) -> Path:
     """Fetch the package with `npm pack`, and write its script to `target`, packed.
 

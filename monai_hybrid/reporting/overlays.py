@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,24 +23,26 @@ LARGEST = 512  # pixels along the longer side
 PATH_BYTES = 120_000  # of all borders of one mask
 BARS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000)  # lengths of a scale bar
 UNITS = ("mm", "pixels", "voxels")
+SIDES = ("left", "right", "top", "bottom")
 
 
 @dataclass(frozen=True)
 class CaseSlice:
     """One slice: image (H, W) or (H, W, 3), reference and prediction (H, W), uint8, rows from the top; spacing (row, column) in
-    `unit`, one of `UNITS`; None where the file does not say which."""
+    `unit`, one of `UNITS`; None where the file does not say which; `edges`: the letters at `SIDES`, or ""."""
 
     image: Array
     reference: Array
     prediction: Array
     spacing: tuple[float, float]
     unit: str | None = None
+    edges: str = ""
 
     def part(self, rows: slice, columns: slice, step: int = 1) -> CaseSlice:
         """The part in these rows and columns, of which every `step`-th was taken."""
         cut = (rows, columns)
         spacing = self.spacing[0] * step, self.spacing[1] * step
-        return CaseSlice(self.image[cut], self.reference[cut], self.prediction[cut], spacing, self.unit)
+        return CaseSlice(self.image[cut], self.reference[cut], self.prediction[cut], spacing, self.unit, self.edges)
 
 
 def read_slice(path: Path) -> CaseSlice:
@@ -54,7 +56,7 @@ def read_slice(path: Path) -> CaseSlice:
     try:
         with np.load(path, allow_pickle=False) as arrays:
             image, reference, prediction, spacing = (arrays[n] for n in ("image", "reference", "prediction", "spacing"))
-            unit = str(arrays["unit"]) if "unit" in arrays else None
+            unit, edges = (str(arrays[name]) if name in arrays else None for name in ("unit", "edges"))
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise DataError(f"{path}: not a slice of evaluate.json ({str(error).splitlines()[0]}); evaluate again") from error
     if image.ndim not in (2, 3) or image.shape[2:] not in ((), (3,)):
@@ -72,18 +74,7 @@ def read_slice(path: Path) -> CaseSlice:
         raise DataError(f"{path}: spacing is {spacing.tolist()}; expected two lengths above 0; evaluate again")
     if unit not in (None, *UNITS):
         raise DataError(f"{path}: unit is {unit[:20]!r}; expected one of {', '.join(UNITS)}; evaluate again")
-    return CaseSlice(image, reference, prediction, (float(spacing[0]), float(spacing[1])), unit)
-
-
-def best_median_worst(dice_by_case: Mapping[str, float]) -> dict[str, list[str]]:
-    """Case -> what it is of "best", "median", "worst"; fewer entries when there are fewer cases."""
-    ordered = sorted(dice_by_case, key=lambda case: (dice_by_case[case], case))[::-1]
-    chosen: dict[str, list[str]] = {}
-    for role, case in zip(("best", "median", "worst"), (ordered[0], ordered[len(ordered) // 2], ordered[-1]), strict=True):
-        chosen.setdefault(case, []).append(role)
-    if len(ordered) == 2:  # of two cases neither is the middle one
-        chosen = {ordered[0]: ["best"], ordered[1]: ["worst"]}
-    return chosen
+    return CaseSlice(image, reference, prediction, (float(spacing[0]), float(spacing[1])), unit, edges or "")
 
 
 def cropped(of: CaseSlice, margin: float = 0.45, least: float = 0.42) -> tuple[CaseSlice, bool]:
@@ -141,7 +132,7 @@ def panels(of: CaseSlice, key: str, case: str, names: Sequence[str], unit: str) 
     edge = Markup("").join(outline(of.reference, of.spacing, index, PATH_BYTES // len(inside)) for index in inside)
     truth = filled(of.reference, of.spacing, names)
     predicted = filled(of.prediction, of.spacing, names) + Markup('<g class="truth-edge">{}</g>').format(edge)
-    bar = scale_bar(width, height, of.unit or unit)
+    bar = scale_bar(width, height, of.unit or unit) + edge_letters(width, height, of.edges)
     drawn = {
         "scan": (scan + bar, "the scan alone"),
         "truth": (again + truth + bar, f"the expert's {_some(of.reference, names)}"),
@@ -205,6 +196,24 @@ def scale_bar(width: float, height: float, unit: str) -> Markup:
         '<g class="scale"><path d="M{0:.4g} {1:.4g}h{2:g}" stroke-width="{3:.4g}"/>'
         '<text x="{0:.4g}" y="{4:.4g}" font-size="{5:.4g}">{2:g} {6}</text></g>'
     ).format(pad, height - pad, length, size, height - pad - 1.8 * size, 5.2 * size, unit)
+
+
+def edge_letters(width: float, height: float, edges: str) -> Markup:
+    """R and L, A and P, or S and I at the left, right, upper and lower edge; nothing where the file does not say them."""
+    if len(edges) != len(SIDES):
+        return Markup("")
+    size = max(width, height) / 22
+    places = (
+        (size * 0.75, height / 2),
+        (width - size * 0.75, height / 2),
+        (width / 2, size * 1.05),
+        (width / 2, height - size * 0.35),
+    )
+    letters = Markup("").join(
+        Markup('<text x="{:.4g}" y="{:.4g}">{}</text>').format(x, y, letter)
+        for (x, y), letter in zip(places, edges, strict=True)
+    )
+    return Markup('<g class="edges" font-size="{:.4g}">{}</g>').format(size, letters)
 
 
 def png_uri(image: Array) -> str:

@@ -15,11 +15,13 @@ from data_prep.result_files import REPORT, refuse_other
 from monai_hybrid import __version__
 from monai_hybrid.errors import DataError
 from monai_hybrid.evaluation.case_table import file_name
+from monai_hybrid.evaluation.chosen import best_median_worst
 from monai_hybrid.evaluation.summary import ALL
 from monai_hybrid.reporting import origin, tables
 from monai_hybrid.reporting.curves import curves, paired
 from monai_hybrid.reporting.inputs import Evaluation, Inputs, read_inputs
-from monai_hybrid.reporting.overlays import best_median_worst, colour, cropped, panels, picture_uri, read_slice, reduced
+from monai_hybrid.reporting.overlays import colour, cropped, panels, picture_uri, read_slice, reduced
+from monai_hybrid.reporting.planes import of_evaluation, planes
 from monai_hybrid.reporting.verdict import (
     Comparison,
     cautions,
@@ -33,9 +35,17 @@ from monai_hybrid.reporting.verdict import (
 )
 
 MAIN = "this model"
+POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
+# NiiVue: its script, its font and its worker come from the page itself.
+PLANES_POLICY = (
+    "default-src 'none'; img-src data: blob:; style-src 'unsafe-inline'; script-src 'unsafe-inline' blob:; "
+    "connect-src blob: data:; worker-src blob:; font-src data:"
+)
 
 
-def write_report(folder: Path, compare: Sequence[str] = (), output: Path | None = None, title: str = "") -> Path:
+def write_report(
+    folder: Path, compare: Sequence[str] = (), output: Path | None = None, title: str = "", viewer: bool = True
+) -> Path:
     """Write the report of a training, an evaluation or a prediction folder.
 
     Args:
@@ -43,6 +53,7 @@ def write_report(folder: Path, compare: Sequence[str] = (), output: Path | None 
         compare: other evaluations of the same cases, "NAME=FOLDER" each.
         output: the file; None: `report.html` in `folder`.
         title: heading; "": made from the data set's name.
+        viewer: show volumes in three planes; False: a small page of slices alone.
 
     Returns:
         Where it was written, whole.
@@ -56,11 +67,11 @@ def write_report(folder: Path, compare: Sequence[str] = (), output: Path | None 
     if output is None:
         keep_key_out(folder)
     refuse_other(path, REPORT)
-    write_atomically(path, render(read_inputs(folder, compare), title).encode(), REPORT)
+    write_atomically(path, render(read_inputs(folder, compare), title, viewer).encode(), REPORT)
     return path
 
 
-def render(inputs: Inputs, title: str = "") -> str:
+def render(inputs: Inputs, title: str = "", viewer: bool = True) -> str:
     """The page. Every text from a file is escaped.
 
     Raises:
@@ -74,7 +85,7 @@ def render(inputs: Inputs, title: str = "") -> str:
         lstrip_blocks=True,
     )
     try:
-        return environment.get_template("report.html.jinja").render(page(inputs, title))
+        return environment.get_template("report.html.jinja").render(page(inputs, title, viewer))
     except (KeyError, TypeError, AttributeError, ValueError, IndexError, UndefinedError) as error:
         what = f"{type(error).__name__}: {error}"  # JSON of another form
         raise DataError(
@@ -82,7 +93,7 @@ def render(inputs: Inputs, title: str = "") -> str:
         ) from error
 
 
-def page(inputs: Inputs, title: str) -> dict[str, Any]:
+def page(inputs: Inputs, title: str, viewer: bool = True) -> dict[str, Any]:
     """Everything the template shows; a section that is None is left out."""
     against = comparisons(inputs)
     evaluation, training = inputs.evaluation, inputs.training
@@ -98,6 +109,7 @@ def page(inputs: Inputs, title: str) -> dict[str, Any]:
         "runs": tables.runs(MAIN, evaluation, against) if evaluation and against else None,
         "paired": paired(MAIN, evaluation, against) if evaluation and against else None,
         "pictures": _pictures(evaluation) if evaluation and evaluation.slices else None,
+        "planes": _planes(evaluation) if evaluation and viewer else None,
         "cases": tables.cases(evaluation) if evaluation else None,
         "curves": curves(training.history) if training and training.history else None,
         "training_pictures": picture_uri(training.pictures) if training and training.pictures else None,
@@ -120,14 +132,17 @@ def page(inputs: Inputs, title: str) -> dict[str, Any]:
         "version": __version__,
         "css": _text("report.css"),
         "js": _text("report.js"),
+        "planes_js": _text("planes.js"),
     }
-    return {**shown, "sections": _sections(shown)}
+    policy = PLANES_POLICY if shown["planes"] else POLICY
+    return {**shown, "policy": policy, "sections": _sections(shown)}
 
 
 def _sections(shown: Mapping[str, Any]) -> list[tuple[str, str, bool]]:
     """Anchor, name, and whether the section is there: the links under the verdict."""
     names = {
-        "structures": "Scores", "runs": "Runs", "pictures": "Pictures", "cases": "Cases", "curves": "Training",
+        "structures": "Scores", "runs": "Runs", "planes": "Planes", "pictures": "Pictures", "cases": "Cases",
+        "curves": "Training",
         "shots": "Cases used", "transfer": "Transfer", "shift": "Shift", "forgetting": "Forgetting", "quality": "Quality",
         "runs_made": "Commands", "meaning": "Meaning",
     }  # fmt: skip
@@ -212,6 +227,13 @@ def _pictures(evaluation: Evaluation) -> dict[str, Any]:
     legend = [{"name": name, "colour": colour(i)} for i, name in enumerate(evaluation.classes, 1)]
     missing = [case for case in chosen if file_name(case) not in slices]
     return {"cases": shown, "legend": legend, "missing": missing, "cropped": any_cropped}
+
+
+def _planes(evaluation: Evaluation) -> dict[str, Any] | None:
+    """Best, median, worst and flagged cases for the viewer; None where no volume was kept."""
+    shown = planes(of_evaluation(evaluation), evaluation.classes)
+    lead = "The best, the median and the worst case by mean Dice, then cases with a missed or invented structure."
+    return None if shown is None else {**shown, "lead": lead}
 
 
 def _shift_picture(evaluation: Evaluation) -> str | None:

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from data_prep.errors import DataError
-from monai_hybrid.viewing.cases import Case, Collection
+from monai_hybrid.gallery.cases import Case, Collection
+from monai_hybrid.gallery.thumbnails import thumbnail
+from monai_hybrid.gallery.volumes import Stream, grid_of, image_stream, mask_indices
 from monai_hybrid.viewing.labels import LABELS, adapt_line, facts, save_label, saved_label, unpacked
-from monai_hybrid.viewing.thumbnails import thumbnail
-from monai_hybrid.viewing.volumes import Stream, grid_of, image_stream, mask_indices
 
 PICTURES = 400  # thumbnails kept in memory
 

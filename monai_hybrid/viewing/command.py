@@ -12,7 +12,7 @@ from data_prep.home import at_home
 from data_prep.interrupts import told
 from data_prep.naming import keep_key_out
 from monai_hybrid import one_command
-from monai_hybrid.viewing.cases import read_collection
+from monai_hybrid.gallery.cases import read_collection
 from monai_hybrid.viewing.server import PageServer
 
 CORRECTED = "corrected"

@@ -33,8 +33,8 @@ from data_prep.reading import NIFTI, extension
 from data_prep.result_files import TOOL, Known, anything, has_columns, refuse_other, says
 from data_prep.volume import Array
 from monai_hybrid import __version__
-from monai_hybrid.viewing.cases import Case, Collection, inside
-from monai_hybrid.viewing.volumes import grid_of, mask_indices
+from monai_hybrid.gallery.cases import Case, Collection, inside
+from monai_hybrid.gallery.volumes import grid_of, mask_indices
 
 LABELS, LIST = "labels", "dataset.json"
 DESCRIBED = b"label corrected with monai_hybrid view"  # not the mark of predictions, which may be written over

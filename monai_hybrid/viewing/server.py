@@ -15,11 +15,11 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from data_prep.errors import DataError, EnvironmentFault, HybridError
+from monai_hybrid.gallery.cases import Collection
+from monai_hybrid.gallery.volumes import Stream
 from monai_hybrid.reporting.niivue import packed_script
 from monai_hybrid.viewing.answers import Answers
-from monai_hybrid.viewing.cases import Collection
 from monai_hybrid.viewing.labels import TakenError
-from monai_hybrid.viewing.volumes import Stream
 
 HOST = "127.0.0.1"
 PAGE = Path(__file__).parent / "page"

@@ -36,7 +36,7 @@ def test_an_axial_slice_has_anterior_up_and_the_right_on_the_viewers_left(codes:
     found = case_slice(*volumes((1, 1.25, 1.5), codes), in_mm=True)
     assert {name: (a.dtype, a.shape) for name, a in found.items()} == {
         "image": (np.uint8, (10, 8)), "reference": (np.uint8, (10, 8)), "prediction": (np.uint8, (10, 8)),
-        "spacing": (np.float32, (2,)), "unit": (np.dtype("<U2"), ()),
+        "spacing": (np.float32, (2,)), "unit": (np.dtype("<U2"), ()), "edges": (np.dtype("<U1"), ()),
     }  # fmt: skip
     corner = np.zeros((10, 8))
     corner[:2, :2] = 1
@@ -53,8 +53,9 @@ def test_an_axial_slice_has_anterior_up_and_the_right_on_the_viewers_left(codes:
 )
 def test_thick_slices_are_shown_in_their_own_plane(spacing: tuple, shape: tuple, rows_columns: tuple) -> None:
     for codes in ("RAS", "PIL"):
-        found = case_slice(*volumes(spacing, codes), in_mm=True)
+        found = case_slice(*volumes(spacing, codes), in_mm=True, oriented=True)
         assert found["image"].shape == shape
+        assert str(found["edges"]) == ("APSI" if spacing[0] == 3 else "RLSI" if spacing[1] == 4 else "RLAP")
         np.testing.assert_allclose(found["spacing"], rows_columns, rtol=1e-6)
         # superior (or anterior) is up; the right (coronal, axial) or anterior (sagittal) on the left
         assert found["reference"][:2, :2].tolist() == [[2, 2], [2, 2]] and (found["reference"] == 2).sum() == 4
@@ -75,6 +76,14 @@ def test_a_picture_stays_as_in_the_file_and_states_no_mm() -> None:
     assert found["spacing"].tolist() == [1, 1] and str(found["unit"]) == "pixels"
     constant = case_slice(torch.ones(1, 5, 3), label, label, in_mm=False)
     assert constant["image"].max() == 0
+
+
+def test_colours_of_eight_bits_are_shown_as_they_are_and_others_are_stretched() -> None:
+    mask, colours = torch.zeros(1, 5, 3), torch.randint(40, 90, (3, 5, 3)).float()
+    shown = case_slice(colours, mask, mask, in_mm=False, coloured=True)["image"]
+    np.testing.assert_array_equal(shown, colours.numpy().transpose(2, 1, 0))
+    stretched = case_slice(colours * 257, mask, mask, in_mm=False, coloured=True)["image"]
+    assert stretched.min() == 0 and stretched.max() == 255
 
 
 def test_names_are_safe_and_stay_apart() -> None:
@@ -101,7 +110,7 @@ def test_the_image_comes_from_its_file_and_old_slices_go(tmp_path: Path) -> None
     names = sorted(path.name for path in (tmp_path / "eval/slices").iterdir())
     assert names == sorted(["a.npz", file_name("b c")])
     with np.load(tmp_path / "eval/slices/a.npz") as found:
-        assert sorted(found) == ["image", "prediction", "reference", "spacing", "unit"]
+        assert sorted(found) == ["edges", "image", "prediction", "reference", "spacing", "unit"]
         assert found["image"].shape == (3, 4) and (np.diff(found["image"].astype(int).ravel()) >= 0).all()
         assert found["image"].min() == 0 and found["image"].max() == 255
 

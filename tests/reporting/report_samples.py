@@ -59,6 +59,18 @@ def slices(folder: Path, cases: Sequence[str] = tuple(DICE), shape: tuple[int, i
         np.savez(folder / "slices" / f"{case}.npz", **arrays)
 
 
+def volumes(folder: Path, cases: Sequence[str], shape: tuple[int, int, int] = (14, 12, 10), **other: Any) -> None:
+    """A box of class 1 in the reference, one voxel further in the prediction; noise, voxels of 1 x 1 x 2 mm, RAS."""
+    (folder / "volumes").mkdir(exist_ok=True)
+    reference = np.zeros(shape, np.uint8)
+    reference[3:8, 3:8, 3:8] = 1
+    arrays = {"image": np.random.default_rng(0).integers(0, 255, shape, np.uint8), "reference": reference}
+    arrays |= {"prediction": np.roll(reference, 1, 0), "spacing": np.float32([1, 1, 2]), "unit": np.array("mm")}
+    arrays |= {"oriented": np.array(True), "step": np.array([1, 1, 1]), "cut": np.array(False), **other}
+    for case in cases:
+        np.savez(folder / "volumes" / f"{case}.npz", **arrays)
+
+
 def training(folder: Path) -> Path:
     """Logs, shots, transfer and run of a training of three epochs after an older one of two."""
     logs = folder / "logs"

@@ -19,7 +19,7 @@ import pytest
 from PIL import Image
 from view_samples import NAMES, SHAPE, affines, mask_like, pictures, predicted, scan, volumes, write_volume
 
-from monai_hybrid.viewing.cases import read_collection
+from monai_hybrid.gallery.cases import read_collection
 from monai_hybrid.viewing.server import PageServer
 
 

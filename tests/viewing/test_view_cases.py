@@ -17,9 +17,9 @@ from data_prep.build import build
 from data_prep.patient_table import read_table
 from data_prep.phantom import generate
 from monai_hybrid.errors import ConfigError, DataError, ModelFileError
-from monai_hybrid.viewing.cases import Case, Collection, read_collection
+from monai_hybrid.gallery.cases import Case, Collection, read_collection
+from monai_hybrid.gallery.volumes import grid_of, image_stream, mask_indices
 from monai_hybrid.viewing.labels import LOCK, TakenError, adapt_line, save_label, saved_label
-from monai_hybrid.viewing.volumes import grid_of, image_stream, mask_indices
 
 
 def rewritten(folder: Path, **changes: str) -> None:
@@ -183,8 +183,8 @@ def test_files_of_somebody_else_are_kept(name: str, masks: Path) -> None:
 
 def test_pages_that_save_at_once_lose_no_label(masks: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from monai_hybrid.viewing.cases import read_collection as read\n"
-        "from monai_hybrid.viewing.labels import save_label; from monai_hybrid.viewing.volumes import mask_indices\n"
+        "import sys; from pathlib import Path; from monai_hybrid.gallery.cases import read_collection as read\n"
+        "from monai_hybrid.viewing.labels import save_label; from monai_hybrid.gallery.volumes import mask_indices\n"
         "of = read(Path(sys.argv[1])); case = next(one for one in of.cases if one.case_id == sys.argv[2])\n"
         "drawing = mask_indices(of, case, case.mask).tobytes(order='F')\n"
         "for _ in range(15): save_label(of, case, Path(sys.argv[3]), drawing, replace=True)\n"

@@ -12,8 +12,8 @@ from data_prep.nifti_open import open_nifti
 from data_prep.reading import NIFTI, extension
 from data_prep.volume import Array
 from monai_hybrid.errors import DataError
-from monai_hybrid.viewing.cases import Case, Collection
-from monai_hybrid.viewing.volumes import Grid, channel_array, grid_of, mask_indices
+from monai_hybrid.gallery.cases import Case, Collection
+from monai_hybrid.gallery.volumes import Grid, channel_array, grid_of, mask_indices
 
 SIDE = 160  # pixels of the longer side
 OPACITY = 0.45

@@ -18,11 +18,11 @@ from data_prep.json_io import load_json
 from data_prep.label_file import NAME as LABEL_FILE
 from data_prep.label_file import plain_name, read_label_file
 from data_prep.reading import extension
+from data_prep.result_files import PALETTE
 from data_prep.scans import scan_of_file
 from monai_hybrid.dicom_border import SERIES
 from monai_hybrid.errors import ConfigError, DataError, ModelFileError
 from monai_hybrid.model_card import read_card
-from monai_hybrid.reporting.figures import LABEL_COLOURS
 from monai_hybrid.setting_checks import model_in
 from monai_hybrid.viewing.dicom_cases import DicomCase, Export, dicom_folder
 
@@ -187,7 +187,7 @@ def coloured(values: Sequence[tuple[int, str]], folder: Path) -> tuple[Label, ..
     """
     if len(values) > DRAWN:
         raise DataError(f"{folder}: {len(values)} labels; expected at most {DRAWN}, as many as can be drawn")
-    colours = ["#000000", *(LABEL_COLOURS[index % len(LABEL_COLOURS)] for index in range(len(values) - 1))]
+    colours = ["#000000", *(PALETTE[index % len(PALETTE)] for index in range(len(values) - 1))]
     return tuple(
         Label(index, value, name, colour) for index, ((value, name), colour) in enumerate(zip(values, colours, strict=True))
     )

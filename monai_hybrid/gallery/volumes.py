@@ -21,7 +21,7 @@ from data_prep.roles import read_label
 from data_prep.volume import Affine, Array, ReadError, Volume
 from data_prep.voxel_order import order_of
 from monai_hybrid.errors import DataError
-from monai_hybrid.viewing.cases import Case, Collection
+from monai_hybrid.gallery.cases import Case, Collection
 
 CHUNK = 2**20
 LARGEST_TEXTURE = 2048  # along a side, of what every graphics processor takes as a volume
