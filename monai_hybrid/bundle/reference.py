@@ -20,6 +20,7 @@ from monai_hybrid.networks.transfer.names import unified
 from monai_hybrid.weights import load_weights, read_card
 
 MOST_CASES = 3
+ENOUGH = 10  # labels of the target, from which on those of the model that was adapted do not count
 SHARE_OF_TRAINING, AT_LEAST = 0.1, 60.0  # seconds that scoring may begin another case in
 logger = logging.getLogger("monai_hybrid.reference")
 
@@ -139,17 +140,24 @@ def _voxel(record: Mapping[str, Any], unit: str) -> float:
 
 
 def joined(own: dict[str, Any], before: Mapping[str, Any] | None) -> dict[str, Any]:
-    """The ranges of this training, widened by those of the model that was adapted, for structures of one name and unit."""
+    """The ranges of this training, for structures of one name and unit widened by those of the model that was adapted.
+
+    "earlier" says how many cases are that model's. A range of `ENOUGH` cases or more is not widened.
+    """
     if not before or before.get("unit") != own["unit"]:
         return own
     earlier = {unified(name): entry for name, entry in before["structures"].items()}
     structures = {}
     for name, entry in own["structures"].items():
-        both = [entry, *([earlier[unified(name)]] if unified(name) in earlier else [])]
+        if unified(name) not in earlier or entry["cases"] >= ENOUGH:
+            structures[name] = entry
+            continue
+        both = [entry, earlier[unified(name)]]
         structures[name] = {
             "min": min(part["min"] for part in both),
             "max": max(part["max"] for part in both),
             "cases": sum(part["cases"] for part in both),
+            "earlier": both[1]["cases"],
         }
     return {"unit": own["unit"], "structures": structures}
 

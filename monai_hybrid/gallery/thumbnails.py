@@ -20,8 +20,8 @@ OPACITY = 0.45
 LOW, HIGH = 1, 99  # percentiles of the slice that become black and white
 
 
-def thumbnail(collection: Collection, case: Case, mask_of: Array | None = None) -> bytes:
-    """PNG of at most `SIDE` pixels a side.
+def thumbnail(collection: Collection, case: Case, mask_of: Array | None = None, side: int = SIDE) -> bytes:
+    """PNG whose longer side has `side` pixels.
 
     Args:
         collection, case: what to show.
@@ -41,7 +41,7 @@ def thumbnail(collection: Collection, case: Case, mask_of: Array | None = None) 
     scan, marked = _facing(scan, codes), _facing(marked, codes)
     lengths = np.linalg.norm(grid.shown[:3, :3], axis=0)[[axis for axis in range(3) if axis != across]]
     spacing = lengths if codes[0, 0] < codes[1, 0] else lengths[::-1]
-    return _png(_painted(_grey(scan), marked, collection), (float(spacing[0]), float(spacing[1])))
+    return _png(_painted(_grey(scan), marked, collection), (float(spacing[0]), float(spacing[1])), side)
 
 
 def _slice(case: Case, grid: Grid, across: int, place: int) -> Array:
@@ -83,9 +83,9 @@ def _painted(scan: Array, mask: Array, collection: Collection) -> Array:
     return np.where((mask > 0)[..., None], mixed, scan).astype(np.uint8)
 
 
-def _png(picture: Array, spacing: tuple[float, float]) -> bytes:
+def _png(picture: Array, spacing: tuple[float, float], side: int) -> bytes:
     width, height = picture.shape[1] * spacing[0], picture.shape[0] * spacing[1]
-    scale = SIDE / max(width, height)
+    scale = side / max(width, height)
     size = max(1, round(width * scale)), max(1, round(height * scale))
     content = io.BytesIO()
     Image.fromarray(np.ascontiguousarray(picture)).resize(size, Image.Resampling.BILINEAR).save(content, "PNG")

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from data_prep.amounts import amount
 from monai_hybrid.networks.transfer.names import unified
 
 FEW_LABELS = 3.0  # ranges are widened by 1 + 3 / labels on both sides: few labels show little of what there is
@@ -19,6 +20,7 @@ class Usual:
 
     Args:
         reference: {"volumes": {"unit", "structures": {name: {"min", "max", "cases"}}}, "scores": {"split", column: [...]}}.
+            Beside "cases" may stand "earlier": how many of them are those of the model that was adapted.
         unit: of the volumes of this case; those of another unit are not compared.
     """
 
@@ -38,7 +40,9 @@ class Usual:
             return None
         low, high, labels = (float(number) for number in numbers)
         wider = 1 + FEW_LABELS / labels
-        source = f"{labels:.0f} training label{'s' if labels != 1 else ''}: {low:.4g} to {high:.4g}"
+        earlier = entry.get("earlier") if isinstance(entry, dict) else None
+        of_which = f", {earlier:.0f} of them before the adaptation" if _is_number(earlier) and earlier else ""
+        source = f"{labels:.0f} training label{'s' if labels != 1 else ''}{of_which}: {amount(low)} to {amount(high)}"
         return low / wider, high * wider, source
 
     def volume(self, name: str, volume: float) -> list[str]:
@@ -47,12 +51,13 @@ class Usual:
         if usual is None or usual[0] <= volume <= usual[1]:
             return []
         word = "little" if volume < usual[0] else "much"
-        return [f"{word} {name}: {volume:.4g} {self.unit}, expected {usual[0]:.4g} to {usual[1]:.4g} ({usual[2]})"]
+        expected = f"{amount(usual[0])} to {amount(usual[1])} ({usual[2]})"
+        return [f"{word} {name}: {amount(volume)} {self.unit}, expected {expected}"]
 
     def expected(self, names: Sequence[str]) -> str:
         """How much of some structures is usual, in brackets; "" where the card does not say."""
         told = [(name, self.range(name)) for name in names]
-        parts = [f"{name} {usual[0]:.4g} to {usual[1]:.4g} {self.unit}" for name, usual in told if usual]
+        parts = [f"{name} {amount(usual[0])} to {amount(usual[1])} {self.unit}" for name, usual in told if usual]
         return f" (expected {', '.join(parts)})" if parts else ""
 
     def score(self, column: str, meaning: str, value: float | None) -> list[str]:

@@ -86,13 +86,23 @@ class Training:
 
 @dataclass(frozen=True)
 class Inputs:
-    """Everything that one report shows: `compare` maps the name of another run to its evaluation."""
+    """Everything that one report shows: `compare` maps the name of another run to its evaluation.
+
+    `predicted` is the folder of the masks that `quality` tells of, `prediction` the record of its run.
+    """
 
     folder: Path
     evaluation: Evaluation | None
     training: Training | None
     compare: dict[str, Evaluation]
     quality: list[dict[str, str]]
+    predicted: Path | None = None
+    prediction: dict[str, Any] | None = None
+
+    @property
+    def of_predictions_alone(self) -> bool:
+        """Whether there is neither an evaluation nor a training."""
+        return bool(self.quality) and self.evaluation is None and self.training is None
 
 
 def read_inputs(folder: Path, compare: Sequence[str] = ()) -> Inputs:
@@ -113,7 +123,8 @@ def read_inputs(folder: Path, compare: Sequence[str] = ()) -> Inputs:
     training = read_training(folder)
     if training.empty and evaluation is not None:
         training = _training_of(evaluation) or training
-    quality = _quality(folder)
+    predicted = next((place for place in (folder, folder / "predictions") if (place / "quality.csv").is_file()), None)
+    quality = _quality(predicted / "quality.csv") if predicted else []
     if evaluation is None and training.empty and not quality:
         raise DataError(
             f"{folder}: nothing to report: no cases.csv, no logs/history.jsonl, no models/model.safetensors, no quality.csv; "
@@ -122,7 +133,8 @@ def read_inputs(folder: Path, compare: Sequence[str] = ()) -> Inputs:
     others = {name: _compared(name, other) for name, other in folders.items()}
     if others and evaluation is None:
         raise DataError(f"{folder}: no cases.csv to compare with {', '.join(others)}; type: monai-hybrid evaluate")
-    return Inputs(folder, evaluation, None if training.empty else training, others, quality)
+    record = _mapping(predicted / "run.json") if predicted else None
+    return Inputs(folder, evaluation, None if training.empty else training, others, quality, predicted, record)
 
 
 def _named(compare: Sequence[str]) -> dict[str, Path]:
@@ -248,17 +260,13 @@ def read_history(path: Path) -> list[dict[str, Any]]:
     return records
 
 
-def _quality(folder: Path) -> list[dict[str, str]]:
+def _quality(path: Path) -> list[dict[str, str]]:
     """The table of a prediction run; its columns are its own."""
-    for path in (folder / "quality.csv", folder / "predictions/quality.csv"):
-        if not path.is_file():
-            continue
-        try:
-            with path.open(newline="", encoding="utf-8-sig") as handle:
-                rows = [restored_row(row) for row in csv.DictReader(handle, strict=True)]
-        except (UnicodeDecodeError, csv.Error) as error:
-            raise DataError(f"{path}: not a table in UTF-8 ({error}); predict again") from error
-        if any(None in row or None in row.values() for row in rows):
-            raise DataError(f"{path}: a row has more or fewer cells than the heading; predict again")
-        return rows
-    return []
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as handle:
+            rows = [restored_row(row) for row in csv.DictReader(handle, strict=True)]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{path}: not a table in UTF-8 ({error}); predict again") from error
+    if any(None in row or None in row.values() for row in rows):
+        raise DataError(f"{path}: a row has more or fewer cells than the heading; predict again")
+    return rows

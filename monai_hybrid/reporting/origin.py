@@ -42,6 +42,7 @@ def runs_made(inputs: Inputs) -> list[dict[str, Any]]:
     for name, run in (
         ("Training", inputs.training and inputs.training.run),
         ("Evaluation", inputs.evaluation and inputs.evaluation.run),
+        ("Prediction", inputs.prediction),
     ):
         if run:
             found.append({"name": name, "command": run["command"], "table": tables.mapping(name, ("What", "Value"), _run(run))})
@@ -89,7 +90,9 @@ def model(card: Mapping[str, Any]) -> tables.Table:
 
 
 def left_out(inputs: Inputs) -> list[tuple[str, str, str]]:
-    """Section, why it is missing, what to type."""
+    """Section, why it is missing, what to type; of a folder of predictions nothing else is expected."""
+    if inputs.of_predictions_alone:
+        return []
     e, t = inputs.evaluation, inputs.training or Training(inputs.folder)
     evaluate, adapt = (
         "monai-hybrid evaluate --data DATA --model MODEL --output FOLDER/eval",

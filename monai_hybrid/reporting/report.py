@@ -17,7 +17,8 @@ from monai_hybrid.errors import DataError
 from monai_hybrid.evaluation.case_table import file_name
 from monai_hybrid.evaluation.chosen import best_median_worst
 from monai_hybrid.evaluation.summary import ALL
-from monai_hybrid.reporting import origin, tables
+from monai_hybrid.gallery.cases import Collection
+from monai_hybrid.reporting import origin, predicted, tables
 from monai_hybrid.reporting.curves import curves, paired
 from monai_hybrid.reporting.inputs import Evaluation, Inputs, read_inputs
 from monai_hybrid.reporting.overlays import colour, cropped, panels, picture_uri, read_slice, reduced
@@ -99,6 +100,7 @@ def page(inputs: Inputs, title: str, viewer: bool = True) -> dict[str, Any]:
     evaluation, training = inputs.evaluation, inputs.training
     shift = evaluation.shift if evaluation else None
     forgetting = evaluation.forgetting if evaluation else None
+    collection, why_not = predicted.collection_of(inputs.predicted) if inputs.predicted else (None, "")
     shown: dict[str, Any] = {
         "title": title or _title(inputs),
         "facts": _facts(inputs),
@@ -109,7 +111,7 @@ def page(inputs: Inputs, title: str, viewer: bool = True) -> dict[str, Any]:
         "runs": tables.runs(MAIN, evaluation, against) if evaluation and against else None,
         "paired": paired(MAIN, evaluation, against) if evaluation and against else None,
         "pictures": _pictures(evaluation) if evaluation and evaluation.slices else None,
-        "planes": _planes(evaluation) if evaluation and viewer else None,
+        "planes": _planes(evaluation, collection) if viewer else None,
         "cases": tables.cases(evaluation) if evaluation else None,
         "curves": curves(training.history) if training and training.history else None,
         "training_pictures": picture_uri(training.pictures) if training and training.pictures else None,
@@ -117,7 +119,9 @@ def page(inputs: Inputs, title: str, viewer: bool = True) -> dict[str, Any]:
         "transfer": origin.transfer(training.transfer) if training and training.transfer is not None else None,
         "shift": {**shift, "picture": _shift_picture(evaluation)} if evaluation and shift is not None else None,
         "forgetting": {"table": tables.forgetting(forgetting), **forgetting} if forgetting is not None else None,
-        "quality": tables.quality(inputs.quality) if inputs.quality else None,
+        "quality": predicted.quality(inputs.quality) if inputs.quality else None,
+        "predicted": predicted.pictures(collection) if collection else None,
+        "not_shown": why_not,
         "runs_made": origin.runs_made(inputs),
         "model": origin.model(training.card) if training and training.card else None,
         "meaning": {
@@ -141,7 +145,8 @@ def page(inputs: Inputs, title: str, viewer: bool = True) -> dict[str, Any]:
 def _sections(shown: Mapping[str, Any]) -> list[tuple[str, str, bool]]:
     """Anchor, name, and whether the section is there: the links under the verdict."""
     names = {
-        "structures": "Scores", "runs": "Runs", "planes": "Planes", "pictures": "Pictures", "cases": "Cases",
+        "predicted": "Predictions", "structures": "Scores", "runs": "Runs",
+        "planes": "Planes", "pictures": "Pictures", "cases": "Cases",
         "curves": "Training",
         "shots": "Cases used", "transfer": "Transfer", "shift": "Shift", "forgetting": "Forgetting", "quality": "Quality",
         "runs_made": "Commands", "meaning": "Meaning",
@@ -159,6 +164,8 @@ def _title(inputs: Inputs) -> str:
         return f"Segmentation of {inputs.evaluation.about['dataset']}"
     if inputs.training and inputs.training.card and inputs.training.card.get("source"):
         return f"Model for {inputs.training.card['source']}"
+    if inputs.of_predictions_alone:
+        return f"Predictions in {inputs.folder.resolve().name}"
     return "Segmentation report" if inputs.evaluation or inputs.training else "Quality of predictions"
 
 
@@ -171,9 +178,12 @@ def _facts(inputs: Inputs) -> dict[str, str]:
         found["Test cases"] = str(evaluation.scores["dice"][ALL]["cases"])
         found["Structures"] = str(len(evaluation.classes))
     shots = inputs.training.shots if inputs.training else None
+    if inputs.of_predictions_alone:
+        done = [row for row in inputs.quality if row.get("status", "done") == "done"]
+        found |= {"Cases": str(len(inputs.quality)), "Flagged": str(sum(bool(row.get("flag")) for row in done))}
     if shots and isinstance(shots.get("cases"), list):
         found["Adapted with"] = plural(len(shots["cases"]), "labelled case")
-    run = (inputs.evaluation and inputs.evaluation.run) or (inputs.training and inputs.training.run)
+    run = (inputs.evaluation and inputs.evaluation.run) or (inputs.training and inputs.training.run) or inputs.prediction
     if run and run.get("ended"):
         found["Run on"] = str(run["ended"])[:10]
     return found
@@ -229,10 +239,13 @@ def _pictures(evaluation: Evaluation) -> dict[str, Any]:
     return {"cases": shown, "legend": legend, "missing": missing, "cropped": any_cropped}
 
 
-def _planes(evaluation: Evaluation) -> dict[str, Any] | None:
-    """Best, median, worst and flagged cases for the viewer; None where no volume was kept."""
-    shown = planes(of_evaluation(evaluation), evaluation.classes)
+def _planes(evaluation: Evaluation | None, collection: Collection | None) -> dict[str, Any] | None:
+    """Best, median, worst and flagged cases for the viewer; of predictions alone the flagged ones; None without a volume."""
     lead = "The best, the median and the worst case by mean Dice, then cases with a missed or invented structure."
+    shown = planes(of_evaluation(evaluation), evaluation.classes) if evaluation else None
+    if shown is None and collection is not None:
+        lead = "The cases to look at first: flagged ones, else those that the model is least sure of."
+        shown = planes(predicted.volumes(collection), [label.name for label in collection.labels][1:])
     return None if shown is None else {**shown, "lead": lead}
 
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from markupsafe import Markup, escape
 
-from data_prep.fingerprint import small_unit
 from monai_hybrid.evaluation.case_table import Row
 from monai_hybrid.evaluation.statistics import shown_p
 from monai_hybrid.evaluation.status import ABSENT, INVENTED, MISSED
@@ -186,48 +184,6 @@ def forgetting(content: Mapping[str, Any]) -> Table:
         rows.append(cells)
     columns = [Column("Structure", False), *map(Column, ("Before", "After", "Difference"))]
     return Table("Dice on the source data, before and after adaptation", columns, rows, "Small numbers: 95 % interval.")
-
-
-def quality(rows: Sequence[Mapping[str, str]]) -> Table:
-    """The table of a prediction run as it is; numbers shortened."""
-    names = list(rows[0])
-    rows = _in_small_units(rows)
-    shown = [[_plain(row[name], first=name == names[0]) for name in names] for row in rows[:ROWS_SHOWN]]
-    numbers = [all(isinstance(row[i].value, float) or not row[i].text for row in shown) for i in range(len(names))]
-    columns = [Column(name.replace("_", " "), number) for name, number in zip(names, numbers, strict=True)]
-    note = f"The first {len(shown)} of {len(rows)} cases; all of them are in quality.csv." if len(shown) < len(rows) else ""
-    return Table("Predicted cases", columns, shown, note, sortable=True)
-
-
-def _in_small_units(rows: Sequence[Mapping[str, str]]) -> list[dict[str, str]]:
-    """Volumes in cubic millimetres where none of the table reaches a tenth of a millilitre; the file keeps ml."""
-    volumes = [name for name in rows[0] if name.startswith("volume_")]
-    in_ml = [row for row in rows if row.get("unit") == "ml"]
-    largest = max((_volume(row[name]) for row in in_ml for name in volumes), default=0.0)
-    unit, scale = small_unit("ml", largest)
-    return [_scaled(row, volumes, unit, scale) if row.get("unit") == "ml" else dict(row) for row in rows]
-
-
-def _scaled(row: Mapping[str, str], volumes: Sequence[str], unit: str, scale: float) -> dict[str, str]:
-    numbers = {name: f"{_volume(row[name]) * scale:.6g}" for name in volumes if _volume(row[name]) > 0}
-    return {**row, **numbers, "unit": unit.replace("^", "")}
-
-
-def _volume(text: str) -> float:
-    """The number in a cell; 0 where it holds none."""
-    try:
-        number = float(text)
-    except ValueError:
-        return 0.0
-    return number if math.isfinite(number) else 0.0
-
-
-def _plain(text: str, first: bool) -> Cell:
-    try:
-        number = float(text)
-    except ValueError:
-        return Cell(text, text)
-    return Cell(text, text) if first or not math.isfinite(number) else Cell(f"{number:.4g}", number)
 
 
 def mapping(caption: str, titles: tuple[str, str], content: Mapping[str, Any]) -> Table:

@@ -47,6 +47,8 @@ def dice_by_case(rows: Sequence[Row], metric: str = "dice") -> dict[str, float]:
 
 def verdict(inputs: Inputs, against: Sequence[Comparison]) -> str:
     """The result in one sentence, with its numbers and the number of cases."""
+    if inputs.of_predictions_alone:
+        return predicted_sentence(inputs.quality)
     if inputs.evaluation is None:
         return "This folder holds no evaluation, so nothing can be said about how well the model segments."
     scores = inputs.evaluation.scores["dice"][ALL]
@@ -62,6 +64,16 @@ def verdict(inputs: Inputs, against: Sequence[Comparison]) -> str:
     else:
         head += "(no interval: one patient has no spread)"
     return ", ".join([head, *(_against(c) for c in against[:1])]) + _structures(scores) + "."
+
+
+def predicted_sentence(rows: Sequence[Mapping[str, str]]) -> str:
+    """How many cases, how many of them to look at."""
+    done = [row for row in rows if row.get("status", "done") == "done"]
+    flagged = sum(bool(row.get("flag")) for row in done)
+    failed = len(rows) - len(done)
+    parts = [f"{plural(len(done), 'case')} predicted, {flagged or 'none'} of them flagged"]
+    parts += [f"{failed} failed"] if failed else []
+    return ", ".join(parts) + ". Without references nothing can be said about how well the model segments."
 
 
 def _against(of: Comparison) -> str:
@@ -91,7 +103,8 @@ def cautions(inputs: Inputs, against: Sequence[Comparison]) -> list[str]:
         told += _of_structures(evaluation.rows) + _of_size(evaluation) + _of_files(inputs, evaluation)
         told += [sentence for c in against for sentence in _of_comparison(c)]
         told += _of_forgetting(evaluation) + _of_shift(evaluation)
-    for what, run in (("training", inputs.training and inputs.training.run), ("evaluation", evaluation and evaluation.run)):
+    runs = {"training": inputs.training and inputs.training.run, "evaluation": evaluation and evaluation.run}
+    for what, run in {**runs, "prediction": inputs.prediction}.items():
         if run and run.get("outcome") == "failed":
             told.append(f"The last {what} run in this folder ended with an error: its files may be of an unfinished run.")
     told += [f"Transfer: {text}" for text in ((inputs.training and inputs.training.transfer) or {}).get("warnings", [])]

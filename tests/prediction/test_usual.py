@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from data_prep.amounts import amount
 from monai_hybrid.bundle.reference import joined, label_volumes, spread_out
 from monai_hybrid.prediction.flags import flag_rows, own_flags
 
@@ -105,9 +106,20 @@ def test_the_reference_of_the_model_that_was_adapted_still_counts() -> None:
         "structures": {"Left ventricle": {"min": 3.0, "max": 4.0, "cases": 2}, "b": {"min": 1.0, "max": 1.0, "cases": 1}},
     }
     before = {"unit": "ml", "structures": {"left_ventricle": {"min": 2.0, "max": 3.5, "cases": 10}}}
-    assert joined(own, before)["structures"]["Left ventricle"] == {"min": 2.0, "max": 4.0, "cases": 12}
+    assert joined(own, before)["structures"]["Left ventricle"] == {"min": 2.0, "max": 4.0, "cases": 12, "earlier": 10}
     assert joined(own, before)["structures"]["b"] == own["structures"]["b"]
     assert joined(own, {**before, "unit": "voxels"}) == own and joined(own, None) == own
+    many = {"unit": "ml", "structures": {"Left ventricle": {"min": 3.0, "max": 4.0, "cases": 10}}}
+    assert joined(many, before) == many
+
+
+def test_a_flag_says_whose_labels_the_range_is_of_and_writes_no_powers_of_ten() -> None:
+    structures = {"lung": {"min": 20_000.0, "max": 90_000.0, "cases": 12, "earlier": 9}}
+    reference = {"volumes": {"unit": "mm2", "structures": structures}}
+    source = "12 training labels, 9 of them before the adaptation: 20,000 to 90,000"
+    told = f"little lung: 12,300 mm2, expected 16,000 to 112,500 ({source})"
+    assert own_flags({"lung": 12_300.4}, "", "mm2", reference) == told
+    assert amount(0.00003) == "0.00003" and amount(1941) == "1941" and amount(float("nan")) == "nan"
 
 
 def test_few_cases_are_spread_over_the_list() -> None:

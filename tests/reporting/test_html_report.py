@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -11,6 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image
 from report_samples import DICE, EVIL, Page, dump, evaluation, extras, run, slices, training
+from view_samples import pictures as picture_files
+from view_samples import predicted
+from view_samples import volumes as volume_files
 
 from monai_hybrid.errors import ConfigError, DataError, HybridError
 from monai_hybrid.reporting.command import main
@@ -132,6 +136,31 @@ def test_what_is_missing_is_said_in_one_line(tmp_path: Path) -> None:
     only = Page(write_report(training(tmp_path / "run")).read_text()).text
     assert "nothing can be said about how well the model segments" in only
     assert "scores, because there is no cases.csv, type monai-hybrid evaluate" in only
+
+
+def test_a_folder_of_predictions_shows_its_masks_flagged_first(tmp_path: Path) -> None:
+    images = {**volume_files(tmp_path / "images"), **picture_files(tmp_path / "pictures"), "gone": tmp_path / "gone.png"}
+    images["gone"].write_bytes(images["grey"].read_bytes())
+    columns = {"flag": {"oblique": EVIL, "grey": "look"}, "volume_LV": {"lps": "17600"}, "unit": dict.fromkeys(images, "mm2")}
+    folder = predicted(tmp_path / "masks", images, **columns)
+    images["gone"].unlink()
+    html = write_report(folder).read_text()
+    page, text = Page(html), Page(html).text
+    assert "7 cases predicted, 2 of them flagged. Without references nothing can be said" in text
+    shown = [attributes["alt"] for tag, attributes in page.tags if tag == "img"]
+    assert len(shown) == 6 and {name.split()[1] for name in shown[:2]} == {"oblique", "grey"}
+    assert "gone: its image is not there" in text and "Not in this report" not in text
+    assert "17,600" in text and "e+04" not in text and "made from" not in text and str(images["grey"]) not in text
+    data = html.split('id="planes-data">')[1].split("</script>")[0]
+    assert [case["name"] for case in json.loads(data)["cases"]] == ["oblique"] and EVIL not in html and EVIL in text
+    assert "niivue" not in write_report(folder, viewer=False).read_text()
+
+
+def test_predictions_that_cannot_be_shown_are_still_listed(tmp_path: Path) -> None:
+    (tmp_path / "quality.csv").write_text("case_id,status,flag,error\na,failed,,no such file\nb,done,look,\n")
+    text = Page(write_report(tmp_path).read_text()).text
+    assert "1 case predicted, 1 of them flagged, 1 failed." in text and "no such file" in text
+    assert "No pictures of the predictions:" in text
 
 
 def test_only_the_last_run_of_a_history_is_drawn(tmp_path: Path) -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import pytest
 
 from data_prep.fingerprint import small_unit
-from monai_hybrid.reporting.tables import quality
+from monai_hybrid.reporting.predicted import quality
 
 
 def shown(*volumes: str, unit: str = "ml") -> list[list[str]]:
     rows = [{"case_id": f"c{i}", "unit": unit, "volume_lesion": volume} for i, volume in enumerate(volumes)]
-    return [[str(cell.text) for cell in row] for row in quality(rows).rows]
+    table = quality(rows)
+    unit = table.columns[1].name.removeprefix("volume lesion, ")
+    return [[str(row[0].text), unit, str(row[1].text)] for row in table.rows]
 
 
 def test_lesions_of_a_mouse() -> None:
@@ -24,6 +26,13 @@ def test_one_large_volume_keeps_millilitres_for_all() -> None:
 def test_other_units_and_failed_cases_stay() -> None:
     assert shown("12", "", unit="pixels") == [["c0", "pixels", "12"], ["c1", "pixels", ""]]
     assert shown("", "nan") == [["c0", "ml", ""], ["c1", "ml", "nan"]]
+
+
+def test_rows_of_several_units_say_theirs() -> None:
+    rows = [{"case_id": unit, "unit": unit, "volume_lesion": "17600"} for unit in ("pixels", "mm2")]
+    table = quality(rows)
+    assert [column.name for column in table.columns] == ["case id", "unit", "volume lesion"]
+    assert [str(row[2].text) for row in table.rows] == ["17,600", "17,600"]
 
 
 @pytest.mark.parametrize(

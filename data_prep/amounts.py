@@ -1,0 +1,13 @@
+"""Amounts as a person reads them: four digits, no powers of ten, a comma between thousands."""
+
+from __future__ import annotations
+
+import math
+from decimal import Decimal
+
+
+def amount(value: float) -> str:
+    """ "0.9", "1941", "17,600", "0.00003". What is no finite number stays as it is."""
+    if not math.isfinite(value):
+        return str(value)
+    return format(Decimal(f"{value:.4g}"), ",f" if abs(value) >= 1e4 else "f")
