@@ -128,8 +128,13 @@ def upright(shape: tuple[int, ...], affine: Affine, kept: Sequence[int]) -> Grid
     return Grid(shape, affine, np.diag([*lengths, 1.0, 1.0]), order == (1, 0), flips)
 
 
-def image_stream(case: Case, channel: int = 0) -> Stream:
+def image_stream(case: Case, channel: int = 0, colour: str | None = None) -> Stream:
     """One channel of an image as NIfTI; a file that the page can take as it is is passed on unread.
+
+    Args:
+        case: whose image.
+        channel: of several files or of a file of several channels; of a picture nothing but `colour` counts.
+        colour: of a picture: one of `RGB`, as grey values; None: all of it, in its colours.
 
     Raises:
         DataError: it cannot be read.
@@ -139,6 +144,8 @@ def image_stream(case: Case, channel: int = 0) -> Stream:
     if extension(path) in NIFTI and _goes_as_it_is(path, grid):
         return Stream(f"image{extension(path)}", path.stat().st_size, _pieces(path))
     array = channel_array(path, channel if len(case.images) == 1 else 0)
+    if colour in RGB and is_picture(path) and array.ndim == 3:
+        array = np.ascontiguousarray(array[..., RGB.index(colour)])
     content = _nifti_bytes(grid.for_page(array), grid.shown)
     return Stream("image.nii", len(content), iter((content,)))
 

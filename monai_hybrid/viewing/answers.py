@@ -14,6 +14,7 @@ from monai_hybrid.gallery.thumbnails import thumbnail
 from monai_hybrid.gallery.volumes import Stream, grid_of, image_stream, mask_indices
 from monai_hybrid.viewing.labels import LABELS, adapt_line, facts, save_label, saved_label, unpacked
 
+ALL = "all"
 PICTURES = 400  # thumbnails kept in memory
 
 
@@ -38,9 +39,15 @@ class Answers:
             "labels": [vars(label) for label in of.labels],
             "columns": list(of.columns),
             "channels": list(of.channels),
+            "coloured": self._coloured,
             "cases": [self._line(number, case) for number, case in enumerate(of.cases)],
             **self._saved(),
         }
+
+    @property
+    def _coloured(self) -> bool:
+        """Whether the channels are colours of pictures, so that all of them can be shown at once."""
+        return len(self.collection.colour or ()) == len(self.collection.channels) > 1
 
     def _line(self, number: int, case: Case) -> dict[str, Any]:
         saved = saved_label(self.folder, case) is not None
@@ -71,11 +78,14 @@ class Answers:
         return case
 
     def image(self, number: int, channel: str) -> Stream:
-        """One channel of an image as NIfTI."""
+        """One channel of an image as NIfTI; "all" colours of a picture."""
         case = self._case(number)
+        if channel == ALL:
+            return image_stream(case)
         if not channel.isdecimal() or int(channel) >= max(len(self.collection.channels), len(case.images)):
             raise LookupError(channel)
-        return image_stream(case, int(channel))
+        colour = (self.collection.colour or ())[int(channel)] if self._coloured else None
+        return image_stream(case, int(channel), colour)
 
     def mask(self, number: int, of: str) -> tuple[bytes, dict[str, str]]:
         """Class indices, packed: of the saved label where there is one and nothing else is asked for, else of the mask."""

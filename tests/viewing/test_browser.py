@@ -11,7 +11,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 from test_server import serving
-from view_samples import SHAPE, affines, mask_like, predicted, scan, volumes, write_volume
+from view_samples import SHAPE, affines, mask_like, pictures, predicted, scan, volumes, write_volume
 
 from monai_hybrid.viewing.server import PageServer
 
@@ -199,3 +199,23 @@ def test_names_stay_text_and_keys_go_through_the_cases(page: Any) -> None:
     page.keyboard.press("p")
     page.wait_for_selector("body[data-ready=yes]")
     assert page.text_content("#name") == names[0]
+
+
+@pytest.mark.slow
+def test_a_picture_has_no_crosshair_and_its_mask_can_be_an_outline(browser: Any, tmp_path: Path) -> None:
+    running = serving(predicted(tmp_path / "masks", pictures(tmp_path / "in")), tmp_path / "labels")
+    opened = browser.new_page(viewport={"width": 390, "height": 800})
+    opened.set_default_timeout(WAIT)
+    opened.goto(running.address)
+    opened.wait_for_selector("body[data-ready=yes]")
+    chosen(opened, "colour")
+    assert opened.evaluate("window.page.nv.opts.crosshairWidth") == 0
+    assert opened.evaluate("window.page.nv.drawRimOpacity") == -1
+    opened.keyboard.press("o")
+    assert opened.input_value("#style") == "outline"
+    assert opened.evaluate("[window.page.nv.drawRimOpacity, window.page.nv.drawOpacity < 0.01]") == [1, True]
+    assert "Unsure over the mask: the model's mean entropy" in opened.text_content("#explained")
+    assert opened.evaluate("document.documentElement.scrollWidth") <= 390
+    opened.close()
+    running.shutdown()
+    running.server_close()

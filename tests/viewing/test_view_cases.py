@@ -11,7 +11,8 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
-from view_samples import NAMES, SHAPE, affines, mask_like, predicted, scan, volumes, write_volume
+from PIL import Image
+from view_samples import NAMES, SHAPE, affines, mask_like, pictures, predicted, scan, volumes, write_volume
 
 from data_prep.build import build
 from data_prep.patient_table import read_table
@@ -19,6 +20,7 @@ from data_prep.phantom import generate
 from monai_hybrid.errors import ConfigError, DataError, ModelFileError
 from monai_hybrid.gallery.cases import Case, Collection, read_collection
 from monai_hybrid.gallery.volumes import grid_of, image_stream, mask_indices
+from monai_hybrid.viewing.answers import Answers
 from monai_hybrid.viewing.labels import LOCK, TakenError, adapt_line, save_label, saved_label
 
 
@@ -98,6 +100,24 @@ def test_several_channel_files_are_found_by_their_numbers(tmp_path: Path) -> Non
     listed = json.loads((folder / "new/dataset.json").read_text(encoding="utf-8"))
     assert listed["channel_names"] == {"0": "T1", "1": "T2"} and len(listed["dataset"]["p"]["images"]) == 2
     build(folder / "new", tmp_path / "prepared")
+
+
+def test_one_colour_of_a_picture_and_all_of_them(tmp_path: Path) -> None:
+    collection = read_collection(predicted(tmp_path / "masks", pictures(tmp_path / "in")))
+    rgb = ("red", "green", "blue")
+    answers = Answers(Collection(**{**vars(collection), "channels": rgb, "colour": rgb}), tmp_path / "labels")
+    number = next(i for i, case in enumerate(collection.cases) if case.case_id == "colour")
+    with Image.open(tmp_path / "in/colour.jpg") as picture:
+        pixels = np.asarray(picture).swapaxes(0, 1)[:, ::-1]
+
+    def seen(channel: str) -> np.ndarray:
+        array = np.asarray(nib.Nifti1Image.from_bytes(b"".join(answers.image(number, channel).pieces)).dataobj)[:, :, 0]
+        return np.stack([array[name] for name in "RGB"], axis=-1) if array.dtype.names else array
+
+    np.testing.assert_array_equal(seen("all"), pixels)
+    for at, channel in enumerate("012"):
+        np.testing.assert_array_equal(seen(channel), pixels[..., at])
+    assert answers.listed()["coloured"] and not Answers(collection, tmp_path / "labels").listed()["coloured"]
 
 
 def test_a_channel_of_a_file_of_four_axes(tmp_path: Path) -> None:

@@ -67,7 +67,7 @@ const planes = (() => {
       nv.refreshDrawing(false);
     }
     nv.opts.isOrientationTextVisible = one.oriented;
-    nv.opts.crosshairWidth = Math.max(0.4, 400 / nv.canvas.clientWidth); // of the volume's width: more than a pixel, so that no plane lacks it
+    nv.opts.crosshairWidth = Math.max(0.35, 300 / nv.canvas.clientWidth); // of the volume's width: more than a pixel, so that no plane lacks it
     nv.scene.crosshairPos = centre(one, reference || prediction.img);
     slid();
     seen();

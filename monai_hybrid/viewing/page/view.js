@@ -4,8 +4,8 @@ import { colourTable, drawsWholeLines, packed, toFile, toViewer } from "./drawin
 const $ = (id) => document.getElementById(id);
 const state = { data: null, at: -1, shown: [], tool: "look", label: 1, dirty: false, turn: 0, files: new Map() };
 const nv = window.niivue && supported() ? new window.niivue.Niivue({
-  backColor: [0, 0, 0, 1], crosshairColor: [1, 1, 1, 0.5], crosshairWidth: 0.25, crosshairWidthUnit: "percent", dragAndDropEnabled: false, isColorbar: false, loadingText: "",
-  logLevel: "error", multiplanarShowRender: 0, isOrientationTextVisible: true, isRadiologicalConvention: true, maxDrawUndoBitmaps: 16,
+  backColor: [0, 0, 0, 1], crosshairColor: [1, 1, 1, 0.6], crosshairWidthUnit: "percent", dragAndDropEnabled: false, isColorbar: false, loadingText: "",
+  logLevel: "error", multiplanarShowRender: 0, isOrientationTextVisible: true, showAllOrientationMarkers: true, fontColor: [1, 1, 1, 1], isRadiologicalConvention: true, maxDrawUndoBitmaps: 16,
 }) : null;
 window.page = { nv, state };
 
@@ -95,7 +95,12 @@ function marked() {
   $("next").disabled = index < 0 || index >= state.shown.length - 1;
 }
 
-const spoken = (column) => column.replace(/^volume_/, "volume of ").replaceAll("_", " ");
+const MEANINGS = {
+  entropy_foreground: ["unsure over the mask", "Unsure over the mask: the model's mean entropy where it sees a structure, from 0 (sure) to 1 (it guesses)."],
+  entropy_all: ["unsure over the image", "Unsure over the image: the same for all of it."],
+  denoising_error: ["unlike the training images", "Unlike the training images: how badly the model restores this image from noise; compare it with the other cases."],
+};
+const spoken = (column) => MEANINGS[column]?.[0] || column.replace(/^volume_/, "volume of ").replaceAll("_", " ");
 
 function step(by) {
   const index = state.shown.findIndex((one) => one.number === state.at);
@@ -164,7 +169,7 @@ function emptied() {
 }
 
 async function volumes(number, turn) {
-  const channel = state.data.channels.length > 1 ? $("channel").value || "0" : "0";
+  const channel = $("channel").value || "0";
   const [image, mask] = await Promise.all([asked(`cases/${number}/image?channel=${channel}`), asked(`cases/${number}/mask`)]);
   const [bytes, voxels] = await Promise.all([image.blob(), mask.arrayBuffer()]);
   if (turn !== state.turn) return;
@@ -176,6 +181,9 @@ async function volumes(number, turn) {
   drawn(new Uint8Array(voxels));
   state.data.cases[number].saved = mask.headers.get("X-Saved") === "yes";
   state.flat = volume.dimsRAS[3] === 1;
+  $("stage").classList.toggle("flat", state.flat);
+  if (state.flat) $("stage").style.setProperty("--shape", (volume.dimsRAS[1] * volume.pixDimsRAS[1]) / (volume.dimsRAS[2] * volume.pixDimsRAS[2]));
+  nv.resizeListener();
 }
 
 function drawn(voxels) {
@@ -186,8 +194,16 @@ function drawn(voxels) {
   nv.drawClearAllUndoBitmaps();
   nv.drawAddUndoBitmap();
   nv.setDrawColormap(colourTable(state.data.labels));
-  nv.setDrawOpacity($("opacity").value / 100);
+  styled();
   nv.refreshDrawing(true);
+}
+
+// An outline is the rim of each label in the plane that is seen; what lies inside is all but clear.
+function styled() {
+  const outline = $("style").value === "outline", share = $("opacity").value / 100;
+  nv.drawRimOpacity = outline ? Math.min(1, 2 * share) : -1; // a line is as clear at half the way
+  nv.setDrawOpacity(outline ? Math.min(share, 0.004) : share);
+  nv.drawScene();
 }
 
 // ---- looking and drawing
@@ -196,6 +212,7 @@ function chooseView() {
   $("view-box").hidden = state.flat;
   const kinds = { three: nv.sliceTypeMultiplanar, axial: nv.sliceTypeAxial, coronal: nv.sliceTypeCoronal, sagittal: nv.sliceTypeSagittal };
   nv.opts.isOrientationTextVisible = !state.flat;
+  nv.opts.crosshairWidth = state.flat ? 0 : Math.max(0.35, 300 / nv.canvas.clientWidth); // of the volume's width: more than a pixel
   nv.setSliceType(state.flat ? nv.sliceTypeAxial : kinds[$("view").value]);
   nv.drawScene();
 }
@@ -277,7 +294,9 @@ function prepared() {
   $("again").textContent = predicted ? "Prediction again" : "Start over";
   const orders = [["flag", predicted ? "Flagged first" : "As listed"], ["name", "By name"], ...columns.filter((name) => predicted && name !== "flag").map((name) => [name, `Highest ${spoken(name)}`])];
   $("order").replaceChildren(...orders.map(([value, text]) => Object.assign(make("option", text), { value })));
-  $("channel").replaceChildren(...channels.map((name, index) => Object.assign(make("option", name), { value: String(index) })));
+  const shown = [...(state.data.coloured ? [["all", "all colours"]] : []), ...channels.map((name, index) => [String(index), name])];
+  $("channel").replaceChildren(...shown.map(([value, text]) => Object.assign(make("option", text), { value })));
+  $("explained").textContent = columns.filter((name) => name in MEANINGS).map((name) => MEANINGS[name][1]).join(" ");
   $("channel-box").hidden = channels.length < 2 || !state.data.cases.some((one) => !one.note);
   $("labels").replaceChildren(...labels.slice(1).map((one) => {
     const button = make("button"), swatch = make("span", "", "swatch");
@@ -300,7 +319,7 @@ function wired() {
   try { $("who").value = localStorage.getItem("who") || ""; } catch { /* private windows keep nothing */ }
   $("who").addEventListener("change", () => { try { localStorage.setItem("who", $("who").value); } catch { /* the same */ } });
   if (nv) {
-    $("opacity").addEventListener("input", () => { nv.setDrawOpacity($("opacity").value / 100); nv.drawScene(); });
+    for (const id of ["opacity", "style"]) $(id).addEventListener("input", styled);
     $("view").addEventListener("change", chooseView);
     $("channel").addEventListener("change", () => open(state.at));
     $("width").addEventListener("change", () => tool(state.tool));
@@ -324,6 +343,7 @@ function pressed(event) {
   const tools = { 0: "look", d: "pen", f: "fill", e: "erase" };
   if (nv && !$("correct").disabled) {
     if (key in tools) actions[key] = () => tool(tools[key]);
+    if (key === "o") actions[key] = () => { $("style").value = $("style").value === "filled" ? "outline" : "filled"; styled(); };
     if (key === "z") actions[key] = () => nv.drawUndo();
     if (/^[1-9]$/.test(key)) actions[key] = () => label(Number(key));
   }
