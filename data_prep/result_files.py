@@ -26,11 +26,13 @@ LARGEST = 2**28  # bytes of a file that is read to know it
 ABOUT = "ABOUT.txt"
 HEAD = 4096  # where pictures and volumes say who made them
 GZIP_MAGIC = b"\x1f\x8b"
+MADE_BY = f"by {TOOL}"  # in files of a prediction
 MADE_WITH = f"made with {TOOL}"  # in pictures and volumes that are no masks; masks say "by"
 # Colours of Okabe and Ito: of labels in reports, and in a derivative's table of labels.
 PALETTE = ("#E69F00", "#56B4E9", "#CC79A7", "#F0E442", "#009E73", "#D55E00", "#0072B2")
 QUALITY = ("case_id", "status", "mask", "made_from")  # columns that each version of the table has
 QUALITY_ALL = {*QUALITY, "flag", "error", "unit", "entropy_foreground", "entropy_all", "denoising_error", "precision", "image"}
+STATISTICS = {"case_id", "structure", "voxels", "pixels", "volume_mm3", "volume_ml", "area_mm2"}
 CASES = ("case_id", "class", "dice", "label_voxels", "pred_voxels")
 CASES_ALL = {*CASES, "patient", "nsd", "hd95", "label_ml", "pred_ml", "status"}
 Known = Callable[[Path], bool]
@@ -154,6 +156,10 @@ def _is_label_table(path: Path) -> bool:
     return rows[:1] == [["index", "name", "color"]] and colours == expected
 
 
+def _is_preview(path: Path) -> bool:
+    return f"preview {MADE_BY}".encode() in _content(path, HEAD)
+
+
 _report = begins(rb".*?<meta name=\"generator\" content=\"monai_hybrid")
 TRAIN, EVALUATE, PREDICT, SAMPLE = "train.json", "evaluate.json", "inference.json", "sample.json"
 RUNS = (TRAIN, EVALUATE, PREDICT, SAMPLE)
@@ -178,6 +184,9 @@ RESULTS = (
     ResultFile("*.npz", _is_slices, (EVALUATE,), "slices"),
     ResultFile("*.npz", _is_slices, (EVALUATE,), "volumes"),
     ResultFile("quality.csv", has_columns(QUALITY, QUALITY_ALL, "volume_"), (PREDICT,)),
+    ResultFile("statistics.csv", has_columns(("case_id", "structure"), STATISTICS, "mean_"), (PREDICT,)),
+    ResultFile("statistics.json", says("channels", "cases", written_by=TOOL), (PREDICT,)),
+    ResultFile("*_preview.png", _is_preview, (PREDICT,)),
     ResultFile("labels.txt", begins(rb"# ITK-SNAP label description, written by monai_hybrid"), ()),
     ResultFile("dseg.tsv", _is_label_table, ("bids",)),
     ResultFile("dseg.json", says(Description=f"Segmentation by {TOOL}"), ("bids",)),

@@ -193,6 +193,8 @@ def _use() -> Iterator[Setting]:
     yield s("also_nifti", "flag", "write masks of DICOM series as NIfTI too, beside the DICOM-SEG")
     yield s("save_probabilities", "flag", "write probabilities")
     yield s("save_entropy", "flag", "write entropy maps")
+    yield s("statistics", "flag", "write size and mean intensity of each structure: statistics.csv and .json")
+    yield s("preview", "flag", "write a picture a case: the mask on three planes, or on the picture")
     yield s("denoising_score", "flag", "score how unlike the training images an image is")
     yield s("skip_empty_windows", "flag", "windows of nothing but the smallest value are background")
     yield s("num_samples", "count", "pairs to draw")

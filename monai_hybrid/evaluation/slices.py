@@ -100,9 +100,14 @@ class SliceSaver:
 
     def _put_aside(self, case_id: str, content: bytes) -> None:
         """On the disk: together the volumes are larger than the slices, and which are kept is known at the end."""
-        self.waiting = self.waiting or tempfile.TemporaryDirectory(prefix="monai_hybrid_")
-        self.volumes[case_id] = Path(self.waiting.name) / file_name(case_id)
-        self.volumes[case_id].write_bytes(content)
+        try:
+            self.waiting = self.waiting or tempfile.TemporaryDirectory(prefix="monai_hybrid_")
+            path = Path(self.waiting.name) / file_name(case_id)
+            path.write_bytes(content)
+        except OSError as error:  # the scores are not lost for a picture
+            logger.warning("case %s is not among the volumes of the report (%s)", case_id, error)
+        else:
+            self.volumes[case_id] = path
 
     def write(self, engine: Engine) -> None:
         """Write each file whole; remove what an earlier run left."""
@@ -151,7 +156,7 @@ def case_slice(
     if arrays[1].ndim == 3:
         axis = _cut_axis(spacing)
         at = _largest(arrays[1], arrays[2], axis)
-        planes, spacing = [_upright(x, axis, at) for x in arrays], np.delete(spacing, axis)
+        planes, spacing = [upright(x, axis, at) for x in arrays], np.delete(spacing, axis)
         edges = EDGES[axis] if oriented else ""
     else:
         planes = [x.T for x in arrays]
@@ -186,7 +191,7 @@ def _largest(label: Array, pred: Array, axis: int) -> int:
     return label.shape[axis] // 2 if area is None else int(area.argmax())
 
 
-def _upright(volume: Array, axis: int, at: int) -> Array:
+def upright(volume: Array, axis: int, at: int) -> Array:
     """(X, Y, Z) RAS -> (H, W). Rows run from superior (axial: from anterior) down; see `case_slice` for the columns."""
     return np.take(volume, at, axis=axis)[::-1, ::-1].T
 

@@ -4,7 +4,13 @@ from monai_hybrid.prediction.bids_derivative import BidsDerivatived
 from monai_hybrid.prediction.cases import PredictionDataset
 from monai_hybrid.prediction.denoising import DenoisingScore
 from monai_hybrid.prediction.engine import Predictor
+from monai_hybrid.prediction.file_image import FileImage
 from monai_hybrid.prediction.masks import SaveMasksd
+from monai_hybrid.prediction.preview import CasePreview
+from monai_hybrid.prediction.statistics import CaseStatistics
 from monai_hybrid.prediction.table import QualityTable
 
-__all__ = ["BidsDerivatived", "DenoisingScore", "PredictionDataset", "Predictor", "QualityTable", "SaveMasksd"]
+__all__ = [
+    "BidsDerivatived", "CasePreview", "CaseStatistics", "DenoisingScore", "FileImage", "PredictionDataset", "Predictor",
+    "QualityTable", "SaveMasksd",
+]  # fmt: skip

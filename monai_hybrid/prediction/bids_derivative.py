@@ -37,6 +37,9 @@ IGNORED = (
     "*_seg.nii.gz",
     "*_entropy.nii.gz",
     "*_probabilities.nii.gz",
+    "statistics.csv",
+    "statistics.json",
+    "*_preview.png",
 )
 MADE = f"Segmentation by {TOOL} {__version__}, on the grid of its first source"
 README = """Masks of {name}, written by {tool} {version}.

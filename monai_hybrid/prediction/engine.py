@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,8 @@ class Predictor(SupervisedEvaluator):
     Args:
         table: the rows.
         score: denoising error of an image.
+        extras: called with the output of each case after its mask was written, its voxel's size and unit: what lies beside the
+            masks, such as statistics and previews.
         reference: of the model's card, what each case is compared with; None for a card without.
         progress_bar: cases and windows, with the time left, on a terminal; elsewhere a line a case is logged.
         postprocessing: called with {"case_id", "pred", "entropy", "probabilities"}; must leave "pred_file".
@@ -51,11 +53,11 @@ class Predictor(SupervisedEvaluator):
 
     def __init__(
         self, table: QualityTable, score: DenoisingScore, progress_bar: bool = True, postprocessing: Callable | None = None,
-        reference: Any = None, **arguments: Any,
+        reference: Any = None, extras: Sequence[Callable[..., None]] = (), **arguments: Any,
     ) -> None:  # fmt: skip
         super().__init__(**arguments, postprocessing=None, decollate=False)
         self.table, self.score, self.save = table, score, postprocessing
-        self.reference = reference
+        self.reference, self.extras = reference, list(extras)
         self.hidden = None if progress_bar else True  # None: tqdm shows itself on a terminal only
         self.counts = {"done": 0, "skipped": 0, "failed": 0}
         self.bar: Any = None
@@ -135,14 +137,16 @@ class Predictor(SupervisedEvaluator):
         case_id, saved = batch["case_id"][0], output
         try:
             self.table.reserve()
-            saved = self.save(output)
+            saved = {**self.save(output), "case_id": case_id}
+            for extra in self.extras:
+                extra(saved, float(batch["voxel"][0]), batch["unit"][0])
             self._row(batch, found, error, saved)
         except Exception as broken:  # MONAI wraps what a transform raises
             self.table.free()
             for key in ("entropy", "probabilities"):
                 if key in output:
                     _remove_own(Path(saved.get(f"{key}_file", self.table.path.parent / f"{case_id}_{key}.nii.gz")))
-            for key in ("pred_file", "pred_nifti"):
+            for key in ("pred_file", "pred_nifti", "preview_file"):
                 if key in saved:
                     Path(saved[key]).unlink(missing_ok=True)
             fault = _system_says(broken)

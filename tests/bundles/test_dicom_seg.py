@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import signal
 import subprocess
@@ -187,11 +188,17 @@ def test_a_segment_without_a_voxel_is_described(tmp_path: Path) -> None:
 def test_the_nifti_mask_beside_it_on_request(tmp_path: Path) -> None:
     write_series(tmp_path / "in", shells(), intercepts=0)
     expected = nifti_way(tmp_path / "in", tmp_path)
-    given = settings(tmp_path, also_nifti=True, save_entropy=True)
+    given = settings(tmp_path, also_nifti=True, save_entropy=True, statistics=True, preview=True)
     assert predict("few_shot_finetune", input=tmp_path / "in", output_dir=tmp_path / "out", **given) is None
     name = case_name(find_series(tmp_path / "in")[0])
     masks = [f"{name}_{end}" for end in ("entropy.nii.gz", "seg.dcm", "seg.nii.gz")]
-    assert visible(tmp_path / "out") == ["quality.csv", *masks]
+    beside = [f"{name}_preview.png", "statistics.csv", "statistics.json"]
+    assert visible(tmp_path / "out") == sorted(["quality.csv", *masks, *beside])
+    told = json.loads((tmp_path / "out/statistics.json").read_text())["cases"][name]["structures"]
+    assert told["white"]["voxels"] == int((expected == 2).sum()) and told["white"]["mean_image"] == 1000
+    for file in beside:
+        content = (tmp_path / "out" / file).read_bytes()
+        assert not any(word.encode() in content for word in PLANTED.values() if len(word) > 3)
     np.testing.assert_array_equal(np.asarray(nib.load(tmp_path / f"out/{name}_seg.nii.gz").dataobj) // 10, expected)
 
 

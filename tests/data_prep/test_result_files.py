@@ -90,6 +90,9 @@ FILES: dict[str, tuple[bytes, bytes]] = {
         b"case_id,status,flag,error,unit,volume_LV,image,mask,made_from\n",
         b"case_id,status,flag,error,unit,volume_LV,image,mask,made_from,seen by Dr. A\n",
     ),
+    "statistics.csv": (b"case_id,structure,voxels,volume_mm3,mean_T1\n", b"case_id,structure,voxels,age\n"),
+    "statistics.json": (text({"written_by": "monai_hybrid", "channels": [], "cases": {}}), text({"channels": [], "cases": {}})),
+    "*_preview.png": (png("preview by monai_hybrid"), png("preview")),
     "labels.txt": (
         b"# ITK-SNAP label description, written by monai_hybrid\n",
         b"# ITK-SNAP label description file\n",
@@ -233,6 +236,8 @@ WRITERS = {
     "monai_hybrid/nearest/__main__.py": TABLED,
     "monai_hybrid/networks/transfer/report.py": TABLED,
     "monai_hybrid/prediction/bids_derivative.py": TABLED,
+    "monai_hybrid/prediction/preview.py": TABLED,
+    "monai_hybrid/prediction/statistics.py": TABLED,
     "monai_hybrid/prediction/table.py": TABLED,
     "monai_hybrid/reporting/niivue.py": "a command of developers, into the package",
     "monai_hybrid/reporting/report.py": "asks `REPORT`",
