@@ -31,6 +31,7 @@ from data_prep.patient_table import read_table
 from data_prep.pictures import is_picture
 from data_prep.reading import NIFTI, extension
 from data_prep.result_files import TOOL, Known, anything, has_columns, refuse_other, says
+from data_prep.splits import FEW_PATIENTS
 from data_prep.volume import Array
 from monai_hybrid import __version__
 from monai_hybrid.gallery.cases import Case, Collection, inside
@@ -256,12 +257,17 @@ def _patients(folder: Path, case: Case) -> None:
 
 
 def adapt_line(collection: Collection, folder: Path, saved: int) -> str:
-    """What to type to use the labels: adapt, after a build where the channels are not those that a picture has by itself."""
+    """What to type to use the labels: adapt, after a build where the channels are not those that a picture has by itself, or
+    where there are so many labels that some would be held out."""
     model = "MODEL" if collection.model is None else shlex.quote(str(_run_of(collection.model)))
-    data, first = shlex.quote(str(folder)), ""
+    data, first, options = shlex.quote(str(folder)), "", []
     if collection.colour and len(collection.colour) < 3:
-        option = "--grey" if collection.colour == ("grey",) else f"--channels {','.join(collection.colour)}"
-        first, data = f"monai-hybrid build {data} --out {data}_prepared {option} && ", f"{data}_prepared"
+        options.append("--grey" if collection.colour == ("grey",) else f"--channels {','.join(collection.colour)}")
+    if saved >= FEW_PATIENTS:
+        options.append("--val-fraction 0 --test-fraction 0")
+    if options:
+        prepared = shlex.quote(f"{folder}_prepared")
+        first, data = f"monai-hybrid build {data} --out {prepared} {' '.join(options)} && ", prepared
     return f"{first}monai-hybrid adapt --data {data} --model {model} --shots {max(saved, 1)} --output runs/adapted"
 
 

@@ -275,6 +275,10 @@ def test_the_line_that_uses_the_labels(masks: Path) -> None:
     assert line == "monai-hybrid adapt --data new --model '/runs/my model' --shots 3 --output runs/adapted"
     green = Collection(**{**vars(collection), "colour": ("green",)})
     assert adapt_line(green, Path("new"), 1).startswith("monai-hybrid build new --out new_prepared --channels green && ")
+    held = "monai-hybrid build new --out new_prepared --val-fraction 0 --test-fraction 0 && "
+    held += "monai-hybrid adapt --data new_prepared "
+    assert adapt_line(collection, Path("new"), 6).startswith(held)
+    assert adapt_line(collection, Path("new"), 4).startswith("monai-hybrid adapt --data new ")
 
 
 def test_a_folder_of_something_else_and_a_missing_model_are_refused(tmp_path: Path, masks: Path) -> None:
