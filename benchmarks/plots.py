@@ -131,6 +131,38 @@ def calm(axes: Axes, values: Literal["x", "y"] = "y", size: float = 7.5) -> None
     axes.tick_params(axis="y", length=0)
 
 
+def line_figure(
+    x: Sequence[float],
+    repeats_by_run: Mapping[str, Sequence[Sequence[float]]],
+    levels: Mapping[str, float],
+    xlabel: str,
+    ylabel: str,
+    path: str | Path | None = None,
+) -> Picture:
+    """The mean of repeated curves, one strong line a run, each repeat a faint one; dashed levels to compare with.
+
+    Args:
+        x: n places.
+        repeats_by_run: run name to repeats of n values.
+        levels: name to a value.
+        xlabel, ylabel: of the axes.
+        path: where to write it; None: nowhere.
+    """
+    figure, axes = _plot(4.8, 3.0)
+    for i, (run, repeats) in enumerate(repeats_by_run.items()):
+        for values in repeats:
+            axes.plot(x, values, color=ARM_COLOURS[i], lw=0.8, alpha=0.4)
+        axes.plot(x, np.mean(repeats, axis=0), color=ARM_COLOURS[i], lw=1.8, marker="o", ms=4, mec="white", mew=0.8, label=run)
+    for name, value in levels.items():
+        axes.axhline(value, color=SLATE, lw=1.1, ls=(0, (4, 3)), label=name)
+    axes.set_xticks(list(x))
+    axes.set_ylim(0, 1)
+    axes.set_xlabel(xlabel, color=INK, fontsize=8.5, family=FONT)
+    axes.set_ylabel(ylabel, color=INK, fontsize=8.5, family=FONT)
+    _plot_legend(axes, len(repeats_by_run) + len(levels))
+    return finish(figure, path)
+
+
 def _plot(width: float, height: float) -> tuple[Figure, Axes]:
     """A white figure with one calm pair of axes."""
     figure = empty_figure(width, height, "white")
