@@ -20,6 +20,7 @@ from data_prep.errors import ConfigError, DataError
 from data_prep.examine import Examination, examine
 from data_prep.files import write_all
 from data_prep.fingerprint import describe
+from data_prep.ignoring import checked_ignore
 from data_prep.label_names import chosen_names, label_table
 from data_prep.layouts import read_source
 from data_prep.layouts.common import raw_dataset_json
@@ -71,6 +72,7 @@ def build(source: str | Path, out: str | Path, **options: Any) -> BuildReport:
 
 def _build(source: Path, folder: Path, settings: BuildOptions) -> BuildReport:
     raw = with_colour(_raw(source, settings), settings.colour)
+    raw = raw if settings.ignore_label is None else replace(raw, ignore=checked_ignore(settings.ignore_label))
     cases, notes, about = select_cases(raw, settings)
     _require_masks(raw)
     names = chosen_names(settings.label_names, raw)
@@ -94,7 +96,11 @@ def _raw(source: Path, settings: BuildOptions) -> Source:
 def _check_settings(settings: BuildOptions, folder: Path) -> None:
     if settings.budget not in {budget for budget, _ in BUDGETS}:
         raise ConfigError(f"--budget {settings.budget}: unknown; expected cpu or gpu")
-    _ = settings.accepted, settings.colour  # refuse unknown words before anything is read
+    _ = (
+        settings.accepted,
+        settings.colour,
+        checked_ignore(settings.ignore_label),
+    )  # refuse unknown words before anything is read
     if settings.target_spacing is not None and len(settings.target_spacing) not in (2, 3):
         raise ConfigError(f'--spacing {settings.spacing!r}: expected 2 or 3 numbers. Type: --spacing "2,2,2"')
     if folder.exists() and not folder.is_dir():
@@ -185,6 +191,7 @@ def _examined(
         volumes=raw.volumes,
         faults=raw.faults,
         table_of_names=raw.table_of_names,
+        ignore=raw.ignore,
     )
     findings = hidden((*raw.findings, *result.findings), [*mask_files(raw), *(entry.path for entry in about.unused)])
     result = replace(result, findings=findings)
@@ -258,11 +265,12 @@ def _write(
         result.records, name, modality, raw.channels, label_table(_present(names, seen, raw.table_of_names), seen)
     )
     dataset |= {"colour": list(raw.colour)} if raw.colour else {}
+    dataset |= {"ignore_value": raw.ignore} if raw.ignore is not None else {}
     accepted = settings.accepted | ({PATIENTS_STATED} if about.patients_stated else set())
     dataset |= {"accepted": sorted(accepted)} if accepted else {}
     folds = folds_by_patient(cases, settings.folds, settings.seed)
     names_of_classes = {int(entry["value"]): str(entry["name"]) for entry in dataset["labels"] if entry["index"]}
-    masks = Masks(cases, names_of_classes, dataset["spatial_dims"] == 2)
+    masks = Masks(cases, names_of_classes, dataset["spatial_dims"] == 2, raw.ignore)
     contents = {
         "datalist": make_datalist(cases, folds, name, folder),
         "dataset": dataset,

@@ -73,4 +73,5 @@ class Source:
     faults: tuple[SourceFault, ...] = ()
     beside: tuple[Path, ...] = ()
     table_of_names: bool = False
+    ignore: int | None = None  # label value of voxels that nobody annotated
     segments_named: bool = False  # `label_names` are of the segments of DICOM files, whose values are ours

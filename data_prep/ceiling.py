@@ -10,6 +10,7 @@ import numpy as np
 
 from data_prep.cases import Case
 from data_prep.geometry import ras_axes
+from data_prep.ignoring import IGNORED, marked
 from data_prep.patches import by
 from data_prep.resampling import coarse_label, label_back
 from data_prep.roles import read_label
@@ -99,16 +100,17 @@ class Mask:
 class Masks:
     """The masks of some training cases, read once, and the ceiling of any spacing for them."""
 
-    def __init__(self, cases: Sequence[Case], names: Mapping[int, str], flat: bool = False) -> None:
+    def __init__(self, cases: Sequence[Case], names: Mapping[int, str], flat: bool = False, ignore: int | None = None) -> None:
         """Read up to `MAX_CASES` masks, fewer where they are large.
 
         Args:
             cases: of every split; those that train and have a label count.
             names: value of a class -> its name, without the background.
             flat: read masks of one slice as pictures, as a 2D data set does.
+            ignore: value of voxels that nobody annotated; they count nowhere.
         """
         self.names = dict(names)
-        self.masks = _read(cases, flat)
+        self.masks = _read(cases, flat, ignore)
         self._known: dict[Spacing, Ceiling] = {}
 
     def __call__(self, spacing: Sequence[float]) -> Ceiling:
@@ -135,7 +137,9 @@ def _of_class(name: str, rows: Sequence[tuple[float, bool, str]]) -> ClassCeilin
 
 
 def _dice(label: Array, again: Array) -> dict[int, tuple[float, bool]]:
-    """For each class of `label`: its Dice with `again`, and whether nothing of it is left there."""
+    """For each class of `label`: its Dice with `again`, and whether nothing of it is left there, over annotated voxels."""
+    if (left_out := (label == IGNORED) | (again == IGNORED)).any():
+        label, again = label[~left_out], again[~left_out]
     before, after, both = (_counts(part) for part in (label, again, label[label == again]))
     return {
         value: (2 * both.get(value, 0) / (number + after.get(value, 0)), value not in after)
@@ -149,7 +153,7 @@ def _counts(values: Array) -> dict[int, int]:
     return {int(value): int(number) for value, number in zip(found, numbers, strict=True)}
 
 
-def _read(cases: Sequence[Case], flat: bool) -> list[Mask]:
+def _read(cases: Sequence[Case], flat: bool, ignore: int | None) -> list[Mask]:
     labelled = [case for case in cases if case.split == "training" and case.label is not None]
     chosen = np.unique(np.linspace(0, len(labelled) - 1, min(len(labelled), MAX_CASES)).round().astype(int))
     masks: list[Mask] = []
@@ -161,7 +165,8 @@ def _read(cases: Sequence[Case], flat: bool) -> list[Mask]:
             volume = read_label(case.label, flat)
         except ReadError:  # it was read a moment ago; the next step will say what is wrong with it now
             continue
-        label = np.rint(volume.channel(0).reshape(volume.shape)).astype(np.int64)
-        label = label.astype(np.min_scalar_type(int(label.max(initial=0))))
+        label = marked(np.rint(volume.channel(0).reshape(volume.shape)).astype(np.int64), ignore)
+        kind = np.promote_types(np.min_scalar_type(int(label.max(initial=0))), np.min_scalar_type(int(label.min(initial=0))))
+        label = label.astype(kind)
         masks.append(Mask(case.case_id, label, volume.spacing, ras_axes(volume)))
     return masks

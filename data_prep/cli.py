@@ -49,6 +49,9 @@ Accept = Annotated[str | None, typer.Option(help='Judgements you overrule: "D305
 Channels = Annotated[str | None, typer.Option(help="Colours of pictures to take: green, or red,green; default: all three.")]
 Grey = Annotated[bool, typer.Option("--grey", help="Take one grey value of each picture's colours.")]
 PatientRegex = Annotated[str | None, typer.Option(help="Expression with one group: the patient in a case id.")]
+IgnoreLabel = Annotated[
+    int | None, typer.Option("--ignore-label", help="Label value of voxels that nobody annotated: 255.", metavar="N")
+]
 KeepNames = Annotated[bool, typer.Option("--keep-names", help="DICOM: show IDs, folders and files instead of pseudonyms.")]
 Unlabelled = Annotated[bool, typer.Option("--allow-unlabelled", help="Images without a label may train.")]
 
@@ -116,6 +119,7 @@ def build(
     channels: Channels = None,
     grey: Grey = False,
     series: SeriesWords = None,
+    ignore_label: IgnoreLabel = None,
     keep_names: KeepNames = False,
     debug: Debug = False,
 ) -> None:
@@ -151,6 +155,7 @@ def check(
     grey: Grey = False,
     patient_regex: PatientRegex = None,
     series: SeriesWords = None,
+    ignore_label: IgnoreLabel = None,
     keep_names: KeepNames = False,
     debug: Debug = False,
 ) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from data_prep.checks import Finding, run_checks
 from data_prep.checks.subjects import CaseFacts, DatasetSubject, ImageSubject, LabelSubject, PairSubject
 from data_prep.colour import Colour
 from data_prep.geometry import in_ras_order, orientation
+from data_prep.ignoring import marked
 from data_prep.progress import told
 from data_prep.roles import read_image, read_label
 from data_prep.same_scan import canonical
@@ -30,10 +31,10 @@ SAMPLES = 10_000  # voxels drawn per channel and case: percentiles to about 0.1 
 class CaseRecord:
     """Numbers of one sound case. Shapes in voxels and spacings in mm, axes of the file or in RAS order.
 
-    `voxels` counts the label's voxels by value, empty without a label. `samples` and `foreground` hold grey values
-    drawn per channel, float32, from the whole image and from the voxels of any class. `ranges` are the lowest and highest
-    grey value of each channel. `tones` say how bright each class is against its image. `digests` and `places` tell an image
-    file from others, see `same_scan.canonical`.
+    `voxels` counts the label's voxels by value, empty without a label, `ignored` those that nobody annotated. `samples` and
+    `foreground` hold grey values drawn per channel, float32, from the whole image and from the voxels of any class. `ranges`
+    are the lowest and highest grey value of each channel. `tones` say how bright each class is against its image. `digests`
+    and `places` tell an image file from others, see `same_scan.canonical`.
     """
 
     case: Case
@@ -49,6 +50,7 @@ class CaseRecord:
     digests: tuple[str, ...]
     ranges: tuple[tuple[float, float], ...] = ()
     tones: Mapping[int, Tone] = field(default_factory=dict)
+    ignored: int = 0
     grey: bool = False  # all its files are pictures without colour
     places: tuple[Affine | None, ...] = ()
 
@@ -99,6 +101,7 @@ def examine(
     volumes: Mapping[Path, Callable[[], Volume]] | None = None,
     faults: Sequence[SourceFault] = (),
     table_of_names: bool = False,
+    ignore: int | None = None,
 ) -> Examination:
     """Read and check every case, then check the data set as a whole.
 
@@ -119,9 +122,9 @@ def examine(
         patients_stated: the user said which patient each case is of.
         volumes: how to read the images that are no single file, by the path that stands for them.
         faults: what the layout's reader passed over.
-        table_of_names: see `Source`.
+        table_of_names, ignore: see `Source`.
     """
-    settings = (channels, declared, accept, colour, volumes or {})
+    settings = (channels, declared, accept, colour, volumes or {}, ignore)
     done = [_examined(case, *settings, flat=dims != 3) for case in told(cases, "cases read")]
     if dims is None and _mostly_thick(done):
         again = zip(cases, done, strict=True)
@@ -130,7 +133,7 @@ def examine(
     records = [one.record for one in done if one.record is not None]
     subject = DatasetSubject(
         cases, [_case_facts(record) for record in records], orphans, allow_unlabelled, declared, modality, folds, ignored,
-        unused, patients_stated, faults, table_of_names,
+        unused, patients_stated, faults, ignore, table_of_names,
     )  # fmt: skip
     return Examination(tuple(records), (*findings, *run_checks("dataset", subject, accept=accept)))
 
@@ -151,6 +154,7 @@ def _case_facts(record: CaseRecord) -> CaseFacts:
         quartiles,
         record.tones,
         record.grey,
+        record.ignored,
         record.places,
     )
 
@@ -164,7 +168,7 @@ def examine_case(
     flat: bool = False,
 ) -> tuple[CaseRecord | None, list[Finding]]:
     """Read one case once; no record when a file is unreadable or a finding is an error. `flat` reads one slice as 2D."""
-    done = _examined(case, channels, declared, accept, colour, {}, flat)
+    done = _examined(case, channels, declared, accept, colour, {}, None, flat)
     return done.record, done.findings
 
 
@@ -175,6 +179,7 @@ def _examined(
     accept: Collection[str],
     colour: Colour,
     volumes: Mapping[Path, Callable[[], Volume]],
+    ignore: int | None,
     flat: bool,
 ) -> Examined:
     findings: list[Finding] = []
@@ -189,8 +194,9 @@ def _examined(
         wanted = channels if len(case.images) == 1 else 1
         findings += run_checks("image", ImageSubject(image, wanted), case.case_id, str(image.path), accept)
     counts = count_values(label.array) if label is not None else {}
+    ignored = counts.pop(float(ignore), 0) if ignore is not None else 0
     if label is not None:
-        findings += run_checks("label", LabelSubject(label, counts, declared), case.case_id, str(label.path), accept)
+        findings += run_checks("label", LabelSubject(label, counts, declared, ignored), case.case_id, str(label.path), accept)
     for other in [*sound[1:], *([label] if label is not None else [])]:
         if sound and other is not sound[0]:
             pair = PairSubject(sound[0], other, counts if other is label else None)
@@ -199,7 +205,8 @@ def _examined(
     if any(finding.level == "error" for finding in findings):
         return Examined(None, findings, dims, is_flat)
     label = in_order_of(sound[0], label) if label is not None and sound else label
-    record = _record(case, sound, label, {int(value): count for value, count in counts.items()})
+    record = _record(case, sound, label, {int(value): count for value, count in counts.items()}, ignore)
+    record = replace(record, ignored=ignored) if ignored else record
     return Examined(record, findings, dims, is_flat)
 
 
@@ -224,12 +231,12 @@ def count_values(label: Array) -> dict[float, int]:
     return {float(value): int(number) for value, number in zip(values, numbers, strict=True)}
 
 
-def _record(case: Case, images: list[Volume], label: Volume | None, voxels: dict[int, int]) -> CaseRecord:
+def _record(case: Case, images: list[Volume], label: Volume | None, voxels: dict[int, int], ignore: int | None) -> CaseRecord:
     first = images[0]
     seed = zlib.crc32(case.case_id.encode())  # the same draw in every run, whatever the order of cases
     told = [canonical(image) for image in images]
     planes = [image.channel(index) for image in images for index in range(image.channels)]
-    values = label.channel(0).reshape(first.shape) if label is not None else None
+    values = marked(label.channel(0).reshape(first.shape), ignore) if label is not None else None
     mask = values > 0 if values is not None else None
     return CaseRecord(
         case=case,

@@ -94,8 +94,12 @@ def tone(structure: Structure) -> dict[str, float]:
 
 
 def volumes(records: Sequence[CaseRecord], value: int) -> dict[str, float]:
-    """Volume of one class over the cases that contain it (ml in 3D, mm^2 or pixels in 2D); zeros if none does."""
-    sizes = [_size(record, record.voxels[value]) for record in records if value in record.voxels] or [0.0]
+    """Volume of one class over the cases that contain it (ml in 3D, mm^2 or pixels in 2D); zeros if none does.
+
+    A label with voxels that nobody annotated does not show a whole structure, and has no volume.
+    """
+    whole = [record for record in records if value in record.voxels and not record.ignored]
+    sizes = [_size(record, record.voxels[value]) for record in whole] or [0.0]
     return {
         "min": _six_digits(min(sizes)),
         "median": _six_digits(float(np.median(sizes))),
@@ -125,4 +129,5 @@ def _case(record: CaseRecord) -> dict[str, Any]:
         "spacing": [round(edge, 6) for edge in record.spacing],
         "orientation": record.orientation,
         "voxels": {str(value): count for value, count in sorted(record.voxels.items())},
+        **({"ignored": record.ignored} if record.ignored else {}),
     }

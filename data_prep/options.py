@@ -39,6 +39,7 @@ class BuildOptions:
     channels: str | None = None
     grey: bool = False
     series: str | None = None
+    ignore_label: int | None = None
     keep_names: bool = False
 
     @classmethod

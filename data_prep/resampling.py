@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.sparse import csr_array
 
+from data_prep.ignoring import IGNORED
 from data_prep.volume import Array
 
 AREA, SAMPLE = "area", "sample"
@@ -95,24 +96,44 @@ def coarse_label(label: Array, factors: Sequence[float], sizes: Sequence[int] | 
     """Classes on a grid whose voxels are `factors` times as long; (X, Y[, Z]) whole numbers -> (X', Y'[, Z']), same type.
 
     A voxel is foreground where all structures together fill at least 0.4 of it (0.5 where no axis gets coarser), and then of
-    the class that fills most.
+    the class that fills most. Voxels that nobody annotated (-1) take no part: the shares are of the rest. A new voxel is
+    annotated where at least half of an annotated voxel's length falls into it, so that no contoured slice gets lost.
     """
     matrices = forth(label.shape, factors, sizes)
     if all(_is_identity(matrix) for matrix in matrices):
         return label.copy()
     found, _, every = _largest(label, matrices)
+    known = _annotated(label, matrices)
+    if known is not None:
+        every /= known.clip(TIE)
     found[every < (FOREGROUND if max(factors) > 1 + SAME else HALF) - TIE] = 0
+    if known is not None:
+        found[known < HALF / max(1.0, *factors) - TIE] = IGNORED
     return found
 
 
 def label_back(coarse: Array, shape: Sequence[int], factors: Sequence[float]) -> Array:
-    """A mask of the coarser grid on the grid of `shape` voxels, as prediction does it: the largest interpolated share."""
+    """A mask of the coarser grid on the grid of `shape` voxels, as prediction does it: the largest interpolated share.
+
+    Of voxels with -1 nothing is known, and they take no part.
+    """
     matrices = back(shape, factors)
     if all(_is_identity(matrix) for matrix in matrices):
         return coarse.copy()
     found, best, every = _largest(coarse, matrices)
-    found[best <= 1 - every + TIE] = 0
+    known = _annotated(coarse, matrices)
+    if known is None:
+        found[best <= 1 - every + TIE] = 0
+        return found
+    found[best <= known - every + TIE] = 0
+    found[known < TIE] = IGNORED
     return found
+
+
+def _annotated(label: Array, matrices: Sequence[csr_array]) -> Array | None:
+    """The share of annotated voxels in each new one, float32; None where all are."""
+    inside = label != IGNORED
+    return None if inside.all() else resampled(inside, matrices)
 
 
 def _largest(label: Array, matrices: Sequence[csr_array]) -> tuple[Array, Array, Array]:
@@ -124,7 +145,7 @@ def _largest(label: Array, matrices: Sequence[csr_array]) -> tuple[Array, Array,
     best, every = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
     found = np.zeros(shape, label.dtype)
     for value in np.unique(label):
-        if value == 0:
+        if value in (0, IGNORED):
             continue
         inside = label == value
         old, new = _boxes(inside, matrices)

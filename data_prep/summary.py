@@ -60,6 +60,8 @@ def _data_rows(datalist: dict[str, Any], dataset: dict[str, Any]) -> list[tuple[
     unlabelled = sum("label" not in entry for entry in datalist["training"])
     rows = [("cases", ", ".join(counts)), ("patients", " / ".join(people))]
     rows += [("without label", str(unlabelled))] if unlabelled else []
+    partly = sum("ignored" in case for case in dataset["cases"])
+    rows += [("annotated in part", f"{partly} labels; {dataset['ignore_value']} says nothing")] if partly else []
     rows += [("median spacing", spacing), ("median shape", _by(facts["shape"]["median"]))]
     rows += (
         [("orientations", ", ".join(f"{key} {n}" for key, n in facts["orientations"].items()))] if facts["orientations"] else []
@@ -71,6 +73,8 @@ def _label(entry: dict[str, Any], facts: dict[str, Any]) -> str:
     name = entry["name"]
     size = facts["foreground_volume"][name]
     unit, scale = small_unit(facts["foreground_volume_unit"], size["max"])
+    if not size["max"]:  # no training label shows the whole of it
+        return f"{name}: in {facts['label_cases'][name]} cases"
     sizes = f"in training {size['min'] * scale:.4g} to {size['max'] * scale:.4g} {unit}"
     return f"{name}: in {facts['label_cases'][name]} cases, {sizes}"
 

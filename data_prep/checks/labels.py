@@ -70,7 +70,8 @@ def _at(subject: LabelSubject, values: list[float], message: str) -> Remark:
     "D303",
     on="label",
     level="error",
-    remedy="Give those voxels a class or 0, for -1: python -m data_prep repair FOLDER --output OUT --map=-1=0",
+    remedy="Give those voxels a class or 0, for -1: python -m data_prep repair FOLDER --output OUT --map=-1=0; "
+    "if nobody annotated them: --ignore-label -1",
 )
 def label_negative(subject: LabelSubject) -> Remark | None:
     """Label values are negative."""
@@ -85,7 +86,8 @@ def label_negative(subject: LabelSubject) -> Remark | None:
     "D304",
     on="label",
     level="error",
-    remedy='Name every value: --label-names "1=...,2=...", or correct the label: {file}',
+    remedy='Name every value: --label-names "1=...,2=...", or correct the label: {file}. '
+    "A value of voxels that nobody annotated: --ignore-label VALUE",
 )
 def label_undeclared(subject: LabelSubject) -> Remark | None:
     """Label values are not among the declared ones."""
@@ -110,7 +112,10 @@ def label_undeclared(subject: LabelSubject) -> Remark | None:
 def label_empty(subject: LabelSubject) -> str | None:
     """The label of a 3D image holds nothing but background."""
     thick = subject.volume.spatial_dims == 3
-    return f"all {subject.volume.array.size} voxels are 0 (background)" if thick and set(subject.counts) == {0} else None
+    if not thick or set(subject.counts) != {0}:
+        return None
+    annotated = "annotated " if subject.ignored else ""
+    return f"all {subject.volume.array.size - subject.ignored} {annotated}voxels are 0 (background)"
 
 
 @check("D311", on="label", level="note", remedy="Nothing to do: slices beyond the structure are welcome")

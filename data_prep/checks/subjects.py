@@ -22,11 +22,15 @@ class ImageSubject:
 
 @dataclass(frozen=True)
 class LabelSubject:
-    """A label with its values counted once. `declared`: value -> name, None when nothing is declared."""
+    """A label with its values counted once. `declared`: value -> name, None when nothing is declared.
+
+    `counts` leaves out the `ignored` voxels, which nobody annotated.
+    """
 
     volume: Volume
     counts: Mapping[float, int]
     declared: Mapping[int, str] | None
+    ignored: int = 0
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,7 @@ class CaseFacts:
     quartiles: tuple[tuple[float, float, float], ...] = ()  # per channel
     tones: Mapping[int, Tone] = field(default_factory=dict)  # per value of the label
     grey: bool = False  # a picture without colour
+    ignored: int = 0  # voxels of the label that nobody annotated
     places: tuple[Affine | None, ...] = ()  # of the image files, as `same_scan.canonical` gives them
 
 
@@ -68,4 +73,5 @@ class DatasetSubject:
     unused: Sequence[UnusedList] = ()
     patients_stated: bool = False  # by the user, for every case
     faults: Sequence[SourceFault] = ()  # what the layout's reader passed over
+    ignore: int | None = None  # the label value of voxels that nobody annotated
     table_of_names: bool = False  # `declared` names more than must be there

@@ -13,6 +13,7 @@ from typing import Any
 
 from data_prep.cases import Case, Source
 from data_prep.errors import DataListError
+from data_prep.ignoring import IGNORE
 from data_prep.label_affixes import pair_labels
 from data_prep.label_names import parse_names
 from data_prep.layouts.common import (
@@ -53,7 +54,8 @@ def read(root: Path, labels_dir: str | None = None) -> Source:
     notes = (*said, *notes)
     names = names_beside(root, labels_dir) if labels_dir else _names(content, path)
     modality = modality_of(channels)
-    return Source(root, "nnunet", root.name, (*cases, *tests), names, channels, modality, orphans, notes)
+    ignore = None if labels_dir else _ignore(content, path)
+    return Source(root, "nnunet", root.name, (*cases, *tests), names, channels, modality, orphans, notes, ignore=ignore)
 
 
 def _listed(root: Path, content: dict[str, Any], channels: tuple[str, ...], path: Path) -> Source:
@@ -68,7 +70,8 @@ def _listed(root: Path, content: dict[str, Any], channels: tuple[str, ...], path
     )
     orphans = tuple(file for file in beside if file.resolve() not in known)
     name = str(content.get("name") or root.name)
-    return Source(root, "nnunet", name, cases, _names(content, path), channels, modality_of(channels), orphans)
+    ignore = _ignore(content, path)
+    return Source(root, "nnunet", name, cases, _names(content, path), channels, modality_of(channels), orphans, ignore=ignore)
 
 
 def _entry(root: Path, name: str, entry: Any, channels: int, path: Path) -> Case:
@@ -132,6 +135,16 @@ def _names(content: dict[str, Any], path: Path) -> dict[int, str]:
             raise DataListError(
                 "D503", f"{path}: $.labels: regions (lists of values) are not supported; give each value one name"
             )
-        if "ignore" in declared:
-            raise DataListError("D503", f"{path}: $.labels: an 'ignore' value is not supported; give those voxels a class or 0")
+        declared = {name: value for name, value in declared.items() if name != IGNORE}
     return parse_names(declared, f"{path}: $.labels")
+
+
+def _ignore(content: dict[str, Any], path: Path) -> int | None:
+    """The value of voxels that nobody annotated, None where dataset.json names none."""
+    declared = content.get("labels")
+    if not isinstance(declared, dict) or IGNORE not in declared:
+        return None
+    value = declared[IGNORE]
+    if not isinstance(value, int) or isinstance(value, bool) or value == 0:
+        raise DataListError("D503", f"{path}: $.labels.ignore: expected a whole number other than 0, saw {str(value)[:40]!r}")
+    return value

@@ -149,7 +149,8 @@ def _volumes(dataset: Mapping[str, Any], training: set[str], values: Mapping[str
 
 
 def _sizes(cases: Sequence[Mapping[str, Any]], value: str, to_unit: float) -> list[float]:
-    return [case["voxels"][value] * float(np.prod(case["spacing"])) * to_unit for case in cases if case["voxels"].get(value)]
+    whole = [case for case in cases if case["voxels"].get(value) and not case.get("ignored")]
+    return [case["voxels"][value] * float(np.prod(case["spacing"])) * to_unit for case in whole]
 
 
 def with_only_name_of(domain: Domain, other: Domain) -> Domain:
