@@ -17,8 +17,10 @@ from data_prep.checks import Finding
 from data_prep.errors import DataListError
 from data_prep.files import read_datalist, read_dataset, read_plan
 from data_prep.home import at_home
+from data_prep.ignoring import IGNORED
 from monai_hybrid.errors import DataError
 from monai_hybrid.settings import SYNTHETIC
+from monai_hybrid.transforms.classes import IGNORE_VALUE
 
 PHANTOM_CASES = 36
 CHOICES = ("D540", "D543")  # of BIDS: which contrast, which labels
@@ -60,6 +62,11 @@ class PreparedData:
     def label_values(self) -> list[int]:
         """The user's own value of each class, in the order of the class index."""
         return [label["value"] for label in self.dataset["labels"]]
+
+    @property
+    def outside(self) -> int:
+        """What a label holds beyond its image: background, or nothing that anybody annotated where labels are sparse."""
+        return IGNORED if self.dataset.get(IGNORE_VALUE) is not None else 0
 
     @property
     def length_unit(self) -> str:
@@ -174,15 +181,22 @@ def _files(entry: dict[str, Any]) -> list[Path]:
 
 def read_prepared(folder: Path) -> PreparedData:
     """Read the three files that `python -m data_prep build` wrote into `folder`."""
-    datalist = read_datalist(folder / "datalist.json")
+    datalist, dataset = read_datalist(folder / "datalist.json"), read_dataset(folder / "dataset.json")
+    if (ignore := dataset.get(IGNORE_VALUE)) is not None:
+        datalist = {name: with_ignore_value(datalist[name], ignore) for name in ("training", "validation", "testing")}
     return PreparedData(
         folder=folder,
         training=datalist["training"],
         validation=datalist["validation"],
         testing=datalist["testing"],
-        dataset=read_dataset(folder / "dataset.json"),
+        dataset=dataset,
         plan=read_plan(folder / "plan.json"),
     )
+
+
+def with_ignore_value(cases: Sequence[dict[str, Any]], ignore: int) -> list[dict[str, Any]]:
+    """The cases, the labelled ones with what `LoadClassesd` must know: the value of voxels that nobody annotated."""
+    return [{**case, IGNORE_VALUE: ignore} if "label" in case else case for case in cases]
 
 
 def _phantom(own: Path, site: str, seed: int, budget: str | None) -> Path:

@@ -120,7 +120,8 @@ def label_volumes(dataset: Mapping[str, Any], training: Sequence[Mapping[str, An
     known = bool(dataset["fingerprint"]["spacing_known"])
     unit = UNITS[int(dataset["spatial_dims"]), known].replace("^", "")
     ids = {case["case_id"] for case in training if "label" in case}
-    records = [record for record in dataset.get("cases", []) if record["case_id"] in ids]
+    # A label with voxels that nobody annotated shows no whole structure.
+    records = [record for record in dataset.get("cases", []) if record["case_id"] in ids and not record.get("ignored")]
     structures = {}
     for label in dataset["labels"][1:]:
         sizes = [record["voxels"].get(str(label["value"]), 0) * _voxel(record, unit) for record in records]

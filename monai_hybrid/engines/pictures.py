@@ -53,7 +53,7 @@ class TrainingPictures:
     def __call__(self, engine: Any) -> None:
         batch, device = engine.state.batch, engine.state.device
         x_0 = torch.as_tensor(batch["image"])[:1].to(device, torch.float32)
-        label = torch.as_tensor(batch["label"])[0, 0]
+        label = torch.as_tensor(batch["label"])[0, 0].clamp(min=0)  # where nobody annotated: shown as background
         self.folder.mkdir(parents=True, exist_ok=True)
         sheet = self.draw(x_0, label, self.folder / "pictures.png")
         if self.writer is not None:

@@ -9,6 +9,7 @@ import torch
 from monai.engines import PrepareBatch
 from torch import Tensor
 
+from data_prep.ignoring import IGNORED
 from monai_hybrid.diffusion.noising import PREDICTION_TYPES, NoiseSchedule, add_noise, draw_timesteps, prediction_target
 from monai_hybrid.errors import ConfigError
 from monai_hybrid.losses.hybrid import HybridTarget
@@ -52,17 +53,20 @@ class HybridPrepareBatch(PrepareBatch):
         """Draw t and epsilon, then apply them.
 
         Args:
-            batchdata: "image" (B, C, ...) in [-1, 1], "label" (B, 1, ...) class index, "has_label" (B,); with "warp" (see
-                `DrawAffined`) both are resampled first.
+            batchdata: "image" (B, C, ...) in [-1, 1], "label" (B, 1, ...) class index, -1 where nobody annotated, "has_label"
+                (B,); with "warp" (see `DrawAffined`) both are resampled first.
 
         Returns:
             x_t (B, C, ...), the target, no positional and two keyword arguments for the network.
         """
         x_0, label = (_plain(batchdata[key]).to(device, torch.float32, non_blocking=non_blocking) for key in ("image", "label"))
+        sparse = bool((_plain(batchdata["label"]) == IGNORED).any())  # asked where the batch lies: a GPU need not be waited for
         if WARP in batchdata:
             x_0, label = warp_batch(x_0, label, _plain(batchdata[WARP]))
         label = label.long()
         has_label = torch.as_tensor(batchdata["has_label"]).bool().cpu()
+        if sparse:  # a patch that was turned away from every annotated slice has no label
+            has_label = has_label & (label != IGNORED).flatten(1).any(1).cpu()
         T = self.schedule.num_timesteps
         if self.objective.two_pass:
             timesteps = torch.cat([draw_timesteps(T, 0.0, has_label), torch.zeros_like(has_label, dtype=torch.int64)])
@@ -70,19 +74,21 @@ class HybridPrepareBatch(PrepareBatch):
         else:
             timesteps = draw_timesteps(T, self.objective.clean_fraction, has_label)
         epsilon = torch.randn(x_0.shape, device=x_0.device)
-        return self.apply(x_0, label, has_label, timesteps, epsilon)
+        return self.apply(x_0, label, has_label, timesteps, epsilon, sparse)
 
     def apply(
-        self, x_0: Tensor, label: Tensor, has_label: Tensor, timesteps: Tensor, epsilon: Tensor
+        self, x_0: Tensor, label: Tensor, has_label: Tensor, timesteps: Tensor, epsilon: Tensor, sparse: bool = False
     ) -> tuple[Tensor, HybridTarget, tuple, dict[str, Any]]:
-        """The deterministic half: the same draws give the same batch."""
+        """The deterministic half: the same draws give the same batch. `sparse`: the label may hold -1."""
+        annotated = label != IGNORED if sparse else None
         target = HybridTarget(
             image=prediction_target(x_0, epsilon, timesteps, self.schedule, self.prediction_type),
-            label=label,
+            label=label.clamp(min=0) if sparse else label,
             timesteps=timesteps,
             has_label=has_label,
             image_term=self.objective.image_term,
             mask_on_noisy=self.objective.mask_on_noisy,
+            annotated=annotated,
         )
         x_t = add_noise(x_0, epsilon, timesteps, self.schedule)
         return x_t, target, (), {"timesteps": timesteps.to(x_t.device), "return_noise": True}

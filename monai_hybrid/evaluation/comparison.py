@@ -85,8 +85,8 @@ def _patients(a: Rows, b: Rows) -> dict[str, str]:
 def _pair(a: Row, b: Row, metric: str) -> tuple[float, float] | None:
     if a["status"] == b["status"] == ABSENT:
         return None
-    values = [BEST[metric] if row["status"] == ABSENT else float(row[metric]) for row in (a, b)]
-    return values[0], values[1]
+    first, second = (BEST[metric] if row["status"] == ABSENT else row[metric] for row in (a, b))
+    return None if first is None or second is None else (float(first), float(second))  # none: annotated in part
 
 
 def _within_case(pairs: dict[tuple[str, str], tuple[float, float]]) -> dict[str, tuple[float, float]]:

@@ -9,6 +9,9 @@ The numbers are MONAI's. What MONAI leaves undefined is decided here:
 | invented | empty | present | 0 | 0 | the image's diagonal |
 | absent | empty | empty | undefined: counted, never averaged | | |
 
+Voxels that nobody annotated are in no structure, neither of the label nor of the prediction. A mask that is known in part has
+no surface, so such a case has a Dice and neither NSD nor HD95.
+
 MONAI's conventions: a surface is the set of mask voxels that an erosion by one voxel (faces only) removes, and every such voxel
 counts the same; NSD is the share of both surfaces that lies within the tolerance of the other one; HD95 is the larger of the
 two directed 95 % quantiles (not the quantile of both pooled), between voxel centres.
@@ -18,7 +21,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -26,8 +29,10 @@ from monai.metrics import compute_dice, compute_hausdorff_distance, compute_surf
 from monai.transforms.utils import generate_spatial_bounding_box
 from torch import Tensor
 
+from data_prep.ignoring import IGNORED
 from monai_hybrid.errors import DataError
 from monai_hybrid.evaluation.status import ABSENT, INVENTED, MISSED, OK
+from monai_hybrid.transforms.annotated import background_where_ignored
 
 # An affine is stored in float32: a surface at exactly the tolerance must not fall out by the seventh digit.
 ROUNDING = 1e-5
@@ -35,7 +40,10 @@ ROUNDING = 1e-5
 
 @dataclass(frozen=True)
 class StructureScore:
-    """One class in one case. `hd95` is in the unit of the spacing; metrics are None when the structure is absent in both."""
+    """One class in one case. `hd95` is in the unit of the spacing; metrics are None when the structure is absent in both.
+
+    `nsd` and `hd95` are also None where the label is annotated in part.
+    """
 
     status: str
     dice: float | None
@@ -51,7 +59,7 @@ def score_case(
     """Scores of classes 1..K-1.
 
     Args:
-        pred, label: (1, X, Y[, Z]) class index 0..K-1, same grid, any dtype.
+        pred, label: (1, X, Y[, Z]) class index 0..K-1, same grid, any dtype; in `label` -1 where nobody annotated.
         num_classes: K.
         spacing: distance of neighbouring voxels along each axis, in mm (or 1 for pixels).
         nsd_tolerance: in the same unit.
@@ -61,8 +69,12 @@ def score_case(
     """
     if pred.shape != label.shape:
         raise DataError(f"prediction {tuple(pred.shape)} and label {tuple(label.shape)} are on different grids")
+    whole = not bool((torch.as_tensor(label) == IGNORED).any())
+    if not whole:
+        pred, label = background_where_ignored(pred, label)
     p, y = _class_index(pred, num_classes, "prediction"), _class_index(label, num_classes, "label")
-    return [score_structure(p == index, y == index, spacing, nsd_tolerance) for index in range(1, num_classes)]
+    scores = [score_structure(p == index, y == index, spacing, nsd_tolerance) for index in range(1, num_classes)]
+    return scores if whole else [replace(score, nsd=None, hd95=None) for score in scores]
 
 
 def _class_index(values: Tensor, num_classes: int, what: str) -> Tensor:

@@ -23,7 +23,7 @@ from monai_hybrid.evaluation.named_scores import score_name
 from monai_hybrid.evaluation.sharing import gather_rows
 from monai_hybrid.evaluation.statistics import LEVEL, RESAMPLES, SEED
 from monai_hybrid.evaluation.status import METRICS
-from monai_hybrid.evaluation.summary import summarize
+from monai_hybrid.evaluation.summary import partly_annotated, summarize
 from monai_hybrid.processes import rank_and_number
 from monai_hybrid.screen import write_log
 
@@ -32,6 +32,7 @@ POLICY = (
     "missed or invented structure: Dice 0, NSD 0, HD95 the image's diagonal; "
     "absent from label and prediction: undefined, not in any mean"
 )
+PARTLY = "Dice over the annotated voxels; no NSD and no HD95, since a mask that is known in part has no surface"
 ML_PER_MM3 = 1e-3
 
 
@@ -120,6 +121,8 @@ class EvaluationReport:
             "patients": len({row["patient"] for row in self.rows}),
             **summarize(self.rows),
         }
+        if partial := partly_annotated(self.rows):
+            summary["partly_annotated"] = {"cases": len(partial), "policy": PARTLY}
         means = {name: of["mean"] for name, of in summary.get("dice", {}).items() if of["mean"] is not None}
         if means:  # for applications that run this evaluator: MONAI FL reads them
             mean = means.pop("all") if "all" in means else sum(means.values()) / len(means)

@@ -51,6 +51,7 @@ def turned(image: Any, label: Any, pred: Any) -> tuple[list[Array], Array]:
     """First channel of the image, label and prediction, (X, Y[, Z]), volumes along the nearest RAS axes; and the spacing."""
     affine = label.affine.cpu().numpy() if isinstance(label, MetaTensor) else np.eye(4)
     arrays = [plain(values)[0] for values in (image, label, pred)]
+    arrays[1] = arrays[1].clip(0)  # where nobody annotated, no reference is shown
     spacing = np.linalg.norm(affine[:3, : arrays[1].ndim], axis=0)
     if arrays[1].ndim < 3:
         return arrays, spacing

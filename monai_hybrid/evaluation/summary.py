@@ -19,6 +19,8 @@ def summarize(rows: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, dict[str
     their worst value. mean_ok: over the cases where it is in both, as most tools report; never quote it alone. A statistic that
     the number of cases does not allow is None.
 
+    NSD and HD95 leave out cases that are annotated in part: these have no value.
+
     Counts: cases = n + undefined; n: in the mean; patients: of these n; undefined: absent in both; missed; invented.
     "all" is the mean over the classes within a case, so its n counts cases; its missed and invented count structures. Means are
     over cases; the interval draws patients with all of their cases.
@@ -34,21 +36,31 @@ def summarize(rows: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, dict[str
     }
 
 
+def _scored(rows: Iterable[Mapping[str, Any]], metric: str) -> list[Mapping[str, Any]]:
+    return [row for row in rows if row["status"] != ABSENT and (metric == "dice" or row[metric] is not None)]
+
+
 def _only_ok(rows: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     return [row for row in rows if row["status"] == OK]
 
 
 def _of_class(rows: Sequence[Mapping[str, Any]], metric: str) -> dict[str, Any]:
-    scored = [row for row in rows if row["status"] != ABSENT]
+    scored = _scored(rows, metric)
     values, patients = [row[metric] for row in scored], [patient_of(row) for row in scored]
-    return _statistics(values, [row[metric] for row in _only_ok(rows)], patients) | _counts(rows)
+    return _statistics(values, [row[metric] for row in _only_ok(scored)], patients) | _counts(rows, metric)
 
 
 def _of_all(rows: Sequence[Mapping[str, Any]], metric: str) -> dict[str, Any]:
     means = within_case(rows, metric)
     owner = {row["case_id"]: patient_of(row) for row in rows}
     ok_values = list(within_case(_only_ok(rows), metric).values())
-    return _statistics(list(means.values()), ok_values, [owner[case] for case in means]) | _counts(rows)
+    return _statistics(list(means.values()), ok_values, [owner[case] for case in means]) | _counts(rows, metric)
+
+
+def partly_annotated(rows: Iterable[Mapping[str, Any]]) -> list[str]:
+    """The cases with a Dice but without surface distances, since nobody annotated some of their voxels."""
+    found = (row["case_id"] for row in rows if row["dice"] is not None and "nsd" in row and row["nsd"] is None)
+    return list(dict.fromkeys(found))
 
 
 def patient_of(row: Mapping[str, Any]) -> str:
@@ -59,9 +71,8 @@ def patient_of(row: Mapping[str, Any]) -> str:
 def within_case(rows: Iterable[Mapping[str, Any]], metric: str) -> dict[str, float]:
     """Mean over the classes of each case that has a value at all, by case id, in the order of the rows."""
     cases: dict[str, list[float]] = {}
-    for row in rows:
-        if row["status"] != ABSENT:
-            cases.setdefault(row["case_id"], []).append(row[metric])
+    for row in _scored(rows, metric):
+        cases.setdefault(row["case_id"], []).append(row[metric])
     return {case: statistics.fmean(values) for case, values in cases.items()}
 
 
@@ -77,9 +88,9 @@ def _statistics(values: Sequence[float], ok_values: Sequence[float], patients: S
     }
 
 
-def _counts(rows: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+def _counts(rows: Sequence[Mapping[str, Any]], metric: str) -> dict[str, int]:
     cases = {row["case_id"] for row in rows}
-    scored = [row for row in rows if row["status"] != ABSENT]
+    scored = _scored(rows, metric)
     n, patients = len({row["case_id"] for row in scored}), len({patient_of(row) for row in scored})
     structures = {status: sum(row["status"] == status for row in rows) for status in (MISSED, INVENTED)}
     return {"cases": len(cases), "n": n, "patients": patients, "undefined": len(cases) - n, **structures}

@@ -8,10 +8,11 @@ from typing import Any
 
 from data_prep.files import read_datalist, read_dataset
 from data_prep.home import at_home
-from monai_hybrid.bundle.data import PreparedData
+from monai_hybrid.bundle.data import PreparedData, with_ignore_value
 from monai_hybrid.errors import ConfigError, DataError
 from monai_hybrid.few_shot.unlabelled import files_of, scans_of_target
 from monai_hybrid.transforms.appearance import KINDS, REPLAYED, MatchAppearanced
+from monai_hybrid.transforms.classes import IGNORE_VALUE
 
 logger = logging.getLogger("monai_hybrid.adaptation")
 
@@ -49,6 +50,8 @@ def replayed_cases(
     if not found:
         raise DataError(f"source_replay: {folder} has no labelled training case that is not the target's own")
     more: dict[str, Any] = {REPLAYED: True, "label_values": values, "class_indices": indices}
+    if (ignore := dataset.get(IGNORE_VALUE)) is not None:
+        found = with_ignore_value(found, ignore)
     logger.info("%d labelled cases of the source are replayed", len(found))
     return [{**case, **more, "patient": f"source {case['patient']}"} for case in found]
 

@@ -14,6 +14,7 @@ from data_prep.cells import restored_row
 from data_prep.files import read_datalist, read_dataset
 from data_prep.foreign import holds_dicom
 from data_prep.home import at_home
+from data_prep.ignoring import IGNORE
 from data_prep.json_io import load_json
 from data_prep.label_file import NAME as LABEL_FILE
 from data_prep.label_file import plain_name, read_label_file
@@ -282,7 +283,9 @@ def _number(text: str) -> float:
 
 def _prepared(folder: Path, model: Path | None) -> Collection:
     lists, about = read_datalist(folder), read_dataset(folder)
-    labels = coloured([(int(label["value"]), str(label["name"])) for label in about["labels"]], folder)
+    ignore = about.get("ignore_value")  # shown, painted and saved like a class, so that nothing becomes background unasked
+    values = [(int(label["value"]), str(label["name"])) for label in about["labels"]]
+    labels = coloured([*values, *([(int(ignore), IGNORE)] if ignore is not None else [])], folder)
     cases = []
     for split in SPLITS:
         for entry in lists[split]:

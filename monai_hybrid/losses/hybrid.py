@@ -36,6 +36,7 @@ class HybridTarget:
         has_label: (B,) bool, on the CPU.
         image_term: whether the image channels count at t > 0.
         mask_on_noisy: whether the mask channels count at t > 0.
+        annotated: (B, 1, ...) bool, the voxels whose label counts; None: all. The label of the others is any class.
     """
 
     image: Tensor
@@ -44,6 +45,7 @@ class HybridTarget:
     has_label: Tensor
     image_term: bool = True
     mask_on_noisy: bool = True
+    annotated: Tensor | None = None
 
 
 @dataclass
@@ -112,6 +114,7 @@ class HybridLoss(nn.Module):
         self.image_weight = image_weight
         self.mask_weight = mask_weight
         self.dice = DiceLoss(softmax=True, to_onehot_y=True, reduction="none")
+        self.dice_of_shares = DiceLoss(reduction="none")
         self.terms: LossTerms | None = None
 
     def forward(self, prediction: Tensor, target: HybridTarget) -> Tensor:
@@ -128,9 +131,9 @@ class HybridLoss(nn.Module):
             on_clean = ~noisy & target.has_label
 
             image_term = _mean_where(on_image, self._image_loss(image, target))
-            mask_loss = self._mask_loss(logits, target.label)
+            mask_loss = self._mask_loss(logits, target.label, target.annotated)
             noisy_term = _mean_where(on_noisy, self.time_weight(self.mask_weight, target.timesteps, logits) * mask_loss)
-            clean_term = _mean_where(on_clean, mask_loss + self._dice_loss(logits, target.label, on_clean))
+            clean_term = _mean_where(on_clean, mask_loss + self._dice_loss(logits, target, on_clean))
             # An arm without any term for this batch still needs a graph for backward().
             total = image_term + self.lambda_mask * noisy_term + self.lambda_clean * clean_term + 0 * prediction.sum()
         self.terms = LossTerms(
@@ -147,19 +150,28 @@ class HybridLoss(nn.Module):
         error = F.mse_loss(image, target.image, reduction="none").flatten(1).mean(1)
         return self.time_weight(self.image_weight, target.timesteps, image) * error
 
-    def _mask_loss(self, logits: Tensor, label: Tensor) -> Tensor:
-        """(B,) cross-entropy or squared error of the mask channels."""
+    def _mask_loss(self, logits: Tensor, label: Tensor, annotated: Tensor | None) -> Tensor:
+        """(B,) cross-entropy or squared error of the mask channels, mean over the annotated voxels."""
         if self.mask_loss == "mse":
             y = one_hot(label, num_classes=logits.shape[1])
-            return (logits.softmax(1) - y).square().sum(1).flatten(1).mean(1)
-        return F.cross_entropy(logits, label[:, 0].long(), reduction="none").flatten(1).mean(1)
+            return _mean_inside((logits.softmax(1) - y).square().sum(1), annotated)
+        return _mean_inside(F.cross_entropy(logits, label[:, 0].long(), reduction="none"), annotated)
 
-    def _dice_loss(self, logits: Tensor, label: Tensor, rows: Tensor) -> Tensor:
-        """(B,) soft Dice loss, mean over all classes, of the chosen rows; 0 elsewhere."""
+    def _dice_loss(self, logits: Tensor, target: HybridTarget, rows: Tensor) -> Tensor:
+        """(B,) soft Dice loss, mean over all classes, of the chosen rows; 0 elsewhere.
+
+        A voxel that nobody annotated has a probability of 0 and a one-hot mask of 0 in every class: it adds to no sum.
+        """
         value = logits.new_zeros(logits.shape[0])
-        if self.mask_loss == "dice_ce" and rows.any():
-            index = rows.to(logits.device)
-            value[index] = self.dice(logits[index], label[index]).flatten(1).mean(1)
+        if self.mask_loss != "dice_ce" or not rows.any():
+            return value
+        index = rows.to(logits.device)
+        if target.annotated is None:
+            value[index] = self.dice(logits[index], target.label[index]).flatten(1).mean(1)
+            return value
+        inside, p = target.annotated[index], logits[index].softmax(1)
+        y = one_hot(target.label[index], num_classes=logits.shape[1])
+        value[index] = self.dice_of_shares(torch.where(inside, p, 0.0), torch.where(inside, y, 0.0)).flatten(1).mean(1)
         return value
 
     def time_weight(self, name: str, timesteps: Tensor, like: Tensor) -> Tensor:
@@ -174,6 +186,14 @@ class HybridLoss(nn.Module):
             unweighted = {"epsilon": snr, "v": snr + 1, "sample": torch.ones_like(snr)}[self.prediction_type]
             weight = snr.clamp(max=5.0) / unweighted
         return weight.to(like.device, torch.float32)
+
+
+def _mean_inside(error: Tensor, annotated: Tensor | None) -> Tensor:
+    """(B,) mean of (B, ...) over the voxels of (B, 1, ...) that are True, or over all; 0 where there is none."""
+    if annotated is None:
+        return error.flatten(1).mean(1)
+    inside = annotated[:, 0].flatten(1)
+    return torch.where(inside, error.flatten(1), 0.0).sum(1) / inside.sum(1).clamp(min=1)
 
 
 def _mean_where(rows: Tensor, values: Tensor) -> Tensor:

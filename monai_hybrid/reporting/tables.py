@@ -11,7 +11,7 @@ from markupsafe import Markup, escape
 from monai_hybrid.evaluation.case_table import Row
 from monai_hybrid.evaluation.statistics import shown_p
 from monai_hybrid.evaluation.status import ABSENT, INVENTED, MISSED
-from monai_hybrid.evaluation.summary import ALL, within_case
+from monai_hybrid.evaluation.summary import ALL, partly_annotated, within_case
 from monai_hybrid.reporting.charts import interval_strip
 from monai_hybrid.reporting.inputs import Evaluation
 from monai_hybrid.reporting.overlays import colour
@@ -71,6 +71,8 @@ def structures(evaluation: Evaluation) -> Table:
         "Small numbers: 95 % bootstrap interval of the mean (drawn over patients, each with all of its cases). "
         "Line: mean, bar: its interval, dots: cases."
     )
+    if partial := partly_annotated(evaluation.rows):
+        note += f" NSD and HD95 leave out the {plural(len(partial), 'case')} annotated in part."
     return Table("Scores by structure", [*columns, *map(Column, ("Cases", "Missed", "Invented"))], rows, note)
 
 

@@ -1,5 +1,6 @@
 """Dictionary transforms that MONAI lacks, or whose MONAI form breaks on real data lists."""
 
+from monai_hybrid.transforms.annotated import AnnotatedIndicesd, DiscreteAnnotatedd
 from monai_hybrid.transforms.appearance import MatchAppearanced
 from monai_hybrid.transforms.classes import LoadClassesd
 from monai_hybrid.transforms.contrast import RandGIN, RandGINd, contrast_kind
@@ -11,8 +12,10 @@ from monai_hybrid.transforms.spacing import SafeSpacingd
 from monai_hybrid.transforms.warp import DrawAffined, warp_batch
 
 __all__ = [
+    "AnnotatedIndicesd",
     "CaseReader",
     "CompleteLabeld",
+    "DiscreteAnnotatedd",
     "DrawAffined",
     "DrawShapesd",
     "LoadClassesd",

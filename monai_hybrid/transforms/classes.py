@@ -11,6 +11,7 @@ from monai.data import MetaTensor
 from monai.transforms import LoadImage, MapTransform
 
 from data_prep.flat import flattened
+from data_prep.ignoring import IGNORED
 from data_prep.pictures import is_picture
 from data_prep.reading import read_volume
 from data_prep.voxel_order import order_of, order_of_volumes
@@ -18,6 +19,7 @@ from monai_hybrid.errors import DataError
 from monai_hybrid.transforms.reader import CaseReader
 
 Array = np.ndarray[Any, Any]
+IGNORE_VALUE = "ignore_value"  # entry of a case
 
 
 class LoadClassesd(MapTransform):
@@ -25,7 +27,8 @@ class LoadClassesd(MapTransform):
 
     The user's values are compared as the file holds them, integers as integers. A label whose voxels are stored in another
     order than its image's, at the same place in the world, is turned to the image's order, voxel for voxel. A case with
-    entries "label_values" and "class_indices" of its own (one of another data set) is read by those.
+    entries "label_values" and "class_indices" of its own (one of another data set) is read by those. Where a case has an
+    "ignore_value", nobody annotated the voxels of this value: they become -1.
 
     Args:
         keys: labels, a path each.
@@ -58,6 +61,8 @@ class LoadClassesd(MapTransform):
         """Replace each path by its class indices."""
         d = dict(data)
         values, indices = d.get("label_values", self.values), d.get("class_indices", self.indices)
+        if d.get(IGNORE_VALUE) is not None:
+            values, indices = [*values, int(d[IGNORE_VALUE])], [*indices, IGNORED]
         for key in self.key_iterator(d):
             d[key] = self.load(d[key], reader=_ClassReader(values, indices, d.get(self.image_key), self.spatial_dims))
         return d

@@ -255,7 +255,7 @@ def test_one_axis_without_a_finite_length_is_enough(column: int) -> None:
 def test_every_class_index_is_taken_and_its_neighbours_are_refused() -> None:
     index = torch.arange(4).repeat(4, 1)[None]
     assert [score.dice for score in score_case(index, index, 4, (1.0, 1.0), 1.0)] == [1, 1, 1]
-    below = torch.where(index == 3, 0, index) - (index == 1).long() * 2
-    for wrong, ends in ((below, "-1 to 2"), (index, "0 to 3")):
+    below = torch.where(index == 3, 0, index) - (index == 1).long() * 3
+    for wrong, ends in ((below, "-2 to 2"), (index, "0 to 3")):
         with pytest.raises(DataError, match=f"the label holds values from {ends}; expected class indices 0 to 2"):
             score_case(index.clamp(0, 2), wrong, 3, (1.0, 1.0), 1.0)

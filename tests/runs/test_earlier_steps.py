@@ -44,6 +44,11 @@ def of_0_1(name: str) -> dict[str, Any]:
     if name == "few_shot_finetune":
         config["train"]["preprocessing"]["transforms"] = "$@train#deterministic_transforms + @train#random_transforms"
         config["train"]["dataset"]["data"] = "$@cases + @unlabelled_cases"
+    pad = next(step for step in others if step["_target_"] == "SpatialPadd")
+    at = others.index(pad)
+    both = {**pad, "keys": ["image", "label"], "mode": ["edge", "constant"]}
+    others = [*others[:at], both, {**others[at + 2], "_target_": "FgBgToIndicesd"}, *others[at + 3 :]]
+    config["validate"]["postprocessing"]["_target_"] = "AsDiscreted"
     others = [{key: value for key, value in step.items() if key != "resampling"} for step in others]
     config["train"]["deterministic_transforms"] = [load, complete, mapped, *others]
     return config
