@@ -268,6 +268,24 @@ def test_a_prepared_data_set_shows_its_labels_and_keeps_its_patients(tmp_path: P
     build(tmp_path / "new", tmp_path / "again")
 
 
+def test_what_nobody_annotated_stays_so_in_a_corrected_label(tmp_path: Path) -> None:
+    raw = tmp_path / "raw"
+    generate(raw, cases=4, site="B", seed=0, dims=2)
+    for file in (raw / "labels").iterdir():
+        label = np.array(Image.open(file))
+        label[::2] = 255
+        Image.fromarray(label).save(file)
+    build(raw, tmp_path / "prepared", ignore_label=255)
+    collection = read_collection(tmp_path / "prepared")
+    assert (collection.labels[-1].name, collection.labels[-1].value) == ("ignore", 255)
+    case = collection.cases[0]
+    index = mask_indices(collection, case, case.mask)
+    saved = save_label(collection, case, tmp_path / "new", index.tobytes(order="F"))
+    assert saved.changed == 0 and (np.asarray(Image.open(saved.label)) == 255).any()
+    build(tmp_path / "new", tmp_path / "again")
+    assert json.loads((tmp_path / "again/dataset.json").read_text())["ignore_value"] == 255
+
+
 def test_the_line_that_uses_the_labels(masks: Path) -> None:
     collection = read_collection(masks)
     model = Path("/runs/my model/models/model.pt")
