@@ -39,7 +39,7 @@ def test_ranges_are_taken_axis_by_axis() -> None:
 
 
 def record(voxels: dict[int, int], spacing: tuple[float, ...], known: bool = True) -> Any:
-    return SimpleNamespace(voxels=voxels, spacing=spacing, spacing_known=known, spatial_dims=len(spacing))
+    return SimpleNamespace(voxels=voxels, spacing=spacing, spacing_known=known, spatial_dims=len(spacing), ignored=0)
 
 
 @pytest.mark.parametrize(
