@@ -35,6 +35,7 @@ QUALITY_ALL = {*QUALITY, "flag", "error", "unit", "entropy_foreground", "entropy
 STATISTICS = {"case_id", "structure", "voxels", "pixels", "volume_mm3", "volume_ml", "area_mm2"}
 CASES = ("case_id", "class", "dice", "label_voxels", "pred_voxels")
 CASES_ALL = {*CASES, "patient", "nsd", "hd95", "label_ml", "pred_ml", "status"}
+SUGGESTION_COLUMNS = ("label_next", "case_id", "entropy_foreground", "denoising_error", "image")
 Known = Callable[[Path], bool]
 
 
@@ -170,6 +171,8 @@ RESULTS = (
     ResultFile("shift.json", says("source", "target", "summary", "findings"), ("shift", EVALUATE)),
     ResultFile("shift.png", marked_or_beside("shift.json"), ("shift", EVALUATE)),
     ResultFile("nearest.json", says("target", "models"), ("nearest",)),
+    ResultFile("suggestion.json", says("model", "order", "suggested", "scans"), ("suggest",)),
+    ResultFile("suggestion.csv", has_columns(SUGGESTION_COLUMNS, set(SUGGESTION_COLUMNS)), ("suggest",)),
     ResultFile("run.json", _is_run_record, RUNS[1:]),
     ResultFile("run.json", _is_run_record, (TRAIN,), "logs"),
     ResultFile("history.jsonl", _is_history, (TRAIN,), "logs"),

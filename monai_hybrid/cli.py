@@ -155,6 +155,39 @@ def shift(
     run(["-m", "monai_hybrid.nearest", *(word for word in context.meta[WORDS] if word != "--debug")])
 
 
+@command(
+    "suggest",
+    "suggest --data unlabelled --model hippocampus_mr --number 3",
+    "suggest --data target --model runs/adapted --order spread --output next",
+)
+def suggest(
+    context: typer.Context,
+    data: Annotated[
+        str, typer.Option("--data", help="folder of images, or a prepared data set with unlabelled cases", metavar="FOLDER")
+    ],
+    model: Model,
+    number: Annotated[int, typer.Option("--number", help="how many scans to choose", min=1, metavar="N")] = 3,
+    order: Annotated[
+        str,
+        typer.Option(
+            "--order",
+            help="what decides",
+            metavar="random|typical|spread|error|entropy",
+            autocompletion=lambda: ["random", "typical", "spread", "error", "entropy"],
+        ),
+    ] = "random",
+    seed: Annotated[int, typer.Option("--seed", help="of the order random", min=0, metavar="N")] = 0,
+    output: Annotated[
+        str | None, typer.Option("--output", help="folder for suggestion.csv and suggestion.json", metavar="FOLDER")
+    ] = None,
+) -> None:
+    """Choose the scans to label next, from what a model sees in them; no label is read."""
+    check_there("input", data, "--data")
+    if model_in(Path(model).expanduser()) is None:
+        check_there("model", model, "--model")
+    run(["-m", "monai_hybrid.suggesting", *context.meta[WORDS]])
+
+
 @command("phantom", "phantom --output scanner_A", "phantom --output scanner_B --site B --dims 2 --cases 40")
 @forwards(data_prep.phantom)
 def phantom(words: list[str]) -> None:

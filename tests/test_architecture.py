@@ -33,7 +33,7 @@ LEVELS = (
     ("runs",),
     ("bundle", "prediction"),
     ("nearest",),
-    ("few_shot", "audit", "exporting", "viewing"),
+    ("few_shot", "audit", "exporting", "suggesting", "viewing"),
 )
 LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
 PACKAGE = ROOT / "monai_hybrid"

@@ -1,0 +1,77 @@
+"""Which scans to label next: `python -m monai_hybrid.suggesting --data SCANS --model MODEL`."""
+
+from __future__ import annotations
+
+import logging
+import shlex
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from data_prep.interrupts import told
+from data_prep.naming import keep_key_out
+from data_prep.places import refuse_among
+from data_prep.result_files import refuse_others
+from monai_hybrid import one_command
+from monai_hybrid.setting_checks import check_there, model_in
+from monai_hybrid.suggesting.orders import DEFAULT
+from monai_hybrid.suggesting.suggestion import Suggestion, suggest
+
+SHOWN = 10  # rows beyond the chosen ones
+
+
+def suggesting(
+    data: Annotated[Path, typer.Option("--data", help="folder of images, or a prepared data set", metavar="FOLDER")],
+    model: Annotated[str, typer.Option("--model", help="a file, the folder of a run, or a name", metavar="FILE")],
+    number: Annotated[int, typer.Option("--number", help="how many scans to choose", min=1)] = 3,
+    order: Annotated[str, typer.Option("--order", help="random, typical, spread, error or entropy")] = DEFAULT,
+    seed: Annotated[int, typer.Option("--seed", help="of the order random", min=0)] = 0,
+    out: Annotated[Path | None, typer.Option("--out", "--output", help="folder for suggestion.csv", metavar="FOLDER")] = None,
+) -> None:
+    """Choose scans to label, from what a model sees in them."""
+    logging.getLogger("monai").setLevel(logging.ERROR)
+    with told():
+        data = data.expanduser()
+        if out is not None:
+            keep_key_out(out)
+            refuse_others(out, "suggest")
+            refuse_among(out, data)
+        inside = model_in(Path(model).expanduser())
+        if inside is None:
+            check_there("model", model, "--model")
+        found = suggest(data, str(inside or model), number, order, seed)
+        if out is not None:
+            found.write(out)
+        show(found, data, model, number)
+
+
+def show(found: Suggestion, data: Path, model: str, number: int) -> None:
+    """Print the table, what is to be said of it, and the next line to type."""
+    console = Console()
+    rows = list(found.rows())
+    table = Table(title=escape(f"{data.name}: {len(rows)} scans without a label, order {found.order}"))
+    for heading in ("label", "scan", "entropy", "denoising error"):
+        table.add_column(heading, overflow="fold")
+    shown = rows[: len(found.chosen) + SHOWN]
+    for row in shown:
+        table.add_row(*(escape(str(row[key])) for key in ("label_next", "case_id", "entropy_foreground", "denoising_error")))
+    console.print(table)
+    if len(rows) == 1:
+        print(f"{data}: one scan, so there is nothing to choose")
+    elif len(rows) < number:
+        print(f"{len(rows)} scans are fewer than {number}: all of them are listed")
+    if len(rows) > len(shown):
+        print(f"{len(rows) - len(shown)} more scans; --output FOLDER lists all")
+    if found.failed:
+        case, why = found.failed[0]
+        print(f"{len(found.failed)} scans could not be read and are left out; the first, {case}: {why}")
+    first = shlex.quote(found.seen[found.chosen[0]].image)
+    print(f"Next: monai-hybrid predict {first} --model {shlex.quote(model)} --output masks")
+
+
+if __name__ == "__main__":
+    one_command.run(suggesting, "python -m monai_hybrid.suggesting")
