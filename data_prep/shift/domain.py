@@ -80,7 +80,8 @@ def read_domain(folder: Path, normalization: Mapping[str, Any] | None = None) ->
     values = {str(label["name"]): int(label["value"]) for label in dataset["labels"] if label["index"]}
     chosen = [cases[i] for i in np.unique(np.linspace(0, len(cases) - 1, min(len(cases), MAX_CASES)).round().astype(int))]
     colour, flat = parse_colour(dataset.get("colour")), dataset["spatial_dims"] == 2
-    measured = [measure(case, values, normalization or plan["normalization"], colour, flat) for case in chosen]
+    ignore = dataset.get("ignore_value")
+    measured = [measure(case, values, normalization or plan["normalization"], colour, flat, ignore) for case in chosen]
     contrasts = {name: [of[name] for _, of in measured if name in of] for name in values}
     volumes = _volumes(dataset, {case["case_id"] for case in cases}, values)
     return Domain(folder, dataset["name"], dataset, plan, volumes, np.stack([q for q, _ in measured]), contrasts)
@@ -92,8 +93,12 @@ def measure(
     normalization: Mapping[str, Any],
     colour: Colour = None,
     flat: bool = False,
+    ignore: int | None = None,
 ) -> tuple[Array, dict[str, float]]:
-    """Quantiles (channels, 101) and the contrast of each structure that the case holds; files are read as `roles.py` says."""
+    """Quantiles (channels, 101) and the contrast of each structure that the case holds; files are read as `roles.py` says.
+
+    `ignore`: label value of voxels that nobody annotated; they are neither in a structure nor around it.
+    """
     paths = case["image"] if isinstance(case["image"], list) else [case["image"]]
     images = [_read(partial(read_image, Path(path), colour, flat), path) for path in paths]
     channels = [normalised(image.channel(i), normalization) for image in images for i in range(image.channels)]
@@ -102,7 +107,8 @@ def measure(
         return quantiles, {}
     label = _read(partial(read_label, Path(case["label"]), flat), case["label"])
     classes = in_order_of(images[0], label).channel(0).reshape(channels[0].shape)
-    found = {name: contrast(channels[0], classes == value) for name, value in values.items()}
+    known = classes != ignore if ignore is not None else None
+    found = {name: contrast(channels[0], classes == value, known) for name, value in values.items()}
     return quantiles, {name: value for name, value in found.items() if value is not None}
 
 
@@ -126,12 +132,13 @@ def normalised(values: Array, normalization: Mapping[str, Any]) -> Array:
     return (2 * (grey - low) / (high - low) - 1).clip(-1, 1)
 
 
-def contrast(grey: Array, inside: Array) -> float | None:
+def contrast(grey: Array, inside: Array, known: Array | None = None) -> float | None:
     """Median inside minus median of the voxels at most `SHELL` away, over the range of 2; None where either is empty.
 
     Args:
         grey: (X, Y[, Z]) in [-1, 1].
         inside: the same shape, bool.
+        known: the same, the annotated voxels; None: all.
     """
     if not inside.any():
         return None
@@ -139,6 +146,7 @@ def contrast(grey: Array, inside: Array) -> float | None:
     box = tuple(slice(max(0, int(p.min()) - SHELL), int(p.max()) + SHELL + 1) for p in places)
     grey, inside = grey[box], inside[box]
     shell = binary_dilation(inside, iterations=SHELL) & ~inside
+    shell = shell if known is None else shell & known[box]
     return float(np.median(grey[inside]) - np.median(grey[shell])) / 2 if shell.any() else None
 
 

@@ -213,6 +213,9 @@ def test_contrast_is_inside_minus_around() -> None:
     inside[8:12, 8:12] = True
     grey[inside] = 0.5
     assert contrast(grey, inside) == pytest.approx(0.75) and contrast(-grey, inside) == pytest.approx(-0.75)
+    known = np.arange(grey.shape[-1]) == np.nonzero(inside)[-1][0]
+    one = contrast(np.where(inside & ~known, 9.0, grey), inside & known, np.broadcast_to(known, grey.shape))
+    assert one == pytest.approx(0.75), "slices that nobody annotated are not around the structure"
     assert contrast(grey, inside & False) is None and contrast(grey, inside | True) is None
 
 
