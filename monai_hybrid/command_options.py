@@ -24,7 +24,7 @@ from monai_hybrid.setting_checks import SPECIAL, bare, check_kind, check_plain_v
 from monai_hybrid.settings import PATH_KINDS, RUN_ARGUMENTS, SETTINGS, Setting
 
 WORDS, OTHERS = "monai_hybrid.words", "monai_hybrid.others"  # in typer's context: words as typed, and pairs that are no options
-CONTENT = "configuration"  # attribute of a bundle's command
+CONTENT, NAMES = "configuration", "names"  # attributes of a bundle's command
 PREFIX = "setting_"  # of a setting's parameter, so that none is called like an argument of the command
 Pair = tuple[str, str]
 
@@ -189,6 +189,7 @@ def with_settings(bundle: str, config: str, named: Mapping[str, str]) -> Callabl
             command(settings={**_worded(chosen), **_worded(others)}, **given)
 
         setattr(run, CONTENT, content)
+        setattr(run, NAMES, dict(named))
         hints = typing.get_type_hints(command, include_extras=True)
         signature = inspect.signature(command).parameters
         own = [p.replace(annotation=hints[name]) for name, p in signature.items() if name != "settings"]

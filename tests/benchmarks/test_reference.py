@@ -1,0 +1,30 @@
+"""The reference pages are what the code says today, and each result file has its line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks.reference.__main__ import COMMAND, PAGES, text_of
+from benchmarks.reference.files import MEANINGS
+from data_prep.result_files import RESULTS
+from monai_hybrid.settings import SETTINGS
+
+PLACE = Path(__file__).parents[2] / "docs/reference"
+
+
+@pytest.mark.parametrize("name", sorted(PAGES))
+def test_a_reference_page_is_up_to_date(name: str) -> None:
+    assert (PLACE / name).read_text(encoding="utf-8") == text_of(name), f"type: {COMMAND}"
+
+
+def test_every_setting_of_a_command_stands_on_the_page_with_its_default() -> None:
+    page = (PLACE / "settings.md").read_text(encoding="utf-8")
+    missing = [name for name in SETTINGS if f"| `{name}`" not in page]
+    assert missing == []
+    assert "| `shots` | `--shots` | a whole number >= 1 | `3` | labelled patients to use |" in page
+
+
+def test_every_result_file_has_a_meaning() -> None:
+    assert set(MEANINGS) == {one.name for one in RESULTS}
