@@ -6,7 +6,7 @@ STAMP  := $(VENV)/.installed
 # Threads that wait without spinning: on a busy machine two spinning threads are several times slower than one.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: demo demo-full test slow wheel pacs-test lint clean
+.PHONY: demo demo-full test slow wheel site pacs-test lint clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -14,7 +14,7 @@ help:  ## this list
 
 $(STAMP): pyproject.toml setup.py constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[test]"
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[test,docs]"
 	@touch $@
 
 demo: $(STAMP)  ## scanner A to three labels of scanner B, with report.html (under 10 minutes on 2 cores without AVX-512)
@@ -34,6 +34,10 @@ slow: $(STAMP)  ## the tests that take minutes
 
 wheel: $(STAMP)  ## build the wheel and try each command of it from an empty folder
 	$(BIN)/python tests/wheel_smoke.py
+
+site: $(STAMP)  ## the documentation as a site, in build/site; a dead link stops it
+	$(BIN)/zensical build --clean --strict
+	$(BIN)/python tests/site_links.py build/site
 
 pacs-test: $(STAMP)  ## DICOM to a real archive and back: Orthanc and storescu (Debian: orthanc, dcmtk, dicom3tools)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/bundles/test_pacs.py
