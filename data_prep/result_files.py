@@ -179,7 +179,7 @@ RESULTS = (
     ResultFile("pictures.png", marked_or_beside("history.jsonl"), (TRAIN,), "logs"),
     ResultFile("transfer.json", says("format_version", "source", "share", "taken"), (TRAIN,), "logs"),
     ResultFile("transfer.txt", begins(rb"weights from "), (TRAIN,), "logs"),
-    ResultFile("shots.json", says("seed", "patients", "cases"), (TRAIN,), "logs"),
+    ResultFile("shots.json", says("seed", "patients", "cases"), (TRAIN,)),
     ResultFile("leave_one_out.json", says("epochs", "updates", "dice", "patients"), (TRAIN,), "logs"),
     ResultFile("cases.csv", has_columns(CASES, CASES_ALL), (EVALUATE,)),
     ResultFile("summary.json", says("unit", "nsd_tolerance", "policy", "cases"), (EVALUATE,)),

@@ -191,8 +191,7 @@ def test_pictures_of_earlier_versions_are_known_by_their_record(tmp_path: Path) 
 
 
 def test_a_command_asks_before_its_work_about_its_own_files_alone(tmp_path: Path) -> None:
-    (tmp_path / "logs").mkdir()
-    (tmp_path / "logs/shots.json").write_bytes(b"[]")
+    (tmp_path / "shots.json").write_bytes(b"[]")
     (tmp_path / "summary.json").write_bytes(b"[]")
     refuse_others(tmp_path, "build", "inference.json")
     for by, name in (("evaluate.json", "summary.json"), ("train.json", "shots.json")):
