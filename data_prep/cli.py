@@ -107,10 +107,14 @@ def build(
     modality: Annotated[str | None, typer.Option(help="MRI, CT or another word; CT selects a HU window.")] = None,
     splits: Annotated[Path | None, typer.Option(help="JSON with lists train, val, test (or fewshot).")] = None,
     patient_regex: PatientRegex = None,
-    val_fraction: Annotated[float | None, typer.Option(help="Share of patients for validation; 0.1, of few none.")] = None,
-    test_fraction: Annotated[float | None, typer.Option(help="Share of patients for testing; 0.2, of few none.")] = None,
+    val_fraction: Annotated[
+        float | None, typer.Option(help="Share of patients for validation; default: 0.1, none where patients are few.")
+    ] = None,
+    test_fraction: Annotated[
+        float | None, typer.Option(help="Share of patients for testing; default: 0.2, none where patients are few.")
+    ] = None,
     folds: Annotated[int, typer.Option(help="Folds of cross-validation within training.")] = 5,
-    seed: Annotated[int, typer.Option(help="Seed of the draw of splits and folds.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the random splits and folds.")] = 0,
     budget: Annotated[str, typer.Option(help="cpu or gpu: how large patch and network may be.")] = "cpu",
     spacing: Annotated[str | None, typer.Option(help='Target spacing in mm, RAS order: "2,2,2".')] = None,
     allow_unlabelled: Unlabelled = False,
@@ -192,7 +196,7 @@ def repair(
     out: Annotated[Path, typer.Option("--output", help="A new folder for the corrected copy; the source is never touched.")],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, write nothing.")] = False,
     label_map: Annotated[str | None, typer.Option("--map", help='Label values to replace: "255=1,-1=0".')] = None,
-    link: Annotated[bool, typer.Option("--link", help="Link to files without defect instead of copying them.")] = False,
+    link: Annotated[bool, typer.Option("--link", help="Link to files without defects instead of copying them.")] = False,
     layout: Layout = "auto",
     labels_dir: LabelsDir = None,
     bids_filter: BidsFilter = None,
@@ -233,7 +237,7 @@ def codes() -> None:
 @command
 def shift(
     source: Annotated[Path, typer.Argument(help="Prepared data set that a model was trained on.")],
-    target: Annotated[Path, typer.Argument(help="Prepared data set that it shall be used on.")],
+    target: Annotated[Path, typer.Argument(help="Prepared data set on which it will be used.")],
     out: Annotated[Path | None, typer.Option("--output", help="Folder for shift.json and shift.png; none: print only.")] = None,
     debug: Debug = False,
 ) -> None:
@@ -266,7 +270,7 @@ def phantom(
     out: Annotated[Path, typer.Option("--output", help="Folder for images/, labels/ and labels.json.")],
     cases: Annotated[int, typer.Option(help="Number of cases.", min=1)] = 20,
     site: Annotated[str, typer.Option(help="Scanner A or B, which differ in look; or shapes: random shapes.")] = "A",
-    seed: Annotated[int, typer.Option(help="Seed of the draw.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the random numbers.")] = 0,
     dims: Annotated[int, typer.Option(help="2 or 3.", min=2, max=3)] = 3,
     debug: Debug = False,
 ) -> None:

@@ -45,7 +45,7 @@ def default_file() -> Path:
     try:
         folder = Path(base) if base and Path(base).is_absolute() else Path.home() / ".local" / "share"
     except RuntimeError as error:
-        raise EnvironmentFault(f"the key to pseudonyms needs a place, and there is no home folder. {_ELSEWHERE}") from error
+        raise EnvironmentFault(f"there is no home folder for the key to pseudonyms. {_ELSEWHERE}") from error
     return folder / "monai-hybrid" / "pseudonyms.json"
 
 

@@ -22,7 +22,7 @@ def bundle_folder(name: str) -> Path:
     found = next((place for place in places if (place / "configs/metadata.json").is_file()), None)
     if found is None:
         raise EnvironmentFault(
-            f"{places[0]}: the bundles are not there; the installation is not whole. "
+            f"{places[0]}: the bundles are not there; the installation is incomplete. "
             "Type: pip install --force-reinstall --no-deps monai-hybrid, or in the repository: pip install --editable ."
         )
     return found

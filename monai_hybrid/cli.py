@@ -51,13 +51,15 @@ Unlabelled = Annotated[str | None, typer.Option("--unlabelled-dir", help="images
 Image = Annotated[str, typer.Argument(help="a file, a folder, a BIDS data set, or a prepared one (its test cases)")]
 Shots = Annotated[int, typer.Option("--shots", help="labelled patients to use", min=1, metavar="N")]
 Source = Annotated[
-    str | None, typer.Option("--source", help="prepared source data set: forgetting and shift", metavar="FOLDER")
+    str | None, typer.Option("--source", help="prepared source data set, to score forgetting and shift", metavar="FOLDER")
 ]
 Before = Annotated[
     str | None,
     typer.Option("--before", help="model before adaptation; none: the one that the model names", metavar="FILE"),
 ]
-Compare = Annotated[list[str] | None, typer.Option("--compare", help="NAME=FOLDER: another evaluation; repeat it")]
+Compare = Annotated[
+    list[str] | None, typer.Option("--compare", help="NAME=FOLDER: another evaluation to compare with; may be repeated")
+]
 Needed = Annotated[str, typer.Option("--output", help="folder for the results", metavar="FOLDER")]
 Tracking = Annotated[
     str | None, typer.Option("--tracking", help="mlflow: keep curves and settings in the results folder", metavar="mlflow|FILE")
@@ -136,10 +138,10 @@ def shift(
     first: Annotated[str, typer.Argument(help="prepared source data set; leave it out to compare models", metavar="[SOURCE]")],
     target: Annotated[
         str | None,
-        typer.Argument(help="prepared; without SOURCE also any scans", metavar="TARGET", show_default=False),
+        typer.Argument(help="prepared data set; without SOURCE any scans will do", metavar="TARGET", show_default=False),
     ] = None,
     model: Annotated[
-        str | None, typer.Option("--model", help=f"model in the place of SOURCE: {MODEL}; auto: all", metavar="FILE|auto")
+        str | None, typer.Option("--model", help=f"model instead of SOURCE: {MODEL}; auto: all", metavar="FILE|auto")
     ] = None,
     out: Annotated[str | None, typer.Option("--output", help="folder for what was found", metavar="FOLDER")] = None,
     debug: data_prep.Debug = False,
@@ -308,8 +310,8 @@ def compare(
     context: typer.Context,
     a: Annotated[str, typer.Argument(help="folder of an evaluation")],
     b: Annotated[str, typer.Argument(help="the same, of the other model")],
-    resamples: Annotated[int | None, typer.Option(help="of the bootstrap", min=1)] = None,
-    seed: Annotated[int | None, typer.Option(help="of the bootstrap", min=0)] = None,
+    resamples: Annotated[int | None, typer.Option(help="number of draws of the bootstrap", min=1)] = None,
+    seed: Annotated[int | None, typer.Option(help="seed of the bootstrap", min=0)] = None,
 ) -> None:
     """Compare two evaluations case by case."""
     check_there("source_dir", a, "A")
@@ -348,7 +350,7 @@ def view(
     model: Annotated[
         str | None, typer.Option("--model", help="model of the masks; none: that of the run", metavar="FILE")
     ] = None,
-    port: Annotated[int | None, typer.Option("--port", help="of the page; none: a free one", min=0, max=65535)] = None,
+    port: Annotated[int | None, typer.Option("--port", help="port of the page; none: any free port", min=0, max=65535)] = None,
     browser: Annotated[bool, typer.Option("--browser/--no-browser", help="open the page in a browser")] = True,
 ) -> None:
     """Look at masks in a local page, correct them, and save them as labels."""
@@ -416,7 +418,8 @@ def bundle(
     folder: Annotated[str, typer.Argument(help="new folder", metavar="DIR")],
     model: Annotated[str | None, typer.Option("--model", help="model to put in, with its labels", metavar="FILE")] = None,
     data: Annotated[
-        str | None, typer.Option("--data", help="prepared data set whose labels a training of the copy takes", metavar="FOLDER")
+        str | None,
+        typer.Option("--data", help="prepared data set whose labels the copy will be trained with", metavar="FOLDER"),
     ] = None,
     name: Annotated[
         str,

@@ -85,7 +85,9 @@ def training_command(bundle: str, settings: Mapping[str, str], named: Named, rep
     config = ["train.json"]
     if given.get("dataset_dir") in SYNTHETIC:
         if bundle != PRETRAINING:
-            raise ConfigError(f"--data {given['dataset_dir']}: random shapes are to pretrain on. Give a data set of yours")
+            raise ConfigError(
+                f"--data {given['dataset_dir']}: random shapes are for pretraining alone. Give a data set of your own"
+            )
         config.append("synthetic.json")
     return bundle_command(bundle, config, settings, named, report_on)
 

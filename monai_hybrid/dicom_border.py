@@ -110,7 +110,7 @@ def _refuse_other_names(output: Path, cases: set[str]) -> None:
         other = "pseudonyms of another key file" if hashed and not hashed & (cases | naming().key.known("series")) else ""
     if other:
         raise ConfigError(
-            f"{output / TABLE}: its cases have {other}, so that each patient would be there twice; nothing was written. Name "
+            f"{output / TABLE}: its cases have {other}, so each patient would appear twice; nothing was written. Name "
             f"them as they were (the key file is set by export {VARIABLE}=FILE), or give another --output"
         )
 
@@ -239,7 +239,7 @@ def _write(series: Series, image: Path) -> None:
         image.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         write_nifti(series, image)
     except ReadError as fault:
-        raise DataError(f"{series.title}: {fault.seen}. Fetch it again, whole") from fault
+        raise DataError(f"{series.title}: {fault.seen}. Fetch the whole series again") from fault
     except OSError as error:
         raise EnvironmentFault(
             f"{image.parent.parent}: cannot be written ({error.strerror}); free some space or give another --output"

@@ -93,7 +93,7 @@ def test_the_bundles_are_found_in_the_repository_and_in_a_wheel(tmp_path: Path, 
     assert bundle_folder("hybrid_pretrain").parent.name == "bundles"
     package = tmp_path / "site-packages/monai_hybrid"
     monkeypatch.setattr(module, "PACKAGE", package)
-    with pytest.raises(EnvironmentFault, match=r"the bundles are not there; the installation is not whole. Type: pip install"):
+    with pytest.raises(EnvironmentFault, match=r"the bundles are not there; the installation is incomplete. Type: pip install"):
         bundle_folder("hybrid_pretrain")
     inside = package / "_bundles/hybrid_pretrain/configs"
     inside.mkdir(parents=True)

@@ -40,6 +40,7 @@ def test_the_tutorial_goes_from_files_to_masks() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 def test_the_tutorial_ends_with_masks_and_a_better_model(tmp_path: Path) -> None:
     (tmp_path / "bin").mkdir()
     program = tmp_path / "bin/monai-hybrid"

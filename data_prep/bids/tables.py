@@ -65,7 +65,7 @@ def _text(path: Path) -> str:
             raise ValueError(f"it holds {size / 2**20:.0f} MiB; a table of at most {LARGEST // 2**20} MiB is read")
         return path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise ValueError(f"it is no text in UTF-8 (byte {error.start})") from error
+        raise ValueError(f"it is not text in UTF-8 (byte {error.start})") from error
     except OSError as error:
         raise ValueError(f"the system says: {error.strerror}") from error
 
@@ -113,7 +113,7 @@ def names_in(path: Path) -> dict[int, str]:
         lower = [column.lower() for column in table.columns]
         twice = next((name for name in ("index", "name") if lower.count(name) > 1), None)
         if twice:
-            raise ValueError(f"the column {twice} stands there twice; expected it once")
+            raise ValueError(f"the column {twice} appears twice; expected it once")
         if len(table.rows) > MOST_NAMES:
             raise ValueError(f"it holds {len(table.rows)} rows; expected at most {MOST_NAMES}, one a value")
         columns = dict(zip(lower, table.columns, strict=True))

@@ -85,7 +85,7 @@ def _pairs(text: str, option: str) -> dict[str, tuple[str, ...]]:
         key = _key(name.strip(), text, option) if equals else key or "suffix"
         values = re.split(r"[+|]", value if equals else name)
         if not all(re.fullmatch(r"[A-Za-z0-9]+", _bare(key, one)) for one in values):
-            raise ConfigError(f"{option} {text!r}: {word!r} is no key=value of letters and digits. Type: {option} {EXAMPLE}")
+            raise ConfigError(f"{option} {text!r}: {word!r} is not key=value in letters and digits. Type: {option} {EXAMPLE}")
         pairs.setdefault(key, []).extend(plain(_bare(key, one)) for one in values)
     return {name: tuple(dict.fromkeys(values)) for name, values in pairs.items()}
 
@@ -97,7 +97,7 @@ def _bare(key: str, value: str) -> str:
 def _key(name: str, text: str, option: str) -> str:
     found = LONG.get(name.lower(), name.lower())
     if found not in KEYS:
-        raise ConfigError(f"{option} {text!r}: {name!r} is no part of a BIDS name; expected one of {', '.join(KEYS)}")
+        raise ConfigError(f"{option} {text!r}: {name!r} is not part of a BIDS name; expected one of {', '.join(KEYS)}")
     return found
 
 

@@ -44,7 +44,9 @@ def labels_not_chosen(fault: DataListError) -> str | None:
     return _seen(fault, "D543")
 
 
-@check("D544", on="datalist", level="error", remedy="Correct that table: one row a value, columns index and name, tabs between")
+@check(
+    "D544", on="datalist", level="error", remedy="Correct that table: one row per value, columns index and name, tabs between"
+)
 def names_broken(fault: DataListError) -> str | None:
     """BIDS: a table of label names (dseg.tsv) is broken, or two of them disagree."""
     return _seen(fault, "D544")

@@ -50,7 +50,7 @@ check_kind(
 check_kind(
     "segments_fractional",
     code="D534",
-    title="A DICOM segmentation holds shares or probabilities, and no mask.",
+    title="A DICOM segmentation holds shares or probabilities, not a mask.",
     level="error",
     acceptable=True,
     remedy="Export it as a mask (BINARY). With --accept D534 the voxels of at least half of the largest value are taken",
@@ -87,7 +87,7 @@ check_kind(
 check_kind(
     "segments_own",
     code="D539",
-    title="DICOM segmentations that predict wrote are no labels, and are left out.",
+    title="DICOM segmentations that predict wrote are not labels, and are left out.",
     level="warning",
     acceptable=True,
     remedy="Nothing to do where people drew the labels: what predict wrote is none; let it write into a folder of its own",

@@ -53,7 +53,7 @@ def too_large(fault: ReadError) -> str | None:
     return fault.seen if fault.kind == "too_large" else None
 
 
-@check("D008", on="fault", level="error", remedy="Give yourself the right to read it: chmod u+r {file}")
+@check("D008", on="fault", level="error", remedy="Make it readable for yourself: chmod u+r {file}")
 def unreadable(fault: ReadError) -> str | None:
     """The system refuses to read the file."""
     return fault.seen if fault.kind == "unreadable" else None

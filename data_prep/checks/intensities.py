@@ -90,7 +90,7 @@ def other_zero_point(subject: DatasetSubject) -> Iterator[Remark]:
     on="dataset",
     level="error",
     acceptable=True,
-    remedy="Export the CT again in Hounsfield units; if it is no CT, type: --modality MRI",
+    remedy="Export the CT again in Hounsfield units; if it is not CT, type: --modality MRI",
 )
 def clipped_ct(subject: DatasetSubject) -> Iterator[Remark]:
     """CT images hold 0 to 255 only: Hounsfield units were clipped or rescaled to 8 bits."""
@@ -106,7 +106,7 @@ def clipped_ct(subject: DatasetSubject) -> Iterator[Remark]:
     "D314",
     on="dataset",
     level="warning",
-    remedy="build plans a soft clip for them; make a plan from before anew. A model that was trained with a hard clip keeps it "
+    remedy="build plans a soft clip for them; build an older plan again. A model that was trained with a hard clip keeps it "
     "when it is adapted; train one anew: monai-hybrid pretrain",
 )
 def beyond_the_clip(subject: DatasetSubject) -> Iterator[Remark]:

@@ -33,7 +33,7 @@ def transparent(fault: ReadError) -> str | None:
     return fault.seen if fault.kind == "transparent" else None
 
 
-@check("D021", on="fault", level="error", remedy=f"Keep one picture a file; copies with the first page of each: {AS_RGB}")
+@check("D021", on="fault", level="error", remedy=f"Keep one picture per file; copies with the first page of each: {AS_RGB}")
 def several_pages(fault: ReadError) -> str | None:
     """A picture file holds several pages or frames."""
     return fault.seen if fault.kind == "pages" else None
@@ -67,7 +67,7 @@ def grey_among_colours(subject: DatasetSubject) -> Iterator[Remark]:
     on="label",
     level="error",
     acceptable=True,
-    remedy=f"Export the masks as PNG; or, of masks of two values, write copies: {TWO_VALUES} and give them: --labels-dir NEW",
+    remedy=f"Export the masks as PNG; or, for masks of two values, write copies: {TWO_VALUES} and give them: --labels-dir NEW",
 )
 def lossy_mask(subject: LabelSubject) -> str | None:
     """A mask is a JPEG, which changes values near borders."""

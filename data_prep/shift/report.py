@@ -44,7 +44,7 @@ def shift(source: Path, target: Path, out: Path | None = None) -> dict[str, Any]
     b = with_only_name_of(read_domain(target, a.plan["normalization"]), a)
     dims = [domain.dataset["spatial_dims"] for domain in (a, b)]
     if dims[0] != dims[1]:
-        raise DataError(f"{source} is {dims[0]}D, {target} {dims[1]}D: nothing of the one can be laid beside the other")
+        raise DataError(f"{source} is {dims[0]}D, {target} {dims[1]}D: they cannot be compared")
     findings = sorted([*content_findings(a, b), *geometry_findings(a, b)], key=lambda finding: finding.level != WARNING)
     content = {
         "source": a.name,

@@ -70,7 +70,9 @@ def cases_to_predict(
     if path.is_dir() and is_bids(path):
         return bids_cases(path, leave_out, channels, bids_filter)
     if bids_filter is not None:
-        raise ConfigError(f"--bids-filter: {path} is no BIDS data set, with dataset_description.json and sub-*; leave it out")
+        raise ConfigError(
+            f"--bids-filter: {path} is not a BIDS data set, which has dataset_description.json and sub-*; leave it out"
+        )
     if path.is_file():
         return _listed([scan_of_file(path, channels)], path.parent)
     return _of_folder(path, leave_out, channels)
@@ -109,7 +111,7 @@ def _is_dicom(path: Path, leave_out: str | None, channels: Sequence[str]) -> boo
     root, images = _images_under(path, leave_out) if path.is_dir() else (path, [])
     if not sort_files(images, root, channels).scans:
         return True
-    logger.warning("%s: holds DICOM beside other images, and is left alone; give the folder of its series", path)
+    logger.warning("%s: holds both DICOM and other images, and is skipped; give the folder of its series", path)
     return False
 
 

@@ -54,7 +54,7 @@ def read_cases(folder: Path) -> list[Row]:
     keys = [(row["case_id"], row["class"]) for row in rows]
     twice = next((key for key in keys if keys.count(key) > 1), None) if len(set(keys)) < len(keys) else None
     if twice:
-        raise DataError(f"{path}: case {twice[0]}, class {twice[1]} stands there twice; expected once")
+        raise DataError(f"{path}: case {twice[0]}, class {twice[1]} appears twice; expected once")
     return rows
 
 

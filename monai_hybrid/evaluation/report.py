@@ -99,7 +99,7 @@ class EvaluationReport:
         if self.unit != "mm":
             return (1.0,) * dims
         if not isinstance(pred, MetaTensor):
-            raise DataError("the prediction has lost its affine, so that no mm are known")
+            raise DataError("the prediction has lost its affine, so lengths in mm are unknown")
         return voxel_spacing(torch.as_tensor(pred.affine), dims)
 
     def write(self, engine: Engine) -> None:

@@ -73,7 +73,7 @@ def _by_patient(values: Sequence[float], patients: Sequence[str] | None) -> tupl
     """Sum (P,) and number (P,) of each patient's values, float64."""
     names = [str(i) for i in range(len(values))] if patients is None else list(patients)
     if len(names) != len(values):
-        raise ValueError(f"a patient for each value expected, got {len(names)} for {len(values)}")
+        raise ValueError(f"expected a patient for each value, got {len(names)} for {len(values)}")
     place = {name: i for i, name in enumerate(dict.fromkeys(names))}
     index = np.array([place[name] for name in names], dtype=np.intp)
     sums = np.bincount(index, weights=np.asarray(values, dtype=np.float64), minlength=len(place))
@@ -110,7 +110,7 @@ def paired_test(a: Sequence[float], b: Sequence[float]) -> PairedTest:
         ValueError: different lengths.
     """
     if len(a) != len(b):
-        raise ValueError(f"pairs expected, got {len(a)} and {len(b)} values")
+        raise ValueError(f"expected pairs, got {len(a)} and {len(b)} values")
     difference = np.round(np.asarray(b, dtype=np.float64) - np.asarray(a, dtype=np.float64), 9)
     unequal = difference[difference != 0]
     zeros = len(difference) - len(unequal)

@@ -154,7 +154,7 @@ class Predictor(SupervisedEvaluator):
                 raise
             raise EnvironmentFault(
                 f"{self.table.path.parent}: cannot be written ({fault.strerror or fault}); "
-                "free some space or give another --output, and run it again: finished cases are not done twice"
+                "free some space or give another --output, then run it again: finished cases are skipped"
             ) from broken
         return saved
 

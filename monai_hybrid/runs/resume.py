@@ -160,7 +160,7 @@ class Checkpoint:
         missing = [part for part in PARTS if part not in state]
         if missing:
             raise ModelFileError(
-                f"{path}: holds no {', '.join(missing)}; expected a whole checkpoint, as training writes it. "
+                f"{path}: holds no {', '.join(missing)}; expected a complete checkpoint, as training writes it. "
                 "To start from weights alone: --pretrained FILE, with another --output_dir"
             )
         if self.settings:

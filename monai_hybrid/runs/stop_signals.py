@@ -63,4 +63,4 @@ class StopSignals:
         self.received, self.received_at = number, now
         name = signal.Signals(number).name
         with contextlib.suppress(OSError):  # the terminal may be gone
-            print(f"\n{name}: finishing this update, then saving; once more ends at once", file=sys.stderr, flush=True)
+            print(f"\n{name}: finishing this update, then saving; a second one ends it at once", file=sys.stderr, flush=True)

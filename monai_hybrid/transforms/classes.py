@@ -136,7 +136,7 @@ def to_classes(array: Array, values: Sequence[int], indices: Sequence[int], name
     if not known.all():
         other = array[~known]
         raise DataError(
-            f"{name}: {other.size} voxels hold values that are no class, the first is {other[0]!s}; expected "
+            f"{name}: {other.size} voxels hold values that are not classes, the first is {other[0]!s}; expected "
             f"{', '.join(map(str, values[:8]))}{', ...' if len(values) > 8 else ''}. Type: python -m data_prep check FOLDER"
         )
     return result

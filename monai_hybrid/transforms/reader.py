@@ -119,6 +119,6 @@ def _read_itk(name: str) -> nib.Nifti1Image:
     """A SimpleITK image as nibabel has it: axes (X, Y, Z), affine to RAS instead of LPS."""
     image, _ = itk_image(Path(name))
     if image.GetNumberOfComponentsPerPixel() != 1:
-        raise DataError(f"{name}: got {image.GetNumberOfComponentsPerPixel()} numbers a voxel, expected one")
+        raise DataError(f"{name}: got {image.GetNumberOfComponentsPerPixel()} numbers per voxel, expected one")
     array = np.transpose(simple_itk().GetArrayFromImage(image))
     return nib.Nifti1Image(array, ras_affine(image), dtype=array.dtype)  # without dtype nibabel refuses 64-bit labels

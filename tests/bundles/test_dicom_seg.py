@@ -458,4 +458,4 @@ def test_dicom_beside_other_images_is_left_alone_and_said(tmp_path: Path, caplog
     write_nifti(find_series(tmp_path / "in")[0], tmp_path / "in/scan.nii.gz")
     assert predict("few_shot_finetune", input=tmp_path / "in", output_dir=tmp_path / "out", **settings(tmp_path)) is None
     assert visible(tmp_path / "out") == ["quality.csv", "scan_seg.nii.gz"]
-    assert "holds DICOM beside other images, and is left alone; give the folder of its series" in caplog.text
+    assert "holds both DICOM and other images, and is skipped; give the folder of its series" in caplog.text

@@ -67,7 +67,7 @@ def test_whatever_cannot_be_written_mask_and_row_go_together(
             patch.setattr(QualityTable, "reserve" if moment == "reserve" else "write", full)
         error = predict(**settings)
     assert isinstance(error, EnvironmentFault) and error.exit_code == 5, error
-    assert "No space left on device" in str(error) and "run it again: finished cases are not done twice" in str(error)
+    assert "No space left on device" in str(error) and "then run it again: finished cases are skipped" in str(error)
     assert consistent(tmp_path / "out") == {} and not list((tmp_path / "out").glob("*.nii.gz"))
     assert predict(**settings) is None
     assert consistent(tmp_path / "out") == {"a": "done", "b": "done"}

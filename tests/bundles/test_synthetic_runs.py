@@ -76,5 +76,5 @@ def test_a_run_on_shapes_goes_on(flat: Path) -> None:
 def test_shapes_are_to_pretrain_on(tmp_path: Path) -> None:
     done = typed("adapt", "--data", "synthetic", "--model", "scratch", "--output", tmp_path / "run")
     assert done.returncode == 2
-    assert "--data synthetic: random shapes are to pretrain on. Give a data set of yours" in done.stderr
+    assert "--data synthetic: random shapes are for pretraining alone. Give a data set of your own" in done.stderr
     assert not (tmp_path / "run").exists()

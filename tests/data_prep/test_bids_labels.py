@@ -135,7 +135,7 @@ def test_a_value_that_no_table_names(tmp_path: Path) -> None:
         ("index\tname\n1\ta\0b\n", "value 1, name 'a\\x00b'; expected at most"),
         ("index\tname\n1\t\u202eab\n", "value 1, name '\\u202eab'; expected at most"),
         (f"index\tname\n1\t{'x' * 201}\n", "xxx'...; expected at most 200 printable characters"),
-        ("index\tindex\tname\n1\t2\ta\n", "the column index stands there twice; expected it once"),
+        ("index\tindex\tname\n1\t2\ta\n", "the column index appears twice; expected it once"),
         ("index\tname\nNaN\ta\n", "line 2: index 'NaN'; expected a whole number from 0"),
         ("index\tname\n99999999999\ta\n", "line 2: index '99999999999'"),
         ("index\tname\n" + "1\ta\n" * 100_001, "it holds 100001 rows; expected at most 100000, one a value"),

@@ -135,10 +135,10 @@ def test_a_scan_without_one_of_the_contrasts(tmp_path: Path) -> None:
     ("text", "answer"),
     [
         ("suffix=T2w", "no image fits --bids-filter 'suffix=T2w'; there are T1w (3 files)"),
-        ("sub=../..", "'sub=../..' is no key=value of letters and digits"),
-        ("contrast=T1w", "'contrast' is no part of a BIDS name; expected one of sub, ses"),
+        ("sub=../..", "'sub=../..' is not key=value in letters and digits"),
+        ("contrast=T1w", "'contrast' is not part of a BIDS name; expected one of sub, ses"),
         ("", "it is empty"),
-        ("suffix=", "is no key=value"),
+        ("suffix=", "is not key=value"),
     ],
 )
 def test_a_filter_that_cannot_be_followed(tmp_path: Path, text: str, answer: str) -> None:

@@ -155,7 +155,7 @@ def test_pictures_are_compared_in_pixels_and_not_with_volumes(source: Path, tmp_
     report = shift(small, large, tmp_path / "out")
     assert "Target images cover 72 x 72 pixels" in {f["kind"]: f["sentence"] for f in report["findings"]}["size"]
     assert Image.open(tmp_path / "out/shift.png").size[0] > 1000
-    with pytest.raises(DataError, match=r"set is 3D, .*set 2D: nothing of the one can be laid beside the other"):
+    with pytest.raises(DataError, match=r"set is 3D, .*set 2D: they cannot be compared"):
         shift(source, small, tmp_path / "none")
     assert not (tmp_path / "none").exists()
 

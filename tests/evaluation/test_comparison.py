@@ -142,7 +142,7 @@ def test_a_folder_without_an_evaluation_is_refused(tmp_path: Path, runs: tuple[P
     for text, message in (
         ("case_id,class\na,b\n", "not a table of evaluate.json"),
         ("case_id,class,dice,label_voxels,pred_voxels\na,b,x,1,1\n", "not a table of evaluate.json"),
-        ("case_id,class,dice,label_voxels,pred_voxels\na,b,1,1,1\na,b,1,1,1\n", "case a, class b stands there twice"),
+        ("case_id,class,dice,label_voxels,pred_voxels\na,b,1,1,1\na,b,1,1,1\n", "case a, class b appears twice"),
     ):
         (tmp_path / "d/cases.csv").write_text(text)
         with pytest.raises(DataError, match=message):

@@ -145,7 +145,7 @@ def test_a_plane_has_millimetres_but_no_volume(tmp_path: Path) -> None:
 
 
 def test_a_lost_affine_is_refused_and_only_where_it_matters(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="case both: the prediction has lost its affine, so that no mm are known"):
+    with pytest.raises(DataError, match="case both: the prediction has lost its affine, so lengths in mm are unknown"):
         evaluate(tmp_path, CASES, unit="mm")
     evaluate(tmp_path, CASES, unit="voxels")
     evaluate(tmp_path, {k: (MetaTensor(p), y) for k, (p, y) in CASES.items()}, unit="mm")

@@ -63,7 +63,7 @@ def test_patients_with_more_cases_weigh_more_in_the_interval_as_in_the_mean() ->
     """Two patients, A with three cases of 1 and B with one of 0: the means can be 0, 3/4 or 1."""
     assert bootstrap_interval([1, 1, 1, 0], patients=["A", "A", "A", "B"]) == (0, 1)
     assert bootstrap_interval([1, 1, 1, 0], patients=["A"] * 4) is None
-    with pytest.raises(ValueError, match="a patient for each value expected, got 1 for 4"):
+    with pytest.raises(ValueError, match="expected a patient for each value, got 1 for 4"):
         bootstrap_interval([1, 1, 1, 0], patients=["A"])
 
 
@@ -143,5 +143,5 @@ def test_ties_are_said() -> None:
 
 
 def test_other_lengths_are_refused() -> None:
-    with pytest.raises(ValueError, match="pairs expected, got 1 and 2 values"):
+    with pytest.raises(ValueError, match="expected pairs, got 1 and 2 values"):
         paired_test([0.0], [0.0, 1.0])

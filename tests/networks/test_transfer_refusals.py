@@ -108,7 +108,7 @@ def test_weights_that_are_not_finite_are_refused_by_name(tmp_path: Path, value: 
         return weights
 
     told = refused(ModelFileError, tiny(seed=9), saved(tmp_path / "a.pt", spoil))
-    assert f"a.pt: {name} holds NaN or infinity (1 of " in told and "choose a model file from before the training broke" in told
+    assert f"a.pt: {name} holds NaN or infinity (1 of " in told and "before the training went wrong" in told
     assert taken(tiny(seed=9), saved(tmp_path / "a.pt")) == 1
 
 

@@ -139,7 +139,7 @@ def test_a_signal_finishes_the_update_and_saves_it(
         Stopped, match=f"stopped by SIGTERM after update {update} of 12; everything is saved: .*--resume True"
     ) as e:
         stopped.checkpoint.leave()
-    assert e.value.exit_code == 143 and "once more ends at once" in capsys.readouterr().err
+    assert e.value.exit_code == 143 and "a second one ends it at once" in capsys.readouterr().err
     check(run(tmp_path, resume=True), whole)
 
 
@@ -261,7 +261,7 @@ def test_a_checkpoint_without_its_optimizer_is_refused(broken: Path, whole: Any)
     state = torch.load(newest, weights_only=True)
     del state["optimizer"]
     torch.save(state, newest)
-    with pytest.raises(ModelFileError, match=r"holds no optimizer; expected a whole checkpoint, .*--pretrained FILE"):
+    with pytest.raises(ModelFileError, match=r"holds no optimizer; expected a complete checkpoint, .*--pretrained FILE"):
         run(broken, resume=True)
     newest.write_bytes(before)
     check(run(broken, resume=True), whole)

@@ -88,7 +88,7 @@ def test_itk_in_2d(tmp_path: Path) -> None:
 def test_itk_with_several_numbers_a_voxel_is_refused(tmp_path: Path) -> None:
     sitk = pytest.importorskip("SimpleITK")
     sitk.WriteImage(sitk.GetImageFromArray(np.zeros((4, 5, 6, 2), np.float32), isVector=True), str(tmp_path / "a.mha"))
-    with pytest.raises(DataError, match=r"a\.mha: got 2 numbers a voxel, expected one"):
+    with pytest.raises(DataError, match=r"a\.mha: got 2 numbers per voxel, expected one"):
         CaseReader().get_data([str(tmp_path / "a.mha")])
     assert load(itk(tmp_path / "b.mha")).shape == (1, 3, 4, 5)
 

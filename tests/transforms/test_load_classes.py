@@ -67,7 +67,7 @@ def test_pictures_and_nrrd(tmp_path: Path) -> None:
 def test_an_unknown_value_is_named(tmp_path: Path) -> None:
     path = nifti(tmp_path / "y.nii.gz", np.array([0, 312782628, 312782629], np.int64)[INDEX.astype(int)])
     with pytest.raises(
-        DataError, match=r"y.nii.gz: 3 voxels hold values that are no class, the first is 312782629; expected 0,"
+        DataError, match=r"y.nii.gz: 3 voxels hold values that are not classes, the first is 312782629; expected 0,"
     ):
         classes(path, NEAR)
 

@@ -62,7 +62,7 @@ class Source:
         if bad:
             raise ModelFileError(
                 f"{self.path}: {name} holds NaN or infinity ({bad} of {tensor.numel()} values as {dtype}), expected finite "
-                "weights; choose a model file from before the training broke"
+                "weights; choose a model file from before the training went wrong"
             )
         return tensor
 
