@@ -188,7 +188,10 @@ def _use() -> Iterator[Setting]:
     yield s("sw_batch_size", "count", "windows in one call of the network")
     yield s("output_postfix", "text", "ending of a mask's name")
     yield s(
-        "series", "text", 'DICOM series to take: UID, number, "T1*", EchoTime=2.5; of several channels "T1:3;FLAIR:4"', default="all"
+        "series",
+        "text",
+        'DICOM series to take: UID, number, "T1*", EchoTime=2.5; of several channels "T1:3;FLAIR:4"',
+        default="all",
     )
     yield s("also_nifti", "flag", "write masks of DICOM series as NIfTI too, beside the DICOM-SEG")
     yield s("save_probabilities", "flag", "write probabilities")

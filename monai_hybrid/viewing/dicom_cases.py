@@ -21,7 +21,7 @@ from data_prep.volume import ReadError
 
 if TYPE_CHECKING:
     from data_prep.dicom import Series
-    from monai_hybrid.viewing.cases import Case, Label
+    from monai_hybrid.gallery.cases import Case, Label
 
 IMAGES = "images"  # beside the labels: scans as NIfTI, without which nothing could be trained on these
 MOVED = "Type: monai-hybrid view ... --images FOLDER, the folder of the DICOM files"
