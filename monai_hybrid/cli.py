@@ -185,7 +185,7 @@ def suggest(
 ) -> None:
     """Choose the scans to label next, from what a model sees in them; no label is read."""
     check_there("input", data, "--data")
-    if model_in(Path(model).expanduser()) is None:
+    if model_in(at_home(model)) is None:
         check_there("model", model, "--model")
     run(["-m", "monai_hybrid.suggesting", *context.meta[WORDS]])
 

@@ -22,6 +22,7 @@ from monai_hybrid.exporting import __main__ as export
 from monai_hybrid.nearest import __main__ as nearest
 from monai_hybrid.reporting import command as reporting
 from monai_hybrid.reporting.inputs import read_inputs
+from monai_hybrid.suggesting import __main__ as suggesting
 from monai_hybrid.viewing import command as viewing
 
 NOBODY = "~nobody_of_this_name/scans"
@@ -56,6 +57,8 @@ PROGRAM = [
     ["evaluate", "--data", ".", "--model", "model.pt", "--output", "out", "--before", NOBODY],
     ["shift", NOBODY],
     ["shift", ".", "--model", NOBODY],
+    ["suggest", "--data", NOBODY, "--model", "model.pt"],
+    ["suggest", "--data", ".", "--model", NOBODY],
     ["compare", NOBODY, "."],
     ["report", NOBODY],
     ["view", NOBODY],
@@ -71,6 +74,7 @@ STARTED: list[tuple[Callable[[], None], list[str]]] = [
     (viewing.main, [".", "--model", NOBODY]),
     (reporting.main, [".", "--output", NOBODY]),
     (lambda: one_command.run(nearest.nearest, "nearest"), [".", "--output", NOBODY]),
+    (suggesting.main, ["--data", ".", "--model", "model.pt", "--output", NOBODY]),
     (export.main, ["--model", "model.pt", "--output", NOBODY]),
     (compare.main, [".", NOBODY]),
     (lambda: one_command.run(demo, "demo"), ["--output_dir", NOBODY]),

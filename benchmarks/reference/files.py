@@ -32,6 +32,12 @@ MEANINGS = {
     "forgetting.json": "Dice on the source before and after; [its page](evaluation.md#forgetting).",
     "*.npz": "A slice a case for the report.",
     "quality.csv": "A row a case: why to look at it, volumes, how sure the model is.",
+    "volumes/*.npz": "A small volume a case for the report: the best, median, worst and flagged ones.",
+    "statistics.csv": "Voxels, volume and mean intensity of each structure, a row a case and structure.",
+    "statistics.json": "The same as JSON.",
+    "*_preview.png": "A picture of a case with its mask.",
+    "suggestion.csv": "Scans in the order in which to label them, and what the model saw in them.",
+    "suggestion.json": "The same, with the order and the model.",
     "labels.txt": "Values, names and colours of labels, as ITK-SNAP reads them.",
     "dseg.tsv": "The same for BIDS.",
     "dseg.json": "What BIDS says of all masks of a derivative.",
@@ -52,7 +58,8 @@ Masks have the name of their image. Models are `models/model.safetensors` and `m
 
 def page() -> str:
     """The page docs/reference/files.md."""
-    rows = [[code(f"{one.place}/{one.name}" if one.place else one.name), MEANINGS[one.name]] for one in _unique()]
+    places = [(f"{one.place}/{one.name}" if one.place else one.name, one.name) for one in _unique()]
+    rows = [[code(place), MEANINGS.get(place) or MEANINGS[name]] for place, name in places]
     parts = [INTRO + table(["file", "content"], rows) + "\n"]
     for name in ("datalist", "dataset", "plan"):
         schema = json.loads((SCHEMAS / f"{name}.schema.json").read_text(encoding="utf-8"))

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from data_prep.home import at_home
 from data_prep.interrupts import told
 from data_prep.naming import keep_key_out
 from data_prep.places import refuse_among
@@ -35,12 +36,11 @@ def suggesting(
     """Choose scans to label, from what a model sees in them."""
     logging.getLogger("monai").setLevel(logging.ERROR)
     with told():
-        data = data.expanduser()
         if out is not None:
             keep_key_out(out)
             refuse_others(out, "suggest")
             refuse_among(out, data)
-        inside = model_in(Path(model).expanduser())
+        inside = model_in(at_home(model))
         if inside is None:
             check_there("model", model, "--model")
         found = suggest(data, str(inside or model), number, order, seed)

@@ -19,8 +19,8 @@ from data_prep.dicom.seg_write import Algorithm, write_seg
 from data_prep.errors import ConfigError, DataError
 from data_prep.label_file import write_label_file
 from data_prep.naming import named
-from monai_hybrid.viewing.answers import Answers
 from monai_hybrid.gallery.cases import read_collection
+from monai_hybrid.viewing.answers import Answers
 
 pytest.importorskip("highdicom")
 LABELS = [(0, "background", "#000000"), (3, "LV", "#ff0000"), (7, "RV", "#00ff00")]
