@@ -23,9 +23,9 @@ from data_prep.result_files import PALETTE
 from data_prep.scans import scan_of_file
 from monai_hybrid.dicom_border import SERIES
 from monai_hybrid.errors import ConfigError, DataError, ModelFileError
+from monai_hybrid.gallery.dicom_cases import DicomCase, Export, dicom_folder
 from monai_hybrid.model_card import read_card
 from monai_hybrid.setting_checks import model_in
-from monai_hybrid.viewing.dicom_cases import DicomCase, Export, dicom_folder
 
 TABLE = "quality.csv"
 PLAIN = ("case_id", "status", "flag", "error", "image", "mask", "made_from", "precision")  # columns that are no numbers to show

@@ -73,5 +73,10 @@ def show(found: Suggestion, data: Path, model: str, number: int) -> None:
     print(f"Next: monai-hybrid predict {first} --model {shlex.quote(model)} --output masks")
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Run `python -m monai_hybrid.suggesting`."""
     one_command.run(suggesting, "python -m monai_hybrid.suggesting")
+
+
+if __name__ == "__main__":
+    main()
