@@ -14,7 +14,7 @@ help:  ## this list
 
 $(STAMP): pyproject.toml setup.py constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[test,docs]"
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[test]"
 	@touch $@
 
 demo: $(STAMP)  ## scanner A to three labels of scanner B, with report.html (under 10 minutes on 2 cores without AVX-512)
@@ -36,6 +36,7 @@ wheel: $(STAMP)  ## build the wheel and try each command of it from an empty fol
 	$(BIN)/python tests/wheel_smoke.py
 
 site: $(STAMP)  ## the documentation as a site, in build/site; a dead link stops it
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[docs]"
 	$(BIN)/zensical build --clean --strict
 	$(BIN)/python tests/site_links.py build/site
 
