@@ -110,8 +110,8 @@ def _refuse_other_names(output: Path, cases: set[str]) -> None:
         other = "pseudonyms of another key file" if hashed and not hashed & (cases | naming().key.known("series")) else ""
     if other:
         raise ConfigError(
-            f"{output / TABLE}: its cases have {other}, so each patient would appear twice; nothing was written. Name "
-            f"them as they were (the key file is set by export {VARIABLE}=FILE), or give another --output"
+            f"{output / TABLE}: its cases have {other}, so each patient would appear twice; nothing was written. Type the "
+            f"command as before, with the same key file (export {VARIABLE}=FILE) and --keep-names alike, or give another --output"
         )
 
 

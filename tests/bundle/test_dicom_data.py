@@ -107,7 +107,7 @@ def test_results_under_another_key_are_not_doubled(tmp_path: Path, monkeypatch: 
     for folder in (own, of_others, tmp_path / "new"):
         assert len(dicom_cases(tmp_path / "raw", folder)) == 2, "results of the same key, of other formats, and none"
     monkeypatch.setenv(VARIABLE, str(tmp_path / "second.json"))
-    with pytest.raises(ConfigError, match=r"quality.csv: its cases have pseudonyms of another key file, so that each patient"):
+    with pytest.raises(ConfigError, match=r"quality.csv: its cases have pseudonyms of another key file, so each patient"):
         dicom_cases(tmp_path / "raw", own)
     assert len(dicom_cases(tmp_path / "raw", tmp_path / "new")) == 2
     with named(keep=True):

@@ -239,7 +239,7 @@ def test_a_file_of_the_user_in_the_place_of_a_mask_is_kept(tmp_path: Path) -> No
 
 def test_a_filter_without_a_bids_data_set_is_refused(tmp_path: Path) -> None:
     path, model = write(tmp_path, "sub-1_T1w"), random_model(tmp_path / "model")
-    assert "is no BIDS data set" in done(path.parent, model, tmp_path / "out", bids_filter="suffix=T1w")
+    assert "is not a BIDS data set" in done(path.parent, model, tmp_path / "out", bids_filter="suffix=T1w")
     assert done(path.parent, model, tmp_path / "plain") == ""
     assert (tmp_path / "plain/sub-1_T1w_seg.nii.gz").is_file()
 
