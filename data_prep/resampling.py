@@ -97,7 +97,8 @@ def coarse_label(label: Array, factors: Sequence[float], sizes: Sequence[int] | 
 
     A voxel is foreground where all structures together fill at least 0.4 of it (0.5 where no axis gets coarser), and then of
     the class that fills most. Voxels that nobody annotated (-1) take no part: the shares are of the rest. A new voxel is
-    annotated where at least half of an annotated voxel's length falls into it, so that no contoured slice gets lost.
+    annotated where at least half of an annotated voxel's length falls into it, so that no contoured slice gets lost,
+    but for outermost ones before which the coarser grid ends: it may be half a new voxel shorter.
     """
     matrices = forth(label.shape, factors, sizes)
     if all(_is_identity(matrix) for matrix in matrices):

