@@ -247,6 +247,7 @@ WRITERS = {
     "monai_hybrid/runs/run_folder.py": "called .run.json, of the lock",
     "monai_hybrid/reporting/figures.py": TABLED,
     "monai_hybrid/runs/checkpoint.py": "called update_<number>.pt, below checkpoints/",
+    "monai_hybrid/gallery/dicom_cases.py": "a private folder, and `kept` asks",
     "monai_hybrid/viewing/labels.py": "asks the person, and `OUR_SIDECAR`, `OUR_LIST`, `OUR_PATIENTS`",
     "monai_hybrid/weights.py": "claim_run refuses a folder with a model",
 }
