@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 import pytest
+from PIL import Image
 from test_server import serving
 from view_samples import SHAPE, affines, mask_like, pictures, predicted, scan, volumes, write_volume
 
@@ -216,6 +218,32 @@ def test_a_picture_has_no_crosshair_and_its_mask_can_be_an_outline(browser: Any,
     assert opened.evaluate("[window.page.nv.drawRimOpacity, window.page.nv.drawOpacity < 0.01]") == [1, True]
     assert "Unsure over the mask: the model's mean entropy" in opened.text_content("#explained")
     assert opened.evaluate("document.documentElement.scrollWidth") <= 390
+    opened.close()
+    running.shutdown()
+    running.server_close()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["corner.png", "corner.nii.gz"])
+def test_a_picture_is_seen_as_other_programs_show_it(name: str, browser: Any, tmp_path: Path) -> None:
+    """Bright at the top on the left: not mirrored, as a patient's axial slice is on purpose."""
+    shown = np.full((30, 40), 10, np.uint8)  # rows from the top
+    shown[:10, :13] = 250
+    (tmp_path / "in").mkdir()
+    if name.endswith(".png"):
+        Image.fromarray(shown).save(tmp_path / "in" / name)
+    else:
+        write_volume(tmp_path / "in" / name, np.ascontiguousarray(shown[::-1].T)[..., None], np.eye(4))
+    running = serving(predicted(tmp_path / "masks", {"corner": tmp_path / "in" / name}), tmp_path / "labels")
+    opened = browser.new_page(viewport={"width": 900, "height": 900})
+    opened.set_default_timeout(WAIT)
+    opened.goto(running.address)
+    opened.wait_for_selector("body[data-ready=yes]")
+    opened.fill("#opacity", "0")
+    opened.wait_for_timeout(SETTLE)
+    seen = np.asarray(Image.open(io.BytesIO(opened.locator("#stage").screenshot())).convert("L"), float)
+    rows, columns = np.nonzero(seen > 150)
+    assert rows.size > 500 and rows.mean() < 0.4 * seen.shape[0] and columns.mean() < 0.45 * seen.shape[1]
     opened.close()
     running.shutdown()
     running.server_close()

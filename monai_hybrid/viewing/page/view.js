@@ -212,6 +212,7 @@ function chooseView() {
   $("view-box").hidden = state.flat;
   const kinds = { three: nv.sliceTypeMultiplanar, axial: nv.sliceTypeAxial, coronal: nv.sliceTypeCoronal, sagittal: nv.sliceTypeSagittal };
   nv.opts.isOrientationTextVisible = !state.flat;
+  nv.opts.isRadiologicalConvention = !state.flat; // a patient's right is on the left, but a picture is shown as it is
   nv.opts.crosshairWidth = state.flat ? 0 : Math.max(0.35, 300 / nv.canvas.clientWidth); // of the volume's width: more than a pixel
   nv.setSliceType(state.flat ? nv.sliceTypeAxial : kinds[$("view").value]);
   nv.drawScene();
