@@ -36,6 +36,7 @@ function tell(text, bad = false) {
 
 // ---- the list
 
+const short = (text) => /^\d+\.\d{4,}$/.test(text || "") ? Number(text).toPrecision(3) : text;
 const worth = (text) => { const number = parseFloat(text); return Number.isNaN(number) ? -Infinity : number; };
 
 function ordered() {
@@ -68,7 +69,7 @@ function row(one) {
   const why = one.flag || one.note;
   if (why) button.append(make("span", why, "why"));
   const by = $("order").value, shown = by === "flag" || by === "name" ? state.data.columns.find((name) => !name.startsWith("volume_")) : by;
-  const fact = make("span", shown && one.numbers[shown] ? `${spoken(shown)} ${one.numbers[shown]}` : "", "fact");
+  const fact = make("span", shown && one.numbers[shown] ? `${spoken(shown)} ${short(one.numbers[shown])}` : "", "fact");
   if (one.saved) fact.append(make("span", fact.textContent ? " · label saved" : "label saved", "done"));
   button.append(fact);
   button.addEventListener("click", () => open(one.number));
@@ -125,7 +126,7 @@ async function open(number) {
   tell("");
   $("name").textContent = one.name;
   for (const id of ["flag", "note"]) { $(id).textContent = one[id]; $(id).hidden = !one[id]; }
-  $("numbers").replaceChildren(...state.data.columns.flatMap((name) => [make("dt", spoken(name)), make("dd", one.numbers[name] || "–")]));
+  $("numbers").replaceChildren(...state.data.columns.flatMap((name) => [make("dt", spoken(name)), make("dd", short(one.numbers[name]) || "–")]));
   $("quality").hidden = !state.data.columns.length;
   $("correct").disabled = Boolean(one.note) || !nv;
   marked();
