@@ -22,8 +22,8 @@ from data_prep.repair import RepairReport
 from data_prep.result_files import FINDINGS
 
 NEXT = "monai-hybrid pretrain --data {folder} --output runs/source"
-SAME = "python -m monai.bundle run --config_file bundles/hybrid_pretrain/configs/train.json --dataset_dir {folder}"
-ADAPT = "monai-hybrid adapt --data {folder} --model runs/source/models/model.pt --output runs/adapted"
+NAMES = "To keep one in models and tables: build ... --label-names '{value}=NAME'"
+ADAPT = "monai-hybrid adapt --data {folder} --model MODEL --output runs/adapted"
 CEILINGS = 5  # rows
 MASKS = (
     "To train on them, give masks: DICOM-SEG files among them, or NIfTI files in {labels} or another folder named with "
@@ -42,13 +42,20 @@ def print_build(folder: Path, console: Console) -> None:
     console.print(table)
     for reason in plan["reasons"]:
         console.print(f"  - {escape(reason)}", soft_wrap=True, highlight=False)
-    console.print(f"Written: {escape(str(folder))}/datalist.json, dataset.json, plan.json. Next:", soft_wrap=True)
+    console.print(f"Written: {escape(str(folder))}/datalist.json, dataset.json, plan.json.", soft_wrap=True)
+    unnamed = [entry["name"] for entry in dataset["labels"] if entry["name"] == f"label_{entry['value']}"]
+    if unnamed:
+        console.print(
+            f"note: {unnamed[0]} has no name. {NAMES.format(value=unnamed[0].removeprefix('label_'))}", soft_wrap=True
+        )
     quoted = shlex.quote(str(folder))
-    console.print(NEXT.format(folder=quoted), markup=False, soft_wrap=True, highlight=False)
-    same = SAME.format(folder=quoted) + " --output_dir runs/source"
-    console.print(f"or in the repository: {same}", markup=False, soft_wrap=True, highlight=False)
-    console.print("or, to adapt a model that was pretrained on another scanner:")
-    console.print(ADAPT.format(folder=quoted), markup=False, soft_wrap=True, highlight=False)
+    steps = (
+        "Next, with few labels: adapt a MODEL of similar scans. monai-hybrid models lists ready ones; auto takes the nearest:",
+        ADAPT,
+    )
+    steps += ("or, with many: pretrain on them, as the source of other data sets:", NEXT)
+    for line in steps:
+        console.print(line.format(folder=quoted), markup=False, soft_wrap=True, highlight=False)
 
 
 def _data_rows(datalist: dict[str, Any], dataset: dict[str, Any]) -> list[tuple[str, str]]:

@@ -24,6 +24,7 @@ BAR = "bar"  # in `extra`: whether a bar shows the same
 OURS = ("monai_hybrid", "data_prep", "__main__")
 # What these say at any level is said better by our own sentence, or a user can do nothing about it.
 NOISE = ("ignite.engine", "monai.data.nvimgcodec_pydicom_plugin")
+ASIDE = ("monai_hybrid.precision",)  # of our own, for the log alone: how a choice was measured
 KEPT = 10_000  # lines in memory before there is a folder for them
 
 
@@ -50,7 +51,7 @@ class Screen(logging.StreamHandler):
             return False
         if record.levelno >= logging.WARNING:
             return True
-        if not record.name.startswith(OURS) or int(os.environ.get("RANK", "0")) > 0:
+        if not record.name.startswith(OURS) or record.name in ASIDE or int(os.environ.get("RANK", "0")) > 0:
             return False
         if getattr(record, BAR, False):
             return False

@@ -25,7 +25,7 @@ from monai_hybrid.reporting.figures import LABEL_COLOURS
 
 Array = npt.NDArray[Any]
 HEIGHT = 360  # pixels of the longest side
-OPACITY = 0.45
+OPACITY = 0.4
 ENDING = "_preview.png"
 
 

@@ -54,7 +54,7 @@ def test_build_prints_the_next_command(nifti_set, tmp_path):
         app, ["build", str(nifti_set()), "--output", str(tmp_path / "out"), "--label-names", "1=LV", *fractions]
     )
     assert result.exit_code == 0, result.output
-    assert "python -m monai.bundle run --config_file bundles/hybrid_pretrain/configs/train.json" in result.output
+    assert "monai-hybrid pretrain --data" in result.output and "has no name" not in result.output
     assert "training 1, validation 1, testing 1" in result.output and "LV: in 3 cases" in result.output
     assert "monai-hybrid adapt --data" in result.output and "none is held out" not in result.output
 
@@ -62,6 +62,7 @@ def test_build_prints_the_next_command(nifti_set, tmp_path):
 def test_build_keeps_three_labelled_patients_for_training(nifti_set, tmp_path):
     result = RUN.invoke(app, ["build", str(nifti_set()), "--output", str(tmp_path / "out")])
     assert result.exit_code == 0, result.output
+    assert "note: label_1 has no name. " in result.output and "--label-names '1=NAME'" in result.output
     assert "training 3, validation 0, testing 0" in result.output and "all labelled patients train (3)" in result.output
 
 
@@ -120,8 +121,9 @@ def test_what_to_type_next_can_be_typed_whatever_the_folder_is_called(tmp_path: 
     assert shlex.split(line) == ["monai-hybrid", "build", str(raw), "--output", f"{raw}_prepared"]
     built = CliRunner().invoke(app, ["build", str(raw), "--output", str(out), "--val_fraction", "0", "--test-fraction", "0"])
     lines = [line for line in built.output.splitlines() if line.startswith("monai-hybrid ")]
-    assert [shlex.split(line)[:4] for line in lines] == [["monai-hybrid", w, "--data", str(out)] for w in ("pretrain", "adapt")]
+    assert [shlex.split(line)[:4] for line in lines] == [["monai-hybrid", w, "--data", str(out)] for w in ("adapt", "pretrain")]
     assert all("--output" in line for line in lines)
+    assert "label_1 has no name" not in built.output
 
 
 def test_options_have_one_spelling_with_either_stroke(tmp_path: Path) -> None:
