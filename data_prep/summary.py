@@ -52,8 +52,9 @@ def print_build(folder: Path, console: Console) -> None:
     steps = (
         "Next, with few labels: adapt a MODEL of similar scans. monai-hybrid models lists ready ones; auto takes the nearest:",
         ADAPT,
+        "or, with many: pretrain on them, as the source of other data sets:",
+        NEXT,
     )
-    steps += ("or, with many: pretrain on them, as the source of other data sets:", NEXT)
     for line in steps:
         console.print(line.format(folder=quoted), markup=False, soft_wrap=True, highlight=False)
 
