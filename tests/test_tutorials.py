@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import re
@@ -13,12 +14,34 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs/tutorials/first_adaptation.md"
+DICOM_PAGE = ROOT / "docs/tutorials/dicom_to_report.md"
 
 
-def commands() -> list[str]:
+def blocks(page: Path, language: str) -> list[str]:
+    """Code blocks of a page in one language, in order."""
+    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+
+
+def commands(page: Path = PAGE) -> list[str]:
     """Lines of the page's bash blocks, in order."""
-    blocks = re.findall(r"^```bash\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
-    return [line for block in blocks for line in block.splitlines() if line.strip()]
+    return [line for block in blocks(page, "bash") for line in block.splitlines() if line.strip()]
+
+
+def typed(lines: list[str], folder: Path) -> None:
+    """Type lines in `folder`/here, where `monai-hybrid` and `python` are those of this test."""
+    (folder / "bin").mkdir()
+    for name, start in (("monai-hybrid", "-m monai_hybrid.cli "), ("python", "")):
+        program = folder / "bin" / name
+        program.write_text(f'#!/bin/sh\nexec "{sys.executable}" {start}"$@"\n')
+        program.chmod(0o755)
+    environment = {**os.environ, "PATH": f"{folder / 'bin'}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
+    environment.pop("MONAI_HYBRID_MODELS", None)  # a reader has the models of the package
+    (folder / "here").mkdir(exist_ok=True)
+    script = "\n".join(["set -e", *lines])
+    done = subprocess.run(
+        ["bash", "-c", script], cwd=folder / "here", env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_the_tutorial_goes_from_files_to_masks() -> None:
@@ -42,16 +65,8 @@ def test_the_tutorial_goes_from_files_to_masks() -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 def test_the_tutorial_ends_with_masks_and_a_better_model(tmp_path: Path) -> None:
-    (tmp_path / "bin").mkdir()
-    program = tmp_path / "bin/monai-hybrid"
-    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m monai_hybrid.cli "$@"\n')
-    program.chmod(0o755)
-    environment = {**os.environ, "PATH": f"{program.parent}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
     place = tmp_path / "here"
-    place.mkdir()
-    script = "\n".join(["set -e", *commands()])
-    done = subprocess.run(["bash", "-c", script], cwd=place, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
+    typed(commands(), tmp_path)
     dice = [
         json.loads((place / f / "summary.json").read_text())["dice"]["all"]["mean"]
         for f in ("runs/before", "runs/adapted/eval")
@@ -59,3 +74,26 @@ def test_the_tutorial_ends_with_masks_and_a_better_model(tmp_path: Path) -> None
     assert dice[1] > dice[0] + 0.1
     assert len(list((place / "masks").glob("*_seg.*"))) == 30
     assert (place / "runs/adapted/report.html").is_file()
+
+
+def test_the_dicom_tutorial_goes_from_series_to_a_report() -> None:
+    assert [line.split()[:2] for line in commands(DICOM_PAGE)] == [
+        ["python", "make_series.py"],
+        *(["monai-hybrid", name] for name in ("check", "predict", "report")),
+    ]
+
+
+@pytest.mark.slow
+def test_the_dicom_tutorial_ends_with_segmentations_and_a_page(tmp_path: Path) -> None:
+    pytest.importorskip("pydicom")
+    pytest.importorskip("highdicom")
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here/make_series.py").write_text(blocks(DICOM_PAGE, "python")[0])
+    typed(commands(DICOM_PAGE), tmp_path)
+    masks = tmp_path / "here/masks"
+    assert len(list(masks.glob("*_seg.dcm"))) == 2
+    with (masks / "quality.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["status"] for row in rows] == ["done", "done"]
+    assert all(row["flag"] for row in rows)
+    assert (masks / "report.html").is_file()

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-PAGES = ["README.md", "docs/index.md", "docs/tutorials/demo.md", "docs/tutorials/first_adaptation.md"]
+TUTORIALS = ["demo.md", "first_adaptation.md", "dicom_to_report.md"]
+PAGES = ["README.md", "docs/index.md", *(f"docs/tutorials/{name}" for name in TUTORIALS)]
 MEAN, LONGEST = 18, 30  # words
 FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 
