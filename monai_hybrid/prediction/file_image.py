@@ -31,10 +31,10 @@ class FileImage:
         self.load = LoadImage(reader=reader, ensure_channel_first=True, image_only=True)
 
     def names(self, output: Mapping[str, Any]) -> list[str]:
-        """Of the files. A DICOM series is read from the NIfTI file that was made of it for this run."""
+        """Of the files, one a channel. DICOM series are read from the NIfTI files that were made of them for this run."""
         case = next((case for case in self.cases if case.get("case_id") == output["case_id"]), {})
         listed = case.get("image")
-        if output.get("series") is None and isinstance(listed, (list, tuple)):
+        if isinstance(listed, (list, tuple)):
             return [str(name) for name in listed]
         return [str(output["pred"].meta["filename_or_obj"])]
 

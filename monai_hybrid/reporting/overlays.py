@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import zipfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,7 +58,7 @@ def read_slice(path: Path) -> CaseSlice:
         with np.load(path, allow_pickle=False) as arrays:
             image, reference, prediction, spacing = (arrays[n] for n in ("image", "reference", "prediction", "spacing"))
             unit, edges = (str(arrays[name]) if name in arrays else None for name in ("unit", "edges"))
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, TypeError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise DataError(f"{path}: not a slice of evaluate.json ({str(error).splitlines()[0]}); evaluate again") from error
     if image.ndim not in (2, 3) or image.shape[2:] not in ((), (3,)):
         raise DataError(f"{path}: image is {image.dtype} {image.shape}; expected uint8 (H, W) or (H, W, 3); evaluate again")

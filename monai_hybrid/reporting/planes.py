@@ -6,6 +6,7 @@ import base64
 import gzip
 import json
 import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -77,14 +78,19 @@ def read_case_volume(path: Path, case: str, why: Sequence[str]) -> CaseVolume:
             image, reference, prediction, spacing = (arrays[n] for n in ("image", "reference", "prediction", "spacing"))
             unit, told = str(arrays["unit"]), {name: bool(arrays[name]) for name in ("oriented", "cut")}
             reduced = bool((arrays["step"] > 1).any())
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, TypeError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise DataError(f"{wrong} ({str(error).splitlines()[0]}); evaluate again") from error
     for name, array in (("image", image), ("reference", reference), ("prediction", prediction)):
         if array.dtype != np.uint8 or array.ndim != 3 or array.shape != image.shape or not 0 < array.size <= 2 * MOST_VOXELS:
             raise DataError(
                 f"{wrong}: {name} is {array.dtype} {array.shape}; expected uint8 {image.shape} (X, Y, Z); evaluate again"
             )
-    if spacing.shape != (3,) or not np.isfinite(spacing).all() or (spacing <= 0).any() or unit not in UNITS:
+    if (
+        spacing.shape != (3,)
+        or spacing.dtype.kind not in "fiu"
+        or not ((spacing > 1e-6) & (spacing < 1e6)).all()
+        or unit not in UNITS
+    ):
         raise DataError(f"{wrong}: spacing is {spacing} {unit}; expected three lengths; evaluate again")
     x, y, z = (float(length) for length in spacing)
     return CaseVolume(case, tuple(why), image, prediction, reference, (x, y, z), unit, told["oriented"], reduced, told["cut"])

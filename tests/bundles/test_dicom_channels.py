@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +74,14 @@ def test_channels_are_found_by_name_or_by_words(words: str | None, tmp_path: Pat
     (row,) = quality(tmp_path / "out").values()
     assert row["status"] == "done" and row["image"] == "DICOM series 7 (MR, 6 slices)"
     assert not list((tmp_path / "out").glob(".dicom*")), "no voxels are left"
+
+
+def test_statistics_are_of_every_channel(tmp_path: Path) -> None:
+    study(tmp_path / "in")
+    assert predict(input=tmp_path / "in", output_dir=tmp_path / "out", **settings(tmp_path, statistics=True)) is None
+    (case,) = json.loads((tmp_path / "out/statistics.json").read_text())["cases"].values()
+    for told in case["structures"].values():
+        assert told["mean_T1"] is not None and told["mean_FLAIR"] is not None and told["mean_T1"] != told["mean_FLAIR"]
 
 
 REFUSED: list[tuple[tuple[str, ...], dict[str, Any], str | None, str]] = [

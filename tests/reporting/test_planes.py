@@ -17,7 +17,7 @@ from report_samples import EVIL, Page, evaluation, slices, volumes
 
 from monai_hybrid.errors import DataError
 from monai_hybrid.reporting import planes
-from monai_hybrid.reporting.planes import CaseVolume, packed
+from monai_hybrid.reporting.planes import CaseVolume, packed, read_case_volume
 from monai_hybrid.reporting.report import write_report
 
 CHROMIUM = next((found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None)
@@ -147,3 +147,23 @@ def test_a_browser_shows_the_planes_and_keys_move_the_crosshair(tmp_path: Path) 
         )
         browser.close()
     assert not said, said
+
+
+@pytest.mark.parametrize("spacing", [[1e-320] * 3, [1e308] * 3, [np.nan, 1, 1], ["a", "b", "c"]])
+def test_spacings_of_no_body_are_refused(spacing: list[object], tmp_path: Path) -> None:
+    whole = np.ones((4, 4, 4), np.uint8)
+    told = {"unit": "mm", "oriented": True, "cut": False, "step": np.ones(3)}
+    np.savez(tmp_path / "a.npz", image=whole, reference=whole, prediction=whole, spacing=np.asarray(spacing), **told)
+    with pytest.raises(DataError, match="not a volume of evaluate"):
+        read_case_volume(tmp_path / "a.npz", "a", ["best"])
+
+
+def test_a_volume_with_damaged_bytes_is_refused(tmp_path: Path) -> None:
+    whole = np.random.default_rng(0).integers(0, 255, (24, 24, 24)).astype(np.uint8)
+    told = {"unit": "mm", "oriented": True, "cut": False, "step": np.ones(3), "spacing": np.ones(3)}
+    np.savez_compressed(tmp_path / "a.npz", image=whole, reference=whole, prediction=whole, **told)
+    content = bytearray((tmp_path / "a.npz").read_bytes())
+    content[2000:4000] = bytes(byte ^ 0x5A for byte in content[2000:4000])
+    (tmp_path / "a.npz").write_bytes(bytes(content))
+    with pytest.raises(DataError, match="evaluate again"):
+        read_case_volume(tmp_path / "a.npz", "a", ["best"])
