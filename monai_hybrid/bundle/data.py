@@ -17,7 +17,6 @@ from data_prep.checks import Finding
 from data_prep.errors import DataListError
 from data_prep.files import read_datalist, read_dataset, read_plan
 from data_prep.home import at_home
-from data_prep.ignoring import IGNORED
 from monai_hybrid.errors import DataError
 from monai_hybrid.settings import SYNTHETIC
 from monai_hybrid.transforms.classes import IGNORE_VALUE
@@ -62,11 +61,6 @@ class PreparedData:
     def label_values(self) -> list[int]:
         """The user's own value of each class, in the order of the class index."""
         return [label["value"] for label in self.dataset["labels"]]
-
-    @property
-    def outside(self) -> int:
-        """What a label holds beyond its image: background, or nothing that anybody annotated where labels are sparse."""
-        return IGNORED if self.dataset.get(IGNORE_VALUE) is not None else 0
 
     @property
     def length_unit(self) -> str:

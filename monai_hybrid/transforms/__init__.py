@@ -1,6 +1,6 @@
 """Dictionary transforms that MONAI lacks, or whose MONAI form breaks on real data lists."""
 
-from monai_hybrid.transforms.annotated import AnnotatedIndicesd, DiscreteAnnotatedd
+from monai_hybrid.transforms.annotated import AnnotatedIndicesd, DiscreteAnnotatedd, PadLabeld
 from monai_hybrid.transforms.appearance import MatchAppearanced
 from monai_hybrid.transforms.classes import LoadClassesd
 from monai_hybrid.transforms.contrast import RandGIN, RandGINd, contrast_kind
@@ -21,6 +21,7 @@ __all__ = [
     "LoadClassesd",
     "MatchAppearanced",
     "Normalized",
+    "PadLabeld",
     "RandGIN",
     "RandGINd",
     "SafeSpacingd",

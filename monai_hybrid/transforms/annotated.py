@@ -1,16 +1,41 @@
-"""Labels with voxels that nobody annotated (-1): where patches may be centred, and how a validation leaves them out."""
+"""Labels with voxels that nobody annotated (-1): padding, where patches may be centred, and how a validation leaves them out."""
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 import torch
 from monai.data import MetaTensor
-from monai.transforms import AsDiscreted, FgBgToIndicesd
+from monai.transforms import AsDiscreted, FgBgToIndicesd, MapTransform, SpatialPad
 from torch import Tensor
 
 from data_prep.ignoring import IGNORED
+from monai_hybrid.transforms.classes import IGNORE_VALUE
+
+
+class PadLabeld(MapTransform):
+    """MONAI's `SpatialPadd` for labels, which asks each case what lies beyond its image.
+
+    Background; or nothing that anybody annotated (-1), where the case has an "ignore_value". Cases of several data sets may
+    be trained together, so that no one value is right for all.
+
+    Args:
+        keys: labels, (1, X, Y[, Z]) class index each.
+        spatial_size: the least size of each axis, voxels.
+    """
+
+    def __init__(self, keys: Any, spatial_size: Sequence[int]) -> None:
+        super().__init__(keys)
+        self.pad = SpatialPad(spatial_size, mode="constant")
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Pads each label on both sides, as MONAI does."""
+        d = dict(data)
+        beyond = 0 if d.get(IGNORE_VALUE) is None else IGNORED
+        for key in self.key_iterator(d):
+            d[key] = self.pad(d[key], value=beyond)
+        return d
 
 
 class AnnotatedIndicesd(FgBgToIndicesd):

@@ -46,7 +46,8 @@ def test_the_data_set_has_sparse_training_labels_and_whole_test_labels(tmp_path:
 
     assert len(data.training) == 2 and all(255 in values(case) for case in data.training)
     assert not any(255 in values(case) for case in (*data.validation, *data.testing))
-    assert data.outside == -1 and read_prepared(data_set(raw, tmp_path / "whole", "all")).outside == 0
+    assert data.dataset["ignore_value"] == 255
+    assert "ignore_value" not in read_prepared(data_set(raw, tmp_path / "whole", "all")).dataset
 
 
 def test_the_table_has_a_row_an_arm() -> None:

@@ -59,6 +59,13 @@ def raw(folder: Path, form: str) -> Path:
     return folder
 
 
+def annotate_all(folder: Path) -> None:
+    """Pictures' labels with background for all that nobody annotated."""
+    for file in (folder / "labels").iterdir():
+        array = np.asarray(Image.open(file))
+        Image.fromarray(np.where(array == IGNORE, 0, array).astype(np.uint8)).save(file)
+
+
 @pytest.fixture(scope="module", params=FORMS)
 def target(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("sparse")
@@ -86,21 +93,39 @@ def test_a_patch_holds_annotated_voxels_and_minus_one(bundle: str, target: Path,
     assert read_prepared(target).num_classes == 2
 
 
+@pytest.mark.parametrize("sparse_target", [True, False])
+def test_what_lies_beyond_a_replayed_image_goes_by_its_own_labels(sparse_target: bool, tmp_path: Path) -> None:
+    """Pictures smaller than a patch: one set is annotated in part, the other whole."""
+    sets = {}
+    for name in ("sparse", "whole"):
+        folder = raw(tmp_path / name, "grey")
+        if name == "whole":
+            annotate_all(folder)
+        build(folder, tmp_path / f"{name}_prepared", ignore_label=IGNORE if name == "sparse" else None)
+        sets[name] = tmp_path / f"{name}_prepared"
+    target, source = (sets["sparse"], sets["whole"]) if sparse_target else (sets["whole"], sets["sparse"])
+    settings = {"pretrained": "scratch", "source_replay": str(source), "cache_rate": 0.0, "augment": False}
+    dataset = content(target, "few_shot_finetune", "train#dataset", tmp_path, **settings, patch_size=[64, 64])
+    for number, case in enumerate(dataset.data):
+        (item,) = dataset[Draw(number, 0)]
+        here = bool(case.get("replayed")) != sparse_target
+        assert (IGNORED in item["label"].unique()) == here, case["case_id"]
+    assert {bool(case.get("replayed")) for case in dataset.data} == {True, False}
+
+
 def test_the_card_knows_no_volume_that_nobody_saw_whole(target: Path, tmp_path: Path) -> None:
     data = read_prepared(target)
-    assert data.outside == IGNORED and all(case["ignore_value"] == IGNORE for case in data.training)
+    assert all(case["ignore_value"] == IGNORE for case in data.training)
     reference = CardReference(data.dataset, data.training, [], str(tmp_path), "cpu")
     assert reference.volumes["structures"] == {}
 
 
 def test_a_whole_set_knows_nothing_of_it(tmp_path: Path) -> None:
     folder = raw(tmp_path / "raw", "grey")
-    for file in (folder / "labels").iterdir():
-        array = np.asarray(Image.open(file))
-        Image.fromarray(np.where(array == IGNORE, 0, array).astype(np.uint8)).save(file)
+    annotate_all(folder)
     build(folder, tmp_path / "out")
     data = read_prepared(tmp_path / "out")
-    assert data.outside == 0 and all("ignore_value" not in case for case in data.training)
+    assert all("ignore_value" not in case for case in data.training)
     (item,) = content(tmp_path / "out", "hybrid_pretrain", "train#dataset", tmp_path / "run", cache_rate=0.0)[Draw(0, 0)]
     assert int(item["label"].min()) == 0
 

@@ -64,6 +64,15 @@ def test_a_run_of_an_earlier_version_goes_on(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["hybrid_pretrain", "few_shot_finetune"])
+def test_a_run_that_padded_by_the_targets_ignore_value_goes_on(name: str) -> None:
+    config = of_now(name)
+    steps = config["train"]["deterministic_transforms"]
+    at = next(i for i, step in enumerate(steps) if step["_target_"].endswith("PadLabeld"))
+    steps[at] |= {"_target_": "SpatialPadd", "mode": "constant", "value": "$@data.outside"}
+    refuse_other_settings(lasting(config), lasting(of_now(name)), Path("update_00000001.pt"))
+
+
+@pytest.mark.parametrize("name", ["hybrid_pretrain", "few_shot_finetune"])
 def test_a_run_of_a_kept_configuration_goes_on(name: str) -> None:
     kept = Path(__file__).parents[1] / "earlier_configs" / name / "train.json"
     refuse_other_settings(lasting(json.loads(kept.read_text())), lasting(of_now(name)), Path("update_00000001.pt"))

@@ -10,7 +10,7 @@ import pytest
 import torch
 from monai.data import MetaTensor
 from monai.metrics import DiceMetric
-from monai.transforms import FgBgToIndicesd
+from monai.transforms import FgBgToIndicesd, SpatialPadd
 from PIL import Image
 from torch import Tensor
 
@@ -18,7 +18,7 @@ from data_prep.ignoring import IGNORED
 from monai_hybrid.diffusion.noising import NoiseSchedule
 from monai_hybrid.engines import HybridPrepareBatch
 from monai_hybrid.errors import DataError
-from monai_hybrid.transforms import AnnotatedIndicesd, DiscreteAnnotatedd, LoadClassesd
+from monai_hybrid.transforms import AnnotatedIndicesd, DiscreteAnnotatedd, LoadClassesd, PadLabeld
 
 K = 3
 
@@ -65,6 +65,16 @@ def test_a_case_says_which_value_nobody_annotated(tmp_path: Path) -> None:
     np.testing.assert_array_equal(np.asarray(found)[0].T, expected)
     with pytest.raises(DataError, match="2 voxels hold values that are not classes, the first is 255"):
         load({"label": tmp_path / "label.png"})
+
+
+@pytest.mark.parametrize("size", [(7, 9), (6, 5, 4)])
+def test_padding_goes_by_the_cases_own_ignore_value(size: tuple[int, ...]) -> None:
+    label, wanted = torch.ones((1, *size)), tuple(axis + 3 for axis in size)
+    pad = PadLabeld("label", wanted)
+    for case, beyond in (({}, 0), ({"ignore_value": None}, 0), ({"ignore_value": 255}, IGNORED)):
+        theirs = SpatialPadd("label", wanted, mode="constant", value=beyond)({"label": label})["label"]
+        assert torch.equal(torch.as_tensor(pad({"label": label, **case})["label"]), torch.as_tensor(theirs))
+        assert int((theirs == beyond).sum()) == theirs.numel() - label.numel()
 
 
 def test_a_validation_knows_the_annotated_voxels_alone() -> None:
