@@ -31,7 +31,18 @@ MADE_WITH = f"made with {TOOL}"  # in pictures and volumes that are no masks; ma
 # Colours of Okabe and Ito: of labels in reports, and in a derivative's table of labels.
 PALETTE = ("#E69F00", "#56B4E9", "#CC79A7", "#F0E442", "#009E73", "#D55E00", "#0072B2")
 QUALITY = ("case_id", "status", "mask", "made_from")  # columns that each version of the table has
-QUALITY_ALL = {*QUALITY, "flag", "error", "unit", "entropy_foreground", "entropy_all", "denoising_error", "precision", "image"}
+QUALITY_ALL = {
+    *QUALITY,
+    "flag",
+    "error",
+    "unit",
+    "entropy_foreground",
+    "entropy_all",
+    "denoising_error",
+    "precision",
+    "image",
+    "image_digest",
+}
 STATISTICS = {"case_id", "structure", "voxels", "pixels", "volume_mm3", "volume_ml", "area_mm2"}
 CASES = ("case_id", "class", "dice", "label_voxels", "pred_voxels")
 CASES_ALL = {*CASES, "patient", "nsd", "hd95", "label_ml", "pred_ml", "status"}

@@ -184,11 +184,21 @@ def compare(a: PathLike, b: PathLike, **settings: int) -> list[Difference]:
     return differences(at_home(a), at_home(b), **settings)
 
 
-def report(folder: PathLike, compare: Mapping[str, PathLike] | None = None, title: str = "") -> Path:
-    """Write `report.html` on a run, against other evaluations {name: folder}; returns the page."""
+def report(
+    folder: PathLike, compare: Mapping[str, PathLike] | None = None, title: str = "", images: PathLike | None = None
+) -> Path:
+    """Write `report.html` on a run, against other evaluations {name: folder}; returns the page.
+
+    `images` is the folder of a prediction's images, where they were moved or the prediction is not your own.
+    """
     from monai_hybrid.reporting.report import write_report
 
-    return write_report(at_home(folder), [f"{name}={other}" for name, other in (compare or {}).items()], title=title)
+    return write_report(
+        at_home(folder),
+        [f"{name}={other}" for name, other in (compare or {}).items()],
+        title=title,
+        images=None if images is None else Path(images),
+    )
 
 
 def models() -> list[dict[str, Any]]:

@@ -46,6 +46,7 @@ Data = Annotated[
 ]
 Output = Annotated[str | None, typer.Option("--output", help="folder for the results; none: runs/...", metavar="FOLDER")]
 MODEL = "a file, the folder of a run, or a name of monai-hybrid models"
+IMAGES = "where the images of a prediction lie: moved, or a folder that is not yours"
 Model = Annotated[str, typer.Option("--model", help=f"model: {MODEL}", metavar="FILE")]
 Unlabelled = Annotated[str | None, typer.Option("--unlabelled-dir", help="images without labels", metavar="FOLDER")]
 Image = Annotated[str, typer.Argument(help="a file, a folder, a BIDS data set, or a prepared one (its test cases)")]
@@ -331,6 +332,7 @@ def report(
     viewer: Annotated[
         bool, typer.Option("--viewer/--no-viewer", help="volumes in three planes, 1 to 15 MB; or a small page of slices")
     ] = True,
+    images: Annotated[str | None, typer.Option("--images", help=IMAGES, metavar="FOLDER")] = None,
 ) -> None:
     """Write one HTML page on a run."""
     check_there("source_dir", folder, "FOLDER")
@@ -344,9 +346,7 @@ def view(
     labels: Annotated[
         str | None, typer.Option("--labels", help="folder for corrected labels; none: corrected/ in FOLDER", metavar="FOLDER")
     ] = None,
-    images: Annotated[
-        str | None, typer.Option("--images", help="where the images lie now, if they were moved", metavar="FOLDER")
-    ] = None,
+    images: Annotated[str | None, typer.Option("--images", help=IMAGES, metavar="FOLDER")] = None,
     model: Annotated[
         str | None, typer.Option("--model", help="model of the masks; none: that of the run", metavar="FILE")
     ] = None,

@@ -16,6 +16,7 @@ from monai.data import MetaTensor
 from torch import Tensor
 
 from data_prep.atomic import remove_leftovers, replace_file
+from data_prep.known_files import file_digest
 from monai_hybrid.errors import ConfigError, DataError
 from monai_hybrid.evaluation.case_table import Row, write_cases
 from monai_hybrid.evaluation.metrics import score_case, voxel_spacing
@@ -23,7 +24,7 @@ from monai_hybrid.evaluation.named_scores import score_name
 from monai_hybrid.evaluation.sharing import gather_rows
 from monai_hybrid.evaluation.statistics import LEVEL, RESAMPLES, SEED
 from monai_hybrid.evaluation.status import METRICS
-from monai_hybrid.evaluation.summary import partly_annotated, summarize
+from monai_hybrid.evaluation.summary import MODEL_DIGEST, partly_annotated, summarize
 from monai_hybrid.processes import rank_and_number
 from monai_hybrid.screen import write_log
 
@@ -113,6 +114,7 @@ class EvaluationReport:
         write_cases(self.rows, self.folder / "cases.csv")
         summary = {
             **self.about,
+            **_model_digest(self.about),
             "unit": self.unit,
             "nsd_tolerance": self.nsd_tolerance,
             "policy": POLICY,
@@ -136,13 +138,20 @@ class EvaluationReport:
 
     def line(self, name: str, of: Mapping[str, Mapping[str, Any]]) -> str:
         """All means of one class with what is not in them."""
-        dice, nsd, hd95 = (_with_interval(of[metric], digits) for metric, digits in (("dice", 3), ("nsd", 3), ("hd95", 2)))
+        dice, nsd = (_with_interval(of[metric], 3) for metric in ("dice", "nsd"))
+        hd95 = _with_interval(of["hd95"], 2, f" {self.unit}")
         d = of["dice"]
         return (
-            f"{name}: Dice {dice}, NSD at {self.nsd_tolerance:g} {self.unit} {nsd}, HD95 {hd95} {self.unit}; "
+            f"{name}: Dice {dice}, NSD at {self.nsd_tolerance:g} {self.unit} {nsd}, HD95 {hd95}; "
             f"{d['n']} of {d['cases']} cases ({d['patients']} patients) in the mean, "
             f"{d['undefined']} undefined, {d['missed']} missed, {d['invented']} invented"
         )
+
+
+def _model_digest(about: Mapping[str, Any]) -> dict[str, str]:
+    """By which a report knows the model's file again."""
+    digest = file_digest(Path(str(about.get("model") or "")))
+    return {MODEL_DIGEST: digest} if digest else {}
 
 
 def _significant(value: float) -> float:
@@ -150,9 +159,9 @@ def _significant(value: float) -> float:
     return float(f"{value:.6g}")
 
 
-def _with_interval(of: Mapping[str, Any], digits: int) -> str:
+def _with_interval(of: Mapping[str, Any], digits: int, unit: str = "") -> str:
     if of["mean"] is None:
         return "undefined"
     if of["interval"] is None:
-        return f"{of['mean']:.{digits}f}"
-    return f"{of['mean']:.{digits}f} [{of['interval'][0]:.{digits}f}, {of['interval'][1]:.{digits}f}]"
+        return f"{of['mean']:.{digits}f}{unit}"
+    return f"{of['mean']:.{digits}f} [{of['interval'][0]:.{digits}f}, {of['interval'][1]:.{digits}f}]{unit}"

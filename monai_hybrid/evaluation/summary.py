@@ -10,6 +10,7 @@ from monai_hybrid.evaluation.statistics import bootstrap_interval
 from monai_hybrid.evaluation.status import ABSENT, INVENTED, METRICS, MISSED, OK
 
 ALL = "all"
+MODEL_DIGEST = "model_digest"  # of the file beside "model", see `data_prep.known_files`
 
 
 def summarize(rows: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, dict[str, Any]]]:

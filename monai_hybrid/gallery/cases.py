@@ -16,6 +16,7 @@ from data_prep.foreign import holds_dicom
 from data_prep.home import at_home
 from data_prep.ignoring import IGNORE
 from data_prep.json_io import load_json
+from data_prep.known_files import file_digest, lies_below
 from data_prep.label_file import NAME as LABEL_FILE
 from data_prep.label_file import plain_name, read_label_file
 from data_prep.reading import extension
@@ -23,12 +24,23 @@ from data_prep.result_files import PALETTE
 from data_prep.scans import scan_of_file
 from monai_hybrid.dicom_border import SERIES
 from monai_hybrid.errors import ConfigError, DataError, ModelFileError
-from monai_hybrid.gallery.dicom_cases import DicomCase, Export, dicom_folder
+from monai_hybrid.gallery.dicom_cases import DicomCase, Export, dicom_folder, unknown
 from monai_hybrid.model_card import read_card
 from monai_hybrid.setting_checks import model_in
 
 TABLE = "quality.csv"
-PLAIN = ("case_id", "status", "flag", "error", "image", "mask", "made_from", "precision")  # columns that are no numbers to show
+DIGEST = "image_digest"
+PLAIN = (
+    "case_id",
+    "status",
+    "flag",
+    "error",
+    "image",
+    DIGEST,
+    "mask",
+    "made_from",
+    "precision",
+)  # columns that are no numbers to show
 WORST_FIRST = "entropy_foreground"
 SEVERAL = "its channels are several DICOM series, which this page does not show"
 SPLITS = ("training", "validation", "testing")
@@ -95,14 +107,16 @@ def read_collection(folder: Path, images: Path | None = None, model: Path | None
 
     Args:
         folder: output of `predict`, or a prepared data set.
-        images: where the images lie now, when they are not where the table says.
+        images: where the images lie: when they are not where the table says, or when it does not show that it knows them.
+            Without it an image outside `folder` is shown only if it is the one that the table has the digest of: a table of
+            a stranger may name any file of this machine, and has not read it.
         model: whose masks they are; None: the one that the run names.
 
     Raises:
         ConfigError: neither of the two.
         DataError, ModelFileError: a damaged table, list or model.
     """
-    folder = at_home(folder)
+    folder, images = at_home(folder), None if images is None else at_home(images)
     if (folder / TABLE).is_file():
         return _prediction(folder, images, model)
     if (folder / "datalist.json").is_file():
@@ -127,7 +141,7 @@ def _prediction(folder: Path, images: Path | None, model: Path | None) -> Collec
     labels = _labels(folder, names, card)
     channels = tuple(str(name) for name in (card or {}).get("channels", ("image",)))
     columns = tuple(name for name in (rows[0] if rows else ()) if name not in PLAIN and name != "unit")
-    export = Export(dicom_folder(_settings_of_run(folder), images))
+    export = Export(dicom_folder(_settings_of_run(folder), images), trusted=images is not None)
     cases = [_case(row, folder, images, channels, columns, (export, labels)) for row in rows]
     colour = (card or {}).get("colour")
     ordered = tuple(sorted(cases, key=_urgency))
@@ -216,8 +230,10 @@ def _case(
             note = "no DICOM series is called so; predict again"
         elif mask is None or extension(mask) is not None:
             note = f"its DICOM-SEG is not in the folder: {row['mask'] or 'none'}"
-        return replace(case, note=note) if note or mask is None else _with_dicom(case, mask, *of_dicom)
-    found, note = _images_of(row["image"], folder, images, channels)
+        elif not note and not of_dicom[0].trusted and not row.get(DIGEST):
+            note = unknown(of_dicom[0].folder)
+        return replace(case, note=note) if note or mask is None else _with_dicom(case, mask, row.get(DIGEST, ""), *of_dicom)
+    found, note = _images_of(row, folder, images, channels)
     if mask is None:
         note = note or f"its mask is not in the folder: {row['mask'] or 'none'}"
     elif extension(mask) is None:
@@ -225,19 +241,25 @@ def _case(
     return Case(row["case_id"], found, mask, flag, note, numbers)
 
 
-def _with_dicom(case: Case, seg: Path, export: Export, labels: Sequence[Label]) -> Case:
-    one = DicomCase(export, case.case_id, seg, labels)
+def _with_dicom(case: Case, seg: Path, digest: str, export: Export, labels: Sequence[Label]) -> Case:
+    one = DicomCase(export, case.case_id, seg, labels, digest)
     return replace(case, images=(one.image,), mask=one.mask, dicom=one, made_from=seg)
 
 
-def _images_of(text: str, folder: Path, images: Path | None, channels: Sequence[str]) -> tuple[tuple[Path, ...], str]:
+def _images_of(
+    row: Mapping[str, str], folder: Path, images: Path | None, channels: Sequence[str]
+) -> tuple[tuple[Path, ...], str]:
     """The files of a case, or why there are none; the table names the first."""
+    text = row["image"]
     named = _at_home(text.replace("\\", "/"))
     places = [named] if named.is_absolute() else [Path.cwd() / named, folder / named, folder.parent / named]
-    places = [images / named.name] if images is not None else places
+    if images is not None:
+        places = [*(place for place in places if lies_below(images, place)), images / named.name]
     file = next((place for place in places if _is_file(place) and extension(place)), None)
     if not text or file is None:
-        return (), f"its image is not there: {text or 'none'}. Type: monai-hybrid view ... --images FOLDER"
+        return (), f"its image is not there: {text or 'none'}. Add --images FOLDER, where it lies now"
+    if images is None and not lies_below(folder, file) and file_digest(file) != row.get(DIGEST):
+        return (), unknown(file.parent)
     return scan_of_file(file, channels).files, ""
 
 

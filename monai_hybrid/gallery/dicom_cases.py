@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import shlex
 import tempfile
 import threading
 from collections.abc import Mapping, Sequence
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING
 from data_prep.errors import DataError, HybridError
 from data_prep.foreign import dicom_readable, holds_dicom
 from data_prep.json_io import write_atomically
+from data_prep.known_files import file_digest
 from data_prep.naming import named
 from data_prep.result_files import anything
 from data_prep.volume import ReadError
@@ -24,7 +26,14 @@ if TYPE_CHECKING:
     from monai_hybrid.gallery.cases import Case, Label
 
 IMAGES = "images"  # beside the labels: scans as NIfTI, without which nothing could be trained on these
-MOVED = "Type: monai-hybrid view ... --images FOLDER, the folder of the DICOM files"
+MOVED = "Add --images FOLDER, the folder of the DICOM files"
+
+
+def unknown(folder: Path | None) -> str:
+    """Why an image that a table names is not shown."""
+    place = "" if folder is None else f" {shlex.quote(str(folder))}"
+    known = "the table does not show that the mask was made from it"
+    return f"its image lies elsewhere, and {known}. If both are yours: --images{place}"
 
 
 class Export:
@@ -32,10 +41,11 @@ class Export:
 
     Args:
         folder: of the DICOM files, or one of them; None where it is not known.
+        trusted: the user has named it; else a series is held to the digest of its case.
     """
 
-    def __init__(self, folder: Path | None) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path | None, trusted: bool = False) -> None:
+        self.folder, self.trusted = folder, trusted
         self.lock = threading.Lock()
 
     @cached_property
@@ -81,12 +91,16 @@ class Export:
 
 @dataclass(frozen=True)
 class DicomCase:
-    """What is known of a case whose image is a series: its export, its DICOM-SEG, and the labels that are its segments."""
+    """What is known of a case whose image is a series: its export, its DICOM-SEG, and the labels that are its segments.
+
+    `digest` is that of the first file of its series, as the table has it.
+    """
 
     export: Export
     case_id: str
     seg: Path
     labels: Sequence[Label]
+    digest: str
 
     @property
     def image(self) -> Path:
@@ -111,6 +125,8 @@ class DicomCase:
             from monai_hybrid import dicom_border
 
             series = self.export.series(self.case_id)
+            if not self.export.trusted and file_digest(series.files[0]) != self.digest:
+                raise DataError(f"case {self.case_id}: {unknown(self.export.folder)}")
             dicom_border.written({"series": series, "image": self.image})
             try:
                 self._write_mask(series)

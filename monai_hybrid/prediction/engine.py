@@ -16,6 +16,7 @@ from torch import Tensor
 from tqdm import tqdm  # type: ignore[import-untyped]
 
 from data_prep.atomic import remove_leftovers
+from data_prep.known_files import file_digest
 from data_prep.progress import Ticker
 from data_prep.scans import is_own
 from monai_hybrid import dicom_border
@@ -26,7 +27,7 @@ from monai_hybrid.prediction.cases import PredictionDataset
 from monai_hybrid.prediction.denoising import DenoisingScore
 from monai_hybrid.prediction.flags import own_flags
 from monai_hybrid.prediction.reasons import reason
-from monai_hybrid.prediction.table import QualityTable
+from monai_hybrid.prediction.table import QualityTable, files_of
 from monai_hybrid.runs.run_folder import lock, release
 from monai_hybrid.screen import BAR, TICK, write_log
 
@@ -84,6 +85,11 @@ class Predictor(SupervisedEvaluator):
         """What the list of cases says; {} for a loader of another kind."""
         return self.dataset.case(case_id) if isinstance(self.dataset, PredictionDataset) else {}
 
+    def _digest(self, case_id: str) -> str:
+        """Of the case's first file; "" for a loader of another kind."""
+        case = self._case(case_id)
+        return file_digest(Path(files_of(case)[0])) if case else ""
+
     def _run(self) -> None:
         self.counts = dict.fromkeys(self.counts, 0)
         total = self.state.epoch_length
@@ -98,6 +104,7 @@ class Predictor(SupervisedEvaluator):
     def _iteration(self, engine: Any, batchdata: dict[str, Any]) -> dict[str, Any]:
         case_id, started = batchdata["case_id"][0], time.monotonic()
         if "skip" in batchdata:
+            self.table.seen(case_id, self._digest(case_id))
             return self._told(case_id, "skipped", "finished before (--overwrite True redoes it)")
         if "failure" in batchdata:
             return self._failed(case_id, batchdata["failure"][0])
@@ -174,6 +181,7 @@ class Predictor(SupervisedEvaluator):
             entropy_all=found.entropy_all,
             precision=found.precision or self.table.settings.get("precision"),
             image=name,
+            image_digest=self._digest(batch["case_id"][0]),
             mask=self._in_folder(str(output.get("pred_file", ""))),
             made_from=batch["made_from"][0],
         )

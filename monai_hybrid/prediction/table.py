@@ -22,6 +22,7 @@ from monai_hybrid.errors import DataError, EnvironmentFault, ModelFileError
 from monai_hybrid.prediction.flags import flag_rows
 
 NOTHING = "-"
+LATER = "image_digest"  # a column that tables of earlier versions lack
 ROW = 16_384  # bytes that a row may take: two paths, and a number a label
 
 
@@ -30,7 +31,7 @@ class QualityTable:
 
     Columns: case_id; status (done, failed); flag (why to look at it, empty when nothing is odd); error; unit; volume_<label>
     in that unit; entropy_foreground, entropy_all in [0, 1]; denoising_error; precision (as set, or as chosen for the image);
-    image; mask; made_from (hash of model, image, settings).
+    image; image_digest (by which `report` and `view` know the file again); mask; made_from (hash of model, image, settings).
 
     Args:
         folder: where masks and the table go.
@@ -63,7 +64,7 @@ class QualityTable:
     def columns(self) -> list[str]:
         """In the order of the file."""
         volumes = [f"volume_{name}" for name in self.structures]
-        tail = ["entropy_foreground", "entropy_all", "denoising_error", "precision", "image", "mask", "made_from"]
+        tail = ["entropy_foreground", "entropy_all", "denoising_error", "precision", "image", LATER, "mask", "made_from"]
         return ["case_id", "status", "flag", "error", "unit", *volumes, *tail]
 
     def open(self) -> None:
@@ -85,8 +86,8 @@ class QualityTable:
             raise EnvironmentFault(f"{self.path}: cannot be used ({error.strerror}); choose another --output_dir") from error
         refuse_other(self.path)
         rows = csv.DictReader(io.StringIO(text))
-        ours = set(self.columns) == {restored(name) for name in rows.fieldnames or ()}
-        self.rows = {row["case_id"]: row for row in map(restored_row, rows)} if ours else {}
+        ours = set(self.columns) == {LATER, *(restored(name) for name in rows.fieldnames or ())}
+        self.rows = {row["case_id"]: {LATER: "", **row} for row in map(restored_row, rows)} if ours else {}
 
     def made_from(self, case: Mapping[str, Any]) -> str:
         """Hash of everything that the prediction of a case depends on.
@@ -95,9 +96,7 @@ class QualityTable:
             DataError: the image cannot be read.
         """
         assert self._basis is not None, "open() comes first"
-        several = case.get("channels") or [case["series"]] if "series" in case else []
-        given = [str(file) for series in several for file in series.files] or case["image"]
-        names = [given] if isinstance(given, str) else list(given)
+        names = files_of(case)
         try:
             parts = [self._basis, *[file_hash(Path(name)) for name in names]]
         except OSError as error:
@@ -119,6 +118,11 @@ class QualityTable:
         """Set the row of a case and write the file."""
         self.rows[case_id] = {**dict.fromkeys(self.columns, ""), "case_id": case_id, **{k: _text(v) for k, v in values.items()}}
         self.write()
+
+    def seen(self, case_id: str, digest: str) -> None:
+        """The image of a case that an earlier run has finished is here, with the same content."""
+        if case_id in self.rows:
+            self.rows[case_id][LATER] = digest
 
     def finish(self) -> list[str]:
         """Add the flags that need all cases, write the file, and give the ids of flagged cases."""
@@ -170,6 +174,13 @@ class QualityTable:
         writer.writeheader()
         writer.writerows(harmless_row(self.rows[case_id]) for case_id in sorted(self.rows))
         return text.getvalue().encode("utf-8")
+
+
+def files_of(case: Mapping[str, Any]) -> list[str]:
+    """The files of a case, of its first channel first: of series of DICOM theirs."""
+    several = case.get("channels") or [case["series"]] if "series" in case else []
+    given = [str(file) for series in several for file in series.files] or case["image"]
+    return [given] if isinstance(given, str) else list(given)
 
 
 def file_hash(path: Path) -> str:

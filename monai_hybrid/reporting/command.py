@@ -22,10 +22,11 @@ def report(
     viewer: Annotated[
         bool, typer.Option("--viewer/--no-viewer", help="show volumes in three planes; a page of 1 to 15 MB")
     ] = True,
+    images: Annotated[Path | None, typer.Option(help="where the images of a prediction lie", metavar="FOLDER")] = None,
 ) -> None:
     """Write one self-contained HTML page: scores with intervals, pictures, curves, transfer, shift, commands."""
     with told():
-        path = write_report(folder, compare or [], output, title, viewer)
+        path = write_report(folder, compare or [], output, title, viewer, images)
     typer.echo(f"report: {path} ({path.stat().st_size / 1e6:.2f} MB)")
 
 

@@ -13,10 +13,11 @@ from typing import Any
 from data_prep.cells import restored_row
 from data_prep.home import at_home
 from data_prep.json_io import load_json
+from data_prep.known_files import file_digest, lies_below
 from monai_hybrid.errors import ConfigError, DataError
 from monai_hybrid.evaluation.case_table import Row, read_cases
 from monai_hybrid.evaluation.status import ABSENT, INVENTED, METRICS, MISSED, OK
-from monai_hybrid.evaluation.summary import summarize
+from monai_hybrid.evaluation.summary import MODEL_DIGEST, summarize
 from monai_hybrid.model_card import read_card
 
 EVALUATION_FOLDERS = ("eval", "evaluation", ".")
@@ -56,7 +57,8 @@ class Evaluation:
     @property
     def slices(self) -> dict[str, Path]:
         """File name -> picture slice; the folder's own names only, whatever a case is called."""
-        return {path.name: path for path in sorted((self.folder / "slices").glob("*.npz"))}
+        found = sorted((self.folder / "slices").glob("*.npz"))
+        return {path.name: path for path in found if lies_below(self.folder, path)}
 
 
 @dataclass(frozen=True)
@@ -224,14 +226,16 @@ def read_training(folder: Path) -> Training:
         shots,
         _mapping(logs / "run.json"),
         read_card(folder / "models/model.safetensors"),
-        pictures if pictures.is_file() else None,
+        pictures if pictures.is_file() and lies_below(folder, pictures) else None,
     )
 
 
 def _training_of(evaluation: Evaluation) -> Training | None:
-    """The training whose model was evaluated, when it is still where it was."""
+    """The training whose model was evaluated, when it is still where it was and this evaluation knows the model."""
     model = Path(str(evaluation.about.get("model") or ""))
     if model.parent.name != "models" or not model.is_file():
+        return None
+    if not lies_below(model.parent.parent, evaluation.folder) and file_digest(model) != evaluation.about.get(MODEL_DIGEST):
         return None
     training = read_training(model.parent.parent)
     return None if training.empty else training

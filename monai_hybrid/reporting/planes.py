@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from markupsafe import Markup
 
+from data_prep.known_files import lies_below
 from monai_hybrid.errors import DataError
 from monai_hybrid.evaluation.blocks import MOST_VOXELS, averaged, steps, thinned
 from monai_hybrid.evaluation.case_table import file_name
@@ -102,7 +103,7 @@ def of_evaluation(evaluation: Evaluation) -> list[CaseVolume]:
     return [
         read_case_volume(path, case, why)
         for case, why in worth_seeing(evaluation.rows).items()
-        if (path := folder / file_name(case)).is_file()
+        if (path := folder / file_name(case)).is_file() and lies_below(evaluation.folder, path)
     ]
 
 

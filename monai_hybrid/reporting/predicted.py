@@ -25,13 +25,22 @@ PICTURES, SIDE = 24, 360  # cases with a picture, and the pixels of its longer s
 VOLUMES, UNFLAGGED = 12, 3  # cases in three planes; where none is flagged, so many
 LARGEST_VOLUME = 2**28  # voxels of a file that is read for them
 EMPTY = ("", "-")  # cells that say nothing
-HIDDEN = ("status", "image", "mask", "made_from", "precision", "entropy_all", "unit")  # they stand in quality.csv
+HIDDEN = (
+    "status",
+    "image",
+    "image_digest",
+    "mask",
+    "made_from",
+    "precision",
+    "entropy_all",
+    "unit",
+)  # they stand in quality.csv
 
 
-def collection_of(folder: Path) -> tuple[Collection | None, str]:
+def collection_of(folder: Path, images: Path | None = None) -> tuple[Collection | None, str]:
     """The cases of a prediction folder, or why they cannot be shown."""
     try:
-        return read_collection(folder), ""
+        return read_collection(folder, images), ""
     except (ConfigError, HybridError) as error:
         return None, str(error)
 

@@ -10,6 +10,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined, UndefinedError
 
 from data_prep.json_io import write_atomically
+from data_prep.known_files import lies_below
 from data_prep.naming import keep_key_out
 from data_prep.result_files import REPORT, refuse_other
 from monai_hybrid import __version__
@@ -45,8 +46,9 @@ PLANES_POLICY = (
 
 
 def write_report(
-    folder: Path, compare: Sequence[str] = (), output: Path | None = None, title: str = "", viewer: bool = True
-) -> Path:
+    folder: Path, compare: Sequence[str] = (), output: Path | None = None, title: str = "", viewer: bool = True,
+    images: Path | None = None,
+) -> Path:  # fmt: skip
     """Write the report of a training, an evaluation or a prediction folder.
 
     Args:
@@ -55,6 +57,7 @@ def write_report(
         output: the file; None: `report.html` in `folder`.
         title: heading; "": made from the data set's name.
         viewer: show volumes in three planes; False: a small page of slices alone.
+        images: where the images of a prediction lie, see `read_collection`.
 
     Returns:
         Where it was written, whole.
@@ -68,11 +71,11 @@ def write_report(
     if output is None:
         keep_key_out(folder)
     refuse_other(path, REPORT)
-    write_atomically(path, render(read_inputs(folder, compare), title, viewer).encode(), REPORT)
+    write_atomically(path, render(read_inputs(folder, compare), title, viewer, images).encode(), REPORT)
     return path
 
 
-def render(inputs: Inputs, title: str = "", viewer: bool = True) -> str:
+def render(inputs: Inputs, title: str = "", viewer: bool = True, images: Path | None = None) -> str:
     """The page. Every text from a file is escaped.
 
     Raises:
@@ -86,7 +89,7 @@ def render(inputs: Inputs, title: str = "", viewer: bool = True) -> str:
         lstrip_blocks=True,
     )
     try:
-        return environment.get_template("report.html.jinja").render(page(inputs, title, viewer))
+        return environment.get_template("report.html.jinja").render(page(inputs, title, viewer, images))
     except (KeyError, TypeError, AttributeError, ValueError, IndexError, UndefinedError) as error:
         what = f"{type(error).__name__}: {error}"  # JSON of another form
         raise DataError(
@@ -94,13 +97,13 @@ def render(inputs: Inputs, title: str = "", viewer: bool = True) -> str:
         ) from error
 
 
-def page(inputs: Inputs, title: str, viewer: bool = True) -> dict[str, Any]:
+def page(inputs: Inputs, title: str, viewer: bool = True, images: Path | None = None) -> dict[str, Any]:
     """Everything the template shows; a section that is None is left out."""
     against = comparisons(inputs)
     evaluation, training = inputs.evaluation, inputs.training
     shift = evaluation.shift if evaluation else None
     forgetting = evaluation.forgetting if evaluation else None
-    collection, why_not = predicted.collection_of(inputs.predicted) if inputs.predicted else (None, "")
+    collection, why_not = predicted.collection_of(inputs.predicted, images) if inputs.predicted else (None, "")
     shown: dict[str, Any] = {
         "title": title or _title(inputs),
         "facts": _facts(inputs),
@@ -255,6 +258,6 @@ def _shift_picture(evaluation: Evaluation) -> str | None:
     if not name:
         return None
     path = evaluation.folder / name
-    if not path.is_file():
+    if not path.is_file() or not lies_below(evaluation.folder, path):
         raise DataError(f"{path}: named in shift.json, but not there; evaluate again")
     return picture_uri(path)

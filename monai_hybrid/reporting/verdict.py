@@ -150,8 +150,14 @@ def _of_files(inputs: Inputs, evaluation: Evaluation) -> list[str]:
             f"summary.json states a mean Dice of {stated:.3f}, but cases.csv gives {own:.3f}: this report uses cases.csv."
         )
     model = Path(str(evaluation.about.get("model") or ""))
-    if inputs.training is None or not model.is_file():
+    if not model.is_file():
         return told
+    if inputs.training is None:
+        unknown = model.parent.name == "models"
+        return [
+            *told,
+            "The training of the model is left out: this evaluation does not know the file of today.",
+        ] * unknown or told
     if inputs.training.folder.resolve() not in model.resolve().parents:
         return [*told, f"The evaluation is of another model ({model}) than the training shown here."]
     table = next((f for f in (evaluation.folder / "cases.csv", evaluation.folder / "dice.csv") if f.is_file()), None)

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from data_prep.known_files import edges
 from monai_hybrid.errors import ConfigError, DataError
 from monai_hybrid.losses.objectives import Objective
 from monai_hybrid.runs.earlier_steps import as_now
@@ -20,7 +21,6 @@ SECTIONS = frozenset({"imports", "initialize", "run", "finalize", "writer"})
 WATCHERS = ("Progress", "CaseProgress", "WeightsSaver", "TrainingPictures", "TrainingLog", "ListedOutput", "NamedScores")
 SHOWN = 8
 ABSENT = "absent"
-EDGE = 1 << 16
 CLEAN_SHARE = "of the labelled samples"  # what `clean_fraction` is a share of; before this was saved, of the whole batch
 logger = logging.getLogger("monai_hybrid.checkpoint")
 
@@ -68,16 +68,8 @@ def _digest(case: Mapping[str, Any]) -> str:
         for file in files if isinstance(files, (list, tuple)) else [files]:
             sha.update(key.encode())
             if isinstance(file, (str, Path)) and Path(file).is_file():
-                sha.update(_edges(Path(file)))
+                sha.update(edges(Path(file)))
     return sha.hexdigest()[:16]
-
-
-def _edges(path: Path) -> bytes:
-    size = path.stat().st_size
-    with path.open("rb") as handle:
-        head = handle.read(EDGE)
-        handle.seek(max(0, size - EDGE))
-        return f"{size}".encode() + head + handle.read(EDGE)
 
 
 def refuse_other_settings(saved: Mapping[str, str], now: Mapping[str, str], where: Path) -> None:

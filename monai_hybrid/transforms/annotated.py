@@ -1,4 +1,4 @@
-"""Labels with voxels that nobody annotated (-1): padding, where patches may be centred, and how a validation leaves them out."""
+"""Labels with voxels that nobody annotated (-1): padding, where patches may be centred, how a validation leaves them out."""
 
 from __future__ import annotations
 

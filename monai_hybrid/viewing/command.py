@@ -23,7 +23,7 @@ def view(
     labels: Annotated[
         Path | None, typer.Option(help="folder for corrected labels; none: corrected/ in FOLDER", metavar="FOLDER")
     ] = None,
-    images: Annotated[Path | None, typer.Option(help="where the images lie now, if they were moved", metavar="FOLDER")] = None,
+    images: Annotated[Path | None, typer.Option(help="where the images of a prediction lie", metavar="FOLDER")] = None,
     model: Annotated[Path | None, typer.Option(help="model of the masks; none: that of the run", metavar="FILE")] = None,
     port: Annotated[int, typer.Option(help="of the page; 0: a free one", min=0, max=65535)] = 0,
     browser: Annotated[bool, typer.Option("--browser/--no-browser", help="open the page in a browser")] = True,

@@ -175,7 +175,7 @@ def test_a_class_that_no_case_has_is_undefined(tmp_path: Path, caplog: pytest.Lo
         evaluate(tmp_path, {"a": (organ(1), organ(1))})
     of = summary_of(tmp_path)["dice"]["spleen"]
     assert (of["mean"], of["interval"], of["sd"], of["n"], of["undefined"]) == (None, None, None, 0, 1)
-    assert "spleen: Dice undefined, NSD at 2 voxels undefined, HD95 undefined voxels; 0 of 1 cases (0 patients)" in caplog.text
+    assert "spleen: Dice undefined, NSD at 2 voxels undefined, HD95 undefined; 0 of 1 cases (0 patients)" in caplog.text
     assert summary_of(tmp_path)["dice"]["liver"]["sd"] is None  # one case has no spread
 
 

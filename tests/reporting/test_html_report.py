@@ -16,7 +16,9 @@ from view_samples import pictures as picture_files
 from view_samples import predicted
 from view_samples import volumes as volume_files
 
+from data_prep.known_files import file_digest
 from monai_hybrid.errors import ConfigError, DataError, HybridError
+from monai_hybrid.gallery.cases import read_collection
 from monai_hybrid.reporting.command import main
 from monai_hybrid.reporting.report import write_report
 
@@ -182,6 +184,43 @@ def test_an_evaluation_of_another_or_an_older_model_is_noticed(tmp_path: Path) -
     assert "The model file is newer than the evaluation" in write_report(folder).read_text()
     evaluation(folder / "eval", model=str(tmp_path / "elsewhere.pt"))
     assert "The evaluation is of another model" in write_report(folder).read_text()
+
+
+def test_the_training_of_a_model_elsewhere_is_shown_only_where_the_evaluation_knows_the_file(tmp_path: Path) -> None:
+    model = training(tmp_path / "run") / "models/model.pt"
+    model.parent.mkdir()
+    model.write_bytes(b"weights")
+    folder = evaluation(tmp_path / "eval", model=str(model))
+    said = "The training of the model is left out: this evaluation does not know the file of today."
+    text = Page(write_report(folder).read_text()).text
+    assert said in text and "Cases used for adaptation" not in text
+    content = json.loads((folder / "summary.json").read_text())
+    (folder / "summary.json").write_text(json.dumps({**content, "model_digest": file_digest(model)}))
+    text = Page(write_report(folder).read_text()).text
+    assert said not in text and "Cases used for adaptation" in text
+
+
+def test_a_link_out_of_the_folder_is_not_followed(tmp_path: Path) -> None:
+    folder = training(tmp_path / "run")
+    Image.fromarray(np.zeros((40, 40, 3), np.uint8)).save(folder / "logs/pictures.png")
+    slices(evaluation(folder / "eval"))
+    shown = write_report(folder).read_text()
+    for place, kept in (("logs", "logs_kept"), ("eval/slices", "slices_kept")):
+        (folder / place).rename(tmp_path / kept)
+    (folder / "eval/slices").symlink_to(tmp_path / "slices_kept")
+    (folder / "logs").symlink_to(tmp_path / "logs_kept")
+    assert shown.count("data:image/png") > 1 and "data:image/png" not in write_report(folder).read_text()
+
+
+def test_images_that_a_strangers_table_names_are_left_out_with_a_sentence(tmp_path: Path) -> None:
+    digests = {"image_digest": {"grey": "", "colour": "0" * 32}}
+    folder = predicted(tmp_path / "masks", picture_files(tmp_path / "scans"), **digests)
+    names = read_collection(folder).cases
+    html = write_report(folder).read_text()
+    assert html.count("data:image/png") == len(names) - 2
+    assert f"If both are yours: --images {tmp_path / 'scans'}" in Page(html).text
+    html = write_report(folder, images=tmp_path / "scans").read_text()
+    assert html.count("data:image/png") == len(names)
 
 
 def test_the_report_of_many_large_cases_stays_small(tmp_path: Path) -> None:

@@ -80,6 +80,40 @@ def test_images_that_were_moved_are_found_in_the_folder_given(masks: Path, tmp_p
     assert not any(case.note for case in read_collection(masks, tmp_path / "moved").cases)
 
 
+@pytest.mark.parametrize("digest", ["", "0" * 32])
+def test_an_image_elsewhere_is_shown_only_where_the_table_knows_it(digest: str, masks: Path, tmp_path: Path) -> None:
+    """A table of a stranger names a file of this machine, and has never read it."""
+    row = {"image": str(tmp_path / "images/ras.nii.gz"), "image_digest": digest}
+    rewritten(masks, **row)
+    first, *others = sorted(read_collection(masks).cases, key=lambda case: not case.note)
+    assert first.images == () and f"If both are yours: --images {tmp_path / 'images'}" in first.note
+    assert not any(case.note for case in others)
+    assert not any(case.note for case in read_collection(masks, tmp_path / "images").cases), (
+        "the user says that it may be shown"
+    )
+    (tmp_path / "other").mkdir()
+    assert (
+        len([case for case in read_collection(masks, tmp_path / "other").cases if "its image is not there" in case.note]) == 3
+    )
+
+
+def test_images_in_the_folder_itself_are_shown_and_links_out_of_it_are_not(masks: Path, tmp_path: Path) -> None:
+    (tmp_path / "images").rename(masks / "images")
+    names = {path.name for path in (masks / "images").iterdir()}
+    rewritten(masks, image="images/ras.nii.gz", image_digest="")
+    shown = [case for case in read_collection(masks).cases if not case.note]
+    assert [case.images for case in shown] == [(masks / "images/ras.nii.gz",)] and len(names) == 3
+    (masks / "images/ras.nii.gz").rename(tmp_path / "ras.nii.gz")
+    (masks / "images/ras.nii.gz").symlink_to(tmp_path / "ras.nii.gz")
+    assert all(case.note for case in read_collection(masks).cases)
+
+
+def test_an_image_that_was_replaced_is_not_shown_under_the_old_mask(masks: Path, tmp_path: Path) -> None:
+    write_volume(tmp_path / "images/ras.nii.gz", scan(SHAPE, 99), affines()["ras"])
+    (noted,) = [case for case in read_collection(masks).cases if case.note]
+    assert noted.case_id == "ras" and "the table does not show that the mask was made from it" in noted.note
+
+
 def test_failed_and_dicom_cases_are_listed_with_the_reason(masks: Path) -> None:
     rewritten(masks, status="failed", error="the file is damaged", mask="", image="")
     first = read_collection(masks).cases[0]

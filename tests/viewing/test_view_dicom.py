@@ -17,6 +17,7 @@ from data_prep.dicom.codes import segment_code
 from data_prep.dicom.names import case_name
 from data_prep.dicom.seg_write import Algorithm, write_seg
 from data_prep.errors import ConfigError, DataError
+from data_prep.known_files import file_digest
 from data_prep.label_file import write_label_file
 from data_prep.naming import named
 from monai_hybrid.gallery.cases import read_collection
@@ -44,8 +45,9 @@ def predicted(tmp_path: Path, keep: bool = False) -> tuple[Path, Written, str]:
     segments = [(name, segment_code(name)) for _, name, _ in LABELS[1:]]
     write_seg(mask_of(series.shape), series, segments, Algorithm("test", "1"), out / f"{case}_seg.dcm")
     write_label_file(out, LABELS)
-    row = f"{case},done,,,1.5,2.5,ml,DICOM series 3 (CT; 5 slices),{case}_seg.dcm,0"
-    (out / "quality.csv").write_text(f"case_id,status,flag,error,volume_LV,volume_RV,unit,image,mask,made_from\n{row}\n")
+    row = f"{case},done,,,1.5,2.5,ml,DICOM series 3 (CT; 5 slices),{file_digest(series.files[0])},{case}_seg.dcm,0"
+    heading = "case_id,status,flag,error,volume_LV,volume_RV,unit,image,image_digest,mask,made_from"
+    (out / "quality.csv").write_text(f"{heading}\n{row}\n")
     (out / "run.json").write_text(json.dumps({"settings": {"input": str(tmp_path / "scans")}}))
     return out, made, case
 
@@ -103,7 +105,7 @@ def test_scans_that_were_moved_are_found_where_the_user_says(tmp_path: Path) -> 
     folder, _, case = predicted(tmp_path)
     (tmp_path / "scans").rename(tmp_path / "moved")
     (one,) = read_collection(folder).cases
-    assert "its DICOM series is not there. Type: monai-hybrid view ... --images FOLDER" in one.note
+    assert "its DICOM series is not there. Add --images FOLDER" in one.note
     collection = read_collection(folder, tmp_path / "moved")
     assert collection.cases[0].note == "" and Answers(collection, folder).thumbnail(0)
     write_series(tmp_path / "others")
@@ -112,6 +114,20 @@ def test_scans_that_were_moved_are_found_where_the_user_says(tmp_path: Path) -> 
         answers.image(0, "0")
     (folder / f"{case}_seg.dcm").unlink()
     assert "its DICOM-SEG is not in the folder" in read_collection(folder, tmp_path / "moved").cases[0].note
+
+
+def test_a_series_that_the_table_does_not_know_is_not_shown(tmp_path: Path) -> None:
+    folder, _, _ = predicted(tmp_path)
+    table = folder / "quality.csv"
+    text = table.read_text()
+    (digest,) = [cell for cell in text.split(",") if len(cell) == 32]
+    table.write_text(text.replace(digest, ""))
+    (one,) = read_collection(folder).cases
+    assert f"If both are yours: --images {tmp_path / 'scans'}" in one.note
+    table.write_text(text.replace(digest, "0" * 32))
+    with pytest.raises(DataError, match="the table does not show that the mask was made from it"):
+        Answers(read_collection(folder), folder).thumbnail(0)
+    assert Answers(read_collection(folder, tmp_path / "scans"), folder).thumbnail(0)
 
 
 @pytest.mark.parametrize("name", ["../../scan", "sub-a_ser-abc123/../x", "scan"])

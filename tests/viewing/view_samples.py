@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image
 
 from data_prep.cells import harmless_row
+from data_prep.known_files import file_digest
 from data_prep.label_file import write_label_file
 from data_prep.on_grid import mask_file
 from data_prep.volume import Array
@@ -73,6 +74,7 @@ def predicted(folder: Path, images: dict[str, Path], names: dict[str, int] = NAM
         row |= {f"volume_{name}": f"{(mask == value).sum() * 0.0045:.4g}" for name, value in names.items()}
         row |= {"entropy_foreground": f"{0.1 + 0.01 * number:.3g}", "entropy_all": "0.02", "denoising_error": "0.1"}
         row |= {"precision": "float32", "image": str(image), "mask": path.name, "made_from": "0"}
+        row["image_digest"] = file_digest(image)
         rows.append(row | {column: values[case] for column, values in columns.items() if case in values})
     with (folder / "quality.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, list(rows[0]))

@@ -1,0 +1,41 @@
+"""Which files a folder of results may show: those in it, and those that its tables have a digest of.
+
+A folder from elsewhere may name any file of this machine. Only who has read a file knows its digest: of its size and its two
+ends, which takes seconds even for a large data set.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+EDGE = 1 << 16
+
+
+def edges(path: Path) -> bytes:
+    """Size, first and last 64 KiB.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    size = path.stat().st_size
+    with path.open("rb") as handle:
+        head = handle.read(EDGE)
+        handle.seek(max(0, size - EDGE))
+        return f"{size}".encode() + head + handle.read(EDGE)
+
+
+def lies_below(folder: Path, file: Path) -> bool:
+    """Whether a file lies in a folder or deeper, links followed."""
+    try:
+        return file.resolve().is_relative_to(folder.resolve())
+    except (OSError, RuntimeError, ValueError):
+        return False
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of `edges`, its first 32 hexadecimal digits; "" of what cannot be read."""
+    try:
+        return hashlib.sha256(edges(path)).hexdigest()[:32] if path.is_file() else ""
+    except (OSError, ValueError):
+        return ""
