@@ -133,6 +133,12 @@ class DicomCase:
             except ReadError as fault:
                 raise DataError(f"{self.seg}: {fault.seen}. Predict again") from fault
 
+    def discard(self) -> None:
+        """Take both files away; `written` writes them again."""
+        with self.export.lock:
+            self.mask.unlink(missing_ok=True)
+            self.image.unlink(missing_ok=True)
+
     def _write_mask(self, series: Series) -> None:
         import nibabel as nib
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import base64
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,8 @@ def pictures(collection: Collection) -> dict[str, Any]:
         try:
             if case.note:
                 raise DataError(case.note)
-            content = thumbnail(collection, case, side=SIDE)
+            with _at_hand(case):
+                content = thumbnail(collection, case, side=SIDE)
             uri = "data:image/png;base64," + base64.b64encode(content).decode()
             shown.append({"case": case.case_id, "flag": case.flag, "picture": uri})
         except (HybridError, MemoryError) as error:
@@ -65,6 +67,19 @@ def pictures(collection: Collection) -> dict[str, Any]:
     legend = [{"name": label.name, "colour": label.colour} for label in collection.labels if label.index]
     told = [f"{_some(cases)}: {why}" for why, cases in missing.items()]
     return {"cases": shown, "legend": legend, "missing": told, "rest": max(0, rest)}
+
+
+@contextmanager
+def _at_hand(case: Case) -> Iterator[None]:
+    """While the files of a case are looked at. Those of a DICOM series are large, so they are there for one case at a time."""
+    if case.dicom is None:
+        yield
+        return
+    try:
+        case.dicom.written()
+        yield
+    finally:
+        case.dicom.discard()
 
 
 def _some(cases: Sequence[str], most: int = 6) -> str:
@@ -82,7 +97,8 @@ def volumes(collection: Collection) -> list[CaseVolume]:
     found: list[CaseVolume] = []
     for case in (flagged or able[:UNFLAGGED])[:VOLUMES]:
         try:
-            found += [volume] if (volume := _volume(collection, case)) else []
+            with _at_hand(case):
+                found += [volume] if (volume := _volume(collection, case)) else []
         except (HybridError, MemoryError):
             continue  # it is named among the pictures
     return found

@@ -21,6 +21,7 @@ from data_prep.known_files import file_digest
 from data_prep.label_file import write_label_file
 from data_prep.naming import named
 from monai_hybrid.gallery.cases import read_collection
+from monai_hybrid.reporting.predicted import collection_of, pictures, volumes
 from monai_hybrid.viewing.answers import Answers
 
 pytest.importorskip("highdicom")
@@ -99,6 +100,21 @@ def test_a_corrected_label_is_kept_with_its_image_and_can_be_built(tmp_path: Pat
     (place / f"images/{case}.nii.gz").write_bytes(b"mine")
     with pytest.raises(DataError, match="another image is there, and is kept"):
         answers.save(0, gzip.compress(drawing.tobytes(order="F")), "me", True)
+
+
+def test_the_report_shows_pictures_and_planes_of_them_and_keeps_no_file(tmp_path: Path) -> None:
+    folder, _, case = predicted(tmp_path)
+    collection, why_not = collection_of(folder)
+    assert collection is not None and why_not == ""
+    shown, (volume,) = pictures(collection), volumes(collection)
+    assert [one["case"] for one in shown["cases"]] == [case] and shown["missing"] == [] and shown["rest"] == 0
+    assert (volume.case, np.unique(volume.prediction).tolist()) == (case, [0, 1, 2])
+    assert list(collection.cases[0].images[0].parent.iterdir()) == []
+    (tmp_path / "scans").rename(tmp_path / "moved")
+    collection, _ = collection_of(folder)
+    assert collection is not None
+    (told,) = pictures(collection)["missing"]
+    assert told.startswith(f"{case}: its DICOM series is not there") and volumes(collection) == []
 
 
 def test_scans_that_were_moved_are_found_where_the_user_says(tmp_path: Path) -> None:
