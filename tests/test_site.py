@@ -16,6 +16,17 @@ def test_every_page_is_in_the_navigation_once() -> None:
     assert sorted(named) == sorted(pages)
 
 
+def test_pages_link_to_pages_of_the_site_alone() -> None:
+    docs = ROOT / "docs"
+    left = [
+        f"{page.relative_to(docs)}: {link}"
+        for page in docs.rglob("*.md")
+        for link in re.findall(r"\]\(([^)#\s:]+)", page.read_text(encoding="utf-8"))
+        if not (page.parent / link).resolve().is_relative_to(docs.resolve())
+    ]
+    assert left == [], "a file outside docs/ is no page of the site, and stops `make site`"
+
+
 def test_links_of_a_whole_site_are_accepted(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "style.css").write_text("")
