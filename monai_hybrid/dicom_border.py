@@ -217,7 +217,7 @@ def refuse_series_words(words: Any, path: Path) -> None:
         ConfigError: there are words.
     """
     if words is not None:
-        raise ConfigError(f"--series {shlex.quote(str(words))}: chooses DICOM series, of which {path} has none. Leave it out")
+        raise ConfigError(f"--series {shlex.quote(str(words))}: {path} holds no DICOM series. Leave it out")
 
 
 def written(case: Mapping[str, Any]) -> None:

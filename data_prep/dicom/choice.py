@@ -36,7 +36,9 @@ def choose(series: Sequence[Series], words: str | None) -> list[Series]:
     if not found or (values and not names and not any(one.part for one in found)):
         there = "; ".join(one.title for one in series[:SHOWN]) + ("; ..." if len(series) > SHOWN else "")
         more = "" if naming().keep else ". Their descriptions are shown with --keep-names"
-        raise ConfigError(f"--series {shlex.quote(words)}: nothing here is called so. There are: {there or 'no series'}{more}")
+        raise ConfigError(
+            f"--series {shlex.quote(words)}: no series has this name. The series here: {there or 'no series'}{more}"
+        )
     return found
 
 

@@ -45,9 +45,9 @@ def check_codestream(dataset: Any, header: Stream, frames: int) -> None:
             raise ReadError("damaged", f"its pixels are {seen}; expected {expected}")
         if stream.samples != header.samples or stream.bits > header.bits:
             seen, expected = (f"{one.samples} values of {one.bits} bits" for one in (stream, header))
-            raise ReadError("damaged", f"a packed pixel has {seen}; the header says {expected}")
+            raise ReadError("damaged", f"a compressed pixel has {seen}; the header says {expected}")
         if END_OF_IMAGE not in frame.rstrip(b"\0")[-PADDING:]:
-            raise ReadError("damaged", "its packed pixels stop before their end mark")
+            raise ReadError("damaged", "its compressed pixels stop before their end mark")
 
 
 def short_fragments(path: Path, start: int, frames: int) -> str:
@@ -64,11 +64,11 @@ def short_fragments(path: Path, start: int, frames: int) -> str:
             handle.seek(at)
             tag, length = struct.unpack("<II", handle.read(8).ljust(8, b"\0"))
             if tag == END:
-                return "" if count > frames else f"it holds {max(count - 1, 0)} packed pictures; expected {frames}"
+                return "" if count > frames else f"it holds {max(count - 1, 0)} compressed pictures; expected {frames}"
             if tag != ITEM:
-                return "its packed pixels are no chain of items"
+                return "its compressed pixels are not a chain of DICOM items"
             count, at = count + 1, at + 8 + length
-    return "it stops within its packed pixels"
+    return "it stops within its compressed pixels"
 
 
 def stream_of(head: bytes) -> Stream | None:

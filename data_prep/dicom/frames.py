@@ -38,7 +38,7 @@ def frames_of(dataset: Any, whole: Plane) -> list[Plane]:
     if whole.frames > MOST:
         raise ReadError("too_large", f"its header says {whole.frames} frames; the limit is {MOST}")
     if len(each) > whole.frames:
-        raise ReadError("damaged", f"it describes {len(each)} frames, and its header says {whole.frames}")
+        raise ReadError("damaged", f"it describes {len(each)} frames; its header says {whole.frames}")
     each += [None] * (whole.frames - len(each))  # frames without a word about their place
     return [_frame(replace(whole, frame=index), group, shared) for index, group in enumerate(each)]
 

@@ -110,17 +110,17 @@ def _gaps(steps: Array, heights: Array, usual: float) -> Iterator[Problem]:
     if not odd.size:
         if float(drift.max()) > 0.25 * usual:
             yield Problem(
-                "D512", f"slices leave a regular grid by up to {drift.max():.2f} mm; usually {usual:g} mm lie between"
+                "D512", f"slices are up to {drift.max():.2f} mm off a regular grid; usually they are {usual:g} mm apart"
             )
         return
     times = steps[odd] / usual
     if np.all(times > 1.5) and np.all(np.abs(times - np.round(times)) * usual < 2 * allowed * times):
         missing = int(np.round(times).sum()) - odd.size
         low, high = heights[odd[0]], heights[odd[0] + 1]
-        where = f"between {low:.2f} and {high:.2f} mm lie {high - low:.2f} mm, elsewhere {usual:g} mm"
+        where = f"from {low:.2f} to {high:.2f} mm is a gap of {high - low:.2f} mm; elsewhere slices are {usual:g} mm apart"
         yield Problem("D510", f"{missing} slice{'s are' if missing > 1 else ' is'} missing: {where}")
         return
-    yield Problem("D512", f"{steps.min():.2f} to {steps.max():.2f} mm lie between slices; expected one spacing")
+    yield Problem("D512", f"slices are {steps.min():.2f} to {steps.max():.2f} mm apart; expected one spacing")
 
 
 def _tilt(sideways: Array, heights: Array, usual: float) -> Iterator[Problem]:

@@ -105,7 +105,7 @@ def _planes(path: Path, dataset: Any, end: tuple[int, int] | None) -> list[Plane
     except ReadError:
         raise
     except Exception as error:
-        raise ReadError("damaged", f"a value in its DICOM header is no such value ({type(error).__name__})") from error
+        raise ReadError("damaged", f"a value in its DICOM header cannot be read ({type(error).__name__})") from error
     if end is not None:
         _refuse_more(plane, end[1])
     short = _short(plane, end, path.stat().st_size)
@@ -117,7 +117,7 @@ def _refuse_more(plane: Plane, length: int) -> None:
     packed = plane.syntax not in UNCOMPRESSED or plane.syntax == DEFLATED
     asked = plane.expected_bytes
     if not packed and length != UNDEFINED and length >= asked + max(asked // plane.frames, 2):
-        raise ReadError("damaged", f"its pixel data says {length} bytes; its header asks for {asked}, a part of them")
+        raise ReadError("damaged", f"its pixel data has {length} bytes; its header asks for {asked} only")
 
 
 def _short(plane: Plane, end: tuple[int, int] | None, size: int) -> str:
@@ -130,7 +130,7 @@ def _short(plane: Plane, end: tuple[int, int] | None, size: int) -> str:
     if not packed and there < plane.expected_bytes:
         return f"it holds {max(there, 0)} bytes of pixels; its header asks for {plane.expected_bytes}"
     if length != UNDEFINED and not packed and length < plane.expected_bytes:
-        return f"its pixel data says {length} bytes; its header asks for {plane.expected_bytes}"
+        return f"its pixel data has {length} bytes; its header asks for {plane.expected_bytes}"
     if packed and plane.syntax != DEFLATED:
         return short_fragments(plane.file, start, plane.frames)
     return ""

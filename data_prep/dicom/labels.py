@@ -76,7 +76,7 @@ def _own(own: Sequence[Path], every: Sequence[Series], sound: Sequence[Series], 
         return []
     cases = sorted({case for path in own for case in _case_of(path, every, sound)})
     of = f", of {', '.join(cases[:SHOWN])}{f' and {len(cases) - SHOWN} more' if len(cases) > SHOWN else ''}" if cases else ""
-    what = "1 mask of prediction is" if len(own) == 1 else f"{len(own)} masks of prediction are"
+    what = "1 predicted mask is" if len(own) == 1 else f"{len(own)} predicted masks are"
     fault = ReadError("segments_own", f"{what} {'taken as drawn' if OWN in accept else 'left out'}{of}")
     return run_checks("fault", fault, "", shown_path(own[0]), accept)
 
@@ -108,7 +108,7 @@ def _series_of(one: Segmentation, every: Sequence[Series], sound: Sequence[Serie
         frame = one.frame_of_reference_uid
         named = [series for series in every if frame and series.frame_of_reference_uid == frame and not series.left_out]
         if len(named) != 1:
-            raise ReadError("segments_unrelated", f"it names no series, and {len(named)} series here may be meant")
+            raise ReadError("segments_unrelated", f"it names no series, and {len(named)} series here fit it")
     whole = [series for series in named if any(series is other or series.planes == other.planes for other in sound)]
     if len(whole) > 1:
         exact = [series for series in whole if _holds(series, one.source_uids)]

@@ -106,7 +106,7 @@ def _decoded(plane: Plane) -> Array:
         if plane.syntax not in UNCOMPRESSED:
             check_codestream(dataset, Stream(plane.rows, plane.columns, plane.samples, plane.bits), plane.frames)
         if "ModalityLUTSequence" in dataset:
-            raise ReadError("damaged", "its values are numbers of a table (ModalityLUTSequence), which is not read here")
+            raise ReadError("damaged", "its pixels point into a table of values (ModalityLUTSequence), which is not supported")
         _check_bits(dataset)
         return np.asarray(dataset.pixel_array)
     except MemoryError:
@@ -147,7 +147,7 @@ def require_decoder(syntax: str) -> None:
         there = False
     if not there:
         called = syntax if re.fullmatch(r"[\d.]{1,64}", syntax) else "(no UID)"
-        raise ReadError("no_decoder", f"nothing that is installed decodes its transfer syntax {called}")
+        raise ReadError("no_decoder", f"no installed decoder reads its transfer syntax {called}")
 
 
 def _name(plane: Plane) -> str:

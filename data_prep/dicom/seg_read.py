@@ -93,7 +93,7 @@ def _segmentation(path: Path, dataset: Any) -> Segmentation:
         raise ReadError("too_large", f"its header gives {frames} frames of {columns} x {rows}")
     described = tuple(_segments(dataset))
     if len({one.number for one in described}) < len(described):
-        raise ReadError("segment_names", "two of its segments have one number")
+        raise ReadError("segment_names", "two of its segments have the same number")
     segments = tuple(one for one in described if one.name)
     if not segments:
         raise ReadError("segment_names", "it describes no segment")
@@ -194,7 +194,7 @@ def _planes(found: Segmentation, series: Series, halves: bool) -> Iterator[tuple
             item = next(iter(item_of(group, shared, "SegmentIdentificationSequence") or ()), None)
             value = whole(item, "ReferencedSegmentNumber", -1) if item is not None else -1
             if (value, index) in there:
-                raise ReadError("damaged", "two of its frames of one segment lie on one image")
+                raise ReadError("damaged", "two frames of one segment lie on the same image")
             there.add((value, index))
             if found.kind == "LABELMAP":
                 if item is not None:
@@ -224,7 +224,7 @@ def _stored(found: Segmentation) -> tuple[Any, Array]:
     except Exception as error:  # pydicom has no one error class; its words may quote the file
         raise ReadError("damaged", f"its pixels cannot be decoded ({type(error).__name__})") from error
     if pixels.dtype.kind != "u":
-        raise ReadError("damaged", "its pixels are no whole numbers from 0")
+        raise ReadError("damaged", "its pixels are not whole numbers from 0 upwards")
     pixels = pixels.reshape(-1, found.rows, found.columns)
     groups = len(dataset.get(PER_FRAME) or ())
     if groups != len(pixels):

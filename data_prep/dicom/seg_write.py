@@ -120,7 +120,8 @@ def _segmentation(mask: Array, series: Series, segments: Sequence[tuple[str, Seg
     except (ValueError, TypeError, AttributeError, KeyError) as error:
         # Its words may quote the file, and files name patients.
         raise DataError(
-            f"{series.title}: highdicom makes no SEG of it ({type(error).__name__}); convert it to NIfTI and predict that"
+            f"{series.title}: highdicom cannot make a DICOM-SEG of it ({type(error).__name__}). "
+            "Convert it to NIfTI and predict that"
         ) from error
 
 

@@ -111,7 +111,7 @@ def _owned(series: Series, patients: int) -> Series:
     """A series whose UID several patients have is a part of one, if one of their IDs is wrong."""
     if patients < 2:
         return series
-    told = f"{patients} patients have a series of this UID, and these slices may be a part of it"
+    told = f"{patients} patients have a series with this UID; these slices may be only a part of it"
     return replace(series, problems=(*series.problems, Problem("D527", told)))
 
 
@@ -122,7 +122,7 @@ def _as_number(text: str) -> tuple[int, str]:
 def _of_uid(planes: Sequence[Plane]) -> Iterator[Series]:
     kept = _once(planes)
     twice = len(planes) - len(kept)
-    remarks = [Problem("D525", f"{twice} of {len(planes)} slices are there twice, as equal files")] if twice else []
+    remarks = [Problem("D525", f"{twice} of {len(planes)} slices are there twice, in equal files")] if twice else []
     scouts, others, slices = sorted_by_kind(kept)
     if scouts:
         yield _series(scouts, "localizer" if slices else "", [scout_problem(scouts)])
@@ -187,7 +187,9 @@ def _stacks(planes: Sequence[Plane], part: str, problems: Sequence[Problem]) -> 
     shown = shown_parts(list(parts), planes[0].identifiers)
     for pairs, group in parts.items():
         words, real = (",".join(filter(None, (part, one))) for one in (shown[pairs], joined(pairs)))
-        several = Problem("D511", f"{len(parts)} parts lie at one place; to take this one: --series {shlex.quote(words)}")
+        several = Problem(
+            "D511", f"{len(parts)} parts of this series lie at the same place; to take this one: --series {shlex.quote(words)}"
+        )
         yield _series(group, real, [*problems, several], words)
 
 

@@ -53,7 +53,7 @@ def number(dataset: Any, keyword: str, default: float | None = None) -> float | 
     except ValueError:
         value = math.nan
     if value is not None and not abs(value) < LARGEST:
-        raise ReadError("damaged", f"its {keyword} is no number that it can be; expected one below 2^30")
+        raise ReadError("damaged", f"its {keyword} is not a possible number; expected one below 2^30")
     return value
 
 
@@ -69,5 +69,5 @@ def whole(dataset: Any, keyword: str, default: int = 0) -> int:
     except ValueError:
         value = LARGEST_WHOLE
     if not abs(value) < LARGEST_WHOLE:
-        raise ReadError("damaged", f"its {keyword} is no whole number that it can be")
+        raise ReadError("damaged", f"its {keyword} is not a possible whole number")
     return value

@@ -62,7 +62,7 @@ def read_source(
     if kind == DICOM:
         return dicom.read(root, labels_dir, series, accept)
     if series is not None:
-        raise ConfigError(f"--series {shlex.quote(series)}: chooses DICOM series, of which {root} has none. Leave --series out")
+        raise ConfigError(f"--series {shlex.quote(series)}: {root} holds no DICOM series. Leave --series out")
     source = bids.read(root, choice) if kind == BIDS else READERS[kind](root, labels_dir)
     return replace(source, ignored=_ignored(source))
 
@@ -99,7 +99,7 @@ def detect(root: Path) -> str:
     nearby = _one_level_off(root)
     if nearby:
         names = ", ".join(shlex.quote(str(folder)) for folder in nearby[:8])
-        raise ConfigError(f"{root}: no known layout. Give the folder one level off that has one: {names}")
+        raise ConfigError(f"{root}: no known layout. A folder one level up or down has one. Give it: {names}")
     foreign = foreign_sentence(root)
     if foreign:
         raise DataListError("D507", f"{root}: {foreign}", str(root))

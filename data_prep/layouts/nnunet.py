@@ -62,7 +62,7 @@ def _listed(root: Path, content: dict[str, Any], channels: tuple[str, ...], path
     """The cases that dataset.json lists; labels beside them that it does not list are orphans."""
     listed = content["dataset"]
     if not isinstance(listed, dict) or not listed:
-        raise DataListError("D503", f"{path}: $.dataset: expected a case or more, saw {str(listed)[:60]!r}")
+        raise DataListError("D503", f"{path}: $.dataset: expected at least one case, saw {str(listed)[:60]!r}")
     cases = tuple(_entry(root, name, entry, len(channels), path) for name, entry in sorted(listed.items()))
     known = {case.label.resolve() for case in cases if case.label is not None}
     beside = (

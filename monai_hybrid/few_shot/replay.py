@@ -48,7 +48,7 @@ def replayed_cases(
     mine = {files_of(case) for case in [*data.training, *data.validation, *data.testing]}
     found = [case for case in datalist["training"] if "label" in case and files_of(case) not in mine]
     if not found:
-        raise DataError(f"source_replay: {folder} has no labelled training case that is not the target's own")
+        raise DataError(f"source_replay: {folder} has no labelled training case besides those of the target")
     more: dict[str, Any] = {REPLAYED: True, "label_values": values, "class_indices": indices}
     if (ignore := dataset.get(IGNORE_VALUE)) is not None:
         found = with_ignore_value(found, ignore)

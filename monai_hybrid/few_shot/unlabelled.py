@@ -65,7 +65,7 @@ def unlabelled_cases(
     found += _of_folder(at_home(folder), data, labelled, output_dir) if folder else []
     cases = _others(found, [*labelled, *data.validation, *data.testing])
     if not cases:
-        raise DataError(f"{folder or data.folder}: no image is left beside the labelled, validation and test cases")
+        raise DataError(f"{folder or data.folder}: no unlabelled image is left; all are labelled, validation or test cases")
     logger.info("%d images without labels for the denoising term (%d found)", len(cases), len(found))
     return cases
 
@@ -134,7 +134,7 @@ def _of_dicom(
 ) -> list[dict[str, Any]]:
     """Sound series of patients that are not held out, and no series a second time, under whatever key it was named before."""
     if output_dir is None:
-        raise DataError(f"unlabelled_dir: {folder} is DICOM, which needs output_dir, where its series are written as NIfTI")
+        raise DataError(f"unlabelled_dir: {folder} is DICOM. Give output_dir too; its series are written there as NIfTI")
     held = [*data.validation, *data.testing]
     patients, cases = {case.get("patient") for case in held}, {case["case_id"] for case in labelled}
     files = [Path(name) for case in [*held, *labelled] for name in files_of(case)]

@@ -129,7 +129,7 @@ def read_collection(folder: Path, images: Path | None = None, model: Path | None
         )
     raise ConfigError(
         f"{folder}: neither {TABLE} nor datalist.json is in it; expected the output of monai-hybrid predict, or a prepared "
-        f"data set. Type: monai-hybrid build {shlex.quote(str(folder))} --out prepared"
+        f"data set. Type: monai-hybrid build {shlex.quote(str(folder))} --output prepared"
     )
 
 
@@ -150,7 +150,7 @@ def _prediction(folder: Path, images: Path | None, model: Path | None) -> Collec
 
 def _rows(path: Path) -> list[dict[str, str]]:
     if path.stat().st_size > LARGEST_TABLE:
-        raise DataError(f"{path}: {path.stat().st_size / 1e6:.0f} MB; expected a table of a row a case. Predict again")
+        raise DataError(f"{path}: {path.stat().st_size / 1e6:.0f} MB; expected a table with a row for each case. Predict again")
     try:
         text = path.read_bytes().decode("utf-8-sig")
         rows = [restored_row(row) for row in csv.DictReader(io.StringIO(text, newline=""), strict=True)]
@@ -227,7 +227,7 @@ def _case(
         case = Case(row["case_id"], flag=flag, numbers=numbers, patient=row["case_id"].rpartition("_")[0])
         note = SEVERAL if len(channels) > 1 else of_dicom[0].reason
         if not SERIES.fullmatch(row["case_id"]):  # it is to be the name of a file
-            note = "no DICOM series is called so; predict again"
+            note = "no DICOM series can have this name; predict again"
         elif mask is None or extension(mask) is not None:
             note = f"its DICOM-SEG is not in the folder: {row['mask'] or 'none'}"
         elif not note and not of_dicom[0].trusted and not row.get(DIGEST):
@@ -314,7 +314,7 @@ def _prepared(folder: Path, model: Path | None) -> Collection:
             files = entry["image"] if isinstance(entry["image"], list) else [entry["image"]]
             mask = Path(entry["label"]) if "label" in entry else None
             gone = next((file for file in (*files, *([mask] if mask else [])) if not Path(file).is_file()), None)
-            note = "" if gone is None else f"a file of it is not there: {gone}"
+            note = "" if gone is None else f"one of its files is not there: {gone}"
             numbers = {"split": split, "patient": str(entry["patient"])}
             name, patient = str(entry["case_id"]), str(entry["patient"])
             cases.append(Case(name, tuple(Path(file) for file in files), mask, "", note, numbers, patient))

@@ -82,7 +82,7 @@ class Export:
                 one = next((one for one in self._found if not one.left_out and case_name(one) == case_id), None)
             if one is not None:
                 return one
-        raise DataError(f"case {case_id}: no series of {self.folder} is called so under the key in use. {MOVED}")
+        raise DataError(f"case {case_id}: no series in {self.folder} has this name with the present key of names. {MOVED}")
 
     def place(self, name: str) -> Path:
         """Where a file of this name is kept."""
@@ -148,7 +148,7 @@ class DicomCase:
         values = {label.index: label.value for label in self.labels}
         unknown = [segment.name for segment in found.segments if segment.number not in values]
         if unknown:
-            raise DataError(f"{self.seg}: its segment {unknown[0]!r} is none of the labels. Give its model with --model")
+            raise DataError(f"{self.seg}: its segment {unknown[0]!r} is not among the labels. Give its model with --model")
         array = label_map([found], series, {segment.name: values[segment.number] for segment in found.segments}, False)
         write_atomically(self.mask, nib.Nifti1Image(array, series.affine).to_bytes(), anything)
 

@@ -73,7 +73,7 @@ def label_path(folder: Path, case: Case) -> Path:
     name = case.case_id
     long = len(name.encode("utf-8", "surrogateescape")) > LONGEST_NAME
     if not name or long or name.startswith(".") or any(sign in name for sign in "/\\\0:"):
-        raise DataError(f"case {name[:60]!r}: no file can be named so; rename its image, and predict again")
+        raise DataError(f"case {name[:60]!r}: this cannot be the name of a file. Rename its image and predict again")
     labels = folder / LABELS
     if labels.exists() and not labels.resolve().is_relative_to(folder.resolve()):
         raise DataError(f"{labels}: a link to another folder; expected a folder. Give another folder with --labels")
@@ -209,7 +209,7 @@ def _list(folder: Path, collection: Collection) -> dict[str, Any]:
         }
     content = load_json(path)
     if not isinstance(content, dict) or not isinstance(content.get("dataset"), dict) or content.get("labels") != names:
-        raise DataError(f"{path}: belongs to other labels than {', '.join(names)}. Give another folder with --labels")
+        raise DataError(f"{path}: was written with other labels than {', '.join(names)}. Give another folder with --labels")
     _keep_other(path, OUR_LIST)
     return content
 

@@ -76,7 +76,7 @@ def test_what_is_held_out_is_known_under_another_key(
 
 
 def test_a_configuration_of_before_is_told_what_dicom_needs(hospital: PreparedData, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"raw is DICOM, which needs output_dir"):
+    with pytest.raises(DataError, match=r"raw is DICOM. Give output_dir too"):
         unlabelled_cases(hospital, [], "hybrid", folder=str(tmp_path / "raw"))
 
 

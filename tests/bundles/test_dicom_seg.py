@@ -236,10 +236,10 @@ def test_one_file_stands_for_its_series_and_words_choose(tmp_path: Path) -> None
         assert predict("few_shot_finetune", input=folder, output_dir=out, series=words, **given) is None
         assert visible(out) == visible(tmp_path / "one") == ["quality.csv", f"{case}_seg.dcm"]
     error = predict("few_shot_finetune", input=folder, output_dir=tmp_path / "no", series="T3", **given)
-    assert isinstance(error, ConfigError) and "--series T3: nothing here is called so" in str(error)
+    assert isinstance(error, ConfigError) and "--series T3: no series has this name" in str(error)
     image = write_nifti(find_series(folder)[0], tmp_path / "x.nii.gz")
     error = predict("few_shot_finetune", input=image, output_dir=tmp_path / "no", series="T1", **given)
-    assert isinstance(error, ConfigError) and "chooses DICOM series, of which" in str(error)
+    assert isinstance(error, ConfigError) and "holds no DICOM series. Leave it out" in str(error)
 
 
 def test_finished_series_are_not_done_twice_and_changed_ones_are(tmp_path: Path) -> None:

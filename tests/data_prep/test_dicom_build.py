@@ -206,9 +206,7 @@ def test_series_is_refused_where_there_is_no_dicom(tmp_path: Path) -> None:
     for name in ("images", "labels"):
         (tmp_path / "raw" / name).mkdir(parents=True)
         (tmp_path / "raw" / name / "a.nii.gz").write_bytes((tmp_path / "a.nii.gz").read_bytes())
-    assert "--series T1: chooses DICOM series" in build(
-        tmp_path / "raw", "--output", tmp_path / "out", "--series", "T1", code=2
-    )
+    assert "--series T1: " in build(tmp_path / "raw", "--output", tmp_path / "out", "--series", "T1", code=2)
 
 
 def test_dicom_beside_other_images_is_taken_only_when_it_is_said(tmp_path: Path) -> None:

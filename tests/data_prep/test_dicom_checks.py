@@ -85,10 +85,10 @@ def screen_shot(index: int, dataset: Any) -> None:
 
 
 FAULTS: dict[str, tuple[str, str, Callable[[Path], object]]] = {
-    "slice missing": ("D510", "1 slice is missing: between -35.00 and -30.00 mm", without_a_slice),
+    "slice missing": ("D510", "1 slice is missing: from -35.00 to -30.00 mm", without_a_slice),
     "slice missing of four": (
         "D510",
-        "1 slice is missing: between 1.00 and 3.00 mm",
+        "1 slice is missing: from 1.00 to 3.00 mm",
         lambda f: write_series(f, some_pixels(3), change=lambda i, d: at(i, d, [0, 1, 3])),
     ),
     "several missing": (
@@ -102,7 +102,7 @@ FAULTS: dict[str, tuple[str, str, Callable[[Path], object]]] = {
     "slices stored twice": ("D511", "1 of 4 slices lie where another one lies", stored_twice),
     "unequal steps": (
         "D512",
-        "1.00 to 1.60 mm lie between slices",
+        "slices are 1.00 to 1.60 mm apart",
         lambda f: write_series(f, change=lambda i, d: at(i, d, [0, 1, 2, 3.4, 5])),
     ),
     "gantry tilt": ("D513", "leans by 14.0 degrees", lambda f: write_series(f, step=(0, 0.6, 2.4))),
@@ -175,7 +175,7 @@ def test_an_echo_is_chosen_with_series_and_only_it_is_read(tmp_path: Path) -> No
     assert check(tmp_path / "raw", "--series", "EchoTime=7.50") == {}
     assert check(tmp_path / "raw", "--series", f"{written.series_uid},echotime=2.5") == {}
     result = RUN.invoke(app, ["check", str(tmp_path / "raw"), "--series", "EchoTime=3"])
-    assert result.exit_code == 2 and "EchoTime=2.5" in result.stderr and "nothing here is called so" in result.stderr
+    assert result.exit_code == 2 and "EchoTime=2.5" in result.stderr and "no series has this name" in result.stderr
     for series in find_series(tmp_path / "raw"):
         first = 0 if series.part == "EchoTime=2.5" else 1
         np.testing.assert_array_equal(read_series(series)[0], written.expected()[..., first::2])
@@ -325,11 +325,11 @@ def both(count: int) -> Callable[[Any], None]:
 
 
 COUNTS: dict[str, tuple[Callable[[Any], None] | None, str, str]] = {
-    "fewer frames said than described": (frames(3), "D004", "it describes 6 frames, and its header says 3"),
-    "no count": (frames(0), "D004", "it describes 6 frames, and its header says 1"),
-    "more frames described than there are": (described(7), "D004", "it describes 7 frames, and its header says 6"),
+    "fewer frames said than described": (frames(3), "D004", "it describes 6 frames; its header says 3"),
+    "no count": (frames(0), "D004", "it describes 6 frames; its header says 1"),
+    "more frames described than there are": (described(7), "D004", "it describes 7 frames; its header says 6"),
     "fewer frames described": (described(4), "D520", "2 of 6 slices lack ImagePositionPatient"),
-    "a half of the pixels": (both(3), "D004", "its pixel data says 1440 bytes; its header asks for 720, a part of them"),
+    "a half of the pixels": (both(3), "D004", "its pixel data has 1440 bytes; its header asks for 720 only"),
     "more than the pixels": (both(7), "D516", "it holds 1440 bytes of pixels; its header asks for 1680"),
 }
 
@@ -365,7 +365,8 @@ def test_a_series_of_two_patients_is_no_two_halves_until_it_is_accepted(tmp_path
     two_patients(tmp_path / "raw")
     told = check(tmp_path / "raw", code=3)["D527"]
     assert (
-        told["message"] == "series 3 (CT, 3 slices): 2 patients have a series of this UID, and these slices may be a part of it"
+        told["message"]
+        == "series 3 (CT, 3 slices): 2 patients have a series with this UID; these slices may be only a part of it"
     )
     result = RUN.invoke(app, ["build", str(tmp_path / "raw"), "--out", str(tmp_path / "out"), "--allow-unlabelled"])
     assert result.exit_code == 3 and "D527" in result.stderr and not (tmp_path / "out").exists()

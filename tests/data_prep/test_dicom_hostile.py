@@ -210,8 +210,8 @@ def test_numbers_that_are_none_are_refused(kind: str, tmp_path: Path) -> None:
 
 
 BEYOND: dict[str, tuple[dict[str, Any], set[str], str]] = {
-    "a slope without measure": ({"RescaleSlope": "1e30"}, {"D004"}, "its RescaleSlope is no number that it can be"),
-    "an intercept without measure": ({"RescaleIntercept": "-1e300"}, {"D004"}, "its RescaleIntercept is no number"),
+    "a slope without measure": ({"RescaleSlope": "1e30"}, {"D004"}, "its RescaleSlope is not a possible number"),
+    "an intercept without measure": ({"RescaleIntercept": "-1e300"}, {"D004"}, "its RescaleIntercept is not a possible number"),
     "a spacing without measure": ({"PixelSpacing": ["1e300", "1e300"]}, {"D520"}, "lack PixelSpacing"),
     "a spacing of nothing": ({"PixelSpacing": ["1e-300", "1e-300"]}, {"D520"}, "lack a usable orientation and spacing"),
     "a place without measure": ({"ImagePositionPatient": ["1e300", "0", "0"]}, {"D520"}, "lack ImagePositionPatient"),
@@ -239,7 +239,7 @@ def test_a_count_beyond_all_measure_is_named(tmp_path: Path) -> None:
     at = content.index(b"\x28\x00\x08\x00IS")
     file.write_bytes(content[:at] + b"\x28\x00\x08\x00IS" + struct.pack("<H", 200) + b"9" * 200 + content[at + 10 :])
     assert "D004" in codes(tmp_path / "raw")
-    assert "its NumberOfFrames is no whole number that it can be" in (tmp_path / "report.json").read_text()
+    assert "its NumberOfFrames is not a possible whole number" in (tmp_path / "report.json").read_text()
 
 
 @pytest.mark.parametrize("slope, intercept", [(2.0**29, 7.0), (-(2.0**29), -(2.0**29)), (1e-9, 0.5)])
@@ -300,7 +300,7 @@ def test_packed_pixels_that_stop_early_are_named_by_their_file(syntax: str, shar
     files[1].write_bytes(content[: int(share * len(content))])
     with named(keep=True):
         (series,) = find_series(tmp_path / "raw")
-    assert [(one.code, one.message) for one in series.problems] == [("D516", "IM0001: it stops within its packed pixels")]
+    assert [(one.code, one.message) for one in series.problems] == [("D516", "IM0001: it stops within its compressed pixels")]
     files[1].write_bytes(content)
     assert codes(tmp_path / "raw") == set()
 
@@ -359,7 +359,8 @@ def test_packed_values_of_more_bits_or_colours_than_the_header_says_are_refused(
     dataset.save_as(file)
     assert codes(tmp_path / "raw") == {"D004"}
     assert (
-        "a packed pixel has 1 values of 16 bits; the header says 1 values of 8 bits" in (tmp_path / "report.json").read_text()
+        "a compressed pixel has 1 values of 16 bits; the header says 1 values of 8 bits"
+        in (tmp_path / "report.json").read_text()
     )
 
 

@@ -252,13 +252,13 @@ def _spaced_out(seg: Any) -> None:
         (_without_positions, "D535", "do not say where they lie"),
         (_other_frame, "D535", "another frame of reference"),
         (_nameless, "D538", "segment 2 has no name"),
-        (_unrelated, "D532", "it names no series, and 0 series here may be meant"),
+        (_unrelated, "D532", "it names no series, and 0 series here fit it"),
         (_undescribed, "D004", "segment 2, which is not described"),
         (_cut, "D004", "cannot be decoded"),
         (_of_no_segment, "D004", "a frame belongs to segment 0, which is not described"),
-        (_frame_twice, "D004", "two of its frames of one segment lie on one image"),
+        (_frame_twice, "D004", "two frames of one segment lie on the same image"),
         (_called_label_map, "D538", "its frames are of single segments"),
-        (_one_number, "D538", "two of its segments have one number"),
+        (_one_number, "D538", "two of its segments have the same number"),
         (_of_another_kind, "D538", "its SegmentationType is none; expected BINARY"),
         (_several_values, "D004", "its SegmentationType is BINARY, and its pixels have several values"),
         (_spaced_out, "D535", "do not say where they lie"),
@@ -403,11 +403,11 @@ def test_masks_that_prediction_wrote_are_no_labels_until_they_are_accepted(tmp_p
     predicted(root, [0, 1, 2, 3])
     findings, _ = check(root)
     (told,) = [finding for finding in findings if finding["code"] == "D539"]
-    assert told["level"] == "warning" and told["message"].startswith("4 masks of prediction are left out, of sub-")
+    assert told["level"] == "warning" and told["message"].startswith("4 predicted masks are left out, of sub-")
     assert told["message"].endswith(" and 1 more") and "--accept D539" in told["remedy"] and codes_of(findings) == set()
     result = CliRunner().invoke(app, ["build", str(root), "--out", str(tmp_path / "no")])
     assert result.exit_code == 3 and not (tmp_path / "no").exists()
-    assert "4 DICOM series and no mask; 4 masks of prediction are left out" in result.stderr
+    assert "4 DICOM series and no mask; 4 predicted masks are left out" in result.stderr
     assert "to take them as labels: --accept D539" in result.stderr
     labels, dataset = build(root, "--accept", "D539")
     assert len(labels) == 4 and dataset["labels"][1]["name"] == "liver" and "D539" in dataset["accepted"]
@@ -435,7 +435,7 @@ def test_values_below_zero_are_no_shares(tmp_path: Path) -> None:
         change = None if n else lambda seg: setattr(seg, "PixelRepresentation", 1)
         write_segmentation(root / f"{n}.dcm", one, masks, ["liver", "tumour"], kind="FRACTIONAL", change=change)
     findings, _ = check(root, "--allow-unlabelled")
-    assert [one["message"] for one in findings if one["code"] == "D004"] == ["its pixels are no whole numbers from 0"]
+    assert [one["message"] for one in findings if one["code"] == "D004"] == ["its pixels are not whole numbers from 0 upwards"]
 
 
 def test_a_segment_called_background_is_none(tmp_path: Path) -> None:

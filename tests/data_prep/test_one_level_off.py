@@ -26,7 +26,7 @@ def picture_set(folder: Path) -> Path:
 @pytest.mark.parametrize("inner", ["images", "labels"])
 def test_the_images_of_a_set_lead_to_the_set(tmp_path: Path, inner: str) -> None:
     root = picture_set(tmp_path / "my eyes")
-    with pytest.raises(ConfigError, match=r"Give the folder one level off that has one: '.*my eyes'$"):
+    with pytest.raises(ConfigError, match=r"A folder one level up or down has one\. Give it: '.*my eyes'$"):
         detect(root / inner)
     assert detect(root) == "folders"
 
@@ -35,7 +35,7 @@ def test_the_folder_above_names_the_sets_within(tmp_path: Path) -> None:
     first, second = picture_set(tmp_path / "a"), picture_set(tmp_path / "b")
     (tmp_path / "run").mkdir()
     (tmp_path / "run/model.pt").write_bytes(b"PK\x03\x04" + bytes(40))  # PyTorch's files are zip files within
-    with pytest.raises(ConfigError, match=f"one level off that has one: {first}, {second}$"):
+    with pytest.raises(ConfigError, match=f"Give it: {first}, {second}$"):
         detect(tmp_path)
 
 

@@ -62,7 +62,7 @@ def test_labels_come_in_the_classes_of_the_target(target: PreparedData, source: 
 
 def test_nothing_is_replayed_unasked_and_never_the_targets_own(target: PreparedData) -> None:
     assert replayed_cases(target, None) == replayed_cases(target, "") == []
-    with pytest.raises(DataError, match="no labelled training case that is not the target's own"):
+    with pytest.raises(DataError, match="no labelled training case besides those of the target"):
         replayed_cases(target, str(target.folder))
 
 

@@ -128,7 +128,7 @@ def test_a_data_set_of_other_channels_is_refused(data: PreparedData, tmp_path: P
 
 
 def test_nothing_left_is_said(data: PreparedData) -> None:
-    with pytest.raises(DataError, match="no image is left beside the labelled, validation and test cases"):
+    with pytest.raises(DataError, match="no unlabelled image is left; all are labelled, validation or test cases"):
         unlabelled_cases(data, data.training, "hybrid", rest=True)
 
 

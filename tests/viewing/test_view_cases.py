@@ -119,7 +119,7 @@ def test_failed_and_dicom_cases_are_listed_with_the_reason(masks: Path) -> None:
     first = read_collection(masks).cases[0]
     assert first.note == "no mask was predicted" and first.flag == "the file is damaged"
     rewritten(masks, status="done", error="", image="DICOM series 3", mask="ras_seg.nii.gz")
-    assert any("no DICOM series is called so" in case.note for case in read_collection(masks).cases)
+    assert any("no DICOM series can have this name" in case.note for case in read_collection(masks).cases)
 
 
 def test_several_channel_files_are_found_by_their_numbers(tmp_path: Path) -> None:
@@ -206,7 +206,7 @@ def test_a_list_of_other_labels_is_left_alone(masks: Path) -> None:
     (masks / "new").mkdir()
     other = '{"labels": {"background": 0, "liver": 1}, "dataset": {}}'
     (masks / "new/dataset.json").write_text(other, encoding="utf-8")
-    with pytest.raises(DataError, match="belongs to other labels"):
+    with pytest.raises(DataError, match="was written with other labels than"):
         save_label(collection, case, masks / "new", drawing)
     assert sorted(path.name for path in (masks / "new").rglob("*")) == [LOCK, "dataset.json"]
     assert (masks / "new/dataset.json").read_text(encoding="utf-8") == other
@@ -271,7 +271,7 @@ def test_names_of_cases_that_are_no_file_names_are_refused(name: str, masks: Pat
     collection = read_collection(masks)
     case = Case(**{**vars(collection.cases[0]), "case_id": name})
     drawing = mask_indices(collection, case, case.mask).tobytes(order="F")
-    with pytest.raises(DataError, match="no file can be named so"):
+    with pytest.raises(DataError, match="this cannot be the name of a file"):
         save_label(collection, case, masks / "new", drawing)
 
 

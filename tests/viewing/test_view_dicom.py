@@ -126,7 +126,7 @@ def test_scans_that_were_moved_are_found_where_the_user_says(tmp_path: Path) -> 
     assert collection.cases[0].note == "" and Answers(collection, folder).thumbnail(0)
     write_series(tmp_path / "others")
     answers = Answers(read_collection(folder, tmp_path / "others"), folder)
-    with pytest.raises(DataError, match=f"case {case}: no series of .*others is called so under the key in use"):
+    with pytest.raises(DataError, match=f"case {case}: no series in .*others has this name with the present key"):
         answers.image(0, "0")
     (folder / f"{case}_seg.dcm").unlink()
     assert "its DICOM-SEG is not in the folder" in read_collection(folder, tmp_path / "moved").cases[0].note
@@ -152,7 +152,7 @@ def test_a_case_that_no_series_can_be_called_opens_no_file(name: str, tmp_path: 
     text = (folder / "quality.csv").read_text()
     (folder / "quality.csv").write_text(text.replace(f"{case},", f"{name},"))
     (one,) = read_collection(folder).cases
-    assert one.note == "no DICOM series is called so; predict again" and one.images == () and one.dicom is None
+    assert one.note == "no DICOM series can have this name; predict again" and one.images == () and one.dicom is None
 
 
 def test_a_folder_of_dicom_is_told_what_comes_first(tmp_path: Path) -> None:
