@@ -8,6 +8,7 @@ from monai_hybrid.engines.prepare_batch import HybridPrepareBatch
 from monai_hybrid.engines.progress import CaseProgress, Progress
 from monai_hybrid.engines.replay import ReplayableDataset, ReplayableSampler, SeededUpdates
 from monai_hybrid.engines.samplers import mixed_sampler, pretraining_sampler
+from monai_hybrid.engines.teacher import Teacher, TeachingRamp
 from monai_hybrid.engines.training_log import TrainingLog
 from monai_hybrid.engines.weights_handlers import WeightsLoader, WeightsSaver
 
@@ -21,6 +22,8 @@ __all__ = [
     "ReplayableSampler",
     "SeededUpdates",
     "StopOnNonFinite",
+    "Teacher",
+    "TeachingRamp",
     "TrainingLog",
     "TrainingPictures",
     "WeightsLoader",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -11,9 +12,11 @@ from torch import Tensor
 
 from data_prep.ignoring import IGNORED
 from monai_hybrid.diffusion.noising import PREDICTION_TYPES, NoiseSchedule, add_noise, draw_timesteps, prediction_target
+from monai_hybrid.engines.teacher import Teacher
 from monai_hybrid.errors import ConfigError
-from monai_hybrid.losses.hybrid import HybridTarget
+from monai_hybrid.losses.hybrid import HybridTarget, Taught
 from monai_hybrid.losses.objectives import get_objective
+from monai_hybrid.transforms.views import TEACHER
 from monai_hybrid.transforms.warp import WARP, warp_batch
 
 
@@ -25,9 +28,10 @@ class HybridPrepareBatch(PrepareBatch):
         objective: name of the arm, see `monai_hybrid.losses.objectives`.
         clean_fraction: share of the labelled inputs that are exactly clean; None = the arm's own.
         prediction_type: "epsilon", "v" or "sample".
+        teacher: gives images without a label their masks; None: no self-training.
 
     Raises:
-        ConfigError: unknown objective or prediction type.
+        ConfigError: unknown objective or prediction type; a teacher, and an objective that learns no mask.
     """
 
     def __init__(
@@ -36,12 +40,15 @@ class HybridPrepareBatch(PrepareBatch):
         objective: str = "hybrid",
         clean_fraction: float | None = None,
         prediction_type: str = "epsilon",
+        teacher: Teacher | None = None,
     ) -> None:
         if prediction_type not in PREDICTION_TYPES:
             raise ConfigError(f"prediction_type: got {prediction_type!r}, expected one of {', '.join(PREDICTION_TYPES)}")
         self.schedule = schedule
         self.objective = get_objective(objective, clean_fraction)
-        self.prediction_type = prediction_type
+        self.prediction_type, self.teacher = prediction_type, teacher
+        if teacher is not None and not self.objective.learns_masks:
+            raise ConfigError(f"self_training: the objective {objective} learns no mask; add --objective hybrid")
 
     def __call__(
         self,
@@ -54,7 +61,7 @@ class HybridPrepareBatch(PrepareBatch):
 
         Args:
             batchdata: "image" (B, C, ...) in [-1, 1], "label" (B, 1, ...) class index, -1 where nobody annotated, "has_label"
-                (B,); with "warp" (see `DrawAffined`) both are resampled first.
+                (B,); with "warp" (see `DrawAffined`) both are resampled first; with a teacher its "teacher" (B, C, ...).
 
         Returns:
             x_t (B, C, ...), the target, no positional and two keyword arguments for the network.
@@ -67,17 +74,39 @@ class HybridPrepareBatch(PrepareBatch):
         has_label = torch.as_tensor(batchdata["has_label"]).bool().cpu()
         if sparse:  # a patch that was turned away from every annotated slice has no label
             has_label = has_label & (label != IGNORED).flatten(1).any(1).cpu()
+        taught = self._taught(batchdata, label, has_label)
         T = self.schedule.num_timesteps
         if self.objective.two_pass:
             timesteps = torch.cat([draw_timesteps(T, 0.0, has_label), torch.zeros_like(has_label, dtype=torch.int64)])
             x_0, label, has_label = torch.cat([x_0, x_0]), torch.cat([label, label]), torch.cat([has_label, has_label])
         else:
             timesteps = draw_timesteps(T, self.objective.clean_fraction, has_label)
+            if taught is not None:  # images with a teacher's mask are clean as often as those with a label
+                drawn = draw_timesteps(T, self.objective.clean_fraction, taught.rows)
+                timesteps = torch.where(taught.rows, drawn, timesteps)
         epsilon = torch.randn(x_0.shape, device=x_0.device)
-        return self.apply(x_0, label, has_label, timesteps, epsilon, sparse)
+        return self.apply(x_0, label, has_label, timesteps, epsilon, sparse, taught)
+
+    def _taught(self, batchdata: Mapping[str, Any], label: Tensor, has_label: Tensor) -> Taught | None:
+        """The teacher's masks of the images without a label; None without a teacher or such an image."""
+        if self.teacher is None or bool(has_label.all()):
+            return None
+        rows = ~has_label
+        view = _plain(batchdata[TEACHER])[rows].to(label.device, torch.float32)
+        taught = self.teacher(view, rows, label[rows.to(label.device)] != IGNORED)
+        if self.objective.two_pass:  # the second half of the batch is the clean one
+            taught = replace(taught, rows=torch.cat([torch.zeros_like(rows), rows]))
+        return taught
 
     def apply(
-        self, x_0: Tensor, label: Tensor, has_label: Tensor, timesteps: Tensor, epsilon: Tensor, sparse: bool = False
+        self,
+        x_0: Tensor,
+        label: Tensor,
+        has_label: Tensor,
+        timesteps: Tensor,
+        epsilon: Tensor,
+        sparse: bool = False,
+        taught: Taught | None = None,
     ) -> tuple[Tensor, HybridTarget, tuple, dict[str, Any]]:
         """The deterministic half: the same draws give the same batch. `sparse`: the label may hold -1."""
         annotated = label != IGNORED if sparse else None
@@ -89,6 +118,7 @@ class HybridPrepareBatch(PrepareBatch):
             image_term=self.objective.image_term,
             mask_on_noisy=self.objective.mask_on_noisy,
             annotated=annotated,
+            taught=taught,
         )
         x_t = add_noise(x_0, epsilon, timesteps, self.schedule)
         return x_t, target, (), {"timesteps": timesteps.to(x_t.device), "return_noise": True}

@@ -19,6 +19,7 @@ from monai_hybrid.evaluation.named_scores import scores_by_structure
 from monai_hybrid.losses import HybridLoss
 
 NUM_BINS = 10
+TERMS = ("loss", "image", "mask_noisy", "mask_clean", "taught", "certainty")
 logger = logging.getLogger("monai_hybrid.training")
 
 
@@ -68,6 +69,7 @@ class TrainingLog:
         if terms is None:
             return
         named = {"image": terms.image, "mask_noisy": terms.mask_noisy, "mask_clean": terms.mask_clean}
+        named |= {"taught": terms.taught, "certainty": terms.certainty}
         for name, value in {"loss": engine.state.output["loss"].detach(), **named}.items():
             if value is not None:
                 self.sums.setdefault(name, []).append(value)
@@ -137,7 +139,7 @@ class TrainingLog:
 
 
 def _sentence(record: dict[str, Any]) -> str:
-    parts = [f"{name} {record[name]:.4f}" for name in ("loss", "image", "mask_noisy", "mask_clean") if name in record]
+    parts = [f"{name} {record[name]:.4f}" for name in TERMS if name in record]
     if record.get("val_mean_dice") is not None:
         classes = ", ".join(f"{name} {value:.3f}" for name, value in record["val_dice"].items())
         parts.append(f"validation Dice {record['val_mean_dice']:.3f} ({classes})")

@@ -25,7 +25,15 @@ STOPPING = ("budget", "leave_one_out")
 MINIMUM_PATIENTS = 3
 BASE, PER_PATIENT, MOST = 200, 50, 600
 # What a fold needs of the training's handlers; it writes nothing.
-FOLD_HANDLERS = ("SeededUpdates", "StopOnNonFinite", "GradientClip", "LrScheduleHandler", "ValidationHandler", "Progress")
+FOLD_HANDLERS = (
+    "SeededUpdates",
+    "StopOnNonFinite",
+    "GradientClip",
+    "LrScheduleHandler",
+    "ValidationHandler",
+    "Progress",
+    "TeachingRamp",
+)
 logger = logging.getLogger("monai_hybrid.adaptation")
 
 

@@ -1,4 +1,4 @@
-"""Images without labels for the denoising term: the rest of the training list, or a folder of their own."""
+"""Images without labels, for the denoising term and for self-training: the rest of the training list, or a folder."""
 
 from __future__ import annotations
 
@@ -34,6 +34,7 @@ def unlabelled_cases(
     folder: str | None = None,
     to_look_at: bool = False,
     output_dir: str | None = None,
+    self_training: bool = False,
 ) -> list[dict[str, Any]]:
     """Cases without "label", to train with.
 
@@ -47,26 +48,37 @@ def unlabelled_cases(
         to_look_at: the images serve for something else too (`match_appearance`), so an objective without an image term is no
             mistake: it trains with none of them.
         output_dir: where DICOM series are written as NIfTI, below `data/unlabelled/`.
+        self_training: a teacher gives them masks, so an objective without an image term learns from them too.
 
     Raises:
-        ConfigError: the objective has no image term, and the images serve for nothing else.
+        ConfigError: the objective has no image term, and the images serve for nothing else; self-training without images, or
+            with an objective that learns no mask.
         DataError: no image, one that cannot be read or trained with, or a data set of other channels or dimensions.
     """
+    if self_training and not get_objective(objective).learns_masks:
+        raise ConfigError(f"self_training: the objective {objective} learns no mask; add --objective hybrid")
     if not (rest or folder):
+        if self_training:
+            raise ConfigError(
+                "self_training: there are no images without labels; name their folder with --unlabelled-dir, or take the other "
+                "training images with --unlabelled True"
+            )
         return []
-    if not get_objective(objective).image_term:
+    if not get_objective(objective).image_term and not self_training:
         if to_look_at:
             return []
         name = f"unlabelled_dir {folder}" if folder else "unlabelled"
         raise ConfigError(
-            f"{name}: the objective {objective} learns nothing from images without labels; add --objective hybrid"
+            f"{name}: the objective {objective} learns nothing from images without labels; add --objective hybrid, "
+            "or --self-training True"
         )
     found = without_labels(data.training) if rest else []
     found += _of_folder(at_home(folder), data, labelled, output_dir) if folder else []
     cases = _others(found, [*labelled, *data.validation, *data.testing])
     if not cases:
         raise DataError(f"{folder or data.folder}: no unlabelled image is left; all are labelled, validation or test cases")
-    logger.info("%d images without labels for the denoising term (%d found)", len(cases), len(found))
+    use = "self-training" if self_training else "the denoising term"
+    logger.info("%d images without labels for %s (%d found)", len(cases), use, len(found))
     return cases
 
 

@@ -7,6 +7,12 @@
 The first two terms are the hybrid objective of arXiv 2408.03433 (image and mask from one noisy input, the mask weighted less);
 the third gives a share of each batch clean, because the fine-tuned segmenter will see nothing else. For any positive weights
 the optimum is D_x = E[x | x_t] and D_y = E[y | x_t], with cross-entropy as with the squared error (both are proper scores).
+
+With self-training the two mask terms are taken once more, of images without a label and with the masks of the teacher:
+
+        + w (lambda_mask E[ v(t) c l_seg(D_y(x_t, t), y_teacher) ] + lambda_clean E[ c l_seg(D_y(x_0, 0), y_teacher) ])
+
+c is the teacher's certainty of a voxel, w rises with the update.
 """
 
 from __future__ import annotations
@@ -26,6 +32,23 @@ TIME_WEIGHTS = ("uniform", "min_snr", "alpha_bar")
 
 
 @dataclass
+class Taught:
+    """Masks of a teacher for the images of a batch that have no label; made by `Teacher`.
+
+    Attributes:
+        rows: (B,) bool, on the CPU: the N images of the batch that they belong to.
+        label: (N, 1, ...) int64, class index 0..K-1.
+        certainty: (N, 1, ...) float32 in [0, 1], how much a voxel counts.
+        weight: of the term.
+    """
+
+    rows: Tensor
+    label: Tensor
+    certainty: Tensor
+    weight: float
+
+
+@dataclass
 class HybridTarget:
     """What a batch has to be compared with; made by `HybridPrepareBatch`.
 
@@ -37,6 +60,7 @@ class HybridTarget:
         image_term: whether the image channels count at t > 0.
         mask_on_noisy: whether the mask channels count at t > 0.
         annotated: (B, 1, ...) bool, the voxels whose label counts; None: all. The label of the others is any class.
+        taught: masks of a teacher for images without a label; None: no self-training.
     """
 
     image: Tensor
@@ -46,6 +70,7 @@ class HybridTarget:
     image_term: bool = True
     mask_on_noisy: bool = True
     annotated: Tensor | None = None
+    taught: Taught | None = None
 
 
 @dataclass
@@ -58,6 +83,8 @@ class LossTerms:
         mask_clean: mask term on clean inputs, before lambda_clean.
         timesteps: (N,) t of the labelled samples, on the CPU.
         mask_by_sample: (N,) their mask loss without Dice and without weight, for the curve over t.
+        taught: self-training term, before its weight.
+        certainty: mean certainty of the teacher.
     """
 
     image: Tensor | None
@@ -65,6 +92,8 @@ class LossTerms:
     mask_clean: Tensor | None
     timesteps: Tensor
     mask_by_sample: Tensor
+    taught: Tensor | None = None
+    certainty: Tensor | None = None
 
 
 class HybridLoss(nn.Module):
@@ -136,12 +165,17 @@ class HybridLoss(nn.Module):
             clean_term = _mean_where(on_clean, mask_loss + self._dice_loss(logits, target, on_clean))
             # An arm without any term for this batch still needs a graph for backward().
             total = image_term + self.lambda_mask * noisy_term + self.lambda_clean * clean_term + 0 * prediction.sum()
+            taught = None if target.taught is None else self._taught_term(logits, target, target.taught)
+            if taught is not None and target.taught is not None:
+                total = total + target.taught.weight * taught
         self.terms = LossTerms(
             image=image_term.detach() if on_image.any() else None,
             mask_noisy=noisy_term.detach() if on_noisy.any() else None,
             mask_clean=clean_term.detach() if on_clean.any() else None,
             timesteps=target.timesteps[target.has_label],
             mask_by_sample=mask_loss.detach()[target.has_label.to(mask_loss.device)],
+            taught=None if taught is None else taught.detach(),
+            certainty=None if target.taught is None else target.taught.certainty.mean(),
         )
         return total
 
@@ -152,10 +186,38 @@ class HybridLoss(nn.Module):
 
     def _mask_loss(self, logits: Tensor, label: Tensor, annotated: Tensor | None) -> Tensor:
         """(B,) cross-entropy or squared error of the mask channels, mean over the annotated voxels."""
+        return _mean_inside(self._mask_error(logits, label), annotated)
+
+    def _mask_error(self, logits: Tensor, label: Tensor) -> Tensor:
+        """(B, ...) cross-entropy or squared error of each voxel."""
         if self.mask_loss == "mse":
             y = one_hot(label, num_classes=logits.shape[1])
-            return _mean_inside((logits.softmax(1) - y).square().sum(1), annotated)
-        return _mean_inside(F.cross_entropy(logits, label[:, 0].long(), reduction="none"), annotated)
+            return (logits.softmax(1) - y).square().sum(1)
+        return F.cross_entropy(logits, label[:, 0].long(), reduction="none")
+
+    def _taught_term(self, logits: Tensor, target: HybridTarget, taught: Taught) -> Tensor:
+        """The two mask terms of the images that a teacher gave masks, each voxel weighted by the teacher's certainty."""
+        logits, timesteps = logits[taught.rows.to(logits.device)], target.timesteps[taught.rows]
+        noisy = timesteps > 0
+        error = (self._mask_error(logits, taught.label) * taught.certainty[:, 0]).flatten(1).mean(1)
+        on_noisy = _mean_where(noisy, self.time_weight(self.mask_weight, timesteps, logits) * error)
+        on_clean = _mean_where(~noisy, error + self._taught_dice(logits, taught, ~noisy))
+        return self.lambda_mask * on_noisy + self.lambda_clean * on_clean
+
+    def _taught_dice(self, logits: Tensor, taught: Taught, rows: Tensor) -> Tensor:
+        """(N,) soft Dice loss of the chosen rows, mean over the classes that the teacher sees; 0 elsewhere.
+
+        A class that it does not see counts for nothing: a teacher that misses a structure would take it from the student too.
+        """
+        value = logits.new_zeros(logits.shape[0])
+        if self.mask_loss != "dice_ce" or not rows.any():
+            return value
+        index = rows.to(logits.device)
+        certainty, y = taught.certainty[index], one_hot(taught.label[index], num_classes=logits.shape[1])
+        loss = self.dice_of_shares(logits[index].softmax(1) * certainty, y * certainty).flatten(2).mean(2)
+        seen = y.flatten(2).any(2)
+        value[index] = (loss * seen).sum(1) / seen.sum(1)
+        return value
 
     def _dice_loss(self, logits: Tensor, target: HybridTarget, rows: Tensor) -> Tensor:
         """(B,) soft Dice loss, mean over all classes, of the chosen rows; 0 elsewhere.

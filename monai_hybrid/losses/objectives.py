@@ -37,6 +37,11 @@ class Objective:
     clean_fraction: float
     two_pass: bool = False
 
+    @property
+    def learns_masks(self) -> bool:
+        """Whether there is a mask term, on clean inputs or on noisy ones."""
+        return self.mask_on_noisy or self.clean_fraction > 0
+
 
 OBJECTIVES = {
     "hybrid": Objective("hybrid", image_term=True, mask_on_noisy=True, clean_fraction=0.5),

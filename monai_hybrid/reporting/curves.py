@@ -15,7 +15,13 @@ from monai_hybrid.reporting.verdict import Comparison, dice_by_case
 
 # Heading, lines, names of the axes, range of y.
 Chart = tuple[str, Mapping[str, Sequence[tuple[float, float]]], str, str, "tuple[float, float] | None"]
-TERMS = {"loss": "total", "image": "image (denoising)", "mask_noisy": "mask, noisy input", "mask_clean": "mask, clean input"}
+TERMS = {
+    "loss": "total",
+    "image": "image (denoising)",
+    "mask_noisy": "mask, noisy input",
+    "mask_clean": "mask, clean input",
+    "taught": "mask of the teacher",
+}
 
 
 def curves(history: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

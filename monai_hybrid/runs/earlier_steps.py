@@ -25,8 +25,16 @@ SAME = {
 VALIDATION = ("validate#postprocessing#_target_", '"AsDiscreted"', '"monai_hybrid.transforms.DiscreteAnnotatedd"')
 
 # Settings that came later, at the value with which the training is what it was, and what the configuration says of them.
-LATER = {"source_replay": "null", "replay_share": "0.5", "match_appearance": '"none"'}
-OF_LATER = ("replayed_cases#", "train#appearance#", "train#sampler#replay_share", "unlabelled_cases#to_look_at")
+LATER = (
+    (
+        {"source_replay": "null", "replay_share": "0.5", "match_appearance": '"none"'},
+        ("replayed_cases#", "train#appearance#", "train#sampler#replay_share", "unlabelled_cases#to_look_at"),
+    ),
+    (
+        {"self_training": "false", "self_training_weight": "1.0"},
+        ("train#teacher#", "train#views#", "train#prepare_batch#teacher", "unlabelled_cases#self_training"),
+    ),
+)
 HARMLESS = "unlabelled_cases#output_dir"  # where a folder of DICOM is written: came later, and changes no image
 LISTS = ("train#preprocessing#transforms", "train#dataset#data")  # which name the later parts, empty by default
 
@@ -57,7 +65,7 @@ def name_by_name(saved: Mapping[str, str]) -> dict[str, str]:
 def _with_later(saved: dict[str, str], now: Mapping[str, str]) -> dict[str, str]:
     """Settings that were saved before `LATER` was there, with it, at the values that leave the training what it was."""
     saved = {HARMLESS: now[HARMLESS], **saved} if HARMLESS in now else saved
-    if any(name in saved for name in LATER) or not any(name in now for name in LATER):
-        return saved
-    parts = {name: value for name, value in now.items() if name in LISTS or name.startswith(OF_LATER)}
-    return saved | LATER | parts
+    for settings, parts in LATER:
+        if not any(name in saved for name in settings) and any(name in now for name in settings):
+            saved |= settings | {name: value for name, value in now.items() if name in LISTS or name.startswith(parts)}
+    return saved

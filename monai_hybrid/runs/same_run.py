@@ -19,6 +19,7 @@ from monai_hybrid.settings import FREE
 SECTIONS = frozenset({"imports", "initialize", "run", "finalize", "writer"})
 # Handlers that only watch and write: what they are told changes no weight.
 WATCHERS = ("Progress", "CaseProgress", "WeightsSaver", "TrainingPictures", "TrainingLog", "ListedOutput", "NamedScores")
+FOLLOWERS = ("TeachingRamp",)  # handlers told nothing that a setting does not say already
 SHOWN = 8
 ABSENT = "absent"
 CLEAN_SHARE = "of the labelled samples"  # what `clean_fraction` is a share of; before this was saved, of the whole batch
@@ -46,7 +47,7 @@ def without_watchers(settings: Mapping[str, str]) -> dict[str, str]:
     apart = [
         name.removesuffix(end) + "#"
         for name, value in settings.items()
-        if name.endswith(end) and "handlers#" in name and value.strip('"').rsplit(".", 1)[-1] in WATCHERS
+        if name.endswith(end) and "handlers#" in name and value.strip('"').rsplit(".", 1)[-1] in (*WATCHERS, *FOLLOWERS)
     ]
     return {
         name: value

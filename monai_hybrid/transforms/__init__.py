@@ -9,6 +9,7 @@ from monai_hybrid.transforms.labels import CompleteLabeld
 from monai_hybrid.transforms.reader import CaseReader
 from monai_hybrid.transforms.shapes import DrawShapesd
 from monai_hybrid.transforms.spacing import SafeSpacingd
+from monai_hybrid.transforms.views import StrongForStudentd, two_views
 from monai_hybrid.transforms.warp import DrawAffined, warp_batch
 
 __all__ = [
@@ -25,6 +26,8 @@ __all__ = [
     "RandGIN",
     "RandGINd",
     "SafeSpacingd",
+    "StrongForStudentd",
     "contrast_kind",
+    "two_views",
     "warp_batch",
 ]

@@ -27,7 +27,7 @@ VALUES: dict[str, list[Any]] = {
     "objective": list(OBJECTIVES),
     "trainable": list(TRAINABLE),
     "stopping": ["budget", "leave_one_out"],
-    "unlabelled": ["none", "rest", "folder"],
+    "unlabelled": ["none", "rest", "folder", "taught"],  # "taught": a folder, and self-training
     "contrast_randomisation": ["none", "histogram", "gin"],
     "amp": [False, True],
     "dims": [2, 3],
@@ -39,8 +39,13 @@ IN_EVERY_RUN = 10  # rows of `make test`; the others are marked slow
 
 
 def allowed(row: Row) -> bool:
-    """Images without labels teach nothing where there is no image term, and are refused there, unless they are looked at."""
+    """Images without labels teach nothing where there is no image term, and are refused there, unless they are looked at.
+
+    A teacher needs an objective that learns masks.
+    """
     looked_at = row["unlabelled"] == "folder" and row["replay"] in ("histogram", "fourier")
+    if row["unlabelled"] == "taught":
+        return OBJECTIVES[row["objective"]].learns_masks
     return row["unlabelled"] == "none" or looked_at or OBJECTIVES[row["objective"]].image_term
 
 
@@ -82,8 +87,8 @@ def adapt(row: Row, prepared: dict[int, Path], models: dict[tuple[int, str], Pat
     settings = {
         name: row[name] for name in ("objective", "trainable", "stopping", "contrast_randomisation", "amp", "validation")
     }
-    settings |= {"unlabelled": row["unlabelled"] == "rest"}
-    settings |= {"unlabelled_dir": str(data.parent / f"raw{row['dims']}")} if row["unlabelled"] == "folder" else {}
+    settings |= {"unlabelled": row["unlabelled"] == "rest", "self_training": row["unlabelled"] == "taught"}
+    settings |= {"unlabelled_dir": str(data.parent / f"raw{row['dims']}")} if row["unlabelled"] in ("folder", "taught") else {}
     if row["replay"] != "off":
         settings |= {"source_replay": str(data.parent / f"source{row['dims']}"), "match_appearance": row["replay"]}
     settings |= {"max_epochs": 1, "updates_per_epoch": 1, "batch_size": 4, "shots": 3, "low_rank": 2}
@@ -141,7 +146,9 @@ def test_two_options_work_together(
     assert moved_stages(models[row["dims"], row["stem"]], tmp_path / "models/model.pt") == trained
     card, terms = read_card(tmp_path / "models/model.safetensors"), OBJECTIVES[row["objective"]]
     assert card is not None and card["network"]["stem"] == row["stem"] and card["spatial_dims"] == row["dims"]
-    assert (card["training"]["unlabelled_cases"] > 0) == (row["unlabelled"] != "none" and terms.image_term)
+    learnt = terms.image_term or row["unlabelled"] == "taught"
+    assert (card["training"]["unlabelled_cases"] > 0) == (row["unlabelled"] != "none" and learnt)
+    assert card["training"]["self_training"] == (row["unlabelled"] == "taught")
     assert (card["training"]["replayed_cases"] > 0) == (row["replay"] != "off")
     record = json.loads((tmp_path / "logs/history.jsonl").read_text())
     assert ("image" in record) == terms.image_term

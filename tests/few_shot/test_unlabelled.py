@@ -170,3 +170,12 @@ def test_scans_of_a_bids_data_set(tmp_path: Path) -> None:
         (scan,) = _of_bids(tmp_path, channels)
         assert [file.name for file in scan.files] == [f"sub-1_{name}.nii.gz" for name in channels]
         assert scan.name.name == "sub-1.nii.gz" and not scan.missing
+
+
+def test_a_teacher_needs_images_and_takes_those_of_an_objective_without_an_image_term(data: PreparedData) -> None:
+    with pytest.raises(ConfigError, match=r"there are no images without labels; .*--unlabelled-dir, or .*--unlabelled True"):
+        unlabelled_cases(data, data.training[:1], "supervised", self_training=True)
+    with pytest.raises(ConfigError, match="self_training: the objective diffusion learns no mask"):
+        unlabelled_cases(data, data.training[:1], "diffusion", rest=True, self_training=True)
+    taken = unlabelled_cases(data, data.training[:1], "supervised", rest=True, self_training=True)
+    assert names(taken) == names_of(data.training[1:])

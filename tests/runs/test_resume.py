@@ -21,9 +21,12 @@ from torch.utils.data import DataLoader, RandomSampler
 
 from monai_hybrid.diffusion.noising import NoiseSchedule
 from monai_hybrid.engines import (
+    HybridPrepareBatch,
     ReplayableDataset,
     ReplayableSampler,
     SeededUpdates,
+    Teacher,
+    TeachingRamp,
     TrainingLog,
 )
 from monai_hybrid.errors import ConfigError, DataError, ModelFileError
@@ -37,6 +40,7 @@ UPDATES, BATCH = 4, 2
 
 
 def completed(case: dict[str, Any]) -> dict[str, Any]:
+    case = {**case, "teacher": case["image"]}
     return case if "label" in case else {**case, "label": torch.zeros_like(case["image"]), "has_label": 0}
 
 
@@ -44,8 +48,16 @@ class BrokenOff(Exception):
     """The process is gone, without a chance to do anything."""
 
 
-def run(folder: Path, epochs: int = 3, resume: bool = False, at: Any = None, cases: Any = None, **changes: Any) -> Any:
-    """A training in miniature with all parts of train.json; `at`: (update, what happens then)."""
+def run(
+    folder: Path,
+    epochs: int = 3,
+    resume: bool = False,
+    at: Any = None,
+    cases: Any = None,
+    taught: bool = False,
+    **changes: Any,
+) -> Any:
+    """A training in miniature with all parts of train.json; `at`: (update, what happens then); `taught`: self-training."""
     cases = CASES if cases is None else cases
     torch.manual_seed(1)
     network = tiny_network()
@@ -73,6 +85,10 @@ def run(folder: Path, epochs: int = 3, resume: bool = False, at: Any = None, cas
     trainer = make_trainer(cases, handlers, epochs=epochs, network=network, optimizer=optimizer, loss_function=loss)
     trainer.data_loader = trainer.state.dataloader = DataLoader(data, batch_size=BATCH, sampler=place)
     trainer.state.epoch_length = UPDATES
+    if taught:
+        teacher = Teacher(ema.ema_model)
+        trainer.prepare_batch = HybridPrepareBatch(NoiseSchedule(100), prediction_type="v", teacher=teacher)
+        TeachingRamp(teacher, epochs * UPDATES).attach(trainer)
     with silent():
         trainer.run()
     return SimpleNamespace(
@@ -124,6 +140,15 @@ def test_after_a_crash_the_epoch_is_done_again_and_the_end_is_the_same(update: i
         run(tmp_path, at=(update, break_off))
     assert checkpoints(tmp_path)[0].name == f"update_{(update - 1) // UPDATES * UPDATES:08d}.pt"
     check(run(tmp_path, resume=True), whole)
+
+
+def test_self_training_goes_on_as_if_it_had_never_stopped(tmp_path: Path) -> None:
+    cases = [case if i < 2 else {k: v for k, v in case.items() if k != "label"} for i, case in enumerate(CASES)]
+    whole = run(tmp_path / "whole", cases=cases, taught=True)
+    assert '"taught"' in whole.history
+    with pytest.raises(BrokenOff):
+        run(tmp_path / "broken", cases=cases, taught=True, at=(7, break_off))
+    check(run(tmp_path / "broken", cases=cases, taught=True, resume=True), whole)
 
 
 @pytest.mark.parametrize("update", [1, 4, 6])
