@@ -96,7 +96,6 @@ def _validator(kind: str) -> Any:
     from jsonschema import Draft202012Validator
 
     schema = json.loads((Path(__file__).parent / "schemas" / f"{kind}.schema.json").read_text(encoding="utf-8"))
-    Draft202012Validator.check_schema(schema)
     return Draft202012Validator(schema)
 
 

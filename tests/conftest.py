@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
 
 import pytest
+import typer.main
+import typer.testing
 from hypothesis import HealthCheck, settings
+from warm import run_module
 
 # No limit of time: on a busy or a slow machine an example takes many times longer, and that is no fault of the code.
 # Where runs must be alike (CI), the examples follow from the test alone; elsewhere each run looks at new ones.
@@ -38,3 +44,25 @@ def no_models(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 def own_key_file(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """Pseudonyms of tests go into no file of the user."""
     monkeypatch.setenv("MONAI_HYBRID_KEY_FILE", str(tmp_path_factory.mktemp("key") / "pseudonyms.json"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_command_line() -> Iterator[None]:
+    """The options of the command line are put together once, not for every line that a test types."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(typer.main, "get_command", cache(typer.main.get_command))
+        patch.setattr(typer.testing, "_get_command", typer.main.get_command)
+        yield
+
+
+@pytest.fixture
+def warm_children(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the Python interface starts need not load the libraries anew."""
+
+    def run_child(command: list[str], environment: dict[str, str]) -> int:
+        done = run_module(command[2], command[3:], Path.cwd(), environment)
+        sys.stdout.write(done.stdout)
+        sys.stderr.write(done.stderr)
+        return done.returncode
+
+    monkeypatch.setattr("monai_hybrid.commands.run_child", run_child)

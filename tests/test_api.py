@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import inspect
-import sys
 from pathlib import Path
 
 import pytest
 import torch
-from warm import run_module
 
 import monai_hybrid
 from data_prep.phantom import generate
@@ -16,19 +14,6 @@ from monai_hybrid import api
 from monai_hybrid.errors import ConfigError, DataError, ModelFileError
 
 TINY = {"max_epochs": 1, "updates_per_epoch": 2, "batch_size": 2, "warmup_updates": 1, "progress_bar": False}
-
-
-@pytest.fixture
-def warm_children(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the functions start need not load the libraries anew."""
-
-    def run_child(command: list[str], environment: dict[str, str]) -> int:
-        done = run_module(command[2], command[3:], Path.cwd(), environment)
-        sys.stdout.write(done.stdout)
-        sys.stderr.write(done.stderr)
-        return done.returncode
-
-    monkeypatch.setattr("monai_hybrid.commands.run_child", run_child)
 
 
 def test_the_whole_way_in_python(tmp_path: Path, warm_children: None) -> None:

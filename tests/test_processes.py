@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 import torch.distributed as dist
+from warm import run_module
 
 from monai_hybrid.processes import join_processes
 
+ROOT = Path(__file__).parents[1]
 MEETING = """
 import torch.distributed as dist
 from monai_hybrid.processes import join_processes, leave_processes, rank_and_number
@@ -25,9 +29,9 @@ leave_processes()
 @pytest.mark.parametrize(("backend", "words"), [("", "False 0 1"), ("gloo", "True 0 1")])
 def test_a_process_that_is_alone_makes_a_group_where_a_backend_is_named(backend: str, words: str) -> None:
     """As DistributedDataParallel needs one under `torchrun --nproc_per_node 1`."""
-    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "1", "--no-python"]
+    launch = ["--standalone", "--nproc_per_node", "1", "--no-python"]
     script = [sys.executable, "-c", MEETING.format(backend=backend)]
-    done = subprocess.run([*launch, *script], capture_output=True, text=True, check=False)
+    done = run_module("torch.distributed.run", [*launch, *script], ROOT, {**os.environ, "PYTHONPATH": str(ROOT)})
     assert (done.returncode, done.stdout.strip()) == (0, words), done.stderr
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
+import os
 from pathlib import Path
 
 import pytest
+from warm import run_code
 
 ROOT = Path(__file__).parents[1]
 CODE = """
@@ -25,7 +25,7 @@ LoadImage()
 
 def test_the_notice_is_silent_once_the_package_is_imported_and_other_loggers_speak() -> None:
     pytest.importorskip("pydicom")
-    told = subprocess.run([sys.executable, "-c", CODE], cwd=ROOT, capture_output=True, text=True, check=True).stderr
+    told = run_code(CODE, [], ROOT, os.environ).stderr
     before, after = told.split("loud again")
     if "nvImageCodec" not in after:
         pytest.skip("this MONAI does not say it")

@@ -1,4 +1,4 @@
-"""`python -m MODULE ...` in a process of its own, without waiting for torch and MONAI to load each time.
+"""`python -m MODULE ...` and `python -c CODE ...` in processes of their own, without waiting for torch and MONAI to load.
 
 Loading them takes 4 to 5 processor seconds, more than most of the tiny runs that tests make. So each pytest process keeps one
 server that has loaded the libraries and nothing of this project; a run is a fork of it. The fork has its own memory, working
@@ -12,6 +12,7 @@ from __future__ import annotations
 import atexit
 import gc
 import importlib
+import inspect
 import json
 import os
 import runpy
@@ -21,6 +22,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import types
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -42,10 +44,27 @@ def run_module(
     Raises:
         subprocess.TimeoutExpired: the process was killed after `timeout` seconds.
     """
-    command = [sys.executable, "-W", "ignore", "-m", module, *words]
+    return _run(["-m", module, *words], cwd, environment, timeout)
+
+
+def run_code(
+    code: str, words: Sequence[str], cwd: Path, environment: Mapping[str, str], timeout: float = 600
+) -> subprocess.CompletedProcess[str]:
+    """`python -W ignore -c CODE WORDS`, as `run_module`. What asks whether a library is loaded, or how, needs a new process."""
+    return _run(["-c", code, *words], cwd, environment, timeout)
+
+
+def run_in_place(command: Sequence[str], **options: Any) -> subprocess.CompletedProcess[str]:
+    """In the place of `subprocess.run` for `python -m MODULE WORDS` whose output is kept."""
+    words = [word for word in command[1:] if word not in ("-W", "ignore")]
+    return run_module(words[1], words[2:], options.get("cwd") or Path.cwd(), options.get("env") or os.environ)
+
+
+def _run(words: Sequence[str], cwd: Path, environment: Mapping[str, str], timeout: float) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-W", "ignore", *words]
     with tempfile.TemporaryDirectory() as folder:
         out, err = Path(folder) / "out", Path(folder) / "err"
-        job = {"module": module, "command": command, "cwd": str(cwd), "environment": dict(environment)}
+        job = {"words": list(words), "command": command, "cwd": str(cwd), "environment": dict(environment)}
         server = _server()
         server.stdin.write(json.dumps({**job, "out": str(out), "err": str(err)}) + "\n")
         server.stdin.flush()
@@ -107,7 +126,7 @@ class Forked(subprocess.Popen):
                 preexec_fn()
             _forget()
             folder, own = str(cwd or Path.cwd()), dict(environment or os.environ)
-            _run_and_end({"module": words[2], "command": words, "cwd": folder, "environment": own})
+            _run_and_end({"words": words[1:], "command": words, "cwd": folder, "environment": own})
 
 
 def _run_and_end(job: Mapping[str, Any]) -> NoReturn:
@@ -115,7 +134,7 @@ def _run_and_end(job: Mapping[str, Any]) -> NoReturn:
     _take_place(job)
     code = 1
     try:
-        code = _exit_code(lambda: runpy.run_module(job["module"], run_name="__main__", alter_sys=True))
+        code = _exit_code(_program, *job["words"][:2])
     except BaseException:
         code = _exit_code(sys.excepthook, *sys.exc_info()) or 1
     finally:
@@ -124,6 +143,15 @@ def _run_and_end(job: Mapping[str, Any]) -> NoReturn:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
+
+
+def _program(kind: str, name: str) -> None:
+    """What `python -m NAME` or `python -c NAME` runs."""
+    if kind == "-m":
+        runpy.run_module(name, run_name="__main__", alter_sys=True)
+        return
+    sys.modules["__main__"] = main = types.ModuleType("__main__")
+    exec(compile(name, "<string>", "exec"), main.__dict__)
 
 
 def _exit_code(program: Callable[..., object], *given: Any) -> int:
@@ -168,9 +196,8 @@ def _take_place(job: Mapping[str, Any]) -> None:
     os.chdir(job["cwd"])
     os.environ.clear()
     os.environ.update(job["environment"])
-    command = job["command"]
-    sys.orig_argv[:] = command
-    sys.argv[:] = ["-m", *command[command.index("-m") + 2 :]]
+    sys.orig_argv[:] = job["command"]
+    sys.argv[:] = [job["words"][0], *job["words"][2:]]
     paths = [path for path in job["environment"].get("PYTHONPATH", "").split(os.pathsep) if path]
     sys.path[:] = [job["cwd"], *paths, *(path for path in _PATHS if path not in paths)]
 
@@ -179,6 +206,7 @@ if __name__ == "__main__":
     for library in LIBRARIES:
         importlib.import_module(library)
     _PATHS = sys.path[1:]
+    inspect.stack()  # fills inspect's table of modules, for which fire asks in every run of a bundle
     gc.collect()
     gc.freeze()  # what no fork's collector touches is not copied
     asked = _next_job()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import pytest
+from warm import run_in_place
 
 from benchmarks.speed.data_side import _process, text
 from benchmarks.speed.training import QUIET
@@ -13,7 +15,8 @@ from data_prep.phantom import generate
 from monai_hybrid.errors import EnvironmentFault
 
 
-def test_a_row_draws_the_samples_of_the_training_from_the_folder(tmp_path: Path) -> None:
+def test_a_row_draws_the_samples_of_the_training_from_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(subprocess, "run", run_in_place)
     generate(tmp_path / "raw", cases=6, site="A", seed=0)
     build(tmp_path / "raw", tmp_path / "prepared", budget="cpu")
     settings = {**QUIET, "dataset_dir": str(tmp_path / "prepared"), "output_dir": str(tmp_path / "out"), "spacing": [4, 4, 4],

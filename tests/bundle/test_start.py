@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from monai.bundle import ConfigParser
+from warm import run_code
 
 import monai_hybrid
 from monai_hybrid.bundle.start import (
@@ -235,9 +236,7 @@ def python(code: str) -> subprocess.CompletedProcess[str]:
     root = Path(monai_hybrid.__file__).parents[1]
     script = "import sys\nfrom monai_hybrid.bundle.start import one_line_errors\nfrom monai_hybrid.errors import *\n" + code
     environment = {**os.environ, "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"}
-    return subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", script], capture_output=True, text=True, env=environment, check=False
-    )
+    return run_code(script, [], root, environment)
 
 
 def test_our_error_ends_the_process_in_one_sentence() -> None:

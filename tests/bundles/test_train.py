@@ -4,17 +4,26 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from bundle_runs import BUNDLE, ROOT, TINY, run_bundle, run_bundle_afresh
+from bundle_runs import BUNDLE, ROOT, TINY, environment, run_bundle, run_bundle_afresh
 from PIL import Image
+from warm import run_module
 
 from data_prep.files import read_datalist
 from monai_hybrid.weights import load_weights, read_card
 
+FEW_CASES = """
+import runpy
+from monai_hybrid.bundle import data
+
+data.PHANTOM_CASES = 6
+runpy.run_module("monai.bundle", run_name="__main__", alter_sys=True)
+"""
 TRAIN = "bundles/hybrid_pretrain/configs/train.json"
 
 
@@ -44,7 +53,11 @@ def test_a_run_leaves_weights_card_history_and_pictures(trained: Path) -> None:
 
 
 def test_without_a_data_set_the_built_in_phantom_is_used_and_said(tmp_path: Path) -> None:
-    done = run_bundle_afresh("configs/train.json", BUNDLE, output_dir=tmp_path, **TINY)
+    (tmp_path / "few_cases.py").write_text(FEW_CASES)  # the phantom is of 36 volumes
+    words = [word for name, value in TINY.items() for word in (f"--{name}", str(value))]
+    paths = {**environment(), "PYTHONPATH": f"{ROOT}{os.pathsep}{tmp_path}"}
+    start = ["run", "--config_file", "configs/train.json", "--output_dir", str(tmp_path)]
+    done = run_module("few_cases", [*start, *words], BUNDLE, paths)
     assert done.returncode == 0, done.stderr[-3000:]
     assert "using the built-in phantom, scanner A" in done.stdout
     assert (tmp_path / "data/phantom_A/images").is_dir()

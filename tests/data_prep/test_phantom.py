@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import nibabel as nib
@@ -21,6 +22,7 @@ from data_prep.phantom.shapes import Ellipsoid, Horn
 from data_prep.phantom.tissues import Tissue, label_of_tissue
 from data_prep.phantom.waves import draw_warp
 
+make_case = cache(make_case)  # several tests look at the same volumes
 ORIENTATION = {"A": "RAS", "B": "PSR"}
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,6 +14,7 @@ import scipy.stats
 import torch
 from made_cases import evaluate
 from torch import Tensor
+from warm import run_module
 
 from monai_hybrid.errors import DataError
 from monai_hybrid.evaluation import __main__ as command
@@ -175,9 +175,8 @@ def test_the_command_prints_every_difference(
 
 
 def test_the_command_ends_its_errors_in_one_line(tmp_path: Path) -> None:
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    line = [sys.executable, "-W", "ignore", "-m", "monai_hybrid.evaluation", str(tmp_path), str(tmp_path)]
-    done = subprocess.run(line, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[2])}
+    done = run_module("monai_hybrid.evaluation", [str(tmp_path), str(tmp_path)], tmp_path, environment)
     assert done.returncode == 3
     assert done.stderr.startswith(f"error: {tmp_path}: no cases.csv") and done.stderr.count("\n") == 1
 

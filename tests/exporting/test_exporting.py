@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -18,11 +19,13 @@ from command_line import typed
 from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
+from warm import run_code
 
 import monai_hybrid
 from data_prep.phantom import generate
 from monai_hybrid.errors import ConfigError, ModelFileError
 from monai_hybrid.exporting import export_model
+from monai_hybrid.exporting.program import write_onnx
 from monai_hybrid.networks import HybridDiffusionUNet
 from monai_hybrid.weights import CARD_KEY, SUM_KEY, save_weights
 
@@ -61,13 +64,17 @@ def made_model(
 def run_without_monai(model: Path, mask: Path, *images: Path, program: Path = RUNNER) -> np.ndarray:
     """A runner of the documentation, where monai and monai_hybrid cannot be imported, and of torch and ONNX Runtime one."""
     blocked = ["monai", "monai_hybrid", "data_prep", "torch" if model.suffix == ".onnx" else "onnxruntime"]
-    block = f"import sys, runpy; sys.modules.update(dict.fromkeys({blocked!r})); sys.path[0] = {str(program.parent)!r}; "
-    block += "sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name='__main__')"
-    command = [sys.executable, "-c", block, program, model, mask, *images]
+    block = f"""
+import sys, runpy
+for name in [name for name in sys.modules if name.split(".")[0] in {blocked!r}]:
+    del sys.modules[name]
+sys.modules.update(dict.fromkeys({blocked!r}))
+sys.path[0] = {str(program.parent)!r}
+sys.argv = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": ""}
-    done = subprocess.run(
-        list(map(str, command)), cwd=mask.parent, env=environment, capture_output=True, text=True, timeout=300, check=False
-    )
+    done = run_code(block, list(map(str, (program, model, mask, *images))), mask.parent, environment)
     assert done.returncode == 0, done.stderr[-2000:]
     return values(mask)
 
@@ -99,6 +106,23 @@ def pictured(path: Path, mode: str, seed: int = 0) -> Path:
     noise = gaussian_filter(np.random.default_rng(seed).normal(size=shape), [2, 2, 0][: len(shape)])
     Image.fromarray((128 + 500 * noise).clip(0, 255).astype(np.uint8)).save(path)
     return path
+
+
+@pytest.fixture(autouse=True, scope="module")
+def written_once() -> Iterator[None]:
+    """One network as ONNX is written once: seconds each. What differs between its models is said beside the file."""
+    written: dict[str, bytes] = {}
+
+    def write(network: torch.nn.Module, window: torch.Tensor, path: Path) -> None:
+        said = [str(network), str(window.shape), *(tensor.numpy().tobytes().hex() for tensor in network.state_dict().values())]
+        if (key := " ".join(said)) not in written:
+            write_onnx(network, window, path)
+            written[key] = path.read_bytes()
+        path.write_bytes(written[key])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("monai_hybrid.exporting.write.write_onnx", write)
+        yield
 
 
 def compared(model: Path, folder: Path, images: list[Path], together: bool = False) -> tuple[int, int]:
@@ -262,7 +286,7 @@ def test_weights_of_nan_are_not_exported(tmp_path: Path) -> None:
     assert not list(tmp_path.glob("m.ts*"))
 
 
-def test_the_python_api_exports(tmp_path: Path) -> None:
+def test_the_python_api_exports(tmp_path: Path, warm_children: None) -> None:
     written = monai_hybrid.export(made_model(tmp_path / "model"), tmp_path / "m.ts", format="torchscript")
     assert written == tmp_path / "m.ts" and (tmp_path / "m.ts.json").is_file()
     with pytest.raises(ConfigError):

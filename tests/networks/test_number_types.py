@@ -1,6 +1,6 @@
 """Which processor computes in bfloat16, and what is said where somebody asks for it on another.
 
-The variables that imitate an older processor are read when a process starts, so most of these tests ask a process of their own.
+The variables that imitate an older processor are read when a process starts, so some of these tests ask a process of their own.
 """
 
 from __future__ import annotations
@@ -9,10 +9,11 @@ import logging
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 import torch
+from warm import run_code
 
 from monai_hybrid.inferers import AutocastInferer, segmenter
 from monai_hybrid.networks import HybridDiffusionUNet, number_types
@@ -22,11 +23,33 @@ CEILINGS = ("ATEN_CPU_CAPABILITY", *number_types.CEILINGS)
 WARNING = "bfloat16: this processor (AVX2) has no instructions for it, and can take 250 times as long as in float32. Type: "
 
 
-def answers(program: str, environment: Mapping[str, str]) -> str:
-    """What a process prints that has nothing but `environment` to hold its instructions down."""
-    own = {name: value for name, value in os.environ.items() if name not in CEILINGS}
-    command = [sys.executable, "-W", "ignore", "-c", program]
-    return subprocess.run(command, env={**own, **environment}, capture_output=True, text=True, check=True).stdout
+DEFAULTS = """
+import torch
+from monai_hybrid.bundle.device_defaults import mixed_precision_pays as pays
+from monai_hybrid.networks import number_types as n
+print(pays('cpu'), n.fastest_dtype(torch.device('cpu')), n.instruction_set(), flush=True)
+"""
+WARNINGS = """
+import logging, sys
+logging.basicConfig(stream=sys.stdout, format='%(message)s')
+from monai_hybrid.bundle.setting_values import warn_of_slow_numbers as warn
+warn({'amp': True, 'device': 'cpu'}); warn({'precision': 'bfloat16', 'device': 'cpu'})
+warn({'amp': False}); warn({'precision': 'auto'}); warn({'amp': True, 'device': 'cuda'})
+warn({'amp': True, 'device': '$x'})
+"""
+
+
+def unheld() -> dict[str, str]:
+    """An environment in which nothing holds the instructions down."""
+    return {name: value for name, value in os.environ.items() if name not in CEILINGS}
+
+
+@pytest.fixture(scope="module")
+def on_avx2() -> list[str]:
+    """The lines of both programs in a process that imitates the older processor."""
+    command = [sys.executable, "-W", "ignore", "-c", DEFAULTS + WARNINGS]
+    done = subprocess.run(command, env={**unheld(), **AVX2}, capture_output=True, text=True, check=True)
+    return done.stdout.splitlines()
 
 
 @pytest.fixture
@@ -57,26 +80,14 @@ def test_the_environment_can_hold_the_instructions_down(name: str) -> None:
         assert number_types.processor_has_bfloat16({name: value})
 
 
-def test_an_imitated_avx2_processor_trains_and_segments_in_float32_by_default() -> None:
-    program = (
-        "import torch; from monai_hybrid.bundle.device_defaults import mixed_precision_pays as pays;"
-        "from monai_hybrid.networks import number_types as n;"
-        "print(pays('cpu'), n.fastest_dtype(torch.device('cpu')), n.instruction_set())"
-    )
-    assert answers(program, AVX2).split() == ["False", "torch.float32", "AVX2"]
-    here = answers(program, {})
+def test_an_imitated_avx2_processor_trains_and_segments_in_float32_by_default(on_avx2: list[str]) -> None:
+    assert on_avx2[0].split() == ["False", "torch.float32", "AVX2"]
+    here = run_code(DEFAULTS, [], Path.cwd(), {**unheld(), "PYTHONPATH": str(Path(__file__).parents[2])}).stdout
     assert here.startswith("True torch.bfloat16 AVX-512 with BF16") or here.startswith("False torch.float32")
 
 
-def test_on_an_imitated_avx2_processor_asking_for_bfloat16_is_answered_before_any_work() -> None:
-    program = (
-        "import logging, sys; logging.basicConfig(stream=sys.stdout, format='%(message)s');"
-        "from monai_hybrid.bundle.setting_values import warn_of_slow_numbers as warn;"
-        "warn({'amp': True, 'device': 'cpu'}); warn({'precision': 'bfloat16', 'device': 'cpu'});"
-        "warn({'amp': False}); warn({'precision': 'auto'}); warn({'amp': True, 'device': 'cuda'});"
-        "warn({'amp': True, 'device': '$x'})"
-    )
-    assert answers(program, AVX2).splitlines() == [f"{WARNING}--amp False", f"{WARNING}--precision float32"]
+def test_on_an_imitated_avx2_processor_asking_for_bfloat16_is_answered_before_any_work(on_avx2: list[str]) -> None:
+    assert on_avx2[1:] == [f"{WARNING}--amp False", f"{WARNING}--precision float32"]
 
 
 @pytest.mark.usefixtures("lacks_bfloat16")

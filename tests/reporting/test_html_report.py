@@ -15,6 +15,7 @@ from report_samples import DICE, EVIL, Page, dump, evaluation, extras, run, slic
 from view_samples import pictures as picture_files
 from view_samples import predicted
 from view_samples import volumes as volume_files
+from warm import run_module
 
 from data_prep.known_files import file_digest
 from monai_hybrid.errors import ConfigError, DataError, HybridError
@@ -308,8 +309,7 @@ def test_the_command_line_writes_a_file(
 
 
 def test_the_command_line_refuses_in_one_line(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "monai_hybrid.reporting", str(tmp_path)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    done = run_module("monai_hybrid.reporting", [str(tmp_path)], ROOT, os.environ)
     assert done.returncode == 3 and "nothing to report" in done.stderr
     assert "Traceback" not in done.stderr and len(done.stderr.strip().splitlines()) == 1
 

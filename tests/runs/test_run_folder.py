@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from warm import run_code
 
 from monai_hybrid.errors import ConfigError, EnvironmentFault
 from monai_hybrid.runs.checkpoint import checkpoints, save_checkpoint
@@ -143,18 +144,17 @@ def test_only_rank_0_claims(folder: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert not folder.exists()
 
 
-def test_a_run_that_ended_leaves_nothing_hidden_and_the_next_holds_the_folder(folder: Path) -> None:
+def test_a_run_that_ended_leaves_nothing_hidden_and_the_next_holds_the_folder(folder: Path, tmp_path: Path) -> None:
     for _ in range(2):
         lock(folder)
         assert (folder / ".run.lock").is_file() and (folder / ".run.json").is_file()
         release(folder)
         assert list(folder.iterdir()) == []
-    command = [
-        sys.executable,
-        "-c",
-        f"from monai_hybrid.runs.run_folder import lock; from pathlib import Path; lock(Path({str(folder)!r}))",
-    ]
-    subprocess.run(command, check=True, timeout=120, env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])})
+    code = (
+        f"from monai_hybrid.runs.run_folder import lock; from pathlib import Path; lock(Path({str(folder)!r})); print('held')"
+    )
+    done = run_code(code, [], tmp_path, {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])})
+    assert (done.returncode, done.stdout) == (0, "held\n"), done.stderr
     assert list(folder.iterdir()) == []
 
 
