@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -47,6 +47,14 @@ def _two_large(path: Path) -> None:
     save(path, label)
 
 
+def _slices(annotated: Sequence[int]) -> Callable[[Path], object]:
+    """255 but in these slices of the last axis."""
+    label = np.full(SHAPE, 255, np.uint8)
+    label[..., list(annotated)] = cube()[..., list(annotated)]
+    return lambda path: save(path, label)
+
+
+SPARSE = {"ignore_label": "255"}
 ONE = {"label_names": "1=organ"}
 TWO = {"label_names": "1=left kidney,2=right kidney"}
 PLACE = r"first at voxel \(0, 0, 1\) = \(0\.0, 0\.0, 1\.0\) mm"
@@ -80,4 +88,24 @@ FAULTS = [
     ),
     Fault("D14", "left and right exchanged", "D313", broken(_sides(2, 1)), message="15.0 mm to the right", options=TWO),
     Fault("D14", "left and right as named", ACCEPTED, broken(_sides(1, 2)), options=TWO),
+    Fault("D15", "nobody annotated a voxel", "D319", on_label(_slices(())), message="all 720 voxels hold", options=SPARSE),
+    Fault("D15", "a few slices annotated", ACCEPTED, on_label(_slices((2, 5))), options=SPARSE),
+    Fault(
+        "D16",
+        "ignore value is a class",
+        "D320",
+        broken(lambda root: None),
+        names="data set",
+        message="the class 'organ'",
+        options={**ONE, "ignore_label": "1"},
+    ),
+    Fault(
+        "D17",
+        "ignore value in no label",
+        "D321",
+        broken(lambda root: None),
+        names="data set",
+        message="255 is in none of the 3",
+        options=SPARSE,
+    ),
 ]
