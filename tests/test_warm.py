@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from warm import run_module
+from warm import FEW, run_module
 
 PROGRAM = """
 import atexit, os, sys, time
@@ -48,6 +51,42 @@ sys.exit(5)
 def folder(tmp_path: Path) -> Path:
     (tmp_path / "program.py").write_text(PROGRAM)
     return tmp_path
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel of Linux tells a process that its parent is gone")
+def test_forks_end_when_their_test_run_is_killed(folder: Path) -> None:
+    (folder / "child.py").write_text("import os, time\nopen('child.pid', 'w').write(str(os.getpid()))\ntime.sleep(60)\n")
+    (folder / "parent.py").write_text(
+        "import os, subprocess, sys\nopen('parent.pid', 'w').write(f'{os.getpid()} {os.getppid()}')\n"
+        "subprocess.Popen([sys.executable, '-m', 'child']).wait()\n"
+    )
+    (folder / "run.py").write_text(
+        "import os\nfrom pathlib import Path\nimport warm\nwarm.run_module('parent', [], Path.cwd(), dict(os.environ))\n"
+    )
+    paths = {**os.environ, "PYTHONPATH": str(Path(__file__).parent), FEW: "subprocess"}
+    run = subprocess.Popen([sys.executable, "run.py"], cwd=folder, env=paths)
+    try:
+        wait_for(lambda: (folder / "child.pid").is_file() and (folder / "child.pid").read_text())
+        numbers = [int(word) for name in ("child", "parent") for word in (folder / f"{name}.pid").read_text().split()]
+        assert len(numbers) == 3
+    finally:
+        run.kill()
+        run.wait()
+    wait_for(lambda: not any(Path(f"/proc/{number}/stat").exists() and not is_zombie(number) for number in numbers))
+
+
+def wait_for(true: Callable[[], object], seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, "it did not come in time"
+        time.sleep(0.02)
+
+
+def is_zombie(number: int) -> bool:
+    try:
+        return Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except OSError:
+        return True
 
 
 def test_a_fork_has_its_own_words_folder_environment_output_and_exit_code(folder: Path) -> None:

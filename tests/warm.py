@@ -10,6 +10,7 @@ What a fork shares with its siblings is the hash seed: a test that two runs are 
 from __future__ import annotations
 
 import atexit
+import ctypes
 import gc
 import importlib
 import inspect
@@ -34,6 +35,8 @@ LIBRARIES = (
     "scipy.ndimage", "nibabel", "PIL.Image", "jsonschema", "fire", "einops", "safetensors.torch", "filelock", "tqdm", "yaml",
     "typer", "contourpy",
 )  # fmt: skip
+
+FEW = "WARM_LIBRARIES"  # in the environment: others than these, for a server that is to start quickly
 
 
 def run_module(
@@ -81,7 +84,7 @@ def _run(words: Sequence[str], cwd: Path, environment: Mapping[str, str], timeou
 def _server() -> Any:
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONFAULTHANDLER": "1"}
     environment.pop("PYTHONPATH", None)
-    command = [sys.executable, "-W", "ignore", __file__]
+    command = [sys.executable, "-W", "ignore", __file__, str(os.getpid())]
     server = subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     atexit.register(_end, server)
     return server
@@ -93,13 +96,22 @@ def _end(server: subprocess.Popen[str]) -> None:
     server.wait(timeout=30)
 
 
+def _end_with_parent(parent: int) -> None:
+    """Be killed when the parent is gone, so that a test run that was killed leaves nothing behind. Linux alone can do it."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG; forks do not inherit it
+        if os.getppid() != parent:  # it went before
+            os._exit(1)
+
+
 def _next_job() -> dict[str, Any] | None:
     """In the server: fork for each line of stdin. Returns a job in each fork, None in the server at the end."""
-    replies = os.fdopen(os.dup(1), "w")
+    replies, own = os.fdopen(os.dup(1), "w"), os.getpid()
     while line := sys.stdin.readline():
         job: dict[str, Any] = json.loads(line)
         child = os.fork()
         if child == 0:
+            _end_with_parent(own)
             replies.close()
             return job
         print(json.dumps({"pid": child}), file=replies, flush=True)
@@ -119,9 +131,11 @@ class Forked(subprocess.Popen):
             return
         sys.stdout.flush()
         sys.stderr.flush()
+        own = os.getpid()
         self.pid = os.fork()
         self._child_created = True
         if self.pid == 0:
+            _end_with_parent(own)
             if preexec_fn is not None:
                 preexec_fn()
             _forget()
@@ -186,8 +200,9 @@ def _become(job: Mapping[str, Any]) -> None:
         file = os.open(path, flags)
         os.dup2(file, number)
         os.close(file)
-    sys.modules["numpy"].random.seed()  # forks would all go on from one state
-    sys.modules.pop("monai.bundle.__main__")  # runpy warns of a module that is loaded already
+    if "numpy" in sys.modules:
+        sys.modules["numpy"].random.seed()  # forks would all go on from one state
+    sys.modules.pop("monai.bundle.__main__", None)  # runpy warns of a module that is loaded already
     subprocess.Popen = Forked  # type: ignore[misc]
 
 
@@ -203,7 +218,8 @@ def _take_place(job: Mapping[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    for library in LIBRARIES:
+    _end_with_parent(int(sys.argv[1]))
+    for library in os.environ.get(FEW, ",".join(LIBRARIES)).split(","):
         importlib.import_module(library)
     _PATHS = sys.path[1:]
     inspect.stack()  # fills inspect's table of modules, for which fire asks in every run of a bundle
