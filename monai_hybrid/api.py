@@ -1,4 +1,4 @@
-"""What the command line does, for Python: `import monai_hybrid as mh; mh.adapt("target", model="source/models/model.pt")`.
+"""What the command line does, for Python: `import monai_hybrid as mh; mh.adapt("target", model="runs/source")`.
 
 Data sets are checked and described in this process. Trainings, predictions and evaluations run in a process of their own, as
 the command line starts them, so a program keeps its memory and its logging. Settings are those of `monai-hybrid COMMAND
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BuildReport", "adapt", "build", "check", "compare", "evaluate", "export", "load_model", "models", "predict",
-    "pretrain", "rank_models", "repair", "report", "sample", "shift",
+    "pretrain", "rank_models", "repair", "report", "sample", "shift", "suggest",
 ]  # fmt: skip
 PathLike = str | Path
 NETWORK = ("channels", "num_res_blocks", "attention_levels", "norm_num_groups", "num_head_channels", "stem")
@@ -225,6 +225,37 @@ def rank_models(target: PathLike, model: PathLike = "auto") -> list[dict[str, An
     from monai_hybrid.nearest.ranking import as_plain, rank
 
     return as_plain(rank(at_home(target), str(model)))
+
+
+def suggest(
+    data: PathLike,
+    model: PathLike,
+    output: PathLike | None = None,
+    number: int = 3,
+    order: str = "random",
+    seed: int = 0,
+) -> list[dict[str, Any]]:
+    """Choose the scans to label next, from what a model sees in them; no label is read.
+
+    Args:
+        data: folder of images, or a prepared data set with unlabelled cases.
+        model: model file, the folder of its run, or the name of a model of the package.
+        output: folder for `suggestion.csv` and `suggestion.json`; None: nothing is written.
+        number: how many scans to choose.
+        order: "random", "typical", "spread", "error" or "entropy".
+        seed: of the order "random".
+
+    Returns:
+        The rows of `suggestion.csv`, the chosen ones first: {"label_next", "case_id", "entropy_foreground",
+        "denoising_error", "image"}; "label_next" counts from 1, and is "" of the others.
+
+    Raises:
+        HybridError: as `pretrain`.
+    """
+    from monai_hybrid.suggesting.suggestion import suggest_into
+
+    place = None if output is None else at_home(output)
+    return list(suggest_into(at_home(data), str(model), number, order, seed, place).rows())
 
 
 def load_model(path: PathLike) -> HybridDiffusionUNet:

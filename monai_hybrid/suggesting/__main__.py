@@ -12,15 +12,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from data_prep.home import at_home
 from data_prep.interrupts import told
-from data_prep.naming import keep_key_out
-from data_prep.places import refuse_among
-from data_prep.result_files import refuse_others
 from monai_hybrid import one_command
-from monai_hybrid.setting_checks import check_there, model_in
 from monai_hybrid.suggesting.orders import DEFAULT
-from monai_hybrid.suggesting.suggestion import Suggestion, suggest
+from monai_hybrid.suggesting.suggestion import Suggestion, suggest_into
 
 SHOWN = 10  # rows beyond the chosen ones
 
@@ -36,17 +31,7 @@ def suggesting(
     """Choose scans to label, from what a model sees in them."""
     logging.getLogger("monai").setLevel(logging.ERROR)
     with told():
-        if out is not None:
-            keep_key_out(out)
-            refuse_others(out, "suggest")
-            refuse_among(out, data)
-        inside = model_in(at_home(model))
-        if inside is None:
-            check_there("model", model, "--model")
-        found = suggest(data, str(inside or model), number, order, seed)
-        if out is not None:
-            found.write(out)
-        show(found, data, model, number)
+        show(suggest_into(data, model, number, order, seed, out), data, model, number)
 
 
 def show(found: Suggestion, data: Path, model: str, number: int) -> None:

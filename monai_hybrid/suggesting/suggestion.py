@@ -16,13 +16,17 @@ from data_prep.cells import harmless_row
 from data_prep.colour import parse_colour
 from data_prep.errors import ConfigError, DataError
 from data_prep.files import read_datalist, read_dataset
+from data_prep.home import at_home
 from data_prep.json_io import dump_json, write_atomically
+from data_prep.naming import keep_key_out
+from data_prep.places import refuse_among
 from data_prep.progress import Ticker
-from data_prep.result_files import SUGGESTION_COLUMNS, anything
+from data_prep.result_files import SUGGESTION_COLUMNS, anything, refuse_others
 from monai_hybrid.bundle.cases import cases_to_predict
 from monai_hybrid.bundle.model import find_card
 from monai_hybrid.dicom_border import is_dicom
 from monai_hybrid.prediction.cases import inspect
+from monai_hybrid.setting_checks import check_there, model_in
 from monai_hybrid.suggesting.orders import DEFAULT, ORDERS, ordered
 from monai_hybrid.suggesting.seen import Seen, look
 
@@ -105,6 +109,27 @@ def suggest(data: Path, model: str, number: int = 3, order: str = DEFAULT, seed:
     features = np.stack([one.features for one in seen])
     chosen = ordered(order, number, features, np.asarray(known), signals, seed)
     return Suggestion(model, order, seen, chosen, known, failed)
+
+
+def suggest_into(
+    data: Path, model: str, number: int = 3, order: str = DEFAULT, seed: int = 0, output: Path | None = None
+) -> Suggestion:
+    """`suggest`, for the model of a run by its folder as well; suggestion.csv and suggestion.json go into `output`.
+
+    Raises:
+        ConfigError, DataError, ModelFileError: as `suggest`; or `output` holds files of somebody else, or lies among the scans.
+    """
+    if output is not None:
+        keep_key_out(output)
+        refuse_others(output, "suggest")
+        refuse_among(output, data)
+    inside = model_in(at_home(model))
+    if inside is None:
+        check_there("model", model, "--model")
+    found = suggest(data, str(inside or model), number, order, seed)
+    if output is not None:
+        found.write(output)
+    return found
 
 
 def _cases(data: Path, channels: Sequence[str]) -> tuple[list[dict[str, Any]], Any]:

@@ -15,9 +15,10 @@ from made_models import add, card_of
 from PIL import Image
 
 from data_prep.build import build
-from data_prep.errors import ConfigError, DataError
+from data_prep.errors import ConfigError, DataError, ModelFileError
 from data_prep.phantom import generate
 from data_prep.result_files import is_ours
+from monai_hybrid import api
 from monai_hybrid.suggesting import ORDERS, ordered, suggest
 from monai_hybrid.suggesting.__main__ import show
 from monai_hybrid.suggesting.orders import scaled, spread, typical
@@ -145,6 +146,16 @@ def test_labelled_cases_of_a_prepared_set_are_known(models: Path, tmp_path: Path
     build(tmp_path / "whole", tmp_path / "all", val_fraction=0, test_fraction=0)
     with pytest.raises(DataError, match="every training case has a label, so nothing is left to label"):
         suggest(tmp_path / "all", "discs_mr")
+
+
+def test_python_gives_the_rows_of_the_table(models: Path, tmp_path: Path) -> None:
+    rows = api.suggest(pictures(tmp_path / "scans"), "discs_mr", tmp_path / "next", number=2)
+    assert [row["label_next"] for row in rows] == [1, 2, "", ""]
+    written = list(csv.DictReader((tmp_path / "next/suggestion.csv").open()))
+    assert [row["case_id"] for row in rows] == [row["case_id"] for row in written]
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ModelFileError, match="a folder, expected a file"):
+        api.suggest(tmp_path / "scans", tmp_path / "empty")
 
 
 def test_files_and_sentences(models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
