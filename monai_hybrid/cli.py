@@ -97,8 +97,8 @@ def options(
     \b
     monai-hybrid check /data/my_hospital
     monai-hybrid build /data/my_hospital --output target
-    monai-hybrid adapt --data target --model source/models/model.pt --output runs/adapted
-    monai-hybrid predict /data/new_scans --model runs/adapted/models/model.pt --output masks
+    monai-hybrid adapt --data target --model runs/source --output runs/adapted
+    monai-hybrid predict /data/new_scans --model runs/adapted --output masks
     """
 
 
@@ -224,8 +224,8 @@ def pretrain(
 
 @command(
     "adapt",
-    "adapt --data target --model runs/source/models/model.pt --shots 3 --output runs/adapted",
-    "adapt --data target --model runs/source/models/model.pt --stopping leave_one_out",
+    "adapt --data target --model runs/source --shots 3 --output runs/adapted",
+    "adapt --data target --model runs/source --stopping leave_one_out",
     cls=BundleWords,
 )
 @with_settings("few_shot_finetune", "train.json", {**TRAINING, "shots": "--shots"})
@@ -260,8 +260,8 @@ USE = {"output_dir": "--output", "model": "--model", "bundle_root": ""}
 
 @command(
     "predict",
-    "predict /data/new_scans --model runs/adapted/models/model.pt --output masks",
-    "predict scan.nii.gz --model runs/adapted/models/model.pt --output masks --save-entropy True",
+    "predict /data/new_scans --model runs/adapted --output masks",
+    "predict scan.nii.gz --model runs/adapted --output masks --statistics True --preview True",
     cls=BundleWords,
 )
 @with_settings("few_shot_finetune", "inference.json", {**USE, "input": "", "dataset_dir": ""})
@@ -281,8 +281,8 @@ def predict(
 
 @command(
     "evaluate",
-    "evaluate --data target --model runs/adapted/models/model.pt --output runs/adapted/eval",
-    "evaluate --data target --model runs/adapted/models/model.pt --output runs/adapted/eval --source source",
+    "evaluate --data target --model runs/adapted --output runs/adapted/eval",
+    "evaluate --data target --model runs/adapted --output runs/adapted/eval --source source",
     cls=BundleWords,
 )
 @with_settings(
@@ -370,8 +370,8 @@ def audit(
 
 @command(
     "export",
-    "export --model runs/adapted/models/model.pt --output model.onnx",
-    "export --model runs/adapted/models/model.pt --format torchscript --output model.ts",
+    "export --model runs/adapted --output model.onnx",
+    "export --model runs/adapted --format torchscript --output model.ts",
 )
 def export(
     context: typer.Context,
@@ -410,7 +410,7 @@ def models(
 
 @command(
     "bundle",
-    "bundle copy my_bundle --model runs/adapted/models/model.pt",
+    "bundle copy my_bundle --model runs/adapted",
     "bundle copy source_bundle --name hybrid_pretrain",
 )
 def bundle(
@@ -444,8 +444,8 @@ def bundle(
 
 @command(
     "sample",
-    "sample --model runs/source/models/model.pt --output samples",
-    "sample --model runs/source/models/model.pt --output samples --num-samples 16 --method sde",
+    "sample --model runs/source --output samples",
+    "sample --model runs/source --output samples --num-samples 16 --method sde",
     cls=BundleWords,
 )
 @with_settings("hybrid_pretrain", "sample.json", USE)
