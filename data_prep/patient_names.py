@@ -44,6 +44,8 @@ _INNER = re.compile(rf"(?P<rest>.+){_SEP}(?:left|right|lh|rh)(?P<tail>{_SEP}.+)"
 _LETTER = re.compile(r"(?P<rest>.*\d)(?P<tail>[\s_.\-]?[A-Za-z])")
 _COUNTER = re.compile(rf"(?P<rest>.*\d)(?P<tail>{_SEP}\d+)")
 _WORD = re.compile(rf"(?P<rest>.*\d.*)(?P<tail>{_SEP}(?=[^\s_.\-]*[A-Za-z])[^\s_.\-]+)")
+_ENDING = re.compile(rf"(?P<rest>.*\d)(?P<tail>{_SEP}[A-Za-z]+)")
+MOST_ENDINGS = 6  # that are told as a list
 EACH = "^(.+)$"  # as --patient-regex: every case is a patient of its own
 
 
@@ -123,6 +125,8 @@ def _grouped(bases: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
 
 def _suspicions(ids: Sequence[str]) -> tuple[Suspicion, ...]:
     """Names that differ in an ending that may, or may not, be a scan of one patient; the first kind that fits."""
+    if (found := _complete(ids)) is not None:
+        return (found,)
     kinds = (
         ("they differ by a slice, scan, time or date only", _LIKELY, 2),
         ("they differ by a letter at the end only", _LETTER, 1),
@@ -135,6 +139,19 @@ def _suspicions(ids: Sequence[str]) -> tuple[Suspicion, ...]:
         if len(several) >= least and len(groups) > 1:
             return (Suspicion(why, groups, expression_for(groups)),)
     return _crossed(ids) or _packed(ids)
+
+
+def _complete(ids: Sequence[str]) -> Suspicion | None:
+    """Every number comes with each of a few words or letters, such as 01_dr, 01_g, 01_h, 02_dr: scans, or groups of people."""
+    matches = {name: match for name in ids if (match := _ENDING.fullmatch(name))}
+    tails = sorted({match["tail"].casefold() for match in matches.values()})
+    groups = _grouped({name: match["rest"] for name, match in matches.items()})
+    if len(matches) < len(ids) or not 2 <= len(tails) <= MOST_ENDINGS or len(groups) < 2:
+        return None
+    if any(len(members) != len(tails) for members in groups.values()):
+        return None
+    why = f"every number comes with each of {', '.join(tails)}, which may as well name groups of people"
+    return Suspicion(why, groups, expression_for(groups))
 
 
 def _crossed(ids: Sequence[str]) -> tuple[Suspicion, ...]:

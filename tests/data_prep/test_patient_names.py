@@ -99,6 +99,19 @@ def test_scans_of_a_patient_are_one_patient(forms: tuple[str, ...]) -> None:
         assert len({found.patients[form.format(person)] for form in forms}) == 1
 
 
+@pytest.mark.parametrize("tails", [("dr", "g", "h"), ("g", "h"), ("in", "out")])
+def test_the_same_few_endings_over_the_whole_set_may_be_groups_of_people(tails: tuple[str, ...]) -> None:
+    (doubt,) = recognise([f"{person}_{tail}" for person in PEOPLE for tail in tails]).suspicions
+    shown = ", ".join(f"_{tail}" for tail in tails)
+    assert doubt.why == f"every number comes with each of {shown}, which may as well name groups of people"
+    assert doubt.expression is not None and len(doubt.groups) == len(PEOPLE)
+
+
+def test_endings_of_some_are_a_letter_as_before() -> None:
+    (doubt,) = recognise(["01_g", "01_h", "02_g", "03_h"]).suspicions
+    assert doubt.why == "they differ by a letter at the end only"
+
+
 @pytest.mark.parametrize("form", ALONE)
 def test_a_number_that_is_the_patient_stays_one(form: str) -> None:
     names = [form.format(number) for number in range(1, 30) if number not in (4, 9, 13, 22)]
