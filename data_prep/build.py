@@ -201,7 +201,7 @@ def _examined(
             f"cases without a label can only train: {', '.join(unlabelled[:5])}. Move them to 'train' in the splits file"
         )
     if result.errors:
-        raise DataError(refusal(raw.root, result.errors))
+        raise DataError(refusal(raw.root, result.errors, settings.typed_at_check))
     if not any(record.voxels for record in result.records if record.case.split == "training"):
         raise DataError(
             f"{raw.root}: no training case has a label; expected at least one. Type: ls {shlex.quote(str(raw.root))}"
@@ -209,12 +209,15 @@ def _examined(
     return result
 
 
-def refusal(root: Path, errors: Sequence[Finding]) -> str:
-    """The message with which a data set is refused: the first findings, one a line, and how to see them all."""
+def refusal(root: Path, errors: Sequence[Finding], options: str = "") -> str:
+    """The message with which a data set is refused: the first findings, one a line, and how to see them all.
+
+    `options` are those that `check` must be told, as typed, with a blank before each.
+    """
     lines = [f"{root}: errors in the data: {len(errors)}; nothing was written."]
     lines += [f"  {finding}" for finding in errors[:SHOWN]]
     lines += [f"  ... and {len(errors) - SHOWN} more"] if len(errors) > SHOWN else []
-    return "\n".join([*lines, f"To see all: python -m data_prep check {shlex.quote(str(root))}"])
+    return "\n".join([*lines, f"To see all: python -m data_prep check {shlex.quote(str(root))}{options}"])
 
 
 def _converted(raw: Source, cases: Sequence[Case], result: Examination, folder: Path) -> tuple[list[Case], Examination, str]:

@@ -212,7 +212,8 @@ def repair(
         from data_prep.summary import print_repair
 
         report = run(path, out, dry_run, parse_map(label_map), link, layout, labels_dir, bids_filter, bids_labels)
-        print_repair(report, out, dry_run, Console())
+        told = {"labels_dir": labels_dir, "bids_filter": bids_filter, "bids_labels": bids_labels}
+        print_repair(report, out, dry_run, Console(), told | ({} if layout == "auto" else {"layout": layout}))
     if any(finding.level == "error" for finding in report.remaining):
         raise typer.Exit(DataError.exit_code)
 

@@ -84,13 +84,21 @@ def _named(remedy: str, root: Path | None) -> str:
 
 
 def _repair(root: Path) -> str:
-    return f"repair {shlex.quote(str(root))} --output {shlex.quote(str(beside(root, '_repaired')))}"
+    return f"repair {shlex.quote(str(root))} --output {shlex.quote(str(proposed(root, '_repaired')))}"
 
 
 def beside(folder: Path, ending: str) -> Path:
     """A folder of the same name and an ending, in the same place; also of `.` and `..`, which have no names."""
     whole = folder if folder.name not in ("", "..") else folder.resolve()
     return whole.with_name(f"{whole.name}{ending}")
+
+
+def proposed(source: Path, ending: str) -> Path:
+    """A folder for results of `source` to propose: where the user works, unless that is in the data; they stay as they are."""
+    whole, here = source.resolve(), Path.cwd()
+    if here.is_relative_to(whole if whole.is_dir() else whole.parent):
+        return beside(source, ending)
+    return Path(f"{whole.name}{ending}")
 
 
 def _repairable(groups: dict[str, list[Finding]], console: Console, root: Path | None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -11,6 +12,18 @@ from data_prep.accepting import parse_codes
 from data_prep.cases import UNKNOWN_SITE
 from data_prep.colour import Colour, chosen_colour
 from data_prep.errors import ConfigError
+
+# Those that `check` takes too.
+OF_CHECK = (
+    "layout", "labels_dir", "bids_filter", "bids_labels", "label_names", "allow_unlabelled", "accept", "channels", "grey",
+    "patient_regex", "series", "ignore_label", "keep_names",
+)  # fmt: skip
+
+
+def as_typed(options: Mapping[str, Any]) -> str:
+    """Options as they are typed, with a blank before each: {"ignore_label": 255} -> ` --ignore-label 255`."""
+    named = {f"--{name.replace('_', '-')}": value for name, value in options.items()}
+    return "".join(f" {name}" if value is True else f" {name} {shlex.quote(str(value))}" for name, value in named.items())
 
 
 @dataclass(frozen=True)
@@ -54,6 +67,13 @@ class BuildOptions:
         if unknown:
             raise ConfigError(f"build: unknown option {unknown[0]!r}; expected one of {', '.join(sorted(known))}")
         return cls(**{key: value for key, value in given.items() if value is not None})
+
+    @property
+    def typed_at_check(self) -> str:
+        """What `check` must be told to see the same data set; a mapping of names comes from Python and is not typed."""
+        given = {field.name: getattr(self, field.name) for field in fields(self) if field.name in OF_CHECK}
+        defaults = {field.name: field.default for field in fields(self)}
+        return as_typed({name: v for name, v in given.items() if v != defaults[name] and not isinstance(v, Mapping)})
 
     @property
     def site_name(self) -> str:

@@ -15,9 +15,10 @@ from rich.table import Table
 from data_prep.checks import Finding
 from data_prep.checks.registry import printable
 from data_prep.files import read_datalist, read_dataset, read_plan
-from data_prep.findings_table import COLOURS, beside, print_findings
+from data_prep.findings_table import COLOURS, print_findings, proposed
 from data_prep.fingerprint import small_unit
 from data_prep.json_io import dump_json
+from data_prep.options import as_typed
 from data_prep.repair import RepairReport
 from data_prep.result_files import FINDINGS
 
@@ -117,8 +118,13 @@ def _by(numbers: Sequence[float]) -> str:
     return " x ".join(f"{number:g}" for number in numbers)
 
 
-def print_repair(report: RepairReport, out: Path, dry_run: bool, console: Console) -> None:
-    """Print what was corrected, what was refused, what `check` still says, and what to type next."""
+def print_repair(
+    report: RepairReport, out: Path, dry_run: bool, console: Console, options: Mapping[str, Any] | None = None
+) -> None:
+    """Print what was corrected, what was refused, what `check` still says, and what to type next.
+
+    `options` are those that the repair was told of how to read the data set; `build` is to be told the same.
+    """
     for entry in report.repairs:
         line = printable(f"corrected {entry.code}: {entry.source}: {entry.what}")
         console.print(escape(line), soft_wrap=True, highlight=False)
@@ -132,8 +138,15 @@ def print_repair(report: RepairReport, out: Path, dry_run: bool, console: Consol
     files = len({entry.source for entry in report.repairs})
     console.print(f"{files} files corrected; {written}", soft_wrap=True, markup=False)
     if not dry_run and verdict(report.remaining).startswith("good"):
-        source, target = shlex.quote(str(out)), shlex.quote(f"{out}_prepared")
-        console.print(f"Next: monai-hybrid build {source} --output {target}", soft_wrap=True, markup=False, highlight=False)
+        console.print(after_repair(out, report.remaining, options or {}), soft_wrap=True, markup=False, highlight=False)
+
+
+def after_repair(out: Path, remaining: Sequence[Finding], options: Mapping[str, Any]) -> str:
+    """What to type after a repair that left no error: a raw data set is built, a prepared one is ready."""
+    if (out / "datalist.json").is_file():
+        whole = (out / "dataset.json").is_file() and (out / "plan.json").is_file()
+        return f"Next: {ADAPT.format(folder=shlex.quote(str(out)))}" if whole else ""
+    return next_line(out, remaining, options=options)
 
 
 def verdict(findings: Sequence[Finding]) -> str:
@@ -157,22 +170,16 @@ def next_line(path: Path, findings: Sequence[Finding], labelled: bool = True, op
     if not labelled and not told.get("allow_unlabelled"):
         home = path if path.is_dir() else path.parent
         folder = shlex.quote(str(home))
-        series = _words({"series": told["series"]}) if "series" in told else ""
+        series = as_typed({"series": told["series"]}) if "series" in told else ""
         return (
             "Next: there are no masks. A model can segment these scans, or take them along as images without labels:\n"
-            f"monai-hybrid predict {there}{series} --model MODEL --output {shlex.quote(str(beside(path, '_masks')))}\n"
+            f"monai-hybrid predict {there}{series} --model MODEL --output {shlex.quote(str(proposed(path, '_masks')))}\n"
             f"monai-hybrid adapt --data LABELLED --unlabelled-dir {folder} --output runs/adapted\n"
             f"{MASKS.format(labels=home / 'labels')}; then monai-hybrid build"
         )
     if not path.is_dir():
         return ""
-    return f"Next: monai-hybrid build {there}{_words(told)} --output {shlex.quote(str(beside(path, '_prepared')))}"
-
-
-def _words(options: Mapping[str, Any]) -> str:
-    """Options as typed, with a blank before each."""
-    named = {f"--{name.replace('_', '-')}": value for name, value in options.items()}
-    return "".join(f" {name}" if value is True else f" {name} {shlex.quote(str(value))}" for name, value in named.items())
+    return f"Next: monai-hybrid build {there}{as_typed(told)} --output {shlex.quote(str(proposed(path, '_prepared')))}"
 
 
 def findings_json(findings: Sequence[Finding], path: str) -> dict[str, Any]:

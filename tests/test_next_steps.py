@@ -121,12 +121,13 @@ def test_a_good_check_says_what_to_build(tmp_path: Path, monkeypatch: pytest.Mon
         "build",
         str(folder),
         "--output",
-        f"{folder}_prepared",
+        "my data_prepared",
     ]
     told = {"labels_dir": "my masks", "series": None, "grey": True, "keep_names": False}
-    assert next_line(folder, [], True, told).endswith(f"'{folder}' --labels-dir 'my masks' --grey --output '{folder}_prepared'")
+    assert next_line(folder, [], True, told).endswith(f"'{folder}' --labels-dir 'my masks' --grey --output 'my data_prepared'")
     monkeypatch.chdir(folder)
     assert beside(Path(), "_prepared") == beside(Path("../my data").resolve(), "_prepared")
+    assert next_line(Path(), []).endswith(f" --output '{folder}_prepared'"), "nothing is proposed within the data"
     assert beside(Path(".."), "_x").name == f"{tmp_path.name}_x"
     (folder / "datalist.json").write_text("{}")
     assert next_line(folder, []) == "" and next_line(folder / "datalist.json", []) == ""

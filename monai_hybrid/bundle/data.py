@@ -238,6 +238,7 @@ def _built(source: Path, out: Path, **settings: Any) -> Sequence[Finding]:
         HybridError: see `data_prep.build.build`.
     """
     from data_prep.build import build
+    from data_prep.findings_table import proposed
 
     try:
         return build(source, out, **settings).findings
@@ -245,7 +246,7 @@ def _built(source: Path, out: Path, **settings: Any) -> Sequence[Finding]:
         if error.code not in CHOICES:
             raise
         whole = source.resolve()
-        prepared = shlex.quote(str(whole.with_name(f"{whole.name}_prepared")))
+        prepared = shlex.quote(str(proposed(whole, "_prepared")))
         first = f"monai-hybrid build {shlex.quote(str(whole))} --output {prepared}"
         raise DataListError(
             error.code, f"{error}. These are options of build. First: {first} ..., then give {prepared} as the data", error.file

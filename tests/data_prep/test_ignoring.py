@@ -154,6 +154,17 @@ def test_the_next_line_keeps_the_option(tmp_path: Path) -> None:
     assert done.exit_code == 0 and "raw --ignore-label -1 --output " in done.output
 
 
+def test_the_line_that_shows_all_errors_keeps_what_the_build_was_told(tmp_path: Path) -> None:
+    root = volumes(tmp_path / "raw")
+    save(root / "labels/a.nii.gz", np.full(SHAPE, 255, np.uint8))
+    with pytest.raises(DataError) as refused:
+        build(root, tmp_path / "out", ignore_label=255, modality="MRI", patient_regex="^(.+)$")
+    assert str(refused.value).endswith(f"python -m data_prep check {root} --patient-regex '^(.+)$' --ignore-label 255")
+    assert "D319" in str(refused.value)
+    with pytest.raises(DataError, match=f"check {root}$"):
+        build(root, tmp_path / "out", label_names={1: "organ", 2: "other"})
+
+
 def test_marking_leaves_a_label_without_the_value_as_it_is() -> None:
     label = sparse()
     assert marked(label, None) is label and marked(label, 7) is label

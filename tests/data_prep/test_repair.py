@@ -21,6 +21,7 @@ from data_prep.cli import app
 from data_prep.errors import ConfigError, DataListError
 from data_prep.reading import read_volume
 from data_prep.repair import repair
+from data_prep.summary import after_repair
 
 RUN = CliRunner()
 
@@ -210,6 +211,8 @@ def test_of_a_data_list_only_corrected_files_are_written(tmp_path: Path) -> None
     assert {name: digest for name, digest in hashes(tmp_path).items() if not name.startswith("out/")} == before
     assert [entry.code for entry in report.repairs] == ["D402"] and errors(tmp_path / "out") == set()
     assert [path.name for path in (tmp_path / "out").rglob("*.nii.gz")] == ["case_a.nii.gz"]
+    following = after_repair(tmp_path / "out", report.remaining, {})
+    assert following == f"Next: monai-hybrid adapt --data {tmp_path / 'out'} --model MODEL --output runs/adapted", "it is built"
     with pytest.raises(ConfigError, match=r"--map: a prepared data set has its values in dataset\.json"):
         repair(folder, tmp_path / "more", values={1: 2})
 
