@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from data_prep.label_names import same_only_class
+from data_prep.label_names import alike_name, is_made_up, same_only_class
 from monai_hybrid.catalogue.naming import model_path
 from monai_hybrid.errors import DataError, ModelFileError
 from monai_hybrid.shape_models import warning
+
+logger = logging.getLogger("monai_hybrid.labels")
 
 
 def values_by_name(card: Mapping[str, Any], dataset: Mapping[str, Any], model: str) -> list[int]:
@@ -31,6 +34,7 @@ def values_by_name(card: Mapping[str, Any], dataset: Mapping[str, Any], model: s
         values = {label["name"]: int(label["value"]) for label in dataset["labels"]}
         return [values[name] for name in trained]
     if same_only_class(trained, given):
+        tell_other_names(given, trained)
         return [int(label["value"]) for label in dataset["labels"]]
     if not Path(model_path(model)).is_file():
         raise ModelFileError(f"{model}: no such model file")
@@ -40,3 +44,15 @@ def values_by_name(card: Mapping[str, Any], dataset: Mapping[str, Any], model: s
         f"the data set's labels are {', '.join(given)}; {model} was trained on {', '.join(trained)}. Use a model of these "
         "structures, or give the values the model's names: python -m data_prep build ... --label-names '1=...,2=...'"
     )
+
+
+def tell_other_names(given: Sequence[str], *trained: Sequence[str]) -> None:
+    """One line where the only class of a data set is taken for the only class of a model, and the names differ."""
+    others = [names[1] for names in trained if alike_name(names[1]) != alike_name(given[1])]
+    other = next((name for name in others if not (is_made_up(name) and is_made_up(given[1]))), None)
+    if other is not None:
+        logger.warning(
+            "labels: %s of the data set is taken for %s of the model, because each is the only class. If they are not alike, "
+            "name it, and it is refused: monai-hybrid build ... --label-names 'VALUE=NAME'",
+            *(given[1], other),
+        )

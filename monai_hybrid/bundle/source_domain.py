@@ -18,6 +18,7 @@ from data_prep.home import at_home
 from data_prep.label_names import same_only_class
 from data_prep.resampling import SAMPLE
 from monai_hybrid.bundle.data import PreparedData, read_prepared
+from monai_hybrid.bundle.labels import tell_other_names
 from monai_hybrid.bundle.model import find_card
 from monai_hybrid.engines import CaseProgress, WeightsLoader
 from monai_hybrid.errors import ConfigError, DataError, ModelFileError
@@ -28,6 +29,7 @@ from monai_hybrid.evaluation.tolerance import choose_tolerance
 from monai_hybrid.networks import HybridDiffusionUNet
 from monai_hybrid.networks.transfer.names import unified
 from monai_hybrid.processes import rank_and_number
+from monai_hybrid.setting_checks import model_in
 from monai_hybrid.transforms import LoadClassesd
 
 NONE = "none"
@@ -60,7 +62,8 @@ class Forgetting:
     Args:
         source_dir: a folder with `datalist.json`; None or "": nothing is done.
         model, card: the adapted model.
-        pretrained: model file before adaptation; None: the one that the card names, where it still exists; "none": without.
+        pretrained: model file, or folder of its run, before adaptation; None: the one that the card names, where it still
+            exists; "none": without.
         network: the adapted model's network, on its device.
         inferer, image_transforms, postprocessing: of the evaluation; `postprocessing` leaves "pred" (1, X, Y[, Z]) class index
             on the label's grid.
@@ -126,12 +129,13 @@ class Forgetting:
         named = self.pretrained or self.after.card.get("training", {}).get("adapted_from")
         if named is None or named == NONE:
             return None
+        named = str(model_in(at_home(str(named))) or named)  # the folder of a run is a model too
         if not Path(named).is_file():
             if self.pretrained:
                 raise ModelFileError(f"{named}: no such model file; give the model before adaptation, or --pretrained none")
             logger.info("%s: the model before adaptation is no longer there; name it with --pretrained", named)
             return None
-        before = Model(str(named), find_card(str(named)), BEFORE)
+        before = Model(named, find_card(named), BEFORE)
         _refuse_other_plan(before, self.after)
         return before
 
@@ -189,6 +193,7 @@ def common_names(data: PreparedData, models: Sequence[Model], source_dir: str) -
     for model in models:
         _refuse_other_images(data, model, source_dir)
     if same_only_class(data.class_names, *(model.names for model in models)):
+        tell_other_names(data.class_names, *(model.names for model in models))
         return data.class_names[1:], []
     known = [{unified(name) for name in names[1:]} for names in (data.class_names, *(m.names for m in models))]
     common = [name for name in data.class_names[1:] if all(unified(name) in of for of in known)]

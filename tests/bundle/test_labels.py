@@ -56,3 +56,13 @@ def test_two_given_names_are_two_structures(tmp_path: Path) -> None:
         values_by_name(labels(background=0, vessel=1), labels(background=0, tumour=1), str(model))
     with pytest.raises(DataError, match=r"labels are background, label_1, label_2"):
         values_by_name(labels(background=0, label_3=3), labels(background=0, label_1=1, label_2=2), str(model))
+
+
+@pytest.mark.parametrize(
+    ("trained", "given", "told"),
+    [("vessel", "label_255", True), ("label_1", "vessel", True), ("label_1", "label_255", False), ("vessel", "vessel", False)],
+)
+def test_names_that_differ_are_told_in_one_line(trained: str, given: str, told: bool, caplog: pytest.LogCaptureFixture) -> None:
+    values_by_name(labels(background=0, **{trained: 1}), labels(background=0, **{given: 1}), "m.pt")
+    line = f"labels: {given} of the data set is taken for {trained} of the model, because each is the only class."
+    assert [line in message for message in caplog.messages] == [True] * told

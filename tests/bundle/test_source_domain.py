@@ -99,6 +99,7 @@ def test_the_model_before_is_named_found_on_the_card_or_left_out(source: Path, t
         (None, adapted, path),
         ("none", adapted, None),
         (path, card(names=["cortex"]), path),
+        (str(tmp_path), card(names=["cortex"]), path),  # the folder of a run
         (None, card(names=["cortex"]), None),
         (None, card(names=["cortex"], adapted_from=str(tmp_path / "gone.pt")), None),
     ):

@@ -195,7 +195,7 @@ def test_the_started_network_trains_every_parameter(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("source", "target", "warned"),
-    [("label_1", "label_255", False), ("vessel", "label_255", False), ("vessel", "tumour", True), ("vessel", "Vessel", False)],
+    [("label_1", "label_255", False), ("vessel", "label_255", True), ("vessel", "tumour", True), ("vessel", "Vessel", False)],
 )
 def test_the_only_class_continues_the_only_class(tmp_path: Path, source: str, target: str, warned: bool) -> None:
     path = written(tmp_path, tiny(1, 2), ["MR"], ["background", source])

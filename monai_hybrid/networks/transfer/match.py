@@ -87,8 +87,8 @@ class Match:
 
 
 def _renamed_without_asking(labels: Sequence[str], known: Sequence[str], partners: Partners) -> bool:
-    """Two names that people gave, and that differ, were taken for one because each is the only one."""
-    if len(labels) != 2 or len(known) != 2 or partners[1] != 1 or any(map(is_made_up, (labels[1], known[1]))):
+    """Two names that differ were taken for one because each is the only one."""
+    if len(labels) != 2 or len(known) != 2 or partners[1] != 1 or all(map(is_made_up, (labels[1], known[1]))):
         return False
     return unified(labels[1]) != unified(known[1])
 
