@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import shlex
 from pathlib import Path
 
 from data_prep.errors import EnvironmentFault, ModelFileError
@@ -36,7 +37,7 @@ def names() -> list[str]:
     place = folder()
     if not place.is_dir():
         return []
-    found = sorted(file.stem for file in place.glob("*.safetensors") if NAME.fullmatch(file.stem))
+    found = sorted(file.stem for file in place.glob("*.safetensors") if NAME.fullmatch(file.stem) and file.is_file())
     return [name for name in found if (place / f"{name}.json").is_file()]
 
 
@@ -49,13 +50,17 @@ def weights_file(name: str) -> Path:
     """The file of a model, held to the list of checksums.
 
     Raises:
-        ModelFileError: no line of the list, or other bytes than the list says.
+        ModelFileError: it cannot be read, no line of the list, or other bytes than the list says.
     """
     file = folder() / f"{name}.safetensors"
     expected = sums(file.parent).get(file.name)
     if expected is None:
         raise ModelFileError(f"{file}: {SUMS} beside it does not list it. Type: python -m benchmarks.models.pack --help")
-    if digest(file) != expected:
+    try:
+        seen = digest(file)
+    except OSError as error:
+        raise ModelFileError(f"{file}: cannot be read ({error.strerror}). Type: ls -l {shlex.quote(str(file))}") from error
+    if seen != expected:
         raise ModelFileError(
             f"{file}: not the file that {SUMS} beside it lists: SHA-256 differs. "
             "Type: pip install --force-reinstall --no-deps monai-hybrid"

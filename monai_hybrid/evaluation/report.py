@@ -33,7 +33,10 @@ POLICY = (
     "missed or invented structure: Dice 0, NSD 0, HD95 the image's diagonal; "
     "absent from label and prediction: undefined, not in any mean"
 )
-PARTLY = "Dice over the annotated voxels; no NSD and no HD95, since a mask that is known in part has no surface"
+PARTLY = (
+    "Dice over the annotated voxels; no NSD and no HD95, since a mask that is known in part has no surface; voxels and volumes "
+    "(label_voxels, label_ml, pred_voxels, pred_ml) are those of the annotated voxels alone"
+)
 ML_PER_MM3 = 1e-3
 
 

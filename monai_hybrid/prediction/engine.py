@@ -201,8 +201,9 @@ class Predictor(SupervisedEvaluator):
         if self.bar is not None:
             self.bar.update()
         bar = self.bar is not None and not self.bar.disable
-        how = {} if level > logging.INFO else {**TICK, BAR: bar}
         numbers = sum(self.counts.values()), self.state.epoch_length
+        tick = {} if numbers[0] == numbers[1] else TICK  # the last line is always shown
+        how = {} if level > logging.INFO else {**tick, BAR: bar}
         logger.log(level, "%d/%s %s: %s: %s", *numbers, case_id, what, detail, extra=how)
         return {"case_id": case_id}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Hashable, Mapping
 from typing import Any, TypeGuard
 
@@ -39,8 +40,11 @@ class Normalized(MapTransform):
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         d = dict(data)
         for key in self.key_iterator(d):
+            with warnings.catch_warnings():  # of a constant image, which a check names
+                warnings.filterwarnings("ignore", "Divide by zero", Warning)
+                scaled = self.scale(d[key])
             # MONAI does not clip where the two bounds coincide: a nearly constant image with a few bright voxels.
-            d[key] = self.scale(d[key]).clip(-1.0, 1.0)
+            d[key] = scaled.clip(-1.0, 1.0)
         return d
 
 

@@ -106,6 +106,17 @@ def damage(models: Path, name: str) -> None:
     (models / f"{name}.safetensors").write_bytes(b"cut off")
 
 
+def test_a_folder_of_a_models_name_is_no_model(models: Path) -> None:
+    file = next(file for file in models.glob("*.safetensors"))
+    name = file.stem
+    assert is_name(name)
+    file.unlink()
+    file.mkdir()
+    assert name not in names() and not is_name(name)
+    with pytest.raises(ModelFileError, match="cannot be read"):
+        weights_file(name)
+
+
 def test_a_damaged_model_is_a_line_of_the_table_and_hinders_no_other(
     models: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:

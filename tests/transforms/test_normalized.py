@@ -48,7 +48,7 @@ def test_percentiles_do_not_depend_on_the_unit(scale: float, shift: float, seed:
     assert torch.allclose(normalized(image, PERCENTILES), normalized(image * scale + shift, PERCENTILES), atol=1e-3)
 
 
-@pytest.mark.filterwarnings("ignore:Divide by zero")
+@pytest.mark.filterwarnings("error:Divide by zero")
 @settings(max_examples=60)
 @given(
     values=st.lists(st.floats(-3000, 3000, width=32), min_size=4, max_size=12),
@@ -64,7 +64,7 @@ def test_the_result_lies_in_the_range_whatever_the_image(
     assert out.min() >= -1 and out.max() <= 1
 
 
-@pytest.mark.filterwarnings("ignore:Divide by zero")
+@pytest.mark.filterwarnings("error:Divide by zero")
 def test_a_few_bright_voxels_on_much_ground_stay_in_the_range() -> None:
     """Both percentiles are the ground's value."""
     image = torch.zeros(1, 50, 50)
@@ -72,7 +72,7 @@ def test_a_few_bright_voxels_on_much_ground_stay_in_the_range() -> None:
     assert normalized(image, PERCENTILES)[0, 0, :6].tolist() == pytest.approx([-1, -0.5, 0, 1, 1, -1])
 
 
-@pytest.mark.filterwarnings("ignore:Divide by zero")
+@pytest.mark.filterwarnings("error:Divide by zero")
 def test_a_constant_image_becomes_ground() -> None:
     assert (normalized(torch.full((1, 4, 4), 7.0), PERCENTILES) == -1).all()
 
