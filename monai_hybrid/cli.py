@@ -50,7 +50,9 @@ IMAGES = "where the images of a prediction lie: moved, or a folder that is not y
 Model = Annotated[str, typer.Option("--model", help=f"model: {MODEL}", metavar="FILE")]
 Unlabelled = Annotated[str | None, typer.Option("--unlabelled-dir", help="images without labels", metavar="FOLDER")]
 Image = Annotated[str, typer.Argument(help="a file, a folder, a BIDS data set, or a prepared one (its test cases)")]
-Shots = Annotated[int, typer.Option("--shots", help="labelled patients to use", min=1, metavar="N")]
+Shots = Annotated[
+    int, typer.Option("--shots", help="labelled patients to use; 0: scans without labels alone", min=0, metavar="N")
+]
 Source = Annotated[
     str | None, typer.Option("--source", help="prepared source data set, to score forgetting and shift", metavar="FOLDER")
 ]
@@ -226,6 +228,7 @@ def pretrain(
     "adapt",
     "adapt --data target --model runs/source --shots 3 --output runs/adapted",
     "adapt --data target --model runs/source --stopping leave_one_out",
+    "adapt --shots 0 --unlabelled-dir scans --model runs/source --output runs/adapted",
     cls=BundleWords,
 )
 @with_settings("few_shot_finetune", "train.json", {**TRAINING, "shots": "--shots"})
@@ -252,7 +255,8 @@ def adapt(
     command = training_command(
         "few_shot_finetune", {"shots": str(shots), **with_tracking(settings, tracking)}, named, report=True
     )
-    finish(command, after_adapt(command.output or str(bundle_folder("few_shot_finetune")), real))
+    folder = command.output or str(bundle_folder("few_shot_finetune"))
+    finish(command, after_adapt(folder, real) if shots else after_evaluate(folder))
 
 
 USE = {"output_dir": "--output", "model": "--model", "bundle_root": ""}

@@ -23,7 +23,7 @@ from monai_hybrid.settings import PATH_KINDS, SETTINGS, SYNTHETIC
 from monai_hybrid.tracking import check_tracking, tracked, tracker_environment
 from monai_hybrid.typed_options import environment
 
-PRETRAINING = "hybrid_pretrain"
+PRETRAINING, ADAPTATION = "hybrid_pretrain", "few_shot_finetune"
 Named = Mapping[str, tuple[str, str | None]]  # option: (setting, text or None)
 
 
@@ -83,6 +83,8 @@ def training_command(bundle: str, settings: Mapping[str, str], named: Named, rep
     if bundle == PRETRAINING and given.get("pretrained") == "auto":
         raise ConfigError("--pretrained auto: only an adaptation takes the nearest model; give a file or a name")
     config = ["train.json"]
+    if bundle == ADAPTATION and str(given.get("shots")) == "0":
+        config.append("without_labels.json")
     if given.get("dataset_dir") in SYNTHETIC:
         if bundle != PRETRAINING:
             raise ConfigError(

@@ -149,7 +149,7 @@ def _machine() -> Iterator[Setting]:
 
 
 def _fine_tuning() -> Iterator[Setting]:
-    s, trainable = Setting, ("all", "decoder", "head", "low_rank")
+    s, trainable = Setting, ("all", "decoder", "head", "low_rank", "norm")
     start = "model to start from: a file, the folder of a run or a name; auto: the nearest"
     yield s(
         "pretrained", "model", start, words=("scratch", "none", "auto"), default="the universal one of the data's dimensions"
@@ -158,7 +158,7 @@ def _fine_tuning() -> Iterator[Setting]:
     yield s("label_map", "names", "renamed labels, target name to source name")
     yield s("minimum_share", "share", "share of the weights that must come from the model")
     yield s("allow_partial", "flag", "leave out tensors of another shape")
-    yield s("shots", "count", "labelled patients to use", none=True)
+    yield s("shots", "count or none", "labelled patients to use; 0: scans without labels alone", none=True)
     yield s("unlabelled", "flag", "use the other training images in the denoising term")
     yield s("self_training", "flag", "images without labels get masks from the averaged network, and are learnt from")
     yield s("self_training_weight", "not negative", "weight of self-training, once it has risen")

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from benchmarks.label_efficiency import records
+from benchmarks.label_efficiency.alone import adapt_alone
 from benchmarks.label_efficiency.configuration import configuration
 from benchmarks.label_efficiency.data import Case, CaseStore, StudyData, open_data
 from benchmarks.label_efficiency.peers import nnunet_installed
@@ -274,7 +275,11 @@ class Runner:
         started, before_cpu = time.monotonic(), time.process_time()
         predictions: dict[str, torch.Tensor] = {}
         record: records.Record = {"study": self.study.name, **vars(run), "learning_rate": None, "updates": 0}
-        if run.shots == 0:
+        if run.shots == 0 and arm.alone:
+            adapted, stop = adapt_alone(self, arm, run.seed)
+            network, spent = adapted.network, {"seconds": adapted.seconds, "cpu_seconds": adapted.cpu_seconds}
+            record |= {"updates": adapted.updates, "stop": stop}
+        elif run.shots == 0:
             network, spent = self.starting_network(arm, run.seed), {"seconds": 0.0, "cpu_seconds": 0.0}
         else:
             rate = self.learning_rate(arm)
@@ -289,7 +294,7 @@ class Runner:
         after = mean(self.score(network, d.source_store, d.source_test, arm), d.source_test) if d.source_test else None
         if run.draw == 0 and run.seed == 0:
             worst_cases(self.folder / "pictures" / f"{run.arm}_{run.shots}.png", d.target_store, d.test, scores, predictions)
-        before = after if run.shots == 0 else self.source_before(arm, run.seed)
+        before = after if run.shots == 0 and not arm.alone else self.source_before(arm, run.seed)
         return {**record, "dice": scores, "mean": mean(scores, d.test), "source_before": before, "source_after": after,
                 **spent, "seconds_in_all": round(time.monotonic() - started, 2),
                 "cpu_seconds_in_all": round(time.process_time() - before_cpu, 2)}  # fmt: skip

@@ -12,7 +12,10 @@ from typing import Any
 
 import torch
 
+from monai_hybrid.transforms.views import TEACHER
+
 Batch = dict[str, Any]
+VIEWS = ("image", TEACHER)
 KEEP_BYTES = 2**30
 
 
@@ -32,7 +35,7 @@ class Stream:
 
     def __iter__(self) -> Iterator[Batch]:
         recorded = self.batches if self.complete else self._record()
-        return ({**batch, "image": batch["image"].float()} for batch in recorded)
+        return ({**batch, **{k: batch[k].float() for k in VIEWS if k in batch}} for batch in recorded)
 
     def _record(self) -> Iterator[Batch]:
         self.batches = []
@@ -43,7 +46,7 @@ class Stream:
         while batch is not None:
             small = {
                 **batch,  # with the maps that the batch is still to be warped by
-                "image": torch.as_tensor(batch["image"]).half(),
+                **{k: torch.as_tensor(batch[k]).half() for k in VIEWS if k in batch},
                 "label": torch.as_tensor(batch["label"]).to(torch.uint8),
             }
             if self.keep:
@@ -60,7 +63,7 @@ class Stream:
         """Bytes of what is kept."""
         if not self.batches:
             return 0
-        return len(self.batches) * sum(self.batches[0][k].nbytes for k in ("image", "label"))
+        return len(self.batches) * sum(self.batches[0][k].nbytes for k in (*VIEWS, "label") if k in self.batches[0])
 
 
 class StreamStore:

@@ -69,6 +69,7 @@ class Arm:
         learning_rate: fixed; None: chosen from the study's grid.
         tune_as: take the learning rate chosen for this arm.
         zero_shot: whether there is something to score without target labels.
+        alone: without target labels the pool's scans are adapted to, by `finetune`, with the safety stop.
         model: a model file to start from, in the place of a pretraining of the study; the name of a ready model serves too.
             Its network must be the study's, but for channels and labels.
     """
@@ -83,6 +84,7 @@ class Arm:
     learning_rate: float | None = None
     tune_as: str = ""
     zero_shot: bool = True
+    alone: bool = False
     model: str = ""
 
 
@@ -245,6 +247,8 @@ def resolve_arms(given: Sequence[str] | Mapping[str, Mapping[str, Any] | None], 
             raise ConfigError(f"{where}: arm {name}: kind {arms[name].kind!r}: expected one of {', '.join(KINDS)}")
         if (arms[name].pretrain or {}).get("shapes") and (arms[name].kind != KINDS[0] or arms[name].zero_shot):
             raise ConfigError(f"{where}: arm {name}: shapes: expected kind {KINDS[0]} and zero_shot: false")
+        if arms[name].alone and (arms[name].kind != KINDS[0] or not arms[name].zero_shot):
+            raise ConfigError(f"{where}: arm {name}: alone: expected kind {KINDS[0]}, and a model that segments")
         if arms[name].model and (arms[name].kind != KINDS[0] or arms[name].pretrain is not None):
             raise ConfigError(f"{where}: arm {name}: model: expected kind {KINDS[0]}, and no settings of a pretraining")
     for arm in arms.values():

@@ -31,11 +31,11 @@ from monai_hybrid.few_shot.starting_point import StartingPoint
 from monai_hybrid.transforms import MatchAppearanced
 from monai_hybrid.weights import with_pretrained
 
-KEPT_HANDLERS = ("StopOnNonFinite", "GradientClip", "LrScheduleHandler")
+KEPT_HANDLERS = ("StopOnNonFinite", "GradientClip", "LrScheduleHandler", "TeachingRamp")
 SAVER = "WeightsSaver"
 # Settings that change the batches; all others leave them equal.
 SHAPING = ("shapes", "batch_size", "patch_size", "spacing", "augment", "contrast_randomisation", "labelled_share", "unlabelled",
-           "source_replay", "replay_share", "match_appearance")  # fmt: skip
+           "source_replay", "replay_share", "match_appearance", "self_training")  # fmt: skip
 OF_CASES = ("updates", "curve", "source_labels", "unlabelled_target", "shapes", "source_replay", "match_appearance")
 
 
@@ -68,7 +68,7 @@ def make_stream(
                 _ = store[case]  # before the workers fork, so that they share it
         once = {"seed": seed, "max_epochs": 1, "updates_per_epoch": settings["updates"]}
         parser = configuration(part, {**own, **once}, data, origin, "cpu")
-        transforms = parser.get_parsed_content("train#random_transforms")
+        transforms = parser.get_parsed_content("train#views" if part == "finetune" else "train#random_transforms")
         parser.parse(reset=True)
         parser["train#dataset"] = StoredCases(cases, [*before, *transforms], seed)
         return parser.get_parsed_content("train#dataloader")

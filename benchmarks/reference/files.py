@@ -27,6 +27,7 @@ MEANINGS = {
     "transfer.txt": "The same in words.",
     "shots.json": "The labelled patients and cases that an adaptation used.",
     "leave_one_out.json": "Dice by epoch of the patients left out.",
+    "safety_stop.json": "Adapting without labels: which model was kept, why, and what was seen in each held-out scan.",
     "cases.csv": "A row a case and structure; [its columns](evaluation.md#files).",
     "summary.json": "Means and intervals; [its keys](evaluation.md#files).",
     "forgetting.json": "Dice on the source before and after; [its page](evaluation.md#forgetting).",

@@ -1,6 +1,8 @@
-"""Adapting with a few labelled cases: where it starts, which cases and weights it uses, and when it ends."""
+"""Adapting with a few labelled cases, or with none: where it starts, which cases and weights it uses, and when it ends."""
 
 from monai_hybrid.few_shot.replay import appearance_steps, replayed_cases
+from monai_hybrid.few_shot.safety_stop import SafetyStop
+from monai_hybrid.few_shot.scans_alone import hold_out, objective_alone, scans_as_data
 from monai_hybrid.few_shot.shots import draw_shots, without_labels
 from monai_hybrid.few_shot.starting_point import StartingPoint, starting_point
 from monai_hybrid.few_shot.stopping import check_stopping, choose_epochs, updates_for
@@ -8,14 +10,18 @@ from monai_hybrid.few_shot.tuning import make_trainable, parameter_groups, train
 from monai_hybrid.few_shot.unlabelled import unlabelled_cases
 
 __all__ = [
+    "SafetyStop",
     "StartingPoint",
     "appearance_steps",
     "check_stopping",
     "choose_epochs",
     "draw_shots",
+    "hold_out",
     "make_trainable",
+    "objective_alone",
     "parameter_groups",
     "replayed_cases",
+    "scans_as_data",
     "starting_point",
     "trained_weights",
     "unlabelled_cases",

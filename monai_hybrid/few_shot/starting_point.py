@@ -80,6 +80,21 @@ def starting_point(pretrained: str | None, data: PreparedData, bundle_root: str,
     return StartingPoint(path, _network(card["network"], data), plan, noise)
 
 
+def chosen_model(pretrained: str | None, data: PreparedData | None, bundle_root: str, scans: Path | None = None) -> str:
+    """The file of the model that `starting_point` takes, for data or for `scans` alone.
+
+    Raises:
+        ConfigError: no model given, and none that could be meant.
+        ModelFileError: see `model_file`.
+    """
+    if data is not None:
+        return _model(pretrained, data, Path(bundle_root))
+    if pretrained is None:
+        raise ConfigError("shots 0: no model was given; give --model the model that segments these structures elsewhere")
+    assert scans is not None
+    return chosen(scans)[0] if pretrained == AUTO else model_file(pretrained)
+
+
 def _model(pretrained: str | None, data: PreparedData, bundle_root: Path) -> str:
     if pretrained == AUTO:
         name, why = chosen(data.folder)

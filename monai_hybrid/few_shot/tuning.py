@@ -11,7 +11,7 @@ from monai_hybrid.errors import ConfigError
 from monai_hybrid.few_shot.low_rank import add_low_rank
 from monai_hybrid.networks.hybrid_unet import HybridDiffusionUNet
 
-TRAINABLE = ("all", "decoder", "head", "low_rank")
+TRAINABLE = ("all", "decoder", "head", "low_rank", "norm")
 # From the input to the output: the further from the mask, the smaller the learning rate.
 STAGES = (("conv_in", "time_embed"), ("down_blocks",), ("middle_block",), ("up_blocks",), ("out",))
 logger = logging.getLogger("monai_hybrid.adaptation")
@@ -25,7 +25,8 @@ def make_trainable(network: nn.Module, trainable: str = "all", rank: int = 8) ->
     Args:
         network: a HybridDiffusionUNet with its pretrained weights.
         trainable: "all"; "decoder" (up blocks and head); "head" (norm and convolutions of the last layer); "low_rank" (the
-            head, and an update of rank `rank` for each convolution and linear layer before it, see `LowRankUpdate`).
+            head, and an update of rank `rank` for each convolution and linear layer before it, see `LowRankUpdate`); "norm"
+            (scale and shift of each normalisation).
         rank: of the updates.
 
     Returns:
@@ -39,7 +40,7 @@ def make_trainable(network: nn.Module, trainable: str = "all", rank: int = 8) ->
     if rank < 1:
         raise ConfigError(f"low_rank: got {rank}, expected a rank of at least 1, such as 8")
     total = sum(p.numel() for p in network.parameters())
-    kept = {"all": STAGES, "decoder": STAGES[3:], "head": STAGES[4:], "low_rank": STAGES[4:]}[trainable]
+    kept = {"all": STAGES, "decoder": STAGES[3:], "head": STAGES[4:], "low_rank": STAGES[4:], "norm": ()}[trainable]
     for names in STAGES:
         for name in names:
             part = network.get_submodule(name)
@@ -47,6 +48,10 @@ def make_trainable(network: nn.Module, trainable: str = "all", rank: int = 8) ->
                 add_low_rank(part, rank)
             else:
                 part.requires_grad_(names in kept)
+    if trainable == "norm":
+        for layer in network.modules():
+            if isinstance(layer, nn.GroupNorm):
+                layer.requires_grad_(True)
     trained = trained_weights(network)
     logger.info("training %s: %s weights (the model has %s)", trainable, f"{trained:,}", f"{total:,}")
     return network

@@ -73,8 +73,8 @@ def unlabelled_cases(
             "or --self-training True"
         )
     found = without_labels(data.training) if rest else []
-    found += _of_folder(at_home(folder), data, labelled, output_dir) if folder else []
-    cases = _others(found, [*labelled, *data.validation, *data.testing])
+    found += cases_of_folder(at_home(folder), data, labelled, output_dir) if folder else []
+    cases = others(found, [*labelled, *data.validation, *data.testing])
     if not cases:
         raise DataError(f"{folder or data.folder}: no unlabelled image is left; all are labelled, validation or test cases")
     use = "self-training" if self_training else "the denoising term"
@@ -91,11 +91,11 @@ def scans_of_target(data: PreparedData, folder: str | None = None, output_dir: s
         DataError: as `unlabelled_cases`.
     """
     training = without_labels(data.training)
-    found = _of_folder(at_home(folder), data, training, output_dir) if folder else []
-    return training + _others(found, [*training, *data.validation, *data.testing])
+    found = cases_of_folder(at_home(folder), data, training, output_dir) if folder else []
+    return training + others(found, [*training, *data.validation, *data.testing])
 
 
-def _others(found: Sequence[dict[str, Any]], kept: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+def others(found: Sequence[dict[str, Any]], kept: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """Those of `found` whose files are none of `kept`, each once."""
     taken = {files_of(case) for case in kept}
     cases = []
@@ -112,9 +112,10 @@ def files_of(case: dict[str, Any]) -> tuple[str, ...]:
     return tuple(str(Path(name).resolve()) for name in names)
 
 
-def _of_folder(
+def cases_of_folder(
     folder: Path, data: PreparedData, labelled: Sequence[dict[str, Any]], output_dir: str | None
 ) -> list[dict[str, Any]]:
+    """The images of a folder that can be trained with beside `data`; arguments and errors are those of `unlabelled_cases`."""
     if not folder.is_dir():
         raise DataError(f"unlabelled_dir: no such folder: {folder}; give a folder of images, or one made by data_prep build")
     if (folder / "datalist.json").is_file():

@@ -15,6 +15,7 @@ from tiny_study import TINY, runner, tiny
 from benchmarks.label_efficiency import records
 from benchmarks.label_efficiency import runner as runner_module
 from benchmarks.label_efficiency.__main__ import main
+from benchmarks.label_efficiency.alone import right, table
 from benchmarks.label_efficiency.data import CaseStore, pool_and_test, thinned
 from benchmarks.label_efficiency.peers import PixelHead, PlainUNet, nnunet_installed, number_of_parameters
 from benchmarks.label_efficiency.runner import Run, Runner, listed, source_labels
@@ -352,3 +353,17 @@ def test_an_arm_may_replay_the_source_in_the_look_of_the_pool(started: Path, mon
     assert len(dice) == 3 and dice[0] != dice[1] != dice[2]
     source = {case["patient"] for case in whole.data.pretraining}
     assert [len(patients & source) for patients in seen.values()] == [0, len(source), len(source)]
+
+
+def test_self_training_with_a_label_and_scans_alone(started: Path) -> None:
+    taught = {"like": "supervised", "finetune": {"unlabelled": True, "self_training": True}}
+    alone = {"like": "supervised", "alone": True, "finetune": {"self_training": True}}
+    study = tiny(arms={"supervised": {}, "taught": taught, "alone": alone}, shots=[0, 1], learning_rates=[0.01])
+    mine = runner(started, study)
+    assert mine.work() == 0
+    lines = {(r["arm"], r["shots"]): r for r in records.read(started / "results.jsonl")}
+    assert lines["taught", 0]["dice"] == lines["supervised", 0]["dice"], "there is nothing to teach without a training"
+    stop = lines["alone", 0]["stop"]
+    assert stop["kept"] in ("original", "adapted") and stop["dice"][stop["kept"]] == lines["alone", 0]["mean"]
+    assert lines["alone", 0]["source_before"] == lines["supervised", 0]["source_after"]
+    assert "| alone | 0 |" in table(started) and f"right: {int(right(stop))} of 1" in table(started)

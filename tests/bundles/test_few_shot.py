@@ -95,7 +95,7 @@ def test_from_scratch_with_the_plan_of_a_model(target: Path, trained: Path, tmp_
     [
         ({"shots": 99}, 3, "shots: got 99, expected 1 to"),
         ({"pretrained": "nowhere.safetensors"}, 4, "nowhere.safetensors: no model file with a card"),
-        ({"trainable": "encoder"}, 2, "trainable: got 'encoder', expected one of all, decoder, head, low_rank"),
+        ({"trainable": "encoder"}, 2, "trainable: got 'encoder', expected one of all, decoder, head, low_rank, norm"),
         ({"stopping": "leave_one_out", "shots": 2}, 3, "stopping leave_one_out: got 2 labelled patients, expected at least 3"),
     ],
 )

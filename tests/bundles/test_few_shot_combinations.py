@@ -25,7 +25,7 @@ from monai_hybrid.weights import load_weights, read_card, save_weights
 BUNDLE = ROOT / "bundles/few_shot_finetune"
 VALUES: dict[str, list[Any]] = {
     "objective": list(OBJECTIVES),
-    "trainable": list(TRAINABLE),
+    "trainable": [name for name in TRAINABLE if name != "norm"],  # that one is for scans without labels
     "stopping": ["budget", "leave_one_out"],
     "unlabelled": ["none", "rest", "folder", "taught"],  # "taught": a folder, and self-training
     "contrast_randomisation": ["none", "histogram", "gin"],

@@ -22,6 +22,7 @@ def network() -> HybridDiffusionUNet:
         ("all", {"conv_in", "time_embed", "down_blocks", "middle_block", "up_blocks", "out"}),
         ("decoder", {"up_blocks", "out"}),
         ("head", {"out"}),
+        ("norm", {"down_blocks", "middle_block", "up_blocks", "out"}),
     ],
 )
 def test_only_the_chosen_part_changes(trainable: str, moving: set[str]) -> None:
@@ -67,7 +68,7 @@ def test_the_number_of_trained_weights_is_said(caplog: pytest.LogCaptureFixture)
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"trainable": "encoder"}, "trainable: got 'encoder', expected one of all, decoder, head, low_rank"),
+        ({"trainable": "encoder"}, "trainable: got 'encoder', expected one of all, decoder, head, low_rank, norm"),
         ({"trainable": "low_rank", "rank": 0}, "low_rank: got 0, expected a rank of at least 1"),
     ],
 )
