@@ -3,38 +3,60 @@
 from __future__ import annotations
 
 import inspect
+import json
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 import monai_hybrid
-from data_prep.phantom import generate
 from monai_hybrid import api
 from monai_hybrid.errors import ConfigError, DataError, ModelFileError
 
-TINY = {"max_epochs": 1, "updates_per_epoch": 2, "batch_size": 2, "warmup_updates": 1, "progress_bar": False}
+ROOT = Path(__file__).parent.parent
+NOTEBOOK = ROOT / "docs/tutorials/first_adaptation.ipynb"
 
 
-def test_the_whole_way_in_python(tmp_path: Path, warm_children: None) -> None:
-    for site in "AB":
-        generate(tmp_path / site, cases=6, site=site, seed=0, dims=2)
-        monai_hybrid.build(tmp_path / site, tmp_path / f"{site}_prepared", test_fraction=0.3)
-    assert [finding for finding in monai_hybrid.check(tmp_path / "A") if finding.level == "error"] == []
-    run = monai_hybrid.pretrain(tmp_path / "A_prepared", tmp_path / "source", picture_interval=0, **TINY)
-    assert run == tmp_path / "source"
-    adapted = monai_hybrid.adapt(tmp_path / "B_prepared", model=run, output=tmp_path / "adapted", shots=2, **TINY)
-    assert (adapted / "report.html").is_file()
-    model = adapted / "models/model.safetensors"
-    summary = monai_hybrid.evaluate(tmp_path / "B_prepared", model, tmp_path / "eval")
-    assert 0 <= summary["dice"]["all"]["mean"] <= 1
-    rows = monai_hybrid.predict(tmp_path / "B/images", model, tmp_path / "masks")
-    assert len(rows) == 6 and {row["status"] for row in rows} == {"done"}
-    network = monai_hybrid.load_model(adapted)
+def code_cells() -> list[str]:
+    """The code of the notebook, cell by cell."""
+    cells = json.loads(NOTEBOOK.read_text(encoding="utf-8"))["cells"]
+    return ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+
+
+def test_the_notebook_goes_the_whole_way(tmp_path: Path, warm_children: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its cells as they stand, but for the sizes of its first one."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setenv("MPLBACKEND", "agg")
+    sizes, *cells = code_cells()
+    made: dict[str, Any] = {}
+    exec(sizes, made)
+    small = {"CASES_A": 6, "CASES_B": 8, "EPOCHS": 1, "UPDATES": 2, "ADAPTING": 2}
+    assert small.keys() == made.keys() - {"__builtins__"}
+    made |= small
+    for cell in cells:
+        exec(cell, made)
+    made["plt"].close("all")
+    assert made["source"] == Path("notebook_run/runs/source") and (made["adapted"] / "report.html").is_file()
+    assert 0 <= made["after"]["dice"]["all"]["mean"] <= 1 and made["page"].is_file()
+    assert len(made["rows"]) == 8 and {row["status"] for row in made["rows"]} == {"done"}
+    network = monai_hybrid.load_model(made["adapted"])
     assert not network.training and network.card["spatial_dims"] == 2
     with torch.no_grad():
         assert network(torch.zeros(1, 1, 32, 32)).shape == (1, len(network.card["labels"]), 32, 32)
-    assert monai_hybrid.report(tmp_path / "eval").is_file()
+
+
+def test_the_notebook_is_small_and_names_no_machine() -> None:
+    text = NOTEBOOK.read_text(encoding="utf-8")
+    content = json.loads(text)
+    assert content["nbformat"] == 4 and len({cell["id"] for cell in content["cells"]}) == len(content["cells"])
+    assert len(text) < 300_000 and text.count("image/png") == 2
+    printed = [out["text"] for cell in content["cells"] for out in cell.get("outputs", ()) if out["output_type"] == "stream"]
+    assert printed and not re.search(r"/home|/root|/tmp|/work|python -m", "".join("".join(lines) for lines in printed))
+    called = set(re.findall(r"\bmh\.(\w+)", "".join(code_cells())))
+    assert called >= {"build", "pretrain", "adapt", "evaluate", "predict", "report"} and called <= set(api.__all__)
 
 
 @pytest.mark.parametrize(

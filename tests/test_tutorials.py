@@ -76,6 +76,18 @@ def test_the_tutorial_ends_with_masks_and_a_better_model(tmp_path: Path) -> None
     assert (place / "runs/adapted/report.html").is_file()
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_the_notebook_ends_with_a_better_model(tmp_path: Path) -> None:
+    cells = json.loads(PAGE.with_suffix(".ipynb").read_text(encoding="utf-8"))["cells"]
+    code = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+    last = 'assert after["dice"]["all"]["mean"] > before["dice"]["all"]["mean"] + 0.1'
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "MPLBACKEND": "agg"}
+    script = [sys.executable, "-W", "ignore", "-c", "\n".join([*code, last])]
+    done = subprocess.run(script, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def test_the_dicom_tutorial_goes_from_series_to_a_report() -> None:
     assert [line.split()[:2] for line in commands(DICOM_PAGE)] == [
         ["monai-hybrid", "phantom"],
