@@ -8,6 +8,7 @@ import json
 import re
 import zipfile
 from collections.abc import Iterator
+from functools import cache
 from io import BytesIO
 from pathlib import Path
 
@@ -58,6 +59,7 @@ def contents(data: bytes) -> Iterator[bytes]:
             yield from contents(base64.b64decode(packed))
 
 
+@cache
 def _forms(word: str) -> set[bytes]:
     """A word in UTF-8, and as JSON in ASCII writes it."""
     return {word.encode(), json.dumps(word)[1:-1].encode()}
@@ -65,7 +67,8 @@ def _forms(word: str) -> set[bytes]:
 
 def words_in(data: bytes) -> list[str]:
     """The planted words that bytes hold, packed or not, in any capitals."""
-    return sorted({word for one in contents(data) for word in WORDS if any(form in one.lower() for form in _forms(word))})
+    lowered = (one.lower() for one in contents(data))
+    return sorted({word for one in lowered for word in WORDS if any(form in one for form in _forms(word))})
 
 
 def found_below(folder: Path) -> dict[str, list[str]]:

@@ -14,6 +14,7 @@ from dicom_files import pydicom, some_pixels, write_series
 from PIL import Image, PngImagePlugin
 from planted import WORDS, found_below, words_in
 from segmentation_files import write_segmentation
+from small_plan import with_small_network
 from warm import run_module
 
 SHAPE = (12, 16, 16)  # slices, rows, columns
@@ -227,6 +228,7 @@ def test_the_whole_way_names_nobody(tmp_path: Path) -> None:
     work.mkdir()
     hybrid = "monai_hybrid.cli"
     run(["data_prep", "build", "../scans", "--output", "prepared", "--test-fraction", "0.3", "--spacing", "4,4,4"], work)
+    with_small_network(work / "prepared")
     run([hybrid, "pretrain", "--data", "prepared", "--output", "source", *TINY], work)
     model = ["--model", "source/models/model.pt"]
     run([hybrid, "adapt", "--data", "prepared", "--output", "adapted", "--shots", "1", *model, *TINY], work)
@@ -256,6 +258,7 @@ def test_prediction_of_an_export_names_nobody_but_in_the_segmentation_for_the_ar
     work.mkdir()
     hybrid = "monai_hybrid.cli"
     run(["data_prep", "build", "../scans", "--output", "prepared", "--spacing", "4,4,4"], work)
+    with_small_network(work / "prepared")
     run([hybrid, "pretrain", "--data", "prepared", "--output", "source", *TINY], work)
     (tmp_path / "scans/Plantedfolder_Zelda_1/series/Plantedfile003").unlink()
     _cut(tmp_path / "scans/Plantedfolder_Zelda_2/series/Plantedfile003")

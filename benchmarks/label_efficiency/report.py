@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -53,7 +54,9 @@ def write_report(folder: Path, docs: Path | None = None) -> str:
         for name in ("pictures", "notes"):
             (docs / name).mkdir(parents=True, exist_ok=True)
         records.write_json(docs / "data/label_efficiency.json", studies)
-        draw(studies, docs / "pictures")
+        for picture in (CURVES, DIFFERENCES):
+            if (folder / picture).is_file():
+                shutil.copy(folder / picture, docs / "pictures" / picture)
         page = docs / "notes/label_efficiency.md"
         if lines := overview(studies):
             texts = {"overview": lines, **texts}

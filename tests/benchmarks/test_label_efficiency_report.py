@@ -16,6 +16,7 @@ from benchmarks.label_efficiency.report import (
     fill,
     forest_pairs,
     longest_pair,
+    markdown,
     overview,
     signed,
     summarise,
@@ -76,7 +77,7 @@ def test_never_reached_is_said(tmp_path: Path) -> None:
 
 def test_an_ablation_has_a_row_with_its_difference(tmp_path: Path) -> None:
     made(tmp_path / "one", {"hybrid": {3: 0.8}, "hybrid_ce": {3: 0.82}, "supervised": {3: 0.6}})
-    text = write_report(tmp_path)
+    text = markdown(summarise(tmp_path / "one"))
     assert "| 3 | hybrid | hybrid_ce | ablation | -0.020 |" in text and "| 3 | hybrid | supervised | best other own arm" in text
 
 
@@ -93,7 +94,7 @@ def test_an_ablation_is_set_against_the_arm_it_changes(tmp_path: Path) -> None:
     content = json.loads(study.read_text())
     content["arms"]["hybrid_9_small_t"] = {"like": "hybrid_9"}
     study.write_text(json.dumps(content))
-    text = write_report(tmp_path)
+    text = markdown(summarise(tmp_path / "one"))
     assert "| 3 | hybrid_9 | hybrid_9_small_t | ablation | +0.020 |" in text and "| 3 | hybrid | hybrid_9_small_t" not in text
     assert "| 3 | hybrid_long | two_pass_long | other own arm | +0.300 |" in text
 
@@ -101,13 +102,13 @@ def test_an_ablation_is_set_against_the_arm_it_changes(tmp_path: Path) -> None:
 def test_an_arm_that_reads_target_scans_is_set_against_the_references(tmp_path: Path) -> None:
     base = {"hybrid": {3: 0.8}, "hybrid_target_images": {3: 0.85}, "supervised": {3: 0.6}, "diffusion": {3: 0.5}}
     made(tmp_path / "one", base)
-    text = write_report(tmp_path)
+    text = markdown(summarise(tmp_path / "one"))
     assert "| 3 | hybrid_target_images | supervised | better of supervised and diffusion | +0.250 |" in text
 
 
 def test_a_pair_of_one_change_is_set_against_each_other(tmp_path: Path) -> None:
     made(tmp_path / "one", {"hybrid": {3: 0.8}, "supervised": {3: 0.6}, "hybrid_long": {3: 0.85}, "supervised_long": {3: 0.75}})
-    assert "| 3 | hybrid_long | supervised_long | counterpart | +0.100 |" in write_report(tmp_path)
+    assert "| 3 | hybrid_long | supervised_long | counterpart | +0.100 |" in markdown(summarise(tmp_path / "one"))
     summary = summarise(tmp_path / "one")
     assert longest_pair(summary) == ("hybrid_long", "supervised_long")
     assert curve(summary, "hybrid_long", "hybrid_longest").points[0][:2] == (3, pytest.approx(0.85))
@@ -156,7 +157,7 @@ def test_arms_that_ask_another_question_are_not_the_longest(tmp_path: Path) -> N
 def test_what_changes_hybrid_alone_is_set_against_supervised_and_longer_arms_against_the_peer(tmp_path: Path) -> None:
     base = {"hybrid_same_rate": {3: 0.85}, "supervised": {3: 0.6}, "supervised_9": {3: 0.7}, "hybrid_target_images_9": {3: 0.9}}
     made(tmp_path / "one", {"hybrid": {3: 0.8}, **base, "hybrid_9_long": {3: 0.9}, "nnunet_scratch_long": {3: 0.5}})
-    text = write_report(tmp_path)
+    text = markdown(summarise(tmp_path / "one"))
     assert "| 3 | hybrid_same_rate | supervised | counterpart | +0.250 |" in text
     assert "| 3 | hybrid_target_images_9 | supervised_9 | counterpart | +0.200 |" in text
     assert "| 3 | hybrid_9_long | nnunet_scratch_long | peer | +0.400 |" in text

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from bundle_runs import TINY, run_bundle
 from filelock import FileLock
+from small_plan import with_small_network
 
 from data_prep.build import build
 from data_prep.phantom import generate
@@ -28,11 +29,12 @@ def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path],
 
 @pytest.fixture(scope="session")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Twelve volumes of phantom scanner A, described."""
+    """Twelve volumes of phantom scanner A, described; the plan's network is a small one."""
 
     def make(folder: Path) -> None:
         generate(folder / "raw", cases=12, site="A", seed=0)
         build(folder / "raw", folder / "prepared", budget="cpu")
+        with_small_network(folder / "prepared")
 
     return made_once(tmp_path_factory, "phantom", make) / "prepared"
 

@@ -21,12 +21,22 @@ def covering_rows(values: Mapping[str, Sequence[Any]], allowed: Callable[[Row], 
     The next row is always the one with most pairs that are still missing; of equals the first. Every row is weighed, so this is
     for thousands of rows, not for millions.
     """
-    every = [dict(zip(values, row, strict=True)) for row in product(*values.values())]
-    pairs = [(row, pairs_of(row)) for row in every if allowed(row)]
-    missing = set().union(*(has for _, has in pairs))
+    # Pairs are bits of a number: sets of them took seconds whenever tests are collected.
+    settings = list(combinations(range(len(values)), 2))
+    places = [range(len(of)) for of in values.values()]
+    pairs = ((i, j, a, b) for i, j in settings for a, b in product(places[i], places[j]))
+    bit = {pair: 1 << number for number, pair in enumerate(pairs)}
+    weighed: list[tuple[Row, int]] = []
+    for row, chosen in zip(product(*values.values()), product(*places), strict=True):
+        named = dict(zip(values, row, strict=True))
+        if allowed(named):
+            weighed.append((named, sum(bit[i, j, chosen[i], chosen[j]] for i, j in settings)))
+    missing = 0
+    for _, has in weighed:
+        missing |= has
     rows = []
     while missing:
-        row, has = max(pairs, key=lambda entry: len(entry[1] & missing))
-        rows.append(row)
-        missing -= has
+        best, has = max(weighed, key=lambda entry: (entry[1] & missing).bit_count())
+        rows.append(best)
+        missing &= ~has
     return rows

@@ -14,6 +14,7 @@ from command_line import printed
 from monai.bundle import ConfigWorkflow
 from PIL import Image
 from prediction_runs import NETWORK, model_card, predict, quality, random_model, threshold_model, visible
+from small_plan import with_small_network
 
 from monai_hybrid.bundle.cases import cases_to_predict
 from monai_hybrid.errors import DataError
@@ -63,7 +64,7 @@ def odd_set(tmp_path_factory: pytest.TempPathFactory) -> Path:
         nifti(root / f"raw/labels/c{seed}_seg.NII.GZ", *stored(values))
     said = printed("prepare", root / "raw", "--output", root / "prepared", "--label-names", f"{NEAR[0]}=grey,{NEAR[1]}=white")
     assert "paired by their names without '_seg'" in said and "D412 note" in said
-    return root / "prepared"
+    return with_small_network(root / "prepared")
 
 
 def evaluate(**settings: Any) -> None:
