@@ -43,6 +43,7 @@ QUALITY_ALL = {
     "image",
     "image_digest",
 }
+PREDICTED = ("volume_", "predicted_")  # how columns of single structures begin
 STATISTICS = {"case_id", "structure", "voxels", "pixels", "volume_mm3", "volume_ml", "area_mm2"}
 CASES = ("case_id", "class", "dice", "label_voxels", "pred_voxels")
 CASES_ALL = {*CASES, "patient", "nsd", "hd95", "label_ml", "pred_ml", "status"}
@@ -96,7 +97,7 @@ def says(*keys: str, **values: str) -> Known:
     return known
 
 
-def has_columns(needed: Iterable[str], others: set[str], prefix: str = "\0") -> Known:
+def has_columns(needed: Iterable[str], others: set[str], prefix: str | tuple[str, ...] = "\0") -> Known:
     """CSV tables with the needed columns, and no others than the known ones and those of a prefix."""
 
     def known(path: Path) -> bool:
@@ -198,7 +199,8 @@ RESULTS = (
     ResultFile("forgetting.json", says("source", "metric", "classes", "mean"), (EVALUATE,)),
     ResultFile("*.npz", _is_slices, (EVALUATE,), "slices"),
     ResultFile("*.npz", _is_slices, (EVALUATE,), "volumes"),
-    ResultFile("quality.csv", has_columns(QUALITY, QUALITY_ALL, "volume_"), (PREDICT,)),
+    ResultFile("quality.csv", has_columns(QUALITY, QUALITY_ALL, PREDICTED), (PREDICT,)),
+    ResultFile("trust.json", says("format_version", "trust"), (PREDICT, EVALUATE)),
     ResultFile("statistics.csv", has_columns(("case_id", "structure"), STATISTICS, "mean_"), (PREDICT,)),
     ResultFile("statistics.json", says("channels", "cases", written_by=TOOL), (PREDICT,)),
     ResultFile("*_preview.png", _is_preview, (PREDICT,)),

@@ -193,6 +193,37 @@ def suggest(
     run(["-m", "monai_hybrid.suggesting", *context.meta[WORDS]])
 
 
+@command(
+    "calibrate",
+    "calibrate --data target --model runs/adapted",
+    "calibrate --data labelled --split training --model hippocampus_mr --output own.safetensors",
+)
+def calibrate(
+    context: typer.Context,
+    data: Annotated[str, typer.Option("--data", help="prepared data set with labels", metavar="FOLDER")],
+    model: Model,
+    split: Annotated[
+        str,
+        typer.Option(
+            "--split",
+            help="its labelled cases; training only of data that the model never saw",
+            metavar="validation|training",
+            autocompletion=lambda: ["validation", "training"],
+        ),
+    ] = "validation",
+    copies: Annotated[int, typer.Option("--copies", help="worse copies a case", min=0, max=100, metavar="N")] = 4,
+    output: Annotated[
+        str | None,
+        typer.Option("--output", help="file for a copy of the model; none: it gets the new card", metavar="FILE"),
+    ] = None,
+) -> None:
+    """Teach a model to predict the Dice of its masks, and calibrate its probabilities, on cases it was not trained on."""
+    check_there("source_dir", data, "--data")
+    if model_in(at_home(model)) is None:
+        check_there("model", model, "--model")
+    run(["-m", "monai_hybrid.calibrating", *context.meta[WORDS]])
+
+
 @command("phantom", "phantom --output scanner_A", "phantom --output scanner_B --site B --dims 2 --cases 40")
 @forwards(data_prep.phantom)
 def phantom(words: list[str]) -> None:

@@ -20,6 +20,7 @@ from data_prep.dicom.codes import CODES_SCHEMA
 from data_prep.lack_of_memory import refuse_for_memory
 from monai_hybrid.catalogue.naming import model_path
 from monai_hybrid.errors import ModelFileError
+from monai_hybrid.quality_schema import QUALITY_SCHEMA, contradiction
 
 CARD_KEY, CARD_VERSION = "monai_hybrid_card", 1
 AGAIN = "; copy the file again from its source"
@@ -90,6 +91,7 @@ SCHEMA: dict[str, Any] = {
         "training": {"type": "object", "properties": _PLAN},
         "versions": {"type": "object"},
         "citation": {"type": "array"},
+        "quality": QUALITY_SCHEMA,
         **{key: {"type": ["string", "null"]} for key in ("modality", "source", "created")},
     },
 }
@@ -211,6 +213,8 @@ def _problems(card: Any) -> Iterator[str]:
     for where in (card, card.get("plan") or {}):
         if "network" in where:
             yield from _network_problems(where["network"], card.get("spatial_dims") or 3)
+    if said := contradiction(card.get("quality") or {}, len(labels)):
+        yield said
     for part in ("plan", "training"):
         patch = (card.get(part) or {}).get("patch_size") or []
         if math.prod(patch) > LARGEST_PATCH:

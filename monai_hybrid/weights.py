@@ -103,8 +103,13 @@ def write_safetensors(
         lost = [name for name, tensor in tensors.items() if not torch.isfinite(tensor).all()]
         if lost:
             raise ValueError(f"{lost[0]}: a weight is too large for {dtype}")
-    metadata = {"format": "pt", CARD_KEY: json.dumps(card), SUM_KEY: checksum(tensors)}
+    metadata = {"format": "pt", CARD_KEY: dumped_card(card), SUM_KEY: checksum(tensors)}
     replace_file(path, lambda place: place.write_bytes(save(tensors, metadata=metadata)))
+
+
+def dumped_card(card: Mapping[str, Any]) -> str:
+    """The text of a card, as it lies in a file's header."""
+    return json.dumps(card)
 
 
 def tensor_bytes(content: Any) -> int:

@@ -27,13 +27,13 @@ def test_the_walks_name_the_files_of_both_ends() -> None:
 # From the bottom up: a room imports rooms before it, none beside or after it.
 LEVELS = (
     ("catalogue", "diffusion", "transforms"),
-    ("losses", "networks", "evaluation", "gallery"),
+    ("losses", "networks", "evaluation", "gallery", "quality"),
     ("inferers", "reporting"),
     ("engines",),
     ("runs",),
     ("bundle", "prediction"),
     ("nearest",),
-    ("few_shot", "audit", "exporting", "suggesting", "viewing"),
+    ("few_shot", "audit", "exporting", "suggesting", "viewing", "calibrating"),
 )
 LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
 PACKAGE = ROOT / "monai_hybrid"

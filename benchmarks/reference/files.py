@@ -33,6 +33,7 @@ MEANINGS = {
     "forgetting.json": "Dice on the source before and after; [its page](evaluation.md#forgetting).",
     "*.npz": "A slice a case for the report.",
     "quality.csv": "A row a case: why to look at it, volumes, how sure the model is.",
+    "trust.json": "How far the numbers hold: strange batches, predicted against measured Dice, calibration.",
     "volumes/*.npz": "A small volume a case for the report: the best, median, worst and flagged ones.",
     "statistics.csv": "Voxels, volume and mean intensity of each structure, a row a case and structure.",
     "statistics.json": "The same as JSON.",

@@ -15,13 +15,17 @@ from monai.bundle import ConfigParser
 from data_prep.colour import parse_colour
 from data_prep.fingerprint import UNITS
 from data_prep.shift.images import image_summary
+from monai_hybrid.bundle.held_out import held_out_parts
 from monai_hybrid.errors import ModelFileError
 from monai_hybrid.networks.transfer.names import unified
+from monai_hybrid.quality.dice_model import FEWEST_PATIENTS
+from monai_hybrid.quality.entry import make_entry
 from monai_hybrid.weights import load_weights, read_card
 
 MOST_CASES = 3
 ENOUGH = 10  # labels of the target, from which on those of the model that was adapted do not count
 SHARE_OF_TRAINING, AT_LEAST = 0.1, 60.0  # seconds that scoring may begin another case in
+QUALITY_AT_LEAST = 20.0  # the same of the predicted Dice
 logger = logging.getLogger("monai_hybrid.reference")
 
 
@@ -62,6 +66,20 @@ class CardReference:
             except Exception as error:  # the model is saved; nothing may be lost for a number beside it
                 logger.warning("no reference %s on the card: %s", name, " ".join(str(error).split())[:200])
         return {name: part for name, part in content.items() if part}
+
+    def quality(self, model: Path) -> dict[str, Any] | None:
+        """The "quality" of the card, from the held-out cases; None where too few patients are held out, or where it fails."""
+        patients = {case.get("patient") or case["case_id"] for case in self.held_out}
+        if not self.config.is_file() or len(patients) < FEWEST_PATIENTS:
+            logger.info("no predicted Dice on the card: %d patients held out, it takes %d", len(patients), FEWEST_PATIENTS)
+            return None
+        until = time.monotonic() + max(QUALITY_AT_LEAST, SHARE_OF_TRAINING * (time.monotonic() - self.began))
+        try:
+            found = held_out_parts(self.config, str(model), self.dataset, self.device).measure(self.held_out, until=until)
+            return make_entry(found, {"data": str(self.dataset.get("name") or ""), "split": "validation"})
+        except Exception as error:  # the model is saved; nothing may be lost for a number beside it
+            logger.warning("no predicted Dice on the card: %s", " ".join(str(error).split())[:200])
+            return None
 
     def images(self, model: Path) -> dict[str, Any]:
         """Grids and grey values of the training images, for `monai-hybrid shift --model`; {} of random shapes."""

@@ -30,7 +30,8 @@ class WeightsSaver:
         validator: engine whose last metrics are written into the card.
         interval: epochs between saves.
         rank: this process's rank.
-        reference: of the card, with `content(model file or None)`; the file is given once, when the training is over.
+        reference: of the card, with `content(model file or None)` and `quality(model file)`; the file is given once, when
+            the training is over.
     """
 
     def __init__(
@@ -76,6 +77,8 @@ class WeightsSaver:
         card = make_card(network, dataset, plan, training)
         if self.reference is not None:
             card["reference"] = self.reference.content(finished)
+            if finished is not None and (quality := self.reference.quality(finished)):
+                card["quality"] = quality
         save_weights(merged_state_dict(self.model), self.folder, card)
 
 

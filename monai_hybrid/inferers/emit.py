@@ -8,7 +8,7 @@ the same but for ties: `tests/inferers/test_input_grid.py` holds both side by si
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -18,8 +18,10 @@ from monai_hybrid.errors import ModelFileError
 from monai_hybrid.inferers.grid_map import GridMap
 from monai_hybrid.inferers.rods import TILE, Rod
 from monai_hybrid.inferers.windows import Span
+from monai_hybrid.quality.temperature import tempered
 
 UINT16 = 65535
+OnProbabilities = Callable[[Tensor, tuple[slice, ...]], None]
 
 
 @dataclass
@@ -53,11 +55,20 @@ class Emitter:
         target: the input's grid.
         axes: axes of the network's grid in the order of the sweep.
         keep_entropy, keep_probabilities: fill the maps; the second costs 2 K bytes a voxel.
+        temperature: K numbers that calibrate the probabilities that are kept; labels and entropy stay those of the network.
+        on_probabilities: called with each piece of the network's own probabilities, (K, x, y[, z]), and its place.
     """
 
     def __init__(
-        self, target: GridMap, axes: Sequence[int], keep_entropy: bool = False, keep_probabilities: bool = False
+        self,
+        target: GridMap,
+        axes: Sequence[int],
+        keep_entropy: bool = False,
+        keep_probabilities: bool = False,
+        temperature: Sequence[float] | None = None,
+        on_probabilities: OnProbabilities | None = None,
     ) -> None:
+        self.temperature, self.on_probabilities = temperature, on_probabilities
         self.own_axes, self.maps = zip(*[target.along(axis) for axis in axes], strict=True)
         self.shape, self.keep = target.shape, (keep_entropy, keep_probabilities)
         self.planes: dict[int, Tensor] = {}  # by the outer voxel after it: (K, 1, B[, C]), filled rod by rod
@@ -82,7 +93,7 @@ class Emitter:
         for where, logits in rod.tiles():
             start = [rod.outer.start + where.start, rod.inner.start]
             wanted = [self.maps[0].finished(start[0], rod.outer.start + where.stop), second, *rest]
-            labels, entropy, p = _read(logits, self.keep[1])
+            labels, entropy, p = _read(logits, self.keep[1] or self.on_probabilities is not None)
             self._write(
                 self._moved(labels[None], wanted, start)[0],
                 self._moved(entropy[None], wanted, start)[0],
@@ -173,8 +184,12 @@ class Emitter:
         self.labels[place] = labels.permute(order).to("cpu", self.labels.dtype)
         if self.entropy is not None:
             self.entropy[place] = _uint16(entropy).permute(order)
+        if p is None:
+            return
+        if self.on_probabilities is not None:
+            self.on_probabilities(p.permute(0, *(o + 1 for o in order)), place)
         if self.probabilities is not None:
-            assert p is not None
+            p = p if self.temperature is None else tempered(p, self.temperature)
             self.probabilities[(slice(None), *place)] = _uint16(p).permute(0, *(o + 1 for o in order))
 
 

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from monai_hybrid.errors import DataError
 from monai_hybrid.inferers.agreement import AgreeingPrecision
-from monai_hybrid.inferers.emit import Emitter, Segmentation
+from monai_hybrid.inferers.emit import Emitter, OnProbabilities, Segmentation
 from monai_hybrid.inferers.grid_map import GridMap, axis_map, grid_map, input_grid
 from monai_hybrid.inferers.rods import Rod, finished_rods
 from monai_hybrid.inferers.windows import Span, num_windows
@@ -36,6 +36,10 @@ class InputGridInferer(Inferer):
         keep_entropy, keep_probabilities: fill the maps of the `Segmentation`.
         wrap: called once with the network, gives the segmenter that is run on the windows: (B, C, *roi) -> (B, K, *roi) logits.
             The one place where the network is folded, cast or averaged over small noise.
+        temperature: K numbers of the model's card that calibrate the probabilities that are kept.
+
+    `on_windows`, `on_rod` and `on_probabilities` may be set before a `segment`: windows done and in all; axes and rod on the
+    network's grid; a piece of the probabilities on the input's grid and its place.
     """
 
     def __init__(
@@ -47,13 +51,17 @@ class InputGridInferer(Inferer):
         keep_entropy: bool = False,
         keep_probabilities: bool = False,
         wrap: Callable[[nn.Module], Callable[[Tensor], Tensor]] | None = None,
+        temperature: Sequence[float] | None = None,
     ) -> None:
         super().__init__()
         if not 0 <= overlap < 1:
             raise ValueError(f"overlap must be at least 0 and below 1, got {overlap}")
         self.roi_size, self.sw_batch_size, self.overlap, self.skip_empty = roi_size, sw_batch_size, overlap, skip_empty
         self.keep_entropy, self.keep_probabilities, self.wrap = keep_entropy, keep_probabilities, wrap
+        self.temperature = temperature
         self.on_windows: Callable[[int, int], None] | None = None
+        self.on_rod: Callable[[Sequence[int], Rod], None] | None = None
+        self.on_probabilities: OnProbabilities | None = None
         self._wrapped: tuple[WeightsState, Callable[[Tensor], Tensor]] | None = None
 
     def __call__(self, inputs: Tensor, network: Callable[..., Tensor], *args: Any, **kwargs: Any) -> Tensor:
@@ -95,14 +103,17 @@ class InputGridInferer(Inferer):
         )
         emitter: Emitter | None = None
         whole: Tensor | None = None  # only for a sheared input
+        kept = self.keep_entropy, self.keep_probabilities, self.temperature, self.on_probabilities
         for axes, rod in rods:
+            if self.on_rod is not None:
+                self.on_rod(axes, rod)
             if target is None:
                 whole = _collect(whole, rod, axes, size)
                 continue
-            emitter = emitter or Emitter(target, axes, self.keep_entropy, self.keep_probabilities)
+            emitter = emitter or Emitter(target, axes, *kept)
             emitter.add(rod, size[axes[1]])
         if whole is not None:
-            emitter = Emitter(_identity(shape), range(len(shape)), self.keep_entropy, self.keep_probabilities)
+            emitter = Emitter(_identity(shape), range(len(shape)), *kept)
             _emit_sheared(emitter, whole, shape, affine)
         assert emitter is not None
         found = emitter.result(name)

@@ -7,10 +7,12 @@ from monai_hybrid.prediction.engine import Predictor
 from monai_hybrid.prediction.file_image import FileImage
 from monai_hybrid.prediction.masks import SaveMasksd
 from monai_hybrid.prediction.preview import CasePreview
+from monai_hybrid.prediction.signals import CaseSignals
 from monai_hybrid.prediction.statistics import CaseStatistics
 from monai_hybrid.prediction.table import QualityTable
+from monai_hybrid.prediction.trust_report import TrustReport
 
 __all__ = [
-    "BidsDerivatived", "CasePreview", "CaseStatistics", "DenoisingScore", "FileImage", "PredictionDataset", "Predictor",
-    "QualityTable", "SaveMasksd",
+    "BidsDerivatived", "CasePreview", "CaseSignals", "CaseStatistics", "DenoisingScore", "FileImage", "PredictionDataset",
+    "Predictor", "QualityTable", "SaveMasksd", "TrustReport",
 ]  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +25,16 @@ from monai_hybrid.inferers.emit import Segmentation
 from monai_hybrid.inferers.input_grid import meta_of_the_file
 from monai_hybrid.prediction.cases import PredictionDataset
 from monai_hybrid.prediction.denoising import DenoisingScore
+from monai_hybrid.prediction.expected import low_prediction, prediction_cells, predictions, write_trust
 from monai_hybrid.prediction.flags import own_flags
 from monai_hybrid.prediction.reasons import reason
+from monai_hybrid.prediction.signals import CaseSignals
 from monai_hybrid.prediction.table import QualityTable, files_of
 from monai_hybrid.runs.run_folder import lock, release
 from monai_hybrid.screen import BAR, TICK, write_log
 
 logger = logging.getLogger("monai_hybrid.predict")
+Signals = dict[str, dict[str, float | None]]  # by structure
 FATAL = (ConfigError, EnvironmentFault, ModelFileError)  # true of every case, so nothing is gained by going on
 
 
@@ -41,6 +44,8 @@ class Predictor(SupervisedEvaluator):
     Args:
         table: the rows.
         score: denoising error of an image.
+        signals: what the predicted Dice follows from; None, or a card without "quality": there is none.
+        quality: of the model's card.
         extras: called with the output of each case after its mask was written, its voxel's size and unit: what lies beside the
             masks, such as statistics and previews.
         reference: of the model's card, what each case is compared with; None for a card without.
@@ -54,11 +59,13 @@ class Predictor(SupervisedEvaluator):
 
     def __init__(
         self, table: QualityTable, score: DenoisingScore, progress_bar: bool = True, postprocessing: Callable | None = None,
-        reference: Any = None, extras: Sequence[Callable[..., None]] = (), **arguments: Any,
+        reference: Any = None, extras: Sequence[Callable[..., None]] = (), signals: CaseSignals | None = None,
+        quality: Mapping[str, Any] | None = None, **arguments: Any,
     ) -> None:  # fmt: skip
         super().__init__(**arguments, postprocessing=None, decollate=False)
         self.table, self.score, self.save = table, score, postprocessing
         self.reference, self.extras = reference, list(extras)
+        self.signals, self.quality = signals, quality or {}
         self.hidden = None if progress_bar else True  # None: tqdm shows itself on a terminal only
         self.counts = {"done": 0, "skipped": 0, "failed": 0}
         self.bar: Any = None
@@ -96,6 +103,7 @@ class Predictor(SupervisedEvaluator):
         with tqdm(total=total, desc="cases", unit="case", disable=self.hidden) as self.bar:
             super().run()
         flagged = self.table.finish()
+        write_trust(self.table, self.quality)
         said = ", ".join(f"{number} {what}" for what, number in self.counts.items() if number)
         logger.info("%s in %s; %d flagged: see %s", said, self.table.path.parent, len(flagged), self.table.path.name)
         if self.counts["failed"]:
@@ -128,16 +136,21 @@ class Predictor(SupervisedEvaluator):
             with tqdm(desc=f"  {case_id}", unit="window", leave=False, disable=self.hidden) as windows:
                 ticker = Ticker(f"case {case_id}: windows", 0)
                 self.inferer.on_windows = lambda done, total: _show(windows, ticker, done, total)
+                sums = None if self.signals is None else self.signals.sums(image, self.inferer)
                 found = self.inferer.segment(image, self.network)
-            error = self.score(image, self.network)
+            signals: Signals = {}
+            if self.signals is None or sums is None:
+                error = self.score(image, self.network)
+            else:
+                error, signals = self.signals.measured(sums, image, self.network, self.inferer)
         output = {"case_id": case_id, "series": self._case(case_id).get("series"), **on_the_input_grid(found, image)}
         if self.save is None:
-            self._row(batch, found, error, output)
+            self._row(batch, found, error, signals, output)
             return output
-        return self._written(batch, found, error, output)
+        return self._written(batch, found, error, signals, output)
 
     def _written(
-        self, batch: dict[str, Any], found: Segmentation, error: float | None, output: dict[str, Any]
+        self, batch: dict[str, Any], found: Segmentation, error: float | None, signals: Signals, output: dict[str, Any]
     ) -> dict[str, Any]:
         """Masks, maps and the row: all of them, or nothing of this case."""
         assert self.save is not None
@@ -147,7 +160,7 @@ class Predictor(SupervisedEvaluator):
             saved = {**self.save(output), "case_id": case_id}
             for extra in self.extras:
                 extra(saved, float(batch["voxel"][0]), batch["unit"][0])
-            self._row(batch, found, error, saved)
+            self._row(batch, found, error, signals, saved)
         except Exception as broken:  # MONAI wraps what a transform raises
             self.table.free()
             for key in ("entropy", "probabilities"):
@@ -165,18 +178,24 @@ class Predictor(SupervisedEvaluator):
             ) from broken
         return saved
 
-    def _row(self, batch: dict[str, Any], found: Segmentation, error: float | None, output: dict[str, Any]) -> None:
+    def _row(
+        self, batch: dict[str, Any], found: Segmentation, error: float | None, signals: Signals, output: dict[str, Any]
+    ) -> None:
         counts = torch.bincount(found.labels.flatten().int(), minlength=len(self.table.structures) + 1)[1:].tolist()
         volumes = {name: n * float(batch["voxel"][0]) for name, n in zip(self.table.structures, counts, strict=True)}
         series = output.get("series")
         name = f"DICOM {series.title}" if series else str(output["pred"].meta.get("filename_or_obj", ""))
         scores = {"entropy_foreground": found.entropy_foreground, "denoising_error": error}
+        predicted = predictions(self.quality, signals)
+        flags = [own_flags(volumes, batch["remarks"][0], batch["unit"][0], self.reference, scores)]
+        flags += low_prediction(predicted, self.quality)
         self.table.add(
             batch["case_id"][0],
             status="done",
-            flag=own_flags(volumes, batch["remarks"][0], batch["unit"][0], self.reference, scores),
+            flag="; ".join(flag for flag in flags if flag),
             unit=batch["unit"][0],
             **{f"volume_{name}": volume for name, volume in volumes.items()},
+            **(prediction_cells(predicted, self.table.structures) if self.table.predicts else {}),
             **scores,
             entropy_all=found.entropy_all,
             precision=found.precision or self.table.settings.get("precision"),

@@ -32,6 +32,8 @@ class QualityTable:
     Columns: case_id; status (done, failed); flag (why to look at it, empty when nothing is odd); error; unit; volume_<label>
     in that unit; entropy_foreground, entropy_all in [0, 1]; denoising_error; precision (as set, or as chosen for the image);
     image; image_digest (by which `report` and `view` know the file again); mask; made_from (hash of model, image, settings).
+    Of a model whose card has "quality" also predicted_dice (mean over the structures found), predicted_dice_<label> and
+    predicted_interval_<label>.
 
     Args:
         folder: where masks and the table go.
@@ -39,6 +41,7 @@ class QualityTable:
         model: the weights file, or a name of the package's models; its content counts for what is finished.
         settings: what else makes a prediction another one.
         overwrite: redo finished cases.
+        quality: of the model's card; without one there are no predicted columns.
     """
 
     def __init__(
@@ -48,7 +51,9 @@ class QualityTable:
         model: str,
         settings: Mapping[str, Any] | None = None,
         overwrite: bool = False,
+        quality: Mapping[str, Any] | None = None,
     ) -> None:
+        self.predicts = bool((quality or {}).get("dice"))
         self.path = Path(folder) / "quality.csv"
         self.structures = [str(label["name"]) for label in labels][1:]
         self.model, self.settings, self.overwrite = (
@@ -64,8 +69,10 @@ class QualityTable:
     def columns(self) -> list[str]:
         """In the order of the file."""
         volumes = [f"volume_{name}" for name in self.structures]
+        of = [f"predicted_{what}_{name}" for name in self.structures for what in ("dice", "interval")]
+        predicted = ["predicted_dice", *of] if self.predicts else []
         tail = ["entropy_foreground", "entropy_all", "denoising_error", "precision", "image", LATER, "mask", "made_from"]
-        return ["case_id", "status", "flag", "error", "unit", *volumes, *tail]
+        return ["case_id", "status", "flag", "error", "unit", *volumes, *predicted, *tail]
 
     def open(self) -> None:
         """Read the model's hash and what an earlier run left.

@@ -84,6 +84,31 @@ def _line(index: int, points: Sequence[tuple[float, float] | None]) -> Markup:
     return Markup('<g class="s{}"><path class="line" d="{}"/>{}</g>').format(index % SERIES, path, dots if few else "")
 
 
+def against(
+    points: Sequence[tuple[float, float, str, tuple[float, float]]], title: str, x_name: str, y_name: str, at_most: int = 300
+) -> Markup:
+    """Points of 0..1 against 0..1 around the diagonal, each with its interval along x.
+
+    Args:
+        points: x, y, name, and the ends of the interval.
+        title: read aloud instead of the picture.
+        x_name, y_name: of the axes.
+        at_most: points drawn.
+    """
+    x, y = Scale(0, 1, LEFT + 8, WIDTH - RIGHT - 8), Scale(0, 1, HEIGHT - BOTTOM, TOP)
+    marks = [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]
+    parts = [_frame(y, marks, y_name), _x_axis(x, marks, x_name)]
+    parts.append(Markup('<path class="thread" d="M{} {}L{} {}"/>').format(x(0), y(0), x(1), y(1)))
+    for a, b, name, (low, high) in points[:at_most]:
+        parts.append(
+            Markup(
+                '<g class="s0"><path class="thread" d="M{} {}H{}"/>'
+                '<circle cx="{}" cy="{}" r="3"><title>{}: {:.2f}, measured {:.2f}</title></circle></g>'
+            ).format(x(low), y(b), x(high), x(a), y(b), name, a, b)
+        )
+    return _svg(title, Markup("").join(parts), {})
+
+
 def paired_points(
     runs: Mapping[str, Mapping[str, float]],
     means: Mapping[str, tuple[float, tuple[float, float] | None]],

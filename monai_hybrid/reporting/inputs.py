@@ -33,7 +33,7 @@ class Evaluation:
         rows: of `cases.csv`, one a case and class.
         about: `summary.json`; empty when there is none.
         scores: metric -> class or "all" -> statistics, computed from `rows`.
-        shift, forgetting, run: contents of the files of these names; None when they are not there.
+        shift, forgetting, run, trust: contents of the files of these names; None when they are not there.
     """
 
     folder: Path
@@ -43,6 +43,7 @@ class Evaluation:
     shift: dict[str, Any] | None = None
     forgetting: dict[str, Any] | None = None
     run: dict[str, Any] | None = None
+    trust: dict[str, Any] | None = None
 
     @property
     def unit(self) -> str:
@@ -90,7 +91,8 @@ class Training:
 class Inputs:
     """Everything that one report shows: `compare` maps the name of another run to its evaluation.
 
-    `predicted` is the folder of the masks that `quality` tells of, `prediction` the record of its run.
+    `predicted` is the folder of the masks that `quality` tells of, `prediction` the record of its run, `trust` what
+    lies beside them.
     """
 
     folder: Path
@@ -100,6 +102,7 @@ class Inputs:
     quality: list[dict[str, str]]
     predicted: Path | None = None
     prediction: dict[str, Any] | None = None
+    trust: dict[str, Any] | None = None
 
     @property
     def of_predictions_alone(self) -> bool:
@@ -135,8 +138,8 @@ def read_inputs(folder: Path, compare: Sequence[str] = ()) -> Inputs:
     others = {name: _compared(name, other) for name, other in folders.items()}
     if others and evaluation is None:
         raise DataError(f"{folder}: no cases.csv to compare with {', '.join(others)}; type: monai-hybrid evaluate")
-    record = _mapping(predicted / "run.json") if predicted else None
-    return Inputs(folder, evaluation, None if training.empty else training, others, quality, predicted, record)
+    record, trust = (_mapping(predicted / name) if predicted else None for name in ("run.json", "trust.json"))
+    return Inputs(folder, evaluation, None if training.empty else training, others, quality, predicted, record, trust)
 
 
 def _named(compare: Sequence[str]) -> dict[str, Path]:
@@ -177,8 +180,9 @@ def read_evaluation(folder: Path) -> Evaluation:
     except (UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{folder / 'cases.csv'}: not a table in UTF-8 ({error}); evaluate again") from error
     _check_rows(rows, folder / "cases.csv")
-    about, shift, forgetting, run = (_mapping(folder / f"{n}.json") for n in ("summary", "shift", "forgetting", "run"))
-    return Evaluation(folder, rows, about or {}, summarize(rows), shift, forgetting, run)
+    names = ("summary", "shift", "forgetting", "run", "trust")
+    about, shift, forgetting, run, trust = (_mapping(folder / f"{name}.json") for name in names)
+    return Evaluation(folder, rows, about or {}, summarize(rows), shift, forgetting, run, trust)
 
 
 def _check_rows(rows: Sequence[Mapping[str, Any]], path: Path) -> None:

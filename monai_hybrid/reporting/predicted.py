@@ -36,6 +36,7 @@ HIDDEN = (
     "entropy_all",
     "unit",
 )  # they stand in quality.csv
+OF_STRUCTURES = ("volume_", "predicted_dice_", "predicted_interval_")  # how columns of single structures begin
 
 
 def collection_of(folder: Path, images: Path | None = None) -> tuple[Collection | None, str]:
@@ -127,7 +128,7 @@ def _volume(collection: Collection, case: Case) -> CaseVolume | None:
 
 def quality(rows: Sequence[Mapping[str, str]]) -> Table:
     """The table of a prediction run, flagged cases first; columns that tell a person nothing are left to the file."""
-    rows = sorted(_in_small_units(rows), key=lambda row: not (row.get("flag") or row.get("error")))
+    rows = sorted(_in_small_units(rows), key=lambda row: (not (row.get("flag") or row.get("error")), _dice(row)))
     names = _shown_columns(rows)
     units = {row.get("unit") or "" for row in rows} - {""}
     unit = f", {units.pop()}" if len(units) == 1 else ""
@@ -140,10 +141,19 @@ def quality(rows: Sequence[Mapping[str, str]]) -> Table:
     return Table("Predicted cases", columns, shown, " ".join(said), sortable=True)
 
 
+def _dice(row: Mapping[str, str]) -> float:
+    """Predicted, to begin with the lowest; 1 where none is."""
+    try:
+        return float(row.get("predicted_dice") or 1)
+    except ValueError:
+        return 1.0
+
+
 def _shown_columns(rows: Sequence[Mapping[str, str]]) -> list[str]:
     """Without paths, without what is empty in every row, without volumes where there are many; the case and its flag first."""
-    volumes_shown = sum(name.startswith("volume_") for name in rows[0]) <= COLUMNS_OF_CLASSES
-    hidden = {*HIDDEN, *(name for name in rows[0] if name.startswith("volume_") and not volumes_shown)}
+    volumes = sum(name.startswith("volume_") for name in rows[0])
+    hidden = {*HIDDEN, *(name for name in rows[0] if name.startswith(OF_STRUCTURES) and volumes > COLUMNS_OF_CLASSES)}
+    hidden |= {name for name in rows[0] if name.startswith("predicted_dice_") and volumes == 1}  # the mean says it
     hidden -= {"unit"} if len({row.get("unit") or "" for row in rows} - {""}) > 1 else set()
     names = [
         name

@@ -19,7 +19,7 @@ from monai_hybrid.evaluation.case_table import file_name
 from monai_hybrid.evaluation.chosen import best_median_worst
 from monai_hybrid.evaluation.summary import ALL
 from monai_hybrid.gallery.cases import Collection
-from monai_hybrid.reporting import origin, predicted, tables
+from monai_hybrid.reporting import origin, predicted, tables, trust
 from monai_hybrid.reporting.curves import curves, paired
 from monai_hybrid.reporting.inputs import Evaluation, Inputs, read_inputs
 from monai_hybrid.reporting.overlays import colour, cropped, panels, picture_uri, read_slice, reduced
@@ -125,6 +125,7 @@ def page(inputs: Inputs, title: str, viewer: bool = True, images: Path | None = 
         "quality": predicted.quality(inputs.quality) if inputs.quality else None,
         "predicted": predicted.pictures(collection) if collection else None,
         "not_shown": why_not,
+        "trust": trust.of_evaluation(evaluation.trust) if evaluation and evaluation.trust else None,
         "runs_made": origin.runs_made(inputs),
         "model": origin.model(training.card) if training and training.card else None,
         "meaning": {
@@ -152,7 +153,7 @@ def _sections(shown: Mapping[str, Any]) -> list[tuple[str, str, bool]]:
         "planes": "Planes", "pictures": "Pictures", "cases": "Cases",
         "curves": "Training",
         "shots": "Cases used", "transfer": "Transfer", "shift": "Shift", "forgetting": "Forgetting", "quality": "Quality",
-        "runs_made": "Commands", "meaning": "Meaning",
+        "trust": "Trust", "runs_made": "Commands", "meaning": "Meaning",
     }  # fmt: skip
     anchors = {"curves": "training", "runs_made": "made"}
     return [(anchors.get(key, key), name, bool(shown[key])) for key, name in names.items()]

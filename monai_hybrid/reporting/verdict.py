@@ -107,8 +107,15 @@ def cautions(inputs: Inputs, against: Sequence[Comparison]) -> list[str]:
     for what, run in {**runs, "prediction": inputs.prediction}.items():
         if run and run.get("outcome") == "failed":
             told.append(f"The last {what} run in this folder ended with an error: its files may be of an unfinished run.")
+    told += strange_batch(inputs.trust)
     told += [f"Transfer: {text}" for text in ((inputs.training and inputs.training.transfer) or {}).get("warnings", [])]
     return told
+
+
+def strange_batch(trust: Mapping[str, Any] | None) -> list[str]:
+    """What `trust.json` says of masks that are strange as a whole."""
+    said = str(((trust or {}).get("batch") or {}).get("said") or "")
+    return [f"{said[:1].upper()}{said[1:]}."] if said else []
 
 
 def _of_structures(rows: Sequence[Row], shown: int = 6) -> list[str]:

@@ -1,0 +1,104 @@
+"""From a model and labelled cases that it was not trained on to the "quality" of its card; no weight changes."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import load_file
+
+from monai_hybrid.bundle.data import read_prepared
+from monai_hybrid.bundle.held_out import held_out_parts
+from monai_hybrid.bundle_folders import bundle_folder
+from monai_hybrid.catalogue.folder import names
+from monai_hybrid.catalogue.naming import model_path
+from monai_hybrid.errors import ConfigError, DataError, ModelFileError
+from monai_hybrid.model_card import check_complete, parse_card, read_card
+from monai_hybrid.quality.dice_model import FEWEST_PATIENTS
+from monai_hybrid.quality.entry import make_entry
+from monai_hybrid.quality.held_out import COPIES
+from monai_hybrid.weights import dumped_card, write_safetensors
+
+SPLITS = ("validation", "training")
+logger = logging.getLogger("monai_hybrid.calibrate")
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What was fitted: the file with the card, its "quality", structures without a prediction, and cases left out with why."""
+
+    file: Path
+    entry: Mapping[str, Any]
+    without: list[str]
+    failed: Mapping[str, str]
+
+
+def calibrate(
+    data: Path, model: str, split: str = "validation", copies: int = COPIES, output: Path | None = None, device: Any = "cpu"
+) -> Calibration:
+    """Fit predicted Dice and temperature on the labelled cases of one split, and write them into the model's card.
+
+    Args:
+        data: prepared data set.
+        model: a file; of the package's models, by name, only with `output`.
+        split: "validation"; "training" where the model never saw the data.
+        copies: worse copies a case, 0 or more.
+        output: a .safetensors file with the same weights; None: the card of `model` is replaced.
+        device: of the network.
+
+    Raises:
+        ConfigError: the test cases, or a model of the package without `output`.
+        DataError: too few labelled patients, or none whose masks can be measured.
+        ModelFileError: no such model, or none with a card.
+    """
+    target = _target(model, split, output)
+    source = Path(model_path(model)).with_suffix(".safetensors")
+    card = read_card(source)
+    if card is None:
+        raise ModelFileError(f"{model}: no card beside the weights, expected models/model.safetensors of a training run")
+    check_complete(model, card)
+    if not (data / "datalist.json").is_file():
+        raise DataError(f"{data}: no prepared data set. Type: monai-hybrid build {data} --output prepared")
+    prepared = read_prepared(data)
+    cases = prepared.labelled(split, required=True)
+    patients = len({case.get("patient") or case["case_id"] for case in cases})
+    if patients < FEWEST_PATIENTS:
+        raise DataError(
+            f"{data}: the split {split} has {patients} labelled patient{'s' * (patients != 1)}; a predicted Dice takes at "
+            f"least {FEWEST_PATIENTS}, none of whom the model was trained on"
+        )
+    config = bundle_folder("few_shot_finetune") / "configs/inference.json"
+    found = held_out_parts(config, str(source), prepared.dataset, device).measure(cases, copies)
+    if not found.rows:
+        why = next(iter(found.failed.values()), "the masks are empty")
+        raise DataError(f"{data}: no mask of {len(cases)} cases could be measured; the first: {why}")
+    entry = make_entry(found, {"data": str(prepared.dataset.get("name") or ""), "split": split})
+    _write(source, target, {**card, "quality": entry})
+    structures = [str(label["name"]) for label in card["labels"]][1:]
+    return Calibration(target, entry, [name for name in structures if name not in entry["dice"]], found.failed)
+
+
+def _target(model: str, split: str, output: Path | None) -> Path:
+    """Where the card goes."""
+    if split not in SPLITS:
+        told = " (test cases would no longer test)" if split == "testing" else ""
+        raise ConfigError(f"--split {split}: expected {' or '.join(SPLITS)}{told}")
+    if output is None:
+        if model in names():
+            raise ConfigError(f"--model {model}: comes with the package and stays as it is. Add --output {model}.safetensors")
+        return Path(model).with_suffix(".safetensors")
+    if output.suffix != ".safetensors":
+        raise ConfigError(f"--output {output}: expected a file that ends in .safetensors")
+    if output.exists():
+        raise ConfigError(f"--output {output}: is there already; give another name")
+    return output
+
+
+def _write(source: Path, target: Path, card: Mapping[str, Any]) -> None:
+    """The weights of `source`, bit for bit, with another card."""
+    parse_card(target, dumped_card(card))  # what no reader would take is never written
+    target.parent.mkdir(parents=True, exist_ok=True)
+    write_safetensors(load_file(source), target, card)
