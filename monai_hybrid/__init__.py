@@ -11,7 +11,7 @@ from monai_hybrid.quiet import silence_decoder_notice
 
 __version__ = "0.1.0"
 _API = (
-    "adapt", "build", "check", "compare", "evaluate", "export", "load_model", "models", "predict", "pretrain",
+    "adapt", "build", "check", "compare", "distil", "evaluate", "export", "load_model", "models", "predict", "pretrain",
     "rank_models", "repair", "report", "sample", "shift", "suggest",
 )  # fmt: skip
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 import json
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +24,17 @@ from data_prep.shift import shift
 from monai_hybrid.bundle_folders import bundle_folder, load_config
 from monai_hybrid.catalogue.folder import any_universal
 from monai_hybrid.command_options import check_names, check_values
-from monai_hybrid.commands import Command, Named, bundle_command, checked, execute, reported, training_command
+from monai_hybrid.commands import (
+    DISTILLING,
+    Command,
+    Named,
+    bundle_command,
+    checked,
+    distil_command,
+    execute,
+    reported,
+    training_command,
+)
 from monai_hybrid.setting_checks import safe_path, which_model
 
 if TYPE_CHECKING:
@@ -32,7 +42,7 @@ if TYPE_CHECKING:
     from monai_hybrid.networks import HybridDiffusionUNet
 
 __all__ = [
-    "BuildReport", "adapt", "build", "check", "compare", "evaluate", "export", "load_model", "models", "predict",
+    "BuildReport", "adapt", "build", "check", "compare", "distil", "evaluate", "export", "load_model", "models", "predict",
     "pretrain", "rank_models", "repair", "report", "sample", "shift", "suggest",
 ]  # fmt: skip
 PathLike = str | Path
@@ -95,6 +105,32 @@ def adapt(
         unlabelled_dir=("unlabelled_dir", unlabelled_dir),
     )
     return _trained("few_shot_finetune", {"shots": shots, **settings}, named, report=True)
+
+
+def distil(data: PathLike, model: PathLike, output: PathLike, unlabelled_dir: PathLike | None = None, **settings: Any) -> Path:
+    """Train a small, fast segmenter from a model's probabilities, and write `report.html`.
+
+    Args:
+        data: prepared or raw folder, of the model's labels and channels.
+        model: the teacher: a model file, the folder of its run, or the name of a model of the package.
+        output: folder for the results.
+        unlabelled_dir: images without labels, to learn from as well.
+        settings: of the bundle's `distil.json`.
+
+    Returns:
+        The folder of the results; the student is `models/model.safetensors` in it.
+
+    Raises:
+        HybridError: as `pretrain`.
+    """
+    named = _named(
+        data=("dataset_dir", data),
+        model=("teacher", model),
+        output=("output_dir", output),
+        unlabelled_dir=("unlabelled_dir", unlabelled_dir),
+    )
+    _run(distil_command(_texts("few_shot_finetune", DISTILLING, settings), named))
+    return at_home(output)
 
 
 def predict(images: PathLike, model: PathLike, output: PathLike, **settings: Any) -> list[dict[str, str]]:
@@ -291,7 +327,7 @@ def _named(**options: tuple[str, PathLike | None]) -> Named:
     return {option: (name, None if path is None else str(path)) for option, (name, path) in options.items()}
 
 
-def _texts(bundle: str, config: str, settings: Mapping[str, Any]) -> dict[str, str]:
+def _texts(bundle: str, config: str | Sequence[str], settings: Mapping[str, Any]) -> dict[str, str]:
     """Settings as text, checked as the command line does.
 
     Raises:

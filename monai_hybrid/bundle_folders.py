@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,10 +29,12 @@ def bundle_folder(name: str) -> Path:
     return found
 
 
-def load_config(bundle: str, config: str) -> dict[str, Any]:
-    """A bundle's configuration as JSON; {} where there is none."""
+def load_config(bundle: str, config: str | Sequence[str]) -> dict[str, Any]:
+    """A bundle's configuration as JSON, of several the later entries; {} where there is none."""
+    content: dict[str, Any] = {}
     try:
-        content: dict[str, Any] = json.loads((bundle_folder(bundle) / "configs" / config).read_text(encoding="utf-8"))
+        for name in [config] if isinstance(config, str) else config:
+            content |= json.loads((bundle_folder(bundle) / "configs" / name).read_text(encoding="utf-8"))
     except (EnvironmentFault, OSError, json.JSONDecodeError):
         return {}
     return content

@@ -28,7 +28,16 @@ from monai_hybrid.bundle_folders import bundle_folder
 from monai_hybrid.catalogue.folder import any_universal
 from monai_hybrid.catalogue.folder import names as model_names
 from monai_hybrid.command_options import WORDS, BundleWords, Group, Words, forwards, with_settings
-from monai_hybrid.commands import Command, Named, bundle_command, execute, reported, training_command
+from monai_hybrid.commands import (
+    DISTILLING,
+    Command,
+    Named,
+    bundle_command,
+    distil_command,
+    execute,
+    reported,
+    training_command,
+)
 from monai_hybrid.next_steps import after_adapt, after_evaluate, after_predict, after_pretrain, no_model
 from monai_hybrid.setting_checks import check_there, model_in, safe_path, which_model
 from monai_hybrid.tracking import with_tracking
@@ -288,6 +297,27 @@ def adapt(
     )
     folder = command.output or str(bundle_folder("few_shot_finetune"))
     finish(command, after_adapt(folder, real) if shots else after_evaluate(folder))
+
+
+@command(
+    "distil",
+    "distil --data target --model runs/adapted --output runs/small",
+    "distil --data target --model hippocampus_mr --unlabelled-dir scans --output runs/small",
+    cls=BundleWords,
+)
+@with_settings("few_shot_finetune", DISTILLING, {**TRAINING, "teacher": "--model"})
+def distil(
+    settings: dict[str, str],
+    data: Annotated[str, typer.Option("--data", help="prepared or raw folder", metavar="FOLDER")],
+    model: Annotated[str, typer.Option("--model", help=f"model whose masks are learnt: {MODEL}", metavar="FILE")],
+    output: Needed,
+    unlabelled: Unlabelled = None,
+    tracking: Tracking = None,
+) -> None:
+    """Train a small, fast segmenter from a model's probabilities, on scans with labels and without; then write report.html."""
+    named = {"--data": ("dataset_dir", data), "--model": ("teacher", model), "--output": ("output_dir", output)}
+    command = distil_command(with_tracking(settings, tracking), {**named, "--unlabelled-dir": ("unlabelled_dir", unlabelled)})
+    finish(command, after_adapt(command.output, data))
 
 
 USE = {"output_dir": "--output", "model": "--model", "bundle_root": ""}

@@ -20,7 +20,17 @@ from typer.core import TyperCommand, TyperGroup
 from data_prep.cli import dashed
 from data_prep.errors import ConfigError
 from monai_hybrid.bundle_folders import load_config
-from monai_hybrid.setting_checks import SPECIAL, bare, check_kind, check_plain_value, safe_path, top, unknown
+from monai_hybrid.setting_checks import (
+    SPECIAL,
+    bare,
+    check_kind,
+    check_plain_value,
+    idle_in,
+    refuse_idle,
+    safe_path,
+    top,
+    unknown,
+)
 from monai_hybrid.settings import PATH_KINDS, RUN_ARGUMENTS, SETTINGS, Setting
 
 WORDS, OTHERS = "monai_hybrid.words", "monai_hybrid.others"  # in typer's context: words as typed, and pairs that are no options
@@ -166,11 +176,13 @@ def forwards(function: Callable[..., Any]) -> Callable[[Callable[..., None]], Ca
     return decorate
 
 
-def with_settings(bundle: str, config: str, named: Mapping[str, str]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+def with_settings(
+    bundle: str, config: str | Sequence[str], named: Mapping[str, str]
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Give a command an option for each setting of a configuration.
 
     Args:
-        bundle, config: whose settings.
+        bundle, config: whose settings; of several configurations the later ones replace entries of the first.
         named: settings that the command has under names of its own: {"dataset_dir": "--data"}.
 
     The command is called with its own arguments, and `settings`: {name: text} of all that was given.
@@ -178,7 +190,7 @@ def with_settings(bundle: str, config: str, named: Mapping[str, str]) -> Callabl
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         content = load_config(bundle, config)
-        rows = [setting for name, setting in SETTINGS.items() if name in content and name not in named]
+        rows = [setting for name, setting in SETTINGS.items() if name in content and name not in {*named, *idle_in(content)}]
 
         @wraps(command)
         def run(context: typer.Context, **given: Any) -> None:
@@ -269,6 +281,7 @@ def check_names(given: Mapping[str, str], config: Mapping[str, Any], params: Seq
         return  # YAML: left to the run
     known = {key for content in [*more, config] for key in content}
     options = [word.strip("-").replace("-", "_") for param in params for word in param.opts if word.startswith("--")]
+    refuse_idle(given, config)
     for first in map(top, given):
         if first not in known and first in SETTINGS:
             raise ConfigError(f"--{first} is a setting of another command, and would do nothing in this run; leave it out")

@@ -24,6 +24,7 @@ from monai_hybrid.tracking import check_tracking, tracked, tracker_environment
 from monai_hybrid.typed_options import environment
 
 PRETRAINING, ADAPTATION = "hybrid_pretrain", "few_shot_finetune"
+DISTILLING = ("train.json", "distil.json")  # of few_shot_finetune
 Named = Mapping[str, tuple[str, str | None]]  # option: (setting, text or None)
 
 
@@ -87,11 +88,22 @@ def training_command(bundle: str, settings: Mapping[str, str], named: Named, rep
         config.append("without_labels.json")
     if given.get("dataset_dir") in SYNTHETIC:
         if bundle != PRETRAINING:
-            raise ConfigError(
-                f"--data {given['dataset_dir']}: random shapes are for pretraining alone. Give a data set of your own"
-            )
+            _refuse_shapes(given["dataset_dir"])
         config.append("synthetic.json")
     return bundle_command(bundle, config, settings, named, report_on)
+
+
+def distil_command(settings: Mapping[str, str], named: Named) -> Command:
+    """The run that trains a student, and its report."""
+    given = {name: text for name, text in named.values() if text is not None}
+    _refuse_shapes(given.get("dataset_dir"))
+    report_on = safe_path(settings.get("output_dir", given.get("output_dir", "")))
+    return bundle_command("few_shot_finetune", DISTILLING, settings, named, report_on)
+
+
+def _refuse_shapes(data: str | None) -> None:
+    if data in SYNTHETIC:
+        raise ConfigError(f"--data {data}: random shapes are for pretraining alone. Give a data set of your own")
 
 
 def checked(option: str, name: str, text: str) -> str:

@@ -72,6 +72,14 @@ _NETWORK = {
         "stem": WORD,
     },
 }
+_TEACHER = {
+    "type": "object",
+    "properties": {
+        "model": {**NAME, "maxLength": 4096, "description": "a path on one line"},
+        "sha256": {"type": "string", "pattern": "^[0-9a-f]{64}$", "description": "64 hexadecimal digits"},
+    },
+    "description": "an object with model and sha256",
+}
 _LABEL = {
     "type": "object",
     "properties": {"index": _whole(4095, 0), "value": _whole(2**63 - 1, 0), "name": NAME},
@@ -88,7 +96,7 @@ SCHEMA: dict[str, Any] = {
         "codes": CODES_SCHEMA,
         "network": _NETWORK,
         "plan": {"type": "object", "properties": {**_PLAN, "network": _NETWORK}},
-        "training": {"type": "object", "properties": _PLAN},
+        "training": {"type": "object", "properties": {**_PLAN, "distilled_from": _TEACHER}},
         "versions": {"type": "object"},
         "citation": {"type": "array"},
         "quality": QUALITY_SCHEMA,

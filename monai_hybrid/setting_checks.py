@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ SPECIAL = f"{KIND}, expected a file"
 EXAMPLES = {"voxels": "[64,64,64]", "mm": "[1.5,1,1]"}
 EXAMPLE_MODEL = "runs/source/models/model.safetensors"
 EXPRESSION = ("$", "@", "%")
+IDLE = "_idle_"  # in a configuration that replaces parts of another: the settings of that one which do nothing then
 SECTIONS = ("imports", "initialize", "run", "finalize")
 
 
@@ -46,6 +47,22 @@ def unknown(name: str, known: Iterable[str]) -> str:
     near = difflib.get_close_matches(name.replace("-", "_"), settings, n=1, cutoff=0.6)
     hint = f"did you mean --{near[0]}?" if near else f"known settings: {', '.join(sorted(settings))}"
     return f"unknown setting --{name}: {hint}"
+
+
+def idle_in(config: Mapping[str, Any]) -> tuple[str, ...]:
+    """The settings that a configuration has and does not use."""
+    return tuple(config.get(IDLE, ()))
+
+
+def refuse_idle(given: Iterable[str], config: Mapping[str, Any]) -> None:
+    """Refuse settings that would do nothing, and nobody would notice.
+
+    Raises:
+        ConfigError: with the first.
+    """
+    found = next((name for name in map(top, given) if name in idle_in(config)), None)
+    if found:
+        raise ConfigError(f"--{found} would do nothing in this run; leave it out")
 
 
 def check_kind(name: str, value: Any, default: Any, typed: str | None = None) -> None:

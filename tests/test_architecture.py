@@ -34,6 +34,7 @@ LEVELS = (
     ("bundle", "prediction"),
     ("nearest",),
     ("few_shot", "audit", "exporting", "suggesting", "viewing", "calibrating"),
+    ("distilling",),
 )
 LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
 PACKAGE = ROOT / "monai_hybrid"

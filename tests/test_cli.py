@@ -32,8 +32,10 @@ def w(text: str) -> list[str]:
     return text.split()
 
 
-def bundle(folder: Path, config: str, *rest: str) -> list[str]:
-    return ["-m", "monai.bundle", "run", "--config_file", str(folder / "configs" / config), "--bundle_root", str(folder), *rest]
+def bundle(folder: Path, config: str | tuple[str, ...], *rest: str) -> list[str]:
+    files = [str(folder / "configs" / name) for name in ([config] if isinstance(config, str) else config)]
+    config_file = files[0] if len(files) == 1 else str(files)
+    return ["-m", "monai.bundle", "run", "--config_file", config_file, "--bundle_root", str(folder), *rest]
 
 
 @pytest.fixture(autouse=True)
@@ -115,6 +117,13 @@ def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
                     "u",
                 ),
                 *("--shots", "3", "--objective", "hybrid", "--pretrained", "m"),
+            ),
+        ),
+        (
+            ["distil", "--data", "d", "--model", "m", "--output", "o", "--unlabelled-dir", "u", "--student-width", "8"],
+            bundle(
+                *(ADAPT, ("train.json", "distil.json"), "--dataset_dir", "d", "--teacher", "m", "--output_dir", "o"),
+                *("--unlabelled_dir", "u", "--student_width", "8"),
             ),
         ),
         (

@@ -15,7 +15,7 @@ from monai_hybrid import __version__, cli
 from monai_hybrid.settings import SETTINGS
 
 ROOT = Path(__file__).parents[1]
-COMMANDS = tuple("check build repair shift phantom pretrain adapt predict evaluate compare report audit sample".split())  # noqa: SIM905
+COMMANDS = tuple("check build repair shift phantom pretrain adapt distil predict evaluate compare report audit sample".split())  # noqa: SIM905
 
 
 @pytest.fixture(autouse=True)

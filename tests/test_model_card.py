@@ -46,6 +46,9 @@ def changed(place: str, value: Any) -> dict[str, Any]:
 WRONG = [
     ("spatial_dims", 7, "spatial_dims: saw 7; expected enum [2, 3]"),
     ("spatial_dims", True, "spatial_dims: saw True"),
+    ("training.distilled_from", "x", "training.distilled_from: saw 'x'; expected an object with model and sha256"),
+    ("training.distilled_from", {"model": "a\nb"}, "training.distilled_from.model: saw 'a\\nb'; expected a path on one line"),
+    ("training.distilled_from", {"sha256": "0" * 63}, "training.distilled_from.sha256: saw '000"),
     ("colour", "red", "colour: saw 'red'; expected 1 to 3 of red, green, blue, grey"),
     ("colour", ["violet"], "colour[0]: saw 'violet'; expected enum"),
     ("colour", ["red", "green"], "colour: saw ['red', 'green']; expected 1, as many as there are channels"),

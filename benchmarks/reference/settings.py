@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from benchmarks.reference.markdown import code, shown_commands, table
 from monai_hybrid.bundle_folders import load_config
 from monai_hybrid.command_options import NAMES, default_text
+from monai_hybrid.commands import DISTILLING
+from monai_hybrid.setting_checks import idle_in
 from monai_hybrid.settings import RANGES, SETTINGS, Setting
 
 # Command -> the configuration that it runs.
-CONFIGS = {
+CONFIGS: dict[str, tuple[str, str | Sequence[str]]] = {
     "pretrain": ("hybrid_pretrain", "train.json"),
     "adapt": ("few_shot_finetune", "train.json"),
+    "distil": ("few_shot_finetune", DISTILLING),
     "evaluate": ("few_shot_finetune", "evaluate.json"),
     "predict": ("few_shot_finetune", "inference.json"),
     "sample": ("hybrid_pretrain", "sample.json"),
@@ -35,10 +40,12 @@ def page() -> str:
     return INTRO + "".join(_section(command, *config, named.get(command, {})) for command, config in CONFIGS.items())
 
 
-def _section(command: str, bundle: str, config: str, named: dict[str, str]) -> str:
+def _section(command: str, bundle: str, config: str | Sequence[str], named: dict[str, str]) -> str:
     content = load_config(bundle, config)
-    rows = [_row(setting, content[name], named) for name, setting in SETTINGS.items() if name in content]
-    heading = f"\n## {command}\n\n`bundles/{bundle}/configs/{config}`\n\n"
+    used = [setting for name, setting in SETTINGS.items() if name in content and name not in idle_in(content)]
+    rows = [_row(setting, content[setting.name], named) for setting in used]
+    files = " and ".join(f"`bundles/{bundle}/configs/{name}`" for name in ([config] if isinstance(config, str) else config))
+    heading = f"\n## {command}\n\n{files}\n\n"
     return heading + table(["setting", "option", "value", "default", "meaning"], rows) + "\n"
 
 

@@ -12,6 +12,7 @@ from monai_hybrid.bundle.setting_values import check_patch
 from monai_hybrid.bundle.shift import describe_shift
 from monai_hybrid.bundle.source_domain import Forgetting
 from monai_hybrid.bundle.start import start
+from monai_hybrid.distilled_models import refuse_to_denoise
 from monai_hybrid.earlier_names import moved_from
 from monai_hybrid.evaluation.sharing import own_share
 from monai_hybrid.evaluation.tolerance import choose_tolerance
@@ -40,6 +41,7 @@ __all__ = [
     "network_of",
     "own_share",
     "prepare_data",
+    "refuse_to_denoise",
     "results_folder",
     "start",
     "validation_network",

@@ -25,7 +25,8 @@ def refuse_phantom_start(given: Mapping[str, Any], known: Mapping[str, Any]) -> 
     Raises:
         ConfigError: an adaptation has data and no model.
     """
-    if {"origin", "shots"} <= known.keys() and given.get("dataset_dir") and not given.get("pretrained") and not any_universal():
+    started = given.get("pretrained") or "teacher" in known
+    if {"origin", "shots"} <= known.keys() and given.get("dataset_dir") and not started and not any_universal():
         raise ConfigError(which_model("--dataset_dir", str(given["dataset_dir"]), "--pretrained"))
 
 

@@ -22,6 +22,7 @@ from data_prep.pictures import LARGEST_VALUE, png_mask
 from data_prep.result_files import MADE_WITH
 from monai_hybrid.diffusion.noising import NoiseSchedule
 from monai_hybrid.diffusion.sampling import network_denoiser, sample_ode, sample_sde
+from monai_hybrid.distilled_models import refuse_distilled
 from monai_hybrid.errors import ConfigError
 from monai_hybrid.evaluation.scores import dice_per_class
 from monai_hybrid.inferers.native_grid import smallest_integer
@@ -54,14 +55,15 @@ class PairSampler:
         """Draw, write, and report how well each mask agrees with the segmentation of its own image.
 
         Raises:
-            ConfigError: unknown method.
+            ConfigError: unknown method, or a model that was distilled.
             ModelFileError: the weights are missing or do not fit.
         """
         if method not in ("ode", "sde"):
             raise ConfigError(f"method: got {method!r}, expected ode (proposition B) or sde (proposition A)")
-        with_pretrained(self.network, self.model).eval()
+        refuse_distilled(self.card, str(self.model), "sample")
         if said := warning(self.card, str(self.model)):
             logger.warning("%s", said)
+        with_pretrained(self.network, self.model).eval()
         generator = torch.Generator().manual_seed(seed)
         images, masks, agreement = [], [], []
         for start in range(0, num_samples, batch_size):

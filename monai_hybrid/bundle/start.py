@@ -28,7 +28,7 @@ from monai_hybrid.runs.machine_faults import machine_fault, own_error
 from monai_hybrid.runs.manifest import record_run
 from monai_hybrid.runs.stop_signals import Stopped
 from monai_hybrid.screen import take_over
-from monai_hybrid.setting_checks import check_kind, check_there, top, unknown
+from monai_hybrid.setting_checks import check_kind, check_there, refuse_idle, top, unknown
 from monai_hybrid.settings import RUN_ARGUMENTS, SETTINGS
 from monai_hybrid.tracking import check_tracking
 from monai_hybrid.typed_options import as_typed
@@ -71,6 +71,7 @@ def start(bundle_root: str, argv: list[str] | None = None, verbose: bool = False
         overrides = command_line_overrides(argv)
         known = known_settings(Path(bundle_root), argv)
         _refuse_settings_of_others(overrides, known, Path(bundle_root))
+        refuse_idle(overrides, known)
         check_overrides(overrides, known, typed_settings(argv))
         check_tracking(overrides)
         _check_models(overrides)

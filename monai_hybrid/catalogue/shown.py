@@ -98,6 +98,8 @@ def lines(one: Entry) -> Iterator[str]:
     yield f"spacing       {'of your data' if one.spacing is None else by(one.spacing)}"
     yield f"file          {one.file}, {one.size / 1e6:.1f} MB, {about['storage']['dtype']}"
     yield f"licence       {about['licence']['weights']}. {about['licence']['attribution']}"
+    if teacher := one.card["training"].get("distilled_from"):
+        yield f"distilled     from {teacher.get('model')}, weights {str(teacher.get('sha256'))[:16]}"
     for data in about["data"]:
         yield f"data          {data['name']}, {data['licence']}. {data['source']} {data['citation']}"
     yield f"training      {about['training']['command']}"

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from monai_hybrid.diffusion.noising import NoiseSchedule
+from monai_hybrid.distilled_models import refuse_distilled
 from monai_hybrid.errors import ConfigError
 from monai_hybrid.inferers.agreement import AgreeingPrecision
 from monai_hybrid.inferers.small_t import SmallTAverage
@@ -30,7 +31,8 @@ def segmenter(
         card: of the model; its `training` names the schedule of the noise.
 
     Raises:
-        ConfigError: an unknown `precision`, levels without 0, or outside the schedule.
+        ConfigError: an unknown `precision`, levels without 0 or outside the schedule, or levels for a model that was
+            distilled.
     """
     if precision not in (*DTYPES, "auto"):
         raise ConfigError(f"precision: got {precision!r}, expected one of auto, {', '.join(DTYPES)}")
@@ -40,6 +42,7 @@ def segmenter(
     if tuple(timesteps) == (0,):
         folds = isinstance(network, HybridDiffusionUNet)
         return folded(network, precision) if folds else _Autocast(network, DTYPES[precision])
+    refuse_distilled(card, "the model", f"--timesteps {list(timesteps)}")
     training = (card or {}).get("training", {})
     schedule = NoiseSchedule(training.get("num_timesteps", 1000), training.get("noise_schedule", "cosine"))
     return _Autocast(SmallTAverage(network, schedule, timesteps), DTYPES[precision])

@@ -74,6 +74,7 @@ def model(card: Mapping[str, Any]) -> tables.Table:
     training, plan = card.get("training") or {}, card.get("plan") or {}
     content = {
         "Adapted from": training.get("adapted_from"),
+        "Distilled from": _teacher(training.get("distilled_from")),
         "Labels": ", ".join(str(label["name"]) for label in card["labels"][1:]),
         "Channels": ", ".join(str(c["name"] if isinstance(c, Mapping) else c) for c in card["channels"]),
         "Objective": training.get("objective"),
@@ -87,6 +88,11 @@ def model(card: Mapping[str, Any]) -> tables.Table:
     }
     shown = {name: value for name, value in content.items() if value not in (None, "", [])}
     return tables.mapping("The model", ("What", "Value"), shown)
+
+
+def _teacher(of: Mapping[str, Any] | None) -> str:
+    """The model and the beginning of its digest."""
+    return f"{of.get('model')}, weights {str(of.get('sha256'))[:16]}" if of else ""
 
 
 def left_out(inputs: Inputs) -> list[tuple[str, str, str]]:

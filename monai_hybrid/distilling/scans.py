@@ -1,0 +1,100 @@
+"""Scans without labels that a student learns from: the target's own, a folder of them, and images that the teacher draws."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from data_prep.reading import extension, stem
+from monai_hybrid.bundle.data import PreparedData
+from monai_hybrid.bundle.model import network_of
+from monai_hybrid.bundle.sample import PairSampler
+from monai_hybrid.diffusion.noising import NoiseSchedule
+from monai_hybrid.distilling.teacher import card_of
+from monai_hybrid.errors import ConfigError
+from monai_hybrid.few_shot.unlabelled import files_of, scans_of_target
+from monai_hybrid.losses.objectives import OBJECTIVES
+
+STEPS, BATCH = 20, 4  # of the sampler
+logger = logging.getLogger("monai_hybrid.distilling")
+
+
+def scans_beside(
+    data: PreparedData, labelled: Sequence[dict[str, Any]], folder: str | None, output_dir: str
+) -> list[dict[str, Any]]:
+    """The target's training images and those of `folder` that are not among `labelled`, as cases without "label".
+
+    Raises:
+        DataError: as `few_shot.unlabelled_cases`.
+    """
+    taken = {files_of(case) for case in labelled}
+    cases = [case for case in scans_of_target(data, folder, output_dir) if files_of(case) not in taken]
+    if cases:
+        logger.info("%d images without labels", len(cases))
+    return cases
+
+
+def sampled_cases(
+    teacher: str, number: int, output_dir: str, device: str | torch.device = "cpu", seed: int = 0, rank: int = 0
+) -> list[dict[str, Any]]:
+    """Images that the teacher draws itself, as cases without "label"; those that an earlier start drew are taken again.
+
+    Args:
+        teacher: model file of a hybrid pretraining.
+        number: of images; 0 for none.
+        output_dir: they are written below `data/sampled/`.
+        device, seed: of the sampler.
+        rank: only rank 0 draws.
+
+    Raises:
+        ConfigError: the teacher has no trained denoiser.
+    """
+    if not number:
+        return []
+    card, folder = card_of(teacher), Path(output_dir) / "data/sampled"
+    check_denoises(teacher, card, f"--sampled_pairs {number}")
+    if rank == 0 and not _drawn(folder, number, seed):
+        training = card["training"]
+        schedule = NoiseSchedule(training["num_timesteps"], training["noise_schedule"])
+        sampler = PairSampler(network_of(card).to(device), teacher, card, schedule, str(folder))
+        sampler.run(number, STEPS, "ode", seed, BATCH)
+    return [_case(folder, i, card) for i in range(number)]
+
+
+def check_denoises(teacher: str, card: dict[str, Any], asked: str) -> None:
+    """Refuse a model whose image channels were not trained.
+
+    Raises:
+        ConfigError: with another way.
+    """
+    objective = OBJECTIVES.get(str(card["training"].get("objective")))
+    if objective is None or not objective.image_term:
+        raise ConfigError(
+            f"{asked}: {teacher} was not trained to denoise, so it draws no images. Draw them from the model before it: "
+            "monai-hybrid sample --model SOURCE --output pairs, and give --unlabelled-dir pairs"
+        )
+
+
+def _drawn(folder: Path, number: int, seed: int) -> bool:
+    """Whether an earlier start drew as many with the same seed."""
+    try:
+        about = json.loads((folder / "samples.json").read_text(encoding="utf-8"))
+        return len(about["agreement"]) == number and about["seed"] == seed
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def _case(folder: Path, number: int, card: dict[str, Any]) -> dict[str, Any]:
+    """The files of one drawn image, in the order of the channels."""
+    name, case_id = f"sample_{number:03d}_image", f"sampled_{number:03d}"
+    found = sorted(path for path in folder.glob(f"{name}*") if extension(path))
+    if len(found) > 1:  # a picture a channel
+        by_name = {stem(path).removeprefix(f"{name}_"): path for path in found}
+        found = [by_name[channel] for channel in card["channels"]]
+    files = [str(path) for path in found]
+    return {"image": files if len(files) > 1 else files[0], "case_id": case_id, "patient": case_id, "site": "sampled"}

@@ -1,0 +1,67 @@
+"""The student: the network of the house at half resolution and a few channels, with the plan of its teacher."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from monai_hybrid.bundle.data import PreparedData
+from monai_hybrid.distilling.teacher import card_of, check_fits
+from monai_hybrid.errors import ConfigError
+from monai_hybrid.few_shot.starting_point import StartingPoint, model_file
+from monai_hybrid.networks.subpixel import FACTOR
+
+GROUPS = 8
+FEWEST_LEVELS = 3  # with two, the attention of the middle block sees too many positions
+
+
+def student_of(teacher: str | None, data: PreparedData, width: int) -> StartingPoint:
+    """What a student starts from: the teacher's file and plan, and a network of its own.
+
+    Args:
+        teacher: a model file, the folder of a run, or the name of a model of the package.
+        data: the prepared data set; its channels and labels must be the teacher's.
+        width: channels of the student's first level, a multiple of 8.
+
+    Raises:
+        ConfigError: no teacher, a width that does not fit, or a teacher of other labels or channels.
+        ModelFileError: no such file, no card, or one that says too little.
+    """
+    if not teacher:
+        raise ConfigError(
+            "distil: no model was given. Give --teacher runs/adapted/models/model.safetensors, the model whose masks are learnt"
+        )
+    if width % GROUPS:
+        raise ConfigError(f"--student_width: got {width}, expected a multiple of {GROUPS}, such as --student_width 16")
+    path = model_file(teacher)
+    card = card_of(path)
+    check_fits(path, card, data)
+    network = student_network(card["network"], width)
+    divisor = FACTOR ** len(network["channels"])
+    patch = [-(-edge // divisor) * divisor for edge in card["training"]["patch_size"]]
+    plan = {**card["plan"], "patch_size": patch, "spacing": card["training"]["spacing"], "network": dict(network)}
+    shape = {
+        "spatial_dims": card["spatial_dims"],
+        "in_channels": len(data.dataset["channels"]),
+        "num_classes": data.num_classes,
+    }
+    return StartingPoint(path, {**network, **shape}, plan)
+
+
+def student_network(teacher: dict[str, Any], width: int) -> dict[str, Any]:
+    """The student beside a network: space to depth, as many halvings, `width` channels and then twice as many.
+
+    Args:
+        teacher: arguments of its `HybridDiffusionUNet`, as on a card.
+        width: channels of the first level.
+    """
+    halvings = len(teacher["channels"]) - 1 + (teacher.get("stem", "plain") != "plain")
+    levels = max(FEWEST_LEVELS, halvings)
+    return {
+        "channels": [width] + [2 * width] * (levels - 1),
+        "num_res_blocks": [1] * levels,
+        "attention_levels": [False] * levels,
+        "norm_num_groups": GROUPS,
+        "num_head_channels": math.gcd(16, 2 * width),
+        "stem": "space_to_depth",
+    }

@@ -1,0 +1,190 @@
+"""The parts of a distillation: student, teacher, scans and loss."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from monai.bundle import ConfigParser
+
+from monai_hybrid.bundle_folders import bundle_folder, load_config
+from monai_hybrid.commands import DISTILLING
+from monai_hybrid.diffusion.noising import NoiseSchedule
+from monai_hybrid.distilled_models import refuse_distilled, refuse_to_denoise
+from monai_hybrid.distilling import DistilLoss, DistilPrepareBatch, Teacher, named_teacher, sampled_cases, student_of
+from monai_hybrid.distilling.scans import _case
+from monai_hybrid.distilling.student import student_network
+from monai_hybrid.errors import ConfigError, ModelFileError
+from monai_hybrid.inferers import segmenter
+from monai_hybrid.networks import HybridDiffusionUNet
+from monai_hybrid.weights import checksum, make_card, save_weights
+
+PLAIN = {"channels": [8, 16], "num_res_blocks": [1, 1], "attention_levels": [False, False], "norm_num_groups": 8}
+LABELS = [{"index": i, "value": i, "name": name} for i, name in enumerate(("background", "Left ventricle", "wall"))]
+
+
+def made_teacher(folder: Path, dims: int = 2, channels: tuple[str, ...] = ("image",), **training: Any) -> Path:
+    """A small network of random weights with a card."""
+    torch.manual_seed(0)
+    shape = {"spatial_dims": dims, "in_channels": len(channels), "num_classes": 3, "num_head_channels": 8}
+    network = HybridDiffusionUNet(**PLAIN, **shape)
+    dataset = {"spatial_dims": dims, "channels": list(channels), "labels": LABELS, "name": "made"}
+    plan = {"normalization": {"method": "percentiles", "lower": 0.5, "upper": 99.5, "range": [-1, 1]}, "batch_size": 4}
+    told = {"objective": "hybrid", "patch_size": [12] * dims, "spacing": [1.5] * dims}
+    told |= {"prediction_type": "v", "noise_schedule": "cosine", "num_timesteps": 1000, **training}
+    save_weights(network.state_dict(), folder, make_card({**PLAIN, **shape}, dataset, plan, told))
+    return folder / "model.safetensors"
+
+
+def made_data(dims: int = 2, channels: tuple[str, ...] = ("image",), names: tuple[str, ...] = ()) -> Any:
+    labels = [{**label, "name": name} for label, name in zip(LABELS, names, strict=True)] if names else LABELS
+    dataset = {"channels": list(channels), "labels": labels}
+    return SimpleNamespace(dataset=dataset, plan={"spatial_dims": dims}, num_classes=3, folder=Path("target"))
+
+
+@pytest.mark.parametrize(
+    ("teacher", "levels"),
+    [
+        ({"channels": [16, 32, 64]}, 3),
+        ({"channels": [16, 32, 64, 64]}, 3),
+        ({"channels": [32, 64, 128, 256, 256]}, 4),
+        ({"channels": [64, 128, 128, 128], "stem": "space_to_depth"}, 4),
+    ],
+)
+def test_the_student_halves_as_often_as_its_teacher(teacher: dict[str, Any], levels: int) -> None:
+    network = student_network(teacher, 16)
+    assert network["channels"] == [16, *[32] * (levels - 1)] and network["stem"] == "space_to_depth"
+    assert all(len(network[name]) == levels for name in ("num_res_blocks", "attention_levels"))
+
+
+@pytest.mark.parametrize(("dims", "width"), [(2, 8), (3, 16), (2, 24)])
+def test_a_student_has_its_teachers_plan_and_a_patch_that_it_can_halve(dims: int, width: int, tmp_path: Path) -> None:
+    found = student_of(
+        str(made_teacher(tmp_path, dims)), made_data(dims, names=("background", "left_Ventricle", "wall")), width
+    )
+    assert found.plan["patch_size"] == [16] * dims and found.plan["spacing"] == [1.5] * dims
+    assert found.plan["network"] == student_network(PLAIN, width)
+    logits = HybridDiffusionUNet(**found.network)(torch.zeros(1, 1, *[16] * dims))
+    assert logits.shape == (1, 3, *[16] * dims)
+
+
+@pytest.mark.parametrize(
+    ("data", "width", "message"),
+    [
+        (made_data(), 12, "--student_width: got 12, expected a multiple of 8, such as --student_width 16"),
+        (made_data(3), 16, "a 2D model, but target is 3D"),
+        (made_data(names=("background", "wall", "Left ventricle")), 16, "it knows the labels .* but target has"),
+        (made_data(channels=("T1", "T2")), 16, r"it knows the channels \['image'\].*monai-hybrid adapt --data target"),
+    ],
+)
+def test_what_does_not_fit_is_refused(data: Any, width: int, message: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=message):
+        student_of(str(made_teacher(tmp_path)), data, width)
+
+
+def test_a_teacher_must_be_there(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"no model was given\. Give --teacher runs/adapted"):
+        student_of(None, made_data(), 16)
+    with pytest.raises(ModelFileError, match="no such model file"):
+        student_of(str(tmp_path / "gone.pt"), made_data(), 16)
+
+
+def test_one_channel_may_be_called_otherwise(tmp_path: Path) -> None:
+    assert student_of(str(made_teacher(tmp_path)), made_data(channels=("T1w",)), 16).network["in_channels"] == 1
+
+
+def test_a_teacher_gives_the_probabilities_of_its_model(tmp_path: Path) -> None:
+    path = str(made_teacher(tmp_path))
+    x = torch.rand(2, 1, 12, 12) * 2 - 1
+    teacher = Teacher(path)
+    expected = teacher.segmenter.network(x).softmax(1)
+    assert torch.allclose(teacher(x), expected, atol=1e-5) and not teacher(x).requires_grad
+    assert named_teacher(path) == {"model": path, "sha256": checksum(teacher.segmenter.network.state_dict())}
+
+
+def test_every_patch_is_clean_and_brings_the_teachers_probabilities(tmp_path: Path) -> None:
+    teacher = Teacher(str(made_teacher(tmp_path)))
+    image, label = torch.rand(2, 1, 12, 12), torch.zeros(2, 1, 12, 12)
+    prepare = DistilPrepareBatch(NoiseSchedule(1000), teacher)
+    x, target, _, words = prepare({"image": image, "label": label, "has_label": torch.tensor([1, 0])}, "cpu")
+    assert torch.equal(x, image) and target.timesteps.tolist() == [0, 0] and words["timesteps"].tolist() == [0, 0]
+    assert torch.equal(target.probabilities, teacher(image)) and target.has_label.tolist() == [True, False]
+
+
+@pytest.mark.parametrize("weight", [0.0, 0.5])
+def test_the_loss_is_the_teachers_and_a_share_of_the_labels(weight: float, tmp_path: Path) -> None:
+    teacher = Teacher(str(made_teacher(tmp_path)))
+    image, label = torch.rand(1, 1, 4, 4), torch.ones(1, 1, 4, 4)
+    prepare, loss = DistilPrepareBatch(NoiseSchedule(1000), teacher), DistilLoss(NoiseSchedule(1000), 1, weight)
+    _, target, _, _ = prepare({"image": image, "label": label, "has_label": torch.tensor([1])}, "cpu")
+    prediction = torch.zeros(1, 4, 4, 4, requires_grad=True)  # one image channel, three equal logits
+    p = target.probabilities
+    cut = [1 - (2 * (p[0, k] / 3).sum() + 1e-5) / (p[0, k].sum() + 16 / 3 + 1e-5) for k in range(3)]
+    of_label = math.log(3) + (2 + (1 - (2 * 16 / 3 + 1e-5) / (16 + 16 / 3 + 1e-5))) / 3
+    value = loss(prediction, target)
+    assert value.item() == pytest.approx(math.log(3) + float(sum(cut)) / 3 + weight * of_label, abs=1e-4)
+    value.backward()
+    assert prediction.grad is not None and prediction.grad[:, 1:].abs().sum() > 0
+
+
+def test_only_a_model_that_denoises_draws_images(tmp_path: Path) -> None:
+    supervised = str(made_teacher(tmp_path / "supervised", objective="supervised"))
+    assert sampled_cases(supervised, 0, str(tmp_path)) == []
+    with pytest.raises(ConfigError, match=r"--sampled_pairs 2: .* was not trained to denoise.*--unlabelled-dir pairs"):
+        sampled_cases(supervised, 2, str(tmp_path))
+
+
+def test_drawn_images_are_cases_and_are_not_drawn_twice(tmp_path: Path) -> None:
+    path = str(made_teacher(tmp_path / "model", channels=("T2", "T1")))
+    cases = sampled_cases(path, 2, str(tmp_path))
+    files = cases[1]["image"]
+    assert [Path(file).stem for file in files] == ["sample_001_image_T2", "sample_001_image_T1"] and "label" not in cases[0]
+    before = Path(files[0]).stat().st_mtime_ns
+    assert sampled_cases(path, 2, str(tmp_path)) == cases and Path(files[0]).stat().st_mtime_ns == before
+
+
+def test_a_drawn_volume_is_one_file(tmp_path: Path) -> None:
+    (tmp_path / "sample_003_image.nii.gz").touch()
+    (tmp_path / "sample_003_mask.nii.gz").touch()
+    assert _case(tmp_path, 3, {"channels": ["a", "b"]})["image"] == str(tmp_path / "sample_003_image.nii.gz")
+
+
+TEACHER = {"model": "runs/adapted/models/model.safetensors", "sha256": "0" * 64}
+
+
+def test_what_needs_noise_is_refused_in_a_sentence(tmp_path: Path) -> None:
+    student = str(made_teacher(tmp_path / "a", objective="distilled", distilled_from=TEACHER))
+    card = {"training": {"objective": "distilled", "distilled_from": TEACHER}}
+    said = "never saw noise or learnt to denoise; give the model that it was distilled from, runs/adapted/models"
+    with pytest.raises(ConfigError, match=said):
+        refuse_distilled(card, student, "sample")
+    for given in (student, str(tmp_path / "a")):
+        with pytest.raises(ConfigError, match=said):
+            refuse_to_denoise(given, "hybrid")
+    with pytest.raises(ConfigError, match=r"--timesteps \[0, 10\]: the model was distilled"):
+        segmenter(HybridDiffusionUNet(2, 1, 2, channels=(8, 16), num_head_channels=8), timesteps=(0, 10), card=card)
+
+
+def test_what_needs_none_is_not(tmp_path: Path) -> None:
+    student = str(made_teacher(tmp_path / "a", objective="distilled", distilled_from=TEACHER))
+    refuse_to_denoise(student, "supervised")
+    refuse_to_denoise(None, "hybrid")
+    refuse_to_denoise("scratch", "hybrid")
+    refuse_to_denoise(str(made_teacher(tmp_path / "b")), "hybrid")
+    refuse_distilled({"training": {"objective": "hybrid"}}, "m", "sample")
+
+
+def test_the_configuration_replaces_the_handlers_that_it_means() -> None:
+    train = load_config("few_shot_finetune", "train.json")
+    handlers = [handler["_target_"].rsplit(".", 1)[-1] for handler in train["train"]["handlers"]]
+    assert handlers[6:8] == ["TrainingPictures", "WeightsSaver"]
+    parser = ConfigParser()
+    parser.read_config([str(bundle_folder("few_shot_finetune") / "configs" / name) for name in DISTILLING])
+    made = parser.config["train"]["handlers"]
+    assert made[6]["_disabled_"] is True and made[7]["settings"]["objective"] == "distilled"
+    idle = load_config("few_shot_finetune", "distil.json")["_idle_"]
+    assert set(idle) <= set(train) and not set(idle) & set(load_config("few_shot_finetune", "distil.json"))
