@@ -19,7 +19,7 @@ from torch import Tensor
 from monai_hybrid.diffusion.noising import NoiseSchedule
 from monai_hybrid.distilling.teacher import Teacher
 from monai_hybrid.engines.prepare_batch import HybridPrepareBatch
-from monai_hybrid.losses.hybrid import HybridLoss, HybridTarget
+from monai_hybrid.losses.hybrid import HybridLoss, HybridTarget, Taught
 
 
 @dataclass
@@ -43,14 +43,21 @@ class DistilPrepareBatch(HybridPrepareBatch):
 
     def __init__(self, schedule: NoiseSchedule, teacher: Teacher) -> None:
         super().__init__(schedule, "supervised")
-        self.teacher = teacher
+        self.distilled_from = teacher  # `self.teacher` is that of self-training, which there is none of here
 
     def apply(
-        self, x_0: Tensor, label: Tensor, has_label: Tensor, timesteps: Tensor, epsilon: Tensor, sparse: bool = False
+        self,
+        x_0: Tensor,
+        label: Tensor,
+        has_label: Tensor,
+        timesteps: Tensor,
+        epsilon: Tensor,
+        sparse: bool = False,
+        taught: Taught | None = None,
     ) -> tuple[Tensor, DistilTarget, tuple, dict[str, Any]]:
         """As the base class, at t = 0 for images without labels too."""
-        x, target, more, words = super().apply(x_0, label, has_label, torch.zeros_like(timesteps), epsilon, sparse)
-        return x, DistilTarget(**vars(target), probabilities=self.teacher(x)), more, words
+        x, target, more, words = super().apply(x_0, label, has_label, torch.zeros_like(timesteps), epsilon, sparse, taught)
+        return x, DistilTarget(**vars(target), probabilities=self.distilled_from(x)), more, words
 
 
 class DistilLoss(HybridLoss):
