@@ -63,8 +63,7 @@ def scans_as_data(
     if here is not None:
         found = cases_of_folder(here, data, training, output_dir)
         training += others(found, [*training, *data.validation, *data.testing])
-    held = {name: without_labels(getattr(data, name)) for name in ("validation", "testing")}
-    return replace(data, training=training, **held)
+    return replace(data, training=training, validation=without_labels(data.validation), testing=without_labels(data.testing))
 
 
 def _described(card: Mapping[str, Any], folder: Path | None) -> PreparedData:
