@@ -1,4 +1,4 @@
-"""README and tutorials are read by newcomers: short sentences, no bracket in a bracket."""
+"""README, tutorials and how-tos are read by newcomers: short sentences, no bracket in a bracket."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-TUTORIALS = ["demo.md", "first_adaptation.md", "dicom_to_report.md"]
-PAGES = ["README.md", "docs/index.md", *(f"docs/tutorials/{name}" for name in TUTORIALS)]
+FOLDERS = [ROOT / "docs" / name for name in ("tutorials", "how-to", "models")]
+PAGES = ["README.md", "docs/index.md", "docs/explanation/how_we_know.md", "docs/explanation/times.md", "docs/results/README.md"]
+PAGES += sorted(page.relative_to(ROOT).as_posix() for folder in FOLDERS for page in folder.glob("*.md"))
 MEAN, LONGEST = 18, 30  # words
 FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 
