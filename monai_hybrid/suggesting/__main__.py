@@ -50,7 +50,7 @@ def show(found: Suggestion, data: Path, model: str, number: int) -> None:
     elif len(rows) < number:
         print(f"{len(rows)} scans are fewer than {number}: all of them are listed")
     if len(rows) > len(shown):
-        print(f"{len(rows) - len(shown)} more scans; --output FOLDER lists all")
+        print(f"{len(rows) - len(shown)} more scans; suggestion.csv of --output FOLDER lists all")
     if found.failed:
         case, why = found.failed[0]
         print(f"{len(found.failed)} scans could not be read and are left out; the first, {case}: {why}")
