@@ -86,7 +86,7 @@ def adapt(
         model: model file, the folder of its run, or the name of a model of the package; "auto" takes the nearest of these,
             "scratch" starts from nothing; None takes the universal one.
         output: folder for the results; None: runs/...
-        shots: labelled patients to use.
+        shots: labelled patients to use; 0: scans without labels alone, with a safety stop.
         unlabelled_dir: images without labels.
         settings: of the bundle `few_shot_finetune`.
 

@@ -18,11 +18,16 @@ def draw_shots(cases: list[dict[str, Any]], shots: int | None, seed: int, folder
     be compared within a draw.
 
     Raises:
-        DataError: fewer labelled patients than asked for, or none.
+        DataError: fewer labelled patients than asked for, or none; 0, which another configuration does.
     """
     labelled = [case for case in cases if "label" in case]
     patients = sorted({case["patient"] for case in labelled})
     wanted = len(patients) if shots is None else shots
+    if shots == 0:
+        raise DataError(
+            "shots 0: scans alone need a second configuration: --config_file \"['.../train.json','.../without_labels.json']\"; "
+            "monai-hybrid adapt --shots 0 adds it"
+        )
     if not 1 <= wanted <= len(patients):
         raise DataError(
             f"shots: got {wanted}, expected 1 to {len(patients)}, the labelled patients of the training list; those of "

@@ -23,7 +23,9 @@ def test_every_setting_of_a_command_stands_on_the_page_with_its_default() -> Non
     page = (PLACE / "settings.md").read_text(encoding="utf-8")
     missing = [name for name in SETTINGS if f"| `{name}`" not in page]
     assert missing == []
-    assert "| `shots` | `--shots` | a whole number >= 1 | `3` | labelled patients to use |" in page
+    assert (
+        "| `shots` | `--shots` | a whole number >= 0 | `3` | labelled patients to use; 0: scans without labels alone |" in page
+    )
 
 
 def test_every_result_file_has_a_meaning() -> None:

@@ -44,9 +44,12 @@ def test_none_takes_every_patient_and_one_is_enough(tmp_path: Path) -> None:
     assert len(draw_shots(cases(1, slices=1), 1, 0, str(tmp_path))) == 1
 
 
-@pytest.mark.parametrize("shots", [0, 4])
-def test_a_number_that_is_not_there_is_refused(shots: int, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=rf"shots: got {shots}, expected 1 to 3, the labelled patients"):
+@pytest.mark.parametrize(
+    ("shots", "message"),
+    [(0, r"shots 0: .*without_labels.json.*monai-hybrid adapt --shots 0"), (4, "shots: got 4, expected 1 to 3, the labelled")],
+)
+def test_a_number_that_is_not_there_is_refused(shots: int, message: str, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=message):
         draw_shots(cases(3), shots, 0, str(tmp_path))
     assert not (tmp_path / "shots.json").exists()
     assert draw_shots(cases(3), 3, 0, str(tmp_path))
