@@ -63,7 +63,8 @@ def scans_as_data(
     if here is not None:
         found = cases_of_folder(here, data, training, output_dir)
         training += others(found, [*training, *data.validation, *data.testing])
-    return replace(data, training=training, validation=without_labels(data.validation), testing=without_labels(data.testing))
+    validation, testing = without_labels(data.validation), without_labels(data.testing)
+    return replace(data, training=training, validation=validation, testing=testing)
 
 
 def _described(card: Mapping[str, Any], folder: Path | None) -> PreparedData:
