@@ -79,6 +79,7 @@ def model(card: Mapping[str, Any]) -> tables.Table:
         "Channels": ", ".join(str(c["name"] if isinstance(c, Mapping) else c) for c in card["channels"]),
         "Objective": training.get("objective"),
         "Weights changed": training.get("trainable"),
+        "Safety stop": _stop(training.get("safety_stop")),
         "Spacing": training.get("spacing") or plan.get("spacing"),
         "Patch": training.get("patch_size") or plan.get("patch_size"),
         "Learning rate": training.get("learning_rate"),
@@ -93,6 +94,13 @@ def model(card: Mapping[str, Any]) -> tables.Table:
 def _teacher(of: Mapping[str, Any] | None) -> str:
     """The model and the beginning of its digest."""
     return f"{of.get('model')}, weights {str(of.get('sha256'))[:16]}" if of else ""
+
+
+def _stop(said: Any) -> str:
+    """What the safety stop of an adaptation without labels decided, and why; "" of other models."""
+    if not isinstance(said, Mapping) or not isinstance(said.get("reasons"), list):
+        return ""
+    return f"the {said.get('kept')} model is kept: {'; '.join(map(str, said['reasons']))}"
 
 
 def left_out(inputs: Inputs) -> list[tuple[str, str, str]]:
