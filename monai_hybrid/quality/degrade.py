@@ -21,12 +21,14 @@ from torch import Tensor
 
 Step = Callable[[Tensor], Tensor]
 SIGMA = (0.7, 2.5)  # voxels of the network's grid
-KINDS: dict[str, Callable[[], Step]] = {
-    "noise": lambda: RandGaussianNoise(prob=1.0, std=0.3),
-    "blur": lambda: RandGaussianSmooth(prob=1.0, sigma_x=SIGMA, sigma_y=SIGMA, sigma_z=SIGMA),
-    "contrast": lambda: RandAdjustContrast(prob=1.0, gamma=(0.3, 3.0)),
-    "bias": lambda: RandBiasField(prob=1.0, coeff_range=(0.1, 0.6)),
-    "resolution": lambda: RandSimulateLowResolution(prob=1.0, zoom_range=(0.35, 0.8)),
+KINDS: dict[str, Callable[[int], Step]] = {  # by the number of spatial axes
+    "noise": lambda dims: RandGaussianNoise(prob=1.0, std=0.3),
+    "blur": lambda dims: RandGaussianSmooth(prob=1.0, sigma_x=SIGMA, sigma_y=SIGMA, sigma_z=SIGMA),
+    "contrast": lambda dims: RandAdjustContrast(prob=1.0, gamma=(0.3, 3.0)),
+    "bias": lambda dims: RandBiasField(prob=1.0, coeff_range=(0.1, 0.6)),
+    "resolution": lambda dims: RandSimulateLowResolution(
+        prob=1.0, zoom_range=(0.35, 0.8), upsample_mode="trilinear" if dims == 3 else "bilinear"
+    ),
 }
 
 
@@ -45,7 +47,7 @@ def degraded(image: Tensor, number: int, seed: int = 0) -> tuple[str, Tensor]:
     wide = max(high - low, 1e-6)
     worse = (torch.as_tensor(image).float() - low) / wide
     for i, name in enumerate(chosen):
-        step = KINDS[name]()
+        step = KINDS[name](image.ndim - 1)
         step.set_random_state(seed=int(np.random.SeedSequence([seed, number, i]).generate_state(1)[0]))  # type: ignore[attr-defined]
         worse = torch.as_tensor(step(worse))
     return "+".join(chosen), (worse * wide + low).clamp_(low, high)

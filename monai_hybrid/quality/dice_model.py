@@ -85,7 +85,7 @@ def predicted(line: Mapping[str, Any], x: Array) -> Array:
 def conformal_bounds(scores: Array, level: float = LEVEL) -> tuple[float, float]:
     """The lowest and highest residual that `level` of new ones keep to, by ranks among n + 1; the ends where n is too small."""
     ranked, n = np.sort(scores), len(scores)
-    beyond = math.floor((n + 1) * (1 - level) / 2)
+    beyond = math.floor((n + 1) * (1 - level) / 2 + 1e-9)
     return float(ranked[max(beyond - 1, 0)]), float(ranked[min(n - beyond, n - 1)])
 
 
