@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from monai.networks.nets import DynUNet, SegResNet, SwinUNETR, UNet
-from torch import nn
+from torch import Tensor, nn
 
 from monai_hybrid.networks import HybridDiffusionUNet, folded
 
@@ -59,6 +59,27 @@ def coarse() -> nn.Module:
 
 def monai_unet() -> nn.Module:
     return UNet(3, 1, LABELS, channels=(16, 32, 64, 128, 256), strides=(2, 2, 2, 2), num_res_units=2)
+
+
+class UNetStudent(nn.Module):
+    """MONAI's UNet, called as the trainer calls the project's network; it has no image channels: those are zeros.
+
+    Args:
+        spatial_dims, in_channels, num_classes: of the data.
+    """
+
+    def __init__(self, spatial_dims: int, in_channels: int, num_classes: int) -> None:
+        super().__init__()
+        self.in_channels = in_channels
+        self.body = UNet(
+            spatial_dims, in_channels, num_classes, channels=(16, 32, 64, 128, 256), strides=(2, 2, 2, 2), num_res_units=2
+        )
+
+    def forward(self, x: Tensor, timesteps: Tensor | None = None, return_noise: bool = False) -> Tensor:
+        """(B, C, ...) -> (B, K, ...) logits, after C channels of zeros when `return_noise`."""
+        logits: Tensor = self.body(x)
+        nothing = logits.new_zeros(len(logits), self.in_channels, *logits.shape[2:])
+        return torch.cat([nothing, logits], dim=1) if return_noise else logits
 
 
 def segresnet() -> nn.Module:

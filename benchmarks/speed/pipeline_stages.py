@@ -1,0 +1,84 @@
+"""One prediction in this process, its functions timed: `pipeline` starts it. Processor seconds, each counted once."""
+
+from __future__ import annotations
+
+import functools
+import json
+import sys
+import time
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+# Stage -> (module, class or "", function). What is called within another stage counts there no more.
+WATCHED = {
+    "files: hashes": [("monai_hybrid.prediction.table", "QualityTable", "made_from")],
+    "files: read and check": [("monai_hybrid.prediction.cases", "", "inspect")],
+    "files: read again": [("monai.transforms", "LoadImaged", "__call__")],
+    "to the network's grid": [
+        ("monai.transforms", "Orientationd", "__call__"),
+        ("monai_hybrid.transforms", "SafeSpacingd", "__call__"),
+        ("monai_hybrid.transforms", "Normalized", "__call__"),
+    ],
+    "network": [("monai_hybrid.networks.folding", "FoldedSegmenter", "forward")],
+    "windows, and the way back": [("monai_hybrid.inferers", "InputGridInferer", "segment")],
+    "masks: written": [("monai_hybrid.prediction", "SaveMasksd", "__call__")],
+    "quality.csv": [
+        ("monai_hybrid.prediction.table", "QualityTable", "write"),
+        ("monai_hybrid.prediction.table", "QualityTable", "reserve"),
+    ],
+}
+
+
+class Stages:
+    """Processor seconds by stage; time within an inner stage is taken from the outer one."""
+
+    def __init__(self) -> None:
+        self.seconds = dict.fromkeys(WATCHED, 0.0)
+        self.inner = [0.0]
+
+    def watched(self, stage: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(function)
+        def timed(*args: Any, **named: Any) -> Any:
+            began = time.process_time()
+            self.inner.append(0.0)
+            try:
+                return function(*args, **named)
+            finally:
+                spent = time.process_time() - began
+                self.seconds[stage] += spent - self.inner.pop()
+                self.inner[-1] += spent
+
+        return timed
+
+
+def main() -> None:
+    """Predict as the command line does, and write the stages."""
+    told, images, model, out, precision = sys.argv[1:]
+    from monai_hybrid.commands import bundle_command
+
+    named = {"IMAGES": ("input", images), "--model": ("model", model), "--output": ("output_dir", out)}
+    settings = {"precision": precision, "progress_bar": "False"}
+    words = bundle_command("few_shot_finetune", "inference.json", settings, named).words
+    import monai.bundle.__main__ as program
+
+    stages = Stages()
+    for stage, functions in WATCHED.items():
+        for module, owner, name in functions:
+            place = getattr(import_module(module), owner) if owner else import_module(module)
+            setattr(place, name, stages.watched(stage, getattr(place, name)))
+    sys.argv[:] = [program.__file__, *words[2:]]
+    started = time.process_time()
+    import fire
+    from monai.bundle import run
+
+    fire.Fire({"run": run})
+    ended = time.process_time()
+    seconds = {"start: Python and imports": started, **stages.seconds}
+    seconds["the rest"] = ended - sum(seconds.values())
+    Path(told).write_text(json.dumps(seconds, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

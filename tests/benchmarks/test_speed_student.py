@@ -1,0 +1,73 @@
+"""The measurements of distilled models and of whole predictions: that they say what they measured."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+
+from benchmarks.speed import pipeline, pipeline_stages, student
+from benchmarks.speed.networks import UNetStudent
+from monai_hybrid.model_card import check_complete
+from monai_hybrid.weights import read_card
+
+OWN = {"channels": [8, 16], "num_res_blocks": [1, 1], "attention_levels": [False, False], "norm_num_groups": 8}
+CARD: dict[str, Any] = {
+    "spatial_dims": 2, "channels": ["image"], "labels": [{}, {}], "network": {**OWN, "num_head_channels": 8},
+    "training": {"patch_size": [20, 20]},
+}  # fmt: skip
+
+
+def test_every_network_is_timed_on_a_window_that_all_can_take() -> None:
+    found = student.times(SimpleNamespace(patch=None, repetitions=1), CARD)  # type: ignore[arg-type]
+    by_name = {row["network"]: row for row in found}
+    assert by_name[student.STOCK]["of_stock"] == by_name[student.OWN]["of_teacher"] == 1
+    assert {"width 16, folded, float32", student.UNET} <= set(by_name) and found[0]["patch"] == [32, 32]
+    assert by_name["width 8, folded, float32"]["gflop"] < by_name["width 32, folded, float32"]["gflop"]
+
+
+def test_the_unet_is_called_like_the_projects_network() -> None:
+    network, x = UNetStudent(2, 2, 3).eval(), torch.rand(1, 2, 32, 32)
+    both = network(x, torch.zeros(1), return_noise=True)
+    assert both.shape == (1, 5, 32, 32) and both[:, :2].abs().sum() == 0 and torch.equal(both[:, 2:], network(x))
+
+
+def test_the_table_of_students() -> None:
+    row = {"student": "width 16", "cases": 9, "dice": 0.9, "teacher": 0.91, "difference": -0.01, "interval": (-0.02, 0.005)}
+    told = student.text({"machine": {"threads": 1}, "dice": [row]})
+    assert "| width 16 | 9 | 0.9000 | 0.9100 | -0.0100 [-0.0200, +0.0050] |" in told
+
+
+def test_inner_stages_count_once() -> None:
+    stages = pipeline_stages.Stages()
+    network = stages.watched("network", lambda: _compute(0.05))
+    windows = stages.watched("windows, and the way back", lambda: (_compute(0.02), network()))
+    windows()
+    assert stages.seconds["network"] >= 0.05 and 0.02 <= stages.seconds["windows, and the way back"] < 0.05
+
+
+def _compute(seconds: float) -> None:
+    until = time.process_time() + seconds
+    while time.process_time() < until:
+        pass
+
+
+@pytest.mark.parametrize(("shape", "suffix"), [((8, 8, 8), ".nii.gz"), ((8, 8), ".png")])
+def test_the_made_up_images_and_their_model(shape: tuple[int, ...], suffix: str, tmp_path: Path) -> None:
+    images = pipeline.Images(2, shape, 1.5, 16)
+    pipeline.make_images(images, tmp_path / "images")
+    assert sorted(path.name for path in (tmp_path / "images").iterdir()) == [f"case_000{suffix}", f"case_001{suffix}"]
+    card = read_card(pipeline.make_model(images, tmp_path / "model"))
+    assert card is not None and card["training"]["spacing"] == [1.5] * len(shape)
+    check_complete("model", card)
+
+
+def test_the_table_of_stages() -> None:
+    one = {"images": 3, "shape": [8, 8], "wall": 9.0, "processor": 7.5, "stages": {"network": 3.0, "the rest": 1.0}}
+    told = pipeline.text({"machine": {"threads": 1}, "sets": {"slices": one}})
+    assert "## slices: 3 of 8 x 8" in told and "7.5 processor seconds, 9.0 on the wall" in told
+    assert "| network | 3.00 | 75% |" in told and "| all | 4.00 | |" in told
