@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from warm import FEW, run_module
+from warm import FEW, run_code, run_module
 
 PROGRAM = """
 import atexit, os, sys, time
@@ -96,6 +96,8 @@ def test_a_fork_has_its_own_words_folder_environment_output_and_exit_code(folder
     assert done.stdout == f"['3', 'a b'] {folder} yes __main__\nthe end\n"
     again = run_module("program", ["0"], folder, {k: v for k, v in environment.items() if k != "ONLY_HERE"})
     assert again.returncode == 0 and " None " in again.stdout
+    code = run_code(PROGRAM, ["3", "a b"], folder, environment)
+    assert (code.returncode, code.stdout, code.stderr) == (done.returncode, done.stdout, done.stderr)
 
 
 def test_an_exception_ends_it_as_python_does(folder: Path) -> None:

@@ -16,7 +16,8 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
-from monai_hybrid.errors import ConfigError, HybridError
+from benchmarks.ending import ended
+from monai_hybrid.errors import ConfigError
 
 
 def run_options(words: Sequence[str]) -> argparse.Namespace:
@@ -86,12 +87,7 @@ def main(words: Sequence[str] | None = None) -> int:
     """The command line; our own errors end in one line and their exit code."""
     words = sys.argv[1:] if words is None else words
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    try:
-        report(words[1:]) if words[:1] == ["report"] else run(words)
-    except HybridError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
-    return 0
+    return ended(lambda: report(words[1:]) if words[:1] == ["report"] else run(words))
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ import torch
 from monai.bundle import ConfigParser
 from torch import Tensor
 
+from benchmarks.ending import ended
 from benchmarks.models.recipe import Recipe, load_recipe
 from data_prep.colour import parse_colour
 from data_prep.files import read_datalist, read_dataset
@@ -26,7 +27,7 @@ from data_prep.shift.images import image_summary, spread
 from monai_hybrid.bundle_folders import bundle_folder
 from monai_hybrid.catalogue.about import problems, read_about
 from monai_hybrid.catalogue.folder import FOLDER, LARGEST, LARGEST_TOGETHER, SUMS, digest
-from monai_hybrid.errors import DataError, HybridError, ModelFileError
+from monai_hybrid.errors import DataError, ModelFileError
 from monai_hybrid.weights import load_weights, read_card, write_safetensors
 
 MOST_CASES = 20
@@ -185,13 +186,12 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--data", type=Path, help="the prepared data set that it was trained on")
     parser.add_argument("--into", type=Path, default=FOLDER, help="folder of models")
     args = parser.parse_args(words)
-    try:
+
+    def work() -> None:
         file = pack(args.run, load_recipe(args.name), args.into, args.data)
-    except HybridError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
-    print(f"{file}: {file.stat().st_size / 1e6:.2f} MB")
-    return 0
+        print(f"{file}: {file.stat().st_size / 1e6:.2f} MB")
+
+    return ended(work)
 
 
 if __name__ == "__main__":

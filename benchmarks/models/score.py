@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import monai_hybrid
+from benchmarks.ending import ended
 from benchmarks.models.recipe import Recipe, Target, load_recipe
 from benchmarks.models.train import built
 from data_prep.files import read_dataset
@@ -21,7 +22,7 @@ from data_prep.json_io import dump_json
 from monai_hybrid.catalogue.about import problems, read_about
 from monai_hybrid.catalogue.entry import entry
 from monai_hybrid.catalogue.folder import folder
-from monai_hybrid.errors import HybridError, ModelFileError
+from monai_hybrid.errors import ModelFileError
 
 SHOTS = (0, 1, 3, 5)
 
@@ -89,12 +90,7 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--shots", type=int, nargs="+", default=list(SHOTS), help="labelled patients")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args(words)
-    try:
-        score(load_recipe(args.name), args.data_root, args.output, args.shots, args.seed)
-    except HybridError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
-    return 0
+    return ended(lambda: score(load_recipe(args.name), args.data_root, args.output, args.shots, args.seed))
 
 
 if __name__ == "__main__":

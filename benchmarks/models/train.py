@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import monai_hybrid
+from benchmarks.ending import ended
 from benchmarks.models.recipe import Recipe, load_recipe
-from monai_hybrid.errors import ConfigError, HybridError
+from monai_hybrid.errors import ConfigError
 
 PREPARED = "prepared"  # below the output folder
 
@@ -55,12 +56,7 @@ def main(words: Sequence[str] | None = None) -> int:
     if len(rest) % 2 or any(not name.startswith("--") for name in rest[::2]):
         parser.error(f"{' '.join(rest)}: expected settings of pretrain, --name value")
     more = {name.removeprefix("--").replace("-", "_"): value for name, value in zip(rest[::2], rest[1::2], strict=True)}
-    try:
-        train(load_recipe(args.name), args.data, args.output, more)
-    except HybridError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
-    return 0
+    return ended(lambda: train(load_recipe(args.name), args.data, args.output, more))
 
 
 if __name__ == "__main__":

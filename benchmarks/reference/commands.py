@@ -6,7 +6,7 @@ from typing import Any
 
 from benchmarks.reference.markdown import code, shown_commands, table
 from benchmarks.reference.settings import CONFIGS
-from monai_hybrid.cli import EXAMPLES
+from monai_hybrid.cli_app import EXAMPLES
 from monai_hybrid.command_options import PREFIX
 
 INTRO = """# Commands

@@ -20,12 +20,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from benchmarks.ending import ended
 from benchmarks.speed.measure import Stopwatch, convolution_peak
 from benchmarks.speed.processor import add_isa, isa_environment, processor, restart_with
 from data_prep.build import build
 from data_prep.phantom import generate
 from monai_hybrid.allocator import CHOSEN, keep_memory
-from monai_hybrid.errors import EnvironmentFault, HybridError
+from monai_hybrid.errors import EnvironmentFault
 
 ROOT = Path(__file__).parents[2]
 # What train.json does otherwise than MONAI's parts by themselves, taken back; no Python of ours runs in these places.
@@ -198,15 +199,16 @@ def text(results: list[dict[str, Any]]) -> str:
 
 def report(args: argparse.Namespace, measured: Callable[..., list[dict[str, Any]]], told: Callable[..., str]) -> None:
     """Measure in a temporary folder, print the table, and write the JSON asked for; our own errors end in one line."""
-    try:
+
+    def work() -> None:
         with tempfile.TemporaryDirectory() as folder:
             results = measured(args, Path(folder))
-    except HybridError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
-    print(told(results))
-    if args.json:
-        args.json.write_text(json.dumps(results, indent=1) + "\n")
+        print(told(results))
+        if args.json:
+            args.json.write_text(json.dumps(results, indent=1) + "\n")
+
+    if code := ended(work):
+        sys.exit(code)
 
 
 def main() -> None:
