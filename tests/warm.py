@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import atexit
 import ctypes
+import contextlib
 import gc
 import importlib
 import inspect
@@ -33,7 +34,7 @@ LIBRARIES = (
     "torch", "torch._dynamo", "torch.utils.tensorboard", "monai.bundle.__main__", "monai.networks.nets", "monai.losses",
     "ignite.engine", "ignite.contrib.handlers", "matplotlib.figure", "matplotlib.backends.backend_agg", "scipy.stats",
     "scipy.ndimage", "nibabel", "PIL.Image", "jsonschema", "fire", "einops", "safetensors.torch", "filelock", "tqdm", "yaml",
-    "typer", "contourpy",
+    "typer", "rich.console", "rich.table", "contourpy",
 )  # fmt: skip
 
 FEW = "WARM_LIBRARIES"  # in the environment: others than these, for a server that is to start quickly
@@ -221,6 +222,8 @@ if __name__ == "__main__":
     _end_with_parent(int(sys.argv[1]))
     for library in os.environ.get(FEW, ",".join(LIBRARIES)).split(","):
         importlib.import_module(library)
+    with contextlib.suppress(ImportError):  # newer versions of typer load it in each command
+        importlib.import_module("pydantic.type_adapter")
     _PATHS = sys.path[1:]
     inspect.stack()  # fills inspect's table of modules, for which fire asks in every run of a bundle
     gc.collect()
