@@ -8,6 +8,7 @@ from typing import Any
 
 from data_prep.cases import Source
 from data_prep.errors import ConfigError, DataListError
+from data_prep.ignoring import IGNORE
 
 LONGEST = 200  # characters of a name
 BACKGROUND = "background"
@@ -74,6 +75,8 @@ def _pairs(content: Any, where: str) -> Iterable[tuple[int, str]]:
 def chosen_names(stated: str | Mapping[int, str] | None, raw: Source) -> Mapping[int, str] | None:
     """What the user states, else what the source does; names of segments cannot be stated anew, as their values are ours.
 
+    A table that calls the ignore value "ignore", as DICOM-SEG and BIDS may, names no class with it.
+
     Raises:
         ConfigError: other names than those of the segments are stated, or the text has another form.
     """
@@ -81,7 +84,10 @@ def chosen_names(stated: str | Mapping[int, str] | None, raw: Source) -> Mapping
     if declared and raw.segments_named and {0: BACKGROUND, **declared} != raw.label_names:
         own = ",".join(f"{value}={name}" for value, name in (raw.label_names or {}).items() if value)
         raise ConfigError(f'--label-names: the segments of the DICOM files have names: "{own}". Leave --label-names out')
-    return declared or raw.label_names
+    names = declared or raw.label_names
+    if names and raw.ignore is not None and alike_name(names.get(raw.ignore, "")) == IGNORE:
+        return {value: name for value, name in names.items() if value != raw.ignore}
+    return names
 
 
 def parse_option(text: str | Mapping[int, str]) -> dict[int, str]:

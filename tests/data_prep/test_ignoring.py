@@ -142,6 +142,16 @@ def test_nnunets_own_value_may_not_be_a_class(tmp_path: Path) -> None:
     assert "D320" in codes(root)
 
 
+@pytest.mark.parametrize("named", ["1=organ,255=ignore", "0=background,1=organ,255=Ignore"])
+def test_a_table_may_call_the_value_by_what_it_is(named: str, tmp_path: Path) -> None:
+    root = volumes(tmp_path / "raw")
+    assert codes(root, label_names=named, ignore_label=255) == set()
+    assert "D320" in codes(root, label_names="1=organ,255=ignored region", ignore_label=255)
+    build(root, tmp_path / "out", label_names=named, ignore_label=255)
+    dataset = read_json(tmp_path / "out/dataset.json")
+    assert [label["name"] for label in dataset["labels"]] == ["background", "organ"] and dataset["ignore_value"] == 255
+
+
 def test_zero_is_the_background(tmp_path: Path) -> None:
     root = volumes(tmp_path / "raw")
     for wrong in (0, 2**40):
