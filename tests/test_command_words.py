@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 from warm import run_module
 
-from monai_hybrid import __version__, cli
+from monai_hybrid import __version__, cli, cli_results
 from monai_hybrid.settings import SETTINGS
 
 ROOT = Path(__file__).parents[1]
@@ -347,5 +347,5 @@ def test_options_that_are_handed_on_exist_there(command: str, module: str, funct
     import inspect
 
     there = inspect.signature(getattr(importlib.import_module(f"monai_hybrid.{module}"), function)).parameters
-    here = inspect.signature(getattr(cli, command)).parameters
+    here = inspect.signature(getattr(cli_results, command)).parameters
     assert len(here) - 1 == len(there) and {n for n in here if n not in ("context", "a", "b")} <= set(there)

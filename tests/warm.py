@@ -10,8 +10,8 @@ What a fork shares with its siblings is the hash seed: a test that two runs are 
 from __future__ import annotations
 
 import atexit
-import ctypes
 import contextlib
+import ctypes
 import gc
 import importlib
 import inspect
