@@ -16,6 +16,7 @@ from data_prep.naming import naming
 from data_prep.pseudonyms import VARIABLE
 from monai_hybrid import cli, one_command
 from monai_hybrid.audit import __main__ as audit
+from monai_hybrid.calibrating import __main__ as calibrating
 from monai_hybrid.demo import demo
 from monai_hybrid.evaluation import __main__ as compare
 from monai_hybrid.exporting import __main__ as export
@@ -59,6 +60,8 @@ PROGRAM = [
     ["shift", ".", "--model", NOBODY],
     ["suggest", "--data", NOBODY, "--model", "model.pt"],
     ["suggest", "--data", ".", "--model", NOBODY],
+    ["calibrate", "--data", NOBODY, "--model", "model.pt"],
+    ["calibrate", "--data", ".", "--model", NOBODY],
     ["compare", NOBODY, "."],
     ["report", NOBODY],
     ["view", NOBODY],
@@ -74,6 +77,7 @@ STARTED: list[tuple[Callable[[], None], list[str]]] = [
     (viewing.main, [".", "--model", NOBODY]),
     (reporting.main, [".", "--output", NOBODY]),
     (lambda: one_command.run(nearest.nearest, "nearest"), [".", "--output", NOBODY]),
+    (calibrating.main, ["--data", ".", "--model", "model.pt", "--output", NOBODY]),
     (suggesting.main, ["--data", ".", "--model", "model.pt", "--output", NOBODY]),
     (export.main, ["--model", "model.pt", "--output", NOBODY]),
     (compare.main, [".", NOBODY]),

@@ -29,6 +29,7 @@ DESCRIBED = ("_dseg.nii.gz", "_probseg.nii.gz")  # masks and maps that have a si
 ENDINGS = {"pred": "dseg", "probabilities": "probseg", "entropy": "entropy"}  # key of a map: end of its name
 IGNORED = (
     "quality.csv",
+    "trust.json",
     "run.json",
     "labels.txt",
     "report.html",
