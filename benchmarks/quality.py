@@ -168,6 +168,8 @@ def main() -> None:
     args = parser.parse_args()
     fitted = measured(args.fit, args.model, "validation", args.copies, args.limit, args.output / "validation.json")
     entry = make_entry(fitted, {"data": args.fit.name, "split": "validation"})
+    if not entry["dice"]:
+        raise SystemExit(f"{args.fit}: {entry['patients']} validation patients are too few for a predicted Dice")
     results: dict[str, Any] = {}
     for text in args.sets:
         name, _, rest = text.partition("=")

@@ -22,7 +22,7 @@ ALWAYS = ("soft_dice", "entropy", "denoising_error", "volume_off")  # without fu
 LEVEL = 0.9  # of the interval
 RIDGE = 1.0
 SLACK = 0.02  # of the scatter of a perfect mask
-FEWEST_PATIENTS = 5
+FEWEST_PATIENTS = 3  # leaving one out must leave two
 
 
 def fit_structure(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -32,7 +32,7 @@ def fit_structure(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         rows: {"patient", "dice", "signals": {name: number or None}} each.
 
     Returns:
-        Plain numbers for the card, the model to be tried first first; [] with fewer than five patients.
+        Plain numbers for the card, the model to be tried first first; [] with fewer than three patients.
     """
     models: list[dict[str, Any]] = []
     for wanted in (tuple(SIGNS), ALWAYS):

@@ -112,7 +112,7 @@ def test_what_cannot_be_calibrated_is_a_sentence(
     text = str(model)
     with pytest.raises(ConfigError, match=r"--split testing: expected validation or training \(test cases would no longer"):
         calibrate(data, text, "testing")
-    with pytest.raises(DataError, match="the split training has 1 labelled patient; a predicted Dice takes at least 5"):
+    with pytest.raises(DataError, match="the split training has 1 labelled patient; a predicted Dice takes at least 3"):
         calibrate(data, text, "training")
     with pytest.raises(ConfigError, match="is there already"):
         calibrate(data, text, output=model)
