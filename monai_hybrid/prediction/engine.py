@@ -100,7 +100,8 @@ class Predictor(SupervisedEvaluator):
     def _run(self) -> None:
         self.counts = dict.fromkeys(self.counts, 0)
         total = self.state.epoch_length
-        with tqdm(total=total, desc="cases", unit="case", disable=self.hidden) as self.bar:
+        # Once for all cases: going through the modules takes as long as a small picture's pass.
+        with eval_mode(self.network), tqdm(total=total, desc="cases", unit="case", disable=self.hidden) as self.bar:
             super().run()
         flagged = self.table.finish()
         write_trust(self.table, self.quality)
@@ -132,7 +133,7 @@ class Predictor(SupervisedEvaluator):
     def _predict(self, batch: dict[str, Any]) -> dict[str, Any]:
         image = batch["image"].to(self.state.device)[0]
         case_id = batch["case_id"][0]
-        with eval_mode(self.network), torch.autocast("cuda", enabled=self.amp, **self.amp_kwargs):
+        with torch.autocast("cuda", enabled=self.amp, **self.amp_kwargs):
             with tqdm(desc=f"  {case_id}", unit="window", leave=False, disable=self.hidden) as windows:
                 ticker = Ticker(f"case {case_id}: windows", 0)
                 self.inferer.on_windows = lambda done, total: _show(windows, ticker, done, total)

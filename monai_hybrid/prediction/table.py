@@ -8,12 +8,12 @@ import io
 import json
 import os
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from data_prep.atomic import replace_file
-from data_prep.cells import harmless, harmless_row, restored, restored_row
+from data_prep.cells import harmless, restored, restored_row
 from data_prep.disk import needing
 from data_prep.pointers import pointer_sentence
 from data_prep.result_files import refuse_other
@@ -62,6 +62,7 @@ class QualityTable:
             overwrite,
         )
         self.rows: dict[str, dict[str, Any]] = {}
+        self._lines: dict[str, str] = {}  # of rows, as they stand in the file: all but one are the same after a case
         self._basis: str | None = None
         self._room: Path | None = None
 
@@ -95,6 +96,7 @@ class QualityTable:
         rows = csv.DictReader(io.StringIO(text))
         ours = set(self.columns) == {LATER, *(restored(name) for name in rows.fieldnames or ())}
         self.rows = {row["case_id"]: {LATER: "", **row} for row in map(restored_row, rows)} if ours else {}
+        self._lines.clear()
 
     def made_from(self, case: Mapping[str, Any]) -> str:
         """Hash of everything that the prediction of a case depends on.
@@ -123,6 +125,7 @@ class QualityTable:
 
     def add(self, case_id: str, **values: Any) -> None:
         """Set the row of a case and write the file."""
+        self._lines.pop(case_id, None)
         self.rows[case_id] = {**dict.fromkeys(self.columns, ""), "case_id": case_id, **{k: _text(v) for k, v in values.items()}}
         self.write()
 
@@ -130,10 +133,12 @@ class QualityTable:
         """The image of a case that an earlier run has finished is here, with the same content."""
         if case_id in self.rows:
             self.rows[case_id][LATER] = digest
+            self._lines.pop(case_id, None)
 
     def finish(self) -> list[str]:
         """Add the flags that need all cases, write the file, and give the ids of flagged cases."""
         flag_rows(list(self.rows.values()))
+        self._lines.clear()
         self.write()
         return [case_id for case_id, row in self.rows.items() if row["flag"] and row["status"] == "done"]
 
@@ -176,11 +181,16 @@ class QualityTable:
             self._room = None
 
     def _content(self) -> bytes:
-        text = io.StringIO(newline="")
-        writer = csv.DictWriter(text, [harmless(name) for name in self.columns])
-        writer.writeheader()
-        writer.writerows(harmless_row(self.rows[case_id]) for case_id in sorted(self.rows))
-        return text.getvalue().encode("utf-8")
+        for case_id in self.rows.keys() - self._lines.keys():
+            self._lines[case_id] = _line(harmless(self.rows[case_id].get(name, "")) for name in self.columns)
+        head = _line(harmless(name) for name in self.columns)
+        return "".join([head, *(self._lines[case_id] for case_id in sorted(self.rows))]).encode("utf-8")
+
+
+def _line(cells: Iterable[Any]) -> str:
+    text = io.StringIO(newline="")
+    csv.writer(text).writerow(cells)
+    return text.getvalue()
 
 
 def files_of(case: Mapping[str, Any]) -> list[str]:
