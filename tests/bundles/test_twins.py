@@ -29,6 +29,8 @@ def test_shared_configurations_are_the_same(name: str) -> None:
 @pytest.mark.parametrize("name", ["deterministic_transforms", "prepare_batch", "inferer", "draws", "dataloader", "trainer"])
 def test_shared_parts_of_the_training_are_the_same(name: str) -> None:
     ours, theirs = (config(b, "train.json")["train"][name] for b in ("few_shot_finetune", "hybrid_pretrain"))
+    if name == "prepare_batch":
+        assert ours.pop("teacher") == "@train#teacher"  # only a fine-tuning has one
     text = json.dumps(ours).replace("@origin.plan", "@data.plan")
     assert json.loads(text) == theirs
 
