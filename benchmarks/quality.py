@@ -1,6 +1,7 @@
 """How good is the predicted Dice, and does it find the bad masks better than entropy or flips alone?
 
     python -m benchmarks.quality --model M --fit PREPARED --sets NAME=PREPARED[@MODEL] ... --output DIR
+    python -m benchmarks.quality --model M --fit PREPARED --output DIR --cost 10
 
 The lines and the temperature are fitted on the validation cases of the first data set. Each further set is scored on its test
 cases, whose labels choose nothing; @MODEL segments a set by another model (an adapted one) with the same lines. Prints tables
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -123,6 +125,27 @@ def called_strange(found: Measured, entry: Mapping[str, Any], seed: int = 0) -> 
     return strange / DRAWS
 
 
+def cost(prepared: Path, model: str, number: int) -> dict[str, float]:
+    """Processor seconds a case of segmenting and denoising, without and with the signals; reading and writing are left out."""
+    data = read_prepared(prepared)
+    parts = held_out_parts(CONFIG, model, data.dataset, "cpu")
+    seconds = {"without": 0.0, "with": 0.0}
+    with torch.no_grad():
+        for turn, case in enumerate([data.labelled("testing", required=True)[0], *data.labelled("testing")[:number]]):
+            image = parts.prepare(dict(case))["image"]
+            for name in seconds:
+                began = time.process_time()
+                sums = parts.signals.sums(image, parts.inferer) if name == "with" else None
+                parts.inferer.segment(image, parts.network)
+                if sums is None:
+                    parts.signals.score(image, parts.network)
+                else:
+                    parts.signals.measured(sums, image, parts.network, parts.inferer)
+                seconds[name] += (time.process_time() - began) if turn else 0.0  # the first case warms up
+    shown = {name: round(total / number, 4) for name, total in seconds.items()}
+    return {**shown, "more": round(seconds["with"] / seconds["without"] - 1, 4), "cases": number}
+
+
 def tables(results: Mapping[str, Mapping[str, Any]]) -> str:
     """Markdown: errors and coverage, then ranks and found cases of each signal."""
     head = ["set", "masks", "Dice", "predicted", "error", "error of a constant", "in the 90 % interval", "ECE before", "after",
@@ -160,12 +183,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", required=True)
     parser.add_argument("--fit", required=True, type=Path, help="prepared data set whose validation cases fit the lines")
-    parser.add_argument("--sets", required=True, nargs="+", metavar="NAME=FOLDER[@MODEL]")
+    parser.add_argument("--sets", default=[], nargs="+", metavar="NAME=FOLDER[@MODEL]")
     parser.add_argument("--output", required=True, type=Path)
     parser.add_argument("--copies", type=int, default=COPIES, help="worse copies of a validation case")
     parser.add_argument("--worse", type=int, default=0, help="worse copies of a test case, scored as a set of their own")
     parser.add_argument("--limit", type=int, help="cases of a split; none: all")
+    parser.add_argument("--cost", type=int, metavar="N", help="only measure what the signals cost, on N test cases")
     args = parser.parse_args()
+    if args.cost:
+        found = cost(args.fit, args.model, args.cost)
+        args.output.mkdir(parents=True, exist_ok=True)
+        dump_json({"model": Path(args.model).name, **found}, args.output / "cost.json")
+        print(f"{found['without']:.3f} s a case without, {found['with']:.3f} s with the signals: {found['more']:+.1%}")
+        return
     fitted = measured(args.fit, args.model, "validation", args.copies, args.limit, args.output / "validation.json")
     entry = make_entry(fitted, {"data": args.fit.name, "split": "validation"})
     if not entry["dice"]:

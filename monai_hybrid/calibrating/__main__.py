@@ -49,7 +49,10 @@ def show(found: Calibration) -> None:
     console.print(table)
     if found.without:
         print(f"no predicted Dice for {', '.join(found.without)}: too few patients whose masks hold it")
-    if calibration := entry.get("calibration"):
+    calibration = entry.get("calibration") or {}
+    if calibration and "temperature" not in calibration:
+        print(f"no temperature: it does not help most patients (calibration error {calibration.get('error_before', 0.0):.4f})")
+    elif calibration:
         temperatures = sorted(set(calibration["temperature"]))
         before, after = (calibration.get(f"error_{when}", 0.0) for when in ("before", "after"))
         print(

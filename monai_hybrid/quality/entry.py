@@ -62,11 +62,13 @@ def _spread(values: Sequence[float]) -> list[float]:
 
 
 def _calibration(found: Measured) -> dict[str, Any]:
-    """Temperatures, and the expected calibration error before and after on the same voxels; {} with few patients."""
+    """Temperatures where they help, and the expected calibration error on the same voxels; {} with few patients."""
     if len(set(found.patients)) < FEWEST_PATIENTS:
         return {}
     p, classes = np.concatenate(found.p), np.concatenate(found.classes)
-    counts = Counts(fit_temperature(p, classes, found.patients))
+    temperature = fit_temperature(p, classes, found.patients)
+    counts = Counts(temperature)
     counts.add(torch.as_tensor(p).T, torch.as_tensor(classes))
     errors = {"error_before": expected_error(counts.before), "error_after": expected_error(counts.after)}
-    return {"temperature": counts.temperature, **{k: round(v, 5) for k, v in errors.items() if v is not None}, "voxels": len(p)}
+    kept = {} if temperature is None else {"temperature": temperature}
+    return {**kept, **{k: round(v, 5) for k, v in errors.items() if v is not None}, "voxels": len(p)}

@@ -31,25 +31,30 @@ def tempered(p: Tensor, temperature: Sequence[float]) -> Tensor:
     return (logits / T[logits.max(0)[1]]).softmax(0)
 
 
-def fit_temperature(p: Array, classes: Array, patients: Sequence[str]) -> list[float]:
+def fit_temperature(p: Array, classes: Array, patients: Sequence[str]) -> list[float] | None:
     """K temperatures of least cross-entropy: one for all, or one a winning class where that is better for patients left out.
+
+    None where one temperature for all does not help more than half of the patients, each left out in turn: a single bad patient
+    would make the probabilities of all others too unsure.
 
     Args:
         p: (N, K) probabilities of voxels.
         classes: (N,) true class index.
         patients: (N,) whose voxel it is.
     """
-    num_classes = p.shape[1]
-    one = [_best(p, classes)] * num_classes
-    names = np.asarray(patients)
-    if len(set(patients)) < FEWEST_PATIENTS:
-        return one
-    halves = np.isin(names, sorted(set(patients))[::2])
-    gain = 0.0
-    for fitted in (halves, ~halves):
-        shared, own = [_best(p[fitted], classes[fitted])] * num_classes, _by_class(p[fitted], classes[fitted], names[fitted])
-        gain += cross_entropy(p[~fitted], classes[~fitted], shared) - cross_entropy(p[~fitted], classes[~fitted], own)
-    return _by_class(p, classes, names) if gain > 0 else one
+    names, num_classes = np.asarray(patients), p.shape[1]
+    better, gain = 0, 0.0
+    for patient in sorted(set(patients)):
+        out = names == patient
+        shared = [_best(p[~out], classes[~out])] * num_classes
+        with_shared = cross_entropy(p[out], classes[out], shared)
+        better += with_shared < cross_entropy(p[out], classes[out], [1.0] * num_classes)
+        if len(set(patients)) >= FEWEST_PATIENTS:
+            own = _by_class(p[~out], classes[~out], names[~out])
+            gain += with_shared - cross_entropy(p[out], classes[out], own)
+    if 2 * better <= len(set(patients)):
+        return None
+    return _by_class(p, classes, names) if gain > 0 else [_best(p, classes)] * num_classes
 
 
 def _by_class(p: Array, classes: Array, patients: Array) -> list[float]:
