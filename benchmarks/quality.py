@@ -56,8 +56,10 @@ def measured(prepared: Path, model: str, split: str, copies: int, limit: int | N
 
 
 def predictions(found: Measured, entry: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The rows with "predicted" (Dice, low, high) where the card allows it."""
-    rows = [{**row, "predicted": predicted_dice(entry, row["structure"], row["signals"])} for row in found.rows]
+    """The rows with "predicted" (Dice, low, high) where the card allows it; a single structure may have another name."""
+    only = next(iter(entry["dice"])) if len(entry["dice"]) == 1 else ""
+    names = {row["structure"]: row["structure"] if row["structure"] in entry["dice"] else only for row in found.rows}
+    rows = [{**row, "predicted": predicted_dice(entry, names[row["structure"]], row["signals"])} for row in found.rows]
     return [row for row in rows if row["predicted"] is not None]
 
 

@@ -25,7 +25,6 @@ from monai_hybrid.weights import load_weights, read_card
 MOST_CASES = 3
 ENOUGH = 10  # labels of the target, from which on those of the model that was adapted do not count
 SHARE_OF_TRAINING, AT_LEAST = 0.1, 60.0  # seconds that scoring may begin another case in
-QUALITY_AT_LEAST = 20.0  # the same of the predicted Dice
 logger = logging.getLogger("monai_hybrid.reference")
 
 
@@ -73,10 +72,15 @@ class CardReference:
         if not self.config.is_file() or len(patients) < FEWEST_PATIENTS:
             logger.info("no predicted Dice on the card: %d patients held out, it takes %d", len(patients), FEWEST_PATIENTS)
             return None
-        until = time.monotonic() + max(QUALITY_AT_LEAST, SHARE_OF_TRAINING * (time.monotonic() - self.began))
+        until = time.monotonic() + SHARE_OF_TRAINING * (time.monotonic() - self.began)
         try:
             found = held_out_parts(self.config, str(model), self.dataset, self.device).measure(self.held_out, until=until)
-            return make_entry(found, {"data": str(self.dataset.get("name") or ""), "split": "validation"})
+            entry = make_entry(found, {"data": str(self.dataset.get("name") or ""), "split": "validation"})
+            if not entry["dice"]:
+                logger.info(
+                    "no predicted Dice on the card: a tenth of the training was too short. Type: monai-hybrid calibrate"
+                )
+            return entry if entry["dice"] else None
         except Exception as error:  # the model is saved; nothing may be lost for a number beside it
             logger.warning("no predicted Dice on the card: %s", " ".join(str(error).split())[:200])
             return None

@@ -22,7 +22,7 @@ ALWAYS = ("soft_dice", "entropy", "denoising_error", "volume_off")  # without fu
 LEVEL = 0.9  # of the interval
 RIDGE = 1.0
 SLACK = 0.02  # of the scatter of a perfect mask
-FEWEST_PATIENTS = 3  # leaving one out must leave two
+FEWEST_PATIENTS, FEWEST_EXAMPLES = 3, 8  # leaving one patient out must leave two
 
 
 def fit_structure(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -32,14 +32,15 @@ def fit_structure(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         rows: {"patient", "dice", "signals": {name: number or None}} each.
 
     Returns:
-        Plain numbers for the card, the model to be tried first first; [] with fewer than three patients.
+        Plain numbers for the card, the model to be tried first first; [] with fewer than three patients or eight rows.
     """
     models: list[dict[str, Any]] = []
     for wanted in (tuple(SIGNS), ALWAYS):
         found = [name for name in wanted if sum(row["signals"].get(name) is not None for row in rows) > len(rows) / 2]
         names = [model["signals"] for model in models]
         whole = [row for row in rows if all(row["signals"].get(name) is not None for name in found)]
-        if found and found not in names and len({row["patient"] for row in whole}) >= FEWEST_PATIENTS:
+        enough = len({row["patient"] for row in whole}) >= FEWEST_PATIENTS and len(whole) >= FEWEST_EXAMPLES
+        if found and found not in names and enough:
             models.append(_fit(found, whole))
     return models
 

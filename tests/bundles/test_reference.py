@@ -114,3 +114,36 @@ def test_a_training_writes_the_reference_into_its_card(trained: Path) -> None:
     assert set(structures) == {"cortex", "nucleus", "ventricle"} and card["reference"]["volumes"]["unit"] == "ml"
     assert all(0 < entry["min"] <= entry["max"] and entry["cases"] > 1 for entry in structures.values())
     assert set(card["reference"]["scores"]) == {"split", "entropy_foreground", "denoising_error"}
+
+
+def labelled_discs(folder: Path, count: int) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """A data set of discs with labels as `dataset.json` and the data list have it."""
+    cases = []
+    for i in range(count):
+        image = disc(9 + i, folder / f"c{i}.png")
+        grey = np.asarray(Image.open(image))
+        Image.fromarray(np.where(grey > 200, 20, np.where(grey > 100, 10, 0)).astype(np.uint8)).save(folder / f"l{i}.png")
+        cases.append({"case_id": f"c{i}", "image": str(image), "label": str(folder / f"l{i}.png"), "patient": f"p{i}"})
+    labels = model_card(2, 1.0, 32)["labels"]
+    return {"spatial_dims": 2, "labels": labels, "name": "discs", "fingerprint": {"spacing_known": False}}, cases
+
+
+def test_the_quality_of_a_finished_training(
+    tmp_path: Path, pytestconfig: pytest.Config, caplog: pytest.LogCaptureFixture
+) -> None:
+    dataset, cases = labelled_discs(tmp_path, 3)
+    card = model_card(2, 1.0, 64)
+    torch.manual_seed(0)
+    save_weights(HybridDiffusionUNet(**card["network"]).state_dict(), tmp_path, card)
+    bundle, model = str(pytestconfig.rootpath / "bundles/hybrid_pretrain"), tmp_path / "model.safetensors"
+    reference = CardReference(dataset, [], cases, bundle, "cpu")
+    reference.began -= 10_000  # a long training: there is time
+    found = reference.quality(model)
+    assert found is not None and found["patients"] == 3 and set(found["dice"]) <= {"grey", "white"} and found["dice"]
+    with caplog.at_level("INFO"):
+        assert CardReference(dataset, [], cases, bundle, "cpu").quality(model) is None, "a short one leaves none"
+        assert CardReference(dataset, [], cases[:2], bundle, "cpu").quality(model) is None
+        other = {**dataset, "labels": [*dataset["labels"][:2], {"index": 2, "value": 20, "name": "black"}]}
+        assert CardReference(other, [], cases, bundle, "cpu").quality(model) is None
+    assert "a tenth of the training was too short" in caplog.text and "2 patients held out, it takes 3" in caplog.text
+    assert "no predicted Dice on the card: the data set's labels are" in caplog.text
