@@ -178,3 +178,7 @@ class SafetyStop:
         colour = parse_colour(self.data.dataset.get("colour"))
         images = image_summary(self.data.dataset, self.cases, self.card["plan"]["normalization"], colour)
         return {**kept, "images": images}
+
+    def quality(self, model: Path) -> Any:
+        """The card's "quality": that of the original while its weights are kept; the adapted model saw no labelled case."""
+        return self.card.get("quality") if self.verdict.get("kept") != ADAPTED else None
