@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from monai_hybrid import allocator, cli
+from monai_hybrid import allocator, cli_app
 from monai_hybrid.allocator import SETTINGS, allocator_environment, process_environment
 
 ROOT = Path(__file__).parents[1]
@@ -96,11 +96,11 @@ def test_the_command_line_hands_them_to_the_process_it_runs(monkeypatch: pytest.
 
     monkeypatch.setattr("monai_hybrid.commands.run_child", run)
     monkeypatch.setattr(os, "environ", {"HOME": "/h"})
-    with pytest.raises(cli.typer.Exit):
-        cli.run(["-m", "data_prep"])
+    with pytest.raises(cli_app.typer.Exit):
+        cli_app.run(["-m", "data_prep"])
     monkeypatch.setattr(os, "environ", {"HOME": "/h", "LD_PRELOAD": "libtcmalloc.so"})
-    with pytest.raises(cli.typer.Exit):
-        cli.run(["-m", "data_prep"])
+    with pytest.raises(cli_app.typer.Exit):
+        cli_app.run(["-m", "data_prep"])
     waiting = {"HOME": "/h", "OMP_WAIT_POLICY": "PASSIVE"}
     assert seen == [{**waiting, **SETTINGS}, {**waiting, "LD_PRELOAD": "libtcmalloc.so"}]
 

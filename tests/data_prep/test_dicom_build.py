@@ -111,7 +111,7 @@ def test_a_check_without_masks_says_what_can_be_done_without_them(tmp_path: Path
     series, raw = hospital(tmp_path / "raw"), tmp_path / "raw"
     said = RUN.invoke(app, ["check", str(raw), "--series", "3"]).stdout
     assert "good: 0 errors" in said and f"monai-hybrid build {raw}" not in said
-    assert f"monai-hybrid predict {raw} --series 3 --model MODEL --output {raw}_masks\n" in said
+    assert f"monai-hybrid predict {raw} --series 3 --model MODEL --output {raw.name}_masks\n" in said
     assert f"monai-hybrid adapt --data LABELLED --unlabelled-dir {raw} --output runs/adapted\n" in said
     assert f"DICOM-SEG files among them, or NIfTI files in {raw / 'labels'} or another folder named with --labels-dir" in said
     for one in series:
