@@ -18,7 +18,8 @@ from scipy.optimize import lsq_linear
 from data_prep.volume import Array
 from monai_hybrid.quality_schema import LINE, SIGNS
 
-ALWAYS = ("soft_dice", "entropy", "denoising_error", "volume_off")  # without further windows of the network
+# A structure beyond the windows that are looked at has no agreement; a model without the denoising term no error either.
+CHOICES = (tuple(SIGNS), ("soft_dice", "entropy", "denoising_error", "volume_off"), ("soft_dice", "entropy"))
 LEVEL = 0.9  # of the interval
 RIDGE = 1.0
 SLACK = 0.02  # of the scatter of a perfect mask
@@ -26,7 +27,7 @@ FEWEST_PATIENTS, FEWEST_EXAMPLES = 3, 8  # leaving one patient out must leave tw
 
 
 def fit_structure(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """The models of one structure: with all signals that its rows have, and with those that every case has.
+    """The lines of one structure: with all signals that its rows have, then with those that fewer cases lack.
 
     Args:
         rows: {"patient", "dice", "signals": {name: number or None}} each.
@@ -35,7 +36,7 @@ def fit_structure(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         Plain numbers for the card, the model to be tried first first; [] with fewer than three patients or eight rows.
     """
     models: list[dict[str, Any]] = []
-    for wanted in (tuple(SIGNS), ALWAYS):
+    for wanted in CHOICES:
         found = [name for name in wanted if sum(row["signals"].get(name) is not None for row in rows) > len(rows) / 2]
         names = [model["signals"] for model in models]
         whole = [row for row in rows if all(row["signals"].get(name) is not None for name in found)]
