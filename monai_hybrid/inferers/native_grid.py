@@ -49,8 +49,9 @@ class SaveOnInputGridd(MapTransform):
         d = dict(data)
         for key in self.key_iterator(d):
             source = Path(d[key].meta["filename_or_obj"])
-            index = torch.as_tensor(d[key])[0].cpu().numpy().round().astype(int)
-            mask = self.values[index].astype(self.dtype)
+            index = torch.as_tensor(d[key])[0].cpu().numpy()
+            index = index if index.dtype.kind in "iu" else index.round().astype(int)
+            mask = self.values.astype(self.dtype)[index]  # whole numbers of eight bytes would be a third of the writing
             self.folder.mkdir(parents=True, exist_ok=True)
             name = f"{d.get('case_id', stem(source))}_{self.postfix}"
             affine = np.asarray(d[key].meta.get("original_affine", np.eye(4)), dtype=float)

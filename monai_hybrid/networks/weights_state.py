@@ -39,7 +39,7 @@ class WeightsState:
 
 
 def _tensors(network: nn.Module) -> Iterator[Tensor]:
-    """Parameters and buffers, one twice where two modules share it. `parameters()` makes a name for each: six times as long."""
+    """Parameters and buffers, one twice where two modules share it. `parameters()` makes names: twice as long."""
     for held in (network._parameters, network._buffers):
         yield from (tensor for tensor in held.values() if tensor is not None)
     for module in network._modules.values():

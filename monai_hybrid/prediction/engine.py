@@ -100,7 +100,7 @@ class Predictor(SupervisedEvaluator):
     def _run(self) -> None:
         self.counts = dict.fromkeys(self.counts, 0)
         total = self.state.epoch_length
-        # Once for all cases: going through the modules takes as long as a small picture's pass.
+        # Once for all cases: going through the modules takes a millisecond.
         with eval_mode(self.network), tqdm(total=total, desc="cases", unit="case", disable=self.hidden) as self.bar:
             super().run()
         flagged = self.table.finish()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -63,14 +64,15 @@ def test_it_is_exported(student: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_stopped_run_goes_on_to_the_same_weights(student: Path, prepared: Path, trained: Path, tmp_path: Path) -> None:
-    given = ["--data", prepared, "--model", trained, "--output", tmp_path, "--student-width", 8, "--sampled-pairs", 2]
-    again = words(shots=3, max_epochs=2)
-    whole = tmp_path / "whole"
-    printed("distil", *given[:5], whole, *given[6:], *again)
-    printed("distil", *given[:5], tmp_path / "parts", *given[6:], *words(shots=3))
-    printed("distil", *given[:5], tmp_path / "parts", *given[6:], *again, "--resume", "True")
-    one, other = (checksum(load_weights(folder / "models/model.pt")) for folder in (whole, tmp_path / "parts"))
+def test_a_stopped_run_goes_on_to_the_same_weights(prepared: Path, trained: Path, tmp_path: Path) -> None:
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    given = ["--data", prepared, "--model", trained, "--student-width", 8, "--sampled-pairs", 2, *words(shots=3, max_epochs=2)]
+    printed("distil", *given, "--output", whole)
+    shutil.copytree(whole, parts)
+    shutil.rmtree(parts / "models")
+    (parts / "checkpoints/update_00000004.pt").unlink()  # as if it had been stopped after the first epoch
+    printed("distil", *given, "--output", parts, "--resume", "True")
+    one, other = (checksum(load_weights(folder / "models/model.pt")) for folder in (whole, parts))
     assert one == other
     more = ["--data", prepared, "--model", whole, "--output", tmp_path / "more", "--objective", "hybrid"]
     said = printed("adapt", *more, *words(shots=1), expected=2)
