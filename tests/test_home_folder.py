@@ -14,7 +14,7 @@ from data_prep.errors import ConfigError
 from data_prep.home import at_home
 from data_prep.naming import naming
 from data_prep.pseudonyms import VARIABLE
-from monai_hybrid import cli, one_command
+from monai_hybrid import cli, cli_app, one_command
 from monai_hybrid.audit import __main__ as audit
 from monai_hybrid.calibrating import __main__ as calibrating
 from monai_hybrid.demo import demo
@@ -104,7 +104,7 @@ def test_the_home_of_nobody_is_a_sentence_in_each_command(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "model.pt").write_bytes(b"")
     monkeypatch.setattr(sys, "argv", ["monai-hybrid", *words])
-    monkeypatch.setattr(cli, "execute", lambda command: pytest.fail(f"started {command}"))
+    monkeypatch.setattr(cli_app, "execute", lambda command: pytest.fail(f"started {command}"))
     with pytest.raises(SystemExit) as ended:
         cli.main()
     assert ended.value.code == 2 and capsys.readouterr().err == SAID
@@ -137,7 +137,7 @@ def test_results_of_a_run_go_to_the_home_folder(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / "model.pt").write_bytes(b"")
     started = []
-    monkeypatch.setattr(cli, "execute", lambda command: started.append(command) or 0)
+    monkeypatch.setattr(cli_app, "execute", lambda command: started.append(command) or 0)
     words = ["predict", str(tmp_path), "--model", "~/model.pt", "--output=~/masks"]
     result = CliRunner().invoke(cli.app, words)
     assert result.exit_code == 0, result.output

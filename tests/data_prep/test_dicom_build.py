@@ -107,7 +107,8 @@ def test_masks_named_by_the_case_or_the_folder_are_paired(folder: str, tmp_path:
     assert "by their case's name: 3" in build(tmp_path / "raw", "--output", tmp_path / "again", *words)
 
 
-def test_a_check_without_masks_says_what_can_be_done_without_them(tmp_path: Path) -> None:
+def test_a_check_without_masks_says_what_can_be_done_without_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)  # the line that is typed writes where the user works
     series, raw = hospital(tmp_path / "raw"), tmp_path / "raw"
     said = RUN.invoke(app, ["check", str(raw), "--series", "3"]).stdout
     assert "good: 0 errors" in said and f"monai-hybrid build {raw}" not in said
