@@ -51,7 +51,7 @@ class SaveOnInputGridd(MapTransform):
             source = Path(d[key].meta["filename_or_obj"])
             index = torch.as_tensor(d[key])[0].cpu().numpy()
             index = index if index.dtype.kind in "iu" else index.round().astype(int)
-            mask = self.values.astype(self.dtype)[index]  # whole numbers of eight bytes would be a third of the writing
+            mask = self.values.astype(self.dtype)[index]  # through whole numbers of eight bytes it takes twice as long
             self.folder.mkdir(parents=True, exist_ok=True)
             name = f"{d.get('case_id', stem(source))}_{self.postfix}"
             affine = np.asarray(d[key].meta.get("original_affine", np.eye(4)), dtype=float)
