@@ -21,6 +21,7 @@ from data_prep.examine import Examination, examine
 from data_prep.files import write_all
 from data_prep.fingerprint import describe
 from data_prep.ignoring import checked_ignore
+from data_prep.in_processes import checked_jobs
 from data_prep.label_names import chosen_names, label_table
 from data_prep.layouts import read_source
 from data_prep.layouts.common import raw_dataset_json
@@ -100,6 +101,7 @@ def _check_settings(settings: BuildOptions, folder: Path) -> None:
         settings.accepted,
         settings.colour,
         checked_ignore(settings.ignore_label),
+        checked_jobs(settings.jobs),
     )  # refuse unknown words before anything is read
     if settings.target_spacing is not None and len(settings.target_spacing) not in (2, 3):
         raise ConfigError(f'--spacing {settings.spacing!r}: expected 2 or 3 numbers. Type: --spacing "2,2,2"')
@@ -192,6 +194,7 @@ def _examined(
         faults=raw.faults,
         table_of_names=raw.table_of_names,
         ignore=raw.ignore,
+        jobs=settings.jobs,
     )
     findings = hidden((*raw.findings, *result.findings), [*mask_files(raw), *(entry.path for entry in about.unused)])
     result = replace(result, findings=findings)

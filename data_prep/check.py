@@ -21,6 +21,7 @@ from data_prep.examine import examine
 from data_prep.files import read_datalist, read_dataset
 from data_prep.foreign import foreign_kind
 from data_prep.ignoring import checked_ignore
+from data_prep.in_processes import checked_jobs
 from data_prep.label_names import chosen_names, parse_option
 from data_prep.layouts import read_source
 from data_prep.naming import named
@@ -69,11 +70,12 @@ def checked(
     bids_labels: str | None = None,
     keep_names: bool = False,
     ignore_label: int | None = None,
+    jobs: int = 1,
 ) -> Checked:
     """Examine a folder of any layout that `build` reads, a datalist.json, a folder that holds one, or one image.
 
     `keep_names` shows patients, folders and files of DICOM as they are called, and not by pseudonyms.
-    `ignore_label` is the label value of voxels that nobody annotated.
+    `ignore_label` is the label value of voxels that nobody annotated. `jobs` is the number of processes that read.
     A folder of DICOM without any label counts as unlabelled images. `series` says which of its series are meant.
 
     Returns:
@@ -91,7 +93,17 @@ def checked(
     codes, colour = parse_codes(accept), chosen_colour(channels, grey)
     how = {"layout": layout, "labels_dir": labels_dir, "series": series, "bids_filter": bids_filter, "bids_labels": bids_labels}
     with named(keep_names):
-        seen = _seen(path, how, declared, allow_unlabelled, codes, colour, patient_regex, checked_ignore(ignore_label))
+        seen = _seen(
+            path,
+            how,
+            declared,
+            allow_unlabelled,
+            codes,
+            colour,
+            patient_regex,
+            checked_ignore(ignore_label),
+            checked_jobs(jobs),
+        )
     order = {"error": 0, "warning": 1, "note": 2}
     return Checked(sorted(seen.findings, key=lambda finding: (order[finding.level], finding.code)), seen.labelled)
 
@@ -108,16 +120,17 @@ def _seen(
     colour: Colour,
     patient_regex: str | None,
     ignore: int | None,
+    jobs: int,
 ) -> Checked:
     """`how`: layout, label folder, and the words that choose series or contrasts."""
     try:
         if path.is_file() and path.suffix.lower() != ".json" and not _is_dicom(path):
             return Checked(_check_image(path, codes, colour))
         if (path.is_file() and not _is_dicom(path)) or (path / "datalist.json").is_file():
-            return Checked(check_datalist(path if path.is_file() else path / "datalist.json", declared, codes, ignore))
+            return Checked(check_datalist(path if path.is_file() else path / "datalist.json", declared, codes, ignore, jobs))
         raw = with_colour(read_source(path, accept=codes, **how), colour)
         raw = raw if ignore is None else replace(raw, ignore=ignore)
-        findings = _check_source(raw, declared, allow_unlabelled, codes, patient_regex)
+        findings = _check_source(raw, declared, allow_unlabelled, codes, patient_regex, jobs)
         return Checked(list(hidden(findings, mask_files(raw))), raw.labelled)
     except DataListError as fault:
         return Checked(run_checks("datalist", fault, file=fault.file or str(path)))
@@ -141,6 +154,7 @@ def _check_source(
     allow_unlabelled: bool,
     accept: Collection[str],
     patient_regex: str | None,
+    jobs: int,
 ) -> Findings:
     finder = PatientFinder(raw.root, patient_regex)
     assigned = finder.assign(raw.cases)
@@ -163,12 +177,17 @@ def _check_source(
         faults=raw.faults,
         table_of_names=raw.table_of_names,
         ignore=raw.ignore,
+        jobs=jobs,
     )
     return [*raw.findings, *result.findings]
 
 
 def check_datalist(
-    path: Path, declared: Mapping[int, str] | None = None, accept: Collection[str] = (), ignore: int | None = None
+    path: Path,
+    declared: Mapping[int, str] | None = None,
+    accept: Collection[str] = (),
+    ignore: int | None = None,
+    jobs: int = 1,
 ) -> Findings:
     """Examine the cases of a datalist.json, held to the dataset.json beside it when there is one.
 
@@ -179,13 +198,14 @@ def check_datalist(
     cases = [_case(entry, split) for split in SPLITS for entry in content[split]]
     folds = [entry["fold"] for entry in content["training"]]
     if not (path.parent / "dataset.json").is_file():
-        return list(examine(cases, 1, declared, allow_unlabelled=True, accept=accept, folds=folds, ignore=ignore).findings)
+        loose = examine(cases, 1, declared, allow_unlabelled=True, accept=accept, folds=folds, ignore=ignore, jobs=jobs)
+        return list(loose.findings)
     dataset = read_dataset(path.parent)
     names = declared or {entry["value"]: entry["name"] for entry in dataset["labels"]}
     accepted = frozenset(accept) | frozenset(dataset.get("accepted", ()))
     made = {"colour": parse_colour(dataset.get("colour")), "dims": dataset["spatial_dims"]}
     made |= {"ignore": ignore if ignore is not None else dataset.get("ignore_value")}
-    made |= {"patients_stated": PATIENTS_STATED in accepted}
+    made |= {"patients_stated": PATIENTS_STATED in accepted, "jobs": jobs}
     result = examine(cases, len(dataset["channels"]), names, (), True, accepted, dataset["modality"], folds, **made)
     return list(result.findings)
 

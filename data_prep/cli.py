@@ -53,6 +53,7 @@ IgnoreLabel = Annotated[
     int | None, typer.Option("--ignore-label", help="Label value of voxels that nobody annotated: 255.", metavar="N")
 ]
 KeepNames = Annotated[bool, typer.Option("--keep-names", help="DICOM: show IDs, folders and files instead of pseudonyms.")]
+Jobs = Annotated[int, typer.Option("--jobs", help="Processes that read the files.", metavar="N")]
 Unlabelled = Annotated[bool, typer.Option("--allow-unlabelled", help="Images without a label may train.")]
 
 
@@ -125,6 +126,7 @@ def build(
     series: SeriesWords = None,
     ignore_label: IgnoreLabel = None,
     keep_names: KeepNames = False,
+    jobs: Jobs = 1,
     debug: Debug = False,
 ) -> None:
     """Check a raw data set and write its data list, description and plan. Images stay as they are; DICOM becomes NIfTI."""
@@ -161,6 +163,7 @@ def check(
     series: SeriesWords = None,
     ignore_label: IgnoreLabel = None,
     keep_names: KeepNames = False,
+    jobs: Jobs = 1,
     debug: Debug = False,
 ) -> None:
     """Say what is wrong with a data set, and what to type about it. Exit code 3 when there are errors."""
@@ -183,7 +186,7 @@ def check(
             console = Console()
             print_findings(findings, console, path)
             console.print(f"{path}: {verdict(findings)}", soft_wrap=True, markup=False, highlight=False)
-            told = {name: value for name, value in options.items() if (name, value) != ("layout", "auto")}
+            told = {name: value for name, value in options.items() if name != "jobs" and (name, value) != ("layout", "auto")}
             if line := next_line(path, findings, result.labelled, told):
                 console.print(line, soft_wrap=True, markup=False, highlight=False)
     if any(finding.level == "error" for finding in findings):

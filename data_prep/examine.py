@@ -16,6 +16,7 @@ from data_prep.checks.subjects import CaseFacts, DatasetSubject, ImageSubject, L
 from data_prep.colour import Colour
 from data_prep.geometry import in_ras_order, orientation
 from data_prep.ignoring import marked
+from data_prep.in_processes import each
 from data_prep.progress import told
 from data_prep.roles import read_image, read_label
 from data_prep.same_scan import canonical
@@ -102,6 +103,7 @@ def examine(
     faults: Sequence[SourceFault] = (),
     table_of_names: bool = False,
     ignore: int | None = None,
+    jobs: int = 1,
 ) -> Examination:
     """Read and check every case, then check the data set as a whole.
 
@@ -123,12 +125,15 @@ def examine(
         volumes: how to read the images that are no single file, by the path that stands for them.
         faults: what the layout's reader passed over.
         table_of_names, ignore: see `Source`.
+        jobs: processes that read; images that are no single file (`volumes`) are read by this one.
     """
-    settings = (channels, declared, accept, colour, volumes or {}, ignore)
-    done = [_examined(case, *settings, flat=dims != 3) for case in told(cases, "cases read")]
+    read = partial(
+        _examined, channels=channels, declared=declared, accept=accept, colour=colour, volumes=volumes or {}, ignore=ignore
+    )
+    done = list(told(each(partial(read, flat=dims != 3), cases, 1 if volumes else jobs), "cases read", total=len(cases)))
     if dims is None and _mostly_thick(done):
         again = zip(cases, done, strict=True)
-        done = [_examined(case, *settings, flat=False) if one.flat else one for case, one in again]
+        done = [read(case, flat=False) if one.flat else one for case, one in again]
     findings = [finding for one in done for finding in one.findings]
     records = [one.record for one in done if one.record is not None]
     subject = DatasetSubject(

@@ -54,6 +54,7 @@ class BuildOptions:
     series: str | None = None
     ignore_label: int | None = None
     keep_names: bool = False
+    jobs: int = 1
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> BuildOptions:

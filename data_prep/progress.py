@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sized
 from typing import TypeVar
 
 SECONDS = 30.0
@@ -39,9 +39,9 @@ class Ticker:
             logger.info("%s: %d of %d, left %s", self.what, done, self.total, left)
 
 
-def told(items: Sequence[Item], what: str, seconds: float = SECONDS) -> Iterator[Item]:
-    """The items, while a `Ticker` tells how many are done."""
-    ticker = Ticker(what, len(items), seconds)
+def told(items: Iterable[Item], what: str, seconds: float = SECONDS, total: int | None = None) -> Iterator[Item]:
+    """The items, while a `Ticker` tells how many are done; `total` of what has no length."""
+    ticker = Ticker(what, len(items) if isinstance(items, Sized) else total or 0, seconds)
     for item in items:
         yield item
         ticker.step()
