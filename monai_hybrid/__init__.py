@@ -11,8 +11,8 @@ from monai_hybrid.quiet import silence_decoder_notice
 
 __version__ = "0.1.0"
 _API = (
-    "adapt", "build", "check", "compare", "distil", "evaluate", "export", "load_model", "models", "predict", "pretrain",
-    "rank_models", "repair", "report", "sample", "shift", "suggest",
+    "adapt", "build", "calibrate", "check", "compare", "distil", "evaluate", "export", "load_model", "models", "predict",
+    "pretrain", "rank_models", "repair", "report", "sample", "shift", "suggest",
 )  # fmt: skip
 
 

@@ -35,15 +35,15 @@ from monai_hybrid.commands import (
     reported,
     training_command,
 )
-from monai_hybrid.setting_checks import safe_path, which_model
+from monai_hybrid.setting_checks import model_in, safe_path, which_model
 
 if TYPE_CHECKING:
     from monai_hybrid.evaluation.comparison import Difference
     from monai_hybrid.networks import HybridDiffusionUNet
 
 __all__ = [
-    "BuildReport", "adapt", "build", "check", "compare", "distil", "evaluate", "export", "load_model", "models", "predict",
-    "pretrain", "rank_models", "repair", "report", "sample", "shift", "suggest",
+    "BuildReport", "adapt", "build", "calibrate", "check", "compare", "distil", "evaluate", "export", "load_model", "models",
+    "predict", "pretrain", "rank_models", "repair", "report", "sample", "shift", "suggest",
 ]  # fmt: skip
 PathLike = str | Path
 NETWORK = ("channels", "num_res_blocks", "attention_levels", "norm_num_groups", "num_head_channels", "stem")
@@ -292,6 +292,32 @@ def suggest(
 
     place = None if output is None else at_home(output)
     return list(suggest_into(at_home(data), str(model), number, order, seed, place).rows())
+
+
+def calibrate(
+    data: PathLike, model: PathLike, output: PathLike | None = None, split: str = "validation", copies: int = 4
+) -> dict[str, Any]:
+    """Teach a model to predict the Dice of its masks, and calibrate its probabilities, on cases it was not trained on.
+
+    No weight changes: the model's card gets an entry "quality", which `predict` and `evaluate` use.
+
+    Args:
+        data: prepared data set with labels.
+        model: model file, the folder of its run, or the name of a model of the package.
+        output: .safetensors file for a copy with the new card; None: the model's own card is replaced.
+        split: "validation"; "training" where the model never saw the data.
+        copies: worse copies a case, 0 or more.
+
+    Returns:
+        The card's "quality".
+
+    Raises:
+        HybridError: as `pretrain`; `DataError` for too few labelled patients.
+    """
+    from monai_hybrid.calibrating import calibrate as fit
+
+    place = None if output is None else at_home(output)
+    return dict(fit(at_home(data), str(model_in(at_home(str(model))) or model), split, copies, place).entry)
 
 
 def load_model(path: PathLike) -> HybridDiffusionUNet:

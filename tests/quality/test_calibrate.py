@@ -15,6 +15,7 @@ from made_models import add, card_of
 from monai.bundle import ConfigWorkflow
 from safetensors.torch import load_file
 
+import monai_hybrid
 from data_prep.build import build
 from data_prep.phantom import generate
 from monai_hybrid.calibrating import calibrate
@@ -68,6 +69,12 @@ def test_the_card_holds_plain_numbers_and_the_weights_stay(model: Path) -> None:
     assert card is not None and card["quality"]["patients"] == 6 and card["quality"]["split"] == "validation"
     assert card["quality"]["dice"] and len(card["quality"]["calibration"]["temperature"]) == 4
     assert "quality" not in (read_card(model.parent / "models/heads_mr.safetensors") or {})
+
+
+def test_the_python_function_returns_what_the_card_holds(model: Path, data: Path, tmp_path: Path) -> None:
+    plain = model.parent / "models/heads_mr.safetensors"
+    entry = monai_hybrid.calibrate(data, plain, tmp_path / "own.safetensors", copies=0)
+    assert entry == (read_card(tmp_path / "own.safetensors") or {})["quality"] and entry["cases"] == 6
 
 
 def test_predictions_have_a_dice_and_their_interval(model: Path, data: Path, tmp_path: Path) -> None:
