@@ -16,6 +16,7 @@ from data_prep.errors import DataError, EnvironmentFault, HybridError
 from data_prep.home import all_at_home
 from data_prep.interrupts import end_in_order, told
 from data_prep.lack_of_memory import take_blas_memory
+from data_prep.progress import show as show_progress
 
 ALIASES = {"out": "output"}
 
@@ -291,7 +292,5 @@ def main() -> None:
     """Entry point of `python -m data_prep`."""
     end_in_order()
     logging.getLogger("nibabel.global").setLevel(logging.CRITICAL)  # our own findings say it better
-    progress = logging.getLogger("data_prep.progress")
-    progress.setLevel(logging.INFO)
-    progress.addHandler(logging.StreamHandler())
+    show_progress()
     app(prog_name="python -m data_prep")

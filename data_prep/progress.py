@@ -12,6 +12,13 @@ Item = TypeVar("Item")
 logger = logging.getLogger("data_prep.progress")
 
 
+def show() -> None:
+    """Let a command print these lines on stderr."""
+    logger.setLevel(logging.INFO)
+    if not logger.hasHandlers():
+        logger.addHandler(logging.StreamHandler())
+
+
 class Ticker:
     """Counts steps and logs a line at most every `seconds`; a short loop says nothing.
 

@@ -78,7 +78,8 @@ class CardReference:
             entry = make_entry(found, {"data": str(self.dataset.get("name") or ""), "split": "validation"})
             if not entry["dice"]:
                 logger.info(
-                    "no predicted Dice on the card: a tenth of the training was too short. Type: monai-hybrid calibrate"
+                    "no predicted Dice on the card: a tenth of the training was too short. Type: "
+                    "monai-hybrid calibrate --data DATA --model RUN"
                 )
             return entry if entry["dice"] else None
         except Exception as error:  # the model is saved; nothing may be lost for a number beside it

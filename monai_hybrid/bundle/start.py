@@ -120,7 +120,8 @@ def replaced_settings(files: Sequence[Path]) -> list[str]:
     for file in files:
         for name, value in ConfigParser.load_config_file(str(file)).items() if file.is_file() else ():
             plain = not isinstance(value, (dict, list)) and not str(value).startswith(("$", "@", "%")) and name[0] != "_"
-            if plain and name in seen and seen[name][0] != value:
+            own = name in seen and seen[name][1].parent == file.parent  # a second configuration of the same bundle is meant so
+            if plain and name in seen and not own and seen[name][0] != value:
                 told.append(f"{name}: {value} from {file}, not {seen[name][0]} from {seen[name][1]}: the later file counts")
             seen[name] = (value, file)
     return told

@@ -14,6 +14,7 @@ from rich.table import Table
 
 from data_prep.home import at_home
 from data_prep.interrupts import told
+from data_prep.progress import show as show_progress
 from monai_hybrid import one_command
 from monai_hybrid.calibrating.calibration import Calibration, calibrate
 from monai_hybrid.quality.held_out import COPIES
@@ -30,6 +31,7 @@ def calibrating(
     """Write predicted Dice, usual values and temperatures into a model's card, from labelled cases it was not trained on."""
     logging.getLogger("monai").setLevel(logging.ERROR)
     logging.basicConfig(format="%(message)s")
+    show_progress()
     with told():
         inside = model_in(at_home(model))
         if inside is None:

@@ -66,7 +66,7 @@ def decide(before: Sequence[Seen], after: Sequence[Seen], denoising_alone: bool 
     against = []
     if b - a < GAIN or 2 * risen < len(before):
         told = f"{a:.3f} before, {b:.3f} after; better on {risen} of {len(before)} scans"
-        against.append(f"the masks agree with themselves no better ({told})")
+        against.append(f"the masks agree with themselves no better, or by less than {GAIN} ({told})")
     if odd[1] > odd[0]:
         against.append(f"more structures are absent or of an unusual size ({odd[0]:.0f} before, {odd[1]:.0f} after)")
     errors = [[s.denoising for s in seen if s.denoising is not None] for seen in (before, after)]

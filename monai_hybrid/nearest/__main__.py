@@ -12,6 +12,7 @@ from data_prep.home import at_home
 from data_prep.interrupts import told
 from data_prep.json_io import dump_json
 from data_prep.naming import keep_key_out
+from data_prep.progress import show as show_progress
 from data_prep.result_files import refuse_others
 from monai_hybrid import one_command
 from monai_hybrid.nearest.ranking import AUTO, as_plain, rank
@@ -25,6 +26,7 @@ def nearest(
 ) -> None:
     """Compare models with scans, without a look at labels."""
     logging.getLogger("monai").setLevel(logging.ERROR)
+    show_progress()
     with told():
         if out is not None:
             keep_key_out(out)

@@ -74,7 +74,7 @@ class HeldOut:
             copies: worse ones a case.
             until: `time.monotonic()` after which no further case begins.
         """
-        found, ticker = Measured(), Ticker("held-out images", len(cases) * (1 + copies))
+        found, ticker = Measured(), Ticker("held-out images", len(cases) * (1 + copies), 10)
         for turn in range(1 + copies):
             for number, case in enumerate(cases):
                 if until is not None and time.monotonic() > until:

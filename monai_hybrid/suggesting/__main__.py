@@ -13,6 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from data_prep.interrupts import told
+from data_prep.progress import show as show_progress
 from monai_hybrid import one_command
 from monai_hybrid.suggesting.orders import DEFAULT
 from monai_hybrid.suggesting.suggestion import Suggestion, suggest_into
@@ -30,6 +31,7 @@ def suggesting(
 ) -> None:
     """Choose scans to label, from what a model sees in them."""
     logging.getLogger("monai").setLevel(logging.ERROR)
+    show_progress()
     with told():
         show(suggest_into(data, model, number, order, seed, out), data, model, number)
 

@@ -159,7 +159,7 @@ def _looked(
     eye = look(model, colour)
     seen: list[Seen] = []
     failed: list[tuple[str, str]] = []
-    ticker = Ticker("scans looked at", len(cases))
+    ticker = Ticker("scans looked at", len(cases), 10)
     for case in cases:
         try:
             inspect(case["image"], channels, dims, colour)

@@ -93,7 +93,7 @@ def seen(agreement: float, denoising: float | None = 1.0, odd: int = 0, entropy:
         (
             [seen(0.704), seen(0.704)],
             False,
-            "agree with themselves no better (0.700 before, 0.704 after; better on 2 of 2",
+            "agree with themselves no better, or by less than 0.005 (0.700 before, 0.704 after; better on 2 of 2",
         ),
         ([seen(0.9, odd=1), seen(0.8)], False, "more structures are absent or of an unusual size (0 before, 1 after)"),
     ],
