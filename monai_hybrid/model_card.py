@@ -25,6 +25,7 @@ from monai_hybrid.quality_schema import QUALITY_SCHEMA, contradiction
 CARD_KEY, CARD_VERSION = "monai_hybrid_card", 1
 AGAIN = "; copy the file again from its source"
 LONGEST = 16 << 20  # characters of a card
+LONGEST_PROBLEM = 300  # characters of what is said of a card
 DEEPEST, MOST, LONGEST_TEXT = 16, 500_000, 100_000  # levels, values, and characters of one value
 LARGEST_NETWORK = 1 << 31  # parameters
 LARGEST_PATCH = 1 << 27  # voxels
@@ -153,7 +154,7 @@ def parse_card(path: Path, text: str) -> dict[str, Any]:
         raise ModelFileError(f"{path}: its card is of format {found}, expected {CARD_VERSION}; update monai_hybrid")
     problem = next(_problems(card), None)
     if problem:
-        raise ModelFileError(f"{path}: its card, {problem}{AGAIN}")
+        raise ModelFileError(f"{path}: its card, {_printable(problem, LONGEST_PROBLEM)}{AGAIN}")
     return dict(card)
 
 
@@ -256,9 +257,13 @@ def _per_level(value: Any, levels: int) -> list[Any]:
 
 
 def _short(value: Any) -> str:
-    text = repr(value)
-    text = "".join(sign if sign.isprintable() else "?" for sign in text)
-    return text if len(text) <= 80 else f"{text[:80]}..."
+    return _printable(repr(value), 80)
+
+
+def _printable(text: str, longest: int) -> str:
+    """Without signs that a terminal would obey, and not too long: names in a card are a stranger's too."""
+    text = "".join(sign if sign.isprintable() else "?" for sign in text[: longest + 1])
+    return text if len(text) <= longest else f"{text[:longest]}..."
 
 
 @cache

@@ -16,7 +16,8 @@ COLDEST, HOTTEST = 0.2, 10.0  # temperatures
 LINE = ("centre", "scale", "lowest", "highest", "weights")  # numbers of a line, one a signal
 
 _NUMBER = {"type": "number", "minimum": -1e9, "maximum": 1e9, "description": "a number from -1e9 to 1e9"}
-_POSITIVE = {"type": "number", "exclusiveMinimum": 0, "maximum": 1e9, "description": "a number above 0, at most 1e9"}
+# The fit has no scale below 1e-6; much smaller ones would make a prediction infinite.
+_POSITIVE = {"type": "number", "minimum": 1e-9, "maximum": 1e9, "description": "a number from 1e-9 to 1e9"}
 _SHARE = {"type": "number", "minimum": 0, "maximum": 1, "description": "a number from 0 to 1"}
 
 

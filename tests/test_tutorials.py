@@ -6,11 +6,13 @@ import csv
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from command_line import typed as typed_here
 
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs/tutorials/first_adaptation.md"
@@ -60,6 +62,28 @@ def test_the_tutorial_goes_from_files_to_masks() -> None:
         "predict",
     ]
     assert all(line.startswith("monai-hybrid ") for line in commands())
+
+
+# Sizes in which the commands of the page take seconds; all else of each line is as it stands there.
+SMALL = {
+    "--cases 60": "--cases 6",
+    "--cases 30": "--cases 8",
+    "--max-epochs 4 --updates-per-epoch 50": "--max-epochs 1 --updates-per-epoch 2",
+    "--updates 100": "--updates 2 --updates-per-epoch 2",
+}
+
+
+def test_the_commands_of_the_tutorial_follow_one_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MONAI_HYBRID_MODELS", raising=False)
+    page = "\n".join(commands())
+    for long, short in SMALL.items():
+        assert long in page, "the page has other sizes now"
+        page = page.replace(long, short)
+    for line in page.splitlines():
+        done = typed_here(*shlex.split(line)[1:], cwd=tmp_path)
+        assert done.returncode == 0, line + done.stdout + done.stderr
+    assert len(list((tmp_path / "masks").glob("*_seg.*"))) == 8
+    assert (tmp_path / "runs/adapted/report.html").is_file() and (tmp_path / "runs/before/summary.json").is_file()
 
 
 @pytest.mark.slow

@@ -16,7 +16,7 @@ from data_prep.foreign import holds_dicom
 from data_prep.home import at_home
 from data_prep.ignoring import IGNORE
 from data_prep.json_io import load_json
-from data_prep.known_files import file_digest, lies_below
+from data_prep.known_files import joint_digest, lies_below
 from data_prep.label_file import NAME as LABEL_FILE
 from data_prep.label_file import plain_name, read_label_file
 from data_prep.reading import extension
@@ -258,9 +258,12 @@ def _images_of(
     file = next((place for place in places if _is_file(place) and extension(place)), None)
     if not text or file is None:
         return (), f"its image is not there: {text or 'none'}. Add --images FOLDER, where it lies now"
-    if images is None and not lies_below(folder, file) and file_digest(file) != row.get(DIGEST):
-        return (), unknown(file.parent)
-    return scan_of_file(file, channels).files, ""
+    files = scan_of_file(file, channels).files
+    if images is not None or all(lies_below(folder, one) for one in files):
+        return files, ""
+    if (digest := joint_digest(files)) and digest == row.get(DIGEST):
+        return files, ""
+    return (), unknown(file.parent)
 
 
 def _at_home(text: str) -> Path:

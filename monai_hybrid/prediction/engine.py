@@ -16,7 +16,7 @@ from torch import Tensor
 from tqdm import tqdm  # type: ignore[import-untyped]
 
 from data_prep.atomic import remove_leftovers
-from data_prep.known_files import file_digest
+from data_prep.known_files import joint_digest
 from data_prep.progress import Ticker
 from data_prep.scans import is_own
 from monai_hybrid import dicom_border
@@ -93,9 +93,10 @@ class Predictor(SupervisedEvaluator):
         return self.dataset.case(case_id) if isinstance(self.dataset, PredictionDataset) else {}
 
     def _digest(self, case_id: str) -> str:
-        """Of the case's first file; "" for a loader of another kind."""
+        """Of all channels of the case, of DICOM of its first file; "" for a loader of another kind."""
         case = self._case(case_id)
-        return file_digest(Path(files_of(case)[0])) if case else ""
+        files = [Path(name) for name in files_of(case)] if case else []
+        return joint_digest(files[:1] if "series" in case else files) if files else ""
 
     def _run(self) -> None:
         self.counts = dict.fromkeys(self.counts, 0)

@@ -69,6 +69,9 @@ def _calibration(found: Measured) -> dict[str, Any]:
     temperature = fit_temperature(p, classes, found.patients)
     counts = Counts(temperature)
     counts.add(torch.as_tensor(p).T, torch.as_tensor(classes))
-    errors = {"error_before": expected_error(counts.before), "error_after": expected_error(counts.after)}
+    before, after = expected_error(counts.before), expected_error(counts.after)
+    if before is None or after is None or after > before:  # least cross-entropy need not be least error
+        temperature, after = None, before
+    errors = {"error_before": before, "error_after": after}
     kept = {} if temperature is None else {"temperature": temperature}
     return {**kept, **{k: round(v, 5) for k, v in errors.items() if v is not None}, "voxels": len(p)}

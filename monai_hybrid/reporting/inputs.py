@@ -20,6 +20,7 @@ from monai_hybrid.evaluation.status import ABSENT, INVENTED, METRICS, MISSED, OK
 from monai_hybrid.evaluation.summary import MODEL_DIGEST, summarize
 from monai_hybrid.model_card import read_card
 
+LARGEST_RECORD = 4_000_000  # bytes of a JSON record: all of it would go into the page
 EVALUATION_FOLDERS = ("eval", "evaluation", ".")
 CASE_FILES = ("cases.csv", "dice.csv")
 
@@ -208,6 +209,8 @@ def _mapping(path: Path) -> dict[str, Any] | None:
     """A JSON object; None when there is no such file."""
     if not path.is_file():
         return None
+    if path.stat().st_size > LARGEST_RECORD:
+        raise DataError(f"{path}: holds {path.stat().st_size / 1e6:.0f} MB; expected at most {LARGEST_RECORD / 1e6:.0f}")
     content = load_json(path)
     if not isinstance(content, dict):
         raise DataError(f"{path}: holds a {type(content).__name__}; expected a JSON object {{...}}")

@@ -90,6 +90,9 @@ def test_predictions_have_a_dice_and_their_interval(model: Path, data: Path, tmp
     assert trust["trust"] == "prediction" and trust["batch"]["strange"] is False and len(trust["batch"]["tests"]) == 2
     page = write_report(tmp_path, viewer=False).read_text()
     assert "predicted dice" in page and "the batch as a whole" not in page
+    (tmp_path / "trust.json").write_text(json.dumps({**trust, "said": "x" * 5_000_000}))
+    with pytest.raises(DataError, match="holds 5 MB; expected at most 4"):
+        write_report(tmp_path, viewer=False)
     trust["batch"]["said"] = "the batch as a whole is unusual"
     (tmp_path / "trust.json").write_text(json.dumps(trust))
     assert "The batch as a whole is unusual." in write_report(tmp_path, viewer=False).read_text()
@@ -153,6 +156,8 @@ def test_an_unreadable_case_costs_no_other(model: Path, data: Path, tmp_path: Pa
         (lambda q: q["calibration"].update(temperature=[1.0, 0.0, 1.0, 1.0]), "a number from 0.2 to 10"),
         (lambda q: q["calibration"].update(temperature=[1.0, 1.0]), "saw 2 numbers; expected 4, one a label"),
         (lambda q: q["reference"].update(predicted_dice="many"), "reference.predicted_dice"),
+        (lambda q: q["dice"]["cortex"][0].update(scale=[1e-300, 0.2]), "saw 1e-300; expected a number from 1e-9 to 1e9"),
+        (lambda q: q["dice"].update({"\x1b]0;x\x07\n": 3}), r"dice.*\?\]0;x"),
     ],
 )
 def test_a_damaged_entry_is_refused_and_a_sound_one_is_not(change: Any, said: str, tmp_path: Path) -> None:
@@ -169,8 +174,9 @@ def test_a_damaged_entry_is_refused_and_a_sound_one_is_not(change: Any, said: st
     assert parse_card(tmp_path, dumped_card(card))["quality"] == quality
     worse = copy.deepcopy(card)
     change(worse["quality"])
-    with pytest.raises(ModelFileError, match=said):
+    with pytest.raises(ModelFileError, match=said) as found:
         parse_card(tmp_path, dumped_card(worse))
+    assert str(found.value).isprintable() and len(str(found.value)) < 700
 
 
 def test_a_case_below_all_held_out_ones_is_flagged_and_a_usual_one_is_not() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,10 +16,11 @@ from PIL import Image
 from view_samples import NAMES, SHAPE, affines, mask_like, pictures, predicted, scan, volumes, write_volume
 
 from data_prep.build import build
+from data_prep.known_files import file_digest, joint_digest
 from data_prep.patient_table import read_table
 from data_prep.phantom import generate
 from monai_hybrid.errors import ConfigError, DataError, ModelFileError
-from monai_hybrid.gallery.cases import Case, Collection, read_collection
+from monai_hybrid.gallery.cases import Case, Collection, _images_of, read_collection
 from monai_hybrid.gallery.volumes import grid_of, image_stream, mask_indices
 from monai_hybrid.viewing.answers import Answers
 from monai_hybrid.viewing.labels import LOCK, TakenError, adapt_line, save_label, saved_label
@@ -134,6 +136,25 @@ def test_several_channel_files_are_found_by_their_numbers(tmp_path: Path) -> Non
     listed = json.loads((folder / "new/dataset.json").read_text(encoding="utf-8"))
     assert listed["channel_names"] == {"0": "T1", "1": "T2"} and len(listed["dataset"]["p"]["images"]) == 2
     build(folder / "new", tmp_path / "prepared")
+
+
+def test_each_channel_lies_in_the_folder_or_is_known(tmp_path: Path) -> None:
+    """A table names one channel, and its siblings are found by their numbers: they may be files of mine."""
+    channels, inside, outside = ("T1", "T2"), tmp_path / "masks", tmp_path / "mine"
+    files = [write_volume(outside / f"p_{index:04d}.nii.gz", scan(SHAPE, index), affines()["lps"]) for index in (0, 1)]
+    inside.mkdir()
+
+    def shown(named: Path, digest: str, images: Path | None = None) -> int:
+        return len(_images_of({"image": str(named), "image_digest": digest}, inside, images, channels)[0])
+
+    assert shown(files[0], joint_digest(files)) == 2 and shown(files[0], "", outside) == 2
+    assert shown(files[0], file_digest(files[0])) == shown(files[1], file_digest(files[1])) == 0
+    shutil.copy(files[1], inside / "p_0001.nii.gz")
+    (inside / "p_0000.nii.gz").symlink_to(files[0])
+    assert shown(inside / "p_0001.nii.gz", "") == 0, "a sibling leads out of the folder"
+    (inside / "p_0000.nii.gz").unlink()
+    shutil.copy(files[0], inside / "p_0000.nii.gz")
+    assert shown(inside / "p_0001.nii.gz", "") == 2
 
 
 def test_one_colour_of_a_picture_and_all_of_them(tmp_path: Path) -> None:
