@@ -118,7 +118,8 @@ def _scores(scores: Mapping[str, Any]) -> Iterator[str]:
         yield f"source test   {said(scores['source_test'])}"
     for target in scores["adapted"]:
         for shots in target["shots"]:
-            yield f"adapted       {target['target']}, {shots['labels']} label{'' if shots['labels'] == 1 else 's'}: {said(shots['score'])}"
+            number = f"{shots['labels']} label{'' if shots['labels'] == 1 else 's'}"
+            yield f"adapted       {target['target']}, {number}: {said(shots['score'])}"
     if not scores["source_test"] and not scores["adapted"]:
         yield "scores        not measured yet"
 
