@@ -198,9 +198,11 @@ def test_two_processes_train_together(prepared: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(2000)
 def test_the_command_of_the_readme_verbatim() -> None:
     if (BUNDLE / "logs").exists():
         pytest.skip("this checkout holds a run already, which the command rightly leaves alone")
-    done = run_bundle(TRAIN)
+    words = ["run", "--config_file", str(TRAIN)]
+    done = run_module("monai.bundle", words, ROOT, environment(), timeout=1800)  # 500 updates, ten minutes on one thread
     assert done.returncode == 0, done.stderr[-3000:]
     assert (BUNDLE / "models/model.safetensors").is_file()
