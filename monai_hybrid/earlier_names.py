@@ -18,6 +18,7 @@ MOVED: dict[str, dict[str, str]] = {
     "engines": {"Checkpoint": "runs"},
     "networks": dict.fromkeys(("make_trainable", "parameter_groups", "trained_weights"), "few_shot"),
 }
+RENAMED = {"engines.Teacher": "engines.MeanTeacher"}
 NAME = re.compile(rf"\b({'|'.join(MOVED)})\.(\w+)")
 
 
@@ -35,4 +36,8 @@ def moved_from(room: str) -> Callable[[str], Any]:
 
 def named_as_now(text: str) -> str:
     """A `_target_` or an expression with the rooms of now: `bundle.updates_for(@cases)` -> `few_shot.updates_for(@cases)`."""
-    return NAME.sub(lambda found: f"{MOVED[found[1]].get(found[2], found[1])}.{found[2]}", text)
+
+    def name_of_now(found: re.Match[str]) -> str:
+        return RENAMED.get(found[0], f"{MOVED[found[1]].get(found[2], found[1])}.{found[2]}")
+
+    return NAME.sub(name_of_now, text)

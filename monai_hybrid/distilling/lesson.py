@@ -8,6 +8,7 @@ and consistent"), so every draw is another example, with a label or without.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,20 +44,17 @@ class DistilPrepareBatch(HybridPrepareBatch):
 
     def __init__(self, schedule: NoiseSchedule, teacher: Teacher) -> None:
         super().__init__(schedule, "supervised")
-        self.distilled_from = teacher  # `self.teacher` is that of self-training, which there is none of here
+        self.distilled_from = teacher  # `self.teacher` is the one of self-training
 
-    def apply(
-        self,
-        x_0: Tensor,
-        label: Tensor,
-        has_label: Tensor,
-        timesteps: Tensor,
-        epsilon: Tensor,
-        sparse: bool = False,
-        taught: Taught | None = None,
+    def draw_timesteps(self, has_label: Tensor, taught: Taught | None) -> Tensor:
+        """(B,) zeros, for images without a label too."""
+        return torch.zeros_like(has_label, dtype=torch.int64)
+
+    def __call__(
+        self, batchdata: Mapping[str, Any], *args: Any, **kwargs: Any
     ) -> tuple[Tensor, DistilTarget, tuple, dict[str, Any]]:
-        """As the base class, at t = 0 for images without labels too."""
-        x, target, more, words = super().apply(x_0, label, has_label, torch.zeros_like(timesteps), epsilon, sparse, taught)
+        """As the base class, with a `DistilTarget`."""
+        x, target, more, words = super().__call__(batchdata, *args, **kwargs)
         return x, DistilTarget(**vars(target), probabilities=self.distilled_from(x)), more, words
 
 

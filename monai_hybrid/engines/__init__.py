@@ -8,7 +8,7 @@ from monai_hybrid.engines.prepare_batch import HybridPrepareBatch
 from monai_hybrid.engines.progress import CaseProgress, Progress
 from monai_hybrid.engines.replay import ReplayableDataset, ReplayableSampler, SeededUpdates
 from monai_hybrid.engines.samplers import mixed_sampler, pretraining_sampler
-from monai_hybrid.engines.teacher import Teacher, TeachingRamp
+from monai_hybrid.engines.teacher import MeanTeacher, TeachingRamp
 from monai_hybrid.engines.training_log import TrainingLog
 from monai_hybrid.engines.weights_handlers import WeightsLoader, WeightsSaver
 
@@ -17,12 +17,12 @@ __all__ = [
     "GradientClip",
     "HybridPrepareBatch",
     "ListedOutput",
+    "MeanTeacher",
     "Progress",
     "ReplayableDataset",
     "ReplayableSampler",
     "SeededUpdates",
     "StopOnNonFinite",
-    "Teacher",
     "TeachingRamp",
     "TrainingLog",
     "TrainingPictures",

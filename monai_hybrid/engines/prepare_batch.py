@@ -12,7 +12,7 @@ from torch import Tensor
 
 from data_prep.ignoring import IGNORED
 from monai_hybrid.diffusion.noising import PREDICTION_TYPES, NoiseSchedule, add_noise, draw_timesteps, prediction_target
-from monai_hybrid.engines.teacher import Teacher
+from monai_hybrid.engines.teacher import MeanTeacher
 from monai_hybrid.errors import ConfigError
 from monai_hybrid.losses.hybrid import HybridTarget, Taught
 from monai_hybrid.losses.objectives import get_objective
@@ -40,7 +40,7 @@ class HybridPrepareBatch(PrepareBatch):
         objective: str = "hybrid",
         clean_fraction: float | None = None,
         prediction_type: str = "epsilon",
-        teacher: Teacher | None = None,
+        teacher: MeanTeacher | None = None,
     ) -> None:
         if prediction_type not in PREDICTION_TYPES:
             raise ConfigError(f"prediction_type: got {prediction_type!r}, expected one of {', '.join(PREDICTION_TYPES)}")
@@ -75,17 +75,20 @@ class HybridPrepareBatch(PrepareBatch):
         if sparse:  # a patch that was turned away from every annotated slice has no label
             has_label = has_label & (label != IGNORED).flatten(1).any(1).cpu()
         taught = self._taught(batchdata, label, has_label)
-        T = self.schedule.num_timesteps
         if self.objective.two_pass:
-            timesteps = torch.cat([draw_timesteps(T, 0.0, has_label), torch.zeros_like(has_label, dtype=torch.int64)])
+            noisy = draw_timesteps(self.schedule.num_timesteps, 0.0, has_label)
+            timesteps = torch.cat([noisy, torch.zeros_like(noisy)])
             x_0, label, has_label = torch.cat([x_0, x_0]), torch.cat([label, label]), torch.cat([has_label, has_label])
         else:
-            timesteps = draw_timesteps(T, self.objective.clean_fraction, has_label)
-            if taught is not None:  # images with a teacher's mask are clean as often as those with a label
-                drawn = draw_timesteps(T, self.objective.clean_fraction, taught.rows)
-                timesteps = torch.where(taught.rows, drawn, timesteps)
+            timesteps = self.draw_timesteps(has_label, taught)
         epsilon = torch.randn(x_0.shape, device=x_0.device)
         return self.apply(x_0, label, has_label, timesteps, epsilon, sparse, taught)
+
+    def draw_timesteps(self, has_label: Tensor, taught: Taught | None) -> Tensor:
+        """(B,) int64 on the CPU; images with a teacher's mask are clean as often as those with a label."""
+        T, clean = self.schedule.num_timesteps, self.objective.clean_fraction
+        timesteps = draw_timesteps(T, clean, has_label)
+        return timesteps if taught is None else torch.where(taught.rows, draw_timesteps(T, clean, taught.rows), timesteps)
 
     def _taught(self, batchdata: Mapping[str, Any], label: Tensor, has_label: Tensor) -> Taught | None:
         """The teacher's masks of the images without a label; None without a teacher or such an image."""

@@ -21,7 +21,7 @@ from monai_hybrid.networks.number_types import fastest_dtype
 RAMP = 0.4  # of the updates, in which the weight rises: a teacher that has learnt nothing yet shall not teach
 
 
-class Teacher:
+class MeanTeacher:
     """Masks for images without labels, and how sure they are.
 
     Args:
@@ -71,7 +71,7 @@ class TeachingRamp:
         updates: of the whole run.
     """
 
-    def __init__(self, teacher: Teacher, updates: int) -> None:
+    def __init__(self, teacher: MeanTeacher, updates: int) -> None:
         self.teacher, self.updates = teacher, max(1, updates)
 
     def attach(self, engine: Engine) -> None:

@@ -33,7 +33,7 @@ TIME_WEIGHTS = ("uniform", "min_snr", "alpha_bar")
 
 @dataclass
 class Taught:
-    """Masks of a teacher for the images of a batch that have no label; made by `Teacher`.
+    """Masks of a teacher for the images of a batch that have no label; made by `MeanTeacher`.
 
     Attributes:
         rows: (B,) bool, on the CPU: the N images of the batch that they belong to.

@@ -16,7 +16,7 @@ from monai_hybrid.runs.earlier_steps import as_now
 from monai_hybrid.settings import FREE
 
 # Beside the settings that may change: what a run does around its training, not what it trains.
-SECTIONS = frozenset({"imports", "initialize", "run", "finalize", "writer"})
+SECTIONS = frozenset({"imports", "initialize", "run", "finalize", "writer", "card"})
 # Handlers that only watch and write: what they are told changes no weight.
 WATCHERS = ("Progress", "CaseProgress", "WeightsSaver", "TrainingPictures", "TrainingLog", "ListedOutput", "NamedScores")
 FOLLOWERS = ("TeachingRamp",)  # handlers told nothing that a setting does not say already

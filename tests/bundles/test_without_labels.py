@@ -19,6 +19,7 @@ from monai_hybrid.few_shot.safety_stop import ADAPTED, ORIGINAL, Verdict
 from monai_hybrid.weights import load_weights, read_card, save_weights
 
 BUNDLE = ROOT / "bundles/few_shot_finetune"
+BUNDLES = ROOT / "bundles"
 CONFIGS = [str(BUNDLE / "configs" / name) for name in ("train.json", "without_labels.json")]
 VOLUMES = {"unit": "pixels", "structures": {"grey": {"min": 1, "max": 9, "cases": 3}}}
 
@@ -84,8 +85,17 @@ def test_the_command_line_takes_the_second_configuration_for_no_labels_alone() -
     assert str(CONFIGS[1]) in alone.words[4] and str(CONFIGS[1]) not in few.words[4]
 
 
-def test_what_the_second_configuration_replaces_is_the_handler_that_saves() -> None:
-    parser = ConfigParser(ConfigParser.load_config_file(CONFIGS[0]))
-    numbers = {key.split("#")[2] for key in ConfigParser.load_config_file(CONFIGS[1]) if key.startswith("train#handlers#")}
-    (number,) = numbers
-    assert parser[f"train#handlers#{number}"]["_target_"].endswith("WeightsSaver")
+@pytest.mark.parametrize("bundle", ["few_shot_finetune", "hybrid_pretrain"])
+def test_the_handler_that_saves_takes_its_card_by_name(bundle: str) -> None:
+    handlers = ConfigParser.load_config_file(BUNDLES / bundle / "configs/train.json")["train"]["handlers"]
+    (saver,) = [handler for handler in handlers if handler["_target_"].endswith("WeightsSaver")]
+    assert {name: saver[name] for name in ("settings", "interval", "reference")} == {
+        "settings": "@card#settings",
+        "interval": "@card#interval",
+        "reference": "@card#reference",
+    }
+
+
+def test_no_configuration_reaches_for_a_handler_by_its_number() -> None:
+    for path in BUNDLES.glob("*/configs/*.json"):
+        assert not [key for key in ConfigParser.load_config_file(path) if "handlers#" in key], path

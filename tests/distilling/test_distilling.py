@@ -178,13 +178,13 @@ def test_what_needs_none_is_not(tmp_path: Path) -> None:
     refuse_distilled({"training": {"objective": "hybrid"}}, "m", "sample")
 
 
-def test_the_configuration_replaces_the_handlers_that_it_means() -> None:
-    train = load_config("few_shot_finetune", "train.json")
-    handlers = [handler["_target_"].rsplit(".", 1)[-1] for handler in train["train"]["handlers"]]
-    assert handlers[6:8] == ["TrainingPictures", "WeightsSaver"]
+def test_the_configuration_replaces_what_it_means() -> None:
+    train, distil = (load_config("few_shot_finetune", name) for name in ("train.json", "distil.json"))
     parser = ConfigParser()
     parser.read_config([str(bundle_folder("few_shot_finetune") / "configs" / name) for name in DISTILLING])
-    made = parser.config["train"]["handlers"]
-    assert made[6]["_disabled_"] is True and made[7]["settings"]["objective"] == "distilled"
-    idle = load_config("few_shot_finetune", "distil.json")["_idle_"]
-    assert set(idle) <= set(train) and not set(idle) & set(load_config("few_shot_finetune", "distil.json"))
+    parser["rank"] = 0
+    handlers = {h["_target_"].rsplit(".", 1)[-1]: i for i, h in enumerate(parser["train"]["handlers"])}
+    assert parser.get_parsed_content(f"train#handlers#{handlers['TrainingPictures']}#_disabled_") is True
+    assert parser["train#handlers"][handlers["WeightsSaver"]]["settings"] == "@card::settings"
+    assert parser["card"]["settings"]["objective"] == "distilled"
+    assert set(distil["_idle_"]) <= set(train) and set(distil["_idle_"]) & set(distil) == {"picture_interval"}  # off, for good

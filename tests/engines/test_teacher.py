@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from monai_hybrid.diffusion.noising import NoiseSchedule
-from monai_hybrid.engines import HybridPrepareBatch, Teacher, TeachingRamp
+from monai_hybrid.engines import HybridPrepareBatch, MeanTeacher, TeachingRamp
 from monai_hybrid.errors import ConfigError
 from monai_hybrid.losses.hybrid import HybridLoss, HybridTarget, Taught
 
@@ -37,16 +37,16 @@ def batch_of(flags: list[int], channels: int = 1) -> dict[str, Any]:
     return {"image": image, "teacher": view, "label": torch.zeros(shape)[:, :1], "has_label": torch.tensor(flags)}
 
 
-def said() -> Teacher:
+def said() -> MeanTeacher:
     """Of class 2 it is sure in the left half, elsewhere it knows nothing."""
     logits = torch.zeros(1, K, 4, 6)
     logits[:, 2, :, :3] = 50.0
-    return Teacher(Says(logits))
+    return MeanTeacher(Says(logits))
 
 
 def test_the_certainty_is_one_less_the_normalised_entropy() -> None:
     p = torch.tensor([0.7, 0.2, 0.1])
-    taught = Teacher(Says(p.log().view(1, K, 1, 1).expand(1, K, 4, 6)), weight=2.0)(
+    taught = MeanTeacher(Says(p.log().view(1, K, 1, 1).expand(1, K, 4, 6)), weight=2.0)(
         torch.zeros(1, 1, 4, 6), torch.tensor([True])
     )
     entropy = -sum(float(q) * math.log(q) for q in p)
@@ -58,7 +58,7 @@ def test_the_certainty_is_one_less_the_normalised_entropy() -> None:
 
 
 def test_the_weight_rises_with_the_update_and_follows_from_it_alone() -> None:
-    teacher = Teacher(nn.Identity(), weight=2.0)
+    teacher = MeanTeacher(nn.Identity(), weight=2.0)
     ramp = TeachingRamp(teacher, updates=100)
     values = []
     for update in (1, 20, 40, 100):

@@ -22,10 +22,10 @@ from torch.utils.data import DataLoader, RandomSampler
 from monai_hybrid.diffusion.noising import NoiseSchedule
 from monai_hybrid.engines import (
     HybridPrepareBatch,
+    MeanTeacher,
     ReplayableDataset,
     ReplayableSampler,
     SeededUpdates,
-    Teacher,
     TeachingRamp,
     TrainingLog,
 )
@@ -86,7 +86,7 @@ def run(
     trainer.data_loader = trainer.state.dataloader = DataLoader(data, batch_size=BATCH, sampler=place)
     trainer.state.epoch_length = UPDATES
     if taught:
-        teacher = Teacher(ema.ema_model)
+        teacher = MeanTeacher(ema.ema_model)
         trainer.prepare_batch = HybridPrepareBatch(NoiseSchedule(100), prediction_type="v", teacher=teacher)
         TeachingRamp(teacher, epochs * UPDATES).attach(trainer)
     with silent():
