@@ -1,7 +1,7 @@
 """nnU-Net itself with a few labelled patients of a study's target: its plans, training and prediction, our draws and scores.
 
     python -m venv nnunet && nnunet/bin/pip install nnunetv2
-    python -m benchmarks.label_efficiency.nnunet --study NAME --nnunet nnunet/bin/python --shots 1 3 --draws 1 --minutes 15
+    python -m benchmarks.label_efficiency.nnunet --study NAME --nnunet nnunet/bin/python --shots 1 3 --draws 1 --minutes 10
 
 It sees the cases as the study's arms do: on their grid, the same patients drawn, the same patients scored. Prints a table and
 writes nnunet.jsonl and nnunet.json into OUTPUT/STUDY. Each run keeps nnU-Net's own files beside them: they show patients.
@@ -55,7 +55,7 @@ def options(words: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--nnunet", type=Path, default=Path(sys.executable), help="Python of nnU-Net's environment")
     parser.add_argument("--shots", nargs="+", type=int, default=[1, 3], help="numbers of labelled patients")
     parser.add_argument("--draws", type=int, default=1, help="draws of the labelled patients")
-    parser.add_argument("--minutes", type=float, default=15, help="of training, in processor time of one thread")
+    parser.add_argument("--minutes", type=float, default=10, help="of training, in processor time of one thread")
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
     parser.add_argument("--resampling", choices=(AREA, SAMPLE), help="of the grid; default: the study's plan")
     parser.add_argument("--against", type=Path, default=STORED, help="results of the study's arms")
