@@ -147,7 +147,8 @@ def work(place: Path, configuration: str, args: argparse.Namespace) -> None:
 def environment(place: Path, minutes: float) -> dict[str, str]:
     """Variables of nnU-Net: its folders under `place`, one thread, one process that augments, no compiling."""
     folders = {f"nnUNet_{name}": str((place / name).absolute()) for name in ("raw", "preprocessed", "results")}
-    threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+    names = ("OMP_NUM_THREADS", "OMP_THREAD_LIMIT", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+    threads = dict.fromkeys(names, "1")  # the limit, because nnU-Net's command takes every core
     own = {"nnUNet_extTrainer": str(TRAINERS), "NNUNET_MINUTES": str(minutes)}
     inherited = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}  # of another environment
     return {**inherited, **folders, **threads, **own, "nnUNet_compile": "f", "nnUNet_n_proc_DA": "1", "nnUNet_def_n_proc": "1"}
