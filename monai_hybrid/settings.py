@@ -116,7 +116,7 @@ def _objective() -> Iterator[Setting]:
 
 def _length_and_optimizer() -> Iterator[Setting]:
     s = Setting
-    yield s("max_epochs", "count", "epochs", free=True, default="by updates")
+    yield s("max_epochs", "count", "length in epochs, in the place of --updates", free=True, default="by updates")
     yield s("updates_per_epoch", "count", "updates in an epoch, whatever the number of cases")
     yield s("val_interval", "count", "epochs between validations")
     yield s("learning_rate", "positive", "highest learning rate of AdamW")
@@ -173,7 +173,7 @@ def _fine_tuning() -> Iterator[Setting]:
     yield s("student_width", "count", "channels of the student's first level, a multiple of 8; the others have twice as many")
     yield s("label_weight", "not negative", "weight of the labels beside the teacher's probabilities")
     yield s("sampled_pairs", "count or none", "images that a hybrid teacher draws itself, to learn from as well")
-    yield s("updates", "count", "length", default="200 + 50 a labelled patient, at most 600")
+    yield s("updates", "count", "length, to the update", free=True, default="200 + 50 a labelled patient, at most 600")
     yield s("stopping", "word", "what ends the training", words=("budget", "leave_one_out"))
     yield s("validation", "flag", "score the validation list while training")
 

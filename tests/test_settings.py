@@ -60,7 +60,7 @@ def test_the_words_are_those_of_the_code(name: str, module: str, attribute: str)
 def test_what_may_change_on_resume_is_what_always_could() -> None:
     always = (
         "backend bundle_root cache_dir cache_rate checkpoint_interval dataset_dir device log_interval max_epochs num_workers "
-        "output_dir overwrite picture_interval progress_bar resume verbose"
+        "output_dir overwrite picture_interval progress_bar resume updates verbose"
     )
     assert " ".join(sorted(FREE)) == always
 

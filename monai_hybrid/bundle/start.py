@@ -136,6 +136,8 @@ def check_overrides(
         ConfigError: with the nearest known name, or what to type.
         EnvironmentFault: a device that this machine does not have.
     """
+    if None not in (overrides.get("updates"), overrides.get("max_epochs")):
+        raise ConfigError("--updates and --max_epochs: each says how long the training is; give one of them")
     for name, value in overrides.items():
         first = top(name)
         if first in RUN_ARGUMENTS:

@@ -2,6 +2,7 @@
 
 from monai_hybrid.earlier_names import moved_from
 from monai_hybrid.engines.guards import GradientClip, StopOnNonFinite
+from monai_hybrid.engines.length import LastUpdate
 from monai_hybrid.engines.listed_output import ListedOutput
 from monai_hybrid.engines.pictures import TrainingPictures
 from monai_hybrid.engines.prepare_batch import HybridPrepareBatch
@@ -16,6 +17,7 @@ __all__ = [
     "CaseProgress",
     "GradientClip",
     "HybridPrepareBatch",
+    "LastUpdate",
     "ListedOutput",
     "MeanTeacher",
     "Progress",

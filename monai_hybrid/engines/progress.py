@@ -12,6 +12,7 @@ from ignite.engine import Engine, Events
 from ignite.handlers import ProgressBar
 
 from data_prep.progress import SECONDS, Ticker, time_left
+from monai_hybrid.engines.length import updates_of
 from monai_hybrid.screen import TICK
 
 logger = logging.getLogger("monai_hybrid.training")
@@ -43,7 +44,9 @@ class Progress(ProgressBar):
 
     def _note(self, output: dict[str, Any]) -> dict[str, Any]:
         state = self.engine.state
-        total = state.max_epochs * state.epoch_length
+        total = updates_of(state)
+        if self.pbar is not None:  # of an epoch; the last may be a short one
+            self.pbar.total = min(state.epoch_length, total - (state.epoch - 1) * state.epoch_length)
         return {
             "loss": round(float(torch.as_tensor(output["loss"]).detach()), 4),
             "left": time_left(time.monotonic() - self.started, state.iteration - self.first, total - state.iteration),
@@ -51,7 +54,7 @@ class Progress(ProgressBar):
 
     def _line(self, engine: Engine) -> None:
         state, note = engine.state, self._note(engine.state.output)
-        total = state.max_epochs * state.epoch_length
+        total = updates_of(state)
         logger.info("update %d/%d  loss %.4f  left %s", state.iteration, total, note["loss"], note["left"], extra=TICK)
 
 

@@ -33,6 +33,7 @@ FOLD_HANDLERS = (
     "ValidationHandler",
     "Progress",
     "TeachingRamp",
+    "LastUpdate",
 )
 logger = logging.getLogger("monai_hybrid.adaptation")
 

@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping
 
 from monai_hybrid.earlier_names import named_as_now
+from monai_hybrid.settings import FREE
 
 STEPS = "train#deterministic_transforms#"
 # Digests of the steps that the bundles had -> of those they have. 0.1 read image and label in one step and mapped the values
@@ -21,8 +22,20 @@ SAME = {
     ("405aa7b827d353df", "9c80c6cf77524d2a"),  # later
     ("76e0f5fc3f310cbd", "9c80c6cf77524d2a"),  # the last
 }
-# A step of the validation that does the same where every voxel is annotated: its name, what it was, what it is.
-VALIDATION = ("validate#postprocessing#_target_", '"AsDiscreted"', '"monai_hybrid.transforms.DiscreteAnnotatedd"')
+# Values that do the same: their name, what they were, what they may be now.
+WHOLE_EPOCHS = '"$@max_epochs * @updates_per_epoch"'
+SAME_VALUES = (
+    # where every voxel is annotated
+    ("validate#postprocessing#_target_", '"AsDiscreted"', '"monai_hybrid.transforms.DiscreteAnnotatedd"'),
+    # where the last epoch is a whole one, as every one was
+    ("lr_scheduler#t_total", WHOLE_EPOCHS, '"$@updates or @max_epochs * @updates_per_epoch"'),
+    ("lr_scheduler#t_total", WHOLE_EPOCHS, '"$runs.total_updates(@updates, @max_epochs, @updates_per_epoch)"'),
+    (
+        "train#trainer#max_epochs",
+        '"@max_epochs"',
+        '"$-(-@updates // @updates_per_epoch) if @updates else @max_epochs"',
+    ),
+)
 
 # Settings that came later, at the value with which the training is what it was, and what the configuration says of them.
 LATER = (
@@ -47,10 +60,10 @@ def digest_of_steps(settings: Mapping[str, str]) -> str:
 
 def as_now(saved: Mapping[str, str], now: Mapping[str, str]) -> dict[str, str]:
     """Saved settings, flat, with the names of now, and the steps of `now` where both are known to give the same numbers."""
-    saved = _with_later(name_by_name(saved), now)
-    name, was, is_now = VALIDATION
-    if saved.get(name) == was and now.get(name) == is_now:
-        saved[name] = is_now
+    saved = _with_later(name_by_name({name: value for name, value in saved.items() if name not in FREE}), now)
+    for name, was, is_now in SAME_VALUES:
+        if saved.get(name) == was and now.get(name) == is_now:
+            saved[name] = is_now
     if (digest_of_steps(saved), digest_of_steps(now)) not in SAME:
         return saved
     kept = {name: value for name, value in saved.items() if not name.startswith(STEPS)}

@@ -10,6 +10,7 @@ from typing import Any
 
 from ignite.engine import Engine, Events
 
+from monai_hybrid.engines.length import updates_of
 from monai_hybrid.engines.prepare_batch import HybridPrepareBatch
 from monai_hybrid.engines.weights_handlers import state_of
 from monai_hybrid.errors import ModelFileError
@@ -97,8 +98,10 @@ class Checkpoint:
             self.save(engine)  # from now on the folder holds a run that can go on
 
     def after_update(self, engine: Any) -> None:
-        """End a run that was asked to stop, unless the epoch ends now or gradients are still being gathered."""
+        """End a run that was asked to stop, unless epoch or run end now or gradients are still being gathered."""
         done = engine.state.iteration % engine.state.epoch_length
+        if engine.state.iteration == updates_of(engine.state):
+            return
         if self.signals.received and done and done % engine.accumulation_steps == 0:
             self.save(engine)
             self.stop(engine)
@@ -138,6 +141,7 @@ class Checkpoint:
             "update": engine.state.iteration,
             "epoch_length": engine.state.epoch_length,
             "max_epochs": engine.state.max_epochs,
+            "total": updates_of(engine.state),
             "network": engine.network.state_dict(),
             "ema": self.ema.ema_model.state_dict(),
             "optimizer": engine.optimizer.state_dict(),
@@ -180,14 +184,16 @@ class Checkpoint:
         for name, part in self._also(engine).items():
             part.load_state_dict(state["also"][name])
         engine.state.iteration = state["update"]
-        engine.state.epoch = state["update"] // state["epoch_length"]
-        total = engine.state.max_epochs * engine.state.epoch_length
+        total = updates_of(engine.state)
+        # A run whose last epoch was a short one is at its end, or goes on within that epoch if it is to be longer now.
+        whole = state["update"] // state["epoch_length"]
+        engine.state.epoch = whole if state["update"] < total else max(whole, engine.state.max_epochs)
         logger.info("going on from %s: update %d of %d", path, state["update"], total)
 
     def stop(self, engine: Any) -> None:
         """End the run without its closing events; `leave` then ends the process."""
         assert self.signals.received is not None
-        total = engine.state.max_epochs * engine.state.epoch_length
+        total = updates_of(engine.state)
         self.stopped = Stopped(
             f"stopped by {signal.Signals(self.signals.received).name} after update {engine.state.iteration} of {total}; "
             "everything is saved: type the same command with --resume True to go on",

@@ -143,9 +143,9 @@ def _holder(folder: Path) -> str:
 def _earlier_run(folder: Path, found: tuple[Path, Mapping[str, Any]] | None, model: str | None) -> str:
     if found is None:
         return f"{folder}: holds {model} of an earlier run; --overwrite True replaces it, {OTHER}"
-    update, total = found[1]["update"], found[1]["epoch_length"] * found[1]["max_epochs"]
+    update, total = found[1]["update"], found[1].get("total", found[1]["epoch_length"] * found[1]["max_epochs"])
     state = "a finished run" if update >= total else "an unfinished run"
-    first = "--resume True with a larger --max_epochs goes on" if update >= total else "--resume True goes on"
+    first = "--resume True with more --updates or --max_epochs goes on" if update >= total else "--resume True goes on"
     return f"{folder}: holds {state} (update {update} of {total}); {first}, --overwrite True begins anew, {OTHER}"
 
 

@@ -19,7 +19,7 @@ from monai_hybrid.settings import FREE
 SECTIONS = frozenset({"imports", "initialize", "run", "finalize", "writer", "card"})
 # Handlers that only watch and write: what they are told changes no weight.
 WATCHERS = ("Progress", "CaseProgress", "WeightsSaver", "TrainingPictures", "TrainingLog", "ListedOutput", "NamedScores")
-FOLLOWERS = ("TeachingRamp",)  # handlers told nothing that a setting does not say already
+FOLLOWERS = ("TeachingRamp", "LastUpdate")  # handlers told nothing that a setting does not say already
 SHOWN = 8
 ABSENT = "absent"
 CLEAN_SHARE = "of the labelled samples"  # what `clean_fraction` is a share of; before this was saved, of the whole batch

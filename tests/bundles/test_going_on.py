@@ -104,7 +104,7 @@ def test_a_second_training_in_the_same_folder_needs_a_word(prepared: Path, whole
     before = digest(whole / "models/model.pt")
     done = run_bundle(TRAIN, **SETTINGS, dataset_dir=prepared, output_dir=whole)
     assert done.returncode == 2 and "Traceback" not in done.stderr
-    assert "holds a finished run (update 12 of 12); --resume True with a larger --max_epochs goes on" in done.stderr
+    assert "holds a finished run (update 12 of 12); --resume True with more --updates or --max_epochs goes on" in done.stderr
     assert digest(whole / "models/model.pt") == before
 
 

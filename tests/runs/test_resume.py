@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -22,6 +23,7 @@ from torch.utils.data import DataLoader, RandomSampler
 from monai_hybrid.diffusion.noising import NoiseSchedule
 from monai_hybrid.engines import (
     HybridPrepareBatch,
+    LastUpdate,
     MeanTeacher,
     ReplayableDataset,
     ReplayableSampler,
@@ -32,7 +34,7 @@ from monai_hybrid.engines import (
 from monai_hybrid.errors import ConfigError, DataError, ModelFileError
 from monai_hybrid.losses import HybridLoss
 from monai_hybrid.runs import Checkpoint, same_run, stop_signals
-from monai_hybrid.runs.checkpoint import checkpoints
+from monai_hybrid.runs.checkpoint import checkpoints, load_newest
 from monai_hybrid.runs.stop_signals import Stopped
 
 CASES = [square(i) for i in range(5)]
@@ -55,6 +57,7 @@ def run(
     at: Any = None,
     cases: Any = None,
     taught: bool = False,
+    updates: int | None = None,
     **changes: Any,
 ) -> Any:
     """A training in miniature with all parts of train.json; `at`: (update, what happens then); `taught`: self-training."""
@@ -79,6 +82,7 @@ def run(
         LrScheduleHandler(schedule, epoch_level=False, print_lr=False),
         log,
         ema,
+        LastUpdate(updates),
     ]
     if at is not None:
         handlers.append(Watch(Events.ITERATION_COMPLETED(once=at[0]), at[1]))
@@ -334,6 +338,29 @@ def test_an_older_checkpoint_goes_on_and_another_draw_is_told(
     assert run(tmp_path / "mixed", cases=cases, resume=True).updates == 12
     assert len(told) == 1 and str(tmp_path / "mixed") in told[0]
     assert "made when clean_fraction was a share of the whole batch; from here on it is one of the labelled samples" in told[0]
+
+
+def test_a_run_that_ends_within_an_epoch_is_finished_and_may_be_made_longer(tmp_path: Path, whole: Any) -> None:
+    short = run(tmp_path / "short", epochs=2, updates=6)
+    assert short.updates == 6 and json.loads(short.history.splitlines()[-1])["updates"] == 6
+    path, state = load_newest(tmp_path / "short", "cpu")
+    assert (path.name, state["update"], state["total"]) == ("update_00000006.pt", 6, 6)
+    again = run(tmp_path / "short", epochs=2, updates=6, resume=True)
+    assert (again.updates, again.history) == (6, short.history) and same(again.weights, short.weights)
+    assert run(tmp_path / "short", epochs=3, resume=True).updates == 12
+
+
+def test_a_short_run_that_was_broken_off_or_told_to_stop_ends_with_the_same_weights(tmp_path: Path) -> None:
+    undisturbed = run(tmp_path / "whole", epochs=2, updates=7)
+    with pytest.raises(BrokenOff):
+        run(tmp_path / "broken", epochs=2, updates=7, at=(6, break_off))
+    check(run(tmp_path / "broken", epochs=2, updates=7, resume=True), undisturbed)
+    stopped = run(tmp_path / "stopped", epochs=2, updates=7, at=(5, terminate()))
+    assert stopped.checkpoint.stopped is not None and "after update 5 of 7" in str(stopped.checkpoint.stopped)
+    check(run(tmp_path / "stopped", epochs=2, updates=7, resume=True), undisturbed)
+    at_the_end = run(tmp_path / "end", epochs=2, updates=7, at=(7, terminate()))
+    assert at_the_end.checkpoint.stopped is None
+    check(at_the_end, undisturbed)
 
 
 def test_accumulated_gradients_are_not_lost(tmp_path: Path) -> None:

@@ -50,7 +50,7 @@ def earlier_run(folder: Path, words: list[str], update: int = 4) -> None:
         (4, "holds an unfinished run (update 4 of 12); --resume True goes on, --overwrite True begins anew, or give another"),
         (
             12,
-            "holds a finished run (update 12 of 12); --resume True with a larger --max_epochs goes on, --overwrite True begins",
+            "holds a finished run (update 12 of 12); --resume True with more --updates or --max_epochs goes on, --overwrite",
         ),
     ],
 )
