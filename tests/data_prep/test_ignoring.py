@@ -18,11 +18,14 @@ from data_prep.build import build
 from data_prep.cases import Case
 from data_prep.ceiling import Masks
 from data_prep.check import check
+from data_prep.checks.ignoring import perhaps_not_annotated
+from data_prep.checks.subjects import LabelSubject
 from data_prep.cli import app
 from data_prep.errors import ConfigError, DataError
 from data_prep.ignoring import IGNORED, marked
 from data_prep.layouts import read_source
 from data_prep.resampling import coarse_label, label_back
+from data_prep.volume import Volume
 
 SHAPE = (12, 10, 8)
 
@@ -169,7 +172,7 @@ def test_the_line_that_shows_all_errors_keeps_what_the_build_was_told(tmp_path: 
     save(root / "labels/a.nii.gz", np.full(SHAPE, 255, np.uint8))
     with pytest.raises(DataError) as refused:
         build(root, tmp_path / "out", ignore_label=255, modality="MRI", patient_regex="^(.+)$")
-    assert str(refused.value).endswith(f"python -m data_prep check {root} --patient-regex '^(.+)$' --ignore-label 255")
+    assert str(refused.value).endswith(f"monai-hybrid check {root} --patient-regex '^(.+)$' --ignore-label 255")
     assert "D319" in str(refused.value)
     with pytest.raises(DataError, match=f"check {root}$"):
         build(root, tmp_path / "out", label_names={1: "organ", 2: "other"})
@@ -221,3 +224,37 @@ def test_the_ceiling_of_slices_is_that_within_them(tmp_path: Path) -> None:
         return Masks([case], {1: "organ"}, ignore=ignore)((2.0, 2.0, 1.0)).lowest
 
     assert ceiling("sparse", 255) == pytest.approx(ceiling("whole", None), abs=1e-6) and 0.9 < ceiling("sparse", 255) < 1
+
+
+def drawn(inside: int, around: int, corner: tuple[int, int] = (4, 4)) -> np.ndarray:
+    label = np.full((20, 20), around, np.uint8)
+    label[corner[0] : 12, corner[1] : 12] = inside
+    return label
+
+
+FRAMED = np.pad(np.pad(np.ones((6, 6), np.uint8), 6), 1, constant_values=255)
+SUSPECT = {"most of it": drawn(1, 255), "254": drawn(2, 254), "the border alone": FRAMED}
+FINE = {
+    "coded 0 and 255": drawn(255, 0),
+    "255 is all but background": drawn(0, 255),
+    "a small structure of 255": np.pad(drawn(255, 1, (9, 9)), 9),
+    "the next number": drawn(253, 254),
+}
+
+
+def said_of(label: np.ndarray, names: dict[int, str] | None = None) -> str | None:
+    values, counts = np.unique(label, return_counts=True)
+    volume = Volume(Path("a.png"), label, None, "uint8", "")
+    return perhaps_not_annotated(LabelSubject(volume, dict(zip(map(float, values), map(int, counts), strict=True)), names))
+
+
+@pytest.mark.parametrize("label", SUSPECT.values(), ids=SUSPECT.keys())
+def test_a_value_that_may_be_left_out_is_told_unless_it_is_named(label: np.ndarray) -> None:
+    said, value = said_of(label), int(label[0, 0])
+    assert said is not None and said.startswith(f"the value {value} fills ") and "of its border" in said
+    assert said_of(label, {1: "organ", 2: "other", value: "rest"}) is None
+
+
+@pytest.mark.parametrize("label", FINE.values(), ids=FINE.keys())
+def test_other_uses_of_large_values_are_not_told(label: np.ndarray) -> None:
+    assert said_of(label) is None

@@ -108,4 +108,6 @@ FAULTS = [
         message="255 is in none of the 3",
         options=SPARSE,
     ),
+    Fault("D18", "255 beside 1 fills most", "D322", on_label(_slices((2, 5))), message="fills .* of the label"),
+    Fault("D18", "255 left out", ACCEPTED, on_label(_slices((2, 5))), options=SPARSE),
 ]
