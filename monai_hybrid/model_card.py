@@ -9,6 +9,7 @@ import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,8 @@ CARD_KEY, CARD_VERSION = "monai_hybrid_card", 1
 AGAIN = "; copy the file again from its source"
 LONGEST = 16 << 20  # characters of a card
 LONGEST_PROBLEM = 300  # characters of what is said of a card
-DEEPEST, MOST, LONGEST_TEXT = 16, 500_000, 100_000  # levels, values, and characters of one value
+DEEPEST, MOST, LONGEST_TEXT = 16, 200_000, 100_000  # levels, values, and characters of one value
+LONGEST_LIST, PROBLEMS = 20_000, 50  # entries; faults that are looked for
 LARGEST_NETWORK = 1 << 31  # parameters
 LARGEST_PATCH = 1 << 27  # voxels
 STEMS = ("plain", "space_to_depth")
@@ -141,6 +143,8 @@ def parse_card(path: Path, text: str) -> dict[str, Any]:
     """
     if len(text) > LONGEST:
         raise ModelFileError(f"{path}: its card has {len(text)} characters, expected at most {LONGEST}{AGAIN}")
+    if text.count(",") > MOST:  # before it is parsed, which takes seconds where it is long
+        raise ModelFileError(f"{path}: its card holds more than {MOST} values{AGAIN}")
     try:
         card = json.loads(text, parse_constant=_no_number)
     except (ValueError, RecursionError) as error:
@@ -187,6 +191,8 @@ def _unbounded(card: Any) -> str | None:
         seen += 1
         if depth > DEEPEST or seen > MOST:
             return f"is nested deeper than {DEEPEST} levels" if depth > DEEPEST else f"holds more than {MOST} values"
+        if isinstance(node, list) and len(node) > LONGEST_LIST:
+            return f"holds a list of {len(node)} entries, expected at most {LONGEST_LIST}"
         if isinstance(node, str) and len(node) > LONGEST_TEXT:
             return f"holds a text of {len(node)} characters, expected at most {LONGEST_TEXT}"
         if isinstance(node, (int, float)) and not math.isfinite(_as_float(node)):
@@ -204,7 +210,7 @@ def _as_float(number: float) -> float:
 
 
 def _problems(card: Any) -> Iterator[str]:
-    for error in sorted(_validator().iter_errors(card), key=lambda error: len(error.absolute_path)):
+    for error in sorted(islice(_validator().iter_errors(card), PROBLEMS), key=lambda error: len(error.absolute_path)):
         place = error.json_path.removeprefix("$").removeprefix(".") or "the whole"
         expected = error.schema.get("description") or f"{error.validator} {error.validator_value!r}"
         yield f"{place}: saw {_short(error.instance)}; expected {expected}"

@@ -97,7 +97,8 @@ WRONG = [
     ("plan.normalization", "percentiles", "plan.normalization: saw 'percentiles'"),
     ("source", 3, "source: saw 3"),
     ("extra", "x" * 200_000, "holds a text of 200000 characters, expected at most 100000"),
-    ("extra", list(range(600_000)), "holds more than 500000 values"),
+    ("extra", list(range(300_000)), "holds more than 200000 values"),
+    ("labels", list(range(30_000)), "holds a list of 30000 entries, expected at most 20000"),
     ("extra", 10**400, "holds a number too large for any use"),
 ]  # fmt: skip
 
