@@ -142,5 +142,5 @@ def voxel_spacing(affine: Tensor, spatial_dims: int) -> tuple[float, ...]:
     columns = np.asarray(torch.as_tensor(affine).cpu(), dtype=np.float64)[:-1, :spatial_dims]
     lengths = np.linalg.norm(columns, axis=0)
     if not np.isfinite(lengths).all() or (lengths <= 0).any():
-        raise DataError(f"the affine gives voxels of {lengths.tolist()} mm; run `python -m data_prep check` on the data set")
+        raise DataError(f"the affine gives voxels of {lengths.tolist()} mm; run `monai-hybrid check` on the data set")
     return tuple(lengths.tolist())

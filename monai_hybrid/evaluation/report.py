@@ -24,7 +24,7 @@ from monai_hybrid.evaluation.named_scores import score_name
 from monai_hybrid.evaluation.sharing import gather_rows
 from monai_hybrid.evaluation.statistics import LEVEL, RESAMPLES, SEED
 from monai_hybrid.evaluation.status import METRICS
-from monai_hybrid.evaluation.summary import MODEL_DIGEST, partly_annotated, summarize
+from monai_hybrid.evaluation.summary import ALL, MODEL_DIGEST, partly_annotated, summarize
 from monai_hybrid.processes import rank_and_number
 from monai_hybrid.screen import write_log
 
@@ -136,7 +136,7 @@ class EvaluationReport:
         replace_file(self.folder / "summary.json", lambda path: path.write_text(text, encoding="utf-8"))
         if reason := self.about.get("nsd_tolerance_reason"):
             logger.info("NSD tolerance %g %s: %s", self.nsd_tolerance, self.unit, reason)
-        for name in summary.get("dice", {}):
+        for name in shown(summary.get("dice", {})):
             logger.info("%s", self.line(name, {metric: summary[metric][name] for metric in METRICS}))
 
     def line(self, name: str, of: Mapping[str, Mapping[str, Any]]) -> str:
@@ -149,6 +149,11 @@ class EvaluationReport:
             f"{d['n']} of {d['cases']} cases ({d['patients']} patients) in the mean, "
             f"{d['undefined']} undefined, {d['missed']} missed, {d['invented']} invented"
         )
+
+
+def shown(of: Mapping[str, Any]) -> list[str]:
+    """The rows that say something each: of a single structure "all" would say the same again."""
+    return [name for name in of if name != ALL or len(of) != 2]
 
 
 def _model_digest(about: Mapping[str, Any]) -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import filecmp
 import logging
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,8 @@ from monai_hybrid.errors import ConfigError, DataError
 from monai_hybrid.few_shot.shots import without_labels
 from monai_hybrid.losses.objectives import get_objective
 
+WHERE = "unlabelled_dir: "
+SHOWN = 10
 logger = logging.getLogger("monai_hybrid.adaptation")
 
 
@@ -121,7 +124,7 @@ def cases_of_folder(
     if (folder / "datalist.json").is_file():
         return _of_prepared(folder, data)
     if is_bids(folder):
-        return [_checked(scan, data) for scan in _of_bids(folder, data.dataset["channels"])]
+        return _all_checked(_of_bids(folder, data.dataset["channels"]), data, folder)
     root = next((folder / name for name in ("images", "imagesTr") if (folder / name).is_dir()), folder)
     if not any(extension(p) for p in root.iterdir()) and is_dicom(folder):
         return _of_dicom(folder, data, labelled, output_dir)
@@ -133,7 +136,7 @@ def cases_of_folder(
         if said:
             raise DataError(f"unlabelled_dir: {folder}: {said}")
         raise DataError(f"unlabelled_dir: {folder} holds no image; expected files that end with {', '.join(EXTENSIONS)}")
-    return [_checked(scan, data) for scan in found.scans]
+    return _all_checked(found.scans, data, root)
 
 
 def _of_bids(folder: Path, channels: Sequence[str]) -> list[Scan]:
@@ -151,13 +154,14 @@ def _of_dicom(
     held = [*data.validation, *data.testing]
     patients, cases = {case.get("patient") for case in held}, {case["case_id"] for case in labelled}
     files = [Path(name) for case in [*held, *labelled] for name in files_of(case)]
-    kept = []
+    kept: list[tuple[Scan, str]] = []
     for case in nifti_of(folder, Path(output_dir) / "data" / "unlabelled"):
         image = Path(case["image"])
         if case["patient"] in patients or case["case_id"] in cases or any(_equal(image, other) for other in files):
             continue
-        kept.append(_checked(Scan((image,), image), data) | {"patient": case["patient"]})
-    return kept
+        kept.append((Scan((image,), image), case["patient"]))
+    checked = _all_checked([scan for scan, _ in kept], data, folder)
+    return [case | {"patient": patient} for case, (_, patient) in zip(checked, kept, strict=True)]
 
 
 def _equal(one: Path, other: Path) -> bool:
@@ -174,6 +178,28 @@ def _of_prepared(folder: Path, data: PreparedData) -> list[dict[str, Any]]:
             has, wanted = dataset.get(key), data.dataset.get(key)
             raise DataError(f"unlabelled_dir: {folder} has {key} {has}, the labelled data {wanted}")
     return without_labels(datalist["training"] + datalist["validation"])
+
+
+def _all_checked(scans: Sequence[Scan], data: PreparedData, folder: Path) -> list[dict[str, Any]]:
+    """Every scan, checked.
+
+    Raises:
+        DataError: with all that cannot be used.
+    """
+    cases, faults = [], []
+    for scan in scans:
+        try:
+            cases.append(_checked(scan, data))
+        except DataError as fault:
+            faults.append(str(fault).removeprefix(WHERE))
+    if len(faults) == 1:
+        raise DataError(f"{WHERE}{faults[0]}")
+    if faults:
+        told = [f"  {fault}" for fault in faults[:SHOWN]]
+        told += [f"  ... and {len(faults) - SHOWN} more"] if len(faults) > SHOWN else []
+        head = f"{WHERE}{folder}: {len(faults)} of {len(scans)} scans cannot be used; mend them or take them out:"
+        raise DataError("\n".join([head, *told, f"To see all: monai-hybrid check {shlex.quote(str(folder))}"]))
+    return cases
 
 
 def _checked(scan: Scan, data: PreparedData) -> dict[str, Any]:

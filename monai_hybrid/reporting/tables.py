@@ -51,7 +51,7 @@ class Table:
 
 
 def structures(evaluation: Evaluation) -> Table:
-    """Dice, NSD and HD95 with intervals and counts, a row a structure, all of them together first."""
+    """Dice, NSD and HD95 with intervals and counts, a row a structure; of several all of them together first."""
     names = [ALL, *evaluation.classes]
     scores, unit = evaluation.scores, evaluation.unit
     tolerance = evaluation.about.get("nsd_tolerance")
@@ -60,6 +60,8 @@ def structures(evaluation: Evaluation) -> Table:
     metrics = [metric for metric in titles if metric in scores]
     rows = []
     for index, name in enumerate(names):
+        if name == ALL and len(evaluation.classes) == 1:
+            continue
         d = scores["dice"][name]
         values = within_case(evaluation.rows if name == ALL else [r for r in evaluation.rows if r["class"] == name], "dice")
         cells = [Cell(_swatch(name, index)), Cell(_strip(name, list(values.values()), d))]

@@ -20,6 +20,7 @@ from monai_hybrid.errors import ConfigError, DataError
 from monai_hybrid.evaluation import EvaluationReport
 from monai_hybrid.evaluation.case_table import COLUMNS, read_cases
 from monai_hybrid.evaluation.metrics import score_case
+from monai_hybrid.evaluation.report import shown
 from monai_hybrid.evaluation.summary import summarize
 
 SHAPE = (16, 16, 16)
@@ -168,6 +169,11 @@ def test_the_log_says_what_is_not_in_the_mean(tmp_path: Path, caplog: pytest.Log
     interval = summary_of(tmp_path)["dice"]["spleen"]["interval"]
     assert f"spleen: Dice 0.333 [{interval[0]:.3f}, {interval[1]:.3f}], NSD at 2 voxels 0.333" in lines[2]
     assert lines[2].endswith("3 of 5 cases (3 patients) in the mean, 2 undefined, 1 missed, 1 invented")
+
+
+@pytest.mark.parametrize(("rows", "expected"), [(["all", "liver"], ["liver"]), (["all", "liver", "spleen"], None), ([], None)])
+def test_of_one_structure_there_is_one_row(rows: list[str], expected: list[str] | None) -> None:
+    assert shown({row: {} for row in rows}) == (rows if expected is None else expected)
 
 
 def test_a_class_that_no_case_has_is_undefined(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -112,6 +112,18 @@ def test_images_that_cannot_be_learned_from_are_refused_by_name(data: PreparedDa
         unlabelled_cases(data, [], "hybrid", folder=str(tmp_path))
 
 
+def test_all_that_cannot_be_learned_from_are_named_at_once(data: PreparedData, tmp_path: Path) -> None:
+    picture(tmp_path / "good.png")
+    for number in range(12):
+        (tmp_path / f"bad_{number:02d}.png").write_bytes(b"")
+    with pytest.raises(DataError) as refused:
+        unlabelled_cases(data, [], "hybrid", folder=str(tmp_path))
+    lines = str(refused.value).splitlines()
+    assert lines[0] == f"unlabelled_dir: {tmp_path}: 12 of 13 scans cannot be used; mend them or take them out:"
+    assert [f"bad_{number:02d}.png" in line for number, line in enumerate(lines[1:11])] == [True] * 10
+    assert lines[11:] == ["  ... and 2 more", f"To see all: monai-hybrid check {tmp_path}"]
+
+
 def test_volumes_beside_labelled_pictures_are_refused(data: PreparedData, tmp_path: Path) -> None:
     generate(tmp_path / "raw", cases=2, site="B", seed=0)
     with pytest.raises(DataError, match="is 3D, the labelled data are 2D"):
