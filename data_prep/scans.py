@@ -8,7 +8,7 @@ import io
 import re
 import zlib
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -151,6 +151,23 @@ def written_here(folder: Path) -> set[str]:
         return {str(row.get("mask") or "").lstrip("'") for row in csv.DictReader(io.StringIO(text))} - {""}
     except (OSError, csv.Error):
         return set()
+
+
+BESIDE = ("_entropy", "_probabilities", "_preview")  # what lies beside masks
+
+
+def masks_without_row(folder: Path, rows: Collection[str]) -> list[Path]:
+    """Masks that prediction wrote and that no row of its table names: a run was killed between the two.
+
+    `rows` are the names of masks in the table. DICOM-SEGs are not looked for.
+    """
+    try:
+        files = sorted(path for path in folder.iterdir() if extension(path) in (*NIFTI, ".png"))
+    except OSError:
+        return []
+    # A NIfTI beside a DICOM-SEG is of that row.
+    named = {stem(Path(name)) for name in rows}
+    return [path for path in files if stem(path) not in named and not stem(path).endswith(BESIDE) and is_own(path)]
 
 
 def _joined(files: Sequence[Path], channels: Sequence[str]) -> Iterator[Scan]:

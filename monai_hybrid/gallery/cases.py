@@ -19,9 +19,9 @@ from data_prep.json_io import load_json
 from data_prep.known_files import joint_digest, lies_below
 from data_prep.label_file import NAME as LABEL_FILE
 from data_prep.label_file import plain_name, read_label_file
-from data_prep.reading import extension
+from data_prep.reading import extension, stem
 from data_prep.result_files import PALETTE
-from data_prep.scans import scan_of_file
+from data_prep.scans import masks_without_row, scan_of_file
 from monai_hybrid.dicom_border import SERIES
 from monai_hybrid.errors import ConfigError, DataError, ModelFileError
 from monai_hybrid.gallery.dicom_cases import DicomCase, Export, dicom_folder, unknown
@@ -43,6 +43,7 @@ PLAIN = (
 )  # columns that are no numbers to show
 WORST_FIRST = "entropy_foreground"
 SEVERAL = "its channels are several DICOM series, which this page does not show"
+WITHOUT_ROW = "a mask without a row in quality.csv: a run was killed between the two; predict its image again"
 SPLITS = ("training", "validation", "testing")
 LARGEST_TABLE = 2**26  # bytes
 DRAWN = 255  # values of a voxel while it is drawn, and one that says: unknown
@@ -144,6 +145,8 @@ def _prediction(folder: Path, images: Path | None, model: Path | None) -> Collec
     export = Export(dicom_folder(_settings_of_run(folder), images), trusted=images is not None)
     cases = [_case(row, folder, images, channels, columns, (export, labels)) for row in rows]
     colour = (card or {}).get("colour")
+    alone = masks_without_row(folder, {row["mask"] for row in rows})
+    cases += [Case(stem(mask), note=WITHOUT_ROW, flag=WITHOUT_ROW) for mask in alone]
     ordered = tuple(sorted(cases, key=_urgency))
     return Collection(folder, True, labels, columns, ordered, channels, tuple(colour) if colour else None, model)
 

@@ -6,6 +6,7 @@ import csv
 import hashlib
 import io
 import json
+import logging
 import os
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,12 +18,15 @@ from data_prep.cells import harmless, restored, restored_row
 from data_prep.disk import needing
 from data_prep.pointers import pointer_sentence
 from data_prep.result_files import refuse_other
+from data_prep.scans import masks_without_row
 from monai_hybrid.catalogue.naming import model_path
 from monai_hybrid.errors import DataError, EnvironmentFault, ModelFileError
 from monai_hybrid.prediction.flags import flag_rows
 
 NOTHING = "-"
 LATER = "image_digest"  # a column that tables of earlier versions lack
+LACKING = (LATER, "predicted_")  # columns that older rows may lack
+logger = logging.getLogger("monai_hybrid.predict")
 ROW = 16_384  # bytes that a row may take: two paths, and a number a label
 
 
@@ -94,8 +98,9 @@ class QualityTable:
             raise EnvironmentFault(f"{self.path}: cannot be used ({error.strerror}); choose another --output_dir") from error
         refuse_other(self.path)
         rows = csv.DictReader(io.StringIO(text))
-        ours = set(self.columns) == {LATER, *(restored(name) for name in rows.fieldnames or ())}
-        self.rows = {row["case_id"]: {LATER: "", **row} for row in map(restored_row, rows)} if ours else {}
+        lacking = set(self.columns) ^ {restored(name) for name in rows.fieldnames or ()}
+        ours = all(name in self.columns and name.startswith(LACKING) for name in lacking)
+        self.rows = {row["case_id"]: {**dict.fromkeys(lacking, ""), **row} for row in map(restored_row, rows)} if ours else {}
         self._lines.clear()
 
     def made_from(self, case: Mapping[str, Any]) -> str:
@@ -136,11 +141,30 @@ class QualityTable:
             self._lines.pop(case_id, None)
 
     def finish(self) -> list[str]:
-        """Add the flags that need all cases, write the file, and give the ids of flagged cases."""
+        """Add the flags that need all cases, write the file, and give the ids of flagged cases; say what rows lack."""
         flag_rows(list(self.rows.values()))
         self._lines.clear()
         self.write()
+        self._tell_of_gaps()
         return [case_id for case_id, row in self.rows.items() if row["flag"] and row["status"] == "done"]
+
+    def _tell_of_gaps(self) -> None:
+        old = [case_id for case_id, row in self.rows.items() if row["status"] == "done" and self._lacks_prediction(row)]
+        if old:
+            logger.warning(
+                "%s: no predicted Dice for %d of %d masks, which are older than it, such as %s; predict their images again "
+                "with --overwrite True",
+                *(self.path, len(old), len(self.rows), old[0]),
+            )
+        alone = masks_without_row(self.path.parent, {row["mask"] for row in self.rows.values()})
+        if alone:
+            logger.warning(
+                "%s: a mask without a row in %s, so a run was killed between the two; predict its image again (%d such)",
+                *(alone[0], self.path.name, len(alone)),
+            )
+
+    def _lacks_prediction(self, row: Mapping[str, Any]) -> bool:
+        return self.predicts and row.get("predicted_dice", "") == ""
 
     def write(self) -> None:
         """Write all rows in one step."""
