@@ -220,7 +220,7 @@ def refusal(root: Path, errors: Sequence[Finding], options: str = "") -> str:
     lines = [f"{root}: errors in the data: {len(errors)}; nothing was written."]
     lines += [f"  {finding}" for finding in errors[:SHOWN]]
     lines += [f"  ... and {len(errors) - SHOWN} more"] if len(errors) > SHOWN else []
-    return "\n".join([*lines, f"To see all: python -m data_prep check {shlex.quote(str(root))}{options}"])
+    return "\n".join([*lines, f"To see all: monai-hybrid check {shlex.quote(str(root))}{options}"])
 
 
 def _converted(raw: Source, cases: Sequence[Case], result: Examination, folder: Path) -> tuple[list[Case], Examination, str]:

@@ -144,7 +144,7 @@ def build(
         print_findings(report.findings, console, source)
         for note in (*report.notes, report.patients):
             console.print(f"note: {note}", markup=False, soft_wrap=True)
-        print_build(out, console)
+        print_build(out, console, spacing)
 
 
 @command

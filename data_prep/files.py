@@ -19,7 +19,7 @@ _LISTS = ("training", "validation", "testing")
 
 
 def _remedy(folder: Path) -> str:
-    return f"Type: python -m data_prep build SOURCE --output {shlex.quote(str(folder))}"
+    return f"Type: monai-hybrid build SOURCE --output {shlex.quote(str(folder))}"
 
 
 def read_datalist(path: str | Path) -> dict[str, Any]:

@@ -79,7 +79,7 @@ def _named(remedy: str, root: Path | None) -> str:
     if root is None or not root.is_dir():
         return remedy
     return remedy.replace("repair FOLDER --output OUT", _repair(root)).replace(
-        "build ...", f"python -m data_prep build {shlex.quote(str(root))} ..."
+        "build ...", f"monai-hybrid build {shlex.quote(str(root))} ..."
     )
 
 

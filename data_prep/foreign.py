@@ -15,7 +15,7 @@ ARCHIVES = {b"PK\x03\x04": "zip", b"PK\x05\x06": "zip", b"7z\xbc\xaf\x27\x1c": "
 ARCHIVE_NAMES = (".zip", ".7z", ".rar", ".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz")
 DICOM_NAMES = (".dcm", ".ima", ".dicom")
 FIRST_KINDS = (b"UL", b"UI", b"CS", b"OB", b"SH", b"DA")  # of the first element of a file without preamble
-CHECK = "python -m data_prep check"
+CHECK = "monai-hybrid check"
 SEARCHED = 5000  # files of a folder that are looked at
 DICOM_INSTALL = 'pip install "monai-hybrid[dicom]"'
 

@@ -26,9 +26,7 @@ def load_json(path: Path) -> Any:
         text = path.read_bytes().decode("utf-8-sig")  # files from Windows may begin with a byte order mark
         return json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant)
     except (FileNotFoundError, IsADirectoryError) as error:
-        raise DataListError(
-            "D501", f"{path}: there is no such file. Type: python -m data_prep build --help", str(path)
-        ) from error
+        raise DataListError("D501", f"{path}: there is no such file. Type: monai-hybrid build --help", str(path)) from error
     except OSError as error:
         raise EnvironmentFault(f"{path}: cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:

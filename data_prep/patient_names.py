@@ -46,7 +46,7 @@ _COUNTER = re.compile(rf"(?P<rest>.*\d)(?P<tail>{_SEP}\d+)")
 _WORD = re.compile(rf"(?P<rest>.*\d.*)(?P<tail>{_SEP}(?=[^\s_.\-]*[A-Za-z])[^\s_.\-]+)")
 _ENDING = re.compile(rf"(?P<rest>.*\d)(?P<tail>{_SEP}[A-Za-z]+)")
 MOST_ENDINGS = 6  # that are told as a list
-EACH = "^(.+)$"  # as --patient-regex: every case is a patient of its own
+EACH = "each"  # as --patient-regex: every case is a patient of its own
 
 
 @dataclass(frozen=True)

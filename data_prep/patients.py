@@ -24,6 +24,9 @@ class Assigned:
     stated: bool
 
 
+WHOLE = "^(.+)$"
+
+
 class PatientFinder:
     """Case id -> patient: by the user's expression, else by cases.csv, else by names, else the case id.
 
@@ -37,7 +40,7 @@ class PatientFinder:
             ConfigError: the expression is not valid or has not exactly one group.
             DataError: cases.csv cannot be read.
         """
-        self._expression = _compile(expression) if expression else None
+        self._expression = _compile(WHOLE if expression == EACH else expression) if expression else None
         self.table: CaseTable = read_table(root)
 
     def __call__(self, case_id: str) -> str:
@@ -92,7 +95,7 @@ class PatientFinder:
         if shortened:
             by.append(
                 "by the names, without side, visit, time, slice and the like; "
-                f"if each case is a patient, type: --patient-regex {shlex.quote(EACH)}"
+                f"if each case is a patient, type: --patient-regex {EACH}"
             )
         elif len(stated) < len(ids):
             by.append("one for each case, as no name tells more" if not by else "the others one for each case")

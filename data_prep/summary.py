@@ -24,7 +24,8 @@ from data_prep.result_files import FINDINGS
 
 NEXT = "monai-hybrid pretrain --data {folder} --output runs/source"
 NAMES = "To keep one in models and tables: build ... --label-names '{value}=NAME'"
-ADAPT = "monai-hybrid adapt --data {folder} --model MODEL --output runs/adapted"
+ADAPT = "monai-hybrid adapt --data {folder} --model auto{further} --output runs/adapted"
+FEW = 10  # patients, of whom all are taken
 CEILINGS = 5  # rows
 MASKS = (
     "To train on them, give masks: DICOM-SEG files among them, or NIfTI files in {labels} or another folder named with "
@@ -32,8 +33,11 @@ MASKS = (
 )
 
 
-def print_build(folder: Path, console: Console) -> None:
-    """Print cases per split, spacing, labels and plan of a folder that `build` has written, and what to type next."""
+def print_build(folder: Path, console: Console, spacing: str | None = None) -> None:
+    """Print cases per split, spacing, labels and plan of a folder that `build` has written, and what to type next.
+
+    `spacing` is what the user asked for: an adaptation takes that of its model, so it is to be told the same.
+    """
     datalist, dataset, plan = read_datalist(folder), read_dataset(folder), read_plan(folder)
     table = Table(title=escape(f"{dataset['name']} ({dataset['spatial_dims']}D, {dataset['modality']})"), show_header=False)
     table.add_column(style="bold")
@@ -51,13 +55,23 @@ def print_build(folder: Path, console: Console) -> None:
         )
     quoted = shlex.quote(str(folder))
     steps = (
-        "Next, with few labels: adapt a MODEL of similar scans. monai-hybrid models lists ready ones; auto takes the nearest:",
-        ADAPT,
+        "Next, with few labels: adapt a model of similar scans. auto takes the nearest of monai-hybrid models; "
+        "--model FOLDER is a run of your own:",
+        after_build(folder, spacing),
         "or, with many: pretrain on them, as the source of other data sets:",
         NEXT,
     )
     for line in steps:
         console.print(line.format(folder=quoted), markup=False, soft_wrap=True, highlight=False)
+
+
+def after_build(folder: Path, spacing: str | None = None) -> str:
+    """The line that adapts a model to a prepared data set: with all labelled patients where they are few, and the spacing."""
+    training = read_datalist(folder)["training"]
+    patients = len({case["patient"] for case in training if "label" in case})
+    further = {"shots": str(patients)} if patients <= FEW else {}
+    further |= {"spacing": f"[{spacing.strip('[]() ')}]"} if spacing else {}
+    return ADAPT.format(folder=shlex.quote(str(folder)), further=as_typed(further))
 
 
 def _data_rows(datalist: dict[str, Any], dataset: dict[str, Any]) -> list[tuple[str, str]]:
@@ -145,7 +159,7 @@ def after_repair(out: Path, remaining: Sequence[Finding], options: Mapping[str, 
     """What to type after a repair that left no error: a raw data set is built, a prepared one is ready."""
     if (out / "datalist.json").is_file():
         whole = (out / "dataset.json").is_file() and (out / "plan.json").is_file()
-        return f"Next: {ADAPT.format(folder=shlex.quote(str(out)))}" if whole else ""
+        return f"Next: {after_build(out)}" if whole else ""
     return next_line(out, remaining, options=options)
 
 

@@ -90,7 +90,7 @@ def dicom_cases(
     faults = _faults(found.faults, every) if not words and path.is_dir() else []
     if not cases:
         said = faults[0]["failure"].rstrip(".") if faults else "its DICOM files hold no series of images to segment"
-        raise DataError(f"{path}: {said}. Type: python -m data_prep check {shlex.quote(str(path))}")
+        raise DataError(f"{path}: {said}. Type: monai-hybrid check {shlex.quote(str(path))}")
     return [*cases, *faults]
 
 

@@ -18,23 +18,19 @@ def _seen(fault: DataListError, code: str) -> str | None:
     return str(fault).removeprefix(f"{fault.file}: ") if fault.code == code else None
 
 
-@check("D501", on="datalist", level="error", remedy="Correct the JSON, or write it anew: python -m data_prep build --help")
+@check("D501", on="datalist", level="error", remedy="Correct the JSON, or write it anew: monai-hybrid build --help")
 def not_json(fault: DataListError) -> str | None:
     """A list or description is not readable as JSON, or a key appears twice."""
     return _seen(fault, "D501")
 
 
-@check(
-    "D502", on="datalist", level="error", remedy="Correct that place, or write the files anew: python -m data_prep build --help"
-)
+@check("D502", on="datalist", level="error", remedy="Correct that place, or write the files anew: monai-hybrid build --help")
 def against_schema(fault: DataListError) -> str | None:
     """A list or description lacks a key, or a value is of the wrong kind."""
     return _seen(fault, "D502")
 
 
-@check(
-    "D503", on="datalist", level="error", remedy="Put the files where the layout expects them: python -m data_prep build --help"
-)
+@check("D503", on="datalist", level="error", remedy="Put the files where the layout expects them: monai-hybrid build --help")
 def layout_broken(fault: DataListError) -> str | None:
     """A folder does not hold what its layout or its own description promises."""
     return _seen(fault, "D503")
@@ -71,7 +67,7 @@ def unknown_formats(subject: DatasetSubject) -> Iterator[Remark]:
     "D507",
     on="datalist",
     level="error",
-    remedy="What is read: NIfTI, PNG, JPEG, TIFF, BMP, MHA, NRRD, and folders of DICOM: python -m data_prep build --help",
+    remedy="What is read: NIfTI, PNG, JPEG, TIFF, BMP, MHA, NRRD, and folders of DICOM: monai-hybrid build --help",
 )
 def no_images_but_foreign_files(fault: DataListError) -> str | None:
     """A folder holds archives in the place of images, or DICOM that cannot be read here."""
@@ -82,7 +78,7 @@ def no_images_but_foreign_files(fault: DataListError) -> str | None:
     "D509",
     on="dataset",
     level="note",
-    remedy="Nothing to do here; for other programs, small letters: python -m data_prep repair FOLDER --output OUT",
+    remedy="Nothing to do here; for other programs, small letters: monai-hybrid repair FOLDER --output OUT",
 )
 def ending_in_capitals(subject: DatasetSubject) -> Iterator[Remark]:
     """A file's ending has capitals, which some readers do not know."""

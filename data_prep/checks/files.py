@@ -33,7 +33,7 @@ def damaged_file(fault: ReadError) -> str | None:
     return fault.seen if fault.kind == "damaged" else None
 
 
-@check("D005", on="fault", level="error", remedy="Write it anew under its name: python -m data_prep repair FOLDER --output OUT")
+@check("D005", on="fault", level="error", remedy="Write it anew under its name: monai-hybrid repair FOLDER --output OUT")
 def wrong_name(fault: ReadError) -> str | None:
     """A file's name and content disagree about compression."""
     return fault.seen if fault.kind == "wrong_name" else None
@@ -74,7 +74,7 @@ def voxel_type(fault: ReadError) -> str | None:
     "D011",
     on="fault",
     level="error",
-    remedy="Give the folder that holds the whole series: python -m data_prep check FOLDER; "
+    remedy="Give the folder that holds the whole series: monai-hybrid check FOLDER; "
     'without pydicom, first: pip install "monai-hybrid[dicom]"',
 )
 def dicom(fault: ReadError) -> str | None:

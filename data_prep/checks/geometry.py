@@ -21,7 +21,7 @@ SMALLEST_MM, LARGEST_MM = 0.02, 100.0
 WRITE_FORMS = "Write the right geometry into the header; to take over the sform, " + copies(
     "i.set_qform(i.affine, 1), i.set_sform(i.affine, 1)"
 )
-REPAIR = "python -m data_prep repair FOLDER --output OUT"
+REPAIR = "monai-hybrid repair FOLDER --output OUT"
 EXPORT_AGAIN = "Export the image again from its source, or leave the case out: mv {file} .."
 
 

@@ -21,7 +21,7 @@ EXACT_FLOAT32 = 2**24
 
 ROUND = (
     "If they are whole numbers but for rounding (0.001) or a scale factor, type: "
-    "python -m data_prep repair FOLDER --output OUT. Else export the label again, or leave the case out: mv {file} .."
+    "monai-hybrid repair FOLDER --output OUT. Else export the label again, or leave the case out: mv {file} .."
 )
 
 
@@ -70,7 +70,7 @@ def _at(subject: LabelSubject, values: list[float], message: str) -> Remark:
     "D303",
     on="label",
     level="error",
-    remedy="Give those voxels a class or 0, for -1: python -m data_prep repair FOLDER --output OUT --map=-1=0; "
+    remedy="Give those voxels a class or 0, for -1: monai-hybrid repair FOLDER --output OUT --map=-1=0; "
     "if nobody annotated them: --ignore-label -1",
 )
 def label_negative(subject: LabelSubject) -> Remark | None:

@@ -23,7 +23,7 @@ from data_prep.voxel_order import TOLERANCE, order_of_volumes
 
 REPAIRABLE = (
     "If it was drawn on this image and is at most half a voxel off, or is the same grid in another voxel order, "
-    "type: python -m data_prep repair FOLDER --output OUT. Else: "
+    "type: monai-hybrid repair FOLDER --output OUT. Else: "
 )
 REGRID = "Export the label again on the grid of its image, or leave the case out: mv {file} .."
 
@@ -200,8 +200,7 @@ def _orders(channels: int) -> Iterator[tuple[int, ...]]:
     "D412",
     on="pair",
     level="note",
-    remedy="Nothing to do: it is read in its image's order. To store it so, type: "
-    "python -m data_prep repair FOLDER --output OUT",
+    remedy="Nothing to do: it is read in its image's order. To store it so, type: monai-hybrid repair FOLDER --output OUT",
 )
 def label_in_another_order(pair: PairSubject) -> str | None:
     """A label is stored in another voxel order than its image, at the same place in the world."""

@@ -17,8 +17,8 @@ PATIENTS_STATED = "D414"  # kept with a data set's accepted judgements: all its 
     "D407",
     on="dataset",
     level="error",
-    remedy="Put all cases of a patient into one list, or let build split anew: python -m data_prep build SOURCE --output OUT; "
-    f"if they are different people, add --patient-regex {shlex.quote(EACH)}",
+    remedy="Put all cases of a patient into one list, or let build split anew: monai-hybrid build SOURCE --output OUT; "
+    f"if they are different people, add --patient-regex {EACH}",
 )
 def patient_across_splits(subject: DatasetSubject) -> Iterator[Remark]:
     """A patient is in two splits: the result on the second would be too good."""
@@ -36,8 +36,8 @@ def patient_across_splits(subject: DatasetSubject) -> Iterator[Remark]:
     "D414",
     on="dataset",
     level="warning",
-    remedy="If they are of one person, give that --patient-regex to build (or a cases.csv with columns file and patient); "
-    f"if each is another person, say so: --patient-regex {shlex.quote(EACH)}",
+    remedy="If they are of one person, add that option to build as it stands, or list file and patient in cases.csv; "
+    f"if each is another person: --patient-regex {EACH}",
 )
 def names_alike(subject: DatasetSubject) -> Iterator[Remark]:
     """Names look like several scans of one patient, but count as different patients: they may lie in two splits."""
@@ -63,7 +63,7 @@ def names_alike(subject: DatasetSubject) -> Iterator[Remark]:
 def _sentence(apart: list[tuple[str, ...]], why: str, expression: str | None) -> str:
     ids = apart[0]
     shown = ", ".join(ids[:3]) + (", ..." if len(ids) > 3 else "")
-    type_this = f"; to group them: --patient-regex {shlex.quote(expression)}" if expression else ""
+    type_this = f". Paste as it stands to group them: --patient-regex {shlex.quote(expression)}" if expression else ""
     number = sum(len(ids) for ids in apart)
     return f"{number} cases such as {shown} may be scans of one patient: {why}{type_this}"
 

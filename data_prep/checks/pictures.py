@@ -80,7 +80,7 @@ def lossy_mask(subject: LabelSubject) -> str | None:
     "D026",
     on="pair",
     level="error",
-    remedy="Renumber the classes: python -m data_prep repair FOLDER --output OUT --map 100000=1",
+    remedy="Renumber the classes: monai-hybrid repair FOLDER --output OUT --map 100000=1",
 )
 def too_large_for_png(pair: PairSubject) -> str | None:
     """A label of a picture holds a value that PNG, in which its masks are written, cannot hold."""

@@ -66,8 +66,13 @@ class Finding:
         """What was seen, and where."""
         return f"{self.message}, {self.where}" if self.where else self.message
 
+    @property
+    def line(self) -> str:
+        """All of it but the level, for a place that says the level itself."""
+        return printable(f"{self.code}: {self.subject}: {self.sentence}. {self.remedy}")
+
     def __str__(self) -> str:
-        return printable(f"{self.code} {self.level}: {self.subject}: {self.sentence}. {self.remedy}")
+        return self.line.replace(self.code, f"{self.code} {self.level}", 1)
 
 
 def printable(text: str) -> str:

@@ -108,7 +108,7 @@ def detect(root: Path) -> str:
         raise ConfigError(
             f"{root}: no known layout; {len(loose)} images lie directly in it. Expected images/, and labels/ with the same "
             f"file names: mkdir {_quoted(root, 'images')} {_quoted(root, 'labels')}, then move them; or look at one alone: "
-            f"python -m data_prep check {shlex.quote(str(loose[0]))}"
+            f"monai-hybrid check {shlex.quote(str(loose[0]))}"
         )
     links = links_sentence(root)
     if links:
@@ -118,7 +118,7 @@ def detect(root: Path) -> str:
         raise ConfigError(f"{root}: no known layout; it looks like BIDS without dataset_description.json. Type: --layout bids")
     raise ConfigError(
         f"{root}: no known layout; it holds {', '.join(found) or 'nothing'}. Expected images/ and labels/, "
-        "a dataset.json of the Decathlon (MSD) or of nnU-Net, or BIDS. Type: python -m data_prep build --help"
+        "a dataset.json of the Decathlon (MSD) or of nnU-Net, or BIDS. Type: monai-hybrid build --help"
     )
 
 

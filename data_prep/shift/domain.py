@@ -116,7 +116,7 @@ def _read(read: Callable[[], Volume], path: str) -> Volume:
     try:
         return read()
     except ReadError as fault:
-        raise DataError(f"{path}: {fault}. Type: python -m data_prep check DATALIST") from fault
+        raise DataError(f"{path}: {fault}. Type: monai-hybrid check DATALIST") from fault
 
 
 def normalised(values: Array, normalization: Mapping[str, Any]) -> Array:

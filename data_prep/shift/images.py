@@ -41,7 +41,7 @@ def read_channels(case: Mapping[str, Any], colour: Colour, flat: bool) -> list[V
         try:
             volumes.append(read(Path(path)))
         except ReadError as fault:
-            raise DataError(f"{path}: {fault}. Type: python -m data_prep check {path}") from fault
+            raise DataError(f"{path}: {fault}. Type: monai-hybrid check {path}") from fault
     return volumes
 
 

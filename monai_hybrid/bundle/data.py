@@ -116,7 +116,7 @@ def prepare_data(
     if not source.is_dir():
         raise DataError(
             f"dataset_dir: no such folder: {source}; give a folder with images/ and labels/, "
-            "or one made by `python -m data_prep build`"
+            "or one made by `monai-hybrid build`"
         )
     if (source / "datalist.json").is_file():
         _verify(source, own if output_dir else None)
@@ -165,7 +165,7 @@ def _refuse_errors(folder: Path) -> None:
     if errors:
         raise DataError(refusal(folder, errors))
     for finding in findings:
-        logger.log(logging.WARNING if finding.level == "warning" else logging.DEBUG, "%s", finding)
+        logger.log(logging.WARNING if finding.level == "warning" else logging.DEBUG, "%s", finding.line)
 
 
 def _files(entry: dict[str, Any]) -> list[Path]:
@@ -226,7 +226,7 @@ def _build(source: Path, out: Path, seed: int, budget: str | None) -> Path:
         if not mark.is_file() or mark.read_text() != state:
             logger.info("checking and describing %s (once; the result is in %s)", source, out)
             for finding in _built(source, out, seed=seed, budget=budget):
-                logger.log(logging.WARNING if finding.level == "warning" else logging.DEBUG, "%s", finding)
+                logger.log(logging.WARNING if finding.level == "warning" else logging.DEBUG, "%s", finding.line)
             mark.write_text(state)
     return out
 

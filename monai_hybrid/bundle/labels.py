@@ -42,7 +42,7 @@ def values_by_name(card: Mapping[str, Any], dataset: Mapping[str, Any], model: s
         raise DataError(said)
     raise DataError(
         f"the data set's labels are {', '.join(given)}; {model} was trained on {', '.join(trained)}. Use a model of these "
-        "structures, or give the values the model's names: python -m data_prep build ... --label-names '1=...,2=...'"
+        "structures, or give the values the model's names: monai-hybrid build ... --label-names '1=...,2=...'"
     )
 
 

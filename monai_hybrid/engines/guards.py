@@ -61,7 +61,7 @@ class StopOnNonFinite:
         names = list(batch.get("case_id", ["?"] * len(images)))
         bad = [n for n, image in zip(names, images, strict=True) if not bool(torch.isfinite(image).all())]
         cause = (
-            f"these images hold NaN or Inf: {', '.join(bad)}; run `python -m data_prep check` on the data set"
+            f"these images hold NaN or Inf: {', '.join(bad)}; run `monai-hybrid check` on the data set"
             if bad
             else f"the images are finite; cases of the batch: {', '.join(names)}; a lower learning_rate usually helps"
         )

@@ -32,7 +32,7 @@ def draw_shots(cases: list[dict[str, Any]], shots: int | None, seed: int, folder
         raise DataError(
             f"shots: got {wanted}, expected 1 to {len(patients)}, the labelled patients of the training list; those of "
             "validation and testing are held out. To train on all: "
-            "python -m data_prep build RAW --output DATA --val-fraction 0 --test-fraction 0"
+            "monai-hybrid build RAW --output DATA --val-fraction 0 --test-fraction 0"
         )
     random.Random(seed).shuffle(patients)
     chosen = set(patients[:wanted])

@@ -83,7 +83,7 @@ class InputGridInferer(Inferer):
         name = str(image.meta.get("filename_or_obj", "the image")) if isinstance(image, MetaTensor) else "the image"
         # One pass without a copy of the image, which isfinite makes; a NaN anywhere becomes both ends.
         if not all(math.isfinite(end) for end in torch.aminmax(image.as_subclass(Tensor))):
-            raise DataError(f"{name}: holds NaN or Inf; run `python -m data_prep check` on the data set")
+            raise DataError(f"{name}: holds NaN or Inf; run `monai-hybrid check` on the data set")
         size = tuple(image.shape[1:])
         shape, affine = input_grid(image) if isinstance(image, MetaTensor) else (size, np.eye(len(size) + 1))
         target = grid_map(size, shape, affine)

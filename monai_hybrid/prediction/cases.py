@@ -98,7 +98,7 @@ class PredictionDataset(Dataset):
         _refuse_values(case["image"], self.highest)
         d = self.transform(case)
         if not bool(torch.isfinite(d["image"]).all()):
-            raise DataError("the preprocessed image holds NaN or Inf; run `python -m data_prep check` on it")
+            raise DataError("the preprocessed image holds NaN or Inf; run `monai-hybrid check` on it")
         remarks = [*self.remarks, *facts.remarks, *_other_modality(case.get("series"), self.modality)]
         voxel = {"voxel": facts.voxel, "unit": facts.unit, "remarks": "; ".join(remarks)}
         return {"image": d["image"], **known, **voxel}

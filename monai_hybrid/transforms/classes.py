@@ -137,7 +137,7 @@ def to_classes(array: Array, values: Sequence[int], indices: Sequence[int], name
         other = array[~known]
         raise DataError(
             f"{name}: {other.size} voxels hold values that are not classes, the first is {other[0]!s}; expected "
-            f"{', '.join(map(str, values[:8]))}{', ...' if len(values) > 8 else ''}. Type: python -m data_prep check FOLDER"
+            f"{', '.join(map(str, values[:8]))}{', ...' if len(values) > 8 else ''}. Type: monai-hybrid check FOLDER"
         )
     return result
 

@@ -63,6 +63,7 @@ def test_a_coarse_spacing_that_was_asked_for_stays_and_warns(tmp_path: Path) -> 
     text = ",".join(f"{edge:g}" for edge in advised["spacing"])
     said, plan = built(source, tmp_path / "again", "--spacing", text)
     assert "D315" not in said and min(of["mean"] for of in plan["ceiling"]["classes"].values()) == advised["mean"] >= 0.9
+    assert f"--model auto --shots 4 --spacing '[{text}]' --output runs/adapted" in said, "a model brings its own spacing"
 
 
 def test_solid_structures_keep_their_plan_without_a_warning(tmp_path: Path) -> None:

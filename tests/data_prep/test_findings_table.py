@@ -59,7 +59,7 @@ def test_columns_fit_the_terminal_and_commands_are_not_broken(width: int, bad: P
     assert "D201 error" in text and "... and 2 more; --json FILE lists all" in text and str(bad / "images") not in lines[1]
     starts = {line.index("images/") for line in lines if line.lstrip().startswith("images/")}
     assert starts == {4}
-    assert f"python -m data_prep repair '{bad}' --output '{bad.name}_repaired'" in text and "FOLDER" not in text
+    assert f"monai-hybrid repair '{bad}' --output '{bad.name}_repaired'" in text and "FOLDER" not in text
 
 
 def test_a_pipe_gets_one_line_a_finding_without_colours(bad: Path) -> None:
@@ -82,7 +82,7 @@ def test_the_command_ends_with_the_verdict(bad: Path, monkeypatch: pytest.Monkey
 
 
 def test_images_without_a_layout_are_told_where_to_go(bad: Path) -> None:
-    with pytest.raises(ConfigError, match=r"images lie directly in it\. Expected images/, .*python -m data_prep check .*gz'?$"):
+    with pytest.raises(ConfigError, match=r"images lie directly in it\. Expected images/, .*monai-hybrid check .*gz'?$"):
         read_source((bad / "images").rename(bad / "scans"))
     (bad / "scans").rename(bad / "images")
     assert len(read_source(bad).cases) >= 6

@@ -82,7 +82,7 @@ def test_message_names_file_place_seen_expected(built, kind, where, value, messa
     write_json(path, _set(read_json(path), where, value))
     with pytest.raises(DataError, match=message) as caught:
         READERS[kind](path)
-    assert str(path) in str(caught.value) and "Type: python -m data_prep build" in str(caught.value)
+    assert str(path) in str(caught.value) and "Type: monai-hybrid build" in str(caught.value)
 
 
 def test_own_keys_are_welcome(built):

@@ -212,7 +212,9 @@ def test_of_a_data_list_only_corrected_files_are_written(tmp_path: Path) -> None
     assert [entry.code for entry in report.repairs] == ["D402"] and errors(tmp_path / "out") == set()
     assert [path.name for path in (tmp_path / "out").rglob("*.nii.gz")] == ["case_a.nii.gz"]
     following = after_repair(tmp_path / "out", report.remaining, {})
-    assert following == f"Next: monai-hybrid adapt --data {tmp_path / 'out'} --model MODEL --output runs/adapted", "it is built"
+    assert following == f"Next: monai-hybrid adapt --data {tmp_path / 'out'} --model auto --shots 2 --output runs/adapted", (
+        "it is built"
+    )
     with pytest.raises(ConfigError, match=r"--map: a prepared data set has its values in dataset\.json"):
         repair(folder, tmp_path / "more", values={1: 2})
 

@@ -83,7 +83,7 @@ def test_a_nan_in_an_image_stops_the_run_and_names_the_case() -> None:
     trainer = make_trainer(cases, [StopOnNonFinite(), watch])
     message = (
         r"the loss became nan in update 2 \(epoch 1\): these images hold NaN or Inf: case_6; "
-        r"run `python -m data_prep check` on the data set\. The weights saved last are from before it\."
+        r"run `monai-hybrid check` on the data set\. The weights saved last are from before it\."
     )
     with silent(), pytest.raises(TrainingFault, match=message):
         trainer.run()

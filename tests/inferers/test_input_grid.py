@@ -125,7 +125,7 @@ def test_an_image_that_is_not_finite_is_refused_by_name(value: float) -> None:
     assert InputGridInferer((16, 16))(x, network).shape == x.shape
     x[0, 0, 3, 4] = value
     named = MetaTensor(x, meta={"filename_or_obj": "scans/a.nii.gz"})
-    with pytest.raises(DataError, match=r"scans/a.nii.gz: holds NaN or Inf; run `python -m data_prep check`"):
+    with pytest.raises(DataError, match=r"scans/a.nii.gz: holds NaN or Inf; run `monai-hybrid check`"):
         InputGridInferer((16, 16))(named, network)
 
 

@@ -41,7 +41,9 @@ def with_transfer(
         return network
     report = transfer_weights(network, path, labels, channels, minimum_share, label_map, allow_partial)
     if not (dist.is_available() and dist.is_initialized() and dist.get_rank() > 0):
-        logger.log(logging.WARNING if report.warnings else logging.INFO, "%s", report.text())
+        logger.info("%s", report.table())
+        for text in report.warnings:
+            logger.warning("%s", text)
         if report_dir is not None:
             report.save(report_dir)
     return network

@@ -83,14 +83,18 @@ class TransferReport:
         return {"format_version": 1, "source": content.pop("source"), **numbers, **content}
 
     def text(self) -> str:
-        """A short table: totals, channels, labels, what is not as it was, warnings."""
+        """The table and the warnings, as `transfer.txt` holds them."""
+        return "\n".join([self.table(), *(f"  warning   {text}" for text in self.warnings)])
+
+    def table(self) -> str:
+        """A short table: totals, channels, labels, what is not as it was."""
         head = f"weights from {self.source}: {self.share:.1%} of {self.parameters} parameters"
         counts = ", ".join(f"{number} {status}" for status, number in self.counts.items())
         channels = [f"  channel   {row['channel']} <- {_weighted(row['input'])}" for row in self.channels]
         labels = [f"  label     {row['label']} <- {_origin(row)}" for row in self.labels]
         left = [f"  dropped   label {name}" for name in self.dropped_labels]
         lines = [head, f"  tensors   {counts}", *channels, *labels, *left]
-        return "\n".join([*lines, *self._tensor_lines(), *(f"  warning   {text}" for text in self.warnings)])
+        return "\n".join([*lines, *self._tensor_lines()])
 
     def _tensor_lines(self, at_most: int = 6) -> list[str]:
         lines = []
