@@ -153,7 +153,7 @@ def written_here(folder: Path) -> set[str]:
         return set()
 
 
-BESIDE = ("_entropy", "_probabilities", "_preview")  # what lies beside masks
+NO_MASKS = ("_entropy", "_probabilities", "_preview")  # what lies beside masks
 
 
 def masks_without_row(folder: Path, rows: Collection[str]) -> list[Path]:
@@ -167,7 +167,7 @@ def masks_without_row(folder: Path, rows: Collection[str]) -> list[Path]:
         return []
     # A NIfTI beside a DICOM-SEG is of that row.
     named = {stem(Path(name)) for name in rows}
-    return [path for path in files if stem(path) not in named and not stem(path).endswith(BESIDE) and is_own(path)]
+    return [path for path in files if stem(path) not in named and not stem(path).endswith(NO_MASKS) and is_own(path)]
 
 
 def _joined(files: Sequence[Path], channels: Sequence[str]) -> Iterator[Scan]:
