@@ -19,6 +19,7 @@ from torch.utils.data import Sampler
 
 from data_prep.atomic import replace_file
 from monai_hybrid.engines import ReplayableDataset, mixed_sampler
+from monai_hybrid.engines.length import total_updates
 from monai_hybrid.errors import ConfigError, DataError
 
 STOPPING = ("budget", "leave_one_out")
@@ -116,7 +117,8 @@ def _folds(main: ConfigParser) -> dict[str, Any]:
     if deterministic:
         set_determinism(main.get_parsed_content("seed"))
     record = best_epoch(list(curves.values()))
-    record |= {"updates": record["epochs"] * main.get_parsed_content("updates_per_epoch")}
+    updates, per_epoch = (main.get_parsed_content(name) for name in ("updates", "updates_per_epoch"))
+    record |= {"updates": total_updates(updates, record["epochs"], per_epoch)}
     logger.info("leave one out: %d epochs (%d updates), mean Dice %.3f", *(record[k] for k in ("epochs", "updates", "dice")))
     if float(np.mean(before)) >= record["dice"]:
         logger.warning("leave one out: no epoch is better than the start (mean Dice %.3f)", np.mean(before))
