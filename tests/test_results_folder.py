@@ -77,12 +77,13 @@ def test_the_demonstrations_model_is_not_used_on_real_data(
     card: Any, message: str, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(real_data, "read_card", lambda path: card)
-    known = {"card": {}}
+    known = {"card": {}, "model": ""}
     for given in ({"input": "scan.nii.gz"}, {"dataset_dir": "d"}):
         with pytest.raises(ModelFileError, match=message):
             refuse_phantom_model(given, known, str(root))
         refuse_phantom_model({**given, "model": "m"}, known, str(root))
     refuse_phantom_model({}, known, str(root))
+    refuse_phantom_model({"dataset_dir": "d"}, {"card": {}}, str(root))  # a training
     monkeypatch.setattr(real_data, "read_card", lambda path: {"source": "hospital"})
     refuse_phantom_model({"input": "scan.nii.gz"}, known, str(root))
 
