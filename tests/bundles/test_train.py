@@ -210,12 +210,12 @@ def test_the_command_of_the_readme_verbatim() -> None:
 
 def test_a_run_of_so_many_updates_has_so_many(prepared: Path, tmp_path: Path) -> None:
     updates = 3
-    length = {**{name: value for name, value in TINY.items() if name != "max_epochs"}, "updates": updates}
-    done = run_bundle(TRAIN, dataset_dir=prepared, output_dir=tmp_path, **length, log_interval=1, progress_bar=True)
+    length = {**{name: value for name, value in TINY.items() if name != "max_epochs"}, "updates": updates, "progress_bar": True}
+    done = run_bundle(TRAIN, dataset_dir=prepared, output_dir=tmp_path, **length, log_interval=1)
     assert done.returncode == 0, done.stderr[-3000:]
     card = read_card(tmp_path / "models/model.safetensors")
     assert card is not None and card["training"]["updates"] == updates
-    assert "update 3/3" in done.stdout + done.stderr
+    assert "update 1/3" in done.stdout + done.stderr and "epoch 2/2" in done.stdout + done.stderr
     history = [json.loads(line) for line in (tmp_path / "logs/history.jsonl").read_text().splitlines()]
     assert [record["updates"] for record in history] == [2, 3] and all(record["val_dice"] for record in history)
 
