@@ -117,9 +117,9 @@ def run_set(images: Images, folder: Path, repetitions: int, precision: str) -> d
     out, told = folder / "masks_stages", folder / "stages.json"
     command = [sys.executable, "-m", STAGES, str(told), str(folder / "images"), str(model), str(out), precision]
     measured(command, environment)
-    stages = json.loads(told.read_text(encoding="utf-8"))
+    parts = json.loads(told.read_text(encoding="utf-8"))
     best = min(whole, key=lambda one: one["processor"])
-    return {"images": images.count, "shape": list(images.shape), "runs": whole, **best, "stages": stages}
+    return {"images": images.count, "shape": list(images.shape), "runs": whole, **best, **parts}
 
 
 def text(report: dict[str, Any]) -> str:
@@ -133,6 +133,9 @@ def text(report: dict[str, Any]) -> str:
         total = sum(one["stages"].values())
         lines += [f"| {stage} | {seconds:.2f} | {seconds / total:.0%} |" for stage, seconds in one["stages"].items()]
         lines.append(f"| all | {total:.2f} | |")
+        network = one["stages"]["network"]
+        lines.append(f"| of it in the main thread, without the network | {one['waited'] - network:.2f} | |")
+        lines.append(f"| of it beside the main thread | {total - one['waited']:.2f} | |")
     return "\n".join(lines)
 
 

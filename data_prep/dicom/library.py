@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import logging
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +12,9 @@ from types import ModuleType
 
 from data_prep.errors import EnvironmentFault
 from data_prep.foreign import DICOM_INSTALL
+
+# A prediction reads in one thread and writes in another, and what `quiet` sets is the whole process's.
+_ALONE = threading.RLock()
 
 
 def library() -> ModuleType:
@@ -40,20 +44,21 @@ def _of_the_extra(name: str, purpose: str) -> ModuleType:
 
 @contextmanager
 def quiet() -> Iterator[ModuleType]:
-    """Around all reading and writing: values are taken as they are, and nothing is printed about them.
+    """Around all reading and writing, one thread at a time: values are taken as they are, and nothing is printed about them.
 
     Raises:
         EnvironmentFault: pydicom is not installed.
     """
     pydicom = library()
-    loggers = [logging.getLogger(name) for name in ("pydicom", "highdicom")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.CRITICAL + 1)
-    try:
-        with warnings.catch_warnings(), pydicom.config.disable_value_validation():
-            warnings.simplefilter("ignore")
-            yield pydicom
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
+    with _ALONE:
+        loggers = [logging.getLogger(name) for name in ("pydicom", "highdicom")]
+        levels = [logger.level for logger in loggers]
+        for logger in loggers:
+            logger.setLevel(logging.CRITICAL + 1)
+        try:
+            with warnings.catch_warnings(), pydicom.config.disable_value_validation():
+                warnings.simplefilter("ignore")
+                yield pydicom
+        finally:
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from monai_hybrid import dicom_border
 from monai_hybrid.errors import ConfigError, DataError, EnvironmentFault, ModelFileError
 from monai_hybrid.inferers.emit import Segmentation
 from monai_hybrid.inferers.input_grid import meta_of_the_file
+from monai_hybrid.prediction.beside import Ahead, Behind
 from monai_hybrid.prediction.cases import PredictionDataset
 from monai_hybrid.prediction.denoising import DenoisingScore
 from monai_hybrid.prediction.expected import low_prediction, prediction_cells, predictions, write_trust
@@ -41,6 +43,9 @@ FATAL = (ConfigError, EnvironmentFault, ModelFileError)  # true of every case, s
 class Predictor(SupervisedEvaluator):
     """Segment every case of a `PredictionDataset`, write its mask and its row of `quality.csv`.
 
+    While a case is computed, the next is read and the one before it written (`Ahead`, `Behind`). Rows, counts and lines are the
+    writer's alone, so they keep the order of the cases.
+
     Args:
         table: the rows.
         score: denoising error of an image.
@@ -57,6 +62,8 @@ class Predictor(SupervisedEvaluator):
         DataError: from `run`, at the end: some cases failed (exit code 3).
     """
 
+    data_loader: Any  # while it runs, `Ahead` of the one that was given
+
     def __init__(
         self, table: QualityTable, score: DenoisingScore, progress_bar: bool = True, postprocessing: Callable | None = None,
         reference: Any = None, extras: Sequence[Callable[..., None]] = (), signals: CaseSignals | None = None,
@@ -69,9 +76,12 @@ class Predictor(SupervisedEvaluator):
         self.hidden = None if progress_bar else True  # None: tqdm shows itself on a terminal only
         self.counts = {"done": 0, "skipped": 0, "failed": 0}
         self.bar: Any = None
+        self.dataset: Any = None
+        self.behind: Behind
 
     def run(self) -> None:
         """Do all cases; afterwards `quality.csv` is complete."""
+        self.dataset = getattr(self.data_loader, "dataset", None)
         self.table.open()
         lock(self.table.path.parent)  # two would each write a table of their own rows
         remove_leftovers(self.table.path.parent)
@@ -82,11 +92,6 @@ class Predictor(SupervisedEvaluator):
             if isinstance(self.dataset, PredictionDataset):
                 self.dataset.close()
             release(self.table.path.parent)
-
-    @property
-    def dataset(self) -> Any:
-        """Of the data loader."""
-        return getattr(self.data_loader, "dataset", None)
 
     def _case(self, case_id: str) -> dict[str, Any]:
         """What the list of cases says; {} for a loader of another kind."""
@@ -100,10 +105,18 @@ class Predictor(SupervisedEvaluator):
 
     def _run(self) -> None:
         self.counts = dict.fromkeys(self.counts, 0)
-        total = self.state.epoch_length
-        # Once for all cases: going through the modules takes a millisecond.
-        with eval_mode(self.network), tqdm(total=total, desc="cases", unit="case", disable=self.hidden) as self.bar:
-            super().run()
+        total, loader = self.state.epoch_length, self.data_loader
+        with (
+            eval_mode(self.network),  # once for all cases: going through the modules takes a millisecond
+            tqdm(total=total, desc="cases", unit="case", disable=self.hidden) as self.bar,
+            Ahead(loader) as reading,
+            Behind() as self.behind,
+        ):
+            self.data_loader = reading
+            try:
+                super().run()
+            finally:
+                self.data_loader = loader
         flagged = self.table.finish()
         write_trust(self.table, self.quality)
         said = ", ".join(f"{number} {what}" for what, number in self.counts.items() if number)
@@ -112,26 +125,45 @@ class Predictor(SupervisedEvaluator):
             raise DataError(f"{self.counts['failed']} of {total} cases failed; the column error of {self.table.path} says why")
 
     def _iteration(self, engine: Any, batchdata: dict[str, Any]) -> dict[str, Any]:
-        case_id, started = batchdata["case_id"][0], time.monotonic()
+        case_id, began = batchdata["case_id"][0], time.monotonic()
+        output: dict[str, Any] = {"case_id": case_id}
+        rest: Callable[[], object]
         if "skip" in batchdata:
-            self.table.seen(case_id, self._digest(case_id))
-            return self._told(case_id, "skipped", "finished before (--overwrite True redoes it)")
-        if "failure" in batchdata:
-            return self._failed(case_id, batchdata["failure"][0])
+            rest = partial(self._skipped, case_id)
+        elif "failure" in batchdata:
+            rest = partial(self._failed, case_id, batchdata["failure"][0])
+        else:
+            try:
+                found, error, signals, output = self._predict(batchdata)
+                rest = partial(self._written, batchdata, found, error, signals, output, began)
+            except FATAL as fault:
+                raise type(fault)(f"case {case_id}: {fault}") from fault
+            except Exception as fault:
+                rest = partial(_raised, fault)
+        self.behind.do(partial(self._finished, case_id, rest))
+        if self.state.iteration == self.state.epoch_length:
+            self.behind.wait()  # trackers read the counts when the last iteration is over
+        return output
+
+    def _finished(self, case_id: str, rest: Callable[[], object]) -> None:
+        """The rest of a case, in the thread that writes: what fails is a row, or ends the run."""
         try:
-            output = self._predict(batchdata)
+            rest()
         except FATAL as error:
             raise type(error)(f"case {case_id}: {error}") from error
         except Exception as error:
             logger.debug("case %s", case_id, exc_info=True)
             case = self._case(case_id)
-            return self._failed(case_id, dicom_border.shown(reason(error), case) if "series" in case else reason(error))
+            self._failed(case_id, dicom_border.shown(reason(error), case) if "series" in case else reason(error))
         finally:
             dicom_border.removed(self._case(case_id))
-        self._told(case_id, "done", f"{time.monotonic() - started:.1f} s")
-        return output
 
-    def _predict(self, batch: dict[str, Any]) -> dict[str, Any]:
+    def _skipped(self, case_id: str) -> None:
+        self.table.seen(case_id, self._digest(case_id))
+        self._told(case_id, "skipped", "finished before (--overwrite True redoes it)")
+
+    def _predict(self, batch: dict[str, Any]) -> tuple[Segmentation, float | None, Signals, dict[str, Any]]:
+        """Labels, denoising error, signals, and what is to be written."""
         image = batch["image"].to(self.state.device)[0]
         case_id = batch["case_id"][0]
         with torch.autocast("cuda", enabled=self.amp, **self.amp_kwargs):
@@ -146,20 +178,32 @@ class Predictor(SupervisedEvaluator):
             else:
                 error, signals = self.signals.measured(sums, image, self.network, self.inferer)
         output = {"case_id": case_id, "series": self._case(case_id).get("series"), **on_the_input_grid(found, image)}
-        if self.save is None:
-            self._row(batch, found, error, signals, output)
-            return output
-        return self._written(batch, found, error, signals, output)
+        return found, error, signals, output
 
     def _written(
-        self, batch: dict[str, Any], found: Segmentation, error: float | None, signals: Signals, output: dict[str, Any]
-    ) -> dict[str, Any]:
+        self,
+        batch: dict[str, Any],
+        found: Segmentation,
+        error: float | None,
+        signals: Signals,
+        output: dict[str, Any],
+        began: float,
+    ) -> None:
         """Masks, maps and the row: all of them, or nothing of this case."""
-        assert self.save is not None
+        if self.save is None:
+            self._row(batch, found, error, signals, output)
+        else:
+            self._saved(self.save, batch, found, error, signals, output)
+        self._told(batch["case_id"][0], "done", f"{time.monotonic() - began:.1f} s")
+
+    def _saved(
+        self, save: Callable, batch: dict[str, Any], found: Segmentation, error: float | None, signals: Signals,
+        output: dict[str, Any],
+    ) -> None:  # fmt: skip
         case_id, saved = batch["case_id"][0], output
         try:
             self.table.reserve()
-            saved = {**self.save(output), "case_id": case_id}
+            saved = {**save(output), "case_id": case_id}
             for extra in self.extras:
                 extra(saved, float(batch["voxel"][0]), batch["unit"][0])
             self._row(batch, found, error, signals, saved)
@@ -178,7 +222,6 @@ class Predictor(SupervisedEvaluator):
                 f"{self.table.path.parent}: cannot be written ({fault.strerror or fault}); "
                 "free some space or give another --output, then run it again: finished cases are skipped"
             ) from broken
-        return saved
 
     def _row(
         self, batch: dict[str, Any], found: Segmentation, error: float | None, signals: Signals, output: dict[str, Any]
@@ -212,11 +255,11 @@ class Predictor(SupervisedEvaluator):
         path, folder = Path(file), self.table.path.parent
         return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else path.name
 
-    def _failed(self, case_id: str, reason: str) -> dict[str, Any]:
+    def _failed(self, case_id: str, reason: str) -> None:
         self.table.add(case_id, status="failed", error=reason)
-        return self._told(case_id, "failed", reason, logging.ERROR)
+        self._told(case_id, "failed", reason, logging.ERROR)
 
-    def _told(self, case_id: str, what: str, detail: str, level: int = logging.INFO) -> dict[str, Any]:
+    def _told(self, case_id: str, what: str, detail: str, level: int = logging.INFO) -> None:
         self.counts[what] += 1
         self.state.metrics[f"cases_{what}"] = self.counts[what]  # for trackers
         if self.bar is not None:
@@ -226,7 +269,11 @@ class Predictor(SupervisedEvaluator):
         tick = {} if numbers[0] == numbers[1] else TICK  # the last line is always shown
         how = {} if level > logging.INFO else {**tick, BAR: bar}
         logger.log(level, "%d/%s %s: %s: %s", *numbers, case_id, what, detail, extra=how)
-        return {"case_id": case_id}
+
+
+def _raised(error: Exception) -> None:
+    """An error of the computing, in its turn."""
+    raise error
 
 
 def _remove_own(path: Path) -> None:

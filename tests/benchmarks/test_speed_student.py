@@ -67,7 +67,18 @@ def test_the_made_up_images_and_their_model(shape: tuple[int, ...], suffix: str,
 
 
 def test_the_table_of_stages() -> None:
-    one = {"images": 3, "shape": [8, 8], "wall": 9.0, "processor": 7.5, "stages": {"network": 3.0, "the rest": 1.0}}
+    one = {
+        "images": 3,
+        "shape": [8, 8],
+        "wall": 9.0,
+        "processor": 7.5,
+        "stages": {"network": 3.0, "the rest": 1.0},
+        "waited": 3.5,
+    }
     told = pipeline.text({"machine": {"threads": 1}, "sets": {"slices": one}})
     assert "## slices: 3 of 8 x 8" in told and "7.5 processor seconds, 9.0 on the wall" in told
     assert "| network | 3.00 | 75% |" in told and "| all | 4.00 | |" in told
+    assert (
+        "| of it in the main thread, without the network | 0.50 | |" in told
+        and "| of it beside the main thread | 0.50 | |" in told
+    )
