@@ -78,7 +78,7 @@ def full() -> Plan:
 
 def dry() -> Plan:
     """On the processor, in seconds."""
-    sizes = tables.Sizes((32, 32, 32), ((20, 20, 20),), (16, 16, 16), ())
+    sizes = tables.Sizes(tables.QUICK.patch, ((20, 20, 20),), (16, 16, 16), ())
     few = {"batch_size": 1, "patch_size": [16, 16, 16]}
     forms = tuple(name for name, form in FORMS.items() if not form.compiled)
     return Plan(torch.device("cpu"), arguments_of((8, 16), 1, 16), (16,), forms, 1, 2, sizes, 4, few)
