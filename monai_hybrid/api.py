@@ -221,11 +221,13 @@ def compare(a: PathLike, b: PathLike, **settings: int) -> list[Difference]:
 
 
 def report(
-    folder: PathLike, compare: Mapping[str, PathLike] | None = None, title: str = "", images: PathLike | None = None
-) -> Path:
+    folder: PathLike, compare: Mapping[str, PathLike] | None = None, title: str = "", images: PathLike | None = None,
+    suggestions: PathLike | None = None,
+) -> Path:  # fmt: skip
     """Write `report.html` on a run, against other evaluations {name: folder}; returns the page.
 
     `images` is the folder of a prediction's images, where they were moved or the prediction is not your own.
+    `suggestions` is what `suggest` wrote: the scans to label next.
     """
     from monai_hybrid.reporting.report import write_report
 
@@ -234,6 +236,7 @@ def report(
         [f"{name}={other}" for name, other in (compare or {}).items()],
         title=title,
         images=None if images is None else Path(images),
+        suggestions=None if suggestions is None else at_home(suggestions),
     )
 
 

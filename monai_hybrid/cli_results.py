@@ -29,10 +29,15 @@ def compare(
     run(["-m", "monai_hybrid.evaluation", *context.meta[WORDS]])
 
 
-@command("report", "report runs/adapted", "report runs/adapted --compare before=runs/before/eval --title 'Three labels'")
+@command(
+    "report",
+    "report runs/adapted",
+    "report runs/adapted --compare before=runs/before/eval --title 'Three labels'",
+    "report masks --suggestions next",
+)
 def report(
     context: typer.Context,
-    folder: Annotated[str, typer.Argument(help="output folder of adapt, pretrain, evaluate or predict")],
+    folder: Annotated[str, typer.Argument(help="output folder of adapt, pretrain, evaluate, predict or suggest")],
     compare: Compare = None,
     output: Annotated[
         str | None, typer.Option("--output", help="file to write; none: report.html in the folder", metavar="FILE")
@@ -42,9 +47,14 @@ def report(
         bool, typer.Option("--viewer/--no-viewer", help="volumes in three planes, 1 to 15 MB; or a small page of slices")
     ] = True,
     images: Annotated[str | None, typer.Option("--images", help=IMAGES, metavar="FOLDER")] = None,
+    suggestions: Annotated[
+        str | None, typer.Option("--suggestions", help="output of suggest: scans to label next", metavar="FOLDER")
+    ] = None,
 ) -> None:
     """Write one HTML page on a run."""
     check_there("source_dir", folder, "FOLDER")
+    if suggestions is not None:
+        check_there("source_dir", suggestions, "--suggestions")
     run(["-m", "monai_hybrid.reporting", *context.meta[WORDS]])
 
 

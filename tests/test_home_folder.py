@@ -76,6 +76,7 @@ STARTED: list[tuple[Callable[[], None], list[str]]] = [
     (viewing.main, [".", "--images", NOBODY]),
     (viewing.main, [".", "--model", NOBODY]),
     (reporting.main, [".", "--output", NOBODY]),
+    (reporting.main, [".", "--suggestions", NOBODY]),
     (lambda: one_command.run(nearest.nearest, "nearest"), [".", "--output", NOBODY]),
     (calibrating.main, ["--data", ".", "--model", "model.pt", "--output", NOBODY]),
     (suggesting.main, ["--data", ".", "--model", "model.pt", "--output", NOBODY]),

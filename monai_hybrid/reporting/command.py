@@ -13,7 +13,9 @@ from monai_hybrid.reporting.report import write_report
 
 
 def report(
-    folder: Annotated[Path, typer.Argument(help="output_dir of a training, an evaluation or a prediction", metavar="FOLDER")],
+    folder: Annotated[
+        Path, typer.Argument(help="output_dir of a training, an evaluation, a prediction or suggest", metavar="FOLDER")
+    ],
     compare: Annotated[
         list[str] | None, typer.Option(help="NAME=FOLDER: another evaluation of the same cases; repeat it")
     ] = None,
@@ -23,10 +25,11 @@ def report(
         bool, typer.Option("--viewer/--no-viewer", help="show volumes in three planes; a page of 1 to 15 MB")
     ] = True,
     images: Annotated[Path | None, typer.Option(help="where the images of a prediction lie", metavar="FOLDER")] = None,
+    suggestions: Annotated[Path | None, typer.Option(help="output of suggest: scans to label next", metavar="FOLDER")] = None,
 ) -> None:
     """Write one self-contained HTML page: scores with intervals, pictures, curves, transfer, shift, commands."""
     with told():
-        path = write_report(folder, compare or [], output, title, viewer, images)
+        path = write_report(folder, compare or [], output, title, viewer, images, suggestions)
     typer.echo(f"report: {path} ({path.stat().st_size / 1e6:.2f} MB)")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +23,7 @@ from monai_hybrid.model_card import read_card
 
 LARGEST_RECORD = 4_000_000  # bytes of a JSON record: all of it would go into the page
 EVALUATION_FOLDERS = ("eval", "evaluation", ".")
+SUGGESTION, SUGGESTED = "suggestion.json", ("model", "order", "suggested", "scans")
 CASE_FILES = ("cases.csv", "dice.csv")
 
 
@@ -93,7 +95,8 @@ class Inputs:
     """Everything that one report shows: `compare` maps the name of another run to its evaluation.
 
     `predicted` is the folder of the masks that `quality` tells of, `prediction` the record of its run, `trust` what
-    lies beside them.
+    lies beside them; `suggestion` is what `suggest` left,
+    in the folder `suggested` where one was named.
     """
 
     folder: Path
@@ -104,19 +107,27 @@ class Inputs:
     predicted: Path | None = None
     prediction: dict[str, Any] | None = None
     trust: dict[str, Any] | None = None
+    suggestion: dict[str, Any] | None = None
+    suggested: Path | None = None
 
     @property
     def of_predictions_alone(self) -> bool:
         """Whether there is neither an evaluation nor a training."""
         return bool(self.quality) and self.evaluation is None and self.training is None
 
+    @property
+    def of_suggestions_alone(self) -> bool:
+        """Whether there are only scans to label next."""
+        return self.suggestion is not None and not self.quality and self.evaluation is None and self.training is None
 
-def read_inputs(folder: Path, compare: Sequence[str] = ()) -> Inputs:
+
+def read_inputs(folder: Path, compare: Sequence[str] = (), suggestions: Path | None = None) -> Inputs:
     """Read a training folder, an evaluation folder or a prediction folder, and the evaluations to compare with.
 
     Args:
         folder: output folder of a run.
         compare: "NAME=FOLDER" each.
+        suggestions: output folder of `suggest`; None: `folder` itself, where `suggestion.json` lies in it.
 
     Raises:
         ConfigError: `compare` without name or folder, or a name that is there twice.
@@ -131,16 +142,38 @@ def read_inputs(folder: Path, compare: Sequence[str] = ()) -> Inputs:
         training = _training_of(evaluation) or training
     predicted = next((place for place in (folder, folder / "predictions") if (place / "quality.csv").is_file()), None)
     quality = _quality(predicted / "quality.csv") if predicted else []
-    if evaluation is None and training.empty and not quality:
+    suggestion = _suggestion(folder, suggestions)
+    if evaluation is None and training.empty and not quality and suggestion is None:
         raise DataError(
-            f"{folder}: nothing to report: no cases.csv, no logs/history.jsonl, no models/model.safetensors, no quality.csv; "
+            f"{folder}: nothing to report: no cases.csv, no logs/history.jsonl, no models/model.safetensors, no quality.csv, "
+            "no suggestion.json; "
             "give the output_dir of `monai-hybrid adapt` or `monai-hybrid evaluate`"
         )
     others = {name: _compared(name, other) for name, other in folders.items()}
     if others and evaluation is None:
         raise DataError(f"{folder}: no cases.csv to compare with {', '.join(others)}; type: monai-hybrid evaluate")
     record, trust = (_mapping(predicted / name) if predicted else None for name in ("run.json", "trust.json"))
-    return Inputs(folder, evaluation, None if training.empty else training, others, quality, predicted, record, trust)
+    of_run = None if training.empty else training
+    return Inputs(folder, evaluation, of_run, others, quality, predicted, record, trust, suggestion, suggestions)
+
+
+def _suggestion(folder: Path, named: Path | None) -> dict[str, Any] | None:
+    """What `suggest` left in a named folder, else in the run's own.
+
+    Raises:
+        DataError: the named folder has none, or the file is damaged.
+    """
+    path = (named or folder) / SUGGESTION
+    content = _mapping(path)
+    if content is not None:
+        if missing := [key for key in SUGGESTED if key not in content]:
+            raise DataError(f"{path}: lacks {', '.join(missing)}; expected what monai-hybrid suggest --output FOLDER writes")
+    elif named is not None:
+        raise DataError(
+            f"--suggestions {named}: no {SUGGESTION} there. Type: monai-hybrid suggest --data SCANS --model MODEL "
+            f"--output {shlex.quote(str(named))}"
+        )
+    return content
 
 
 def _named(compare: Sequence[str]) -> dict[str, Path]:

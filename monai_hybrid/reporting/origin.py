@@ -47,6 +47,7 @@ def runs_made(inputs: Inputs) -> list[dict[str, Any]]:
         if run:
             found.append({"name": name, "command": run["command"], "table": tables.mapping(name, ("What", "Value"), _run(run))})
     rest = [word for name, other in inputs.compare.items() for word in ("--compare", f"{name}={other.folder}")]
+    rest += ["--suggestions", str(inputs.suggested)] if inputs.suggested else []
     return [
         *found,
         {"name": "This report", "command": shlex.join(["monai-hybrid", "report", str(inputs.folder), *rest]), "table": None},
@@ -104,8 +105,8 @@ def _stop(said: Any) -> str:
 
 
 def left_out(inputs: Inputs) -> list[tuple[str, str, str]]:
-    """Section, why it is missing, what to type; of a folder of predictions nothing else is expected."""
-    if inputs.of_predictions_alone:
+    """Section, why it is missing, what to type; of predictions or suggestions alone nothing else is expected."""
+    if inputs.of_predictions_alone or inputs.of_suggestions_alone:
         return []
     e, t = inputs.evaluation, inputs.training or Training(inputs.folder)
     evaluate, adapt = (

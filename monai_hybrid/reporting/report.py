@@ -19,7 +19,7 @@ from monai_hybrid.evaluation.case_table import file_name
 from monai_hybrid.evaluation.chosen import best_median_worst
 from monai_hybrid.evaluation.summary import ALL
 from monai_hybrid.gallery.cases import Collection
-from monai_hybrid.reporting import origin, predicted, tables, trust
+from monai_hybrid.reporting import origin, predicted, suggested, tables, trust
 from monai_hybrid.reporting.curves import curves, paired
 from monai_hybrid.reporting.inputs import Evaluation, Inputs, read_inputs
 from monai_hybrid.reporting.overlays import colour, cropped, panels, picture_uri, read_slice, reduced
@@ -47,7 +47,7 @@ PLANES_POLICY = (
 
 def write_report(
     folder: Path, compare: Sequence[str] = (), output: Path | None = None, title: str = "", viewer: bool = True,
-    images: Path | None = None,
+    images: Path | None = None, suggestions: Path | None = None,
 ) -> Path:  # fmt: skip
     """Write the report of a training, an evaluation or a prediction folder.
 
@@ -58,6 +58,7 @@ def write_report(
         title: heading; "": made from the data set's name.
         viewer: show volumes in three planes; False: a small page of slices alone.
         images: where the images of a prediction lie, see `read_collection`.
+        suggestions: output folder of `suggest`, see `read_inputs`.
 
     Returns:
         Where it was written, whole.
@@ -71,7 +72,7 @@ def write_report(
     if output is None:
         keep_key_out(folder)
     refuse_other(path, REPORT)
-    write_atomically(path, render(read_inputs(folder, compare), title, viewer, images).encode(), REPORT)
+    write_atomically(path, render(read_inputs(folder, compare, suggestions), title, viewer, images).encode(), REPORT)
     return path
 
 
@@ -126,6 +127,7 @@ def page(inputs: Inputs, title: str, viewer: bool = True, images: Path | None = 
         "predicted": predicted.pictures(collection) if collection else None,
         "not_shown": why_not,
         "trust": trust.of_evaluation(evaluation.trust) if evaluation and evaluation.trust else None,
+        "suggestions": suggested.suggestions(inputs.suggestion, inputs.quality) if inputs.suggestion else None,
         "runs_made": origin.runs_made(inputs),
         "model": origin.model(training.card) if training and training.card else None,
         "meaning": {
@@ -149,7 +151,7 @@ def page(inputs: Inputs, title: str, viewer: bool = True, images: Path | None = 
 def _sections(shown: Mapping[str, Any]) -> list[tuple[str, str, bool]]:
     """Anchor, name, and whether the section is there: the links under the verdict."""
     names = {
-        "predicted": "Predictions", "structures": "Scores", "runs": "Runs",
+        "predicted": "Predictions", "structures": "Scores", "runs": "Runs", "suggestions": "Label next",
         "planes": "Planes", "pictures": "Pictures", "cases": "Cases",
         "curves": "Training",
         "shots": "Cases used", "transfer": "Transfer", "shift": "Shift", "forgetting": "Forgetting", "quality": "Quality",
@@ -170,6 +172,8 @@ def _title(inputs: Inputs) -> str:
         return f"Model for {inputs.training.card['source']}"
     if inputs.of_predictions_alone:
         return f"Predictions in {inputs.folder.resolve().name}"
+    if inputs.of_suggestions_alone:
+        return "Scans to label next"
     return "Segmentation report" if inputs.evaluation or inputs.training else "Quality of predictions"
 
 

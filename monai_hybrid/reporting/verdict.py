@@ -15,6 +15,13 @@ from monai_hybrid.reporting.inputs import Evaluation, Inputs
 
 FEW = 5
 SLACK_SECONDS = 5
+ORDERS = {  # of scans to label, in words
+    "random": "a random draw",
+    "typical": "of each group of similar scans the one in the middle, the largest group first",
+    "spread": "the scan least like all before it first",
+    "error": "the scan that the model denoises worst first",
+    "entropy": "the scan in whose foreground the model is least sure first",
+}
 
 
 @dataclass(frozen=True)
@@ -49,6 +56,8 @@ def verdict(inputs: Inputs, against: Sequence[Comparison]) -> str:
     """The result in one sentence, with its numbers and the number of cases."""
     if inputs.of_predictions_alone:
         return predicted_sentence(inputs.quality)
+    if inputs.of_suggestions_alone:
+        return suggested_sentence(inputs.suggestion or {})
     if inputs.evaluation is None:
         return "This folder holds no evaluation, so nothing can be said about how well the model segments."
     scores = inputs.evaluation.scores["dice"][ALL]
@@ -74,6 +83,14 @@ def predicted_sentence(rows: Sequence[Mapping[str, str]]) -> str:
     parts = [f"{plural(len(done), 'case')} predicted, {flagged or 'none'} of them flagged"]
     parts += [f"{failed} failed"] if failed else []
     return ", ".join(parts) + ". Without references nothing can be said about how well the model segments."
+
+
+def suggested_sentence(content: Mapping[str, Any], shown: int = 6) -> str:
+    """Which scans to label next, of how many, and how they were chosen."""
+    chosen, scans = list(map(str, content["suggested"])), content["scans"]
+    more = f" and {len(chosen) - shown} more" if len(chosen) > shown else ""
+    how = ORDERS.get(content["order"], str(content["order"]))
+    return f"To label next: {', '.join(chosen[:shown])}{more}, of {plural(len(scans), 'scan')} without a label ({how})."
 
 
 def _against(of: Comparison) -> str:
