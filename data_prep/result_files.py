@@ -40,6 +40,7 @@ QUALITY_ALL = {
     "entropy_all",
     "denoising_error",
     "precision",
+    "test_time",
     "image",
     "image_digest",
 }

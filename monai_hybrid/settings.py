@@ -206,6 +206,10 @@ def _use() -> Iterator[Setting]:
     yield s("preview", "flag", "write a picture a case: the mask on three planes, or on the picture")
     yield s("denoising_score", "flag", "score how unlike the training images an image is")
     yield s("skip_empty_windows", "flag", "windows of nothing but the smallest value are background")
+    yield s(
+        "test_time_updates", "count or none", "updates of the denoising term on each image, before it is segmented; 0: none"
+    )
+    yield s("test_time_learning_rate", "positive", "of these updates")
     yield s("num_samples", "count", "pairs to draw")
     yield s("num_inference_steps", "count", "steps of the sampler")
     yield s("method", "word", "sampler", words=("ode", "sde"))

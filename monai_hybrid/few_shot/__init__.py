@@ -1,5 +1,6 @@
 """Adapting with a few labelled cases, or with none: where it starts, which cases and weights it uses, and when it ends."""
 
+from monai_hybrid.few_shot.one_image import OneImage
 from monai_hybrid.few_shot.replay import appearance_steps, replayed_cases
 from monai_hybrid.few_shot.safety_stop import SafetyStop
 from monai_hybrid.few_shot.scans_alone import hold_out, objective_alone, scans_as_data
@@ -10,6 +11,7 @@ from monai_hybrid.few_shot.tuning import make_trainable, parameter_groups, train
 from monai_hybrid.few_shot.unlabelled import unlabelled_cases
 
 __all__ = [
+    "OneImage",
     "SafetyStop",
     "StartingPoint",
     "appearance_steps",

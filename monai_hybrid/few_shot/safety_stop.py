@@ -18,9 +18,9 @@ from data_prep.colour import parse_colour
 from data_prep.shift.images import image_summary
 from monai_hybrid.diffusion.noising import NoiseSchedule
 from monai_hybrid.few_shot.signals import Look, Seen, Segment
+from monai_hybrid.prediction.table import ADAPTED, ORIGINAL
 from monai_hybrid.weights import read_card
 
-ADAPTED, ORIGINAL = "adapted", "original"
 GAIN = 0.005  # of the mean agreement, below which nothing is said to have risen
 WORSE = 1.02  # times the denoising error is the same error
 FILE = "safety_stop.json"

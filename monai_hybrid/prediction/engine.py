@@ -31,7 +31,8 @@ from monai_hybrid.prediction.expected import low_prediction, prediction_cells, p
 from monai_hybrid.prediction.flags import own_flags
 from monai_hybrid.prediction.reasons import reason
 from monai_hybrid.prediction.signals import CaseSignals
-from monai_hybrid.prediction.table import QualityTable, files_of
+from monai_hybrid.prediction.table import ADAPTED, QualityTable, files_of
+from monai_hybrid.quality.mask_sums import MaskSums
 from monai_hybrid.runs.run_folder import lock, release
 from monai_hybrid.screen import BAR, TICK, write_log
 
@@ -51,6 +52,8 @@ class Predictor(SupervisedEvaluator):
         score: denoising error of an image.
         signals: what the predicted Dice follows from; None, or a card without "quality": there is none.
         quality: of the model's card.
+        adapt: called with an image, its mask on the network's grid and the network; a context in which the network has weights
+            of that image, see `OneImage`. None: all images are segmented by the model as it is.
         extras: called with the output of each case after its mask was written, its voxel's size and unit: what lies beside the
             masks, such as statistics and previews.
         reference: of the model's card, what each case is compared with; None for a card without.
@@ -67,12 +70,12 @@ class Predictor(SupervisedEvaluator):
     def __init__(
         self, table: QualityTable, score: DenoisingScore, progress_bar: bool = True, postprocessing: Callable | None = None,
         reference: Any = None, extras: Sequence[Callable[..., None]] = (), signals: CaseSignals | None = None,
-        quality: Mapping[str, Any] | None = None, **arguments: Any,
+        quality: Mapping[str, Any] | None = None, adapt: Callable[..., Any] | None = None, **arguments: Any,
     ) -> None:  # fmt: skip
         super().__init__(**arguments, postprocessing=None, decollate=False)
         self.table, self.score, self.save = table, score, postprocessing
         self.reference, self.extras = reference, list(extras)
-        self.signals, self.quality = signals, quality or {}
+        self.signals, self.quality, self.adapt = signals, quality or {}, adapt
         self.hidden = None if progress_bar else True  # None: tqdm shows itself on a terminal only
         self.counts = {"done": 0, "skipped": 0, "failed": 0}
         self.bar: Any = None
@@ -166,19 +169,41 @@ class Predictor(SupervisedEvaluator):
         """Labels, denoising error, signals, and what is to be written."""
         image = batch["image"].to(self.state.device)[0]
         case_id = batch["case_id"][0]
+        kept: str | None = None
         with torch.autocast("cuda", enabled=self.amp, **self.amp_kwargs):
             with tqdm(desc=f"  {case_id}", unit="window", leave=False, disable=self.hidden) as windows:
                 ticker = Ticker(f"case {case_id}: windows", 0)
                 self.inferer.on_windows = lambda done, total: _show(windows, ticker, done, total)
                 sums = None if self.signals is None else self.signals.sums(image, self.inferer)
+                watched = self._watched(image, sums)
                 found = self.inferer.segment(image, self.network)
             signals: Signals = {}
             if self.signals is None or sums is None:
                 error = self.score(image, self.network)
             else:
                 error, signals = self.signals.measured(sums, image, self.network, self.inferer)
-        output = {"case_id": case_id, "series": self._case(case_id).get("series"), **on_the_input_grid(found, image)}
-        return found, error, signals, output
+            if watched is not None:
+                found, kept = self._of_the_image(case_id, image, watched, found)
+                signals = {} if kept == ADAPTED else signals  # these weights saw no labelled case
+        output = {"case_id": case_id, "series": self._case(case_id).get("series"), "test_time": kept}
+        return found, error, signals, output | on_the_input_grid(found, image)
+
+    def _watched(self, image: Tensor, sums: MaskSums | None) -> MaskSums | None:
+        """What will have the mask on the network's grid, where weights of the image are asked for; before `segment`."""
+        if self.adapt is None:
+            return None
+        if sums is None:
+            sums = MaskSums(image.shape[1:], len(self.table.structures) + 1)
+            self.inferer.on_rod = sums.add
+        return sums
+
+    def _of_the_image(self, case_id: str, image: Tensor, sums: MaskSums, found: Segmentation) -> tuple[Segmentation, str]:
+        """The mask by weights of the image itself where these are kept, else the one that was found; and which."""
+        assert self.adapt is not None
+        self.inferer.on_rod = None
+        with self.adapt(image, sums.labels, self.network) as verdict:
+            logger.info("%s: the %s weights are kept: %s", case_id, verdict.kept, "; ".join(verdict.reasons))
+            return (self.inferer.segment(image, self.network) if verdict.kept == ADAPTED else found), verdict.kept
 
     def _written(
         self,
@@ -243,6 +268,7 @@ class Predictor(SupervisedEvaluator):
             **(prediction_cells(predicted, self.table.structures) if self.table.predicts else {}),
             **scores,
             entropy_all=found.entropy_all,
+            test_time=output.get("test_time"),
             precision=found.precision or self.table.settings.get("precision"),
             image=name,
             image_digest=self._digest(batch["case_id"][0]),

@@ -24,6 +24,7 @@ from monai_hybrid.errors import DataError, EnvironmentFault, ModelFileError
 from monai_hybrid.prediction.flags import flag_rows
 
 NOTHING = "-"
+ADAPTED, ORIGINAL = "adapted", "original"  # weights of a mask, in the column test_time
 LATER = "image_digest"  # a column that tables of earlier versions lack
 LACKING = (LATER, "predicted_")  # columns that older rows may lack
 logger = logging.getLogger("monai_hybrid.predict")
@@ -37,7 +38,7 @@ class QualityTable:
     in that unit; entropy_foreground, entropy_all in [0, 1]; denoising_error; precision (as set, or as chosen for the image);
     image; image_digest (by which `report` and `view` know the file again); mask; made_from (hash of model, image, settings).
     Of a model whose card has "quality" also predicted_dice (mean over the structures found), predicted_dice_<label> and
-    predicted_interval_<label>.
+    predicted_interval_<label>. With updates on each image also test_time: "adapted" or "original", the weights of the mask.
 
     Args:
         folder: where masks and the table go.
@@ -46,6 +47,7 @@ class QualityTable:
         settings: what else makes a prediction another one.
         overwrite: redo finished cases.
         quality: of the model's card; without one there are no predicted columns.
+        test_time: whether there is a column of that name.
     """
 
     def __init__(
@@ -56,7 +58,9 @@ class QualityTable:
         settings: Mapping[str, Any] | None = None,
         overwrite: bool = False,
         quality: Mapping[str, Any] | None = None,
+        test_time: bool = False,
     ) -> None:
+        self.test_time = test_time
         self.predicts = bool((quality or {}).get("dice"))
         self.path = Path(folder) / "quality.csv"
         self.structures = [str(label["name"]) for label in labels][1:]
@@ -76,8 +80,9 @@ class QualityTable:
         volumes = [f"volume_{name}" for name in self.structures]
         of = [f"predicted_{what}_{name}" for name in self.structures for what in ("dice", "interval")]
         predicted = ["predicted_dice", *of] if self.predicts else []
+        which = ["test_time"] if self.test_time else []
         tail = ["entropy_foreground", "entropy_all", "denoising_error", "precision", "image", LATER, "mask", "made_from"]
-        return ["case_id", "status", "flag", "error", "unit", *volumes, *predicted, *tail]
+        return ["case_id", "status", "flag", "error", "unit", *volumes, *predicted, *which, *tail]
 
     def open(self) -> None:
         """Read the model's hash and what an earlier run left.
