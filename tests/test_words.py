@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 FOLDERS = [ROOT / "docs" / name for name in ("tutorials", "how-to", "models")]
 PAGES = ["README.md", "SECURITY.md", "CONTRIBUTING.md", "docs/index.md", "docs/results/README.md", "docs/results/gallery.md"]
-PAGES += [f"docs/explanation/{name}.md" for name in ("how_we_know", "method", "times")]
+PAGES += [f"docs/explanation/{name}.md" for name in ("how_we_know", "method", "speed", "times")]
 PAGES += [f"docs/reference/{name}.md" for name in ("evaluation", "exit_codes", "names", "pictures", "python")]
 PAGES += [f"bundles/{name}/docs/README.md" for name in ("few_shot_finetune", "hybrid_pretrain")]
 PAGES += sorted(page.relative_to(ROOT).as_posix() for folder in FOLDERS for page in folder.glob("*.md"))

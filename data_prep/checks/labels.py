@@ -70,8 +70,8 @@ def _at(subject: LabelSubject, values: list[float], message: str) -> Remark:
     "D303",
     on="label",
     level="error",
-    remedy="Give those voxels a class or 0, for -1: monai-hybrid repair FOLDER --output OUT --map=-1=0; "
-    "if nobody annotated them: --ignore-label -1",
+    remedy="If nobody annotated them, add --ignore-label -1. Else give them a class or 0, for -1: "
+    "monai-hybrid repair FOLDER --output OUT --map=-1=0",
 )
 def label_negative(subject: LabelSubject) -> Remark | None:
     """Label values are negative."""

@@ -1,7 +1,7 @@
 """What a network's weights were, to know whether they are still the same: by their values, because nothing else tells.
 
 A tensor's `_version` misses fused optimizers, writes through `.data` and NumPy's views; its address can be used again.
-Comparing takes a thousandth to a thirtieth of one window's pass, and a quarter of folding anew (docs/explanation/speed.md).
+Comparing takes a thousandth to a thirtieth of one window's pass, and a quarter of folding anew (docs/results/notes/speed.md).
 """
 
 from __future__ import annotations
