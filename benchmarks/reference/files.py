@@ -25,6 +25,7 @@ MEANINGS = {
     "pictures.png": "Images, masks and denoised images of the last epoch.",
     "transfer.json": "Which weights were taken over from the starting model.",
     "transfer.txt": "The same in words.",
+    "fold_*.safetensors": "Weights of a fold of leave one out, kept by `--keep-folds True` for `calibrate`.",
     "shots.json": "The labelled patients and cases that an adaptation used.",
     "leave_one_out.json": "Dice by epoch of the patients left out.",
     "safety_stop.json": "Adapting without labels: which model was kept, why, and what was seen in each held-out scan.",

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from safetensors.torch import load_file
 
-from monai_hybrid.bundle.data import read_prepared
+from monai_hybrid.bundle.data import PreparedData, read_prepared
 from monai_hybrid.bundle.held_out import held_out_parts
 from monai_hybrid.bundle_folders import bundle_folder
 from monai_hybrid.catalogue.folder import names
@@ -19,10 +19,12 @@ from monai_hybrid.errors import ConfigError, DataError, ModelFileError
 from monai_hybrid.model_card import check_complete, parse_card, read_card
 from monai_hybrid.quality.dice_model import FEWEST_PATIENTS
 from monai_hybrid.quality.entry import make_entry
-from monai_hybrid.quality.held_out import COPIES
-from monai_hybrid.weights import dumped_card, write_safetensors
+from monai_hybrid.quality.folds import read_folds
+from monai_hybrid.quality.held_out import COPIES, HeldOut, Measured
+from monai_hybrid.weights import dumped_card, load_weights, write_safetensors
 
 SPLITS = ("validation", "training")
+FOLDS = "training, each patient by a network that never saw it"
 logger = logging.getLogger("monai_hybrid.calibrate")
 
 
@@ -63,22 +65,56 @@ def calibrate(
     if not (data / "datalist.json").is_file():
         raise DataError(f"{data}: no prepared data set. Type: monai-hybrid build {data} --output prepared")
     prepared = read_prepared(data)
-    cases = prepared.labelled(split, required=True)
-    patients = len({case.get("patient") or case["case_id"] for case in cases})
-    if patients < FEWEST_PATIENTS:
-        raise DataError(
-            f"{data}: the split {split} has {patients} labelled patient{'s' * (patients != 1)}; a predicted Dice takes at "
-            f"least {FEWEST_PATIENTS}, none of whom the model was trained on"
-        )
+    cases, folds = _cases(prepared, split, source)
     config = bundle_folder("few_shot_finetune") / "configs/inference.json"
-    found = held_out_parts(config, str(source), prepared.dataset, device).measure(cases, copies)
+    parts = held_out_parts(config, str(source), prepared.dataset, device)
+    found = _by_folds(parts, cases, folds, copies) if folds else parts.measure(cases, copies)
     if not found.rows:
         why = next(iter(found.failed.values()), "the masks are empty")
         raise DataError(f"{data}: no mask of {len(cases)} cases could be measured; the first: {why}")
+    split = FOLDS if folds else split
     entry = make_entry(found, {"data": str(prepared.dataset.get("name") or ""), "split": split})
     _write(source, target, {**card, "quality": entry})
     structures = [str(label["name"]) for label in card["labels"]][1:]
     return Calibration(target, entry, [name for name in structures if name not in entry["dice"]], found.failed)
+
+
+def _cases(prepared: PreparedData, split: str, source: Path) -> tuple[list[dict[str, Any]], dict[str, Path]]:
+    """The held-out cases; and of a run that kept its folds, where the split has too few, the weights for each patient.
+
+    Raises:
+        DataError: too few labelled patients, and no folds.
+    """
+    cases = [case for case in prepared.labelled(split) if "label" in case]
+    patients = len({case.get("patient") or case["case_id"] for case in cases})
+    if patients >= FEWEST_PATIENTS:
+        return cases, {}
+    folds = read_folds(source) if split == "validation" else {}
+    of_folds = [case for case in prepared.labelled("training") if case["patient"] in folds]
+    if len({case["patient"] for case in of_folds}) < FEWEST_PATIENTS:
+        raise DataError(
+            f"{prepared.folder}: the split {split} has {patients} labelled patient{'s' * (patients != 1)}; "
+            f"a predicted Dice takes at least {FEWEST_PATIENTS}, none of whom the model was trained on. With fewer, type: "
+            "monai-hybrid adapt ... --stopping leave_one_out --keep-folds True, and calibrate that model"
+        )
+    logger.warning(
+        "the split %s has %d labelled patient%s: each training patient is measured by the network that was trained without it",
+        *(split, patients, "s" * (patients != 1)),
+    )
+    return of_folds, folds
+
+
+def _by_folds(parts: HeldOut, cases: Sequence[Mapping[str, Any]], folds: Mapping[str, Path], copies: int) -> Measured:
+    """The cases of each patient, by the network that never saw it."""
+    found = Measured()
+    for number, (patient, file) in enumerate(folds.items()):
+        weights = load_weights(file)
+        try:
+            parts.network.load_state_dict(weights)
+        except RuntimeError as error:
+            raise ModelFileError(f"{file}: holds other weights than the model's; adapt again") from error
+        found.add(parts.measure([case for case in cases if case["patient"] == patient], copies, first=number))
+    return found
 
 
 def _target(model: str, split: str, output: Path | None) -> Path:

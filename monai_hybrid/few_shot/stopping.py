@@ -21,6 +21,8 @@ from data_prep.atomic import replace_file
 from monai_hybrid.engines import ReplayableDataset, mixed_sampler
 from monai_hybrid.engines.length import total_updates
 from monai_hybrid.errors import ConfigError, DataError
+from monai_hybrid.networks.merged_state import merged_state_dict
+from monai_hybrid.quality.folds import write_fold
 
 STOPPING = ("budget", "leave_one_out")
 MINIMUM_PATIENTS = 3
@@ -45,15 +47,19 @@ def updates_for(cases: Sequence[dict[str, Any]]) -> int:
     return min(BASE + PER_PATIENT * patients, MOST)
 
 
-def check_stopping(stopping: str, cases: Sequence[dict[str, Any]]) -> None:
+def check_stopping(stopping: str, cases: Sequence[dict[str, Any]], keep_folds: bool = False) -> None:
     """Refuse early what `leave_one_out` could not do.
 
     Raises:
-        ConfigError: unknown name, or several processes.
+        ConfigError: unknown name, several processes, or folds to keep where there are none.
         DataError: fewer than three labelled patients: one fold's score would decide, or none.
     """
     if stopping not in STOPPING:
         raise ConfigError(f"stopping: got {stopping!r}, expected one of {', '.join(STOPPING)}")
+    if keep_folds and stopping != "leave_one_out":
+        raise ConfigError(
+            "keep_folds: there are folds with --stopping leave_one_out alone; add that, or leave --keep-folds out"
+        )
     patients = len({case["patient"] for case in cases})
     if stopping == "leave_one_out" and patients < MINIMUM_PATIENTS:
         raise DataError(
@@ -64,18 +70,19 @@ def check_stopping(stopping: str, cases: Sequence[dict[str, Any]]) -> None:
         raise ConfigError("stopping leave_one_out: works in one process; type --stopping budget, or run without torchrun")
 
 
-def choose_epochs(stopping: str, trainer: Any) -> None:
+def choose_epochs(stopping: str, trainer: Any, keep_folds: bool = False) -> None:
     """Set the number of epochs that `trainer` will run. For a configuration's `run`, just before the training.
 
     With "budget" nothing changes. With "leave_one_out" a network is trained on all patients but one in turn, from the same
     weights and with the same settings, and validated on the one left out after every epoch. The epoch with the best mean over
     the patients, smoothed over three epochs, is taken; the learning rate still follows the schedule of the whole budget, as it
-    did in the folds. `logs/leave_one_out.json` keeps the curves.
+    did in the folds. `logs/leave_one_out.json` keeps the curves. With
+    `keep_folds` the averaged weights at the end of each fold stay in `logs/folds/`, for `monai-hybrid calibrate`.
     """
     if stopping == "leave_one_out":
         main = _calling_parser()
-        record = _folds(main)
         folder = Path(main.get_parsed_content("output_dir")) / "logs"
+        record = _folds(main, folder if keep_folds else None)
         folder.mkdir(parents=True, exist_ok=True)
         text = json.dumps(record, indent=1) + "\n"
         replace_file(folder / "leave_one_out.json", lambda path: path.write_text(text))
@@ -99,15 +106,18 @@ def _calling_parser() -> ConfigParser:
     raise ConfigError("stopping leave_one_out: works in a bundle's configuration only")
 
 
-def _folds(main: ConfigParser) -> dict[str, Any]:
-    """Train and validate each fold; the record that is written."""
+def _folds(main: ConfigParser, keep: Path | None = None) -> dict[str, Any]:
+    """Train and validate each fold; the record that is written. `keep` is the folder below which its weights stay."""
     cases, deterministic = main.get_parsed_content("cases"), main.get_parsed_content("deterministic")
     patients = sorted({case["patient"] for case in cases})
-    before, curves = [], {}
+    before, curves, kept = [], {}, {}
     for number, patient in enumerate(patients, 1):
         if deterministic:
             set_determinism(main.get_parsed_content("seed"))
-        start, curve = train_fold(_fold(main, patient))
+        fold = _fold(main, patient)
+        start, curve = train_fold(fold)
+        if keep is not None:
+            kept[patient] = write_fold(keep, number, patient, merged_state_dict(fold.get_parsed_content("ema").ema_model))
         before.append(start)
         curves[patient] = curve
         logger.info(
@@ -122,7 +132,7 @@ def _folds(main: ConfigParser) -> dict[str, Any]:
     logger.info("leave one out: %d epochs (%d updates), mean Dice %.3f", *(record[k] for k in ("epochs", "updates", "dice")))
     if float(np.mean(before)) >= record["dice"]:
         logger.warning("leave one out: no epoch is better than the start (mean Dice %.3f)", np.mean(before))
-    return record | {"start": before, "patients": curves}
+    return record | {"start": before, "patients": curves} | ({"folds": kept} if keep else {})
 
 
 def _fold(main: ConfigParser, patient: str) -> ConfigParser:

@@ -43,6 +43,15 @@ class Measured:
     patients: list[str] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)
 
+    def add(self, other: Measured) -> None:
+        """Take what was seen of further cases."""
+        self.rows += other.rows
+        self.errors |= other.errors
+        self.p += other.p
+        self.classes += other.classes
+        self.patients += other.patients
+        self.failed |= other.failed
+
 
 @dataclass(frozen=True)
 class HeldOut:
@@ -66,19 +75,22 @@ class HeldOut:
     device: Any = "cpu"
     seed: int = 0
 
-    def measure(self, cases: Sequence[Mapping[str, Any]], copies: int = COPIES, until: float | None = None) -> Measured:
+    def measure(
+        self, cases: Sequence[Mapping[str, Any]], copies: int = COPIES, until: float | None = None, first: int = 0
+    ) -> Measured:
         """All cases as they are, then their copies, turn by turn; a case that cannot be read is left out and named.
 
         Args:
             cases: {"case_id", "image", "label"[, "patient"]}.
             copies: worse ones a case.
             until: `time.monotonic()` after which no further case begins.
+            first: number of the first case; how a copy is made worse follows from it.
         """
         found, ticker = Measured(), Ticker("held-out images", len(cases) * (1 + copies), 10)
         for turn in range(1 + copies):
-            for number, case in enumerate(cases):
+            for number, case in enumerate(cases, first):
                 if until is not None and time.monotonic() > until:
-                    logger.info("the time for held-out cases is over after %d images", turn * len(cases) + number)
+                    logger.info("the time for held-out cases is over after %d images", turn * len(cases) + number - first)
                     return found
                 if case["case_id"] in found.failed:
                     continue

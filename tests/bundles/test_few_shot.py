@@ -12,8 +12,10 @@ from monai.bundle import ConfigParser, ConfigWorkflow
 
 from data_prep.build import build
 from data_prep.phantom import generate
+from data_prep.result_files import is_ours
 from monai_hybrid.few_shot import stopping
 from monai_hybrid.few_shot.stopping import train_fold
+from monai_hybrid.quality.folds import read_folds
 from monai_hybrid.weights import load_weights, read_card
 
 CONFIGS = ROOT / "bundles/few_shot_finetune/configs"
@@ -133,6 +135,7 @@ def test_leave_one_out_sets_the_epochs_of_the_training(
 
     monkeypatch.setattr(stopping, "train_fold", fold)
     settings = {**SHORT, "max_epochs": 3, "updates_per_epoch": 1, "shots": 3, "stopping": "leave_one_out", "warmup_updates": 1}
+    settings |= {"keep_folds": True}
     settings |= {"dataset_dir": str(target), "pretrained": str(trained), "output_dir": str(tmp_path)}
     workflow = ConfigWorkflow(
         str(CONFIGS / "train.json"), workflow_type="train", logging_file=False, bundle_root=str(CONFIGS.parent), **settings
@@ -148,6 +151,11 @@ def test_leave_one_out_sets_the_epochs_of_the_training(
     assert list(record["patients"]) == sorted(json.loads((tmp_path / "shots.json").read_text())["patients"])
     card = read_card(tmp_path / "models/model.safetensors")
     assert card is not None and card["training"]["epochs"] == 1 and card["training"]["stopping"] == "leave_one_out"
+    folds = read_folds(tmp_path / "models/model.safetensors")
+    assert list(folds) == list(record["patients"]) and all(is_ours(file) for file in folds.values())
+    weights = [load_weights(file) for file in folds.values()]
+    assert all(w.keys() == source.keys() for w in weights)
+    assert not all(torch.equal(weights[0][name], weights[1][name]) for name in source), "each fold has its own"
     assert len((tmp_path / "logs/history.jsonl").read_text().splitlines()) == 1, "folds leave no history"
 
 

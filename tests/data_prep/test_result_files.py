@@ -56,6 +56,12 @@ def slices(*names: str) -> bytes:
     return content.getvalue()
 
 
+def weights(card: object) -> bytes:
+    told = {"format": "pt", "monai_hybrid_card": json.dumps(card), "sha256": "0" * 64}
+    head = json.dumps({"__metadata__": told, "a": {"dtype": "U8", "shape": [1], "data_offsets": [0, 1]}}, separators=(",", ":"))
+    return len(head).to_bytes(8, "little") + head.encode() + b"0"
+
+
 def text(content: object) -> bytes:
     return json.dumps(content).encode()
 
@@ -84,6 +90,7 @@ FILES: dict[str, tuple[bytes, bytes]] = {
     "transfer.txt": (b"weights from a: 10%", b"my notes on weights"),
     "shots.json": (text({"seed": 0, "patients": [], "cases": []}), text([1, 2])),
     "safety_stop.json": (text({"kept": "original", "reasons": [], "scans": 2, "cases": []}), text({"kept": "original"})),
+    "fold_*.safetensors": (weights({"left_out": "p1"}), weights({"format_version": 1})),
     "leave_one_out.json": (text({"epochs": 1, "updates": 2, "dice": 0.5, "patients": {}}), text({"epochs": 1})),
     "cases.csv": (b"case_id,patient,class,dice,label_voxels,pred_voxels\n", b"case_id,patient,class,dice,mine\n"),
     "summary.json": (text({"unit": "mm", "nsd_tolerance": 2, "policy": "", "cases": 1}), text({"unit": "mm", "cases": 1})),

@@ -37,11 +37,13 @@ def test_every_patient_counts_the_same_and_the_first_of_equals_is_taken() -> Non
 def test_too_few_patients_are_refused() -> None:
     with pytest.raises(DataError, match="got 2 labelled patients, expected at least 3; type --stopping budget, or give more"):
         check_stopping("leave_one_out", cases(2))
-    check_stopping("leave_one_out", cases(3, slices=1))
+    check_stopping("leave_one_out", cases(3, slices=1), keep_folds=True)
     check_stopping("budget", cases(1))
 
 
 def test_an_unknown_name_is_refused() -> None:
+    with pytest.raises(ConfigError, match="there are folds with --stopping leave_one_out alone"):
+        check_stopping("budget", cases(3), keep_folds=True)
     with pytest.raises(ConfigError, match="stopping: got 'early', expected one of budget, leave_one_out"):
         check_stopping("early", cases(3))
 

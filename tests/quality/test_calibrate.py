@@ -18,12 +18,16 @@ from safetensors.torch import load_file
 import monai_hybrid
 from data_prep.build import build
 from data_prep.phantom import generate
+from monai_hybrid.bundle.data import read_prepared
 from monai_hybrid.calibrating import calibrate
 from monai_hybrid.calibrating.__main__ import show
 from monai_hybrid.errors import ConfigError, DataError, ModelFileError
 from monai_hybrid.model_card import parse_card, read_card
+from monai_hybrid.networks import HybridDiffusionUNet
 from monai_hybrid.prediction.expected import low_prediction, prediction_cells
 from monai_hybrid.quality.degrade import KINDS, degraded
+from monai_hybrid.quality.folds import write_fold
+from monai_hybrid.quality.held_out import HeldOut
 from monai_hybrid.reporting.report import write_report
 from monai_hybrid.weights import dumped_card
 
@@ -133,6 +137,53 @@ def test_what_cannot_be_calibrated_is_a_sentence(
     monkeypatch.setenv("MONAI_HYBRID_MODELS", str(model.parent / "models"))
     with pytest.raises(ConfigError, match=r"comes with the package and stays as it is. Add --output heads_mr.safetensors"):
         calibrate(data, "heads_mr")
+
+
+def run_with_folds(data: Path, folder: Path, weights: dict[str, torch.Tensor], patients: list[str]) -> Path:
+    """A run's model, and the weights of as many folds, each a little other."""
+    shutil.copytree(data.parent / "models", folder / "models")
+    places = {}
+    for number, patient in enumerate(patients, 1):
+        changed = {name: tensor + 0.01 * number for name, tensor in weights.items()}
+        places[patient] = write_fold(folder / "logs", number, patient, changed)
+    record = {"epochs": 1, "updates": 1, "dice": 0.5, "patients": {}, "folds": places}
+    (folder / "logs/leave_one_out.json").write_text(json.dumps(record))
+    return folder / "models/heads_mr.safetensors"
+
+
+def test_folds_stand_in_for_validation_patients(
+    model: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = sorted(file.name for file in (data.parent / "raw/images").iterdir())
+    (tmp_path / "splits.json").write_text(json.dumps({"train": names[:4], "val": names[4:5], "test": names[5:]}))
+    build(data.parent / "raw", tmp_path / "data", splits=tmp_path / "splits.json")
+    patients = sorted({case["patient"] for case in read_prepared(tmp_path / "data").training})[:3]
+    plain = str(model.parent / "models/heads_mr.safetensors")
+    with pytest.raises(DataError, match=r"validation has 1 labelled patient; .*--stopping leave_one_out --keep-folds True"):
+        calibrate(tmp_path / "data", plain, output=tmp_path / "no.safetensors")
+    of_run = run_with_folds(data, tmp_path / "run", load_file(plain), patients)
+    measured = {}
+    own = next(iter(HybridDiffusionUNet(**read_card(of_run)["network"]).named_parameters()))[0]
+    own = load_file(of_run)[own].flatten()[0]
+
+    def watched(self: HeldOut, cases: Any, *rest: Any, **more: Any) -> Any:
+        first = next(iter(self.network.parameters())).detach().flatten()[0]
+        measured[cases[0]["patient"]] = (more["first"], round(float(first - own), 3))
+        return measure(self, cases, *rest, **more)
+
+    measure = HeldOut.measure
+    monkeypatch.setattr(HeldOut, "measure", watched)
+    found = calibrate(tmp_path / "data", str(of_run), copies=1, output=tmp_path / "own.safetensors")
+    assert measured == {p: (i, 0.01 * (i + 1)) for i, p in enumerate(patients)}, "each patient by the weights of its own fold"
+    assert found.entry["patients"] == 3 and found.entry["split"] == "training, each patient by a network that never saw it"
+    before, after = load_file(of_run), load_file(found.file)
+    assert all(torch.equal(before[name], after[name]) for name in before), "the model's weights, not those of a fold"
+    (tmp_path / "run/logs/folds/fold_2.safetensors").unlink()
+    with pytest.raises(DataError, match=r"names .*fold_2.safetensors for the patient .*, which is not there; adapt again"):
+        calibrate(tmp_path / "data", str(of_run), output=tmp_path / "no.safetensors")
+    write_fold(tmp_path / "run/logs", 2, patients[1], {"other": torch.zeros(1)})
+    with pytest.raises(ModelFileError, match=r"fold_2.safetensors: holds other weights than the model's"):
+        calibrate(tmp_path / "data", str(of_run), copies=0, output=tmp_path / "no.safetensors")
 
 
 def test_an_unreadable_case_costs_no_other(model: Path, data: Path, tmp_path: Path) -> None:
