@@ -175,7 +175,7 @@ def _fine_tuning() -> Iterator[Setting]:
     yield s("sampled_pairs", "count or none", "images that a hybrid teacher draws itself, to learn from as well")
     yield s("updates", "count", "length, to the update", free=True, default="200 + 50 a labelled patient, at most 600")
     yield s("stopping", "word", "what ends the training", words=("budget", "leave_one_out"))
-    yield s("keep_folds", "flag", "keep the weights of leave_one_out, for calibrate", free=True)
+    yield s("keep_folds", "flag", "keep the weights of leave_one_out, for calibrate")
     yield s("validation", "flag", "score the validation list while training")
 
 
