@@ -47,6 +47,7 @@ LATER = (
         {"self_training": "false", "self_training_weight": "1.0"},
         ("train#teacher#", "train#views#", "train#prepare_batch#teacher", "unlabelled_cases#self_training"),
     ),
+    ({"keep_folds": "false"}, ()),
 )
 HARMLESS = "unlabelled_cases#output_dir"  # where a folder of DICOM is written: came later, and changes no image
 LISTS = ("train#preprocessing#transforms", "train#dataset#data")  # which name the later parts, empty by default
@@ -80,5 +81,6 @@ def _with_later(saved: dict[str, str], now: Mapping[str, str]) -> dict[str, str]
     saved = {HARMLESS: now[HARMLESS], **saved} if HARMLESS in now else saved
     for settings, parts in LATER:
         if not any(name in saved for name in settings) and any(name in now for name in settings):
-            saved |= settings | {name: value for name, value in now.items() if name in LISTS or name.startswith(parts)}
+            lists = LISTS if parts else ()
+            saved |= settings | {name: value for name, value in now.items() if name in lists or name.startswith(parts)}
     return saved

@@ -87,6 +87,14 @@ def test_steps_of_the_users_own_are_another_run() -> None:
         refuse_other_settings({**saved, "learning_rate": "1.0"}, now, Path("update_00000001.pt"))
 
 
+def test_a_run_from_before_folds_were_kept_goes_on() -> None:
+    now = lasting(of_now("few_shot_finetune"))
+    saved = {name: value for name, value in now.items() if name != "keep_folds"}
+    refuse_other_settings(saved, now, Path("update_00000001.pt"))
+    with pytest.raises(ConfigError, match="keep_folds"):
+        refuse_other_settings(saved, {**now, "keep_folds": "true"}, Path("update_00000001.pt"))
+
+
 def test_a_run_of_before_goes_on_without_what_came_later_and_not_with_it() -> None:
     saved, now = lasting(of_0_1("few_shot_finetune")), lasting(of_now("few_shot_finetune"))
     assert "source_replay" not in saved and "source_replay" in now
