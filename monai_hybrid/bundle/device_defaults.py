@@ -9,7 +9,7 @@ from torch import nn
 
 from monai_hybrid.networks import HybridDiffusionUNet, fastest_dtype, folded
 
-# Fine-tuning augments intensities a sample at a time: dozens of ms at 96^3. Pretraining needs one (docs/results/notes/speed.md).
+# Fine-tuning augments intensities a sample at a time: dozens of ms at 96^3. Pretraining needs one (notes/speed.md).
 MOST_LOADERS = 6
 
 
