@@ -31,6 +31,9 @@ def test_shared_parts_of_the_training_are_the_same(name: str) -> None:
     ours, theirs = (config(b, "train.json")["train"][name] for b in ("few_shot_finetune", "hybrid_pretrain"))
     if name == "prepare_batch":
         assert ours.pop("teacher") == "@train#teacher"  # only a fine-tuning has one
+    if name == "trainer":  # a fine-tuning counts updates, and its epochs follow; a pretraining counts epochs
+        assert theirs.pop("max_epochs") == "$-(-@updates // @updates_per_epoch) if @updates else @max_epochs"
+        assert ours.pop("max_epochs") == "@max_epochs"
     text = json.dumps(ours).replace("@origin.plan", "@data.plan")
     assert json.loads(text) == theirs
 
