@@ -62,8 +62,9 @@ def test_warnings_are_logged_as_such(tmp_path: Path, caplog: pytest.LogCaptureFi
     path = written(tmp_path, tiny(), ["MR"])
     path.unlink()
     with_transfer(tiny(seed=9), tmp_path / "model.pt", table(LABELS), ["MR"])
-    assert all(record.levelno == logging.WARNING for record in caplog.records), "the table is no warning"
-    assert caplog.messages[0] == "the file has no card: label i continues row i of the file; check the order of the labels"
+    warned = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    assert not any("tensors" in text for text in warned), "the table is no warning"
+    assert warned[0] == "the file has no card: label i continues row i of the file; check the order of the labels"
 
 
 def test_no_class_in_common_is_warned_of(tmp_path: Path) -> None:
