@@ -8,7 +8,7 @@ import io
 import re
 import zlib
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -156,18 +156,18 @@ def written_here(folder: Path) -> set[str]:
 NO_MASKS = ("_entropy", "_probabilities", "_preview")  # what lies beside masks
 
 
-def masks_without_row(folder: Path, rows: Collection[str]) -> list[Path]:
-    """Masks that prediction wrote and that no row of its table names: a run was killed between the two.
+def masks_without_row(folder: Path, rows: Iterable[Mapping[str, str]]) -> list[Path]:
+    """Masks that prediction wrote and that no row of its table is about: a run was killed between the two.
 
-    `rows` are the names of masks in the table. DICOM-SEGs are not looked for.
+    `rows` have "case_id" and "mask". DICOM-SEGs are not looked for, and links are not: prediction writes none.
     """
     try:
-        files = sorted(path for path in folder.iterdir() if extension(path) in (*NIFTI, ".png"))
+        files = sorted(path for path in folder.iterdir() if extension(path) in (*NIFTI, ".png") and not path.is_symlink())
     except OSError:
         return []
-    # A NIfTI beside a DICOM-SEG is of that row.
-    named = {stem(Path(name)) for name in rows}
-    return [path for path in files if stem(path) not in named and not stem(path).endswith(NO_MASKS) and is_own(path)]
+    # A NIfTI beside a DICOM-SEG is of that row, and a row may name another mask than the one of its case.
+    known = {name for row in rows for name in (stem(Path(row["mask"])), f"{row['case_id']}_seg")}
+    return [path for path in files if stem(path) not in known and not stem(path).endswith(NO_MASKS) and is_own(path)]
 
 
 def _joined(files: Sequence[Path], channels: Sequence[str]) -> Iterator[Scan]:

@@ -145,7 +145,7 @@ def _prediction(folder: Path, images: Path | None, model: Path | None) -> Collec
     export = Export(dicom_folder(_settings_of_run(folder), images), trusted=images is not None)
     cases = [_case(row, folder, images, channels, columns, (export, labels)) for row in rows]
     colour = (card or {}).get("colour")
-    alone = masks_without_row(folder, {row["mask"] for row in rows})
+    alone = masks_without_row(folder, rows)
     cases += [Case(stem(mask), note=WITHOUT_ROW, flag=WITHOUT_ROW) for mask in alone]
     ordered = tuple(sorted(cases, key=_urgency))
     return Collection(folder, True, labels, columns, ordered, channels, tuple(colour) if colour else None, model)

@@ -161,7 +161,7 @@ class QualityTable:
                 "with --overwrite True",
                 *(self.path, len(old), len(self.rows), old[0]),
             )
-        alone = masks_without_row(self.path.parent, {row["mask"] for row in self.rows.values()})
+        alone = masks_without_row(self.path.parent, self.rows.values())
         if alone:
             logger.warning(
                 "%s: a mask without a row in %s, so a run was killed between the two; predict its image again (%d such)",
