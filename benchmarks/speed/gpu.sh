@@ -4,5 +4,7 @@
 #   benchmarks/speed/gpu.sh gpu.json --dry        # tiny sizes on the processor: does it run?
 # nnU-Net's rows want: pip install --constraint constraints.txt ".[benchmark]" nnunetv2
 set -eu
-cd "$(dirname "$0")/../.."
-exec "${PYTHON:-python}" -W ignore -m benchmarks.speed.gpu "$@"
+root="$(cd "$(dirname "$0")/../.." && pwd)"
+python="${PYTHON:-$root/.venv/bin/python}"
+[ -x "$python" ] || python="$(command -v "${PYTHON:-python}")"
+PYTHONPATH="$root${PYTHONPATH:+:$PYTHONPATH}" exec "$python" -W ignore -m benchmarks.speed.gpu "$@"
