@@ -120,7 +120,7 @@ def cases_of_folder(
 ) -> list[dict[str, Any]]:
     """The images of a folder that can be trained with beside `data`; arguments and errors are those of `unlabelled_cases`."""
     if not folder.is_dir():
-        raise DataError(f"unlabelled_dir: no such folder: {folder}; give a folder of images, or one made by data_prep build")
+        raise DataError(f"unlabelled_dir: no such folder: {folder}; give a folder of images, or one made by monai-hybrid build")
     if (folder / "datalist.json").is_file():
         return _of_prepared(folder, data)
     if is_bids(folder):
