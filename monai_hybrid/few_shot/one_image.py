@@ -59,7 +59,7 @@ class OneImage:
         if objective is None or not objective.image_term:
             raise ConfigError(
                 f"test_time_updates {updates}: the model was trained without the denoising term, so an image alone teaches it "
-                "nothing; leave --test-time-updates out"
+                "nothing; leave --test-time-updates out, or adapt with --objective hybrid, which keeps that term"
             )
         self.roi, self.updates, self.learning_rate, self.seed = tuple(roi_size), updates, learning_rate, seed
         self.judge = judge or decide

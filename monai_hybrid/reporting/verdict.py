@@ -82,6 +82,8 @@ def predicted_sentence(rows: Sequence[Mapping[str, str]]) -> str:
     failed = len(rows) - len(done)
     parts = [f"{plural(len(done), 'case')} predicted, {flagged or 'none'} of them flagged"]
     parts += [f"{failed} failed"] if failed else []
+    if any(row.get("predicted_dice") for row in done):
+        return ", ".join(parts) + ". There are no references, so Dice is not measured: what stands below is predicted."
     return ", ".join(parts) + ". Without references nothing can be said about how well the model segments."
 
 

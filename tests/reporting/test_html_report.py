@@ -22,6 +22,7 @@ from monai_hybrid.errors import ConfigError, DataError, HybridError
 from monai_hybrid.gallery.cases import read_collection
 from monai_hybrid.reporting.command import main
 from monai_hybrid.reporting.report import write_report
+from monai_hybrid.reporting.verdict import predicted_sentence
 
 ROOT = Path(__file__).parents[2]
 
@@ -139,6 +140,13 @@ def test_what_is_missing_is_said_in_one_line(tmp_path: Path) -> None:
     only = Page(write_report(training(tmp_path / "run")).read_text()).text
     assert "nothing can be said about how well the model segments" in only
     assert "scores, because there is no cases.csv, type monai-hybrid evaluate" in only
+
+
+def test_predicted_dice_is_not_called_measured() -> None:
+    rows = [{"status": "done", "flag": "look", "predicted_dice": "0.7"}, {"status": "failed", "predicted_dice": ""}]
+    told = predicted_sentence(rows)
+    assert told.startswith("1 case predicted, 1 of them flagged, 1 failed. There are no references, so Dice is not measured:")
+    assert "nothing can be said" in predicted_sentence([{"status": "done", "flag": ""}])
 
 
 def test_a_folder_of_predictions_shows_its_masks_flagged_first(tmp_path: Path) -> None:
