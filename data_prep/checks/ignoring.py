@@ -56,7 +56,8 @@ MOST = 0.5
     "D322",
     on="label",
     level="warning",
-    remedy="If nobody annotated those voxels, leave them out: --ignore-label 255, or 254 if that is the value; "
+    remedy="If nobody annotated those voxels, and no other label holds that value for its structure, leave them out: "
+    "--ignore-label 255, or 254 if that is the value; "
     'if they are a structure, name it: --label-names "1=...,255=..."',
 )
 def perhaps_not_annotated(subject: LabelSubject) -> str | None:

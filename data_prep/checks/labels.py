@@ -121,8 +121,11 @@ def label_empty(subject: LabelSubject) -> str | None:
 @check("D311", on="label", level="note", remedy="Nothing to do: slices beyond the structure are welcome")
 def slice_empty(subject: LabelSubject) -> str | None:
     """The label of a 2D slice holds nothing but background."""
-    flat = subject.volume.spatial_dims == 2
-    return "all pixels are 0 (background)" if flat and set(subject.counts) == {0} else None
+    if subject.volume.spatial_dims != 2 or set(subject.counts) != {0}:
+        return None
+    if subject.ignored:  # a mask stored as 0 and 255 among masks of 0 and 1 looks so when 255 is left out
+        return f"{subject.ignored} pixels hold the ignore value, all others are 0 (background): is that value its structure?"
+    return "all pixels are 0 (background)"
 
 
 @check("D312", on="label", level="warning", remedy="Look for a stray click in a viewer: {file}")

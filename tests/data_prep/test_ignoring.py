@@ -258,3 +258,15 @@ def test_a_value_that_may_be_left_out_is_told_unless_it_is_named(label: np.ndarr
 @pytest.mark.parametrize("label", FINE.values(), ids=FINE.keys())
 def test_other_uses_of_large_values_are_not_told(label: np.ndarray) -> None:
     assert said_of(label) is None
+
+
+def test_a_picture_whose_structure_has_the_ignore_value_is_told(tmp_path: Path) -> None:
+    for folder in ("images", "labels"):
+        (tmp_path / folder).mkdir()
+    for case_id, value in (("a", 1), ("b", 255)):  # b is stored as 0 and 255 where a has 0 and 1
+        label = np.zeros((16, 16), np.uint8)
+        label[4:9, 4:9] = value
+        Image.fromarray(np.arange(256, dtype=np.uint8).reshape(16, 16)).save(tmp_path / f"images/{case_id}.png")
+        Image.fromarray(label).save(tmp_path / f"labels/{case_id}.png")
+    (told,) = [finding.message for finding in check(tmp_path, ignore_label=255) if finding.code == "D311"]
+    assert "25 pixels hold the ignore value, all others are 0 (background): is that value its structure?" in told
