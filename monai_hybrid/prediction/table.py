@@ -26,7 +26,8 @@ from monai_hybrid.prediction.flags import flag_rows
 NOTHING = "-"
 ADAPTED, ORIGINAL = "adapted", "original"  # weights of a mask, in the column test_time
 LATER = "image_digest"  # a column that tables of earlier versions lack
-LACKING = (LATER, "predicted_")  # columns that older rows may lack
+TEST_TIME = "test_time"
+LACKING = (LATER, "predicted_", TEST_TIME)  # columns that older rows may lack
 logger = logging.getLogger("monai_hybrid.predict")
 ROW = 16_384  # bytes that a row may take: two paths, and a number a label
 
@@ -80,7 +81,7 @@ class QualityTable:
         volumes = [f"volume_{name}" for name in self.structures]
         of = [f"predicted_{what}_{name}" for name in self.structures for what in ("dice", "interval")]
         predicted = ["predicted_dice", *of] if self.predicts else []
-        which = ["test_time"] if self.test_time else []
+        which = [TEST_TIME] if self.test_time else []
         tail = ["entropy_foreground", "entropy_all", "denoising_error", "precision", "image", LATER, "mask", "made_from"]
         return ["case_id", "status", "flag", "error", "unit", *volumes, *predicted, *which, *tail]
 
@@ -103,6 +104,7 @@ class QualityTable:
             raise EnvironmentFault(f"{self.path}: cannot be used ({error.strerror}); choose another --output_dir") from error
         refuse_other(self.path)
         rows = csv.DictReader(io.StringIO(text))
+        self.test_time |= TEST_TIME in (rows.fieldnames or ())  # rows of a run that asked for it keep what they say
         lacking = set(self.columns) ^ {restored(name) for name in rows.fieldnames or ()}
         ours = all(name in self.columns and name.startswith(LACKING) for name in lacking)
         self.rows = {row["case_id"]: {**dict.fromkeys(lacking, ""), **row} for row in map(restored_row, rows)} if ours else {}

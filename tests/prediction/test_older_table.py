@@ -58,6 +58,17 @@ def test_rows_from_before_the_predicted_dice_are_kept_and_told(tmp_path: Path, c
     assert caplog.messages == [], "none is predicted for an empty mask"
 
 
+def test_rows_are_kept_when_updates_on_each_image_are_switched_on_and_off(tmp_path: Path) -> None:
+    (tmp_path / "model.pt").write_bytes(b"weights")
+    for case_id, on in (("a", False), ("b", True), ("c", False)):
+        table = QualityTable(str(tmp_path / "masks"), LABELS, str(tmp_path / "model.pt"), test_time=on)
+        table.open()
+        kept = {"test_time": "adapted"} if on else {}
+        table.add(case_id, status="done", image=f"{case_id}.png", mask=f"{case_id}_seg.png", made_from="0", **kept)
+        table.finish()
+    assert {name: row["test_time"] for name, row in table.rows.items()} == {"a": "", "b": "adapted", "c": ""}
+
+
 def test_a_mask_without_a_row_is_told_by_predict_and_by_the_page(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     table = opened(tmp_path)
     for name, made in (("a_seg", MADE_HERE), ("b_seg", MADE_HERE), ("b_entropy", MADE_HERE), ("theirs", b"another")):
