@@ -65,7 +65,8 @@ def calibrate(
     if not (data / "datalist.json").is_file():
         raise DataError(f"{data}: no prepared data set. Type: monai-hybrid build {data} --output prepared")
     prepared = read_prepared(data)
-    cases, folds = _cases(prepared, split, source)
+    own = split == "validation" and card["training"].get("stopping") != "budget"  # folds in its place may be of a run before
+    cases, folds = _cases(prepared, split, source if own else None)
     config = bundle_folder("few_shot_finetune") / "configs/inference.json"
     parts = held_out_parts(config, str(source), prepared.dataset, device)
     found = _by_folds(parts, cases, folds, copies) if folds else parts.measure(cases, copies)
@@ -79,7 +80,7 @@ def calibrate(
     return Calibration(target, entry, [name for name in structures if name not in entry["dice"]], found.failed)
 
 
-def _cases(prepared: PreparedData, split: str, source: Path) -> tuple[list[dict[str, Any]], dict[str, Path]]:
+def _cases(prepared: PreparedData, split: str, source: Path | None) -> tuple[list[dict[str, Any]], dict[str, Path]]:
     """The held-out cases; and of a run that kept its folds, where the split has too few, the weights for each patient.
 
     Raises:
@@ -89,7 +90,7 @@ def _cases(prepared: PreparedData, split: str, source: Path) -> tuple[list[dict[
     patients = len({case.get("patient") or case["case_id"] for case in cases})
     if patients >= FEWEST_PATIENTS:
         return cases, {}
-    folds = read_folds(source) if split == "validation" else {}
+    folds = read_folds(source) if source is not None else {}
     of_folds = [case for case in prepared.labelled("training") if case["patient"] in folds]
     if len({case["patient"] for case in of_folds}) < FEWEST_PATIENTS:
         raise DataError(

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from data_prep.json_io import load_json
 from data_prep.known_files import lies_below
 from data_prep.result_files import refuse_other
 from monai_hybrid.errors import DataError
-from monai_hybrid.weights import write_safetensors
+from monai_hybrid.weights import CARD_KEY, write_safetensors
 
 FOLDER, RECORD = "folds", "leave_one_out.json"  # in logs/ of a run
 
@@ -35,7 +37,7 @@ def read_folds(model: Path) -> dict[str, Path]:
     """Patient -> weights of the fold that was trained without it, of the run in whose `models/` the model lies; {} without.
 
     Raises:
-        DataError: the record is damaged, or names a file that is not in the run.
+        DataError: the record is damaged, or names a file that is not in the run, or that was trained with the patient.
     """
     logs = model.parent.parent / "logs"
     path = logs / RECORD
@@ -51,4 +53,16 @@ def read_folds(model: Path) -> dict[str, Path]:
     for patient, file in found.items():
         if not file.is_file() or not lies_below(logs, file):
             raise DataError(f"{path}: names {file} for the patient {patient}, which is not there; adapt again")
+        if not _was_trained_without(patient, file):
+            raise DataError(f"{path}: names {file} for the patient {patient}, which was not trained without it; adapt again")
     return found
+
+
+def _was_trained_without(patient: str, file: Path) -> bool:
+    """What the file itself says; a damaged one is named where its weights are read."""
+    try:
+        with safe_open(str(file), "pt") as opened:
+            told = json.loads((opened.metadata() or {}).get(CARD_KEY, "null"))
+    except (SafetensorError, OSError, ValueError):
+        return True
+    return isinstance(told, dict) and told.get("left_out") == patient

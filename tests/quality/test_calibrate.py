@@ -26,10 +26,10 @@ from monai_hybrid.model_card import parse_card, read_card
 from monai_hybrid.networks import HybridDiffusionUNet
 from monai_hybrid.prediction.expected import low_prediction, prediction_cells
 from monai_hybrid.quality.degrade import KINDS, degraded
-from monai_hybrid.quality.folds import write_fold
+from monai_hybrid.quality.folds import read_folds, write_fold
 from monai_hybrid.quality.held_out import HeldOut
 from monai_hybrid.reporting.report import write_report
-from monai_hybrid.weights import dumped_card
+from monai_hybrid.weights import dumped_card, write_safetensors
 
 BUNDLE = Path(__file__).parents[2] / "bundles/few_shot_finetune"
 STRUCTURES = ["cortex", "nucleus", "ventricle"]
@@ -184,6 +184,31 @@ def test_folds_stand_in_for_validation_patients(
     write_fold(tmp_path / "run/logs", 2, patients[1], {"other": torch.zeros(1)})
     with pytest.raises(ModelFileError, match=r"fold_2.safetensors: holds other weights than the model's"):
         calibrate(tmp_path / "data", str(of_run), copies=0, output=tmp_path / "no.safetensors")
+
+
+def test_a_fold_measures_the_patient_alone_that_it_left_out(model: Path, data: Path, tmp_path: Path) -> None:
+    weights = load_file(model)
+    of_run = run_with_folds(data, tmp_path / "run", weights, ["a", "b"])
+    assert list(read_folds(of_run)) == ["a", "b"]
+    folds = tmp_path / "run/logs/folds"
+    shutil.copy(folds / "fold_1.safetensors", folds / "fold_2.safetensors")
+    with pytest.raises(DataError, match=r"fold_2.safetensors for the patient b, which was not trained without it"):
+        read_folds(of_run)
+    shutil.copy(model, folds / "fold_2.safetensors")
+    with pytest.raises(DataError, match="which was not trained without it"):
+        read_folds(of_run)
+
+
+def test_folds_of_a_training_before_are_not_taken(model: Path, data: Path, tmp_path: Path) -> None:
+    names = sorted(file.name for file in (data.parent / "raw/images").iterdir())
+    (tmp_path / "splits.json").write_text(json.dumps({"train": names[:4], "val": names[4:5], "test": names[5:]}))
+    build(data.parent / "raw", tmp_path / "data", splits=tmp_path / "splits.json")
+    patients = sorted({case["patient"] for case in read_prepared(tmp_path / "data").training})[:3]
+    of_run = run_with_folds(data, tmp_path / "run", load_file(model), patients)
+    card = read_card(of_run)
+    write_safetensors(load_file(of_run), of_run, {**card, "training": {**card["training"], "stopping": "budget"}})
+    with pytest.raises(DataError, match="validation has 1 labelled patient"):
+        calibrate(tmp_path / "data", str(of_run), output=tmp_path / "no.safetensors")
 
 
 def test_an_unreadable_case_costs_no_other(model: Path, data: Path, tmp_path: Path) -> None:
