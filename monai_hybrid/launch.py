@@ -20,6 +20,7 @@ from collections.abc import Sequence
 
 from data_prep.interrupts import ALL, done, end_at_once
 from data_prep.lack_of_memory import memory_told
+from monai_hybrid import late_imports
 
 _finished: list[int] = []  # this process's number, once its module has run to its end: a forked child has another
 
@@ -38,6 +39,7 @@ def take_signals() -> None:
 
 def run_module(module: str) -> None:
     """Run a module as `python -m` does, with the words of `sys.argv`."""
+    late_imports.install()
     try:
         with memory_told():
             if module == "monai.bundle":  # a warning of foreign configurations; what the command line runs are its own
@@ -71,6 +73,7 @@ def _end_without_teardown() -> None:
 def run_main(module: str) -> None:
     """Import a module and call its `main`; for a program's first lines."""
     take_signals()
+    late_imports.install()
     try:
         with memory_told():
             importlib.import_module(module).main()

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import bootstrap, wilcoxon
+import scipy  # its parts load when they are called: scipy.stats takes most of a second
 
 RESAMPLES, LEVEL, SEED = 2000, 0.95, 0
 BATCH = 100  # samples drawn at a time: memory for thousands of cases; the numbers are the same
@@ -46,7 +46,7 @@ def bootstrap_interval(
     sums, counts = _by_patient(values, patients)
     if len(sums) < 2:
         return None
-    found = bootstrap(
+    found = scipy.stats.bootstrap(
         (sums, counts),
         lambda of, n, axis: of.sum(axis) / n.sum(axis),
         paired=True,  # a patient's sum goes with its number
@@ -118,7 +118,7 @@ def paired_test(a: Sequence[float], b: Sequence[float]) -> PairedTest:
         return PairedTest(None, len(a), zeros, f"no p: {len(unequal)} of {len(a)} pairs differ, {MIN_PAIRS} needed")
     ties = len(np.unique(np.abs(unequal))) < len(unequal)
     notes = [f"{zeros} of {len(a)} pairs equal, left out"] * bool(zeros) + ["tied differences share their rank"] * ties
-    return PairedTest(float(wilcoxon(unequal).pvalue), len(a), zeros, "; ".join(notes))
+    return PairedTest(float(scipy.stats.wilcoxon(unequal).pvalue), len(a), zeros, "; ".join(notes))
 
 
 def shown_p(p: float) -> str:

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import scipy
 import torch
 from ignite.engine import Engine, Events
-from scipy.stats import spearmanr
 from torch import nn
 
 from data_prep.json_io import dump_json
@@ -117,7 +117,7 @@ def agreement(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     if not points:
         return {}
     dice, predicted = (np.array([point[key] for point in points]) for key in ("dice", "predicted"))
-    rank = spearmanr(predicted, dice).statistic if len(points) > 2 and np.ptp(dice) and np.ptp(predicted) else None
+    rank = scipy.stats.spearmanr(predicted, dice).statistic if len(points) > 2 and np.ptp(dice) and np.ptp(predicted) else None
     return {
         "masks": len(points),
         "error": float(np.abs(dice - predicted).mean()),

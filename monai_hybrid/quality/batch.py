@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from scipy.stats import ks_2samp
+import scipy  # its parts load when they are called: scipy.stats takes most of a second
 
 FALSE_ALARM = 0.02  # of batches of usual cases, over all signals together
 SMALLEST_BATCH = 5
@@ -38,7 +38,7 @@ def strange_batch(batch: Mapping[str, Sequence[float]], reference: Mapping[str, 
 
 
 def _test(name: str, batch: Any, usual: Any) -> dict[str, Any]:
-    p = float(ks_2samp(batch, usual, alternative=SIDE[WORSE[name]]).pvalue)
+    p = float(scipy.stats.ks_2samp(batch, usual, alternative=SIDE[WORSE[name]]).pvalue)
     return {
         "signal": name,
         "p": float(f"{p:.3g}"),
