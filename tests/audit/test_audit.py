@@ -20,6 +20,7 @@ from PIL import Image
 from monai_hybrid.audit import audit
 from monai_hybrid.audit.__main__ import main
 from monai_hybrid.audit.settings import FORMS, setting_allowed
+from monai_hybrid.bundle_copy import copy_bundle
 from monai_hybrid.settings import SETTINGS
 from monai_hybrid.weights import save_weights
 
@@ -360,8 +361,7 @@ def test_what_our_own_runs_write_is_recognised(bundle: Path) -> None:
 
 @pytest.mark.parametrize("name", OURS)
 def test_our_own_bundles_pass(name: str, tmp_path: Path) -> None:
-    shutil.copytree(ROOT / "bundles" / name, tmp_path / name, ignore=shutil.ignore_patterns("data", "models", "logs", "eval"))
-    assert main([str(tmp_path / name), "--json", str(tmp_path / "audit.json")]) == 0
+    assert main([str(copy_bundle(tmp_path / name, name)), "--json", str(tmp_path / "audit.json")]) == 0
     assert json.loads((tmp_path / "audit.json").read_text()) == {"like": name, "findings": [], "settings": [], "others": 2}
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -12,15 +11,16 @@ import pytest
 
 from monai_hybrid.audit import audit
 from monai_hybrid.audit.__main__ import main
+from monai_hybrid.bundle_copy import copy_bundle
 from monai_hybrid.errors import ConfigError
 
-OURS = Path(__file__).parents[2] / "bundles/hybrid_pretrain"
 RECORD = (24).to_bytes(8, "little") + bytes(4) + b"\x09" + bytes(8) + b"\x1a\x0dbrain.Event:2" + bytes(4)
 
 
 @pytest.fixture
 def bundle(tmp_path: Path) -> Path:
-    return Path(shutil.copytree(OURS, tmp_path / "bundle"))
+    """As it is handed on: what runs have left in this checkout is not in it."""
+    return copy_bundle(tmp_path / "bundle", "hybrid_pretrain")
 
 
 def edit(bundle: Path, name: str, **changes: Any) -> None:

@@ -9,11 +9,11 @@ from pathlib import Path
 from bundle_runs import BUNDLE, run_bundle
 
 from monai_hybrid.audit.__main__ import audit
+from monai_hybrid.bundle_copy import copy_bundle
 
 
 def test_what_a_real_run_leaves_is_recognised(trained: Path, prepared: Path, tmp_path: Path) -> None:
-    bundle = tmp_path / "bundle"
-    shutil.copytree(BUNDLE, bundle, ignore=shutil.ignore_patterns("data", "models", "logs", "eval", "checkpoints"))
+    bundle = copy_bundle(tmp_path / "bundle", BUNDLE.name)
     shutil.copytree(trained, bundle, dirs_exist_ok=True)
     settings = {"model": bundle / "models/model.pt", "dataset_dir": prepared, "output_dir": bundle / "eval"}
     done = run_bundle(bundle / "configs/evaluate.json", bundle_root=bundle, **settings)

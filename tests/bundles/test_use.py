@@ -16,6 +16,7 @@ from monai.bundle import ConfigWorkflow
 from warm import run_module
 
 from data_prep.files import read_datalist
+from monai_hybrid.bundle_copy import copy_bundle
 from monai_hybrid.evaluation.case_table import read_cases
 from monai_hybrid.evaluation.summary import summarize
 from monai_hybrid.weights import load_weights, read_card, save_weights
@@ -76,8 +77,7 @@ def test_network_input_and_output_are_as_the_metadata_says(n: int) -> None:
 @pytest.mark.parametrize("bundle", ["hybrid_pretrain", "few_shot_finetune"])
 def test_the_zoo_takes_the_bundle(bundle: str, trained: Path, tmp_path: Path) -> None:
     """What the Model Zoo's check in full mode does: files, version, shapes and TorchScript by scripting, with a model in it."""
-    folder = tmp_path / bundle
-    shutil.copytree(ROOT / "bundles" / bundle, folder)
+    folder = copy_bundle(tmp_path / bundle, bundle)
     shutil.copytree(trained / "models", folder / "models")
     wanted = [
         "LICENSE",
