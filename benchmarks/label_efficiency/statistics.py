@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -84,9 +85,7 @@ def interval(values: Array, resamples: int = RESAMPLES, seed: int = SEED) -> Int
         return None
     finished = np.asarray(np.isfinite(values).all(axis=2))
     values = values[finished.any(axis=1)][:, finished.any(axis=0)]  # no run at all: nothing to draw
-    rng = np.random.default_rng(seed)
-    drawn = [[rng.integers(n, size=n) for n in values.shape] for _ in range(resamples)]
-    times = [_times_drawn(np.array(of), n) for of, n in zip(zip(*drawn, strict=True), values.shape, strict=True)]
+    times = _times_drawn(values.shape, resamples, seed)
     known = np.isfinite(values)
     total, number = (_weighted_sum(of, times) for of in (np.where(known, values, 0.0), known.astype(float)))
     means = total[number > 0] / number[number > 0]
@@ -94,7 +93,15 @@ def interval(values: Array, resamples: int = RESAMPLES, seed: int = SEED) -> Int
     return float(low), float(high)
 
 
-def _times_drawn(index: Array, n: int) -> Array:
+@lru_cache(maxsize=64)
+def _times_drawn(shape: tuple[int, ...], resamples: int, seed: int) -> tuple[Array, ...]:
+    """(resamples, n) for each of the axes: how often each of its n was drawn. Most pairs of a study have one shape."""
+    rng = np.random.default_rng(seed)
+    drawn = [[rng.integers(n, size=n) for n in shape] for _ in range(resamples)]
+    return tuple(_counts(np.array(of), n) for of, n in zip(zip(*drawn, strict=True), shape, strict=True))
+
+
+def _counts(index: Array, n: int) -> Array:
     """(resamples, n) indices -> how often each of the n was drawn, (resamples, n)."""
     return (index[:, :, None] == np.arange(n)).sum(1).astype(float)
 
