@@ -10,14 +10,16 @@ from typing import Any
 import pytest
 import torch
 import yaml
-from tiny_study import TINY, runner, tiny
+from tiny_study import FLAT, flat, runner
 
 from benchmarks.label_efficiency import records
 from benchmarks.label_efficiency import runner as runner_module
 from benchmarks.label_efficiency.__main__ import main
 from benchmarks.label_efficiency.alone import right, table
+from benchmarks.label_efficiency.configuration import configuration
 from benchmarks.label_efficiency.data import CaseStore, pool_and_test, thinned
 from benchmarks.label_efficiency.peers import PixelHead, PlainUNet, nnunet_installed, number_of_parameters
+from benchmarks.label_efficiency.pictures import worst_cases
 from benchmarks.label_efficiency.runner import Run, Runner, listed, source_labels
 from benchmarks.label_efficiency.scoring import by_patient, dice
 from benchmarks.label_efficiency.streams import Resumed
@@ -33,24 +35,34 @@ NETWORK = {"spatial_dims": 2, "in_channels": 1, "num_classes": 3, "channels": (8
 
 
 @pytest.fixture
-def started(tmp_path: Path, finished: Path) -> Path:
-    """An output folder with the prepared data alone."""
+def started(tmp_path: Path, finished: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An output folder with the prepared data alone; pictures, which cost as much as the runs, are not drawn."""
+    monkeypatch.setattr(runner_module, "worst_cases", lambda *_: None)
     shutil.copytree(finished / "data", tmp_path / "data")
     return tmp_path
 
 
+@pytest.fixture
+def pretrained(started: Path, finished: Path) -> Path:
+    """An output folder with the prepared data and the models of the tiny study."""
+    shutil.copytree(finished / "pretrained", started / "pretrained")
+    return started
+
+
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The output folder of the tiny study."""
+    """The output folder of the tiny study, with the pictures of one run."""
     folder = tmp_path_factory.mktemp("study")
-    assert runner(folder, tiny()).work() == 0
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(runner_module, "worst_cases", lambda path, *rest: path.stem == "hybrid_1" and worst_cases(path, *rest))
+        assert runner(folder, flat()).work() == 0
     return folder
 
 
 def test_every_run_has_one_line_and_equal_terms(finished: Path) -> None:
     lines = records.read(finished / "results.jsonl")
     assert sorted((r["arm"], r["shots"]) for r in lines) == sorted(
-        [("supervised", 0), ("hybrid", 0)] + [(arm, n) for arm in TINY["arms"] for n in (1, 3)]
+        [("supervised", 0), ("hybrid", 0)] + [(arm, n) for arm in FLAT["arms"] for n in (1, 3)]
     )
     for shots, updates in ((1, 2), (3, 3)):
         here = [r for r in lines if r["shots"] == shots]
@@ -71,10 +83,10 @@ def test_resume_skips_what_is_done_and_mends_a_broken_line(finished: Path) -> No
     results = finished / "results.jsonl"
     before = results.read_text()
     told: list[str] = []
-    assert runner(finished, tiny(), told).work() == 0
+    assert runner(finished, flat(), told).work() == 0
     assert results.read_text() == before and told == []
     results.write_text("".join(before.splitlines(keepends=True)[:-1]) + '{"study": "ti')
-    assert runner(finished, tiny(), told).work() == 0
+    assert runner(finished, flat(), told).work() == 0
     assert len(told) == 1 and len(records.read(results)) == len(before.splitlines())
     redone, was = records.read(results)[-1], json.loads(before.splitlines()[-1])
     assert redone["arm"] == was["arm"] and redone["dice"] == was["dice"]  # the same seeds, the same numbers
@@ -83,38 +95,38 @@ def test_resume_skips_what_is_done_and_mends_a_broken_line(finished: Path) -> No
 def test_other_settings_are_not_mixed_into_results(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = finished / "tiny.yaml"
     base = ["--study", str(file), "--output_dir", str(finished.parent)]
-    changed = {**TINY, "name": finished.name, "finetune": {"updates": 9, "batch_size": 2}}
+    changed = {**FLAT, "name": finished.name, "finetune": {"updates": 9, "batch_size": 2}}
     file.write_text(yaml.safe_dump(changed))
     assert main(base) == 2
     assert "results are there already; add --resume" in capsys.readouterr().err
     assert main([*base, "--resume"]) == 2
     assert "holds results of other settings (name, finetune)" in capsys.readouterr().err
-    assert runner(finished, tiny(draws=2)).study.draws == 2  # more draws are welcome
+    assert runner(finished, flat(draws=2)).study.draws == 2  # more draws are welcome
 
 
-def test_a_run_that_another_process_has_is_left_to_it(started: Path) -> None:
-    study = tiny(arms=["supervised"], shots=[0, 1], learning_rates=[0.01])
-    mine = runner(started, study)
-    with records.claim(started / "locks/run-supervised-0-0-0.lock") as held:
+def test_a_run_that_another_process_has_is_left_to_it(pretrained: Path) -> None:
+    study = flat(arms=["supervised"], shots=[0, 1], learning_rates=[0.01])
+    mine = runner(pretrained, study)
+    with records.claim(pretrained / "locks/run-supervised-0-0-0.lock") as held:
         assert held
         assert mine.work() == 1
-    assert [r["shots"] for r in records.read(started / "results.jsonl")] == [1]
+    assert [r["shots"] for r in records.read(pretrained / "results.jsonl")] == [1]
     assert mine.work(max_minutes=1e-9) == 1  # no time: nothing is begun
     assert mine.work() == 0
 
 
-def test_learning_rates_are_chosen_without_the_target(started: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    mine = runner(started, tiny(arms={"hybrid": {}, "other": {"like": "hybrid", "finetune": {"trainable": "head"}}}))
+def test_learning_rates_are_chosen_without_the_target(pretrained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mine = runner(pretrained, flat(arms={"hybrid": {}, "other": {"like": "hybrid", "finetune": {"trainable": "head"}}}))
     asked: list[CaseStore] = []
     get = CaseStore.__getitem__
     monkeypatch.setattr(CaseStore, "__getitem__", lambda self, case: (asked.append(self), get(self, case))[1])
     rate = mine.learning_rate(mine.study.arms["hybrid"])
     assert mine.data.target_store not in asked and mine.data.tuning_store in asked
-    tried = records.read(started / "tuning.jsonl")
+    tried = records.read(pretrained / "tuning.jsonl")
     assert {r["learning_rate"] for r in tried} == {0.0001, 0.01}
     assert rate == max(tried, key=lambda r: (r["dice"], -r["learning_rate"]))["learning_rate"]
     assert mine.learning_rate(mine.study.arms["other"]) == rate  # that of the arm it is like, without runs of its own
-    assert records.read_json(started / "learning_rates.json") == {"hybrid": rate}
+    assert records.read_json(pretrained / "learning_rates.json") == {"hybrid": rate}
     assert mine.data.tuning_store.appearance == "gamma" and mine.data.target_store.appearance == "none"
 
 
@@ -128,7 +140,7 @@ def test_arms_see_the_same_batches(started: Path, monkeypatch: pytest.MonkeyPatc
             self.batches = (seen[-1].append(b["image"]) or b for b in self.batches)
 
     monkeypatch.setattr("benchmarks.label_efficiency.training.Resumed", Spy)
-    study = tiny(arms=["scratch", "supervised"], shots=[3], learning_rates=[0.01])
+    study = flat(arms=["scratch", "supervised"], shots=[3], learning_rates=[0.01])
     first = runner(started, study)
     first.work()
     fine = [batches for batches in seen if len(batches) == 3 and len(batches[0]) == 2][-2:]
@@ -143,7 +155,7 @@ def test_arms_see_the_same_batches(started: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_batches_hold_all_that_the_bundles_loader_gives(started: Path) -> None:
-    told = runner(started, tiny())
+    told = runner(started, flat())
     d, pairs = told.data, [(told.data.source_store, case) for case in told.data.pretraining]
     for part, data in (("pretrain", d.source), ("finetune", d.target)):
         stream = make_stream(part, {"updates": 2, "batch_size": 2}, data, d.origin, pairs, 0)
@@ -151,8 +163,14 @@ def test_batches_hold_all_that_the_bundles_loader_gives(started: Path) -> None:
             assert loaded.keys() == given.keys() == again.keys() and ("warp" in given) == (part == "pretrain")
             if "warp" in given:
                 assert torch.equal(given["warp"], again["warp"]) and not torch.equal(
-                    given["warp"], torch.eye(4).expand_as(given["warp"])
+                    given["warp"], torch.eye(3).expand_as(given["warp"])
                 )
+
+
+def test_a_fine_tuning_is_as_long_as_the_study_says(started: Path) -> None:
+    d = runner(started, flat()).data
+    parser = configuration("finetune", {"max_epochs": 1, "updates_per_epoch": 600}, d.target, d.origin, "cpu")
+    assert parser.get_parsed_content("lr_scheduler#t_total") == 600, "not what the bundle gives so few patients"
 
 
 @pytest.mark.skipif(not nnunet_installed(), reason="dynamic-network-architectures is not installed")
@@ -163,7 +181,7 @@ def test_peers_and_ablations_run(started: Path) -> None:
         "with_target": {"like": "hybrid", "pretrain": {"unlabelled_target": True, "source_labels": 0.5}, "timesteps": [0, 20]},
         "denoise": {"like": "hybrid", "finetune": {"unlabelled": True, "objective": "hybrid"}},
     }  # fmt: skip
-    assert runner(started, tiny(arms=arms, shots=[0, 1], learning_rates=[0.01])).work() == 0
+    assert runner(started, flat(arms=arms, shots=[0, 1], learning_rates=[0.01])).work() == 0
     made = {p.name.rpartition("-seed")[0].rsplit("-", 1)[0] for p in (started / "pretrained").iterdir()}
     assert made == {"plain_unet-supervised", "hybrid_unet-diffusion", "hybrid_unet-hybrid"}
     assert len(list((started / "pretrained").iterdir())) == 4  # reset and denoise share the plain hybrid
@@ -173,7 +191,7 @@ def test_without_nnunet_its_arms_are_left_out_and_said(started: Path, monkeypatc
     monkeypatch.setattr("benchmarks.label_efficiency.runner.nnunet_installed", lambda: False)
     monkeypatch.setattr("benchmarks.label_efficiency.peers.nnunet_installed", lambda: False)
     told: list[str] = []
-    assert list(runner(started, tiny(arms=["hybrid", "nnunet_scratch"]), told).study.arms) == ["hybrid"]
+    assert list(runner(started, flat(arms=["hybrid", "nnunet_scratch"]), told).study.arms) == ["hybrid"]
     assert told == ["not run, because dynamic-network-architectures is not installed: nnunet_scratch"]
     with pytest.raises(EnvironmentFault, match="Type: pip install"):
         PlainUNet(NETWORK)
@@ -223,7 +241,7 @@ def test_dice_is_that_of_the_toolkit() -> None:
 
 
 def test_runs_are_ordered_so_that_a_part_is_fair() -> None:
-    runs = listed(tiny(draws=2, shots=[0, 1, 10]), patients=4)
+    runs = listed(flat(draws=2, shots=[0, 1, 10]), patients=4)
     assert runs[:2] == [Run("supervised", 0, 0, 0), Run("hybrid", 0, 0, 0)]
     assert [r.arm for r in runs[2:5]] == ["scratch", "supervised", "hybrid"] and len(runs) == 8
     assert all(r.shots != 10 for r in runs) and len({r.draw for r in runs}) == 2
@@ -264,11 +282,11 @@ def test_thinning_keeps_a_few_cases_of_each_patient() -> None:
     assert [c["case_id"] for c in thinned(cases, 1)] == ["a0", "b0"]
 
 
-def test_an_arm_may_have_a_network_of_its_own(started: Path) -> None:
+def test_an_arm_may_have_a_network_of_its_own(pretrained: Path) -> None:
     network = {"channels": [8], "stem": "space_to_depth"}
     arms = {"hybrid": {}, "cheaper": {"like": "hybrid", "network": network, "tune_as": "hybrid"}}
-    study = tiny(arms=arms, shots=[0, 1], learning_rates=[0.01])
-    told = runner(started, study)
+    study = flat(arms=arms, shots=[0, 1], learning_rates=[0.01])
+    told = runner(pretrained, study)
     assert told.work() == 0
     assert told.data.with_network({}) is told.data
     plain, cheaper = (told.starting_network(study.arms[name], 0) for name in arms)
@@ -276,14 +294,14 @@ def test_an_arm_may_have_a_network_of_its_own(started: Path) -> None:
     assert cheaper.stem == "space_to_depth" and plain.stem == "plain"
 
 
-def test_arms_that_differ_at_test_alone_are_trained_once(started: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_arms_that_differ_at_test_alone_are_trained_once(pretrained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     trainings: list[str] = []
     train = runner_module.train
     monkeypatch.setattr(runner_module, "train", lambda part, *a, **k: trainings.append(part) or train(part, *a, **k))
     arms = {"hybrid": {}, "averaged": {"like": "hybrid", "timesteps": [0, 40]}}
-    assert runner(started, tiny(arms=arms, shots=[1], learning_rates=[0.01])).work() == 0
+    assert runner(pretrained, flat(arms=arms, shots=[1], learning_rates=[0.01])).work() == 0
     assert trainings.count("finetune") == 1
-    one, other = records.read(started / "results.jsonl")
+    one, other = records.read(pretrained / "results.jsonl")
     assert one["dice"].keys() == other["dice"].keys()
 
 
@@ -294,7 +312,7 @@ def test_the_best_weights_are_those_of_the_best_source_validation(started: Path,
     values = iter([0.7, 0.5])
     monkeypatch.setattr(runner_module, "mean", lambda *_: next(values))
     arms = {"hybrid": {"pretrain": {"curve": 2, "updates": 4}}, "best": {"like": "hybrid", "pretrain": {"keep": "best"}}}
-    study = tiny(arms=arms, learning_rates=[0.01])
+    study = flat(arms=arms, learning_rates=[0.01])
     told = runner(started, study)
     last, best = (told.pretrained(study.arms[name], 0) for name in arms)
     assert trainings == ["pretrain"] and last is not None and best is not None and best.parent.parent == last.parent
@@ -304,13 +322,12 @@ def test_the_best_weights_are_those_of_the_best_source_validation(started: Path,
     assert read_card(best) == read_card(last)
 
 
-def test_an_arm_may_bring_its_model(finished: Path, started: Path) -> None:
+def test_an_arm_may_bring_its_model(finished: Path, pretrained: Path) -> None:
     model = next((finished / "pretrained").glob("hybrid_unet-hybrid-*/model.safetensors"))
     arms = {"scratch": {}, "ready": {"like": "scratch", "model": str(model), "learning_rate": 0.0001}, "hybrid": {}}
-    study = tiny(arms=arms, shots=[1], learning_rates=[0.0001])
-    shutil.copytree(finished / "pretrained", started / "pretrained")
-    assert runner(started, study).work() == 0
-    dice = {r["arm"]: r["dice"] for r in records.read(started / "results.jsonl")}
+    study = flat(arms=arms, shots=[1], learning_rates=[0.0001])
+    assert runner(pretrained, study).work() == 0
+    dice = {r["arm"]: r["dice"] for r in records.read(pretrained / "results.jsonl")}
     assert dice["ready"] == dice["hybrid"] != dice["scratch"]  # the same file, batches and noise
 
 
@@ -318,26 +335,26 @@ def test_an_arm_may_bring_its_model(finished: Path, started: Path) -> None:
     ("model", "changes", "message"),
     [
         ("nowhere.safetensors", {}, "arm a: model: nowhere.safetensors: no such file, and no ready model"),
-        ("", {"network": {**TINY["network"], "channels": [8, 24]}}, "its network has channels .*8, 16.*, the study's .*8, 24"),
+        ("", {"network": {**FLAT["network"], "channels": [8, 24]}}, "its network has channels .*8, 16.*, the study's .*8, 24"),
     ],
 )
 def test_a_model_that_does_not_fit_is_refused(
     model: str, changes: dict[str, Any], message: str, finished: Path, started: Path
 ) -> None:
     given = model or str(next((finished / "pretrained").glob("hybrid_unet-hybrid-*/model.safetensors")))
-    study = tiny(arms={"a": {"like": "scratch", "model": given}}, shots=[1], **changes)
+    study = flat(arms={"a": {"like": "scratch", "model": given}}, shots=[1], **changes)
     with pytest.raises(ConfigError, match=message):
         runner(started, study).work()
 
 
-def test_an_arm_may_replay_the_source_in_the_look_of_the_pool(started: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    more = {"like": "supervised", "learning_rate": 0.01}
+def test_an_arm_may_replay_the_source_in_the_look_of_the_pool(pretrained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    more = {"like": "supervised", "learning_rate": 0.1}
     arms = {
-        "supervised": {"learning_rate": 0.01},
+        "supervised": {"learning_rate": 0.1},
         "replay": {**more, "finetune": {"source_replay": True}},
         "matched": {**more, "finetune": {"source_replay": True, "replay_share": 0.9, "match_appearance": "histogram"}},
     }
-    whole = runner(started, tiny(arms=arms, shots=[1]))
+    whole = runner(pretrained, flat(arms=arms, shots=[1]))
     seen: dict[str, set[str]] = {}
     made = runner_module.make_stream
 
@@ -349,21 +366,21 @@ def test_an_arm_may_replay_the_source_in_the_look_of_the_pool(started: Path, mon
 
     monkeypatch.setattr(runner_module, "make_stream", watched)
     assert whole.work() == 0
-    dice = [r["dice"] for r in records.read(started / "results.jsonl")]
+    dice = [r["dice"] for r in records.read(pretrained / "results.jsonl")]
     assert len(dice) == 3 and dice[0] != dice[1] != dice[2]
     source = {case["patient"] for case in whole.data.pretraining}
     assert [len(patients & source) for patients in seen.values()] == [0, len(source), len(source)]
 
 
-def test_self_training_with_a_label_and_scans_alone(started: Path) -> None:
+def test_self_training_with_a_label_and_scans_alone(pretrained: Path) -> None:
     taught = {"like": "supervised", "finetune": {"unlabelled": True, "self_training": True}}
     alone = {"like": "supervised", "alone": True, "finetune": {"self_training": True}}
-    study = tiny(arms={"taught": taught, "alone": alone}, shots=[0, 1], learning_rates=[0.01])
-    mine = runner(started, study)
+    study = flat(arms={"taught": taught, "alone": alone}, shots=[0, 1], learning_rates=[0.01])
+    mine = runner(pretrained, study)
     assert mine.work() == 0
-    lines = {(r["arm"], r["shots"]): r for r in records.read(started / "results.jsonl")}
+    lines = {(r["arm"], r["shots"]): r for r in records.read(pretrained / "results.jsonl")}
     assert lines["taught", 0]["updates"] == 0 and lines["alone", 0]["updates"] == lines["taught", 1]["updates"] == 2
     stop = lines["alone", 0]["stop"]
     assert stop["kept"] in ("original", "adapted") and stop["dice"][stop["kept"]] == lines["alone", 0]["mean"]
     assert lines["alone", 0]["source_before"] == lines["taught", 0]["source_after"]
-    assert "| alone | 0 |" in table(started) and f"right: {int(right(stop))} of 1" in table(started)
+    assert "| alone | 0 |" in table(pretrained) and f"right: {int(right(stop))} of 1" in table(pretrained)

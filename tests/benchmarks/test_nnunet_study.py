@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 from argparse import Namespace
 from pathlib import Path
@@ -13,7 +14,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 import torch
-from tiny_study import TINY, tiny
+from tiny_study import TINY, runner, tiny
 
 from benchmarks.label_efficiency import nnunet, records
 from benchmarks.label_efficiency.nnunet_layout import NAME, read_masks, write_raw
@@ -180,6 +181,14 @@ def test_the_environment_has_one_thread_and_no_foreign_path(tmp_path: Path, monk
     assert "PYTHONPATH" not in found and found["HOME"] == os.environ["HOME"]
     assert (found["OMP_NUM_THREADS"], found["nnUNet_n_proc_DA"], found["NNUNET_MINUTES"]) == ("1", "1", "5.0")
     assert (Path(found["nnUNet_extTrainer"]) / "minutes.py").is_file()
+
+
+def test_our_own_arms_run_on_the_volumes_too(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("benchmarks.label_efficiency.runner.worst_cases", lambda *_: None)
+    shutil.copytree(finished / "data", tmp_path / "data")
+    assert runner(tmp_path, tiny(arms=["hybrid"], shots=[1], learning_rates=[0.01])).work() == 0
+    (row,) = records.read(tmp_path / "results.jsonl")
+    assert set(row["dice"]) == set(records.read(finished / "nnunet.jsonl")[0]["dice"]) and row["updates"] == 2
 
 
 def test_the_grid_is_made_as_asked(finished: Path) -> None:
