@@ -20,6 +20,7 @@ from data_prep.result_files import MADE_WITH, PALETTE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
 Picture = npt.NDArray[np.uint8]
@@ -245,13 +246,19 @@ def finish(figure: Figure, path: str | Path | None) -> Picture:
     picture = np.asarray(canvas.buffer_rgba())[..., :3].copy()
     figure.set_layout_engine("none")  # a second draw would move the axes a little: write what was returned
     if path is not None:
-        _write(figure, Path(path))
+        _write(canvas, Path(path))
     return picture
 
 
-def _write(figure: Figure, path: Path) -> None:
+def _write(canvas: FigureCanvasAgg, path: Path) -> None:
     form = path.suffix.lower().removeprefix(".")
     if form not in ("png", "pdf", "svg"):
         raise ValueError(f"a picture is written as .png, .pdf or .svg, got {path.name!r}")
-    told = {"Software": MADE_WITH} if form == "png" else {}
-    replace_file(path, lambda part: figure.savefig(part, format=form, facecolor=figure.get_facecolor(), metadata=told))
+    if form == "png":  # what is drawn already: `savefig` would draw it anew
+        from matplotlib.image import imsave
+
+        drawn, told = canvas.buffer_rgba(), {"Software": MADE_WITH}
+        replace_file(path, lambda part: imsave(part, drawn, format=form, origin="upper", dpi=DPI, metadata=told))
+        return
+    figure = canvas.figure
+    replace_file(path, lambda part: figure.savefig(part, format=form, facecolor=figure.get_facecolor(), metadata={}))

@@ -271,6 +271,7 @@ CALLS = {
     "write_bytes",
     "save",
     "savefig",
+    "imsave",
     "copyfile",
     "copytree",
 }

@@ -242,11 +242,11 @@ def test_a_failed_write_leaves_the_old_file_and_no_scrap(tmp_path: Path, monkeyp
     path = tmp_path / "loss.png"
     path.write_bytes(b"old")
 
-    def fail(self: object, target: Path, **_: object) -> None:
+    def fail(target: Path, *_: object, **__: object) -> None:
         Path(target).write_bytes(b"half")
         raise OSError("no space left on device")
 
-    monkeypatch.setattr("matplotlib.figure.Figure.savefig", fail)
+    monkeypatch.setattr("matplotlib.image.imsave", fail)
     with pytest.raises(OSError, match="no space"):
         loss_by_timestep_figure(EDGES, LOSS, path)
     assert path.read_bytes() == b"old" and [p.name for p in tmp_path.iterdir()] == ["loss.png"]
