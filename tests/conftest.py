@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gc
+import itertools
 import os
+import re
 import signal
 import sys
 from collections.abc import Iterator
@@ -32,6 +35,15 @@ for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIG
         signal.signal(number, handler)
 
 
+NUMBERS = itertools.count()
+
+
+def pytest_collection_finish() -> None:
+    """The libraries and the tests stay to the end: the collector need not look through their objects again and again."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture(scope="session", autouse=True)
 def no_models(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Tests run as where no model comes with the package; those of the models say so themselves."""
@@ -40,10 +52,26 @@ def no_models(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="module")
+def files_folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of one file of tests. pytest looks through a whole folder for each that it makes in it: thousands would cost a minute."""
+    return tmp_path_factory.mktemp(Path(request.node.name).stem)
+
+
+@pytest.fixture
+def tmp_path(request: pytest.FixtureRequest, files_folder: Path) -> Path:
+    """As pytest's: a new folder with the test's name."""
+    folder = files_folder / f"{re.sub(r'[^a-zA-Z0-9_]', '_', request.node.name)[:30]}{next(NUMBERS)}"
+    folder.mkdir(mode=0o700)
+    return folder
+
+
 @pytest.fixture(autouse=True)
-def own_key_file(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+def own_key_file(files_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Pseudonyms of tests go into no file of the user."""
-    monkeypatch.setenv("MONAI_HYBRID_KEY_FILE", str(tmp_path_factory.mktemp("key") / "pseudonyms.json"))
+    folder = files_folder / f"key{next(NUMBERS)}"
+    folder.mkdir(mode=0o700)
+    monkeypatch.setenv("MONAI_HYBRID_KEY_FILE", str(folder / "pseudonyms.json"))
 
 
 @pytest.fixture(scope="session", autouse=True)
