@@ -1,16 +1,18 @@
 """`python -m MODULE ...` and `python -c CODE ...` in processes of their own, without waiting for torch and MONAI to load.
 
 Loading them takes 4 to 5 processor seconds, more than most of the tiny runs that tests make. So each pytest process keeps one
-server that has loaded the libraries and nothing of this project; a run is a fork of it. The fork has its own memory, working
-folder, environment, argv, stdout, stderr, exit code and end of the interpreter, and loads this project's code itself.
+server that has loaded the libraries and most of this project, and run nothing; a run is a fork of it. The fork has its own
+memory, working folder, environment, argv, stdout, stderr, exit code and end of the interpreter. Where its paths lead to other
+code of the project's name it loads that. The order of the imports is the server's: start-up is tried by `subprocess`.
 What a fork shares with its siblings is the hash seed: a test that two runs are alike starts one of them by `subprocess`.
-`python -m` that such a fork starts itself, as the command line does, is a fork again (`Forked`).
+`python -m` that such a fork starts itself, as the command line does, is a fork again (`Forked`), with the project as loaded.
 """
 
 from __future__ import annotations
 
 import atexit
 import contextlib
+import copy
 import ctypes
 import gc
 import importlib
@@ -26,7 +28,7 @@ import tempfile
 import threading
 import types
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
+from functools import _lru_cache_wrapper, cache, partial
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -36,6 +38,17 @@ LIBRARIES = (
     "scipy.ndimage", "nibabel", "PIL.Image", "jsonschema", "fire", "einops", "safetensors.torch", "filelock", "tqdm", "yaml",
     "typer", "rich.console", "rich.table", "contourpy",
 )  # fmt: skip
+
+# Rooms without a program of their own: what `python -m` runs is loaded by it.
+PROJECT = (
+    "data_prep.build", "data_prep.check", "data_prep.phantom", "data_prep.dicom", "monai_hybrid.bundle",
+    "monai_hybrid.diffusion", "monai_hybrid.engines", "monai_hybrid.evaluation", "monai_hybrid.few_shot",
+    "monai_hybrid.inferers", "monai_hybrid.losses", "monai_hybrid.networks", "monai_hybrid.prediction",
+    "monai_hybrid.quality", "monai_hybrid.reporting.report", "monai_hybrid.runs", "monai_hybrid.transforms",
+    "monai_hybrid.commands", "monai_hybrid.command_options",
+)  # fmt: skip
+OURS = ("data_prep", "monai_hybrid")
+ROOT = Path(__file__).resolve().parents[1]
 
 FEW = "WARM_LIBRARIES"  # in the environment: others than these, for a server that is to start quickly
 
@@ -187,8 +200,49 @@ def _forget() -> None:
         if signal.getsignal(number) not in (signal.SIG_IGN, signal.SIG_DFL, None):
             signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
     sys.excepthook = sys.__excepthook__
-    for name in [name for name in sys.modules if name.split(".")[0] in ("monai_hybrid", "data_prep")]:
+    _drop_project()
+    for name, (module, content) in _AS_LOADED.items():
+        module.__dict__.clear()
+        for key, (value, filled) in content.items():
+            module.__dict__[key] = value
+            if isinstance(value, _lru_cache_wrapper):
+                value.cache_clear()
+            if isinstance(value, list):
+                value[:] = filled
+            elif isinstance(value, dict | set):
+                value.clear()
+                value.update(filled)
+        sys.modules[name] = module
+
+
+_AS_LOADED: dict[str, tuple[types.ModuleType, dict[str, tuple[Any, Any]]]] = {}  # each module, and what its names were
+
+
+def _load_project() -> None:
+    """In the server: the code of this checkout, and how it is before anything has run."""
+    sys.path.insert(0, str(ROOT))
+    for module in PROJECT:
+        importlib.import_module(module)
+    del sys.path[0]
+    for name in _of_project():
+        content = vars(sys.modules[name])
+        kept = {key: (value, copy.copy(value) if type(value) in (dict, list, set) else None) for key, value in content.items()}
+        _AS_LOADED[name] = (sys.modules[name], kept)
+
+
+def _of_project() -> list[str]:
+    return [name for name in sys.modules if name.split(".")[0] in OURS]
+
+
+def _drop_project() -> None:
+    for name in _of_project():
         del sys.modules[name]
+
+
+def _elsewhere() -> bool:
+    """Whether the paths lead to another code than the one that is loaded."""
+    places = [next((path for path in sys.path if Path(path, name, "__init__.py").is_file()), "") for name in OURS]
+    return any(not place or Path(place).resolve() != ROOT for place in places)
 
 
 def _become(job: Mapping[str, Any]) -> None:
@@ -216,6 +270,8 @@ def _take_place(job: Mapping[str, Any]) -> None:
     sys.argv[:] = [job["words"][0], *job["words"][2:]]
     paths = [path for path in job["environment"].get("PYTHONPATH", "").split(os.pathsep) if path]
     sys.path[:] = [job["cwd"], *paths, *(path for path in _PATHS if path not in paths)]
+    if _elsewhere():
+        _drop_project()
 
 
 if __name__ == "__main__":
@@ -225,7 +281,10 @@ if __name__ == "__main__":
     with contextlib.suppress(ImportError):  # newer versions of typer load it in each command
         importlib.import_module("pydantic.type_adapter")
     _PATHS = sys.path[1:]
-    inspect.stack()  # fills inspect's table of modules, for which fire asks in every run of a bundle
+    if FEW not in os.environ:
+        _load_project()
+    # Fire asks for the caller's frame in every run of a bundle. With its lines, inspect looks through all modules for them.
+    inspect.stack = partial(inspect.stack, 0)
     gc.collect()
     gc.freeze()  # what no fork's collector touches is not copied
     asked = _next_job()
