@@ -5,16 +5,17 @@ from __future__ import annotations
 import os
 import subprocess
 from pathlib import Path
+from typing import Any
 
 from warm import run_module
 
 ROOT = Path(__file__).parents[1]
 
 
-def typed(*words: object, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
-    """What came of `monai-hybrid WORDS`: exit code, stdout, stderr."""
+def typed(*words: object, cwd: Path = ROOT, **options: Any) -> subprocess.CompletedProcess[str]:
+    """What came of `monai-hybrid WORDS`: exit code, stdout, stderr; `options` as of `run_module`."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "COLUMNS": "400"}
-    return run_module("monai_hybrid.cli", list(map(str, words)), cwd, environment)
+    return run_module("monai_hybrid.cli", list(map(str, words)), cwd, environment, **options)
 
 
 def printed(*words: object, expected: int = 0) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from small_plan import with_small_network
 
 import monai_hybrid
 from monai_hybrid import api
@@ -26,7 +27,7 @@ def code_cells() -> list[str]:
 
 
 def test_the_notebook_goes_the_whole_way(tmp_path: Path, warm_children: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its cells as they stand, but for the sizes of its first one."""
+    """Its cells as they stand, but for the sizes of its first one, and a small network."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.setenv("MPLBACKEND", "agg")
@@ -38,6 +39,9 @@ def test_the_notebook_goes_the_whole_way(tmp_path: Path, warm_children: None, mo
     made |= small
     for cell in cells:
         exec(cell, made)
+        if "mh.build" in cell:
+            for domain in ("source", "target"):
+                with_small_network(made["work"] / domain)
     made["plt"].close("all")
     assert made["source"] == Path("notebook_run/runs/source") and (made["adapted"] / "report.html").is_file()
     assert 0 <= made["after"]["dice"]["all"]["mean"] <= 1 and made["page"].is_file()

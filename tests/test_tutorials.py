@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from command_line import typed as typed_here
+from small_plan import with_small_network
 
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs/tutorials/first_adaptation.md"
@@ -82,6 +83,8 @@ def test_the_commands_of_the_tutorial_follow_one_another(tmp_path: Path, monkeyp
     for line in page.splitlines():
         done = typed_here(*shlex.split(line)[1:], cwd=tmp_path)
         assert done.returncode == 0, line + done.stdout + done.stderr
+        if line.split()[1] == "build":
+            with_small_network(tmp_path / line.split()[-1])
     assert len(list((tmp_path / "masks").glob("*_seg.*"))) == 8
     assert (tmp_path / "runs/adapted/report.html").is_file() and (tmp_path / "runs/before/summary.json").is_file()
 

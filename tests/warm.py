@@ -54,14 +54,22 @@ FEW = "WARM_LIBRARIES"  # in the environment: others than these, for a server th
 
 
 def run_module(
-    module: str, words: Sequence[str], cwd: Path, environment: Mapping[str, str], timeout: float = 600
+    module: str,
+    words: Sequence[str],
+    cwd: Path,
+    environment: Mapping[str, str],
+    timeout: float = 600,
+    signalled: tuple[int, Callable[[], object]] | None = None,
 ) -> subprocess.CompletedProcess[str]:
     """`python -W ignore -m MODULE WORDS`; stdout and stderr are kept.
+
+    Args:
+        signalled: a signal, and when the process gets it: as soon as the function says so, if it runs yet.
 
     Raises:
         subprocess.TimeoutExpired: the process was killed after `timeout` seconds.
     """
-    return _run(["-m", module, *words], cwd, environment, timeout)
+    return _run(["-m", module, *words], cwd, environment, timeout, signalled)
 
 
 def run_code(
@@ -77,7 +85,13 @@ def run_in_place(command: Sequence[str], **options: Any) -> subprocess.Completed
     return run_module(words[1], words[2:], options.get("cwd") or Path.cwd(), options.get("env") or os.environ)
 
 
-def _run(words: Sequence[str], cwd: Path, environment: Mapping[str, str], timeout: float) -> subprocess.CompletedProcess[str]:
+def _run(
+    words: Sequence[str],
+    cwd: Path,
+    environment: Mapping[str, str],
+    timeout: float,
+    signalled: tuple[int, Callable[[], object]] | None = None,
+) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-W", "ignore", *words]
     with tempfile.TemporaryDirectory() as folder:
         out, err = Path(folder) / "out", Path(folder) / "err"
@@ -86,6 +100,11 @@ def _run(words: Sequence[str], cwd: Path, environment: Mapping[str, str], timeou
         server.stdin.write(json.dumps({**job, "out": str(out), "err": str(err)}) + "\n")
         server.stdin.flush()
         pid = json.loads(server.stdout.readline())["pid"]
+        if signalled is not None:
+            while not (ended := select.select([server.stdout], [], [], 0.005)[0]) and not signalled[1]():
+                pass
+            if not ended:
+                os.kill(pid, signalled[0])
         if not select.select([server.stdout], [], [], timeout)[0]:
             os.kill(pid, 9)
             server.stdout.readline()

@@ -6,17 +6,14 @@ import errno
 import json
 import os
 import signal
-import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import nibabel as nib
 import numpy as np
 import pytest
-from bundle_runs import ROOT
-from command_line import printed
+from command_line import printed, typed
 from dicom_files import CORONAL, PLANTED, SAGITTAL, oblique, save, write_enhanced, write_series
 from prediction_runs import Threshold, predict, quality, random_model, threshold_model, visible
 from seg_files import complaints, sources_named, voxels
@@ -376,13 +373,6 @@ def test_a_missing_extra_is_one_sentence(package: str, tmp_path: Path, monkeypat
     assert package in str(error) and 'pip install "monai-hybrid[dicom]"' in str(error)
 
 
-def started(*words: object) -> subprocess.Popen[str]:
-    """A command that a signal is sent to: a process of its own."""
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-W", "ignore", "-m", "monai_hybrid.cli", *map(str, words)]
-    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-
-
 def test_the_command_line_takes_a_folder_and_says_nothing_of_the_patient(tmp_path: Path) -> None:
     write_series(tmp_path / "in/x", shells(), intercepts=0)
     model = random_model(tmp_path / "model", spacing=2.0)
@@ -401,16 +391,16 @@ def test_an_interrupt_leaves_no_image_of_the_patient(tmp_path: Path) -> None:
         write_series(tmp_path / f"in/{number}", big, intercepts=0, spacing=(1, 1, 1))
     model = random_model(tmp_path / "model", spacing=0.5)
     words = ["predict", tmp_path / "in", "--model", model, "--output", tmp_path / "out", "--overlap", "0.8"]
-    child = started(*words)
-    until = time.monotonic() + 120
-    while time.monotonic() < until and not list((tmp_path / "out").glob(".dicom*/*.nii")):
-        time.sleep(0.05)
-    left = list((tmp_path / "out").glob(".dicom*"))
-    assert left and left[0].stat().st_mode & 0o077 == 0
-    child.send_signal(signal.SIGTERM)
-    child.wait(timeout=120)
-    assert child.stdout is not None
-    assert child.returncode == 143, child.stdout.read()
+    modes: list[int] = []
+
+    def begun() -> bool:
+        left = [image.parent for image in (tmp_path / "out").glob(".dicom*/*.nii")]
+        modes.extend(folder.stat().st_mode for folder in left)
+        return bool(left)
+
+    done = typed(*words, signalled=(signal.SIGTERM, begun))
+    assert modes and not any(mode & 0o077 for mode in modes)
+    assert done.returncode == 143, done.stdout + done.stderr
     assert not list((tmp_path / "out").glob(".dicom*"))
 
 

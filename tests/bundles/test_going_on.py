@@ -6,12 +6,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 from bundle_runs import ROOT, TINY, run_bundle
 from test_train import digest
+from warm import run_module
 
 from data_prep.files import read_datalist
 from monai_hybrid.runs.checkpoint import checkpoints, load_newest
@@ -69,15 +69,9 @@ def whole(tmp_path_factory: pytest.TempPathFactory, prepared: Path) -> Path:
 
 def signalled(number: int, at_least: int, **settings: object) -> subprocess.CompletedProcess[str]:
     """A training that gets a signal once a checkpoint of `at_least` updates is there."""
-    command = [sys.executable, "-W", "ignore", "-m", "monai.bundle", "run", "--config_file", TRAIN, *words(**settings)]
-    pipe, folder = subprocess.PIPE, Path(str(settings["output_dir"])) / "checkpoints"
-    with subprocess.Popen(command, cwd=ROOT, env=environment(), stdout=pipe, stderr=pipe, text=True) as run:
-        end = time.monotonic() + 300
-        while run.poll() is None and not (folder / f"update_{at_least:08d}.pt").is_file() and time.monotonic() < end:
-            time.sleep(0.005)
-        run.send_signal(number)
-        out, err = run.communicate(timeout=300)
-    return subprocess.CompletedProcess(command, run.returncode, out, err)
+    file = Path(str(settings["output_dir"]), f"checkpoints/update_{at_least:08d}.pt")
+    run = ["run", "--config_file", TRAIN, *words(**settings)]
+    return run_module("monai.bundle", run, ROOT, environment(), signalled=(number, file.is_file))
 
 
 def test_the_network_block_would_be_noticed(tmp_path: Path) -> None:

@@ -5,16 +5,18 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from bundle_runs import BUNDLE, ROOT, TINY, environment, run_bundle, run_bundle_afresh
+from bundle_runs import BUNDLE, ROOT, TINY, environment, run_bundle
 from PIL import Image
-from warm import run_module
+from warm import run_code, run_module
 
 from data_prep.files import read_datalist
+from monai_hybrid.bundle_copy import copy_bundle
 from monai_hybrid.weights import load_weights, read_card
 
 FEW_CASES = """
@@ -67,9 +69,9 @@ def test_without_a_data_set_the_built_in_phantom_is_used_and_said(tmp_path: Path
 def test_one_seed_gives_identical_weights_with_volumes_on_disk_too_and_another_seed_does_not(
     prepared: Path, trained: Path, tmp_path: Path
 ) -> None:
+    # That the order of Python's sets changes nothing: `test_going_on.py` has a new process, and forks that end with its weights.
     for seed, more in ((0, {"cache_dir": tmp_path / "volumes"}), (1, {})):
-        start = run_bundle_afresh if seed == 0 else run_bundle
-        done = start(TRAIN, dataset_dir=prepared, output_dir=tmp_path / str(seed), seed=seed, **TINY, **more)
+        done = run_bundle(TRAIN, dataset_dir=prepared, output_dir=tmp_path / str(seed), seed=seed, **TINY, **more)
         assert done.returncode == 0, done.stderr[-3000:]
     splits = read_datalist(prepared)
     assert len(list((tmp_path / "volumes").glob("*.pt"))) == len(splits["training"]) + len(splits["validation"])
@@ -188,24 +190,47 @@ def test_an_empty_split_is_said(config: str, prepared: Path, trained: Path, tmp_
     assert done.returncode == 3 and "the split testing" in done.stderr and "Traceback" not in done.stderr
 
 
-def test_two_processes_train_together(prepared: Path, tmp_path: Path) -> None:
-    configs = [str(ROOT / "bundles/hybrid_pretrain/configs" / name) for name in ("train.json", "multi_gpu_train.json")]
-    launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2")
-    done = run_bundle(str(configs), ROOT, *launcher, dataset_dir=prepared, output_dir=tmp_path, **TINY)
+# What `torch.distributed.run --standalone --nproc_per_node 2` starts, without the time that it takes itself.
+TWO = """
+import os, socket, subprocess, sys
+with socket.socket() as free:
+    free.bind(("127.0.0.1", 0))
+    port = free.getsockname()[1]
+both = {**os.environ, "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+command = [sys.executable, "-m", "monai.bundle", *sys.argv[1:]]
+runs = [subprocess.Popen(command, env={**both, "RANK": str(i), "LOCAL_RANK": str(i)}) for i in range(2)]
+sys.exit(max(abs(run.wait()) for run in runs))
+"""
+BOTH = str([str(ROOT / "bundles/hybrid_pretrain/configs" / name) for name in ("train.json", "multi_gpu_train.json")])
+
+
+def trained_together(done: subprocess.CompletedProcess[str], out: Path) -> None:
     assert done.returncode == 0, done.stderr[-3000:]
-    assert len((tmp_path / "logs/history.jsonl").read_text().splitlines()) == 1
-    assert not [name for name in load_weights(tmp_path / "models/model.pt") if name.startswith("module.")]
+    assert len((out / "logs/history.jsonl").read_text().splitlines()) == 1
+    assert not [name for name in load_weights(out / "models/model.pt") if name.startswith("module.")]
+
+
+def test_two_processes_train_together(prepared: Path, tmp_path: Path) -> None:
+    settings = {"dataset_dir": prepared, "output_dir": tmp_path, **TINY}
+    words = [word for name, value in settings.items() for word in (f"--{name}", str(value))]
+    trained_together(run_code(TWO, ["run", "--config_file", BOTH, *words], ROOT, environment()), tmp_path)
+
+
+@pytest.mark.slow
+def test_two_processes_of_the_launcher_train_together(prepared: Path, tmp_path: Path) -> None:
+    """20 seconds for the launcher and two new processes; the same runs as forks are the test before."""
+    launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2")
+    trained_together(run_bundle(BOTH, ROOT, *launcher, dataset_dir=prepared, output_dir=tmp_path, **TINY), tmp_path)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(2000)
-def test_the_command_of_the_readme_verbatim() -> None:
-    if (BUNDLE / "logs").exists():
-        pytest.skip("this checkout holds a run already, which the command rightly leaves alone")
+def test_the_command_of_the_readme_verbatim(tmp_path: Path) -> None:
+    bundle = copy_bundle(tmp_path / "bundles" / BUNDLE.name, BUNDLE.name)  # it writes into the bundle
     words = ["run", "--config_file", str(TRAIN)]
-    done = run_module("monai.bundle", words, ROOT, environment(), timeout=1800)  # 500 updates, ten minutes on one thread
+    done = run_module("monai.bundle", words, tmp_path, environment(), timeout=1800)  # 500 updates, ten minutes on one thread
     assert done.returncode == 0, done.stderr[-3000:]
-    assert (BUNDLE / "models/model.safetensors").is_file()
+    assert (bundle / "models/model.safetensors").is_file()
 
 
 def test_a_run_of_so_many_updates_has_so_many(prepared: Path, tmp_path: Path) -> None:
