@@ -172,10 +172,12 @@ def tissue_at(patient: Patient, points: Array) -> NDArray[np.uint8]:
     """Tissue codes (see `Tissue`), uint8, shape (...), at patient coordinates `points` (3, ...), mm."""
     tissue = _paint_layers(patient, points)
     inside = (tissue == Tissue.WHITE) | (tissue == Tissue.CORTEX)
+    there, found = points[:, inside], tissue[inside]  # the others need no distance
     for decoy in patient.decoys:
-        tissue[inside & (decoy.shape.distance(points) < 0)] = decoy.tissue
+        found[decoy.shape.distance(there) < 0] = decoy.tissue
     for nucleus in patient.nuclei:
-        tissue[inside & (nucleus.distance(points) < 0)] = Tissue.NUCLEUS
+        found[nucleus.distance(there) < 0] = Tissue.NUCLEUS
     for horn in patient.ventricles:
-        tissue[inside & (horn.distance(points) < 0)] = Tissue.VENTRICLE
+        found[horn.distance(there) < 0] = Tissue.VENTRICLE
+    tissue[inside] = found
     return tissue

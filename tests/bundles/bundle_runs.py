@@ -34,11 +34,6 @@ def run_bundle(config: str | Path, cwd: Path = ROOT, *before: str, **settings: o
     return subprocess.run(command, cwd=cwd, env=environment(), capture_output=True, text=True, timeout=600, check=False)
 
 
-def run_bundle_afresh(config: str | Path, cwd: Path = ROOT, **settings: object) -> subprocess.CompletedProcess[str]:
-    """`run_bundle` by a Python of its own, with a hash seed of its own."""
-    return run_bundle(config, cwd, "-u", **settings)
-
-
 def environment() -> dict[str, str]:
     """Of a run: one thread, and this checkout's code."""
     return {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "PYTHONFAULTHANDLER": "1"}

@@ -69,7 +69,7 @@ def test_without_a_data_set_the_built_in_phantom_is_used_and_said(tmp_path: Path
 def test_one_seed_gives_identical_weights_with_volumes_on_disk_too_and_another_seed_does_not(
     prepared: Path, trained: Path, tmp_path: Path
 ) -> None:
-    # That the order of Python's sets changes nothing: `test_going_on.py` has a new process, and forks that end with its weights.
+    # That the order of Python's sets changes nothing is shown by `test_going_on.py`: a new process, and forks with its weights.
     for seed, more in ((0, {"cache_dir": tmp_path / "volumes"}), (1, {})):
         done = run_bundle(TRAIN, dataset_dir=prepared, output_dir=tmp_path / str(seed), seed=seed, **TINY, **more)
         assert done.returncode == 0, done.stderr[-3000:]
