@@ -22,6 +22,7 @@ from monai_hybrid.reporting.figures import LABEL_COLOURS, membership
 Array = npt.NDArray[Any]
 LARGEST = 512  # pixels along the longer side
 PATH_BYTES = 120_000  # of all borders of one mask
+LEAST_BYTES = 4  # of a point of a border: two digits, what parts them, and a letter
 BARS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000)  # lengths of a scale bar
 UNITS = ("mm", "pixels", "voxels")
 SIDES = ("left", "right", "top", "bottom")
@@ -171,15 +172,18 @@ def outline(mask: Array, spacing: tuple[float, float], index: int, budget: int =
     x, y, inside = membership(mask == index)
     loops = [(np.asarray(loop) + 0.5) * (spacing[1], spacing[0]) for loop in contour_generator(x, y, inside).lines(0.5)]
     nearest = min(spacing) / 8
-    while len(path := _path(loops, nearest)) > budget:
+    while (path := _path(loops, nearest, budget)) is None:
         nearest *= 1.6
     return Markup('<path fill-rule="evenodd" d="{}"/>').format(path)
 
 
-def _path(loops: Sequence[Array], nearest: float) -> str:
-    """Closed loops; those too small to be seen at this coarseness are left out."""
-    thin = [thinned(loop, nearest) for loop in loops]
-    return "".join("M" + "L".join(f"{a:.4g} {b:.4g}" for a, b in points) + "Z" for points in thin if len(points) > 2)
+def _path(loops: Sequence[Array], nearest: float, budget: int) -> str | None:
+    """Closed loops; those too small to be seen at this coarseness are left out. None where they are longer than the budget."""
+    thin = [points for points in (thinned(loop, nearest) for loop in loops) if len(points) > 2]
+    if LEAST_BYTES * sum(map(len, thin)) > budget:
+        return None
+    path = "".join("M" + "L".join(["%.4g %.4g"] * len(points)) % tuple(points.ravel().tolist()) + "Z" for points in thin)
+    return path if len(path) <= budget else None
 
 
 def thinned(points: Array, nearest: float) -> Array:
