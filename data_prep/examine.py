@@ -140,7 +140,12 @@ def examine(
         cases, [_case_facts(record) for record in records], orphans, allow_unlabelled, declared, modality, folds, ignored,
         unused, patients_stated, faults, ignore, table_of_names,
     )  # fmt: skip
-    return Examination(tuple(records), (*findings, *run_checks("dataset", subject, accept=accept)))
+    files = {} if volumes else {case.case_id: _files(case) for case in cases}
+    return Examination(tuple(records), (*findings, *run_checks("dataset", subject, accept=accept, files=files)))
+
+
+def _files(case: Case) -> list[str]:
+    return [str(path) for path in (*case.images, case.label) if path is not None]
 
 
 def _mostly_thick(done: Sequence[Examined]) -> bool:
@@ -161,6 +166,7 @@ def _case_facts(record: CaseRecord) -> CaseFacts:
         record.grey,
         record.ignored,
         record.places,
+        record.ras_spacing if record.spacing_known else (),
     )
 
 
@@ -188,24 +194,23 @@ def _examined(
     flat: bool,
 ) -> Examined:
     findings: list[Finding] = []
-    images = [
-        _read(partial(read_image, path, colour, flat, volumes.get(path)), path, case, findings, accept) for path in case.images
-    ]
+    asked = partial(run_checks, case=case.case_id, accept=accept, files={} if volumes else {case.case_id: _files(case)})
+    images = [_read(partial(read_image, path, colour, flat, volumes.get(path)), path, findings, asked) for path in case.images]
     label = None
     if case.label is not None:
-        label = _read(partial(read_label, case.label, flat, volumes.get(case.label)), case.label, case, findings, accept)
+        label = _read(partial(read_label, case.label, flat, volumes.get(case.label)), case.label, findings, asked)
     sound = [image for image in images if image is not None]
     for image in sound:
         wanted = channels if len(case.images) == 1 else 1
-        findings += run_checks("image", ImageSubject(image, wanted), case.case_id, str(image.path), accept)
+        findings += asked("image", ImageSubject(image, wanted), file=str(image.path))
     counts = count_values(label.array) if label is not None else {}
     ignored = counts.pop(float(ignore), 0) if ignore is not None else 0
     if label is not None:
-        findings += run_checks("label", LabelSubject(label, counts, declared, ignored), case.case_id, str(label.path), accept)
+        findings += asked("label", LabelSubject(label, counts, declared, ignored), file=str(label.path))
     for other in [*sound[1:], *([label] if label is not None else [])]:
         if sound and other is not sound[0]:
             pair = PairSubject(sound[0], other, counts if other is label else None)
-            findings += run_checks("pair", pair, case.case_id, str(other.path), accept)
+            findings += asked("pair", pair, file=str(other.path))
     dims, is_flat = (sound[0].spatial_dims, sound[0].flat_axis is not None) if sound else (None, False)
     if any(finding.level == "error" for finding in findings):
         return Examined(None, findings, dims, is_flat)
@@ -216,14 +221,14 @@ def _examined(
 
 
 def _read(
-    read: Callable[[], Volume], path: Path, case: Case, findings: list[Finding], accept: Collection[str]
+    read: Callable[[], Volume], path: Path, findings: list[Finding], asked: Callable[..., list[Finding]]
 ) -> Volume | None:
     try:
         volume = read()
     except ReadError as fault:
-        findings += run_checks("fault", fault, case.case_id, str(path))
+        findings += asked("fault", fault, file=str(path), accept=())
         return None
-    findings += run_checks("volume", volume, case.case_id, str(path), accept)
+    findings += asked("volume", volume, file=str(path))
     return volume
 
 

@@ -14,6 +14,7 @@ from data_prep.checks import (
     people,
     pictures,
     plan,
+    spacings,
 )
 from data_prep.checks.registry import REGISTRY, Check, Finding, Remark, check, run_checks
 
@@ -37,4 +38,5 @@ __all__ = [
     "pictures",
     "plan",
     "run_checks",
+    "spacings",
 ]

@@ -32,7 +32,7 @@ def content_elsewhere(fault: ReadError) -> str | None:
     return fault.seen if fault.kind == "pointer" else None
 
 
-@check("D542", on="dataset", level="error", acceptable=True, remedy="Rename it, or leave it out: mv {file} ..")
+@check("D542", on="dataset", level="error", acceptable=True, remedy="Rename it, or leave it out: {case}")
 def name_not_bids(subject: DatasetSubject) -> Iterator[Remark]:
     """BIDS: a file's name is none, or says another subject or session than its folder; the file is left out."""
     yield from _told(subject, "D542")

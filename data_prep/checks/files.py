@@ -6,7 +6,7 @@ from data_prep.checks.registry import check
 from data_prep.volume import ReadError, Volume
 
 COPY_AGAIN = "Copy the file again from its origin: cp ORIGIN {file}"
-LEAVE_OUT = "Repair it, or move it and its partner out of the folder: mv {file} .."
+LEAVE_OUT = "Repair it, or move it and its partner out of the folder: {case}"
 
 
 @check("D001", on="fault", level="error", remedy="Remove the entry, or put the file in place: ls -l {file}")
@@ -63,7 +63,7 @@ def unreadable(fault: ReadError) -> str | None:
     "D009",
     on="fault",
     level="error",
-    remedy="Store one number per voxel, or leave it out: mv {file} ..",
+    remedy="Store one number per voxel, or leave it out: {case}",
 )
 def voxel_type(fault: ReadError) -> str | None:
     """Voxels are complex numbers, vectors, or colours in a volume."""

@@ -22,7 +22,7 @@ WRITE_FORMS = "Write the right geometry into the header; to take over the sform,
     "i.set_qform(i.affine, 1), i.set_sform(i.affine, 1)"
 )
 REPAIR = "monai-hybrid repair FOLDER --output OUT"
-EXPORT_AGAIN = "Export the image again from its source, or leave the case out: mv {file} .."
+EXPORT_AGAIN = "Export the image again from its source, or leave the case out: {case}"
 
 
 def _edges(affine: Affine) -> Affine:
@@ -95,7 +95,7 @@ def _both_forms(volume: Volume) -> bool:
     level="error",
     acceptable=True,
     training_only=True,
-    remedy="Resample it to a rectangular grid, or leave the case out: mv {file} ..",
+    remedy="Resample it to a rectangular grid, or leave the case out: {case}",
 )
 def sheared_affine(volume: Volume) -> str | None:
     """The axes are not perpendicular (gantry tilt, or an affine registration written into the header)."""
@@ -116,7 +116,7 @@ def sheared_affine(volume: Volume) -> str | None:
     on="volume",
     level="error",
     acceptable=True,
-    remedy="Set the unit or the voxel size right, or leave the case out: mv {file} ..",
+    remedy="Set the unit or the voxel size right, or leave the case out: {case}",
 )
 def voxel_size_absurd(volume: Volume) -> str | None:
     """Voxels are larger than 100 mm or smaller than 0.02 mm: usually a wrong unit."""
@@ -176,7 +176,7 @@ def empty_axes(volume: Volume) -> str | None:
     level="error",
     acceptable=True,
     training_only=True,
-    remedy="A data set of such files alone is read as 2D; leave this one out: mv {file} ..",
+    remedy="A data set of such files alone is read as 2D; leave this one out: {case}",
 )
 def one_slice(subject: ImageSubject) -> str | None:
     """A 3D image is one slice thick."""

@@ -37,7 +37,7 @@ def not_finite(subject: ImageSubject) -> Remark | None:
     on="image",
     level="error",
     training_only=True,
-    remedy="An image without contrast teaches nothing; leave it out: mv {file} ..",
+    remedy="An image without contrast teaches nothing; leave it out: {case}",
 )
 def constant(subject: ImageSubject) -> str | None:
     """All voxels of a channel have the same value."""
@@ -49,7 +49,7 @@ def constant(subject: ImageSubject) -> str | None:
     return f"all {planes[same[0]].size} voxels of channel {same[0]} are {planes[same[0]].flat[0]:g}"
 
 
-@check("D203", on="image", level="error", remedy="Find the outlier and replace it, or leave the case out: mv {file} ..")
+@check("D203", on="image", level="error", remedy="Find the outlier and replace it, or leave the case out: {case}")
 def overflows(subject: ImageSubject) -> Remark | None:
     """A finite value is so large that sums overflow in single precision."""
     array = subject.volume.array
@@ -71,7 +71,7 @@ EIGHT_BITS = 255
     on="dataset",
     level="error",
     acceptable=True,
-    remedy="Subtract the offset (often 1024) so that water is 0 HU, or leave the case out: mv {file} ..",
+    remedy="Subtract the offset (often 1024) so that water is 0 HU, or leave the case out: {case}",
 )
 def other_zero_point(subject: DatasetSubject) -> Iterator[Remark]:
     """A CT image has no negative value though the other images show air below -500 HU: its zero point is another."""

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 
 import numpy as np
 
 from data_prep.checks.copies import copies
 from data_prep.checks.registry import Remark, check
-from data_prep.checks.subjects import DatasetSubject, LabelSubject
+from data_prep.checks.subjects import CaseFacts, DatasetSubject, LabelSubject
 from data_prep.checks.where import located
 from data_prep.geometry import is_invertible
 
@@ -21,7 +21,7 @@ EXACT_FLOAT32 = 2**24
 
 ROUND = (
     "If they are whole numbers but for rounding (0.001) or a scale factor, type: "
-    "monai-hybrid repair FOLDER --output OUT. Else export the label again, or leave the case out: mv {file} .."
+    "monai-hybrid repair FOLDER --output OUT. Else export the label again, or leave the case out: {case}"
 )
 
 
@@ -39,7 +39,7 @@ def _finite(subject: LabelSubject) -> list[float]:
     return sorted(value for value in subject.counts if math.isfinite(value))
 
 
-@check("D301", on="label", level="error", remedy="Draw or export the label again, or leave the case out: mv {file} ..")
+@check("D301", on="label", level="error", remedy="Draw or export the label again, or leave the case out: {case}")
 def label_not_finite(subject: LabelSubject) -> Remark | None:
     """Label voxels are NaN or infinite."""
     bad = sum(count for value, count in subject.counts.items() if not math.isfinite(value))
@@ -86,8 +86,8 @@ def label_negative(subject: LabelSubject) -> Remark | None:
     "D304",
     on="label",
     level="error",
-    remedy='Name every value: --label-names "1=...,2=...", or correct the label: {file}. '
-    "A value of voxels that nobody annotated: --ignore-label VALUE",
+    remedy='Name every value: --label-names "1=...,2=...", or correct the label: {file}. A value in the place of another: '
+    'monai-hybrid repair FOLDER --output OUT --map "255=1". One of voxels that nobody annotated: --ignore-label VALUE',
 )
 def label_undeclared(subject: LabelSubject) -> Remark | None:
     """Label values are not among the declared ones."""
@@ -107,7 +107,7 @@ def label_undeclared(subject: LabelSubject) -> Remark | None:
     on="label",
     level="error",
     acceptable=True,
-    remedy="Draw the structures, or leave the case out: mv {file} ..",
+    remedy="Draw the structures, or leave the case out: {case}",
 )
 def label_empty(subject: LabelSubject) -> str | None:
     """The label of a 3D image holds nothing but background."""
@@ -118,9 +118,9 @@ def label_empty(subject: LabelSubject) -> str | None:
     return f"all {subject.volume.array.size - subject.ignored} {annotated}voxels are 0 (background)"
 
 
-@check("D311", on="label", level="note", remedy="Nothing to do: slices beyond the structure are welcome")
+@check("D311", on="label", level="note", remedy="Nothing to do: images without the structure are welcome")
 def slice_empty(subject: LabelSubject) -> str | None:
-    """The label of a 2D slice holds nothing but background."""
+    """The label of a 2D image holds nothing but background."""
     if subject.volume.spatial_dims != 2 or set(subject.counts) != {0}:
         return None
     if subject.ignored:  # a mask stored as 0 and 255 among masks of 0 and 1 looks so when 255 is left out
@@ -180,7 +180,7 @@ def _centre_mm(subject: LabelSubject, value: int) -> float:
     "D306",
     on="label",
     level="error",
-    remedy="If image and label are exchanged, exchange the files; else leave the case out: mv {file} ..",
+    remedy="If image and label are exchanged, exchange the files; else leave the case out: {case}",
 )
 def label_like_image(subject: LabelSubject) -> str | None:
     """The label has so many values that it is probably an image."""
@@ -231,7 +231,7 @@ def no_foreground(subject: DatasetSubject) -> Iterator[Remark]:
     "D316",
     on="label",
     level="error",
-    remedy="Number the structures anew with smaller values, in the program that made them, or leave the case out: mv {file} ..",
+    remedy="Number the structures anew with smaller values, in the program that made them, or leave the case out: {case}",
 )
 def label_beyond_exact(subject: LabelSubject) -> Remark | None:
     """Label values are so large that neighbours cannot be told apart (from 2^53 on)."""
@@ -274,3 +274,39 @@ def class_only_held_out(subject: DatasetSubject) -> Iterator[Remark]:
         where = " and ".join(f"{count} {split}" for split, count in by_split.items())
         message = f"class {name!r} (value {value}) is in none of the {len(training)} training labels, but in {where} labels"
         yield Remark(message, holders[0].case.case_id, str(holders[0].case.label))
+
+
+FULL = (255, 32767, 65535)  # "all on" in masks of 8 and 16 bits
+
+
+@check(
+    "D323",
+    on="dataset",
+    level="warning",
+    remedy='If they are one structure, give it one value: monai-hybrid repair FOLDER --output OUT --map "{map}". '
+    'If they are two, name them: --label-names "{names}". If nobody annotated there: --ignore-label {full}',
+)
+def one_structure_of_two_values(subject: DatasetSubject) -> Iterator[Remark]:
+    """Masks of one value each, in some 255 (or 65535) and in others another: one structure may have become two classes."""
+    holders: dict[frozenset[int], list[CaseFacts]] = defaultdict(list)
+    for facts in subject.facts:
+        if facts.values - {0}:
+            holders[facts.values - {0}].append(facts)
+    values = sorted(value for found in holders for value in found)
+    if len(values) < 2 or any(len(found) > 1 for found in holders) or values[-1] not in FULL:
+        return
+    if set(values) <= set(subject.declared or {}):
+        return  # the user has named them
+    members = [(value, holders[frozenset({value})]) for value in values]
+    said = ", ".join(
+        f"{len(of)} mask{' holds' if len(of) == 1 else 's hold'} {value} alone, such as {_file_name(of[0])}"
+        for value, of in members
+    )
+    words = {"map": f"{values[-1]}={values[0]}", "full": str(values[-1]), "names": ",".join(f"{value}=..." for value in values)}
+    rarest = min(members, key=lambda entry: len(entry[1]))[1][0]
+    message = f"{said}; each value becomes a class of its own"
+    yield Remark(message, rarest.case.case_id, str(rarest.case.label), words=words)
+
+
+def _file_name(facts: CaseFacts) -> str:
+    return facts.case.label.name if facts.case.label is not None else facts.case.case_id

@@ -12,6 +12,7 @@ import nibabel as nib
 import numpy as np
 
 from data_prep.checks.registry import Remark, check
+from data_prep.checks.spacings import by
 from data_prep.checks.subjects import DatasetSubject, PairSubject
 from data_prep.geometry import corner_distance, is_invertible
 from data_prep.label_affixes import common_ending, without_label_words
@@ -25,7 +26,7 @@ REPAIRABLE = (
     "If it was drawn on this image and is at most half a voxel off, or is the same grid in another voxel order, "
     "type: monai-hybrid repair FOLDER --output OUT. Else: "
 )
-REGRID = "Export the label again on the grid of its image, or leave the case out: mv {file} .."
+REGRID = "Export the label again on the grid of its image, or leave the case out: {case}"
 
 
 @check("D401", on="pair", level="error", remedy=REGRID)
@@ -50,7 +51,13 @@ def affine_mismatch(pair: PairSubject) -> str | None:
     tolerance = TOLERANCE * float(np.linalg.norm(first[:3, :3], axis=0).min())
     if distance <= tolerance:
         return None
-    return f"it lies {distance:.3g} mm away from {pair.first.path.name}; tolerance {tolerance:.3g} mm"
+    voxels = [by(volume.spacing) for volume in (pair.second, pair.first)]
+    sizes = (
+        f"both have voxels of {voxels[0]} mm"
+        if voxels[0] == voxels[1]
+        else f"its voxels are {voxels[0]} mm, there {voxels[1]} mm"
+    )
+    return f"it lies {distance:.3g} mm away from {pair.first.path.name}; tolerance {tolerance:.3g} mm; {sizes}"
 
 
 @check("D403", on="dataset", level="error", remedy="Add the label, or type: build ... --allow-unlabelled")
@@ -139,7 +146,7 @@ def channel_files_differ(subject: DatasetSubject) -> Iterator[Remark]:
             yield Remark(f"{len(case.images)} image files; the first case has {wanted}", case.case_id, str(case.images[0]))
 
 
-@check("D408", on="dataset", level="error", remedy="Build 2D and 3D data sets separately: mv {file} ..")
+@check("D408", on="dataset", level="error", remedy="Build 2D and 3D data sets separately: {case}")
 def mixed_dimensions(subject: DatasetSubject) -> Iterable[Remark]:
     """2D and 3D images are mixed."""
     dims = [facts.spatial_dims for facts in subject.facts]

@@ -94,7 +94,7 @@ def too_large_for_png(pair: PairSubject) -> str | None:
     "D027",
     on="fault",
     level="error",
-    remedy="Store class numbers, as grey values or with a colour table; or leave it out: mv {file} ..",
+    remedy="Store class numbers, as grey values or with a colour table; or leave it out: {case}",
 )
 def coloured_mask(fault: ReadError) -> str | None:
     """A mask is a colour picture: no rule says which colour is which class."""

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import shlex
-from collections.abc import Callable, Collection, Iterable
-from dataclasses import asdict, dataclass, replace
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 LEVELS = ("error", "warning", "note")
 _PLACE = ("voxels", "index", "mm")
+_PLACES = re.compile(r"\{(\w+)\}")
 
 
 @dataclass(frozen=True)
@@ -16,7 +20,7 @@ class Remark:
     """What a check says. Checks over the whole data set name the case and file; the others leave that to the caller.
 
     `voxels` is the number of bad voxels, `index` the first of them in the order of the file's axes, from 0, `mm` its
-    place in RAS; each None where it has no meaning.
+    place in RAS; each None where it has no meaning. `words` fill the places of that name in the remedy.
     """
 
     message: str
@@ -25,6 +29,7 @@ class Remark:
     voxels: int | None = None
     index: tuple[int, ...] | None = None
     mm: tuple[float, ...] | None = None
+    words: Mapping[str, str] = field(default_factory=dict)
 
 
 Result = str | Remark | None | Iterable[Remark]
@@ -110,7 +115,8 @@ def check(
 ) -> Callable[[Callable[[Any], Result]], Callable[[Any], Result]]:
     """Register a check. It returns None (nothing to say), a sentence, a remark, or remarks (only `on="dataset"`).
 
-    In `remedy`, `{file}` stands for the file's name, quoted for a shell.
+    In `remedy`, `{file}` stands for the file's name, quoted for a shell, and `{case}` for the command that moves all files of
+    its case out of the data set.
     """
     if level not in LEVELS or code in REGISTRY or (acceptable and level == "note"):
         raise ValueError(f"check {code}: level {level!r} unknown, or the code is taken, or nothing to accept")
@@ -132,12 +138,22 @@ def check_kind(*kinds: str, code: str, title: str, level: str, remedy: str, acce
     check(code, on="fault", level=level, remedy=remedy, acceptable=acceptable)(seen)
 
 
-def run_checks(on: str, subject: Any, case: str = "", file: str = "", accept: Collection[str] = ()) -> list[Finding]:
-    """Run every check registered for one kind of subject, in the order of the codes; errors in `accept` become warnings."""
+def run_checks(
+    on: str,
+    subject: Any,
+    case: str = "",
+    file: str = "",
+    accept: Collection[str] = (),
+    files: Mapping[str, Sequence[str]] | None = None,
+) -> list[Finding]:
+    """Run every check registered for one kind of subject, in the order of the codes; errors in `accept` become warnings.
+
+    `files` has the files of cases, by case; a remedy that leaves a case out names them all.
+    """
     findings: list[Finding] = []
     for entry in sorted(REGISTRY.values(), key=lambda item: item.code):
         if entry.on == on:
-            findings += [_finding(entry, remark, accept) for remark in _remarks(entry.function(subject), case, file)]
+            findings += [_finding(entry, remark, accept, files) for remark in _remarks(entry.function(subject), case, file)]
     return findings
 
 
@@ -149,13 +165,27 @@ def _remarks(result: Result, case: str, file: str) -> list[Remark]:
     return list(result or ())
 
 
-def _finding(entry: Check, remark: Remark, accept: Collection[str]) -> Finding:
-    remedy = entry.remedy.replace("{file}", shlex.quote(remark.file or remark.case))
+def _finding(
+    entry: Check, remark: Remark, accept: Collection[str], files: Mapping[str, Sequence[str]] | None = None
+) -> Finding:
+    own = remark.file or remark.case
+    words = {"file": shlex.quote(own), "case": moved_out((files or {}).get(remark.case) or [own]), **remark.words}
+    remedy = _PLACES.sub(lambda place: words.get(place[1], place[0]), entry.remedy)  # once: names of files may hold such words
     if entry.acceptable and entry.code in accept:
         return Finding(entry.code, "warning", **_fields(remark), remedy="Accepted by --accept; nothing to do")
     if entry.acceptable:
         remedy += f"; or, if it is meant so, add --accept {entry.code}"
     return Finding(entry.code, entry.level, **_fields(remark), remedy=remedy)
+
+
+def moved_out(files: Sequence[str]) -> str:
+    """The command that moves these files, of one case, to the folder above; equal names are kept apart."""
+    names = Counter(Path(file).name for file in files)
+    plain = [file for file in files if names[Path(file).name] == 1]
+    commands = [f"mv {' '.join(map(shlex.quote, plain))} .."] if plain else []
+    for file in (file for file in files if names[Path(file).name] > 1):
+        commands.append(f"mv {shlex.quote(file)} {shlex.quote(f'../{Path(file).parent.name}_{Path(file).name}')}")
+    return " && ".join(commands)
 
 
 def _fields(remark: Remark) -> dict[str, Any]:

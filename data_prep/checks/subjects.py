@@ -56,6 +56,7 @@ class CaseFacts:
     grey: bool = False  # a picture without colour
     ignored: int = 0  # voxels of the label that nobody annotated
     places: tuple[Affine | None, ...] = ()  # of the image files, as `same_scan.canonical` gives them
+    spacing: tuple[float, ...] = ()  # mm, axes in RAS order; empty where files state none
 
 
 @dataclass(frozen=True)

@@ -161,7 +161,7 @@ SOUND: dict[str, Callable[[Path], object]] = {
     "big-endian": lambda r: save(_image(r), noise(SHAPE).astype(">i2")),
     "int64 label": lambda r: nib.Nifti1Image(cube(SHAPE).astype("i8"), RAS, dtype="i8").to_filename(_label(r)),
     "4D of one": lambda r: save(_image(r), noise((*SHAPE, 1))),
-    "value 255": lambda r: save(_label(r), cube(SHAPE, 255)),
+    "value 255": lambda r: [save(path, cube(SHAPE, 255)) for path in _label(r).parent.iterdir()],
     "slightly oblique": lambda r: _both(r, _sheared(0.005)),
 }
 

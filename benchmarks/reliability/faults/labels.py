@@ -54,6 +54,10 @@ def _slices(annotated: Sequence[int]) -> Callable[[Path], object]:
     return lambda path: save(path, label)
 
 
+def _full(path: Path) -> None:
+    save(path, cube(value=255))
+
+
 SPARSE = {"ignore_label": "255"}
 ONE = {"label_names": "1=organ"}
 TWO = {"label_names": "1=left kidney,2=right kidney"}
@@ -110,4 +114,9 @@ FAULTS = [
     ),
     Fault("D18", "255 beside 1 fills most", "D322", on_label(_slices((2, 5))), message="fills .* of the label"),
     Fault("D18", "255 left out", ACCEPTED, on_label(_slices((2, 5))), options=SPARSE),
+    Fault(
+        "D19", "255 in one mask, 1 in the others", "D323", on_label(_full), message="1 mask holds 255 alone.*a class of its own"
+    ),
+    Fault("D19", "two classes, one of them rare", ACCEPTED, on_label(lambda p: save(p, cube(value=2)))),
+    Fault("D19", "255 and 1, both named", ACCEPTED, on_label(_full), options={"label_names": "1=organ,255=tumour"}),
 ]

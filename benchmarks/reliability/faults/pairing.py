@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +78,19 @@ def _visits(root: Path) -> None:
     sound(root, [f"case_{patient}_{scan:03d}" for patient in (11, 12, 13) for scan in (1, 2)])
 
 
+def _resized(thickness: Sequence[float]) -> Callable[[Path], Path]:
+    """A case for each slice thickness, the first of them case_a; 1 mm in plane, or what 1 mm is measured as."""
+
+    def make(folder: Path) -> Path:
+        for index, (name, edge) in enumerate(zip("abcdef", thickness, strict=True)):
+            grid = affine((1 + 0.01 * (edge > 1) * index, 1, edge))
+            save(folder / "images" / f"case_{name}.nii.gz", noise(seed=index), grid)
+            save(folder / "labels" / f"case_{name}.nii.gz", cube(), grid)
+        return folder
+
+    return make
+
+
 def _copied(root: Path) -> None:
     shutil.copy(root / "images" / "case_b.nii.gz", root / "images" / "case_a.nii.gz")
 
@@ -106,4 +119,6 @@ FAULTS = [
     Fault("E12", "names like several scans of a patient", "D414", broken(_visits), names="case_11", message="--patient-regex"),
     Fault("E13", "a test image in training", "D405", _listed(_test_in_training), names="case_", message="training"),
     Fault("E14", "label half a voxel off", "D402", on_label(_moved(0.5)), message="0.5 mm away"),
+    Fault("E15", "size of image and label lost alike", "D415", _resized([1] + 5 * [5]), message="1 x 1 x 1 mm; 5 of 6 .* 5 mm"),
+    Fault("E15", "sizes of two scanners", ACCEPTED, _resized([1, 1, 1, 5, 5, 5])),
 ]
