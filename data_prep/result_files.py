@@ -43,6 +43,8 @@ QUALITY_ALL = {
     "test_time",
     "image",
     "image_digest",
+    "model",
+    "model_digest",
 }
 PREDICTED = ("volume_", "predicted_")  # how columns of single structures begin
 STATISTICS = {"case_id", "structure", "voxels", "pixels", "volume_mm3", "volume_ml", "area_mm2"}

@@ -38,6 +38,8 @@ PLAIN = (
     "image",
     DIGEST,
     "mask",
+    "model",
+    "model_digest",
     "made_from",
     "precision",
 )  # columns that are no numbers to show

@@ -61,7 +61,7 @@ def write_trust(table: QualityTable, quality: Mapping[str, Any]) -> None:
     reference = quality.get("reference") or {}
     if not any(reference.values()):
         return
-    done = [row for row in table.rows.values() if row["status"] == "done"]
+    done = [row for row in table.own if row["status"] == "done"]
     batch = {name: [float(row[name]) for row in done if _is_number(row.get(name))] for name in reference}
     found = strange_batch(batch, reference)
     if found["strange"]:

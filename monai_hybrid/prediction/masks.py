@@ -17,11 +17,10 @@ from monai_hybrid import __version__
 from monai_hybrid.catalogue.naming import model_path
 from monai_hybrid.errors import DataError
 from monai_hybrid.inferers.native_grid import SaveOnInputGridd
-from monai_hybrid.prediction.table import file_hash
+from monai_hybrid.prediction.table import DIGITS, file_hash
 from monai_hybrid.reporting.figures import BACKGROUND, LABEL_COLOURS
 
 NAME = "monai_hybrid"
-DIGITS = 16  # of the model's hash
 
 
 class SaveMasksd(MapTransform):

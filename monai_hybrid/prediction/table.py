@@ -20,15 +20,17 @@ from data_prep.pointers import pointer_sentence
 from data_prep.result_files import refuse_other
 from data_prep.scans import masks_without_row
 from monai_hybrid.catalogue.naming import model_path
-from monai_hybrid.errors import DataError, EnvironmentFault, ModelFileError
+from monai_hybrid.errors import ConfigError, DataError, EnvironmentFault, ModelFileError
 from monai_hybrid.prediction.flags import flag_rows
 
 NOTHING = "-"
 ADAPTED, ORIGINAL = "adapted", "original"  # weights of a mask, in the column test_time
 LATER = "image_digest"  # a column that tables of earlier versions lack
 TEST_TIME = "test_time"
-LACKING = (LATER, "predicted_", TEST_TIME)  # columns that older rows may lack
+MODEL, WEIGHTS = "model", "model_digest"  # columns: whose mask it is
+LACKING = (LATER, "predicted_", TEST_TIME, MODEL)  # how columns begin that older rows may lack
 logger = logging.getLogger("monai_hybrid.predict")
+DIGITS = 16  # of hashes
 ROW = 16_384  # bytes that a row may take: two paths, and a number a label
 
 
@@ -37,7 +39,8 @@ class QualityTable:
 
     Columns: case_id; status (done, failed); flag (why to look at it, empty when nothing is odd); error; unit; volume_<label>
     in that unit; entropy_foreground, entropy_all in [0, 1]; denoising_error; precision (as set, or as chosen for the image);
-    image; image_digest (by which `report` and `view` know the file again); mask; made_from (hash of model, image, settings).
+    image; image_digest (by which `report` and `view` know the file again); mask; model (as given) and model_digest (hash of its
+    weights); made_from (hash of model, image, settings).
     Of a model whose card has "quality" also predicted_dice (mean over the structures found), predicted_dice_<label> and
     predicted_interval_<label>. With updates on each image also test_time: "adapted" or "original", the weights of the mask.
 
@@ -64,6 +67,7 @@ class QualityTable:
         self.test_time = test_time
         self.predicts = bool((quality or {}).get("dice"))
         self.path = Path(folder) / "quality.csv"
+        self.named, self.digest = str(model), ""
         self.structures = [str(label["name"]) for label in labels][1:]
         self.model, self.settings, self.overwrite = (
             Path(model_path(model)),
@@ -82,21 +86,23 @@ class QualityTable:
         of = [f"predicted_{what}_{name}" for name in self.structures for what in ("dice", "interval")]
         predicted = ["predicted_dice", *of] if self.predicts else []
         which = [TEST_TIME] if self.test_time else []
-        tail = ["entropy_foreground", "entropy_all", "denoising_error", "precision", "image", LATER, "mask", "made_from"]
-        return ["case_id", "status", "flag", "error", "unit", *volumes, *predicted, *which, *tail]
+        tail = ["entropy_foreground", "entropy_all", "denoising_error", "precision", "image", LATER, "mask"]
+        return ["case_id", "status", "flag", "error", "unit", *volumes, *predicted, *which, *tail, MODEL, WEIGHTS, "made_from"]
 
     def open(self) -> None:
         """Read the model's hash and what an earlier run left.
 
         Raises:
-            ConfigError: a table of somebody else's is there.
+            ConfigError: a table of somebody else's is there, or masks of another model that are not to be replaced.
             ModelFileError: no such model.
             EnvironmentFault: the folder cannot be written.
         """
         if not self.model.is_file():
             raise ModelFileError(f"{self.model}: no such model file")
         settings = json.dumps(self.settings, sort_keys=True, default=str)
-        self._basis = hashlib.sha256((file_hash(self.model) + settings).encode()).hexdigest()
+        weights = file_hash(self.model)
+        self.digest = weights[:DIGITS]
+        self._basis = hashlib.sha256((weights + settings).encode()).hexdigest()
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             text = self.path.read_bytes().decode("utf-8", "replace") if self.path.is_file() else ""
@@ -105,10 +111,37 @@ class QualityTable:
         refuse_other(self.path)
         rows = csv.DictReader(io.StringIO(text))
         self.test_time |= TEST_TIME in (rows.fieldnames or ())  # rows of a run that asked for it keep what they say
-        lacking = set(self.columns) ^ {restored(name) for name in rows.fieldnames or ()}
+        names = {restored(name) for name in rows.fieldnames or ()}
+        lacking = set(self.columns) ^ names
+        earlier = {row["case_id"]: {**dict.fromkeys(lacking, ""), **row} for row in map(restored_row, rows)}
+        self._refuse_another_model(list(earlier.values()), {name for name in names if name.startswith("volume_")})
         ours = all(name in self.columns and name.startswith(LACKING) for name in lacking)
-        self.rows = {row["case_id"]: {**dict.fromkeys(lacking, ""), **row} for row in map(restored_row, rows)} if ours else {}
+        self.rows = earlier if ours else {}
         self._lines.clear()
+
+    def _refuse_another_model(self, rows: Sequence[Mapping[str, Any]], volumes: set[str]) -> None:
+        """One folder holds the masks of one model, or a person takes one's masks for the other's.
+
+        Rows of earlier versions name no model: theirs is another one if its structures are.
+        """
+        named = volumes == {f"volume_{name}" for name in self.structures}
+        apart = [row for row in rows if row["status"] == "done" and (self._is_of_another(row) or not named)]
+        if not apart or self.overwrite:
+            return
+        theirs = f"{apart[0].get(MODEL)} ({apart[0].get(WEIGHTS)})" if apart[0].get(WEIGHTS) else "other structures"
+        raise ConfigError(
+            f"{self.path.parent}: {len(apart)} masks in it, such as that of {apart[0]['case_id']}, are of another model: "
+            f"{theirs}; now given is {self.named} ({self.digest}). Type: --output_dir {shlex.quote(f'{self.path.parent}_2')}, or "
+            "--overwrite True to predict these images anew"
+        )
+
+    def _is_of_another(self, row: Mapping[str, Any]) -> bool:
+        return row.get(WEIGHTS, "") not in ("", self.digest)
+
+    @property
+    def own(self) -> list[dict[str, Any]]:
+        """Rows of this model, and those of earlier versions, which name none."""
+        return [row for row in self.rows.values() if not self._is_of_another(row)]
 
     def made_from(self, case: Mapping[str, Any]) -> str:
         """Hash of everything that the prediction of a case depends on.
@@ -126,7 +159,7 @@ class QualityTable:
                 said = pointer_sentence(Path(elsewhere))
                 raise DataError(f"{elsewhere}: {said}. Type: datalad get {shlex.quote(elsewhere)}") from error
             raise DataError(f"{names[0]}: cannot be read ({error.strerror}); copy it again from its origin") from error
-        return hashlib.sha256("".join(parts).encode()).hexdigest()[:16]
+        return hashlib.sha256("".join(parts).encode()).hexdigest()[:DIGITS]
 
     def is_done(self, case_id: str, made_from: str) -> bool:
         """Whether an earlier run made this mask from the same model, image and settings, and the mask is still there."""
@@ -138,18 +171,20 @@ class QualityTable:
     def add(self, case_id: str, **values: Any) -> None:
         """Set the row of a case and write the file."""
         self._lines.pop(case_id, None)
-        self.rows[case_id] = {**dict.fromkeys(self.columns, ""), "case_id": case_id, **{k: _text(v) for k, v in values.items()}}
+        whose = {MODEL: self.named, WEIGHTS: self.digest}
+        cells = {name: _text(value) for name, value in values.items()}
+        self.rows[case_id] = {**dict.fromkeys(self.columns, ""), "case_id": case_id, **whose, **cells}
         self.write()
 
     def seen(self, case_id: str, digest: str) -> None:
         """The image of a case that an earlier run has finished is here, with the same content."""
         if case_id in self.rows:
-            self.rows[case_id][LATER] = digest
+            self.rows[case_id] |= {LATER: digest, MODEL: self.named, WEIGHTS: self.digest}
             self._lines.pop(case_id, None)
 
     def finish(self) -> list[str]:
         """Add the flags that need all cases, write the file, and give the ids of flagged cases; say what rows lack."""
-        flag_rows(list(self.rows.values()))
+        flag_rows(self.own)
         self._lines.clear()
         self.write()
         self._tell_of_gaps()
@@ -162,6 +197,12 @@ class QualityTable:
                 "%s: no predicted Dice for %d of %d masks, which are older than it, such as %s; predict their images again "
                 "with --overwrite True",
                 *(self.path, len(old), len(self.rows), old[0]),
+            )
+        apart = [case_id for case_id, row in self.rows.items() if self._is_of_another(row)]
+        if apart:
+            logger.warning(
+                "%s: %d masks are of another model still, such as that of %s (column %s); predict their images too, or move them",
+                *(self.path, len(apart), apart[0], MODEL),
             )
         alone = masks_without_row(self.path.parent, self.rows.values())
         if alone:

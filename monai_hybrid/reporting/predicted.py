@@ -31,6 +31,8 @@ HIDDEN = (
     "image",
     "image_digest",
     "mask",
+    "model",
+    "model_digest",
     "made_from",
     "precision",
     "entropy_all",

@@ -16,7 +16,7 @@ from prediction_runs import Threshold, dice, model_card, predict, quality, rando
 from scipy.ndimage import affine_transform, gaussian_filter
 
 from monai_hybrid.bundle.cases import cases_to_predict, unique_names
-from monai_hybrid.errors import DataError, EnvironmentFault
+from monai_hybrid.errors import ConfigError, DataError, EnvironmentFault
 from monai_hybrid.prediction.denoising import DenoisingScore, centre_window
 from monai_hybrid.prediction.flags import flag_rows
 from monai_hybrid.weights import save_weights
@@ -135,7 +135,9 @@ def test_finished_cases_are_skipped_until_model_image_or_setting_change(tmp_path
     other = Threshold()
     torch.nn.init.constant_(other.borders, 0.1)
     save_weights(other.state_dict(), tmp_path / "model", model_card(3, 1.0, 16))
-    assert redone(overlap=0.25) == {"a", "b"}
+    refused = predict(**settings)
+    assert isinstance(refused, ConfigError) and "2 masks in it, such as that of a, are of another model" in str(refused)
+    assert redone(overlap=0.25, overwrite=True) == {"a", "b"} and redone(overlap=0.25) == set()
 
 
 def test_a_case_that_failed_is_tried_again(tmp_path: Path) -> None:
