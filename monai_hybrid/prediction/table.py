@@ -131,8 +131,8 @@ class QualityTable:
         theirs = f"{apart[0].get(MODEL)} ({apart[0].get(WEIGHTS)})" if apart[0].get(WEIGHTS) else "other structures"
         raise ConfigError(
             f"{self.path.parent}: {len(apart)} masks in it, such as that of {apart[0]['case_id']}, are of another model: "
-            f"{theirs}; now given is {self.named} ({self.digest}). Type: --output_dir {shlex.quote(f'{self.path.parent}_2')}, or "
-            "--overwrite True to predict these images anew"
+            f"{theirs}; now given is {self.named} ({self.digest}). Type: --output_dir {shlex.quote(f'{self.path.parent}_2')}, "
+            "or --overwrite True to predict these images anew"
         )
 
     def _is_of_another(self, row: Mapping[str, Any]) -> bool:
@@ -201,7 +201,7 @@ class QualityTable:
         apart = [case_id for case_id, row in self.rows.items() if self._is_of_another(row)]
         if apart:
             logger.warning(
-                "%s: %d masks are of another model still, such as that of %s (column %s); predict their images too, or move them",
+                "%s: %d masks are of another model still, such as that of %s (column %s): predict their images too",
                 *(self.path, len(apart), apart[0], MODEL),
             )
         alone = masks_without_row(self.path.parent, self.rows.values())

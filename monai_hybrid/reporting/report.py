@@ -24,6 +24,7 @@ from monai_hybrid.reporting.curves import curves, paired
 from monai_hybrid.reporting.inputs import Evaluation, Inputs, read_inputs
 from monai_hybrid.reporting.overlays import colour, cropped, panels, picture_uri, read_slice, reduced
 from monai_hybrid.reporting.planes import of_evaluation, planes
+from monai_hybrid.reporting.shared_flags import collection_without, rows_without, shared_flags
 from monai_hybrid.reporting.verdict import (
     Comparison,
     cautions,
@@ -105,6 +106,8 @@ def page(inputs: Inputs, title: str, viewer: bool = True, images: Path | None = 
     shift = evaluation.shift if evaluation else None
     forgetting = evaluation.forgetting if evaluation else None
     collection, why_not = predicted.collection_of(inputs.predicted, images) if inputs.predicted else (None, "")
+    shared = shared_flags(inputs.quality)
+    collection, quality = collection_without(collection, shared), rows_without(inputs.quality, shared)
     shown: dict[str, Any] = {
         "title": title or _title(inputs),
         "facts": _facts(inputs),
@@ -123,11 +126,11 @@ def page(inputs: Inputs, title: str, viewer: bool = True, images: Path | None = 
         "transfer": origin.transfer(training.transfer) if training and training.transfer is not None else None,
         "shift": {**shift, "picture": _shift_picture(evaluation)} if evaluation and shift is not None else None,
         "forgetting": {"table": tables.forgetting(forgetting), **forgetting} if forgetting is not None else None,
-        "quality": predicted.quality(inputs.quality) if inputs.quality else None,
+        "quality": predicted.quality(quality) if quality else None,
         "predicted": predicted.pictures(collection) if collection else None,
         "not_shown": why_not,
         "trust": trust.of_evaluation(evaluation.trust) if evaluation and evaluation.trust else None,
-        "suggestions": suggested.suggestions(inputs.suggestion, inputs.quality) if inputs.suggestion else None,
+        "suggestions": suggested.suggestions(inputs.suggestion, quality) if inputs.suggestion else None,
         "runs_made": origin.runs_made(inputs),
         "model": origin.model(training.card) if training and training.card else None,
         "meaning": {

@@ -12,6 +12,7 @@ from monai_hybrid.evaluation.comparison import Difference, compare
 from monai_hybrid.evaluation.status import INVENTED, MISSED
 from monai_hybrid.evaluation.summary import ALL, within_case
 from monai_hybrid.reporting.inputs import Evaluation, Inputs
+from monai_hybrid.reporting.shared_flags import said_once
 
 FEW = 5
 SLACK_SECONDS = 5
@@ -126,7 +127,7 @@ def cautions(inputs: Inputs, against: Sequence[Comparison]) -> list[str]:
     for what, run in {**runs, "prediction": inputs.prediction}.items():
         if run and run.get("outcome") == "failed":
             told.append(f"The last {what} run in this folder ended with an error: its files may be of an unfinished run.")
-    told += strange_batch(inputs.trust)
+    told += [*said_once(inputs.quality), *strange_batch(inputs.trust)]
     told += [f"Transfer: {text}" for text in ((inputs.training and inputs.training.transfer) or {}).get("warnings", [])]
     return told
 

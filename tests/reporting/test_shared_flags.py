@@ -1,0 +1,62 @@
+"""A flag of all masks is said once, at the top; what is a case's own stays with it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import view_samples
+from view_samples import predicted
+
+from monai_hybrid.reporting.inputs import read_inputs
+from monai_hybrid.reporting.report import page, render
+from monai_hybrid.reporting.shared_flags import shared_flags
+
+SHAPES = "its classes are no structures"
+OWN = "compared with the other cases: unsure over the foreground"
+
+
+@pytest.mark.parametrize("kind", ["volumes", "pictures"])
+def test_what_all_masks_have_is_said_once(kind: str, tmp_path: Path) -> None:
+    images = getattr(view_samples, kind)(tmp_path / "masks/images")
+    first, second, third = images
+    flags = {first: SHAPES, second: f"{SHAPES}; {OWN}", third: f"no LV found; {SHAPES}"}
+    folder = predicted(tmp_path / "masks", images, flag=flags)
+    inputs = read_inputs(folder)
+    shown = page(inputs, "")
+    assert f"All 3 masks have this flag: {SHAPES}." in shown["cautions"] and "3 of them flagged" in shown["verdict"]
+    assert render(inputs).count(SHAPES) == 1
+    assert {case["case"]: case["flag"] for case in shown["predicted"]["cases"]} == {
+        first: "",
+        second: OWN,
+        third: "no LV found",
+    }
+    assert shown["predicted"]["cases"][-1]["case"] == first, "those with a flag of their own come first"
+
+
+def test_flags_that_differ_stay_where_they_are(tmp_path: Path) -> None:
+    images = view_samples.pictures(tmp_path / "masks/images")
+    first, second, _ = images
+    folder = predicted(tmp_path / "masks", images, flag={first: SHAPES, second: SHAPES})
+    shown = page(read_inputs(folder), "")
+    assert not any("All 3" in said for said in shown["cautions"])
+    assert sorted(case["flag"] for case in shown["predicted"]["cases"]) == ["", SHAPES, SHAPES]
+    assert sum(cell.text == SHAPES for row in shown["quality"].rows for cell in row) == 2
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        ([], ()),
+        (["a"], ()),
+        (["a", "a"], ()),
+        (["a", "a; b", "b; a"], ("a",)),
+        (["b; a", "a; b", "b; a; c"], ("b", "a")),
+        (["", "", ""], ()),
+        (["a", "a", "a", ""], ()),
+    ],
+    ids=str,
+)
+def test_shared_are_those_of_all_of_at_least_three(flags: list[str], expected: tuple[str, ...]) -> None:
+    rows = [{"status": "done", "flag": flag} for flag in flags] + [{"status": "failed", "flag": ""}]
+    assert shared_flags(rows) == expected
