@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import os
 import re
 import zlib
 from collections import defaultdict
@@ -21,6 +22,7 @@ from data_prep.reading import NIFTI, extension, stem
 CHANNEL = re.compile(r"(?P<case>.+)_(?P<index>\d{4})")  # of nnU-Net
 MADE_HERE = b"by monai_hybrid"  # in the description of every file that prediction writes
 TABLE = "quality.csv"  # of prediction; its column mask names the files that it wrote
+DICOM = ".dcm"
 LABEL_FOLDER = re.compile(
     r"(?:\d(?:st|nd|rd)[_\-]?)?(?:labels?|masks?|segs?|segmentations?|annotations?|gt|ground[_\-]?truths?|manual|predictions?)"
     r"(?:tr|ts|val)?\d*",
@@ -153,21 +155,45 @@ def written_here(folder: Path) -> set[str]:
         return set()
 
 
-NO_MASKS = ("_entropy", "_probabilities", "_preview")  # what lies beside masks
+NO_MASKS = ("_entropy", "_probabilities", "_probseg", "_preview")  # what lies beside masks
+DEEPEST = 4  # folders below the output: of a BIDS derivative sub-*/ses-*/anat
 
 
 def masks_without_row(folder: Path, rows: Iterable[Mapping[str, str]]) -> list[Path]:
     """Masks that prediction wrote and that no row of its table is about: a run was killed between the two.
 
-    `rows` have "case_id" and "mask". DICOM-SEGs are not looked for, and links are not: prediction writes none.
+    `rows` have "case_id" and "mask". Links are not followed: prediction writes none. Folders with a table of their own are
+    another prediction's.
     """
-    try:
-        files = sorted(path for path in folder.iterdir() if extension(path) in (*NIFTI, ".png") and not path.is_symlink())
-    except OSError:
-        return []
     # A NIfTI beside a DICOM-SEG is of that row, and a row may name another mask than the one of its case.
-    known = {name for row in rows for name in (stem(Path(row["mask"])), f"{row['case_id']}_seg")}
-    return [path for path in files if stem(path) not in known and not stem(path).endswith(NO_MASKS) and is_own(path)]
+    known = {name for row in rows for name in (_below(Path(row["mask"])), f"{row['case_id']}_seg")}
+    found = (path for path in _files_below(folder) if not stem(path).endswith(NO_MASKS))
+    return [path for path in found if _below(path.relative_to(folder)) not in known and _is_own_mask(path)]
+
+
+def _below(path: Path) -> str:
+    """A path without the ending of a mask."""
+    name = path.stem if path.suffix.lower() == DICOM else stem(path)
+    return path.with_name(name).as_posix() if path.name else ""
+
+
+def _files_below(folder: Path) -> Iterator[Path]:
+    """Files that may be masks, by name; hidden folders are left out."""
+    for place, folders, files in os.walk(folder):
+        here = Path(place)
+        deep = len(here.relative_to(folder).parts)
+        folders[:] = sorted(
+            name for name in folders if deep < DEEPEST and not name.startswith(".") and not (here / name / TABLE).exists()
+        )
+        for path in (here / name for name in sorted(files)):
+            if (extension(path) in (*NIFTI, ".png") or path.suffix.lower() == DICOM) and not path.is_symlink():
+                yield path
+
+
+def _is_own_mask(path: Path) -> bool:
+    from data_prep.dicom.seg_write import is_own_seg
+
+    return is_own_seg(path) if path.suffix.lower() == DICOM else is_own(path)
 
 
 def _joined(files: Sequence[Path], channels: Sequence[str]) -> Iterator[Scan]:

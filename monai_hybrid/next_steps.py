@@ -34,6 +34,12 @@ def after_evaluate(model: str) -> str:
     return f"monai-hybrid predict IMAGES --model {shlex.quote(model)} --output masks"
 
 
+def after_suggest(data: str, model: str) -> str:
+    """Masks of all scans that were looked at, to correct those that were chosen; of a prepared data set its training cases."""
+    split = " --split training" if (Path(data) / "datalist.json").is_file() else ""
+    return f"monai-hybrid predict {shlex.quote(data)} --model {shlex.quote(model)}{split} --output masks"
+
+
 def after_predict(folder: str) -> str:
     """Look at the masks."""
     return f"monai-hybrid view {shlex.quote(folder)}"

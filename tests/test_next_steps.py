@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.main import get_command
 
 from data_prep.errors import ConfigError
 from data_prep.findings_table import beside
@@ -15,7 +16,9 @@ from data_prep.layouts.common import label_folder
 from data_prep.summary import next_line
 from monai_hybrid import cli, commands
 from monai_hybrid.commands import bundle_command
-from monai_hybrid.next_steps import after_adapt, after_evaluate, after_predict, after_pretrain
+from monai_hybrid.next_steps import after_adapt, after_evaluate, after_predict, after_pretrain, after_suggest
+from monai_hybrid.reporting import origin
+from monai_hybrid.reporting.inputs import Inputs
 from monai_hybrid.typed_options import OPTIONS, as_typed, environment
 
 ODD = "my runs/it's"
@@ -146,3 +149,19 @@ def test_after_an_adaptation_nothing_is_proposed_that_is_refused(testing: Any, w
     if testing is not None:
         (tmp_path / "datalist.json").write_text(json.dumps({"testing": testing}))
     assert shlex.split(after_adapt("runs/a", str(tmp_path)))[1] == word
+
+
+def test_what_a_report_tells_to_type_is_an_option_of_that_command(tmp_path: Path) -> None:
+    shown = origin.left_out(Inputs(tmp_path, None, None, {}, [], None, None, None, None, None))
+    assert len(shown) > 8
+    for _, _, line in shown:
+        program, name, *words = shlex.split(line)
+        known = {option for parameter in get_command(cli.app).commands[name].params for option in parameter.opts}
+        assert program == "monai-hybrid" and {word for word in words if word.startswith("--")} <= known, line
+
+
+def test_after_a_choice_of_scans_all_of_them_are_predicted(tmp_path: Path) -> None:
+    scans = str(tmp_path / "my scans")
+    assert shlex.split(after_suggest(scans, "m"))[1:] == ["predict", scans, "--model", "m", "--output", "masks"]
+    (tmp_path / "datalist.json").write_text("{}")
+    assert shlex.split(after_suggest(str(tmp_path), "m"))[-4:] == ["--split", "training", "--output", "masks"]

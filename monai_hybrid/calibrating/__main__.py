@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -17,6 +16,7 @@ from data_prep.interrupts import told
 from data_prep.progress import show as show_progress
 from monai_hybrid import one_command
 from monai_hybrid.calibrating.calibration import Calibration, calibrate
+from monai_hybrid.next_steps import after_evaluate
 from monai_hybrid.quality.held_out import COPIES
 from monai_hybrid.setting_checks import check_there, model_in
 
@@ -36,11 +36,12 @@ def calibrating(
         inside = model_in(at_home(model))
         if inside is None:
             check_there("model", model, "--model")
-        show(calibrate(data, str(inside or model), split, copies, output))
+        found = calibrate(data, str(inside or model), split, copies, output)
+        show(found, str(found.file) if output is not None else model)
 
 
-def show(found: Calibration) -> None:
-    """Print what was fitted and the next line to type."""
+def show(found: Calibration, model: str) -> None:
+    """Print what was fitted and the next line to type, with the model as the user called it."""
     entry, console = found.entry, Console()
     table = Table(title=f"{entry['patients']} patients, {entry['cases']} cases and worse copies of them")
     for heading in ("structure", "error of the predicted Dice", "interval at Dice 0.8"):
@@ -64,7 +65,7 @@ def show(found: Calibration) -> None:
     if found.failed:
         case, why = next(iter(found.failed.items()))
         print(f"{len(found.failed)} cases are left out; the first, {case}: {why}")
-    print(f"Next: monai-hybrid predict SCANS --model {shlex.quote(str(found.file))} --output masks")
+    print(f"Next: {after_evaluate(model)}")
 
 
 def main() -> None:

@@ -1,4 +1,7 @@
-"""Pictures while training: at four noise levels the noisy input, the denoised image, the predicted and the true mask."""
+"""Pictures while training: at four noise levels the noisy input, the denoised image, the predicted and the true mask.
+
+What the objective does not train is left out: the denoised image, and noisy inputs.
+"""
 
 from __future__ import annotations
 
@@ -45,6 +48,9 @@ class TrainingPictures:
         self.model, self.prepare, self.writer = model, prepare_batch, writer
         self.folder, self.class_names, self.interval = Path(folder), list(class_names), interval
         self.coloured = colour is not None and len(colour) > 1
+        objective = prepare_batch.objective
+        self.denoises = objective.image_term
+        self.levels = NOISE_LEVELS if objective.image_term or objective.mask_on_noisy else NOISE_LEVELS[:1]
 
     def attach(self, engine: Engine) -> None:
         """Draw at the end of every `interval` epochs."""
@@ -57,14 +63,15 @@ class TrainingPictures:
         self.folder.mkdir(parents=True, exist_ok=True)
         sheet = self.draw(x_0, label, self.folder / "pictures.png")
         if self.writer is not None:
-            self.writer.add_image("noisy, denoised, predicted, true", sheet, engine.state.epoch, dataformats="HWC")
+            name = "noisy, denoised, predicted, true" if self.denoises else "input, predicted, true"
+            self.writer.add_image(name, sheet, engine.state.epoch, dataformats="HWC")
             self.writer.flush()
 
     @torch.no_grad()
     def draw(self, x_0: Tensor, label: Tensor, path: Path) -> Any:
         """One row a noise level. x_0 is (1, C, ...), label (...); returns the sheet (H, W, 3) uint8."""
         schedule = self.prepare.schedule
-        timesteps = torch.tensor([round(level * schedule.num_timesteps) for level in NOISE_LEVELS])
+        timesteps = torch.tensor([round(level * schedule.num_timesteps) for level in self.levels])
         x_0 = x_0.expand(len(timesteps), *x_0.shape[1:])
         epsilon = torch.randn(x_0.shape, generator=torch.Generator().manual_seed(0)).to(x_0.device)
         x_t = add_noise(x_0, epsilon, timesteps, schedule)
@@ -78,16 +85,16 @@ class TrainingPictures:
             self._row(x_0[i].cpu(), x_t[i].cpu(), denoised[i].cpu(), predicted[i], label.cpu()) for i in range(len(timesteps))
         ]
         titles = [f"t = {int(t)}" for t in timesteps]
-        return contact_sheet(
-            rows, ["input", "denoised", "predicted mask", "true mask"], titles, path, dict(enumerate(self.class_names))
-        )
+        columns = ["input", *(["denoised"] if self.denoises else []), "predicted mask", "true mask"]
+        return contact_sheet(rows, columns, titles, path, dict(enumerate(self.class_names)))
 
     def _row(self, x_0: Tensor, x_t: Tensor, denoised: Tensor, predicted: Tensor, label: Tensor) -> list[Panel]:
         """All panels show the same slice, the one in which the true mask is largest."""
         z = best_slice(label)
         noisy, clean, image = (shown_slices(v[..., z].numpy(), coloured=self.coloured)[0] for v in (x_t, denoised, x_0))
         masks = [middle_slices(x_0[0, ..., z].numpy(), m[..., z].numpy())[1] for m in (predicted, label)]
-        return [Panel(noisy, smooth=False), Panel(clean), Panel(image, masks[0]), Panel(image, masks[1])]
+        shown = [Panel(noisy, smooth=False), *([Panel(clean)] if self.denoises else [])]
+        return [*shown, Panel(image, masks[0]), Panel(image, masks[1])]
 
 
 def best_slice(label: Tensor) -> slice:

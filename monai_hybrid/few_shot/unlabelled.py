@@ -198,8 +198,16 @@ def _all_checked(scans: Sequence[Scan], data: PreparedData, folder: Path) -> lis
         told = [f"  {fault}" for fault in faults[:SHOWN]]
         told += [f"  ... and {len(faults) - SHOWN} more"] if len(faults) > SHOWN else []
         head = f"{WHERE}{folder}: {len(faults)} of {len(scans)} scans cannot be used; mend them or take them out:"
-        raise DataError("\n".join([head, *told, f"To see all: monai-hybrid check {shlex.quote(str(folder))}"]))
+        raise DataError("\n".join([head, *told, f"To see all: {_look_at(folder)}"]))
     return cases
+
+
+def _look_at(folder: Path) -> str:
+    """The command that checks all images of a folder; loose ones are no data set, so each is checked alone."""
+    there = shlex.quote(str(folder))
+    if is_bids(folder) or not any(extension(path) for path in folder.iterdir()):  # BIDS or DICOM
+        return f"monai-hybrid check {there} --allow-unlabelled"
+    return f'for file in {there}/*; do monai-hybrid check "$file"; done'
 
 
 def _checked(scan: Scan, data: PreparedData) -> dict[str, Any]:

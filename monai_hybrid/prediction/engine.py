@@ -29,7 +29,7 @@ from monai_hybrid.prediction.cases import PredictionDataset
 from monai_hybrid.prediction.denoising import DenoisingScore
 from monai_hybrid.prediction.expected import low_prediction, prediction_cells, predictions, write_trust
 from monai_hybrid.prediction.flags import own_flags
-from monai_hybrid.prediction.reasons import reason
+from monai_hybrid.prediction.reasons import commonest, reason
 from monai_hybrid.prediction.signals import CaseSignals
 from monai_hybrid.prediction.table import ADAPTED, QualityTable, files_of
 from monai_hybrid.quality.mask_sums import MaskSums
@@ -78,6 +78,7 @@ class Predictor(SupervisedEvaluator):
         self.signals, self.quality, self.adapt = signals, quality or {}, adapt
         self.hidden = None if progress_bar else True  # None: tqdm shows itself on a terminal only
         self.counts = {"done": 0, "skipped": 0, "failed": 0}
+        self.reasons: list[tuple[str, str]] = []  # case and why, of those that failed
         self.bar: Any = None
         self.dataset: Any = None
         self.behind: Behind
@@ -107,7 +108,7 @@ class Predictor(SupervisedEvaluator):
         return joint_digest(files[:1] if "series" in case else files) if files else ""
 
     def _run(self) -> None:
-        self.counts = dict.fromkeys(self.counts, 0)
+        self.counts, self.reasons = dict.fromkeys(self.counts, 0), []
         total, loader = self.state.epoch_length, self.data_loader
         with (
             eval_mode(self.network),  # once for all cases: going through the modules takes a millisecond
@@ -125,7 +126,8 @@ class Predictor(SupervisedEvaluator):
         said = ", ".join(f"{number} {what}" for what, number in self.counts.items() if number)
         logger.info("%s in %s; %d flagged: see %s", said, self.table.path.parent, len(flagged), self.table.path.name)
         if self.counts["failed"]:
-            raise DataError(f"{self.counts['failed']} of {total} cases failed; the column error of {self.table.path} says why")
+            failed = f"{self.counts['failed']} of {total} cases failed; {commonest(self.reasons)}"
+            raise DataError(f"{failed}. The column error of {self.table.path} says why of each")
 
     def _iteration(self, engine: Any, batchdata: dict[str, Any]) -> dict[str, Any]:
         case_id, began = batchdata["case_id"][0], time.monotonic()
@@ -283,6 +285,7 @@ class Predictor(SupervisedEvaluator):
 
     def _failed(self, case_id: str, reason: str) -> None:
         self.table.add(case_id, status="failed", error=reason)
+        self.reasons.append((case_id, reason))
         self._told(case_id, "failed", reason, logging.ERROR)
 
     def _told(self, case_id: str, what: str, detail: str, level: int = logging.INFO) -> None:

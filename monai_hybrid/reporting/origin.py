@@ -120,8 +120,8 @@ def left_out(inputs: Inputs) -> list[tuple[str, str, str]]:
         ("training curves", t.history, "there is no logs/history.jsonl", adapt),
         ("cases used for adaptation", t.shots, "there is no shots.json", adapt),
         ("transfer", t.transfer, "there is no logs/transfer.json", adapt),
-        ("shift", e and e.shift, "there is no eval/shift.json", f"{evaluate} --source_dir SOURCE"),
-        ("forgetting", e and e.forgetting, "there is no eval/forgetting.json", f"{evaluate} --source_dir SOURCE"),
+        ("shift", e and e.shift, "there is no eval/shift.json", f"{evaluate} --source SOURCE"),
+        ("forgetting", e and e.forgetting, "there is no eval/forgetting.json", f"{evaluate} --source SOURCE"),
         (
             "quality of predictions",
             inputs.quality,

@@ -87,7 +87,8 @@ def test_a_bad_file_is_named_and_the_others_go_on(tmp_path: Path) -> None:
     (tmp_path / "in/notes.txt").write_text("not an image")
     settings = threshold_model(tmp_path / "model")
     error = predict(input=tmp_path / "in", output_dir=tmp_path / "out", **settings)
-    assert isinstance(error, DataError) and "5 of 6 cases failed; the column error of" in str(error) and error.exit_code == 3
+    assert isinstance(error, DataError) and error.exit_code == 3
+    assert "5 of 6 cases failed; the first, a_cut: D003 error" in str(error) and "The column error of" in str(error)
     rows = quality(tmp_path / "out")
     said = {name: row["error"] for name, row in rows.items()}
     assert {name for name, row in rows.items() if row["status"] == "done"} == {"b_good"}

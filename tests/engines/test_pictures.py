@@ -61,6 +61,26 @@ def test_a_run_draws_at_its_interval(tmp_path: Path) -> None:
     assert Writer.steps == [2] and (tmp_path / "logs" / "pictures.png").is_file()
 
 
+@pytest.mark.parametrize(
+    ("objective", "columns", "rows"),
+    [
+        ("hybrid", ["input", "denoised", "predicted mask", "true mask"], 4),
+        ("noisy_supervised", ["input", "predicted mask", "true mask"], 4),
+        ("supervised", ["input", "predicted mask", "true mask"], 1),
+    ],
+)
+def test_what_the_objective_does_not_train_is_not_shown(
+    objective: str, columns: list[str], rows: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[Any] = []
+    monkeypatch.setattr("monai_hybrid.engines.pictures.contact_sheet", lambda *sheet: drawn.append(sheet))
+    prepare = HybridPrepareBatch(NoiseSchedule(100), objective)
+    handler = TrainingPictures(tiny_network().eval(), prepare, None, str(tmp_path), ["background", "square"])
+    handler.draw(torch.rand(1, 1, 16, 12), torch.ones(16, 12), tmp_path / "a.png")
+    panels, titles, levels, *_ = drawn[0]
+    assert titles == columns and [len(row) for row in panels] == [len(columns)] * rows and levels[0] == "t = 0"
+
+
 def test_the_slice_with_the_most_foreground_is_shown() -> None:
     label = torch.zeros(4, 4, 5)
     label[:2, :2, 1], label[:3, :3, 3] = 1, 2

@@ -121,7 +121,7 @@ def test_all_that_cannot_be_learned_from_are_named_at_once(data: PreparedData, t
     lines = str(refused.value).splitlines()
     assert lines[0] == f"unlabelled_dir: {tmp_path}: 12 of 13 scans cannot be used; mend them or take them out:"
     assert [f"bad_{number:02d}.png" in line for number, line in enumerate(lines[1:11])] == [True] * 10
-    assert lines[11:] == ["  ... and 2 more", f"To see all: monai-hybrid check {tmp_path}"]
+    assert lines[11:] == ["  ... and 2 more", f'To see all: for file in {tmp_path}/*; do monai-hybrid check "$file"; done']
 
 
 def test_volumes_beside_labelled_pictures_are_refused(data: PreparedData, tmp_path: Path) -> None:

@@ -76,6 +76,13 @@ def test_no_class_in_common_is_warned_of(tmp_path: Path) -> None:
     assert started(path, labels=["background", "tumour"])[1].warnings == []
 
 
+def test_shapes_have_no_names_to_compare(tmp_path: Path) -> None:
+    path = written(tmp_path, tiny(), ["MR"], plan={"universal": True})
+    assert started(path, labels=["background", "lesion"])[1].warnings == []
+    one = written(tmp_path / "one", tiny(1, 2), ["MR"], ["background", "ellipsoid"], plan={"universal": True})
+    assert started(one, labels=["background", "liver"])[1].warnings == []
+
+
 def test_settings_that_change_no_shape_are_warned_of(tmp_path: Path) -> None:
     path = written(tmp_path, tiny(), ["MR"], norm_num_groups=4, num_head_channels=[4, 4])
     assert [text.split(":")[0] for text in started(path)[1].warnings] == [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,10 +36,17 @@ def table(names: Sequence[str]) -> list[dict[str, Any]]:
     return [{"index": i, "value": 10 * i, "name": name} for i, name in enumerate(names)]
 
 
-def written(folder: Path, network: nn.Module, channels: Sequence[str], labels: Sequence[str] = LABELS, **settings: Any) -> Path:
+def written(
+    folder: Path,
+    network: nn.Module,
+    channels: Sequence[str],
+    labels: Sequence[str] = LABELS,
+    plan: Mapping[str, Any] | None = None,
+    **settings: Any,
+) -> Path:
     """Save weights and card as training does."""
     dataset = {"spatial_dims": 2, "channels": list(channels), "labels": table(labels), "name": "ward"}
-    save_weights(network.state_dict(), folder, make_card({"spatial_dims": 2, **SMALL, **settings}, dataset, {}, {}))
+    save_weights(network.state_dict(), folder, make_card({"spatial_dims": 2, **SMALL, **settings}, dataset, plan or {}, {}))
     return folder / "model.safetensors"
 
 

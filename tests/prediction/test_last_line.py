@@ -7,6 +7,21 @@ from types import SimpleNamespace
 import pytest
 
 from monai_hybrid.prediction.engine import Predictor
+from monai_hybrid.prediction.reasons import commonest
+
+
+@pytest.mark.parametrize(
+    ("reasons", "said"),
+    [
+        ([("a", "in/a.png: it is 2D.")], "a: in/a.png: it is 2D"),
+        ([("a", "a.png: 2 x 3 pixels"), ("b", "b.png: 7 x 9 pixels")], "all for one reason, such as a: a.png: 2 x 3 pixels"),
+        ([("a", "x: cut"), ("b", "in/b.nii: 2D"), ("c", "in/c.nii: 2D")], "2 for one reason, such as b: in/b.nii: 2D"),
+        ([("a", "cut"), ("b", "empty")], "the first, a: cut"),
+    ],
+    ids=["one", "all alike", "most alike", "none alike"],
+)
+def test_the_commonest_reason_of_failed_cases(reasons: list[tuple[str, str]], said: str) -> None:
+    assert commonest(reasons) == said
 
 
 def test_the_last_line_is_no_tick(caplog: pytest.LogCaptureFixture) -> None:

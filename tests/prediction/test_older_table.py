@@ -10,7 +10,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from data_prep.scans import MADE_HERE
+from data_prep.scans import MADE_HERE, masks_without_row
 from monai_hybrid.gallery.cases import read_collection
 from monai_hybrid.prediction.table import LATER, QualityTable
 
@@ -86,3 +86,28 @@ def test_a_mask_without_a_row_is_told_by_predict_and_by_the_page(tmp_path: Path,
     caplog.clear()
     table.finish()
     assert caplog.messages == []
+
+
+def test_masks_without_a_row_are_found_in_folders_and_among_dicom_files(tmp_path: Path) -> None:
+    def made(name: str, text: bytes = MADE_HERE) -> None:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        mask = nib.Nifti1Image(np.zeros((2, 2, 2), np.uint8), np.eye(4))
+        mask.header["descrip"] = text
+        path.write_bytes(text if path.suffix == ".dcm" else mask.to_bytes())
+
+    place = "sub-{}/ses-1/anat/sub-{}_ses-1"
+    first, second = place.format(1, 1), place.format(2, 2)
+    for name in (f"{first}_dseg.nii", f"{second}_dseg.nii", f"{second}_probseg.nii", "CT_1_seg.dcm", "CT_2_seg.dcm"):
+        made(name)
+    made("CT_1_seg.nii")  # beside its DICOM-SEG
+    made("theirs.dcm", b"another")
+    made("of_another_run/a_seg.nii")
+    (tmp_path / "of_another_run/quality.csv").write_text("case_id\n")
+    made(".hidden/a_seg.nii")
+    (tmp_path / "linked").symlink_to(tmp_path / "sub-2", target_is_directory=True)
+    rows = [{"case_id": "sub-1_ses-1", "mask": f"{first}_dseg.nii"}, {"case_id": "CT_1", "mask": "CT_1_seg.dcm"}]
+    found = [path.relative_to(tmp_path).as_posix() for path in masks_without_row(tmp_path, rows)]
+    assert found == ["CT_2_seg.dcm", f"{second}_dseg.nii"]
+    rows += [{"case_id": "sub-2_ses-1", "mask": f"{second}_dseg.nii"}, {"case_id": "CT_2", "mask": "CT_2_seg.dcm"}]
+    assert masks_without_row(tmp_path, rows) == [] and masks_without_row(tmp_path / "none", rows) == []

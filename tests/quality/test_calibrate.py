@@ -20,7 +20,8 @@ from data_prep.build import build
 from data_prep.phantom import generate
 from monai_hybrid.bundle.data import read_prepared
 from monai_hybrid.calibrating import calibrate
-from monai_hybrid.calibrating.__main__ import show
+from monai_hybrid.calibrating.__main__ import calibrating, show
+from monai_hybrid.calibrating.calibration import Calibration
 from monai_hybrid.errors import ConfigError, DataError, ModelFileError
 from monai_hybrid.model_card import parse_card, read_card
 from monai_hybrid.networks import HybridDiffusionUNet
@@ -52,8 +53,20 @@ def model(data: Path) -> Path:
     plain = add(data.parent / "models", "heads_mr", card_of(2, STRUCTURES, spacing=2.0))
     found = calibrate(data, str(plain), copies=1, output=data.parent / "own.safetensors")
     assert found.file == data.parent / "own.safetensors" and not found.failed
-    show(found)
+    show(found, str(found.file))
     return found.file
+
+
+def test_the_next_line_names_the_model_as_it_was_called(
+    model: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models/model.safetensors").write_bytes(model.read_bytes())
+    found = Calibration(model, (read_card(model) or {})["quality"], [], {})
+    monkeypatch.setattr("monai_hybrid.calibrating.__main__.calibrate", lambda *_: found)
+    for output, named in ((None, tmp_path), (model, model)):
+        calibrating(data, str(tmp_path), "validation", 1, output)
+        assert capsys.readouterr().out.rstrip().endswith(f"Next: monai-hybrid predict IMAGES --model {named} --output masks")
 
 
 def run(config: str, **settings: Any) -> None:

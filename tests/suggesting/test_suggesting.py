@@ -171,13 +171,15 @@ def test_files_and_sentences(models: Path, tmp_path: Path, capsys: pytest.Captur
     show(found, scans, "discs_mr", 9)
     said = capsys.readouterr().out
     assert "4 scans are fewer than 9: all of them are listed" in said and "1 scans could not be read" in said
-    assert said.rstrip().endswith(f"Next: monai-hybrid predict {rows[0]['image']} --model discs_mr --output masks")
+    assert said.rstrip().endswith(f"Next: monai-hybrid predict {scans} --model discs_mr --output masks")
 
 
 def test_a_single_scan_and_no_scan(models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     scans = pictures(tmp_path / "one", 1)
     show(suggest(scans, "discs_mr"), scans, "discs_mr", 3)
-    assert "one scan, so there is nothing to choose" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "one scan, so there is nothing to choose" in said
+    assert said.rstrip().endswith(f"Next: monai-hybrid predict {scans} --model discs_mr --output masks")
     (scans / "p0.png").write_bytes(b"no picture")
     with pytest.raises(DataError, match="none of 1 scans can be read; the first, p0: "):
         suggest(scans, "discs_mr")

@@ -69,6 +69,8 @@ class Match:
             told.append("the file has no mask rows: all labels start fresh")
         elif source.labels is None:
             told.append("the file has no card: label i continues row i of the file; check the order of the labels")
+        elif source.of_shapes:
+            pass  # nobody's class is one of the file: there is nothing to compare
         elif _renamed_without_asking(self.labels, source.labels, self.label_partners):
             told.append(
                 f"the only class {self.labels[1]} continues the file's only class {source.labels[1]}, though the names differ: "

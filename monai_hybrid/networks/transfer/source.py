@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from monai_hybrid.errors import ModelFileError
+from monai_hybrid.shape_models import is_of_shapes
 from monai_hybrid.weights import load_weights, read_card
 
 INPUT = "conv_in.conv.weight"
@@ -30,6 +31,7 @@ class Source:
         num_channels: C, image channels.
         labels, channels: their names by position; None without a card.
         network: the settings of the network that made it, {} without a card.
+        of_shapes: its classes are random shapes, so their names mean nothing.
     """
 
     path: str
@@ -39,6 +41,7 @@ class Source:
     labels: list[str] | None
     channels: list[str] | None
     network: Mapping[str, Any]
+    of_shapes: bool = False
 
     def label(self, row: int) -> str:
         """Name of a label, or of its row."""
@@ -100,7 +103,7 @@ def read_source(path: Path | str) -> Source:
                 f"{path}: its card names {len(names)} {what}, the weights have {number}: card and weights are not of one "
                 "model; copy model.pt and model.safetensors together"
             )
-    return Source(str(path), tensors, num_labels, num_channels, labels, channels, card.get("network") or {})
+    return Source(str(path), tensors, num_labels, num_channels, labels, channels, card.get("network") or {}, is_of_shapes(card))
 
 
 def _label_names(path: Path | str, card: Mapping[str, Any]) -> list[str] | None:
