@@ -17,6 +17,7 @@ from data_prep.json_io import write_atomically
 from monai_hybrid.catalogue.entry import Entry, entries
 from monai_hybrid.catalogue.shown import by, number, to_type
 
+OTHERS = "Scores of this file: the [results](../results/README.md) are of other models, trained for their studies."
 DOCS = Path(__file__).parents[2] / "docs/models"
 
 
@@ -63,8 +64,8 @@ def _scores(about: dict[str, Any]) -> str:
     source, adapted = about["scores"]["source_test"], about["scores"]["adapted"]
     if not source and not adapted:
         return "Not measured yet."
-    lines = ["Mean Dice with its 95 % interval over test patients.", "", "| data | labelled patients | Dice | test patients |"]
-    lines += ["| --- | --- | --- | --- |"]
+    lines = [f"Mean Dice with its 95 % interval over test patients. {OTHERS}", ""]
+    lines += ["| data | labelled patients | Dice | test patients |", "| --- | --- | --- | --- |"]
     lines += [_row("its source", "-", source)] if source else []
     lines += [_row(target["target"], shots["labels"], shots["score"]) for target in adapted for shots in target["shots"]]
     commands = [f"`{target['command']}`" for target in adapted]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from pathlib import Path
 
-from monai_hybrid.catalogue.folder import NAME, names, weights_file
+from monai_hybrid.catalogue.folder import NAME, folder, names, weights_file
 
 
 def is_name(text: str) -> bool:
@@ -20,6 +20,12 @@ def model_path(text: str) -> str:
         ModelFileError: the file is damaged.
     """
     return str(weights_file(text)) if is_name(text) else text
+
+
+def name_of(text: str) -> str:
+    """The name of a model of the package whose file is given; any other text as it is."""
+    file = Path(text)
+    return file.stem if file.parent == folder() and file.stem in names() else text
 
 
 def said_of(text: str) -> str:

@@ -19,7 +19,7 @@ from data_prep.disk import needing
 from data_prep.pointers import pointer_sentence
 from data_prep.result_files import refuse_other
 from data_prep.scans import masks_without_row
-from monai_hybrid.catalogue.naming import model_path
+from monai_hybrid.catalogue.naming import model_path, name_of
 from monai_hybrid.errors import ConfigError, DataError, EnvironmentFault, ModelFileError
 from monai_hybrid.prediction.flags import flag_rows
 
@@ -67,7 +67,7 @@ class QualityTable:
         self.test_time = test_time
         self.predicts = bool((quality or {}).get("dice"))
         self.path = Path(folder) / "quality.csv"
-        self.named, self.digest = str(model), ""
+        self.named, self.digest = name_of(str(model)), ""
         self.structures = [str(label["name"]) for label in labels][1:]
         self.model, self.settings, self.overwrite = (
             Path(model_path(model)),
