@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from monai_hybrid.catalogue.folder import names, weights_file
+from monai_hybrid.catalogue.folder import ELSEWHERE, names, weights_file
 from monai_hybrid.errors import ConfigError
 from monai_hybrid.prediction.expected import write_trust
 from monai_hybrid.prediction.table import MODEL, WEIGHTS, QualityTable
@@ -69,7 +69,8 @@ def test_overwriting_leaves_no_doubt_whose_a_row_is(tmp_path: Path, caplog: pyte
     assert "another model" not in caplog.text
 
 
-def test_a_model_of_the_package_is_named_by_its_name(tmp_path: Path) -> None:
+def test_a_model_of_the_package_is_named_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(ELSEWHERE, raising=False)
     name = names()[0]
     for given in (name, str(weights_file(name))):
         assert QualityTable(str(tmp_path), labels("LV"), given).named == name
