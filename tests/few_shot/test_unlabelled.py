@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from data_prep.build import build
 from data_prep.phantom import generate
 from monai_hybrid.bundle.data import PreparedData, read_prepared
 from monai_hybrid.errors import ConfigError, DataError
-from monai_hybrid.few_shot.unlabelled import _of_bids, unlabelled_cases
+from monai_hybrid.few_shot.unlabelled import _look_at, _of_bids, unlabelled_cases
 
 
 @pytest.fixture(scope="module")
@@ -122,6 +123,17 @@ def test_all_that_cannot_be_learned_from_are_named_at_once(data: PreparedData, t
     assert lines[0] == f"unlabelled_dir: {tmp_path}: 12 of 13 scans cannot be used; mend them or take them out:"
     assert [f"bad_{number:02d}.png" in line for number, line in enumerate(lines[1:11])] == [True] * 10
     assert lines[11:] == ["  ... and 2 more", f'To see all: for file in {tmp_path}/*; do monai-hybrid check "$file"; done']
+
+
+def test_the_command_that_shows_all_faults_works(tmp_path: Path) -> None:
+    loose, series = tmp_path / "my scans", tmp_path / "dicom"
+    for file in (loose / "a b.png", loose / "c.png", series / "IM0001"):
+        file.parent.mkdir(exist_ok=True)
+        file.write_bytes(b"")
+    stub = "monai-hybrid() { printf '%s|' \"$@\"; }; "
+    done = subprocess.run(["bash", "-c", stub + _look_at(loose)], capture_output=True, text=True, check=True)
+    assert done.stdout == f"check|{loose}/a b.png|check|{loose}/c.png|"
+    assert _look_at(series) == f"monai-hybrid check {series} --allow-unlabelled"
 
 
 def test_volumes_beside_labelled_pictures_are_refused(data: PreparedData, tmp_path: Path) -> None:
