@@ -1,6 +1,7 @@
 """What MONAI's SupervisedTrainer and SupervisedEvaluator need to train a hybrid diffusion model."""
 
 from monai_hybrid.earlier_names import moved_from
+from monai_hybrid.engines.accumulation import AccumulatedUpdate
 from monai_hybrid.engines.guards import GradientClip, StopOnNonFinite
 from monai_hybrid.engines.length import LastUpdate
 from monai_hybrid.engines.listed_output import ListedOutput
@@ -14,6 +15,7 @@ from monai_hybrid.engines.training_log import TrainingLog
 from monai_hybrid.engines.weights_handlers import WeightsLoader, WeightsSaver
 
 __all__ = [
+    "AccumulatedUpdate",
     "CaseProgress",
     "GradientClip",
     "HybridPrepareBatch",

@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from ignite.engine import Engine, Events
+from monai.engines import IterationEvents
 from torch import Tensor
 
 from data_prep.atomic import replace_file
@@ -55,16 +56,16 @@ class TrainingLog:
         self.sums: dict[str, list[Tensor]] = {}
 
     def attach(self, engine: Engine) -> None:
-        """Collect each update, write each epoch. Attach it after the validation handler."""
+        """Collect each batch, write each epoch. Attach it after the validation handler."""
         if self.rank != 0:
             return
         vars(engine.state).setdefault("also_saved", {})["log"] = self  # for Checkpoint
-        engine.add_event_handler(Events.ITERATION_COMPLETED, self.collect)
+        engine.add_event_handler(IterationEvents.LOSS_COMPLETED, self.collect)
         engine.add_event_handler(Events.ITERATION_COMPLETED(every=self.interval), self.write_scalars)
         engine.add_event_handler(Events.EPOCH_COMPLETED, self.write_epoch)
 
     def collect(self, engine: Engine) -> None:
-        """Keep the terms of this update, still on the device: no synchronisation."""
+        """Keep the terms of this batch, still on the device: no synchronisation."""
         terms = self.loss.terms
         if terms is None:
             return

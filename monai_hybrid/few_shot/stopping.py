@@ -147,7 +147,7 @@ def _fold(main: ConfigParser, patient: str) -> ConfigParser:
     fold["starting_network"] = copy.deepcopy(parsed("starting_network"))
     fold["writer"], fold["validation"], fold["val_interval"] = None, True, 1
     fold["train"]["dataset"] = dataset
-    samples = parsed("updates_per_epoch") * parsed("batch_size")
+    samples = parsed("updates_per_epoch") * parsed("train#update_size")
     fold["train"]["sampler"] = Chosen(
         mixed_sampler(cases, samples, parsed("labelled_share"), replay_share=parsed("replay_share")), kept
     )

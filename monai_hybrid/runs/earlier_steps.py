@@ -49,6 +49,16 @@ LATER = (
     ),
     ({"keep_folds": "false"}, ()),
 )
+# Where an update was one batch, as it is without `accumulation_steps`: what the configuration said, and says of it now.
+COUNTED = "train#trainer#accumulation_steps"  # by MONAI, whose iteration is a batch
+BATCH_SIZE = ("train#dataloader#batch_size", "train#handlers#0#batch_size")
+SAMPLES = ("train#sampler#num_samples", "train#draws#num_samples")
+ONE_BATCH = {
+    COUNTED: '"@accumulation_steps"',
+    **dict.fromkeys(BATCH_SIZE, '"@batch_size"'),
+    **dict.fromkeys(SAMPLES, '"$@updates_per_epoch * @batch_size"'),
+}
+SEVERAL = ("train#trainer#iteration_update#", "train#update_size", *BATCH_SIZE, *SAMPLES)
 HARMLESS = "unlabelled_cases#output_dir"  # where a folder of DICOM is written: came later, and changes no image
 LISTS = ("train#preprocessing#transforms", "train#dataset#data")  # which name the later parts, empty by default
 
@@ -65,10 +75,19 @@ def as_now(saved: Mapping[str, str], now: Mapping[str, str]) -> dict[str, str]:
     for name, was, is_now in SAME_VALUES:
         if saved.get(name) == was and now.get(name) == is_now:
             saved[name] = is_now
+    saved = _with_updates_of_several_batches(saved, now)
     if (digest_of_steps(saved), digest_of_steps(now)) not in SAME:
         return saved
     kept = {name: value for name, value in saved.items() if not name.startswith(STEPS)}
     return kept | {name: value for name, value in now.items() if name.startswith(STEPS)}
+
+
+def _with_updates_of_several_batches(saved: dict[str, str], now: Mapping[str, str]) -> dict[str, str]:
+    """Saved settings of a run whose updates were one batch, as they are said now; others stay, and are refused."""
+    if COUNTED not in saved or COUNTED in now or saved.get("accumulation_steps") != "1":
+        return saved
+    kept = {name: value for name, value in saved.items() if ONE_BATCH.get(name) != value}
+    return kept | {name: value for name, value in now.items() if name.startswith(SEVERAL) and name not in kept}
 
 
 def name_by_name(saved: Mapping[str, str]) -> dict[str, str]:

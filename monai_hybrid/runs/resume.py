@@ -13,7 +13,7 @@ from ignite.engine import Engine, Events
 from monai_hybrid.engines.length import updates_of
 from monai_hybrid.engines.prepare_batch import HybridPrepareBatch
 from monai_hybrid.engines.weights_handlers import state_of
-from monai_hybrid.errors import ModelFileError
+from monai_hybrid.errors import ConfigError, ModelFileError
 from monai_hybrid.runs.checkpoint import load_newest, save_checkpoint
 from monai_hybrid.runs.same_run import (
     CLEAN_SHARE,
@@ -50,7 +50,8 @@ class Checkpoint:
         rank: only rank 0 writes.
 
     Raises:
-        ConfigError, DataError: at the start of the run, when settings, plan or cases are others than in the checkpoint.
+        ConfigError, DataError: at the start of the run, when settings, plan or cases are others than in the checkpoint, or
+            where the trainer counts batches as updates.
         ModelFileError: no checkpoint can be read.
     """
 
@@ -80,6 +81,12 @@ class Checkpoint:
 
     def begin(self, engine: Any) -> None:
         """Attach the rest, take the signals over, and restore."""
+        if engine.accumulation_steps > 1:
+            raise ConfigError(
+                f"train#trainer: accumulation_steps {engine.accumulation_steps} makes each batch an update of the run's "
+                'length; give it "iteration_update": {"_target_": "monai_hybrid.engines.AccumulatedUpdate", "batches": '
+                f"{engine.accumulation_steps}}} in its place, as the bundles' train.json does"
+            )
         self.stopped = None
         self.now_cases, self.now_plan = describe_cases(self.cases), flat(self.plan)
         if not self.attached:
@@ -98,11 +105,11 @@ class Checkpoint:
             self.save(engine)  # from now on the folder holds a run that can go on
 
     def after_update(self, engine: Any) -> None:
-        """End a run that was asked to stop, unless epoch or run end now or gradients are still being gathered."""
+        """End a run that was asked to stop, unless epoch or run end now."""
         done = engine.state.iteration % engine.state.epoch_length
         if engine.state.iteration == updates_of(engine.state):
             return
-        if self.signals.received and done and done % engine.accumulation_steps == 0:
+        if self.signals.received and done:
             self.save(engine)
             self.stop(engine)
 

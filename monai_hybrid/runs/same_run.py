@@ -12,7 +12,7 @@ from typing import Any
 from data_prep.known_files import edges
 from monai_hybrid.errors import ConfigError, DataError
 from monai_hybrid.losses.objectives import Objective
-from monai_hybrid.runs.earlier_steps import as_now
+from monai_hybrid.runs.earlier_steps import COUNTED, as_now
 from monai_hybrid.settings import FREE
 
 # Beside the settings that may change: what a run does around its training, not what it trains.
@@ -79,6 +79,11 @@ def refuse_other_settings(saved: Mapping[str, str], now: Mapping[str, str], wher
     Raises:
         ConfigError: with each difference as "name: saved -> now".
     """
+    if COUNTED in saved and COUNTED not in now and saved.get("accumulation_steps", "1") != "1":
+        raise ConfigError(
+            f"resume: {where} is of a version whose updates were single batches, whatever --accumulation_steps said; now "
+            f"{saved['accumulation_steps']} batches are one update. Give another --output_dir for a new run"
+        )
     now = without_watchers(now)
     saved = as_now(without_watchers(saved), now)
     names = sorted(n for n in saved.keys() | now.keys() if saved.get(n) != now.get(n))

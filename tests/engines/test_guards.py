@@ -12,7 +12,7 @@ from ignite.engine import Events
 from monai.engines import IterationEvents
 from torch import Tensor, nn
 
-from monai_hybrid.engines import GradientClip, StopOnNonFinite
+from monai_hybrid.engines import AccumulatedUpdate, GradientClip, StopOnNonFinite
 from monai_hybrid.errors import TrainingFault
 
 
@@ -46,6 +46,19 @@ def test_with_accumulation_only_the_gradient_of_a_step_is_clipped() -> None:
     """Four batches, three a step: the optimizer steps after the third and, as the epoch ends, after the fourth."""
     clipped = [n == pytest.approx(0.05, rel=1e-3) for n in norms_of_a_run(0.05, accumulation_steps=3)]
     assert clipped == [False, False, True, True]
+
+
+def test_an_update_of_several_batches_is_clipped_once_and_is_the_mean_of_its_batches() -> None:
+    """Four cases in two batches of two: the gradient of the four, whose loss is a mean over samples."""
+    found = []
+    for batches, max_norm in ((1, 0.0), (2, 0.0), (2, 0.05)):
+        torch.manual_seed(0)
+        told = {"iteration_update": AccumulatedUpdate(batches)} if batches > 1 else {}
+        trainer = make_trainer([square(i) for i in range(4)], [GradientClip(max_norm)], "supervised", **told)
+        trainer.run()
+        found.append(torch.cat([p.grad.flatten() for p in trainer.network.parameters()]))
+    assert torch.allclose(found[0], found[1], atol=1e-6)
+    assert float(found[1].norm()) > 0.1 and float(found[2].norm()) == pytest.approx(0.05, rel=1e-3)
 
 
 def test_scaled_gradients_are_unscaled_once_before_they_are_clipped() -> None:

@@ -101,3 +101,13 @@ def test_a_run_of_before_goes_on_without_what_came_later_and_not_with_it() -> No
     changed = {**now, "match_appearance": '"histogram"'}
     with pytest.raises(ConfigError, match=r'with other settings: match_appearance: "none" -> "histogram" \(saved'):
         refuse_other_settings(saved, changed, Path("update_00000001.pt"))
+
+
+@pytest.mark.parametrize("name", ["hybrid_pretrain", "few_shot_finetune"])
+def test_a_run_whose_updates_were_batches_is_refused_with_several_of_them(name: str) -> None:
+    """With one batch an update it goes on: the test above."""
+    kept = json.loads((Path(__file__).parents[1] / "earlier_configs" / name / "train.json").read_text())
+    saved, now = (lasting({**config, "accumulation_steps": 2}) for config in (kept, of_now(name)))
+    with pytest.raises(ConfigError, match=r"updates were single batches.*now 2 batches are one update.*another --output_dir"):
+        refuse_other_settings(saved, now, Path("update_00000001.pt"))
+    refuse_other_settings(now, now, Path("update_00000001.pt"))

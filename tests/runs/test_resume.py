@@ -15,6 +15,7 @@ import torch
 from engine_samples import Watch, copy_of, make_trainer, same, silent, square, tiny_network
 from ignite.engine import Events
 from ignite.handlers import EMAHandler
+from monai.engines import IterationEvents
 from monai.handlers import LrScheduleHandler
 from monai.optimizers import WarmupCosineSchedule
 from monai.transforms import RandGaussianNoised
@@ -22,6 +23,7 @@ from torch.utils.data import DataLoader, RandomSampler
 
 from monai_hybrid.diffusion.noising import NoiseSchedule
 from monai_hybrid.engines import (
+    AccumulatedUpdate,
     HybridPrepareBatch,
     LastUpdate,
     MeanTeacher,
@@ -58,9 +60,12 @@ def run(
     cases: Any = None,
     taught: bool = False,
     updates: int | None = None,
+    batches: int = 1,
+    monai_steps: int = 1,
     **changes: Any,
 ) -> Any:
     """A training in miniature with all parts of train.json; `at`: (update, what happens then); `taught`: self-training."""
+    size = BATCH * batches
     cases = CASES if cases is None else cases
     torch.manual_seed(1)
     network = tiny_network()
@@ -69,7 +74,7 @@ def run(
     schedule = WarmupCosineSchedule(optimizer, 3, epochs * UPDATES)
     ema = EMAHandler(network, momentum=0.3)
     data = ReplayableDataset(cases, [completed, RandGaussianNoised("image", prob=0.7)], progress=False)
-    place = ReplayableSampler(RandomSampler(data, num_samples=UPDATES * BATCH), UPDATES * BATCH, seed=5)
+    place = ReplayableSampler(RandomSampler(data, num_samples=UPDATES * size), UPDATES * size, seed=5)
     loss = HybridLoss(NoiseSchedule(100), prediction_type="v")
     settings = {"learning_rate": "0.001", **changes.pop("settings", {})}
     checkpoint = Checkpoint(
@@ -78,7 +83,7 @@ def run(
     log = TrainingLog(loss, None, str(folder / "logs"), ["background", "square"])
     handlers = [
         checkpoint,
-        SeededUpdates(place, BATCH),
+        SeededUpdates(place, size),
         LrScheduleHandler(schedule, epoch_level=False, print_lr=False),
         log,
         ema,
@@ -86,8 +91,11 @@ def run(
     ]
     if at is not None:
         handlers.append(Watch(Events.ITERATION_COMPLETED(once=at[0]), at[1]))
-    trainer = make_trainer(cases, handlers, epochs=epochs, network=network, optimizer=optimizer, loss_function=loss)
-    trainer.data_loader = trainer.state.dataloader = DataLoader(data, batch_size=BATCH, sampler=place)
+    told = {"iteration_update": AccumulatedUpdate(batches)} if batches > 1 else {"accumulation_steps": monai_steps}
+    trainer = make_trainer(cases, handlers, epochs=epochs, network=network, optimizer=optimizer, loss_function=loss, **told)
+    trainer.data_loader = trainer.state.dataloader = DataLoader(data, batch_size=size, sampler=place)
+    seen: list[int] = []
+    trainer.add_event_handler(IterationEvents.LOSS_COMPLETED, lambda engine: seen.append(len(engine.state.output["image"])))
     trainer.state.epoch_length = UPDATES
     if taught:
         teacher = MeanTeacher(ema.ema_model)
@@ -102,6 +110,8 @@ def run(
         history=history.read_text() if (history := folder / "logs/history.jsonl").is_file() else "",
         checkpoint=checkpoint,
         updates=trainer.state.iteration,
+        steps=int(next(iter(optimizer.state.values()))["step"]),
+        samples=sum(seen),
     )
 
 
@@ -363,16 +373,20 @@ def test_a_short_run_that_was_broken_off_or_told_to_stop_ends_with_the_same_weig
     check(at_the_end, undisturbed)
 
 
-def test_accumulated_gradients_are_not_lost(tmp_path: Path) -> None:
-    """With two batches an update, a signal between them waits for the second."""
-    checkpoint = Checkpoint(str(tmp_path), None, None)
-    saved: list[int] = []
-    checkpoint.save = lambda engine: saved.append(engine.state.iteration)  # type: ignore[method-assign]
-    for iteration in (1, 2, 3, 4):
-        checkpoint.signals.received = signal.SIGTERM
-        state = SimpleNamespace(iteration=iteration, epoch_length=4, max_epochs=2)
-        checkpoint.after_update(SimpleNamespace(state=state, accumulation_steps=2, terminate=lambda **_: None))
-    assert saved == [2], "not after 1 and 3, and the end of the epoch is for after_epoch"
+def test_a_run_of_updates_of_several_batches_goes_on_and_loses_no_gradient(tmp_path: Path) -> None:
+    """Seven updates of three batches of two samples, the second epoch a short one."""
+    undisturbed = run(tmp_path / "whole", epochs=2, updates=7, batches=3)
+    assert undisturbed.updates == undisturbed.steps == 7 and undisturbed.samples == 7 * 3 * BATCH
+    with pytest.raises(BrokenOff):
+        run(tmp_path / "broken", epochs=2, updates=7, batches=3, at=(6, break_off))
+    check(run(tmp_path / "broken", epochs=2, updates=7, batches=3, resume=True), undisturbed)
+    assert run(tmp_path / "stopped", epochs=2, updates=7, batches=3, at=(5, terminate())).updates == 5
+    check(run(tmp_path / "stopped", epochs=2, updates=7, batches=3, resume=True), undisturbed)
+
+
+def test_monais_own_accumulation_is_refused(tmp_path: Path) -> None:
+    with silent(), pytest.raises(ConfigError, match=r"accumulation_steps.*iteration_update.*AccumulatedUpdate"):
+        run(tmp_path, epochs=1, monai_steps=2)
 
 
 def test_handlers_that_only_watch_may_be_told_more_by_a_newer_version() -> None:
