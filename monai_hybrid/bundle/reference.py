@@ -66,13 +66,18 @@ class CardReference:
                 logger.warning("no reference %s on the card: %s", name, " ".join(str(error).split())[:200])
         return {name: part for name, part in content.items() if part}
 
-    def quality(self, model: Path) -> dict[str, Any] | None:
-        """The "quality" of the card, from the held-out cases; None where too few patients are held out, or where it fails."""
+    def quality(self, model: Path, earlier: float = 0.0) -> dict[str, Any] | None:
+        """The "quality" of the card, from the held-out cases; None where too few patients are held out, or where it fails.
+
+        Args:
+            model: the finished model file.
+            earlier: seconds of training before this process, of a resumed run.
+        """
         patients = {case.get("patient") or case["case_id"] for case in self.held_out}
         if not self.config.is_file() or len(patients) < FEWEST_PATIENTS:
             logger.info("no predicted Dice on the card: %d patients held out, it takes %d", len(patients), FEWEST_PATIENTS)
             return None
-        until = time.monotonic() + SHARE_OF_TRAINING * (time.monotonic() - self.began)
+        until = time.monotonic() + SHARE_OF_TRAINING * (earlier + time.monotonic() - self.began)
         try:
             found = held_out_parts(self.config, str(model), self.dataset, self.device).measure(self.held_out, until=until)
             entry = make_entry(found, {"data": str(self.dataset.get("name") or ""), "split": "validation"})

@@ -29,7 +29,7 @@ from monai_hybrid.inferers.native_grid import smallest_integer
 from monai_hybrid.reporting.figures import Panel, contact_sheet, shown_slices
 from monai_hybrid.screen import write_log
 from monai_hybrid.shape_models import warning
-from monai_hybrid.weights import with_pretrained
+from monai_hybrid.weights import checksum, load_weights, with_pretrained
 
 logger = logging.getLogger("monai_hybrid.sampling")
 
@@ -107,7 +107,8 @@ class PairSampler:
             self._write_mask(values[mask.numpy()], f"sample_{i:03d}_mask")
         names = [label["name"] for label in self.card["labels"]]
         write_sheet(images, masks, names, self.folder / "contact_sheet.png", coloured=bool(self.card.get("colour")))
-        text = json.dumps({**about, "model": str(self.model), "agreement": agreement}, indent=2)
+        made_by = {"model": str(self.model), "sha256": checksum(load_weights(self.model))}
+        text = json.dumps({**about, **made_by, "agreement": agreement}, indent=2)
         replace_file(self.folder / "samples.json", lambda path: path.write_text(text + "\n"))
         logger.info("%d pairs in %s; mask against last noisy step: Dice %s", len(images), self.folder, _list(agreement))
 

@@ -24,6 +24,7 @@ from monai_hybrid.catalogue.naming import said_of
 from monai_hybrid.errors import ConfigError
 from monai_hybrid.results_folder import is_bundle_command
 from monai_hybrid.runs.command_line import command_line_overrides, typed_settings
+from monai_hybrid.runs.finished import Finished
 from monai_hybrid.runs.machine_faults import machine_fault, own_error
 from monai_hybrid.runs.manifest import record_run
 from monai_hybrid.runs.stop_signals import Stopped
@@ -175,7 +176,7 @@ def one_line_errors(show_traceback: bool = False) -> None:
             previous(kind, error, trace)
             return
         logging.shutdown()
-        print(f"\n{'' if isinstance(own, Stopped) else 'error: '}{as_typed(str(own))}", file=stream, flush=True)
+        print(f"\n{'' if isinstance(own, (Finished, Stopped)) else 'error: '}{as_typed(str(own))}", file=stream, flush=True)
         sys.exit(own.exit_code)
 
     sys.excepthook = hook

@@ -15,10 +15,11 @@ from monai_hybrid.bundle.data import PreparedData
 from monai_hybrid.bundle.model import network_of
 from monai_hybrid.bundle.sample import PairSampler
 from monai_hybrid.diffusion.noising import NoiseSchedule
-from monai_hybrid.distilling.teacher import card_of
+from monai_hybrid.distilling.teacher import card_of, named_teacher
 from monai_hybrid.errors import ConfigError
 from monai_hybrid.few_shot.unlabelled import files_of, scans_of_target
 from monai_hybrid.losses.objectives import OBJECTIVES
+from monai_hybrid.runs.checkpoint import checkpoints
 
 STEPS, BATCH = 20, 4  # of the sampler
 logger = logging.getLogger("monai_hybrid.distilling")
@@ -58,7 +59,8 @@ def sampled_cases(
         return []
     card, folder = card_of(teacher), Path(output_dir) / "data/sampled"
     check_denoises(teacher, card, f"--sampled_pairs {number}")
-    if rank == 0 and not _drawn(folder, number, seed):
+    goes_on = bool(checkpoints(Path(output_dir) / "checkpoints"))  # with these images, which its checkpoint is held to
+    if rank == 0 and not _drawn(folder, number, seed, None if goes_on else teacher):
         training = card["training"]
         schedule = NoiseSchedule(training["num_timesteps"], training["noise_schedule"])
         sampler = PairSampler(network_of(card).to(device), teacher, card, schedule, str(folder))
@@ -80,11 +82,12 @@ def check_denoises(teacher: str, card: dict[str, Any], asked: str) -> None:
         )
 
 
-def _drawn(folder: Path, number: int, seed: int) -> bool:
-    """Whether an earlier start drew as many with the same seed."""
+def _drawn(folder: Path, number: int, seed: int, teacher: str | None) -> bool:
+    """Whether an earlier start drew as many with the same seed and, unless None, the same teacher."""
     try:
         about = json.loads((folder / "samples.json").read_text(encoding="utf-8"))
-        return len(about["agreement"]) == number and about["seed"] == seed
+        same = teacher is None or about.get("sha256") == named_teacher(teacher)["sha256"]
+        return len(about["agreement"]) == number and about["seed"] == seed and same
     except (OSError, ValueError, KeyError, TypeError):
         return False
 

@@ -30,8 +30,8 @@ class WeightsSaver:
         validator: engine whose last metrics are written into the card.
         interval: epochs between saves.
         rank: this process's rank.
-        reference: of the card, with `content(model file or None)` and `quality(model file)`; the file is given once, when
-            the training is over.
+        reference: of the card, with `content(model file or None)` and `quality(model file, seconds)`; the file is given once,
+            when the training is over, with the seconds that earlier parts of a resumed run took.
     """
 
     def __init__(
@@ -56,11 +56,10 @@ class WeightsSaver:
         """Save when an epoch is over. Attach it after the validation handler, so that the card has the new scores."""
         if self.rank == 0:
             engine.add_event_handler(Events.EPOCH_COMPLETED(every=self.interval) | Events.COMPLETED, self)
-            if self.reference is not None:
-                engine.add_event_handler(Events.COMPLETED, self.finish)
+            engine.add_event_handler(Events.COMPLETED, self.finish)
 
     def finish(self, engine: Engine) -> None:
-        """Save once more, with the reference that needs the finished model."""
+        """Save once more, as finished, and with the reference that needs the finished model."""
         self._save(engine, self.folder / "model.safetensors")
 
     def __call__(self, engine: Engine) -> None:
@@ -73,13 +72,17 @@ class WeightsSaver:
             "updates": engine.state.iteration,
             "epochs": engine.state.epoch,
             "validation": _plain_metrics(self.validator),
+            "finished": finished is not None,  # see `runs.finished`
         }
         card = make_card(network, dataset, plan, training)
         if self.reference is not None:
             card["reference"] = self.reference.content(finished)
-            if finished is not None and (quality := self.reference.quality(finished)):
+            if finished is not None and (quality := self._quality(engine, finished)):
                 card["quality"] = quality
         save_weights(merged_state_dict(self.model), self.folder, card)
+
+    def _quality(self, engine: Engine, finished: Path) -> Any:
+        return self.reference.quality(finished, getattr(engine.state, "earlier_seconds", 0.0))
 
 
 def _plain_metrics(validator: Engine | None) -> dict[str, Any]:

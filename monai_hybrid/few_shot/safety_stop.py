@@ -179,6 +179,6 @@ class SafetyStop:
         images = image_summary(self.data.dataset, self.cases, self.card["plan"]["normalization"], colour)
         return {**kept, "images": images}
 
-    def quality(self, model: Path) -> Any:
+    def quality(self, model: Path, earlier: float = 0.0) -> Any:
         """The card's "quality": that of the original while its weights are kept; the adapted model saw no labelled case."""
         return self.card.get("quality") if self.verdict.get("kept") != ADAPTED else None

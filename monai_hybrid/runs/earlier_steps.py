@@ -59,7 +59,8 @@ ONE_BATCH = {
     **dict.fromkeys(SAMPLES, '"$@updates_per_epoch * @batch_size"'),
 }
 SEVERAL = ("train#trainer#iteration_update#", "train#update_size", *BATCH_SIZE, *SAMPLES)
-HARMLESS = "unlabelled_cases#output_dir"  # where a folder of DICOM is written: came later, and changes no image
+# Came later, and change nothing: where a folder of DICOM is written, and the model whose weights a checkpoint is held to.
+HARMLESS = ("unlabelled_cases#output_dir", "checkpoint#model")
 LISTS = ("train#preprocessing#transforms", "train#dataset#data")  # which name the later parts, empty by default
 
 
@@ -97,7 +98,7 @@ def name_by_name(saved: Mapping[str, str]) -> dict[str, str]:
 
 def _with_later(saved: dict[str, str], now: Mapping[str, str]) -> dict[str, str]:
     """Settings that were saved before `LATER` was there, with it, at the values that leave the training what it was."""
-    saved = {HARMLESS: now[HARMLESS], **saved} if HARMLESS in now else saved
+    saved = {name: now[name] for name in HARMLESS if name in now} | saved
     for settings, parts in LATER:
         if not any(name in saved for name in settings) and any(name in now for name in settings):
             lists = LISTS if parts else ()

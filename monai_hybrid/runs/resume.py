@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import signal
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,15 +16,18 @@ from monai_hybrid.engines.prepare_batch import HybridPrepareBatch
 from monai_hybrid.engines.weights_handlers import state_of
 from monai_hybrid.errors import ConfigError, ModelFileError
 from monai_hybrid.runs.checkpoint import load_newest, save_checkpoint
+from monai_hybrid.runs.run_folder import run_length
 from monai_hybrid.runs.same_run import (
     CLEAN_SHARE,
     describe_cases,
     flat,
+    refuse_another_model,
     refuse_other_cases,
     refuse_other_settings,
     tell_of_another_draw,
 )
 from monai_hybrid.runs.stop_signals import Stopped, StopSignals
+from monai_hybrid.weights import checksum, load_weights
 
 SCHEDULE = ("last_epoch", "_step_count", "_last_lr")  # the rest of a scheduler are settings, and max_epochs may change
 PARTS = (
@@ -45,13 +49,14 @@ class Checkpoint:
         cases: the training cases, in the order of their indices.
         plan: spacing, patch size, normalisation and network.
         settings: the run's settings, see `same_run.lasting`; empty where there is no command line.
+        model: file of the model that the run starts from or learns from; None: none.
         interval: epochs between checkpoints; 0: only when a signal ends the run.
         resume: go on from the newest checkpoint, if there is one.
         rank: only rank 0 writes.
 
     Raises:
-        ConfigError, DataError: at the start of the run, when settings, plan or cases are others than in the checkpoint, or
-            where the trainer counts batches as updates.
+        ConfigError, DataError: at the start of the run, when settings, plan, model or cases are others than in the
+            checkpoint, or where the trainer counts batches as updates.
         ModelFileError: no checkpoint can be read.
     """
 
@@ -66,7 +71,9 @@ class Checkpoint:
         interval: int = 1,
         resume: bool = False,
         rank: int = 0,
+        model: str | None = None,
     ) -> None:
+        self.model, self.before = model, 0.0
         self.folder, self.ema, self.lr_scheduler = Path(folder), ema, lr_scheduler
         self.cases, self.plan, self.settings = cases, plan or {}, dict(settings or {})
         self.interval, self.resume, self.rank = interval, resume, rank
@@ -88,7 +95,9 @@ class Checkpoint:
                 f"{engine.accumulation_steps}}} in its place, as the bundles' train.json does"
             )
         self.stopped = None
+        self.began = time.monotonic()
         self.now_cases, self.now_plan = describe_cases(self.cases), flat(self.plan)
+        self.now_model = checksum(load_weights(self.model)) if self.model else None
         if not self.attached:
             engine.add_event_handler(Events.ITERATION_COMPLETED, self.after_update)
             engine.add_event_handler(Events.EPOCH_COMPLETED, self.after_epoch)
@@ -149,6 +158,8 @@ class Checkpoint:
             "epoch_length": engine.state.epoch_length,
             "max_epochs": engine.state.max_epochs,
             "total": updates_of(engine.state),
+            "length": run_length() if self.settings else {},
+            "seconds": self.before + time.monotonic() - self.began,
             "network": engine.network.state_dict(),
             "ema": self.ema.ema_model.state_dict(),
             "optimizer": engine.optimizer.state_dict(),
@@ -157,6 +168,7 @@ class Checkpoint:
             "also": {name: part.state_dict() for name, part in self._also(engine).items()},
             "cases": self.now_cases,
             "plan": self.now_plan,
+            "model": self.now_model,
             "settings": self.settings,
             "clean_share": CLEAN_SHARE,
         }
@@ -176,6 +188,8 @@ class Checkpoint:
             )
         if self.settings:
             refuse_other_settings(state["settings"], self.settings, path)
+        if self.model:
+            refuse_another_model(state.get("model"), self.now_model, self.model, path)
         before, now = ({"updates_per_epoch": str(n)} for n in (state["epoch_length"], engine.state.epoch_length))
         refuse_other_settings(before, now, path)
         refuse_other_cases(state["cases"], self.now_cases, path)
@@ -190,6 +204,7 @@ class Checkpoint:
             engine.scaler.load_state_dict(state["scaler"])
         for name, part in self._also(engine).items():
             part.load_state_dict(state["also"][name])
+        self.before = engine.state.earlier_seconds = float(state.get("seconds", 0.0))
         engine.state.iteration = state["update"]
         total = updates_of(engine.state)
         # A run whose last epoch was a short one is at its end, or goes on within that epoch if it is to be longer now.

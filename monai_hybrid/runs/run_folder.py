@@ -25,6 +25,7 @@ from monai_hybrid.errors import ConfigError, EnvironmentFault
 from monai_hybrid.results_folder import is_bundle_command
 from monai_hybrid.runs.checkpoint import checkpoints, load_newest, remove_leftovers
 from monai_hybrid.runs.command_line import command_line_overrides
+from monai_hybrid.runs.finished import leave_finished, length_of, total_of
 from monai_hybrid.runs.same_run import lasting, refuse_other_settings
 from monai_hybrid.screen import write_log
 from monai_hybrid.settings import RUN_ARGUMENTS
@@ -50,13 +51,16 @@ def claim_run(output_dir: str, resume: bool = False, overwrite: bool = False, ar
     Raises:
         EnvironmentFault: another process runs in this folder, or it cannot be written.
         ConfigError: both settings; an earlier run is there and neither was given; or it had other settings.
+        Finished: there is nothing to go on with; on all ranks.
     """
-    if idist.get_rank() > 0:
-        return
     argv = sys.argv if argv is None else argv
+    folder = Path(output_dir)
     if resume and overwrite:
         raise ConfigError("resume and overwrite: both are True; give one of them")
-    folder = Path(output_dir)
+    if idist.get_rank() > 0:
+        if resume and (found := load_newest(folder / "checkpoints", mapped=True)) is not None:
+            _leave_finished(folder, found[1], argv)
+        return
     lock(folder)
     for part in ("checkpoints", "models", "logs"):
         remove_leftovers(folder / part)
@@ -65,6 +69,7 @@ def claim_run(output_dir: str, resume: bool = False, overwrite: bool = False, ar
         settings = run_settings(argv)
         if settings:
             refuse_other_settings(found[1]["settings"], settings, found[0])
+        _leave_finished(folder, found[1], argv)
         write_log(folder)
         return
     model = next((file for file in MODELS if (folder / file).is_file()), None)
@@ -117,7 +122,16 @@ def release(folder: Path) -> None:
 
 def run_settings(argv: list[str] | None = None) -> dict[str, str]:
     """The settings that make this run what it is: config files and overrides of the command line; {} where there is none."""
-    argv = sys.argv if argv is None else argv
+    return lasting(_given_config(sys.argv if argv is None else argv))
+
+
+def run_length(argv: list[str] | None = None) -> dict[str, Any]:
+    """What config files and overrides of the command line say of the run's length, see `finished.length_of`."""
+    return length_of(_given_config(sys.argv if argv is None else argv))
+
+
+def _given_config(argv: list[str]) -> dict[str, Any]:
+    """Config files of the command line with its overrides, unevaluated; {} where there is none."""
     if not is_bundle_command(argv):
         return {}
     given = command_line_overrides(argv)
@@ -125,7 +139,12 @@ def run_settings(argv: list[str] | None = None) -> dict[str, str]:
     parser = ConfigParser()
     parser.read_config([str(f) for f in (files if isinstance(files, (list, tuple)) else [files])])
     parser.update({name: value for name, value in given.items() if name not in RUN_ARGUMENTS})
-    return lasting(parser.get())
+    return dict(parser.get())
+
+
+def _leave_finished(folder: Path, state: Mapping[str, Any], argv: list[str]) -> None:
+    if is_bundle_command(argv):
+        leave_finished(folder, state, run_length(argv))
 
 
 def _this_process() -> dict[str, Any]:
@@ -143,7 +162,7 @@ def _holder(folder: Path) -> str:
 def _earlier_run(folder: Path, found: tuple[Path, Mapping[str, Any]] | None, model: str | None) -> str:
     if found is None:
         return f"{folder}: holds {model} of an earlier run; --overwrite True replaces it, {OTHER}"
-    update, total = found[1]["update"], found[1].get("total", found[1]["epoch_length"] * found[1]["max_epochs"])
+    update, total = found[1]["update"], total_of(found[1])
     state = "a finished run" if update >= total else "an unfinished run"
     first = "--resume True with more --updates or --max_epochs goes on" if update >= total else "--resume True goes on"
     return f"{folder}: holds {state} (update {update} of {total}); {first}, --overwrite True begins anew, {OTHER}"

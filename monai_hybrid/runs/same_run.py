@@ -121,6 +121,25 @@ def refuse_other_cases(saved: Sequence[Sequence[str]], now: Sequence[Sequence[st
         )
 
 
+def refuse_another_model(saved: str | None, now: str | None, file: str, where: Path) -> None:
+    """Compare the weights of the model that a run starts from or learns from; a path may hold another file by now.
+
+    Args:
+        saved: its checksum in the checkpoint (`weights.checksum`); None in one of an earlier version.
+        now: of today.
+        file: the model.
+        where: the checkpoint.
+
+    Raises:
+        ConfigError: they differ.
+    """
+    if saved is not None and saved != now:
+        raise ConfigError(
+            f"resume: {where} was made with another model: the weights in {file} are others by now (sha256 {saved[:12]} -> "
+            f"{str(now)[:12]}). Put that model back, or give another --output_dir for a new run"
+        )
+
+
 def tell_of_another_draw(saved: str | None, objective: Objective, cases: Sequence[Mapping[str, Any]], where: Path) -> None:
     """Warn when the updates before the checkpoint drew clean inputs by another law, which shows where images have no label.
 

@@ -21,7 +21,7 @@ from monai_hybrid.distilling.student import student_network
 from monai_hybrid.errors import ConfigError, ModelFileError
 from monai_hybrid.inferers import segmenter
 from monai_hybrid.networks import HybridDiffusionUNet
-from monai_hybrid.weights import checksum, make_card, save_weights
+from monai_hybrid.weights import checksum, load_weights, make_card, read_card, save_weights
 
 PLAIN = {"channels": [8, 16], "num_res_blocks": [1, 1], "attention_levels": [False, False], "norm_num_groups": 8}
 LABELS = [{"index": i, "value": i, "name": name} for i, name in enumerate(("background", "Left ventricle", "wall"))]
@@ -145,6 +145,17 @@ def test_drawn_images_are_cases_and_are_not_drawn_twice(tmp_path: Path) -> None:
     assert [Path(file).stem for file in files] == ["sample_001_image_T2", "sample_001_image_T1"] and "label" not in cases[0]
     before = Path(files[0]).stat().st_mtime_ns
     assert sampled_cases(path, 2, str(tmp_path)) == cases and Path(files[0]).stat().st_mtime_ns == before
+    drawn = Path(files[0]).read_bytes()
+    others = {name: weight + torch.randn(weight.shape) for name, weight in load_weights(path).items()}
+    save_weights(others, tmp_path / "model", read_card(path) or {})  # another model at the same place
+    (tmp_path / "checkpoints").mkdir()
+    checkpoint = tmp_path / "checkpoints/update_00000001.pt"
+    checkpoint.touch()
+    sampled_cases(path, 2, str(tmp_path))
+    assert Path(files[0]).read_bytes() == drawn, "a run that goes on has its images"
+    checkpoint.unlink()
+    sampled_cases(path, 2, str(tmp_path))
+    assert Path(files[0]).read_bytes() != drawn
 
 
 def test_a_drawn_volume_is_one_file(tmp_path: Path) -> None:

@@ -60,6 +60,7 @@ def test_the_card_describes_the_model(tmp_path: Path) -> None:
         "updates": 4,
         "epochs": 2,
         "validation": {"val_mean_dice": 0.5, "val_dice_per_class": [0.25, None], "val_loss": None},
+        "finished": True,
     }
     assert {"monai_hybrid", "monai", "torch", "pytorch-ignite"} == card["versions"].keys()
     assert "arXiv:2408.03433" in card["citation"][0]

@@ -373,6 +373,31 @@ def test_a_short_run_that_was_broken_off_or_told_to_stop_ends_with_the_same_weig
     check(at_the_end, undisturbed)
 
 
+def test_another_model_at_the_same_path_is_refused(tmp_path: Path) -> None:
+    """The teacher of a student, or the model that is adapted; a checkpoint from before it was kept goes on."""
+    file = tmp_path / "teacher.pt"
+    torch.save({"w": torch.zeros(3)}, file)
+    run(tmp_path / "run", epochs=1, model=str(file))
+    assert run(tmp_path / "run", epochs=2, resume=True, model=str(file)).updates == 2 * UPDATES
+    torch.save({"w": torch.ones(3)}, file)
+    said = r"was made with another model: the weights in .*teacher\.pt are others by now \(sha256 \w{12} -> \w{12}\)\. Put"
+    with silent(), pytest.raises(ConfigError, match=said):
+        run(tmp_path / "run", epochs=3, resume=True, model=str(file))
+    newest = checkpoints(tmp_path / "run")[0]
+    torch.save({name: part for name, part in torch.load(newest).items() if name not in ("model", "seconds", "length")}, newest)
+    assert run(tmp_path / "run", epochs=3, resume=True, model=str(file)).updates == 3 * UPDATES
+
+
+def test_the_time_of_a_run_is_that_of_all_its_parts(tmp_path: Path) -> None:
+    run(tmp_path, epochs=1)
+    newest, state = load_newest(tmp_path, "cpu")
+    assert 0 < state["seconds"] < 60
+    torch.save({**state, "seconds": 1000.0}, newest)
+    seen: list[float] = []
+    run(tmp_path, epochs=2, resume=True, at=(2 * UPDATES, lambda engine: seen.append(engine.state.earlier_seconds)))
+    assert seen == [1000.0] and load_newest(tmp_path, "cpu")[1]["seconds"] > 1000
+
+
 def test_a_run_of_updates_of_several_batches_goes_on_and_loses_no_gradient(tmp_path: Path) -> None:
     """Seven updates of three batches of two samples, the second epoch a short one."""
     undisturbed = run(tmp_path / "whole", epochs=2, updates=7, batches=3)
