@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import signal
 import subprocess
@@ -18,10 +19,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from benchmarks.ending import ended
+from data_prep.atomic import replace_file
+from data_prep.interrupts import end_in_order
 from monai_hybrid.errors import EnvironmentFault
 
 MINUTES = 25
@@ -69,14 +73,38 @@ def in_a_process(part: str, seconds: float, dry: bool) -> dict[str, Any]:
         try:
             said = child.communicate(timeout=seconds)[1]
         except subprocess.TimeoutExpired:
-            os.killpg(child.pid, signal.SIGKILL)  # with the trainings that it has started
-            child.communicate()
+            _kill(child)
             return {"left_out": f"not done after {seconds / 60:.1f} minutes"}
+        except BaseException:  # Ctrl-C, which a group of its own does not hear
+            _kill(child)
+            raise
         if child.returncode or not told.is_file():
             last = (said.strip().splitlines() or ["it said nothing"])[-1]
             return {"error": f"exit code {child.returncode}: {last}"}
         found: dict[str, Any] = json.loads(told.read_text(encoding="utf-8"))
         return found
+
+
+def _kill(child: subprocess.Popen[str]) -> None:
+    """With the trainings that it has started."""
+    with suppress(ProcessLookupError):
+        os.killpg(child.pid, signal.SIGKILL)
+    child.communicate()
+
+
+def minutes_of(text: str) -> float:
+    """A time that something can be measured in.
+
+    Raises:
+        argparse.ArgumentTypeError: not a number, not above 0, or without end.
+    """
+    try:
+        minutes = float(text)
+    except ValueError:
+        minutes = math.nan
+    if not 0 < minutes < math.inf:
+        raise argparse.ArgumentTypeError(f"got {text!r}, expected a number > 0, such as {MINUTES}")
+    return minutes
 
 
 def machine(dry: bool) -> dict[str, Any]:
@@ -108,22 +136,28 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("json", type=Path, help="write everything measured here")
     parser.add_argument("--dry", action="store_true", help="tiny sizes on the processor, to see that it runs")
     parser.add_argument("--parts", nargs="+", choices=LIMITS, default=list(LIMITS))
-    parser.add_argument("--minutes", type=float, default=MINUTES, help="for everything, a part its share of them")
+    parser.add_argument("--minutes", type=minutes_of, default=MINUTES, help="for everything, a part its share of them")
     args = parser.parse_args(words)
 
     def work() -> None:
         about = machine(args.dry)
 
-        def keep(report: dict[str, Any]) -> None:
+        def write(report: dict[str, Any]) -> None:
             args.json.parent.mkdir(parents=True, exist_ok=True)
-            args.json.write_text(json.dumps({"machine": about, **report}, indent=1) + "\n", encoding="utf-8")
+            text = json.dumps({"machine": about, **report}, indent=1) + "\n"
+            replace_file(args.json, lambda path: path.write_text(text, encoding="utf-8"))
+
+        def keep(report: dict[str, Any]) -> None:
+            write(report)
             part = list(report)[-1]
             print(f"{part}: {report[part].get('error') or report[part].get('left_out') or 'done'}", flush=True)
 
+        write({})  # where it cannot be written, nothing is measured
         all_parts(args.parts, args.minutes, lambda part, seconds: in_a_process(part, seconds, args.dry), keep)
 
     return ended(work)
 
 
 if __name__ == "__main__":
+    end_in_order()
     sys.exit(main())

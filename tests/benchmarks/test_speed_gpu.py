@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 import torch
 
+from benchmarks.ending import ended
 from benchmarks.speed import gpu, gpu_parts
 
 
@@ -78,6 +80,54 @@ def test_without_a_card_it_is_one_sentence(
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert gpu.main([str(tmp_path / "gpu.json")]) == 5
     assert "error: no GPU: PyTorch sees none here" in capsys.readouterr().err and not (tmp_path / "gpu.json").exists()
+
+
+@pytest.mark.parametrize("minutes", ["-1", "0", "nan", "inf", "soon"])
+def test_a_time_in_which_nothing_can_be_measured_is_refused(minutes: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        gpu.main(["gpu.json", "--minutes", minutes])
+    assert left.value.code == 2 and f"--minutes: got '{minutes}', expected a number > 0" in capsys.readouterr().err
+    assert gpu.minutes_of("0.5") == 0.5
+
+
+def test_an_output_that_cannot_be_written_is_told_before_anything_is_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(gpu, "in_a_process", lambda *_: pytest.fail("measured"))
+    (tmp_path / "file").touch()
+    for output in (tmp_path, tmp_path / "file/gpu.json"):
+        assert gpu.main([str(output), "--dry"]) == 5
+        said = capsys.readouterr().err
+        assert said.startswith(f"error: {tmp_path}") and "cannot be" in said and len(said.splitlines()) == 1
+    assert sorted(tmp_path.iterdir()) == [tmp_path / "file"]
+
+
+def test_without_torch_it_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)
+    assert gpu.main([str(tmp_path / "gpu.json"), "--dry"]) == 5
+    assert f"error: {sys.executable} has no package torch; type: " in capsys.readouterr().err
+
+
+def test_ctrl_c_ends_the_part_that_runs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    started: list[subprocess.Popen[str]] = []
+
+    class Part(subprocess.Popen[str]):
+        def __init__(self, command: list[str], **more: Any) -> None:
+            super().__init__(["sleep", "60"], **more)
+            started.append(self)
+
+        def communicate(self, *words: Any, timeout: float | None = None) -> Any:
+            if timeout is not None:
+                raise KeyboardInterrupt
+            return super().communicate(*words)
+
+    monkeypatch.setattr(gpu.subprocess, "Popen", Part)
+    with pytest.raises(SystemExit) as left:
+        ended(lambda: gpu.in_a_process("volume", 60.0, False))
+    assert left.value.code == 130 and "stopped by SIGINT" in capsys.readouterr().err
+    assert started[0].returncode == -signal.SIGKILL
 
 
 def test_a_dry_run_says_so_and_writes_after_each_part(
