@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 
-import nibabel as nib
 import numpy as np
 
 from data_prep.checks.copies import copies
 from data_prep.checks.registry import check
 from data_prep.checks.subjects import ImageSubject
-from data_prep.geometry import corner_distance, is_invertible, largest_cosine
+from data_prep.geometry import axis_letters, corner_distance, is_invertible, largest_cosine
 from data_prep.volume import Affine, Volume
 from data_prep.voxel_order import TOLERANCE
 
@@ -62,7 +61,7 @@ def forms_disagree_on_grid(volume: Volume) -> str | None:
     if not _both_forms(volume) or facts is None or facts.qform is None:
         return None
     forms = (facts.sform, facts.qform)
-    sizes, letters = [_edges(form) for form in forms], ["".join(nib.aff2axcodes(form)) for form in forms]
+    sizes, letters = [_edges(form) for form in forms], [axis_letters(form) for form in forms]
     if letters[0] == letters[1] and np.allclose(sizes[0], sizes[1], rtol=SIZE_TOLERANCE):
         return None
     seen = [f"{word} {np.round(size, 3).tolist()} mm" for word, size in zip(letters, sizes, strict=True)]

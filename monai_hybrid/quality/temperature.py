@@ -46,20 +46,22 @@ def fit_temperature(p: Array, classes: Array, patients: Sequence[str]) -> list[f
     better, gain = 0, 0.0
     for patient in sorted(set(patients)):
         out = names == patient
-        shared = [_best(p[~out], classes[~out])] * num_classes
+        one = _best(p[~out], classes[~out])
+        shared = [one] * num_classes
         with_shared = cross_entropy(p[out], classes[out], shared)
         better += with_shared < cross_entropy(p[out], classes[out], [1.0] * num_classes)
         if len(set(patients)) >= FEWEST_PATIENTS:
-            own = _by_class(p[~out], classes[~out], names[~out])
+            own = _by_class(p[~out], classes[~out], names[~out], one)
             gain += with_shared - cross_entropy(p[out], classes[out], own)
     if 2 * better <= len(set(patients)):
         return None
-    return _by_class(p, classes, names) if gain > 0 else [_best(p, classes)] * num_classes
+    one = _best(p, classes)
+    return _by_class(p, classes, names, one) if gain > 0 else [one] * num_classes
 
 
-def _by_class(p: Array, classes: Array, patients: Array) -> list[float]:
-    """A temperature a winning class, that of all for a class with few voxels or patients."""
-    one, winning = _best(p, classes), p.argmax(1)
+def _by_class(p: Array, classes: Array, patients: Array, one: float) -> list[float]:
+    """A temperature a winning class, `one` of all for a class with few voxels or patients."""
+    winning = p.argmax(1)
     found = []
     for k in range(p.shape[1]):
         there = winning == k
@@ -69,9 +71,16 @@ def _by_class(p: Array, classes: Array, patients: Array) -> list[float]:
 
 
 def _best(p: Array, classes: Array) -> float:
-    """The one temperature of least cross-entropy, four digits."""
+    """The one temperature of least `cross_entropy`, four digits."""
+    logits = torch.as_tensor(p).T.float().clamp(min=SMALLEST).log_().contiguous()
+    true = torch.as_tensor(classes, dtype=torch.int64)[None]
+
+    def loss(log_t: float) -> float:
+        q = (logits / torch.tensor(np.exp(log_t), dtype=torch.float32)).softmax(0).gather(0, true)[0]
+        return float(-q.clamp(min=SMALLEST).log().mean())
+
     found = minimize_scalar(
-        lambda log_t: cross_entropy(p, classes, [float(np.exp(log_t))] * p.shape[1]),
+        loss,
         bounds=(np.log(COLDEST), np.log(HOTTEST)),
         method="bounded",
     )
