@@ -38,17 +38,19 @@ NETWORK = {"channels": [8, 16], "num_res_blocks": [1, 1], "attention_levels": [F
 
 
 def made_model(
-    folder: Path, dims: int = 3, channels: tuple[str, ...] = ("image",), spacing: float = 3.0, bias: float = 0.0, **changes: Any
-) -> Path:
+    folder: Path, dims: int = 3, channels: tuple[str, ...] = ("image",), spacing: float = 3.0, bias: float = 0.0,
+    levels: int = 2, **changes: Any,
+) -> Path:  # fmt: skip
     """A network of random weights whose masks hold every class, with a card; `changes` go into card and plan."""
     torch.manual_seed(0)
     size = {"spatial_dims": dims, "in_channels": len(channels), "num_classes": 3, "num_head_channels": 8}
-    network = HybridDiffusionUNet(**NETWORK, **size)
+    per_level = {name: value[:levels] if isinstance(value, list) else value for name, value in NETWORK.items()}
+    network = HybridDiffusionUNet(**per_level, **size)
     with torch.no_grad():
         network.out.mask.conv.bias[0] += bias
     card = {
         "format_version": 1,
-        "network": {**NETWORK, **size},
+        "network": {**per_level, **size},
         "spatial_dims": dims,
         "channels": list(channels),
         "labels": [{"index": i, "value": 7 * i, "name": name} for i, name in enumerate(("background", "grey", "white"))],
@@ -172,12 +174,13 @@ def test_volumes_get_the_masks_of_the_command_line(tmp_path: Path, rule: str) ->
 def test_pictures_and_channels_get_the_masks_of_the_command_line(tmp_path: Path, form: str) -> None:
     (tmp_path / "images").mkdir()
     images = tmp_path / "images"
+    # Where the channels are what is looked at, one level is enough: the ONNX file of a network takes seconds.
     if form == "channels":
-        model = made_model(tmp_path / "model", channels=("flair", "t1"))
+        model = made_model(tmp_path / "model", channels=("flair", "t1"), levels=1)
         files = [volume(images / f"case_000{i}.nii.gz", seed=i) for i in range(2)]
     elif form == "colour":
         colours = ("red", "green", "blue")
-        model = made_model(tmp_path / "model", 2, colours, spacing=1.0, colour=list(colours))
+        model = made_model(tmp_path / "model", 2, colours, spacing=1.0, levels=1, colour=list(colours))
         files = [pictured(images / f"{i}.png", "RGB", i) for i in range(2)]
     else:
         model = made_model(tmp_path / "model", 2, spacing=1.5)
