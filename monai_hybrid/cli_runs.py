@@ -131,7 +131,7 @@ USE = {"output_dir": "--output", "model": "--model", "bundle_root": ""}
 def predict(settings: dict[str, str], images: Image, model: Model, output: Needed, keep_names: KeepNames = False) -> None:
     """Segment images; each mask lies on its image's own grid, quality.csv beside them says which to look at.
 
-    A second call goes on where the first stopped.
+    A second call with the same model goes on where the first stopped; another model wants another folder.
     """
     if keep_names:
         os.environ[KEEP] = "1"  # for the process that this one starts
