@@ -86,8 +86,9 @@ def label_negative(subject: LabelSubject) -> Remark | None:
     "D304",
     on="label",
     level="error",
-    remedy='Name every value: --label-names "1=...,2=...", or correct the label: {file}. A value in the place of another: '
-    'monai-hybrid repair FOLDER --output OUT --map "255=1". One of voxels that nobody annotated: --ignore-label VALUE',
+    remedy='Name every value: --label-names "1=...,2=...", or correct the label: {file}. '
+    "A value of voxels that nobody annotated: --ignore-label VALUE. "
+    'A value in the place of another: monai-hybrid repair FOLDER --output OUT --map "255=1"',
 )
 def label_undeclared(subject: LabelSubject) -> Remark | None:
     """Label values are not among the declared ones."""
