@@ -14,6 +14,7 @@ import numpy as np
 
 from data_prep.amounts import amount
 from data_prep.fingerprint import small_unit
+from data_prep.pictures import is_picture
 from monai_hybrid.errors import ConfigError, DataError, HybridError
 from monai_hybrid.evaluation.blocks import MOST_VOXELS, averaged, grey, steps, surroundings, thinned
 from monai_hybrid.gallery.cases import Case, Collection, read_collection
@@ -69,7 +70,8 @@ def pictures(collection: Collection) -> dict[str, Any]:
     rest = done - len(shown) - sum(len(cases) for why, cases in missing.items())
     legend = [{"name": label.name, "colour": label.colour} for label in collection.labels if label.index]
     told = [f"{_some(cases)}: {why}" for why, cases in missing.items()]
-    return {"cases": shown, "legend": legend, "missing": told, "rest": max(0, rest)}
+    flat = all(is_picture(case.images[0]) for case in collection.cases if case.images)
+    return {"cases": shown, "legend": legend, "missing": told, "rest": max(0, rest), "flat": flat}
 
 
 @contextmanager

@@ -247,7 +247,8 @@ def _pictures(evaluation: Evaluation) -> dict[str, Any]:
         )
     legend = [{"name": name, "colour": colour(i)} for i, name in enumerate(evaluation.classes, 1)]
     missing = [case for case in chosen if file_name(case) not in slices]
-    return {"cases": shown, "legend": legend, "missing": missing, "cropped": any_cropped}
+    flat = evaluation.unit == "pixels"
+    return {"cases": shown, "legend": legend, "missing": missing, "cropped": any_cropped, "flat": flat}
 
 
 def _planes(evaluation: Evaluation | None, collection: Collection | None) -> dict[str, Any] | None:

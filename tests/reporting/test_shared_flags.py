@@ -34,6 +34,14 @@ def test_what_all_masks_have_is_said_once(kind: str, tmp_path: Path) -> None:
     assert shown["predicted"]["cases"][-1]["case"] == first, "those with a flag of their own come first"
 
 
+@pytest.mark.parametrize("kind", ["volumes", "photographs"])
+def test_photographs_have_no_slices(kind: str, tmp_path: Path) -> None:
+    images = getattr(view_samples, "volumes" if kind == "volumes" else "pictures")(tmp_path / "masks/images")
+    images.pop("flat", None)
+    text = render(read_inputs(predicted(tmp_path / "masks", images)))
+    assert ("The slice in which the mask is largest" in text) == (kind == "volumes") and "lagged cases first" in text
+
+
 def test_flags_that_differ_stay_where_they_are(tmp_path: Path) -> None:
     images = view_samples.pictures(tmp_path / "masks/images")
     first, second, _ = images
