@@ -24,7 +24,9 @@ from monai_hybrid.setting_checks import (
     SPECIAL,
     bare,
     check_kind,
+    check_part,
     check_plain_value,
+    check_section,
     idle_in,
     refuse_idle,
     safe_path,
@@ -303,6 +305,13 @@ def check_values(given: Mapping[str, str], config: Mapping[str, Any]) -> None:
             value = DefaultParseValue(typed)
             check_kind(name, value, config[name], typed)
             check_plain_value(name, value)
+    if not {"config_file", "args_file"} & given.keys():  # which may have parts of their own
+        values = {name: DefaultParseValue(capital(text)) for name, text in given.items()}
+        for name, value in values.items():
+            if name in config:
+                check_section(name, value, config[name])
+            elif top(name) in config:
+                check_part(name, value, config, values)
 
 
 def named_files(given: Mapping[str, str]) -> Iterator[tuple[str, Path]]:

@@ -14,7 +14,7 @@ from fire.parser import DefaultParseValue
 from data_prep.errors import ConfigError, DataError, HybridError, ModelFileError
 from data_prep.home import at_home
 from monai_hybrid.catalogue.naming import is_name, no_such_model
-from monai_hybrid.settings import PATH_KINDS, RANGES, SETTINGS, Setting
+from monai_hybrid.settings import PARTS, PATH_KINDS, RANGES, SETTINGS, Setting
 
 KIND = "a pipe, a device or another special file"
 SPECIAL = f"{KIND}, expected a file"
@@ -95,6 +95,72 @@ def check_kind(name: str, value: Any, default: Any, typed: str | None = None) ->
             raise ConfigError(f"--{name}: got {value!r}, expected a whole number such as {default}")
 
 
+def check_section(name: str, value: Any, default: Any) -> None:
+    """Refuse a value that cannot stand for a section or a list of sections; None switches one with a `_target_` off.
+
+    Raises:
+        ConfigError: with how a value inside it is given.
+    """
+    if isinstance(default, list) and any(isinstance(part, Mapping) for part in default):
+        fits = isinstance(value, (list, tuple))
+    elif isinstance(default, Mapping):
+        fits = isinstance(value, Mapping) or (value is None and "_target_" in default)
+    else:
+        return
+    if not fits and not is_expression(value):
+        one = next((str(part) for part in default if not str(part).startswith("_")), "PART") if len(default) else "PART"
+        inside = f"{name}#0" if isinstance(default, list) else f"{name}#{one}"
+        raise ConfigError(
+            f"--{name}: got {value!r}, but {name} is a section of the configuration; give a part, as --{inside} VALUE"
+        )
+
+
+def check_part(name: str, value: Any, known: Mapping[str, Any], given: Mapping[str, Any]) -> None:
+    """Refuse a part of a section (`card#interval`) that is not there or is of another kind; arguments may be added to a target.
+
+    Args:
+        name: with # or :: between its parts.
+        value: as fire parses it.
+        known: the configuration, unevaluated.
+        given: all overrides; a new part that one of them refers to is let through.
+
+    Raises:
+        ConfigError: with the nearest name.
+    """
+    *above, last = name.replace("#", "::").split("::")
+    full = "#".join([*above, last])
+    if above[0] in given or any("#" in other and f"{full}#".startswith(f"{other}#") for other in known):
+        return  # in a section that was given anew, or in a part that a later configuration replaces
+    here: Any = known
+    for depth, part in enumerate(above):
+        here = _part_of(here, part, "#".join(above[:depth]), name)
+    path = "#".join(above)
+    if isinstance(here, Mapping) and last not in here:
+        plain = len(above) == 1 and "_target_" not in here
+        if plain and not any(f"@{path}#{last}" in str(other) for other in given.values()):
+            _part_of(here, last, path, name)
+        return
+    default = _part_of(here, last, path, name)
+    check_section(name, value, default)
+    if isinstance(default, (bool, int, float)):
+        check_kind(name, value, default)
+    check_plain_value(full, value)
+
+
+def _part_of(section: Any, part: str, path: str, name: str) -> Any:
+    if isinstance(section, Mapping) and part in section:
+        return section[part]
+    if isinstance(section, list) and re.fullmatch(r"-?\d+", part) and -len(section) <= int(part) < len(section):
+        return section[int(part)]
+    if isinstance(section, Mapping):
+        names = [str(key) for key in section if not str(key).startswith("_")]
+        near = difflib.get_close_matches(part, names, n=1, cutoff=0.6)
+        hint = f"did you mean --{path}#{near[0]}?" if near else f"it has {', '.join(names)}"
+        raise ConfigError(f"--{name}: {path} has no part {part}; {hint}")
+    has = f"{len(section)} parts, 0 to {len(section) - 1}" if isinstance(section, list) else "a value, and no parts"
+    raise ConfigError(f"--{name}: {path} is {has}; expected a name as in the configuration, such as --card#interval")
+
+
 def check_path(name: str, value: Any, typed: str | None, shown: str | None = None) -> None:
     """A folder called 1e5, None or a,b: fire and MONAI make something else of these names.
 
@@ -139,7 +205,7 @@ def check_plain_value(name: str, value: Any) -> None:
     Raises:
         ConfigError: with what was expected.
     """
-    setting = SETTINGS.get(name)
+    setting = SETTINGS.get(name) or PARTS.get(name)
     if setting is None or value is None or is_expression(value):
         return
     if setting.kind in RANGES:

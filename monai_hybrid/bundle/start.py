@@ -29,7 +29,7 @@ from monai_hybrid.runs.machine_faults import machine_fault, own_error
 from monai_hybrid.runs.manifest import record_run
 from monai_hybrid.runs.stop_signals import Stopped
 from monai_hybrid.screen import take_over
-from monai_hybrid.setting_checks import check_kind, check_there, refuse_idle, top, unknown
+from monai_hybrid.setting_checks import check_kind, check_part, check_section, check_there, refuse_idle, top, unknown
 from monai_hybrid.settings import RUN_ARGUMENTS, SETTINGS
 from monai_hybrid.tracking import check_tracking
 from monai_hybrid.typed_options import as_typed
@@ -146,8 +146,11 @@ def check_overrides(
         if first not in known:
             raise ConfigError(unknown(first, known))
         if first == name:
+            check_section(name, value, known[name])
             check_kind(name, value, known[name], (typed or {}).get(name))
             check_value(name, value)
+        else:
+            check_part(name, value, known, overrides)
 
 
 def _check_models(overrides: Mapping[str, Any]) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 from ignite.engine import Engine, Events
 from torch import nn
 
+from monai_hybrid.errors import ConfigError
 from monai_hybrid.networks.merged_state import merged_state_dict
 from monai_hybrid.weights import make_card, save_weights, with_pretrained
 
@@ -32,6 +33,9 @@ class WeightsSaver:
         rank: this process's rank.
         reference: of the card, with `content(model file or None)` and `quality(model file, seconds)`; the file is given once,
             when the training is over, with the seconds that earlier parts of a resumed run took.
+
+    Raises:
+        ConfigError: an interval that is no whole number >= 1.
     """
 
     def __init__(
@@ -47,6 +51,8 @@ class WeightsSaver:
         rank: int = 0,
         reference: Any = None,
     ) -> None:
+        if not (isinstance(interval, int) and interval >= 1):
+            raise ConfigError(f"card#interval: got {interval!r}, expected a whole number of epochs >= 1")
         self.model, self.folder, self.interval, self.rank = model, Path(folder), interval, rank
         self.reference = reference
         self.describe = (network, dataset, plan, settings)

@@ -122,6 +122,53 @@ def test_mistyped_settings_are_refused(overrides: dict[str, Any], message: str) 
         check_overrides(overrides, KNOWN)
 
 
+SECTIONS = {
+    "card": {"interval": 1, "settings": {"seed": "@seed"}},
+    "optimizer": {"_target_": "torch.optim.AdamW", "fused": True},
+    "train": {"handlers": [{"_target_": "A"}, {"_target_": "B", "max_norm": 1.0}], "network": "@network"},
+    "train#teacher": "@teacher",  # of a configuration that replaces a part
+}
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        ({"card": 5}, "--card: got 5, but card is a section of the configuration; give a part, as --card#interval VALUE"),
+        ({"card": None}, "--card: got None, but card is a section"),
+        ({"optimizer": 5}, "--optimizer: got 5, but optimizer is a section .* as --optimizer#fused VALUE"),
+        ({"card#settings": 5}, "--card#settings: got 5, but card#settings is a section"),
+        ({"train#handlers": 5}, "--train#handlers: got 5, but .* as --train#handlers#0 VALUE"),
+        ({"card#x": 1}, "--card#x: card has no part x; it has interval, settings"),
+        ({"card::intervall": 1}, r"--card::intervall: card has no part intervall; did you mean --card#interval\?"),
+        ({"card#interval": 0}, "--card#interval: got 0, expected a whole number >= 1"),
+        ({"card#interval": "often"}, "--card#interval: got 'often', expected a number such as 1"),
+        ({"optimizer#fused": "false"}, "--optimizer#fused: got 'false', expected True or False"),
+        ({"card#interval#x": 1}, "--card#interval#x: card#interval is a value, and no parts"),
+        ({"train#handlers#2#x": 1}, "--train#handlers#2#x: train#handlers is 2 parts, 0 to 1"),
+        ({"train#handler#0": 1}, r"--train#handler#0: train has no part handler; did you mean --train#handlers\?"),
+    ],
+)  # fmt: skip
+def test_parts_of_sections_that_are_not_there_are_refused(overrides: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        check_overrides(overrides, SECTIONS)
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        {"card#interval": 3, "card::interval": 4},
+        {"card#settings#note": "mine", "optimizer#betas": [0.9, 0.95]},
+        {"optimizer": None, "card": "@mine"},
+        {"train#handlers#1#max_norm": 2.0, "train#handlers#-1#max_norm": 2.0, "train#handlers": "$[]"},
+        {"train#mine": "$1", "optimizer#lr": "@train#mine"},
+        {"card": {"interval": 2}, "card#x": 1},
+        {"train#teacher#weight": 2},
+    ],
+)
+def test_parts_of_sections_are_set_and_targets_get_arguments(overrides: dict[str, Any]) -> None:
+    check_overrides(overrides, SECTIONS)
+
+
 @pytest.mark.parametrize(
     "overrides",
     [

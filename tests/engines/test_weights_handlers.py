@@ -15,7 +15,7 @@ from ignite.engine import Events
 from ignite.handlers import EMAHandler
 
 from monai_hybrid.engines import WeightsLoader, WeightsSaver
-from monai_hybrid.errors import ModelFileError
+from monai_hybrid.errors import ConfigError, ModelFileError
 from monai_hybrid.weights import load_weights, read_card, save_weights
 
 DATASET = {
@@ -64,6 +64,12 @@ def test_the_card_describes_the_model(tmp_path: Path) -> None:
     }
     assert {"monai_hybrid", "monai", "torch", "pytorch-ignite"} == card["versions"].keys()
     assert "arXiv:2408.03433" in card["citation"][0]
+
+
+@pytest.mark.parametrize("interval", [0, -1, 1.5, None])
+def test_an_interval_that_is_none_is_refused(interval: Any, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"card#interval: got .*, expected a whole number of epochs >= 1"):
+        saver(tiny_network(), tmp_path, interval=interval)
 
 
 def test_it_saves_at_its_interval_and_at_the_end(tmp_path: Path) -> None:
