@@ -243,7 +243,9 @@ def count_values(label: Array) -> dict[float, int]:
 
 def _record(case: Case, images: list[Volume], label: Volume | None, voxels: dict[int, int], ignore: int | None) -> CaseRecord:
     first = images[0]
-    seed = zlib.crc32(case.case_id.encode())  # the same draw in every run, whatever the order of cases
+    seed = zlib.crc32(
+        case.case_id.encode("utf-8", "surrogateescape")
+    )  # the same draw in every run, whatever the order of cases
     told = [canonical(image) for image in images]
     planes = [image.channel(index) for image in images for index in range(image.channels)]
     values = marked(label.channel(0).reshape(first.shape), ignore) if label is not None else None

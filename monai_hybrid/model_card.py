@@ -18,6 +18,7 @@ from safetensors import SafetensorError, safe_open
 
 from data_prep.colour import COMPONENTS
 from data_prep.dicom.codes import CODES_SCHEMA
+from data_prep.json_io import half_character
 from data_prep.lack_of_memory import refuse_for_memory
 from monai_hybrid.catalogue.naming import model_path
 from monai_hybrid.errors import ModelFileError
@@ -150,6 +151,8 @@ def parse_card(path: Path, text: str) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         said = "nested too deeply" if isinstance(error, RecursionError) else error
         raise ModelFileError(f"{path}: its card is not valid JSON ({said}){AGAIN}") from error
+    if half := half_character(text):
+        raise ModelFileError(f"{path}: its card holds {half}, half of a character, which nothing can show{AGAIN}")
     unbounded = _unbounded(card)
     if unbounded:
         raise ModelFileError(f"{path}: its card {unbounded}{AGAIN}")

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from data_prep.atomic import replace_file
 from data_prep.disk import needing
+from data_prep.json_io import half_character
 from data_prep.lack_of_memory import refuse_for_memory
 from monai_hybrid import __version__
 from monai_hybrid.catalogue.naming import model_path
@@ -108,8 +109,11 @@ def write_safetensors(
 
 
 def dumped_card(card: Mapping[str, Any]) -> str:
-    """The text of a card, as it lies in a file's header."""
-    return json.dumps(card)
+    """The text of a card, as it lies in a file's header; of a path that is no Unicode, what is none is shown as ?."""
+    text = json.dumps(card)
+    if half_character(text):
+        text = json.dumps(json.loads(json.dumps(card, ensure_ascii=False).encode("utf-8", "replace")))
+    return text
 
 
 def tensor_bytes(content: Any) -> int:

@@ -18,7 +18,7 @@ from safetensors.torch import save_file
 
 from monai_hybrid.bundle import find_card
 from monai_hybrid.errors import ModelFileError
-from monai_hybrid.weights import CARD_KEY, read_card, save_weights
+from monai_hybrid.weights import CARD_KEY, dumped_card, read_card, save_weights
 
 CARD: dict[str, Any] = json.loads(files("monai_hybrid.bundle").joinpath("default_card.json").read_text())
 DELETED = object()
@@ -125,6 +125,7 @@ def test_a_value_out_of_bounds_ends_in_one_sentence(place: str, value: Any, mess
         ("[" * 100_000, "not valid JSON (nested too deeply)"),
         ('{"a":' + "[" * 30 + "]" * 30 + "}", "is nested deeper than 16 levels"),
         ("{", "not valid JSON"),
+        (r'{"source": "\ud800"}', r"its card holds \ud800, half of a character, which nothing can show; copy the file again"),
         ('{"format_version": [1]}', "its card is of format [1], expected 1"),
     ],
 )
@@ -139,6 +140,7 @@ def test_a_card_that_is_no_description_is_refused(text: str, message: str, tmp_p
     [
         ("labels.1.value", 2**40),
         ("labels.1.name", "Läsion <3 mm & more"),
+        ("source", "\U0001f600"),
         ("codes", {"cortex": {"value": "1", "scheme": "99X", "meaning": "Läsion", "category": {"value": "2", "meaning": "b"}}}),
         ("labels.0.colour", "#ff0000"),
         ("channels", ["T1 <b>"]),
@@ -186,3 +188,8 @@ def test_a_prediction_with_such_a_card_ends_with_exit_code_4_and_one_line(tmp_pa
     assert done.returncode == 4 and "Traceback" not in done.stderr, done.stderr[-2000:]
     assert "error: " in done.stderr and "network.num_res_blocks: saw 100000000; expected 1 to 16 a level" in done.stderr
     assert not list(tmp_path.glob("out/*seg*"))
+
+
+def test_of_a_path_that_is_no_unicode_the_card_keeps_what_can_be_shown(tmp_path: Path) -> None:
+    card = read_card(saved(tmp_path, dumped_card(changed("source", "/data/\udcff \U0001f600"))))
+    assert card is not None and card["source"] == "/data/? \U0001f600"

@@ -10,7 +10,7 @@ from data_prep.checks.subjects import DatasetSubject
 from data_prep.errors import DataListError
 from data_prep.reading import EXTENSIONS, extension
 
-UNUSABLE_ID = re.compile(r"^\.|[/\\\x00-\x1f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+UNUSABLE_ID = re.compile(r"^\.|[/\\\x00-\x1f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 LONGEST_ID = 200  # the id becomes a file name, with endings added
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from data_prep.checks.registry import printable
 from data_prep.json_io import load_json
 from data_prep.known_files import lies_below
 from data_prep.result_files import refuse_other
@@ -17,6 +18,7 @@ from monai_hybrid.errors import DataError
 from monai_hybrid.weights import CARD_KEY, write_safetensors
 
 FOLDER, RECORD = "folds", "leave_one_out.json"  # in logs/ of a run
+LONGEST = 255  # characters of a patient and of a file's name
 
 
 def write_fold(logs: Path, number: int, patient: str, state_dict: Mapping[str, Tensor]) -> str:
@@ -37,7 +39,8 @@ def read_folds(model: Path) -> dict[str, Path]:
     """Patient -> weights of the fold that was trained without it, of the run in whose `models/` the model lies; {} without.
 
     Raises:
-        DataError: the record is damaged, or names a file that is not in the run, or that was trained with the patient.
+        DataError: the record is damaged or has no names, or names a file that is not in the run, or that was trained with
+            the patient.
     """
     logs = model.parent.parent / "logs"
     path = logs / RECORD
@@ -49,7 +52,12 @@ def read_folds(model: Path) -> dict[str, Path]:
         return {}
     if not isinstance(folds, dict):
         raise DataError(f"{path}: folds is a {type(folds).__name__}; expected patients and their files")
-    found = {str(patient): logs / FOLDER / Path(str(name)).name for patient, name in folds.items()}
+    found: dict[str, Path] = {}
+    for patient, name in folds.items():
+        if not isinstance(name, str) or max(len(name), len(patient)) > LONGEST:
+            shown = printable(f"{patient!r:.80}: {name!r:.80}")
+            raise DataError(f"{path}: folds, saw {shown}; expected patients and file names of at most {LONGEST} characters")
+        found[patient] = logs / FOLDER / Path(name).name
     for patient, file in found.items():
         if not file.is_file() or not lies_below(logs, file):
             raise DataError(f"{path}: names {file} for the patient {patient}, which is not there; adapt again")

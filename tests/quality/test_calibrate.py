@@ -212,6 +212,16 @@ def test_a_fold_measures_the_patient_alone_that_it_left_out(model: Path, data: P
         read_folds(of_run)
 
 
+@pytest.mark.parametrize("folds", [{"a": "f" * 5000}, {"a" * 5000: "folds/fold_1.safetensors"}, {"a": 1.5}, {"a": None}])
+def test_a_record_of_folds_without_names_is_refused(folds: dict[str, Any], tmp_path: Path) -> None:
+    record = tmp_path / "run/logs/leave_one_out.json"
+    record.parent.mkdir(parents=True)
+    record.write_text(json.dumps({"folds": folds}))
+    with pytest.raises(DataError, match=r"folds, saw .*; expected patients and file names of at most 255 characters") as told:
+        read_folds(tmp_path / "run/models/model.safetensors")
+    assert len(str(told.value)) < 400
+
+
 def test_folds_of_a_training_before_are_not_taken(model: Path, data: Path, tmp_path: Path) -> None:
     names = sorted(file.name for file in (data.parent / "raw/images").iterdir())
     (tmp_path / "splits.json").write_text(json.dumps({"train": names[:4], "val": names[4:5], "test": names[5:]}))
