@@ -15,11 +15,13 @@ import argparse
 import json
 import random
 import statistics
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import monai_hybrid
+from benchmarks.ending import ended
 from benchmarks.plots import line_figure
 from data_prep.build import build
 from data_prep.phantom import generate
@@ -150,4 +152,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(ended(main))

@@ -8,6 +8,7 @@ mean over its cases. Labels choose nothing. Prints a table and writes one_image.
 from __future__ import annotations
 
 import argparse
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import Any
 
 import torch
 
+from benchmarks.ending import ended
 from benchmarks.label_efficiency.configuration import configuration, deterministic_transforms
 from benchmarks.label_efficiency.data import Case, CaseStore, thinned
 from benchmarks.label_efficiency.scoring import dice, predict
@@ -156,4 +158,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(ended(main))

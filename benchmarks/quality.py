@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -21,6 +22,7 @@ import numpy as np
 import torch
 from scipy.stats import spearmanr
 
+from benchmarks.ending import ended
 from data_prep.json_io import dump_json
 from monai_hybrid.bundle.data import read_prepared
 from monai_hybrid.bundle.held_out import held_out_parts
@@ -218,4 +220,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(ended(main))

@@ -12,6 +12,7 @@ import argparse
 import json
 import os
 import shutil
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from typing import Any
 import numpy as np
 
 import monai_hybrid
+from benchmarks.ending import ended
 from data_prep.build import build
 from data_prep.errors import HybridError
 from data_prep.json_io import dump_json
@@ -141,4 +143,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(ended(main))

@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import random
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
+from benchmarks.ending import ended
 from benchmarks.label_efficiency.configuration import configuration, deterministic_transforms
 from benchmarks.label_efficiency.data import Case, CaseStore, thinned
 from benchmarks.label_efficiency.scoring import mean, score
@@ -189,4 +191,4 @@ def key(row: Mapping[str, Any]) -> tuple[int, tuple[str, ...]]:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(ended(main))

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import argparse
 import shutil
+import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import monai_hybrid
+from benchmarks.ending import ended
 from data_prep.json_io import write_atomically
 from monai_hybrid.catalogue.entry import Entry, entries
 from monai_hybrid.catalogue.shown import by, number, to_type
@@ -107,4 +109,4 @@ def main(words: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(ended(main))

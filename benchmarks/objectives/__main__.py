@@ -16,6 +16,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from benchmarks.ending import ended
 from benchmarks.objectives.report import write_report
 
 CONFIGS = Path("bundles/hybrid_pretrain/configs")
@@ -68,4 +69,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(ended(main))

@@ -18,6 +18,7 @@ from typing import Any
 
 import torch
 
+from benchmarks.ending import ended
 from benchmarks.resampling.report import summary, write_report
 from data_prep.files import read_datalist, read_dataset, read_plan, write_all
 from data_prep.resampling import AREA, SAMPLE
@@ -90,4 +91,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(ended(main))

@@ -15,6 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from benchmarks.ending import ended
 from benchmarks.speed.processor import add_isa, isa_environment, processor, restart_with
 from monai_hybrid.allocator import allocator_environment
 from monai_hybrid.errors import ConfigError
@@ -102,4 +103,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(ended(main))

@@ -28,6 +28,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from benchmarks.ending import ended
 from benchmarks.speed.processor import add_isa, isa_environment, processor, restart_with
 from monai_hybrid.allocator import process_environment
 from monai_hybrid.distilling.student import student_network
@@ -165,4 +166,4 @@ def _threads(number: int) -> dict[str, str]:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(ended(main))

@@ -31,6 +31,7 @@ from monai.inferers import SlidingWindowInferer, SlidingWindowInfererAdapt
 from monai.transforms import Orientation
 from torch import Tensor, nn
 
+from benchmarks.ending import ended
 from benchmarks.speed.nnunet_predictor import make_predictor, nnunet_labels
 from monai_hybrid.inferers import InputGridInferer
 from monai_hybrid.networks import HybridDiffusionUNet, folded
@@ -161,4 +162,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(ended(main))

@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import sys
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -21,6 +22,7 @@ import torch
 from torch import Tensor, nn
 
 import monai_hybrid as mh
+from benchmarks.ending import ended
 from benchmarks.speed.measure import Action, Stopwatch, count_flops
 from benchmarks.speed.networks import UNetStudent
 from benchmarks.speed.processor import add_isa, isa_environment, processor, restart_with
@@ -170,4 +172,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(ended(main))
