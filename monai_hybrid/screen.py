@@ -92,7 +92,7 @@ class LogFile(logging.handlers.MemoryHandler):
             return
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            file = Lines(folder / NAME, encoding="utf-8")
+            file = Lines(folder / NAME, encoding="utf-8", errors="backslashreplace")
         except OSError as error:
             print(f"warning: {folder / NAME}: cannot be written: {error.strerror}", file=sys.stderr)
             logging.getLogger().removeHandler(self)

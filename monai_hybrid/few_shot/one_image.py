@@ -88,7 +88,9 @@ class OneImage:
             _restore(weights)
 
     def _adapt(self, image: Tensor, mask: Tensor, network: nn.Module) -> Verdict:
-        if not float(image.var()) >= SMALLEST_VARIANCE:
+        if not bool(image.isfinite().all()):
+            return Verdict(ORIGINAL, ["the image holds NaN or Inf"], {})
+        if float(image.var()) < SMALLEST_VARIANCE:
             return Verdict(ORIGINAL, ["the image is of one grey, so it teaches nothing"], {})
         part = [self._judged(image, mask)]
         before = self.look(network, part)

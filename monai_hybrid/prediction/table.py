@@ -256,7 +256,7 @@ class QualityTable:
         for case_id in self.rows.keys() - self._lines.keys():
             self._lines[case_id] = _line(harmless(self.rows[case_id].get(name, "")) for name in self.columns)
         head = _line(harmless(name) for name in self.columns)
-        return "".join([head, *(self._lines[case_id] for case_id in sorted(self.rows))]).encode("utf-8")
+        return "".join([head, *(self._lines[case_id] for case_id in sorted(self.rows))]).encode("utf-8", "backslashreplace")
 
 
 def _line(cells: Iterable[Any]) -> str:

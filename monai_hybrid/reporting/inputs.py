@@ -24,6 +24,12 @@ from monai_hybrid.model_card import read_card
 LARGEST_RECORD = 4_000_000  # bytes of a JSON record: all of it would go into the page
 EVALUATION_FOLDERS = ("eval", "evaluation", ".")
 SUGGESTION, SUGGESTED = "suggestion.json", ("model", "order", "suggested", "scans")
+LISTED = {  # its lists, and what each entry has
+    "suggested": frozenset[str](),
+    "labelled": frozenset[str](),
+    "scans": frozenset({"case_id", "label_next", "entropy_foreground", "denoising_error"}),
+    "failed": frozenset({"case_id", "why"}),
+}
 CASE_FILES = ("cases.csv", "dice.csv")
 
 
@@ -168,6 +174,13 @@ def _suggestion(folder: Path, named: Path | None) -> dict[str, Any] | None:
     if content is not None:
         if missing := [key for key in SUGGESTED if key not in content]:
             raise DataError(f"{path}: lacks {', '.join(missing)}; expected what monai-hybrid suggest --output FOLDER writes")
+        if not isinstance(content["order"], str):
+            raise DataError(f"{path}: order is no word; expected what monai-hybrid suggest --output FOLDER writes")
+        for key, inside in LISTED.items():
+            listed = content.get(key) or []
+            if not isinstance(listed, list) or any(inside and not (isinstance(x, dict) and inside <= x.keys()) for x in listed):
+                told = f", each with {', '.join(sorted(inside))}" if inside else ""
+                raise DataError(f"{path}: {key} is no list{told}; expected what monai-hybrid suggest --output FOLDER writes")
     elif named is not None:
         raise DataError(
             f"--suggestions {named}: no {SUGGESTION} there. Type: monai-hybrid suggest --data SCANS --model MODEL "

@@ -95,11 +95,19 @@ def test_a_failure_inside_leaves_the_own_weights() -> None:
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
 
 
-@pytest.mark.parametrize(("rate", "grey", "said"), [(1e-3, True, "of one grey"), (float("inf"), False, "not finite")])
-def test_what_cannot_be_learnt_from_keeps_the_original(rate: float, grey: bool, said: str) -> None:
+@pytest.mark.parametrize(
+    ("rate", "factor", "said"),
+    [
+        (1e-3, 0.0, "of one grey"),
+        (1e-3, float("nan"), "holds NaN or Inf"),
+        (1e-3, float("inf"), "holds NaN or Inf"),
+        (float("inf"), 1.0, "not finite"),
+    ],
+)
+def test_what_cannot_be_learnt_from_keeps_the_original(rate: float, factor: float, said: str) -> None:
     card, network = model(FORMS["volume"])
     image, mask = image_of(FORMS["volume"])
-    with adapting(card, "adapted", learning_rate=rate)(image * (not grey), mask, network) as verdict:
+    with adapting(card, "adapted", learning_rate=rate)(image * factor, mask, network) as verdict:
         assert verdict.kept == "original" and said in verdict.reasons[0]
         assert all(bool(p.isfinite().all()) for p in network.parameters())
 

@@ -67,10 +67,16 @@ def test_suggested_scans_stand_beside_an_evaluation(tmp_path: Path) -> None:
     [
         (None, "no suggestion.json there. Type: monai-hybrid suggest"),
         ({"model": "M"}, "lacks order, suggested, scans; expected what monai-hybrid suggest"),
-        ({"model": "M", "order": {}, "suggested": 3, "scans": [1]}, "another form than this version writes"),
+        ({"model": "M", "order": {}, "suggested": [], "scans": []}, "order is no word; expected what monai-hybrid suggest"),
+        ({"model": "M", "order": "o", "suggested": 3, "scans": []}, "next/suggestion.json: suggested is no list; expected"),
+        ({"model": "M", "order": "o", "suggested": [], "scans": [1]}, "scans is no list, each with case_id, denoising_error,"),
+        (
+            {"model": "M", "order": "o", "suggested": [], "scans": [], "failed": [{}]},
+            "failed is no list, each with case_id, why",
+        ),
         ([1], "holds a list; expected a JSON object"),
     ],
-    ids=["none", "partial", "odd", "list"],
+    ids=["none", "partial", "order", "suggested", "scans", "failed", "list"],
 )
 def test_what_suggest_did_not_write_is_one_sentence(tmp_path: Path, content: Any, said: str) -> None:
     masks, named = tmp_path / "masks", tmp_path / "next"
