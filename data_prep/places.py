@@ -24,6 +24,18 @@ def refuse_special(path: Path) -> None:
         raise DataError(f"{path}: {kind_of(path)}, expected a file or a folder")
 
 
+def refuse_dead_link(output: Path, option: str = "--output") -> None:
+    """Refuse a link to nowhere or to itself, which is no place to write to.
+
+    Raises:
+        ConfigError: with what to do.
+    """
+    place = at_home(output)
+    for link in (place, *place.parents):
+        if link.is_symlink() and not link.exists():
+            raise ConfigError(f"{option} {output}: {link} is a link that leads nowhere. Type: rm {shlex.quote(str(link))}")
+
+
 def refuse_among(output: Path, source: Path, option: str = "--output") -> None:
     """Refuse an output folder among the files of a source.
 
@@ -34,6 +46,7 @@ def refuse_among(output: Path, source: Path, option: str = "--output") -> None:
     Raises:
         ConfigError: with another folder.
     """
+    refuse_dead_link(output, option)
     out, origin = at_home(output).resolve(), at_home(source).resolve()
     if not origin.is_dir() or (origin / "datalist.json").is_file():
         return
