@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import typer
 
@@ -25,6 +27,7 @@ from monai_hybrid.typed_options import environment
 
 PRETRAINING, ADAPTATION = "hybrid_pretrain", "few_shot_finetune"
 DISTILLING = ("train.json", "distil.json")  # of few_shot_finetune
+REPORT, CLOCK = "report.html", 2.0  # s by which clocks of file systems may differ
 Named = Mapping[str, tuple[str, str | None]]  # option: (setting, text or None)
 
 
@@ -143,11 +146,18 @@ def reported(evaluation: str) -> str:
 
 def execute(command: Command) -> int:
     """Print each line and run it; the exit code of the first that failed, 0 when all went well."""
+    since = time.time()
     with tracked(command.words) as words:
         code = _run(words, {**tracker_environment(words, os.environ), **environment(command.options)})
-    if code == 0 and command.report_on:
+    if code == 0 and command.report_on and _has_news(Path(command.report_on), since):
         code = _run(["-m", "monai_hybrid.reporting", command.report_on])
     return code
+
+
+def _has_news(folder: Path, since: float) -> bool:
+    """Whether a command wrote anything that its report could show, or there is none: a finished run is left as it is."""
+    files = (path for path in folder.rglob("[!.]*") if path.is_file() and path.name != REPORT)
+    return not (folder / REPORT).is_file() or any(path.stat().st_mtime >= since - CLOCK for path in files)
 
 
 def _run(words: list[str], more: Mapping[str, str] | None = None) -> int:

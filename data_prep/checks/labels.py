@@ -290,7 +290,7 @@ FULL = (255, 32767, 65535)  # "all on" in masks of 8 and 16 bits
 def one_structure_of_two_values(subject: DatasetSubject) -> Iterator[Remark]:
     """Masks of one value each, in some 255 (or 65535) and in others another: one structure may have become two classes."""
     holders: dict[frozenset[int], list[CaseFacts]] = defaultdict(list)
-    for facts in subject.facts:
+    for facts in sorted(subject.facts, key=lambda facts: facts.case.case_id):  # `check` and `build` name the same ones
         if facts.values - {0}:
             holders[facts.values - {0}].append(facts)
     values = sorted(value for found in holders for value in found)

@@ -284,7 +284,7 @@ class Predictor(SupervisedEvaluator):
         return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else path.name
 
     def _failed(self, case_id: str, reason: str) -> None:
-        self.table.add(case_id, status="failed", error=reason)
+        self.table.add_failure(case_id, reason)
         self.reasons.append((case_id, reason))
         self._told(case_id, "failed", reason, logging.ERROR)
 

@@ -75,6 +75,7 @@ class QualityTable:
             overwrite,
         )
         self.rows: dict[str, dict[str, Any]] = {}
+        self.earlier: dict[str, dict[str, Any]] = {}  # of masks that are there already
         self._lines: dict[str, str] = {}  # of rows, as they stand in the file: all but one are the same after a case
         self._basis: str | None = None
         self._room: Path | None = None
@@ -115,6 +116,7 @@ class QualityTable:
         lacking = set(self.columns) ^ names
         earlier = {row["case_id"]: {**dict.fromkeys(lacking, ""), **row} for row in map(restored_row, rows)}
         self._refuse_another_model(list(earlier.values()), {name for name in names if name.startswith("volume_")})
+        self.earlier = {name: row for name, row in earlier.items() if self._mask_is_there(row)}
         ours = all(name in self.columns and name.startswith(LACKING) for name in lacking)
         self.rows = earlier if ours else {}
         self._lines.clear()
@@ -125,7 +127,8 @@ class QualityTable:
         Rows of earlier versions name no model: theirs is another one if its structures are.
         """
         named = volumes == {f"volume_{name}" for name in self.structures}
-        apart = [row for row in rows if row["status"] == "done" and (self._is_of_another(row) or not named)]
+        there = [row for row in rows if row["status"] == "done" or self._mask_is_there(row)]
+        apart = [row for row in there if self._is_of_another(row) or not named]
         if not apart or self.overwrite:
             return
         theirs = f"{apart[0].get(MODEL)} ({apart[0].get(WEIGHTS)})" if apart[0].get(WEIGHTS) else "other structures"
@@ -166,6 +169,9 @@ class QualityTable:
         row = self.rows.get(case_id)
         if self.overwrite or row is None or row["status"] != "done" or row["made_from"] != made_from:
             return False
+        return self._mask_is_there(row)
+
+    def _mask_is_there(self, row: Mapping[str, Any]) -> bool:
         return bool(row["mask"]) and (self.path.parent / row["mask"]).is_file()
 
     def add(self, case_id: str, **values: Any) -> None:
@@ -175,6 +181,16 @@ class QualityTable:
         cells = {name: _text(value) for name, value in values.items()}
         self.rows[case_id] = {**dict.fromkeys(self.columns, ""), "case_id": case_id, **whose, **cells}
         self.write()
+
+    def add_failure(self, case_id: str, reason: str) -> None:
+        """Set the row of a case that got no mask. Where an earlier one lies in the folder, the row says so, and whose it is."""
+        values: dict[str, Any] = {"status": "failed", "error": reason}
+        before = self.earlier.get(case_id)
+        if before is not None:
+            whose = {name: before.get(name, "") for name in ("mask", MODEL, WEIGHTS)}
+            by = f" by {whose[MODEL]}" if whose[MODEL] else ""
+            values |= {**whose, "error": f"{reason}. The mask {whose['mask']} is an earlier one{by}"}
+        self.add(case_id, **values)
 
     def seen(self, case_id: str, digest: str) -> None:
         """The image of a case that an earlier run has finished is here, with the same content."""

@@ -100,3 +100,20 @@ def test_tables_that_name_no_model(tmp_path: Path) -> None:
     assert second.rows["a"][WEIGHTS] == "" and second.own
     second.seen("a", "digest")
     assert second.rows["a"][WEIGHTS] == second.digest, "its hash was compared, and was the same"
+
+
+def test_a_failure_leaves_the_mask_that_is_there_to_its_model(tmp_path: Path) -> None:
+    """Another model cannot take the image: the mask beside the row is the first one's still, and so it is refused later."""
+    first = done(table(tmp_path), "a", "b")
+    (tmp_path / "masks/a_seg.png").write_bytes(b"mask")
+    second = table(tmp_path, "second", overwrite=True, structures=("RV",))
+    second.open()
+    for case in "ab":
+        second.add_failure(case, "three channels")
+    second.finish()
+    rows = {row["case_id"]: row for row in csv.DictReader(io.StringIO(second.path.read_text()))}
+    assert rows["a"]["error"] == f"three channels. The mask a_seg.png is an earlier one by {tmp_path / 'first.pt'}"
+    assert (rows["a"]["mask"], rows["a"][WEIGHTS]) == ("a_seg.png", first.digest)
+    assert (rows["b"]["error"], rows["b"]["mask"], rows["b"][WEIGHTS]) == ("three channels", "", second.digest)
+    with pytest.raises(ConfigError, match="1 masks in it, such as that of a, are of another model"):
+        table(tmp_path, "second", structures=("RV",)).open()
