@@ -20,6 +20,7 @@ def written(folder: Path, dims: int, values: list[int]) -> Any:
     labels = [{"name": f"n{i}", "index": i, "value": value} for i, value in enumerate(values)]
     sampler.card = {"labels": labels, "channels": ["x"], "training": {"spacing": [2.0] * dims}}
     sampler.folder, sampler.model = folder, folder / "model.pt"
+    torch.save(torch.nn.Linear(1, 1).state_dict(), sampler.model)
     mask = torch.arange(3).repeat(6**dims // 3).reshape((6,) * dims)
     sampler._write([torch.zeros((1, *mask.shape))], [mask], [1.0], {})
     found = folder / "sample_000_mask.png"

@@ -50,7 +50,8 @@ def test_contrast_randomisation_is_the_same_and_off() -> None:
 
 def test_both_trainings_save_claim_and_stop_alike() -> None:
     ours, theirs = (config(bundle, "train.json") for bundle in ("few_shot_finetune", "hybrid_pretrain"))
-    ours["checkpoint"]["plan"] = theirs["checkpoint"]["plan"]  # that of the model it starts from
+    for name in ("plan", "model"):  # of the model it starts from
+        ours["checkpoint"][name] = theirs["checkpoint"][name]
     assert [line for line in ours["run"] if "stopping" in line] == ours["run"][:2]  # only a fine-tuning looks for its length
     ours["run"] = ours["run"][2:]
     for name in ("checkpoint", "checkpoint_interval", "resume", "overwrite", "initialize", "run", "finalize"):
