@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from decimal import Decimal
 
 
@@ -11,3 +12,8 @@ def amount(value: float) -> str:
     if not math.isfinite(value):
         return str(value)
     return format(Decimal(f"{value:.4g}"), ",f" if abs(value) >= 1e4 else "f")
+
+
+def by(numbers: Iterable[float]) -> str:
+    """Numbers with a cross between them, four digits each: "1 x 1 x 2.5"."""
+    return " x ".join(f"{number:.4g}" for number in numbers)

@@ -6,6 +6,7 @@ import shlex
 from pathlib import Path
 
 from data_prep.bids import is_bids
+from data_prep.dead_links import refuse_dead_link
 from data_prep.errors import ConfigError, DataError
 from data_prep.home import at_home
 from data_prep.reading import extension
@@ -22,18 +23,6 @@ def refuse_special(path: Path) -> None:
     """
     if path.exists() and not path.is_file() and not path.is_dir():
         raise DataError(f"{path}: {kind_of(path)}, expected a file or a folder")
-
-
-def refuse_dead_link(output: Path, option: str = "--output") -> None:
-    """Refuse a link to nowhere or to itself, which is no place to write to.
-
-    Raises:
-        ConfigError: with what to do.
-    """
-    place = at_home(output)
-    for link in (place, *place.parents):
-        if link.is_symlink() and not link.exists():
-            raise ConfigError(f"{option} {output}: {link} is a link that leads nowhere. Type: rm {shlex.quote(str(link))}")
 
 
 def refuse_among(output: Path, source: Path, option: str = "--output") -> None:

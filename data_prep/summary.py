@@ -19,6 +19,7 @@ from data_prep.findings_table import COLOURS, print_findings, proposed
 from data_prep.fingerprint import small_unit
 from data_prep.json_io import dump_json
 from data_prep.options import as_typed
+from data_prep.patches import by
 from data_prep.repair import RepairReport
 from data_prep.result_files import FINDINGS
 
@@ -79,13 +80,13 @@ def _data_rows(datalist: dict[str, Any], dataset: dict[str, Any]) -> list[tuple[
     splits = ("training", "validation", "testing")
     counts = [f"{split} {len(datalist[split])}" for split in splits]
     people = [str(len({entry["patient"] for entry in datalist[split]})) for split in splits]
-    spacing = f"{_by(facts['spacing']['median'])} mm" if facts["spacing_known"] else "not stated in the files"
+    spacing = f"{by(facts['spacing']['median'])} mm" if facts["spacing_known"] else "not stated in the files"
     unlabelled = sum("label" not in entry for entry in datalist["training"])
     rows = [("cases", ", ".join(counts)), ("patients", " / ".join(people))]
     rows += [("without label", str(unlabelled))] if unlabelled else []
     partly = sum("ignored" in case for case in dataset["cases"])
     rows += [("annotated in part", f"{partly} labels; {dataset['ignore_value']} says nothing")] if partly else []
-    rows += [("median spacing", spacing), ("median shape", _by(facts["shape"]["median"]))]
+    rows += [("median spacing", spacing), ("median shape", by(facts["shape"]["median"]))]
     rows += (
         [("orientations", ", ".join(f"{key} {n}" for key, n in facts["orientations"].items()))] if facts["orientations"] else []
     )
@@ -105,9 +106,9 @@ def _label(entry: dict[str, Any], facts: dict[str, Any]) -> str:
 def _plan_rows(plan: dict[str, Any]) -> list[tuple[str, str]]:
     norm = plan["normalization"]
     return [
-        ("plan: spacing", _by(plan["spacing"])),
+        ("plan: spacing", by(plan["spacing"])),
         *_ceilings(plan.get("ceiling", {"classes": {}})["classes"]),
-        ("plan: patch", f"{_by(plan['patch_size'])}, batch {plan['batch_size']}"),
+        ("plan: patch", f"{by(plan['patch_size'])}, batch {plan['batch_size']}"),
         ("plan: grey values", f"{norm['method']} {norm['lower']:g} to {norm['upper']:g}"),
     ]
 
@@ -126,10 +127,6 @@ def _ceiling(one: dict[str, Any]) -> str:
         f"; nothing is left in {one['lost']} of {one['cases']} cases ({one['lost'] / one['cases']:.0%})" if one["lost"] else ""
     )
     return f"Dice {one['mean']:.2f} on average, {one['worst']:.2f} in {one['worst_case']}{lost}"
-
-
-def _by(numbers: Sequence[float]) -> str:
-    return " x ".join(f"{number:g}" for number in numbers)
 
 
 def print_repair(

@@ -11,6 +11,7 @@ from typing import Any
 
 from fire.parser import DefaultParseValue
 
+from data_prep.dead_links import refuse_dead_link
 from data_prep.errors import ConfigError, DataError, HybridError, ModelFileError
 from data_prep.home import at_home
 from monai_hybrid.catalogue.naming import is_name, no_such_model
@@ -265,8 +266,6 @@ def check_there(name: str, path: str, shown: str | None = None) -> None:
     if setting.kind == "place" and _exists(place) and not place.is_dir():
         raise ConfigError(f"{option} {path}: {'a file' if place.is_file() else KIND}, expected a folder")
     if setting.kind == "place" and not is_expression(path):
-        from data_prep.places import refuse_dead_link  # here: it loads NumPy, and the table is to be light
-
         refuse_dead_link(place, option)
     if setting.kind in ("place", "text") or path in setting.words or is_expression(path):
         return

@@ -27,14 +27,12 @@ def configuration(
     parser = ConfigParser(json.loads(json.dumps(_CONTENT[part])))
     parser.locator = _LOCATOR  # its table of all MONAI classes takes a second to make
     plan = origin.plan
-    # A study says its length in epochs: the bundle's own would be counted from shots, drawn into the bundle's folder.
-    length = {"updates": None}
     changes = {
         "patch_size": plan["patch_size"],
         "spacing": plan["spacing"],
         "amp": False,
         "num_workers": 0,
-        **length,
+        "updates": None,  # a study says its length in epochs; the bundle's is counted from shots, drawn into its own folder
         **settings,
     }
     shapes = changes.pop("shapes", False)

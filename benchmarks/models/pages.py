@@ -15,9 +15,10 @@ from typing import Any
 
 import monai_hybrid
 from benchmarks.ending import ended
+from data_prep.amounts import by
 from data_prep.json_io import write_atomically
 from monai_hybrid.catalogue.entry import Entry, entries
-from monai_hybrid.catalogue.shown import by, number, to_type
+from monai_hybrid.catalogue.shown import number, to_type
 
 OTHERS = "Scores of this file: the [results](../results/README.md) are of other models, trained for their studies."
 DOCS = Path(__file__).parents[2] / "docs/models"

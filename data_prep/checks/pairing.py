@@ -11,8 +11,8 @@ from typing import NamedTuple
 import nibabel as nib
 import numpy as np
 
+from data_prep.amounts import by
 from data_prep.checks.registry import Remark, check
-from data_prep.checks.spacings import by
 from data_prep.checks.subjects import DatasetSubject, PairSubject
 from data_prep.geometry import corner_distance, is_invertible
 from data_prep.label_affixes import common_ending, without_label_words

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 
+from data_prep.amounts import by
 from data_prep.checks.registry import Remark, check
 from data_prep.checks.subjects import DatasetSubject
 
@@ -36,8 +37,3 @@ def voxels_unlike_all_others(subject: DatasetSubject) -> Iterator[Remark]:
     for facts in (facts for facts, apart in zip(known, unlike, strict=True) if apart):
         message = f"voxels of {by(facts.spacing)} mm; {int((~unlike).sum())} of {len(known)} cases have about {by(usual)} mm"
         yield Remark(message, facts.case.case_id, str(facts.case.images[0]))
-
-
-def by(sizes: Sequence[float] | np.ndarray) -> str:
-    """Sizes along the axes in words: "0.9 x 0.9 x 5"."""
-    return " x ".join(f"{size:.4g}" for size in sizes)

@@ -27,11 +27,6 @@ class Finding:
     target: Any
 
 
-def by(numbers: Sequence[float]) -> str:
-    """1 x 1 x 2.5."""
-    return " x ".join(f"{number:.4g}" for number in numbers)
-
-
 def listed(words: Sequence[str]) -> str:
     """a, b and c."""
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
+from data_prep.amounts import by
 from data_prep.shift.domain import Domain
-from data_prep.shift.finding import NOTE, WARNING, Finding, by, factor, listed
+from data_prep.shift.finding import NOTE, WARNING, Finding, factor, listed
 
 SPACING_RATIO = 1.25  # voxels this much longer or shorter are named
 COARSE = 1.5  # times the plan's spacing: the target lacks detail that the network was trained on

@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from data_prep.amounts import by
 from data_prep.errors import ConfigError, ModelFileError
 from monai_hybrid.catalogue.entry import Entry, entry, rows
 from monai_hybrid.catalogue.folder import names
@@ -79,11 +80,6 @@ def _print_table(known: Sequence[Mapping[str, Any]]) -> None:
             console.print(f"{row['name']}  cannot be used: {row['error']}", highlight=False, markup=False, soft_wrap=True)
     if sound:
         console.print(f"Next: monai-hybrid models show {sound[0]['name']}", highlight=False)
-
-
-def by(numbers: Sequence[float]) -> str:
-    """1 x 1 x 2.5."""
-    return " x ".join(f"{number:.4g}" for number in numbers)
 
 
 def lines(one: Entry) -> Iterator[str]:

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from data_prep.dead_links import refuse_dead_link
 from data_prep.errors import ConfigError
-from data_prep.places import refuse_among, refuse_dead_link
+from data_prep.places import refuse_among
 from monai_hybrid.setting_checks import check_there
 
 

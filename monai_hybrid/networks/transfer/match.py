@@ -62,6 +62,16 @@ class Match:
     def _named(self, weights: Tensor) -> dict[str, float]:
         return {self.source.channel(i): float(weight) for i, weight in enumerate(weights) if weight}
 
+    def _label_names_told(self, theirs: Sequence[str]) -> list[str]:
+        if _renamed_without_asking(self.labels, theirs, self.label_partners):
+            return [
+                f"the only class {self.labels[1]} continues the file's only class {theirs[1]}, though the names differ: "
+                f"if they are not alike, start it fresh: --label_map \"{{'{self.labels[1]}': None}}\""
+            ]
+        if not any(row is not None for row in self.label_partners[1:]):
+            return [f"no class has a name of the file ({', '.join(theirs)}): if one is the same, type --label_map"]
+        return []
+
     def warnings(self) -> list[str]:
         """What the user should look at, because names are missing or none is the same."""
         source, told = self.source, []
@@ -69,15 +79,8 @@ class Match:
             told.append("the file has no mask rows: all labels start fresh")
         elif source.labels is None:
             told.append("the file has no card: label i continues row i of the file; check the order of the labels")
-        elif source.of_shapes:
-            pass  # nobody's class is one of the file: there is nothing to compare
-        elif _renamed_without_asking(self.labels, source.labels, self.label_partners):
-            told.append(
-                f"the only class {self.labels[1]} continues the file's only class {source.labels[1]}, though the names differ: "
-                f"if they are not alike, start it fresh: --label_map \"{{'{self.labels[1]}': None}}\""
-            )
-        elif not any(row is not None for row in self.label_partners[1:]):
-            told.append(f"no class has a name of the file ({', '.join(source.labels)}): if one is the same, type --label_map")
+        elif not source.of_shapes:  # whose names mean nothing
+            told += self._label_names_told(source.labels)
         if source.channels is None:
             told.append("the file has no card: image channel i continues channel i of the file; check their order")
         elif source.num_channels > 1 and not any(partner is not None for partner in self.channel_partners):
