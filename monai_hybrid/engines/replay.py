@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from copy import deepcopy
 from itertools import takewhile
@@ -130,6 +131,11 @@ class ReplayableDataset(CacheDataset):
         self.filling: Ticker | None = Ticker("volumes prepared", len(data))
         super().__init__(data, transform, **settings)
         self.filling = None
+
+    def _fill_cache(self, indices: Sequence[int] | None = None) -> list[Any]:
+        """As MONAI does it; but when a case fails nobody is still writing another one as the error leaves."""
+        with ThreadPoolExecutor(self.num_workers) as pool:
+            return list(pool.map(self._load_cache_item, range(self.cache_num) if indices is None else indices))
 
     def _load_cache_item(self, idx: int) -> Any:
         if self.filling is not None:

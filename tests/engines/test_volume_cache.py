@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -130,8 +131,12 @@ def test_a_damaged_file_is_prepared_again(
 def test_a_full_disk_leaves_nothing_half_written(
     cases: list[dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    written: list[Path] = []
+
     def full(content: Any, path: Path) -> None:
         path.write_bytes(b"half")
+        written.append(path)
+        time.sleep(0.2 * (len(written) > 1))  # another case is half-written while the first one's error is on its way
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(module, "torch_save", full)
