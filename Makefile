@@ -6,7 +6,7 @@ STAMP  := $(VENV)/.installed
 # Threads that wait without spinning: on a busy machine two spinning threads are several times slower than one.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: demo demo-full test slow wheel site pacs-test lint clean
+.PHONY: demo demo-full test long slow wheel site pacs-test lint clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -26,10 +26,14 @@ demo-full: $(STAMP)  ## the same with the plan's own network, more patients and 
 # Two workers with a thread each take about half the time of one with two; WORKERS=0 is one process. In the order of the files:
 # the long ones, which run bundles, come early, and short ones fill up the end.
 WORKERS ?= 2
-test: $(STAMP)  ## the test suite without the slow part
-	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+PYTEST := PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+test: $(STAMP)  ## the tests, but for whole ways through the program
+	$(PYTEST) -m "not slow and not long"
 
-slow: $(STAMP)  ## the tests that take minutes
+long: $(STAMP)  ## whole ways: from files to masks, exports, signals in a training; CI runs them too
+	$(PYTEST) -m "long and not slow"
+
+slow: $(STAMP)  ## the tests that take minutes; not in CI
 	$(BIN)/python -m pytest -m slow
 
 wheel: $(STAMP)  ## build the wheel and try each command of it from an empty folder

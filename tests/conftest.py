@@ -45,6 +45,14 @@ def pytest_collection_finish() -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
+def no_waiting_for_the_disk() -> Iterator[None]:
+    """Thousands of small files need not outlive a power cut: each flush waits for some milliseconds."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("os.fsync", lambda handle: None)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
 def no_models(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Tests run as where no model comes with the package; those of the models say so themselves."""
     with pytest.MonkeyPatch.context() as patch:

@@ -26,6 +26,7 @@ def code_cells() -> list[str]:
     return ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
 
 
+@pytest.mark.long
 def test_the_notebook_goes_the_whole_way(tmp_path: Path, warm_children: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its cells as they stand, but for the sizes of its first one, and a small network."""
     monkeypatch.chdir(tmp_path)

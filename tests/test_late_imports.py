@@ -32,6 +32,7 @@ print(ignite.handlers.checkpoint.ZeroRedundancyOptimizer is shared.ZeroRedundanc
 """
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("many", [False, True])
 def test_parts_are_left_out_and_are_there_for_who_uses_them(many: bool) -> None:
     """Where processes train together Ignite knows the optimisers that they share."""

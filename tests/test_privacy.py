@@ -221,6 +221,7 @@ def test_a_second_export_keeps_the_pseudonyms(tmp_path: Path) -> None:
     assert len(people[0]) == 2 and people[0] < people[1] and len(people[1]) == 3
 
 
+@pytest.mark.long
 def test_the_whole_way_names_nobody(tmp_path: Path) -> None:
     """From the export to the report: every file, and all that is printed."""
     export(tmp_path / "scans")
@@ -251,6 +252,7 @@ def test_the_search_looks_into_packed_files_and_pictures(tmp_path: Path) -> None
     assert found_below(tmp_path) == {"a.gz": ["plantedname"], "b.png": ["zelda"], "plantedfile.txt": ["plantedfile"]}
 
 
+@pytest.mark.long
 def test_prediction_of_an_export_names_nobody_but_in_the_segmentation_for_the_archive(tmp_path: Path) -> None:
     """Patient and study are carried over into the DICOM-SEG on purpose: without them the archive cannot file it."""
     export(tmp_path / "scans", 3)

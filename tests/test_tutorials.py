@@ -74,6 +74,7 @@ SMALL = {
 }
 
 
+@pytest.mark.long
 def test_the_commands_of_the_tutorial_follow_one_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MONAI_HYBRID_MODELS", raising=False)
     page = "\n".join(commands())

@@ -28,7 +28,7 @@ import tempfile
 import threading
 import types
 from collections.abc import Callable, Mapping, Sequence
-from functools import _lru_cache_wrapper, cache, partial
+from functools import _lru_cache_wrapper, cache
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -249,6 +249,39 @@ def _load_project() -> None:
         _AS_LOADED[name] = (sys.modules[name], kept)
 
 
+def _remember_what_runs_look_up() -> None:
+    """In the server: what each run of a bundle would find out anew about the libraries, for a fifth of a second."""
+    from monai.bundle.config_item import ComponentLocator
+
+    # Fire asks for the caller's frame. With its lines, or by inspect's own way, all modules are looked through.
+    inspect.stack = _frames
+    # MONAI looks through all of its modules for the class behind a `_target_` of one word.
+    found: dict[str, dict[str, list[str]]] = {}
+    look = ComponentLocator._find_classes_or_functions
+
+    def look_once(self: ComponentLocator, modnames: Sequence[str] | str) -> dict[str, list[str]]:
+        table: dict[str, list[str]] = {}
+        for module in [modnames] if isinstance(modnames, str) else modnames:
+            names = found.get(module) or look(self, module)
+            if module.split(".")[0] not in OURS:
+                found[module] = names
+            for name, places in names.items():
+                table.setdefault(name, []).extend(places)
+        return table
+
+    ComponentLocator._find_classes_or_functions = look_once  # type: ignore[method-assign]
+    ComponentLocator().get_component_module_name("Compose")
+
+
+def _frames(context: int = 1) -> list[inspect.FrameInfo]:
+    """`inspect.stack` with the file and the line of each frame alone."""
+    frames, frame = [], inspect.currentframe()
+    while frame is not None and (frame := frame.f_back) is not None:
+        code = frame.f_code
+        frames.append(inspect.FrameInfo(frame, code.co_filename, frame.f_lineno, code.co_name, None, None))
+    return frames
+
+
 def _of_project() -> list[str]:
     return [name for name in sys.modules if name.split(".")[0] in OURS]
 
@@ -302,8 +335,8 @@ if __name__ == "__main__":
     _PATHS = sys.path[1:]
     if FEW not in os.environ:
         _load_project()
-    # Fire asks for the caller's frame in every run of a bundle. With its lines, inspect looks through all modules for them.
-    inspect.stack = partial(inspect.stack, 0)
+        _remember_what_runs_look_up()
+    os.fsync = lambda handle: None  # as in tests: see conftest.py
     gc.collect()
     gc.freeze()  # what no fork's collector touches is not copied
     asked = _next_job()

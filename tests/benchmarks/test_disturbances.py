@@ -34,6 +34,7 @@ def trial(request: pytest.FixtureRequest, base: Base) -> d.Trial:
     return d.undisturbed(command(base, request.param), base.folder / "undisturbed" / request.param)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_a_signal_leaves_nothing_half_written(trial: d.Trial, number: int, tmp_path: Path) -> None:
     delay = random.Random(0).uniform(0.5, 0.9) * trial.seconds

@@ -59,6 +59,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.long
 def test_every_run_has_one_line_and_equal_terms(finished: Path) -> None:
     lines = records.read(finished / "results.jsonl")
     assert sorted((r["arm"], r["shots"]) for r in lines) == sorted(

@@ -140,6 +140,7 @@ def finished(words: list[str]) -> Path:
     return Path(words[words.index("--output_dir") + 1]) / "tiny"
 
 
+@pytest.mark.long
 def test_a_run_has_the_draws_and_the_test_patients_of_the_study(finished: Path, tmp_path: Path) -> None:
     data = nnunet.opened(tiny(), finished, finished, SAMPLE)
     (row,) = records.read(finished / "nnunet.jsonl")

@@ -93,6 +93,7 @@ def test_a_peer_that_is_not_installed_has_a_row_that_says_so(monkeypatch: pytest
     )
 
 
+@pytest.mark.long
 def test_the_command_measures_every_part(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

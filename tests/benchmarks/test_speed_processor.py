@@ -26,6 +26,7 @@ def test_only_what_is_missing_is_added(monkeypatch: pytest.MonkeyPatch) -> None:
     assert processor.isa_environment("avx2") == {}
 
 
+@pytest.mark.long
 def test_held_to_avx2_the_table_says_so_and_has_no_row_in_bfloat16(tmp_path: Path) -> None:
     out = tmp_path / "speed.json"
     words = ["--quick", "--isa", "avx2", "--parts", "sampling", "--stock_allocator", "--json", str(out)]

@@ -6,12 +6,14 @@ import json
 import shutil
 from pathlib import Path
 
+import pytest
 from bundle_runs import BUNDLE, run_bundle
 
 from monai_hybrid.audit.__main__ import audit
 from monai_hybrid.bundle_copy import copy_bundle
 
 
+@pytest.mark.long
 def test_what_a_real_run_leaves_is_recognised(trained: Path, prepared: Path, tmp_path: Path) -> None:
     bundle = copy_bundle(tmp_path / "bundle", BUNDLE.name)
     shutil.copytree(trained, bundle, dirs_exist_ok=True)

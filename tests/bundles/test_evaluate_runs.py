@@ -57,6 +57,7 @@ def renamed(prepared: Path, folder: Path) -> Path:
     return folder
 
 
+@pytest.mark.long
 def test_source_and_target_in_one_run(prepared: Path, target: Path, adapted: Path, trained: Path, tmp_path: Path) -> None:
     out = tmp_path / "eval"
     data = renamed(target, tmp_path / "data")

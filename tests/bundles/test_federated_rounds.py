@@ -18,6 +18,7 @@ from monai_hybrid.weights import load_weights
 SMALL = ["max_epochs=1", "updates_per_epoch=2", "batch_size=2", "spacing=[8,8]", "patch_size=[16,16]", "picture_interval=0"]
 
 
+@pytest.mark.long
 def test_two_clients_average_over_two_rounds(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -172,6 +172,7 @@ def test_no_property_is_missing(
     assert workflow.check_properties() == []
 
 
+@pytest.mark.long
 def test_pictures_are_adapted_with_every_augmentation(tmp_path: Path) -> None:
     for site, folder in (("A", "source"), ("B", "target")):
         generate(tmp_path / folder, cases=6, site=site, seed=0, dims=2)

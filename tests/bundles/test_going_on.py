@@ -80,6 +80,7 @@ def test_the_network_block_would_be_noticed(tmp_path: Path) -> None:
     assert offline(tmp_path, "-c", "import socket; socket.socketpair()").returncode == 0
 
 
+@pytest.mark.long
 def test_sigterm_saves_and_the_same_command_with_resume_ends_with_the_same_weights(
     prepared: Path, whole: Path, tmp_path: Path
 ) -> None:

@@ -86,6 +86,7 @@ def test_evaluation_scores_each_class_of_each_voxel(odd_set: Path, tmp_path: Pat
         assert row["label_voxels"] == truth.sum() and row["dice"] > 0.99, row
 
 
+@pytest.mark.long
 def test_training_and_prediction_from_the_command_line(odd_set: Path, tmp_path: Path) -> None:
     tiny = [
         "--max_epochs",

@@ -93,6 +93,7 @@ def test_evaluation_ends_with_a_report(tmp_path: Path, kind: str, unit: str, cha
         assert str(arrays["unit"]) == unit and arrays["image"].ndim == (3 if channels == RGB else 2)
 
 
+@pytest.mark.long
 def test_a_colour_model_from_training_to_the_masks_of_jpeg_files(tmp_path: Path) -> None:
     build(raw(tmp_path / "raw", "colour.jpg", value=255), tmp_path / "prepared", channels="green,red")
     done = typed("pretrain", "--data", tmp_path / "prepared", "--output", tmp_path / "run", *TINY)

@@ -29,6 +29,7 @@ def flat(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return pretrained("synthetic-2d", tmp_path_factory.mktemp("flat"), "--patch_size", "[32,32]")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", ["colour.png", pytest.param("grey.png", marks=pytest.mark.slow)])
 def test_pictures_take_their_own_plan_and_the_weights_of_the_shapes(flat: Path, kind: str, tmp_path: Path) -> None:
     build(raw(tmp_path / "raw", kind), tmp_path / "prepared")
@@ -48,6 +49,7 @@ def test_pictures_take_their_own_plan_and_the_weights_of_the_shapes(flat: Path, 
     assert np.asarray(Image.open(tmp_path / "masks/case0_seg.png")).shape == (24, 16)
 
 
+@pytest.mark.long
 def test_volumes_of_another_spacing_adapt_from_shapes(tmp_path: Path) -> None:
     model = pretrained("synthetic", tmp_path / "shapes", "--patch_size", "[16,16,16]")
     card = read_card(model)

@@ -65,6 +65,7 @@ def test_mixed_precision_follows_the_processor_and_validation_follows_it(prepare
     assert part("optimizer").param_groups[0]["fused"] is True
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("in_root")
 def test_checkpointing_and_accumulation_give_the_same_weights_in_bfloat16(prepared: Path, tmp_path: Path) -> None:
     settings = {"amp": True, "device": torch.device("cpu"), "updates_per_epoch": 4, "accumulation_steps": 2, "val_interval": 9}

@@ -29,6 +29,7 @@ def raw(tmp_path: Path) -> Path:
     return tmp_path / "raw"
 
 
+@pytest.mark.long
 def test_two_processes_find_and_write_what_one_does(raw: Path, tmp_path: Path) -> None:
     one, two = (RUN.invoke(app, ["check", str(raw), "--json", str(tmp_path / f"{n}.json"), "--jobs", n]) for n in "12")
     assert one.exit_code == two.exit_code == 3 and "p3.png" in two.output and "--jobs" not in two.output

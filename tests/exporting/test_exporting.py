@@ -153,6 +153,7 @@ def compared(model: Path, folder: Path, images: list[Path], together: bool = Fal
     return different, total
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("rule", ["area, hard", "sample, soft", "finer, window"])
 def test_volumes_get_the_masks_of_the_command_line(tmp_path: Path, rule: str) -> None:
     chosen: dict[str, dict[str, Any]] = {
@@ -170,6 +171,7 @@ def test_volumes_get_the_masks_of_the_command_line(tmp_path: Path, rule: str) ->
     assert different <= 1e-4 * total, (different, total)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("form", ["grey", "colour", "flat volume", "channels"])
 def test_pictures_and_channels_get_the_masks_of_the_command_line(tmp_path: Path, form: str) -> None:
     (tmp_path / "images").mkdir()

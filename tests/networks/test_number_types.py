@@ -80,6 +80,7 @@ def test_the_environment_can_hold_the_instructions_down(name: str) -> None:
         assert number_types.processor_has_bfloat16({name: value})
 
 
+@pytest.mark.long
 def test_an_imitated_avx2_processor_trains_and_segments_in_float32_by_default(on_avx2: list[str]) -> None:
     assert on_avx2[0].split() == ["False", "torch.float32", "AVX2"]
     here = run_code(DEFAULTS, [], Path.cwd(), {**unheld(), "PYTHONPATH": str(Path(__file__).parents[2])}).stdout
