@@ -20,6 +20,7 @@ from data_prep.errors import ConfigError, DataError
 from data_prep.examine import Examination, examine
 from data_prep.files import write_all
 from data_prep.fingerprint import describe
+from data_prep.free_names import MASKS, free
 from data_prep.ignoring import checked_ignore
 from data_prep.in_processes import checked_jobs
 from data_prep.label_names import chosen_names, label_table
@@ -108,7 +109,7 @@ def _check_settings(settings: BuildOptions, folder: Path) -> None:
     if folder.exists() and not folder.is_dir():
         raise ConfigError(f"--output {folder}: it is a file; expected a folder")
     if folder.is_dir() and raw_dataset_json(folder) is not None:
-        other = shlex.quote(f"{folder}_prepared")
+        other = shlex.quote(free(f"{folder}_prepared"))
         raise ConfigError(f"--output {folder}: its dataset.json belongs to a raw data set and is kept. Type: --output {other}")
     refuse_others(folder, "build")
 
@@ -171,7 +172,7 @@ def _require_masks(raw: Source) -> None:
         f"{raw.root}: {len(raw.series)} DICOM series and no mask{own}. Add DICOM-SEG files of them, or put a NIfTI mask for "
         f"each into {raw.root / 'labels'}, or into another folder with --labels-dir, named by the SeriesInstanceUID "
         f"({series.uid}.nii.gz) or by the case ({case}.nii.gz). Without masks: monai-hybrid predict {there} --model MODEL "
-        f"--output masks, or monai-hybrid adapt --data LABELLED --unlabelled-dir {there}"
+        f"--output {free(MASKS)}, or monai-hybrid adapt --data LABELLED --unlabelled-dir {there}"
     )
 
 

@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from data_prep.errors import DataError, EnvironmentFault, HybridError
+from data_prep.free_names import free
 from data_prep.home import all_at_home
 from data_prep.interrupts import end_in_order, told
 from data_prep.lack_of_memory import take_blas_memory
@@ -284,8 +285,8 @@ def phantom(
         from data_prep.phantom import generate
 
         generate(out, cases=cases, site=site, seed=seed, dims=dims)
-        prepared = out.with_name(f"{out.name}_prepared")
-        typer.echo(f"Written: {out}. Next: monai-hybrid build {shlex.quote(str(out))} --output {shlex.quote(str(prepared))}")
+        prepared = free(out.with_name(f"{out.name}_prepared"))
+        typer.echo(f"Written: {out}. Next: monai-hybrid build {shlex.quote(str(out))} --output {shlex.quote(prepared)}")
 
 
 def main() -> None:

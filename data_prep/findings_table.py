@@ -17,6 +17,7 @@ from rich.text import Text
 
 from data_prep.checks import REGISTRY, Finding
 from data_prep.checks.registry import printable
+from data_prep.free_names import free
 from data_prep.repair.fixes import FIXES
 
 COLOURS = {"error": "bold red", "warning": "yellow", "note": "dim"}
@@ -94,11 +95,11 @@ def beside(folder: Path, ending: str) -> Path:
 
 
 def proposed(source: Path, ending: str) -> Path:
-    """A folder for results of `source` to propose: where the user works, unless that is in the data; they stay as they are."""
+    """A folder for results of `source` to propose: where the user works, unless that is in the data; a free one."""
     whole, here = source.resolve(), Path.cwd()
     if here.is_relative_to(whole if whole.is_dir() else whole.parent):
-        return beside(source, ending)
-    return Path(f"{whole.name}{ending}")
+        return Path(free(beside(source, ending)))
+    return Path(free(f"{whole.name}{ending}"))
 
 
 def _repairable(groups: dict[str, list[Finding]], console: Console, root: Path | None) -> None:

@@ -17,15 +17,16 @@ from data_prep.checks.registry import printable
 from data_prep.files import read_datalist, read_dataset, read_plan
 from data_prep.findings_table import COLOURS, print_findings, proposed
 from data_prep.fingerprint import small_unit
+from data_prep.free_names import ADAPTED, SOURCE, free
 from data_prep.json_io import dump_json
 from data_prep.options import as_typed
 from data_prep.patches import by
 from data_prep.repair import RepairReport
 from data_prep.result_files import FINDINGS
 
-NEXT = "monai-hybrid pretrain --data {folder} --output runs/source"
+NEXT = "monai-hybrid pretrain --data {folder} --output {source}"
 NAMES = "To keep one in models and tables: build ... --label-names '{value}=NAME'"
-ADAPT = "monai-hybrid adapt --data {folder} --model auto{further} --output runs/adapted"
+ADAPT = "monai-hybrid adapt --data {folder} --model auto{further} --output {output}"
 FEW = 10  # patients, of whom all are taken
 CEILINGS = 5  # rows
 MASKS = (
@@ -54,16 +55,15 @@ def print_build(folder: Path, console: Console, spacing: str | None = None) -> N
         console.print(
             f"note: {unnamed[0]} has no name. {NAMES.format(value=unnamed[0].removeprefix('label_'))}", soft_wrap=True
         )
-    quoted = shlex.quote(str(folder))
     steps = (
         "Next, with few labels: adapt a model of similar scans. auto takes the nearest of monai-hybrid models; "
         "--model FOLDER is a run of your own:",
         after_build(folder, spacing),
         "or, with many: pretrain on them, as the source of other data sets:",
-        NEXT,
+        NEXT.format(folder=shlex.quote(str(folder)), source=free(SOURCE)),
     )
     for line in steps:
-        console.print(line.format(folder=quoted), markup=False, soft_wrap=True, highlight=False)
+        console.print(line, markup=False, soft_wrap=True, highlight=False)
 
 
 def after_build(folder: Path, spacing: str | None = None) -> str:
@@ -72,7 +72,7 @@ def after_build(folder: Path, spacing: str | None = None) -> str:
     patients = len({case["patient"] for case in training if "label" in case})
     further = {"shots": str(patients)} if patients <= FEW else {}
     further |= {"spacing": f"[{spacing.strip('[]() ')}]"} if spacing else {}
-    return ADAPT.format(folder=shlex.quote(str(folder)), further=as_typed(further))
+    return ADAPT.format(folder=shlex.quote(str(folder)), further=as_typed(further), output=free(ADAPTED))
 
 
 def _data_rows(datalist: dict[str, Any], dataset: dict[str, Any]) -> list[tuple[str, str]]:
@@ -185,7 +185,7 @@ def next_line(path: Path, findings: Sequence[Finding], labelled: bool = True, op
         return (
             "Next: there are no masks. A model can segment these scans, or take them along as images without labels:\n"
             f"monai-hybrid predict {there}{series} --model MODEL --output {shlex.quote(str(proposed(path, '_masks')))}\n"
-            f"monai-hybrid adapt --data LABELLED --unlabelled-dir {folder} --output runs/adapted\n"
+            f"monai-hybrid adapt --data LABELLED --unlabelled-dir {folder} --output {free(ADAPTED)}\n"
             f"{MASKS.format(labels=home / 'labels')}; then monai-hybrid build"
         )
     if not path.is_dir():

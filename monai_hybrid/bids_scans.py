@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from data_prep.bids import DESCRIPTION, is_bids, scans_to_predict
+from data_prep.free_names import free
 from data_prep.home import at_home
 from data_prep.places import refuse_among
 from data_prep.result_files import TOOL
@@ -56,7 +57,7 @@ def refuse_others(folder: Path, source: Path) -> None:
         if other != source.resolve() and is_bids(other):
             raise DataError(
                 f"--output {folder}: it holds the masks of another data set, {other}. "
-                f"Type: --output {folder.with_name(folder.name + '_' + (source.resolve().name or 'other'))}"
+                f"Type: --output {free(folder.with_name(folder.name + '_' + (source.resolve().name or 'other')))}"
             )
     elif described is not None:
         raise DataError(

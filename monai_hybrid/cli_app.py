@@ -32,11 +32,11 @@ def run(words: list[str]) -> None:
     finish(Command(words))
 
 
-def finish(command: Command, following: str = "") -> None:
-    """Run a command and end with its exit code; when all went well, say what to type next."""
+def finish(command: Command, following: Callable[[], str] | None = None) -> None:
+    """Run a command and end with its exit code; when all went well, say what to type next, as the folders are by then."""
     code = execute(command)
-    if code == 0 and following:
-        typer.echo(f"Next: {following}")
+    if code == 0 and following is not None:
+        typer.echo(f"Next: {following()}")
     raise typer.Exit(code)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -59,7 +60,7 @@ def pretrain(
     named = {"--data": ("dataset_dir", data), "--output": ("output_dir", output)}
     named |= {"--unlabelled-dir": ("unlabelled_dir", unlabelled)}
     command = training_command("hybrid_pretrain", with_tracking(settings, tracking), named, report=False)
-    finish(command, after_pretrain(command.output or str(bundle_folder("hybrid_pretrain"))))
+    finish(command, partial(after_pretrain, command.output or str(bundle_folder("hybrid_pretrain"))))
 
 
 @command(
@@ -94,7 +95,7 @@ def adapt(
         "few_shot_finetune", {"shots": str(shots), **with_tracking(settings, tracking)}, named, report=True
     )
     folder = command.output or str(bundle_folder("few_shot_finetune"))
-    finish(command, after_adapt(folder, real) if shots else after_evaluate(folder))
+    finish(command, partial(after_adapt, folder, real) if shots else partial(after_evaluate, folder))
 
 
 @command(
@@ -115,7 +116,7 @@ def distil(
     """Train a small, fast segmenter from a model's probabilities, on scans with labels and without; then write report.html."""
     named = {"--data": ("dataset_dir", data), "--model": ("teacher", model), "--output": ("output_dir", output)}
     command = distil_command(with_tracking(settings, tracking), {**named, "--unlabelled-dir": ("unlabelled_dir", unlabelled)})
-    finish(command, after_adapt(command.output, data))
+    finish(command, partial(after_adapt, command.output, data))
 
 
 USE = {"output_dir": "--output", "model": "--model", "bundle_root": ""}
@@ -137,7 +138,7 @@ def predict(settings: dict[str, str], images: Image, model: Model, output: Neede
         os.environ[KEEP] = "1"  # for the process that this one starts
     named = {"IMAGES": ("input", images), "--model": ("model", model), "--output": ("output_dir", output)}
     command = bundle_command("few_shot_finetune", "inference.json", settings, named)
-    finish(command, after_predict(command.output))
+    finish(command, partial(after_predict, command.output))
 
 
 @command(
@@ -164,4 +165,4 @@ def evaluate(
     report_on = safe_path(reported(settings.get("output_dir", output)))
     settings = with_tracking(settings, tracking)
     command = bundle_command("few_shot_finetune", "evaluate.json", settings, {**named, **further}, report_on)
-    finish(command, after_evaluate(model))
+    finish(command, partial(after_evaluate, model))

@@ -6,10 +6,12 @@ import json
 import shlex
 from pathlib import Path
 
+from data_prep.free_names import ADAPTED, MASKS, SOURCE, free
+
 
 def after_pretrain(folder: str) -> str:
     """Adapt the model of a run."""
-    return f"monai-hybrid adapt --data TARGET --model {shlex.quote(folder)} --shots 3 --output runs/adapted"
+    return f"monai-hybrid adapt --data TARGET --model {shlex.quote(folder)} --shots 3 --output {free(ADAPTED)}"
 
 
 def after_adapt(folder: str, data: str | None) -> str:
@@ -31,13 +33,13 @@ def _has_test_cases(folder: Path) -> bool:
 
 def after_evaluate(model: str) -> str:
     """Use the model."""
-    return f"monai-hybrid predict IMAGES --model {shlex.quote(model)} --output masks"
+    return f"monai-hybrid predict IMAGES --model {shlex.quote(model)} --output {free(MASKS)}"
 
 
 def after_suggest(data: str, model: str) -> str:
     """Masks of all scans that were looked at, to correct those that were chosen; of a prepared data set its training cases."""
     split = " --split training" if (Path(data) / "datalist.json").is_file() else ""
-    return f"monai-hybrid predict {shlex.quote(data)} --model {shlex.quote(model)}{split} --output masks"
+    return f"monai-hybrid predict {shlex.quote(data)} --model {shlex.quote(model)}{split} --output {free(MASKS)}"
 
 
 def after_predict(folder: str) -> str:
@@ -49,5 +51,5 @@ def no_model(command: str) -> str:
     """What to say where `--model` was left out: which command makes one."""
     return (
         f"{command}: no model was given. Give --model runs/adapted, the folder of a run of monai-hybrid adapt or pretrain. "
-        "To make one: monai-hybrid pretrain --data DATA --output runs/source"
+        f"To make one: monai-hybrid pretrain --data DATA --output {free(SOURCE)}"
     )

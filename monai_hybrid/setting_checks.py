@@ -13,6 +13,7 @@ from fire.parser import DefaultParseValue
 
 from data_prep.dead_links import refuse_dead_link
 from data_prep.errors import ConfigError, DataError, HybridError, ModelFileError
+from data_prep.free_names import free
 from data_prep.home import at_home
 from monai_hybrid.catalogue.naming import is_name, no_such_model
 from monai_hybrid.settings import PARTS, PATH_KINDS, RANGES, SETTINGS, Setting
@@ -328,5 +329,6 @@ def which_model(data_option: str, data: str, model_option: str) -> str:
     return (
         f"{data_option} {data}: no model to adapt was given. Give {model_option} {EXAMPLE_MODEL}, as a pretraining on data "
         f"like yours writes it, a name of monai-hybrid models, or {model_option} scratch to start from nothing. "
-        "To make one without data: monai-hybrid pretrain --data synthetic --output runs/shapes (synthetic-2d for pictures)"
+        f"To make one without data: monai-hybrid pretrain --data synthetic --output {free('runs/shapes')} "
+        "(synthetic-2d for pictures)"
     )

@@ -18,6 +18,7 @@ from data_prep.checks import Finding
 from data_prep.errors import ConfigError, DataListError, EnvironmentFault
 from data_prep.files import read_datalist
 from data_prep.foreign import CHECK
+from data_prep.free_names import free
 from data_prep.json_io import dump_json
 from data_prep.layouts import read_source
 from data_prep.naming import keep_key_out
@@ -130,11 +131,12 @@ def _check_folders(path: Path, out: Path) -> None:
         keep_key_out(folder)
     if out.exists() or out.is_symlink():
         raise ConfigError(
-            f"--output {out}: it exists; expected the name of a new folder. Type: --output {shlex.quote(f'{out}_2')}"
+            f"--output {out}: it exists; expected the name of a new folder. Type: --output {shlex.quote(free(out))}"
         )
     if out.resolve().is_relative_to(root):
         raise ConfigError(
-            f"--output {out}: it lies within {path}, which stays as it is. Type: --output {shlex.quote(f'{root}_repaired')}"
+            f"--output {out}: it lies within {path}, which stays as it is. "
+            f"Type: --output {shlex.quote(free(f'{root}_repaired'))}"
         )
 
 

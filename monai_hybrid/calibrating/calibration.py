@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 from safetensors.torch import load_file
 
+from data_prep.free_names import PREPARED, free
 from monai_hybrid.bundle.data import PreparedData, read_prepared
 from monai_hybrid.bundle.held_out import held_out_parts
 from monai_hybrid.bundle_folders import bundle_folder
@@ -63,7 +65,7 @@ def calibrate(
         raise ModelFileError(f"{model}: no card beside the weights, expected models/model.safetensors of a training run")
     check_complete(model, card)
     if not (data / "datalist.json").is_file():
-        raise DataError(f"{data}: no prepared data set. Type: monai-hybrid build {data} --output prepared")
+        raise DataError(f"{data}: no prepared data set. Type: monai-hybrid build {data} --output {free(PREPARED)}")
     prepared = read_prepared(data)
     own = split == "validation" and card["training"].get("stopping") != "budget"  # folds in its place may be of a run before
     cases, folds = _cases(prepared, split, source if own else None)
@@ -125,12 +127,13 @@ def _target(model: str, split: str, output: Path | None) -> Path:
         raise ConfigError(f"--split {split}: expected {' or '.join(SPLITS)}{told}")
     if output is None:
         if model in names():
-            raise ConfigError(f"--model {model}: comes with the package and stays as it is. Add --output {model}.safetensors")
+            copy = free(f"{model}.safetensors")
+            raise ConfigError(f"--model {model}: comes with the package and stays as it is. Add --output {copy}")
         return Path(model).with_suffix(".safetensors")
     if output.suffix != ".safetensors":
         raise ConfigError(f"--output {output}: expected a file that ends in .safetensors")
     if output.exists():
-        raise ConfigError(f"--output {output}: is there already; give another name")
+        raise ConfigError(f"--output {output}: is there already. Type: --output {shlex.quote(free(output))}")
     return output
 
 

@@ -12,6 +12,7 @@ from rich.table import Table
 
 from data_prep.amounts import by
 from data_prep.errors import ConfigError, ModelFileError
+from data_prep.free_names import ADAPTED, MASKS, free
 from monai_hybrid.catalogue.entry import Entry, entry, rows
 from monai_hybrid.catalogue.folder import names
 from monai_hybrid.catalogue.naming import no_such_model
@@ -134,6 +135,6 @@ def number(of: Mapping[str, Any]) -> str:
 
 def to_type(one: Entry) -> list[str]:
     """The lines that use a model."""
-    adapt = f"monai-hybrid adapt --data TARGET --model {one.name} --shots 3 --output runs/adapted"
+    adapt = f"monai-hybrid adapt --data TARGET --model {one.name} --shots 3 --output {free(ADAPTED)}"
     shift = f"monai-hybrid shift TARGET --model {one.name}"
-    return [adapt] if one.universal else [f"monai-hybrid predict SCANS --model {one.name} --output masks", adapt, shift]
+    return [adapt] if one.universal else [f"monai-hybrid predict SCANS --model {one.name} --output {free(MASKS)}", adapt, shift]

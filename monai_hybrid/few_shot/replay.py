@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from data_prep.files import read_datalist, read_dataset
+from data_prep.free_names import PREPARED, free
 from data_prep.home import at_home
 from monai_hybrid.bundle.data import PreparedData, with_ignore_value
 from monai_hybrid.errors import ConfigError, DataError
@@ -39,7 +40,9 @@ def replayed_cases(
         return []
     place = at_home(folder)
     if not (place / "datalist.json").is_file():
-        raise DataError(f"source_replay: {folder} holds no datalist.json; type: monai-hybrid build {folder} --output prepared")
+        raise DataError(
+            f"source_replay: {folder} holds no datalist.json; type: monai-hybrid build {folder} --output {free(PREPARED)}"
+        )
     dataset, datalist = read_dataset(place), read_datalist(place)
     for key in ("spatial_dims", "channels", "colour"):
         if dataset.get(key) != data.dataset.get(key):

@@ -13,6 +13,7 @@ from typing import Any
 from data_prep.cells import restored_row
 from data_prep.files import read_datalist, read_dataset
 from data_prep.foreign import holds_dicom
+from data_prep.free_names import MASKS, PREPARED, free
 from data_prep.home import at_home
 from data_prep.ignoring import IGNORE
 from data_prep.json_io import load_json
@@ -125,14 +126,14 @@ def read_collection(folder: Path, images: Path | None = None, model: Path | None
     if (folder / "datalist.json").is_file():
         return _prepared(folder, model)
     if folder.exists() and holds_dicom(folder):
-        there = shlex.quote(str(folder))
+        there, masks = shlex.quote(str(folder)), free(MASKS)
         raise ConfigError(
             f"{folder}: DICOM; the page shows what predict or build made of it. Type: monai-hybrid predict {there} "
-            "--model MODEL --output masks, then monai-hybrid view masks"
+            f"--model MODEL --output {masks}, then monai-hybrid view {masks}"
         )
     raise ConfigError(
         f"{folder}: neither {TABLE} nor datalist.json is in it; expected the output of monai-hybrid predict, or a prepared "
-        f"data set. Type: monai-hybrid build {shlex.quote(str(folder))} --output prepared"
+        f"data set. Type: monai-hybrid build {shlex.quote(str(folder))} --output {free(PREPARED)}"
     )
 
 

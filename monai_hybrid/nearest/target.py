@@ -13,6 +13,7 @@ import numpy as np
 from data_prep.colour import Colour, parse_colour
 from data_prep.errors import DataError
 from data_prep.files import read_datalist, read_dataset
+from data_prep.free_names import PREPARED, free
 from data_prep.shift.images import grid_facts, quantiles, read_channels, spread
 from data_prep.volume import Array, Volume
 from monai_hybrid.bundle.cases import cases_to_predict
@@ -59,8 +60,8 @@ def described(target: Path) -> tuple[list[dict[str, Any]], dict[str, Any] | None
     if target.exists() and is_dicom(target):
         there = shlex.quote(str(target))
         raise DataError(
-            f"{target}: holds DICOM, which is compared as NIfTI. With masks: monai-hybrid build {there} --output prepared, and "
-            f"give that folder; without: mkdir nifti && dcm2niix -z y -o nifti {there}, and give that one"
+            f"{target}: holds DICOM, which is compared as NIfTI. With masks: monai-hybrid build {there} --output "
+            f"{free(PREPARED)}, and give that folder; without: mkdir nifti && dcm2niix -z y -o nifti {there}, and give that one"
         )
     return cases_to_predict(str(target), str(target), channels=("image",)), None
 

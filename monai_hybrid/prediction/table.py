@@ -16,6 +16,7 @@ from typing import Any
 from data_prep.atomic import replace_file
 from data_prep.cells import harmless, restored, restored_row
 from data_prep.disk import needing
+from data_prep.free_names import free
 from data_prep.pointers import pointer_sentence
 from data_prep.result_files import refuse_other
 from data_prep.scans import masks_without_row
@@ -134,7 +135,7 @@ class QualityTable:
         theirs = f"{apart[0].get(MODEL)} ({apart[0].get(WEIGHTS)})" if apart[0].get(WEIGHTS) else "other structures"
         raise ConfigError(
             f"{self.path.parent}: {len(apart)} masks in it, such as that of {apart[0]['case_id']}, are of another model: "
-            f"{theirs}; now given is {self.named} ({self.digest}). Type: --output_dir {shlex.quote(f'{self.path.parent}_2')}, "
+            f"{theirs}; now given is {self.named} ({self.digest}). Type: --output_dir {shlex.quote(free(self.path.parent))}, "
             "or --overwrite True to predict these images anew"
         )
 

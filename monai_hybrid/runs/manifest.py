@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -18,15 +19,19 @@ from typing import Any
 
 from monai.bundle import ConfigParser
 
-from data_prep.errors import EnvironmentFault
+from data_prep.checks.registry import printable
+from data_prep.errors import EnvironmentFault, HybridError
 from data_prep.home import at_home
-from data_prep.json_io import dump_json
+from data_prep.json_io import dump_json, load_json
+from data_prep.result_files import is_ours
 from monai_hybrid import __version__
 from monai_hybrid.runs.output_place import refuse_place
 from monai_hybrid.screen import NAME as LOG
 
 FORMAT_VERSION = 1
 NAME = "run.json"
+DATA, MODELS = ("dataset_dir", "unlabelled_dir"), ("pretrained", "teacher")  # settings that tell one run from another
+LONGEST = 200  # characters of a setting in a message
 PACKAGES = ("torch", "monai", "pytorch-ignite", "numpy", "nibabel")
 
 
@@ -116,6 +121,24 @@ def record_run(argv: Sequence[str], overrides: Mapping[str, Any], bundle_root: s
         record = RunRecord(argv, overrides, bundle_root)
         refuse_place(record.output, [Path(config).name for config in record.configs], record.overrides)
         record.at_exit()
+
+
+def story_of(folder: Path) -> str:
+    """Of which data and model the run is whose `run.json` lies in a folder: " of DATA from MODEL"; "" where nothing says it."""
+    settings = _settings(folder / NAME)
+    said = {name: printable(str(settings.get(name) or "")[:LONGEST]) for name in (*DATA, *MODELS)}
+    data, model = (next((said[name] for name in names if said[name] not in ("", "None")), "") for names in (DATA, MODELS))
+    return (f" of {data}" if data else "") + (f" from {model}" if model else "")
+
+
+def _settings(file: Path) -> Mapping[str, Any]:
+    """Those that a `run.json` of ours names; {} of another file."""
+    if not file.is_file() or not is_ours(file):
+        return {}
+    with suppress(HybridError):
+        settings = load_json(file).get("settings")
+        return settings if isinstance(settings, dict) else {}
+    return {}
 
 
 def versions() -> dict[str, str]:

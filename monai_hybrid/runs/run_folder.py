@@ -6,6 +6,7 @@ import atexit
 import json
 import logging
 import os
+import shlex
 import socket
 import sys
 import time
@@ -18,6 +19,7 @@ import ignite.distributed as idist
 from filelock import FileLock, Timeout
 from monai.bundle import ConfigParser
 
+from data_prep.free_names import free
 from data_prep.json_io import dump_json
 from data_prep.naming import keep_key_out
 from data_prep.result_files import refuse_other
@@ -26,11 +28,12 @@ from monai_hybrid.results_folder import is_bundle_command
 from monai_hybrid.runs.checkpoint import checkpoints, load_newest, remove_leftovers
 from monai_hybrid.runs.command_line import command_line_overrides
 from monai_hybrid.runs.finished import leave_finished, length_of, total_of
+from monai_hybrid.runs.manifest import story_of
 from monai_hybrid.runs.same_run import lasting, refuse_other_settings
 from monai_hybrid.screen import write_log
 from monai_hybrid.settings import RUN_ARGUMENTS
 
-OTHER = "or give another --output_dir"
+OTHER = "or give another: --output_dir"
 MODELS = ("models/model.safetensors", "models/model.pt")
 LOCK, HOLDER = ".run.lock", ".run.json"
 logger = logging.getLogger("monai_hybrid.run")
@@ -160,12 +163,13 @@ def _holder(folder: Path) -> str:
 
 
 def _earlier_run(folder: Path, found: tuple[Path, Mapping[str, Any]] | None, model: str | None) -> str:
+    of, other = story_of(folder / "logs"), f"{OTHER} {shlex.quote(free(folder))}"
     if found is None:
-        return f"{folder}: holds {model} of an earlier run; --overwrite True replaces it, {OTHER}"
+        return f"{folder}: holds {model} of an earlier run{of}; --overwrite True replaces it, {other}"
     update, total = found[1]["update"], total_of(found[1])
     state = "a finished run" if update >= total else "an unfinished run"
     first = "--resume True with more --updates or --max_epochs goes on" if update >= total else "--resume True goes on"
-    return f"{folder}: holds {state} (update {update} of {total}); {first}, --overwrite True begins anew, {OTHER}"
+    return f"{folder}: holds {state}{of} (update {update} of {total}); {first}, --overwrite True begins anew, {other}"
 
 
 def _begin_anew(folder: Path) -> None:

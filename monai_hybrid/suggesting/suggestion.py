@@ -16,6 +16,7 @@ from data_prep.cells import harmless_row
 from data_prep.colour import parse_colour
 from data_prep.errors import ConfigError, DataError
 from data_prep.files import read_datalist, read_dataset
+from data_prep.free_names import PREPARED, free
 from data_prep.home import at_home
 from data_prep.json_io import dump_json, write_atomically
 from data_prep.naming import keep_key_out
@@ -144,7 +145,7 @@ def _cases(data: Path, channels: Sequence[str]) -> tuple[list[dict[str, Any]], A
             )
         colour = parse_colour(read_dataset(data).get("colour"))
     elif data.exists() and is_dicom(data):
-        raise DataError(f"{data}: holds DICOM. Type: monai-hybrid build {data} --output prepared, and give that folder")
+        raise DataError(f"{data}: holds DICOM. Type: monai-hybrid build {data} --output {free(PREPARED)}, and give that folder")
     else:
         cases = [{**case, "labelled": False} for case in cases_to_predict(str(data), str(data), channels=channels)]
         colour = None

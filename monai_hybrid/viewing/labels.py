@@ -23,6 +23,7 @@ from filelock import FileLock, Timeout
 from data_prep.cells import harmless
 from data_prep.datalist import portable
 from data_prep.errors import ConfigError, DataError, EnvironmentFault, HybridError
+from data_prep.free_names import ADAPTED, free
 from data_prep.json_io import dump_json, load_json, write_atomically
 from data_prep.nifti_open import open_nifti
 from data_prep.on_grid import mask_file, smallest_integer
@@ -266,9 +267,9 @@ def adapt_line(collection: Collection, folder: Path, saved: int) -> str:
     if saved >= FEW_PATIENTS:
         options.append("--val-fraction 0 --test-fraction 0")
     if options:
-        prepared = shlex.quote(f"{folder}_prepared")
+        prepared = shlex.quote(free(f"{folder}_prepared"))
         first, data = f"monai-hybrid build {data} --out {prepared} {' '.join(options)} && ", prepared
-    return f"{first}monai-hybrid adapt --data {data} --model {model} --shots {max(saved, 1)} --output runs/adapted"
+    return f"{first}monai-hybrid adapt --data {data} --model {model} --shots {max(saved, 1)} --output {free(ADAPTED)}"
 
 
 def _run_of(model: Path) -> Path:
