@@ -90,6 +90,7 @@ class PredictionDataset(Dataset):
 
     def _prepared(self, case: dict[str, Any]) -> dict[str, Any]:
         known = {"case_id": case["case_id"], "made_from": self.table.made_from(case)}
+        known |= {"said": self.table.said(case["case_id"], known["made_from"])}
         if self.table.is_done(case["case_id"], known["made_from"]):
             return {**known, "skip": True}
         if "series" in case:

@@ -27,6 +27,7 @@ from monai_hybrid.inferers.input_grid import meta_of_the_file
 from monai_hybrid.prediction.beside import Ahead, Behind
 from monai_hybrid.prediction.cases import PredictionDataset
 from monai_hybrid.prediction.denoising import DenoisingScore
+from monai_hybrid.prediction.earlier import remove_outdated
 from monai_hybrid.prediction.expected import low_prediction, prediction_cells, predictions, write_trust
 from monai_hybrid.prediction.flags import own_flags
 from monai_hybrid.prediction.reasons import commonest, reason
@@ -79,6 +80,7 @@ class Predictor(SupervisedEvaluator):
         self.hidden = None if progress_bar else True  # None: tqdm shows itself on a terminal only
         self.counts = {"done": 0, "skipped": 0, "failed": 0}
         self.reasons: list[tuple[str, str]] = []  # case and why, of those that failed
+        self.told: set[str] = set()  # of finished masks, once each
         self.bar: Any = None
         self.dataset: Any = None
         self.behind: Behind
@@ -108,7 +110,7 @@ class Predictor(SupervisedEvaluator):
         return joint_digest(files[:1] if "series" in case else files) if files else ""
 
     def _run(self) -> None:
-        self.counts, self.reasons = dict.fromkeys(self.counts, 0), []
+        self.counts, self.reasons, self.told = dict.fromkeys(self.counts, 0), [], set()
         total, loader = self.state.epoch_length, self.data_loader
         with (
             eval_mode(self.network),  # once for all cases: going through the modules takes a millisecond
@@ -131,6 +133,9 @@ class Predictor(SupervisedEvaluator):
 
     def _iteration(self, engine: Any, batchdata: dict[str, Any]) -> dict[str, Any]:
         case_id, began = batchdata["case_id"][0], time.monotonic()
+        if (said := batchdata.get("said", [""])[0]) and said not in self.told:
+            self.told.add(said)
+            logger.info("%s: %s", self.table.path.parent, said)
         output: dict[str, Any] = {"case_id": case_id}
         rest: Callable[[], object]
         if "skip" in batchdata:
@@ -233,6 +238,7 @@ class Predictor(SupervisedEvaluator):
             saved = {**save(output), "case_id": case_id}
             for extra in self.extras:
                 extra(saved, float(batch["voxel"][0]), batch["unit"][0])
+            remove_outdated(self.table.path.parent, saved, self.table.extras)
             self._row(batch, found, error, signals, saved)
         except Exception as broken:  # MONAI wraps what a transform raises
             self.table.free()

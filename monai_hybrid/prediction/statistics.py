@@ -54,10 +54,9 @@ class CaseStatistics:
         index = torch.as_tensor(output["pred"])[0].cpu().numpy()
         rows = structure_rows(index, self.image.channels(output), self.structures, self.channels, voxel, unit)
         cases = {**self.read(), str(output["case_id"]): {"unit": unit, "structures": rows}}
-        for path, content in ((self.folder / JSON, self._json(cases)), (self.folder / CSV, _csv(cases))):
+        for path, content in ((self.folder / JSON, _json(cases, self.channels)), (self.folder / CSV, _csv(cases))):
             refuse_other(path)
-            with needing(len(content), path):
-                replace_file(path, lambda part, content=content: part.write_bytes(content))  # type: ignore[misc]
+            _write(path, content)
 
     def read(self) -> dict[str, Any]:
         """The cases of an earlier run into this folder; {} where there is none, or one of another model's structures."""
@@ -68,9 +67,28 @@ class CaseStatistics:
         same = isinstance(cases, dict) and all(list(case.get("structures", {})) == self.structures for case in cases.values())
         return cases if same else {}
 
-    def _json(self, cases: Mapping[str, Any]) -> bytes:
-        content = {"written_by": TOOL, "channels": self.channels, "cases": {case: cases[case] for case in sorted(cases)}}
-        return (json.dumps(content, indent=1, allow_nan=False) + "\n").encode()
+
+def forget(folder: Path, case_id: str) -> None:
+    """Drop a case whose mask is another one by now; files without a case go."""
+    files = folder / JSON, folder / CSV
+    if not all(path.is_file() and is_ours(path) for path in files):
+        return
+    content = json.loads(files[0].read_text(encoding="utf-8"))
+    cases = content["cases"]
+    if not isinstance(cases, dict) or not all(isinstance(case.get("structures"), dict) for case in cases.values()):
+        return
+    if cases.pop(case_id, None) is None:
+        return
+    for path, text in zip(files, (_json(cases, content["channels"]), _csv(cases)), strict=True):
+        if cases:
+            _write(path, text)
+        else:
+            path.unlink()
+
+
+def _write(path: Path, content: bytes) -> None:
+    with needing(len(content), path):
+        replace_file(path, lambda part: part.write_bytes(content))
 
 
 def structure_rows(
@@ -104,6 +122,11 @@ def structure_rows(
 def _digits(value: float) -> float | None:
     """Seven digits; None of what is no number, which JSON cannot hold."""
     return float(f"{value:.7g}") if np.isfinite(value) else None
+
+
+def _json(cases: Mapping[str, Any], channels: Sequence[str]) -> bytes:
+    content = {"written_by": TOOL, "channels": channels, "cases": {case: cases[case] for case in sorted(cases)}}
+    return (json.dumps(content, indent=1, allow_nan=False) + "\n").encode()
 
 
 def _csv(cases: Mapping[str, Any]) -> bytes:

@@ -22,6 +22,7 @@ from data_prep.result_files import refuse_other
 from data_prep.scans import masks_without_row
 from monai_hybrid.catalogue.naming import model_path, name_of
 from monai_hybrid.errors import ConfigError, DataError, EnvironmentFault, ModelFileError
+from monai_hybrid.prediction.earlier import EXTRAS, Extras, told, with_extras
 from monai_hybrid.prediction.flags import flag_rows
 
 NOTHING = "-"
@@ -78,7 +79,9 @@ class QualityTable:
         self.rows: dict[str, dict[str, Any]] = {}
         self.earlier: dict[str, dict[str, Any]] = {}  # of masks that are there already
         self._lines: dict[str, str] = {}  # of rows, as they stand in the file: all but one are the same after a case
-        self._basis: str | None = None
+        self.extras = frozenset(name for name in EXTRAS if self.settings.get(name))
+        self._bases: dict[Extras, str] = {}  # hash of weights and settings, by what lies beside the masks
+        self._ways: dict[str, Extras] = {}  # of the case last asked for: the hashes that its row may have, and what they mean
         self._room: Path | None = None
 
     @property
@@ -101,10 +104,9 @@ class QualityTable:
         """
         if not self.model.is_file():
             raise ModelFileError(f"{self.model}: no such model file")
-        settings = json.dumps(self.settings, sort_keys=True, default=str)
         weights = file_hash(self.model)
         self.digest = weights[:DIGITS]
-        self._basis = hashlib.sha256((weights + settings).encode()).hexdigest()
+        self._bases = {extras: _basis(weights, settings) for extras, settings in with_extras(self.settings).items()}
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             text = self.path.read_bytes().decode("utf-8", "replace") if self.path.is_file() else ""
@@ -153,24 +155,44 @@ class QualityTable:
         Raises:
             DataError: the image cannot be read.
         """
-        assert self._basis is not None, "open() comes first"
+        assert self._bases, "open() comes first"
         names = files_of(case)
         try:
-            parts = [self._basis, *[file_hash(Path(name)) for name in names]]
+            images = "".join(file_hash(Path(name)) for name in names)
         except OSError as error:
             elsewhere = next((name for name in names if pointer_sentence(Path(name))), None)
             if elsewhere is not None:
                 said = pointer_sentence(Path(elsewhere))
                 raise DataError(f"{elsewhere}: {said}. Type: datalad get {shlex.quote(elsewhere)}") from error
             raise DataError(f"{names[0]}: cannot be read ({error.strerror}); copy it again from its origin") from error
-        return hashlib.sha256("".join(parts).encode()).hexdigest()[:DIGITS]
+        self._ways = {_joined(basis, images): extras for extras, basis in self._bases.items()}
+        return _joined(self._bases[self.extras], images)
 
     def is_done(self, case_id: str, made_from: str) -> bool:
-        """Whether an earlier run made this mask from the same model, image and settings, and the mask is still there."""
-        row = self.rows.get(case_id)
-        if self.overwrite or row is None or row["status"] != "done" or row["made_from"] != made_from:
+        """Whether an earlier run made this mask from the same model, image and settings, and the mask is still there.
+
+        Of what lies beside the masks the earlier run may have written more.
+        """
+        if not self._may_stay(case_id):
             return False
-        return self._mask_is_there(row)
+        made = self._made_with(case_id, made_from)
+        return made is not None and made >= self.extras
+
+    def said(self, case_id: str, made_from: str) -> str:
+        """A sentence about the mask that an earlier run made in another way, and what comes of that; "" where there is none."""
+        if not self._may_stay(case_id) or self.rows[case_id]["made_from"] == made_from:
+            return ""
+        return told(self._made_with(case_id, made_from), self.extras, self.path.parent, self.settings)
+
+    def _made_with(self, case_id: str, made_from: str) -> Extras | None:
+        """What the run that made a mask wrote beside it; None of another image or other settings."""
+        before = self.rows[case_id]["made_from"]
+        ways = self._ways if made_from in self._ways else {made_from: self.extras}
+        return ways.get(before)
+
+    def _may_stay(self, case_id: str) -> bool:
+        row = self.rows.get(case_id)
+        return not self.overwrite and row is not None and row["status"] == "done" and self._mask_is_there(row)
 
     def _mask_is_there(self, row: Mapping[str, Any]) -> bool:
         return bool(row["mask"]) and (self.path.parent / row["mask"]).is_file()
@@ -274,6 +296,14 @@ class QualityTable:
             self._lines[case_id] = _line(harmless(self.rows[case_id].get(name, "")) for name in self.columns)
         head = _line(harmless(name) for name in self.columns)
         return "".join([head, *(self._lines[case_id] for case_id in sorted(self.rows))]).encode("utf-8", "backslashreplace")
+
+
+def _basis(weights: str, settings: Mapping[str, Any]) -> str:
+    return hashlib.sha256((weights + json.dumps(settings, sort_keys=True, default=str)).encode()).hexdigest()
+
+
+def _joined(basis: str, images: str) -> str:
+    return hashlib.sha256((basis + images).encode()).hexdigest()[:DIGITS]
 
 
 def _line(cells: Iterable[Any]) -> str:

@@ -125,13 +125,13 @@ def record_run(argv: Sequence[str], overrides: Mapping[str, Any], bundle_root: s
 
 def story_of(folder: Path) -> str:
     """Of which data and model the run is whose `run.json` lies in a folder: " of DATA from MODEL"; "" where nothing says it."""
-    settings = _settings(folder / NAME)
+    settings = settings_of(folder / NAME)
     said = {name: printable(str(settings.get(name) or "")[:LONGEST]) for name in (*DATA, *MODELS)}
     data, model = (next((said[name] for name in names if said[name] not in ("", "None")), "") for names in (DATA, MODELS))
     return (f" of {data}" if data else "") + (f" from {model}" if model else "")
 
 
-def _settings(file: Path) -> Mapping[str, Any]:
+def settings_of(file: Path) -> Mapping[str, Any]:
     """Those that a `run.json` of ours names; {} of another file."""
     if not file.is_file() or not is_ours(file):
         return {}
