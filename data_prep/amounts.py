@@ -1,9 +1,9 @@
-"""Amounts as a person reads them: four digits, no powers of ten, a comma between thousands."""
+"""Amounts as a person reads them: four digits, no powers of ten, a comma between thousands; few of many names."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 
 
@@ -17,3 +17,9 @@ def amount(value: float) -> str:
 def by(numbers: Iterable[float]) -> str:
     """Numbers with a cross between them, four digits each: "1 x 1 x 2.5"."""
     return " x ".join(f"{number:.4g}" for number in numbers)
+
+
+def few(names: Sequence[object], most: int = 3, between: str = ", ") -> str:
+    """The first of many names, and how many more: "a, b, c and 4 more"."""
+    shown = between.join(map(str, names[:most]))
+    return f"{shown} and {len(names) - most} more" if len(names) > most else shown

@@ -21,6 +21,7 @@ from data_prep.examine import Examination, examine
 from data_prep.files import write_all
 from data_prep.fingerprint import describe
 from data_prep.free_names import MASKS, free
+from data_prep.grouped import ordered, refusal_lines
 from data_prep.ignoring import checked_ignore
 from data_prep.in_processes import checked_jobs
 from data_prep.label_names import chosen_names, label_table
@@ -35,7 +36,6 @@ from data_prep.result_files import refuse_others, take_folder
 from data_prep.splits import folds_by_patient, in_order, split_by_chance, split_by_file
 from data_prep.unused_lists import UnusedList, unused_lists
 
-SHOWN = 10
 LABEL_FOLDER = "nifti_labels"  # and their masks
 NIFTI_FOLDER = "nifti"  # in the prepared folder: what DICOM series were turned into
 AIR_HU = -500  # MR values are not negative; air in CT is -1000
@@ -87,7 +87,7 @@ def _build(source: Path, folder: Path, settings: BuildOptions) -> BuildReport:
         notes = (*notes, note)
     dataset, plan = _write(folder, raw, cases, names, result, settings, about)
     findings = (*result.findings, *run_checks("plan", plan["ceiling"], file=str(folder / "plan.json")))
-    return BuildReport(findings, (*notes, *_hints(dataset), *_nothing_held_out(cases, settings)), about.rule)
+    return BuildReport(tuple(ordered(findings)), (*notes, *_hints(dataset), *_nothing_held_out(cases, settings)), about.rule)
 
 
 def _raw(source: Path, settings: BuildOptions) -> Source:
@@ -197,7 +197,8 @@ def _examined(
         ignore=raw.ignore,
         jobs=settings.jobs,
     )
-    findings = hidden((*raw.findings, *result.findings), [*mask_files(raw), *(entry.path for entry in about.unused)])
+    found = ordered((*raw.findings, *result.findings), [case.case_id for case in raw.cases])
+    findings = hidden(found, [*mask_files(raw), *(entry.path for entry in about.unused)])
     result = replace(result, findings=findings)
     unlabelled = [case.case_id for case in cases if case.label is None and case.split != "training"]
     if unlabelled and settings.allow_unlabelled:
@@ -214,13 +215,12 @@ def _examined(
 
 
 def refusal(root: Path, errors: Sequence[Finding], options: str = "") -> str:
-    """The message with which a data set is refused: the first findings, one a line, and how to see them all.
+    """The message with which a data set is refused: its errors, one line a kind, and how to see them all.
 
     `options` are those that `check` must be told, as typed, with a blank before each.
     """
     lines = [f"{root}: errors in the data: {len(errors)}; nothing was written."]
-    lines += [f"  {finding}" for finding in errors[:SHOWN]]
-    lines += [f"  ... and {len(errors) - SHOWN} more"] if len(errors) > SHOWN else []
+    lines += refusal_lines(errors, root)
     return "\n".join([*lines, f"To see all: monai-hybrid check {shlex.quote(str(root))}{options}"])
 
 

@@ -20,6 +20,7 @@ from data_prep.errors import ConfigError, DataListError
 from data_prep.examine import examine
 from data_prep.files import read_datalist, read_dataset
 from data_prep.foreign import foreign_kind
+from data_prep.grouped import ordered
 from data_prep.ignoring import checked_ignore
 from data_prep.in_processes import checked_jobs
 from data_prep.label_names import chosen_names, parse_option
@@ -104,8 +105,7 @@ def checked(
             checked_ignore(ignore_label),
             checked_jobs(jobs),
         )
-    order = {"error": 0, "warning": 1, "note": 2}
-    return Checked(sorted(seen.findings, key=lambda finding: (order[finding.level], finding.code)), seen.labelled)
+    return Checked(ordered(seen.findings), seen.labelled)
 
 
 check = _findings_of(checked)

@@ -138,14 +138,14 @@ def build(
 
         from data_prep.build import build as run
         from data_prep.findings_table import print_findings
-        from data_prep.summary import print_build
+        from data_prep.summary import merge_line, print_build
 
         report = run(source, out, **options)
         console = Console()
         print_findings(report.findings, console, source)
         for note in (*report.notes, report.patients):
             console.print(f"note: {note}", markup=False, soft_wrap=True)
-        print_build(out, console, spacing)
+        print_build(out, console, spacing, merge_line(source, report.findings, options))
 
 
 @command

@@ -33,3 +33,17 @@ def _taken(path: Path) -> bool:
         return bool(next(os.scandir(place), None)) if place.is_dir() else os.path.lexists(place)
     except OSError:
         return True
+
+
+def beside(folder: Path, ending: str) -> Path:
+    """A folder of the same name and an ending, in the same place; also of `.` and `..`, which have no names."""
+    whole = folder if folder.name not in ("", "..") else folder.resolve()
+    return whole.with_name(f"{whole.name}{ending}")
+
+
+def proposed(source: Path, ending: str) -> Path:
+    """A folder for results of `source` to propose: where the user works, unless that is in the data; a free one."""
+    whole, here = source.resolve(), Path.cwd()
+    if here.is_relative_to(whole if whole.is_dir() else whole.parent):
+        return Path(free(beside(source, ending)))
+    return Path(free(f"{whole.name}{ending}"))

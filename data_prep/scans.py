@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from data_prep.amounts import few
 from data_prep.label_affixes import says_mask, without_image_words, without_label_words
 from data_prep.nifti import GZIP_MAGIC
 from data_prep.nifti_open import open_nifti
@@ -56,7 +57,7 @@ class Scans:
 
     def said(self) -> str:
         """What was left out and why, in one sentence; "" when nothing was."""
-        parts = [f"{len(files)} {why} ({_few(files)})" for why, files in self.left_out.items()]
+        parts = [f"{len(files)} {why} ({few([path.name for path in files])})" for why, files in self.left_out.items()]
         return f"left out: {'; '.join(parts)}. To take such a file for a scan, give the file itself" if parts else ""
 
 
@@ -244,7 +245,3 @@ def _holds_channels(path: Path) -> bool:
     except Exception:  # reading it says what is wrong
         return False
     return len(shape) > 3 and shape[3] > 1
-
-
-def _few(files: Sequence[Path]) -> str:
-    return ", ".join(path.name for path in files[:3]) + (", ..." if len(files) > 3 else "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,9 +16,10 @@ from rich.table import Table
 from data_prep.checks import Finding
 from data_prep.checks.registry import printable
 from data_prep.files import read_datalist, read_dataset, read_plan
-from data_prep.findings_table import COLOURS, print_findings, proposed
+from data_prep.findings_table import COLOURS, print_findings
 from data_prep.fingerprint import small_unit
-from data_prep.free_names import ADAPTED, SOURCE, free
+from data_prep.free_names import ADAPTED, SOURCE, free, proposed
+from data_prep.grouped import named
 from data_prep.json_io import dump_json
 from data_prep.options import as_typed
 from data_prep.patches import by
@@ -25,8 +27,10 @@ from data_prep.repair import RepairReport
 from data_prep.result_files import FINDINGS
 
 NEXT = "monai-hybrid pretrain --data {folder} --output {source}"
-NAMES = "To keep one in models and tables: build ... --label-names '{value}=NAME'"
+NAMES = "To keep one in models and tables, build again with --label-names '{value}=NAME'"
 ADAPT = "monai-hybrid adapt --data {folder} --model auto{further} --output {output}"
+MERGE = re.compile(r'monai-hybrid repair FOLDER --output OUT --map "[\d=,]+"')
+READING = ("layout", "labels_dir", "bids_filter", "bids_labels")  # options of `check` and `build` that `repair` has too
 FEW = 10  # patients, of whom all are taken
 CEILINGS = 5  # rows
 MASKS = (
@@ -35,10 +39,11 @@ MASKS = (
 )
 
 
-def print_build(folder: Path, console: Console, spacing: str | None = None) -> None:
+def print_build(folder: Path, console: Console, spacing: str | None = None, first: str = "") -> None:
     """Print cases per split, spacing, labels and plan of a folder that `build` has written, and what to type next.
 
-    `spacing` is what the user asked for: an adaptation takes that of its model, so it is to be told the same.
+    `spacing` is what the user asked for: an adaptation takes that of its model, so it is to be told the same. `first` is what
+    to do before anything else, see `merge_line`.
     """
     datalist, dataset, plan = read_datalist(folder), read_dataset(folder), read_plan(folder)
     table = Table(title=escape(f"{dataset['name']} ({dataset['spatial_dims']}D, {dataset['modality']})"), show_header=False)
@@ -62,7 +67,7 @@ def print_build(folder: Path, console: Console, spacing: str | None = None) -> N
         "or, with many: pretrain on them, as the source of other data sets:",
         NEXT.format(folder=shlex.quote(str(folder)), source=free(SOURCE)),
     )
-    for line in steps:
+    for line in (first, *steps) if first else steps:
         console.print(line, markup=False, soft_wrap=True, highlight=False)
 
 
@@ -178,6 +183,8 @@ def next_line(path: Path, findings: Sequence[Finding], labelled: bool = True, op
     if (path / "datalist.json").is_file() or any(finding.level == "error" for finding in findings):
         return ""
     there, told = shlex.quote(str(path)), {name: value for name, value in (options or {}).items() if value}
+    if merge := merge_line(path, findings, told):
+        return merge
     if not labelled and not told.get("allow_unlabelled"):
         home = path if path.is_dir() else path.parent
         folder = shlex.quote(str(home))
@@ -191,6 +198,15 @@ def next_line(path: Path, findings: Sequence[Finding], labelled: bool = True, op
     if not path.is_dir():
         return ""
     return f"Next: monai-hybrid build {there}{as_typed(told)} --output {shlex.quote(str(proposed(path, '_prepared')))}"
+
+
+def merge_line(path: Path, findings: Sequence[Finding], options: Mapping[str, Any]) -> str:
+    """The repair that a finding names, where one structure may have two values: built as it is, it becomes two; else ""."""
+    found = next((match for one in findings if one.code == "D323" and (match := MERGE.search(one.remedy))), None)
+    if found is None or not path.is_dir():
+        return ""
+    told = {name: options[name] for name in READING if options.get(name) not in (None, "auto")}
+    return f"Next, if those masks show one structure: {named(found[0], path)}{as_typed(told)}"
 
 
 def findings_json(findings: Sequence[Finding], path: str) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from data_prep.errors import HybridError
 from monai_hybrid import __version__
 from monai_hybrid.cli_app import app
 from monai_hybrid.next_steps import no_model
+from monai_hybrid.typed_options import as_in_help
 
 # Each adds its commands, and the help lists them in this order.
 # isort: off
@@ -58,7 +59,7 @@ def main() -> None:
     try:
         code = app(prog_name="monai-hybrid", standalone_mode=False)
     except HybridError as error:
-        typer.echo(f"error: {error}", err=True)
+        typer.echo(f"error: {as_in_help(str(error))}", err=True)
         sys.exit(error.exit_code)
     except Exception as error:
         if not hasattr(error, "format_message"):

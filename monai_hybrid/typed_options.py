@@ -7,6 +7,9 @@ import os
 import re
 from collections.abc import Mapping
 
+from monai_hybrid.settings import SETTINGS
+
+UNDERSCORED = re.compile(rf"(?<![\w/.-])--(?:{'|'.join(name for name in SETTINGS if '_' in name)})(?![\w-])")
 OPTIONS = "MONAI_HYBRID_OPTIONS"  # {setting: option}, for the process that a command starts
 
 
@@ -27,4 +30,10 @@ def as_typed(text: str) -> str:
         return text
     for setting, option in options.items() if isinstance(options, dict) else ():
         text = re.sub(rf"--{re.escape(setting)}(?![\w-])", str(option).replace("\\", ""), text)
-    return text
+    of_a_command = isinstance(options, dict) and any(str(option).startswith("--") for option in options.values())
+    return as_in_help(text) if of_a_command else text
+
+
+def as_in_help(text: str) -> str:
+    """A message with `--label-map` for `--label_map`, as the help of a command has it; both are taken."""
+    return UNDERSCORED.sub(lambda found: found[0].replace("_", "-"), text)

@@ -11,7 +11,7 @@ import pytest
 from typer.main import get_command
 
 from data_prep.errors import ConfigError
-from data_prep.findings_table import beside
+from data_prep.free_names import beside
 from data_prep.layouts.common import label_folder
 from data_prep.summary import next_line
 from monai_hybrid import cli, commands
@@ -37,6 +37,10 @@ def test_a_message_names_the_option_that_was_typed(monkeypatch: pytest.MonkeyPat
     assert as_typed(text) == text
     monkeypatch.setenv(OPTIONS, environment({"output_dir": "--output", "pretrained": "--model"})[OPTIONS])
     assert as_typed(text) == "x: holds a finished run; give another --output, or --output_dir_of; --model scratch"
+    spelled = "--label_map or --max_epochs, in a/--label_map, --label_maps, --config_file"
+    assert as_typed(spelled) == "--label-map or --max-epochs, in a/--label_map, --label_maps, --config_file", "as in the help"
+    monkeypatch.setenv(OPTIONS, environment({"output_dir": "output"})[OPTIONS])
+    assert as_typed(spelled) == spelled, "keywords of Python have underscores"
     monkeypatch.setenv(OPTIONS, "{broken")
     assert as_typed(text) == text
 

@@ -46,7 +46,7 @@ def id_unusable(subject: DatasetSubject) -> Iterator[Remark]:
             yield Remark(f"{message}, not beginning with a dot", case.case_id, str(case.images[0]))
 
 
-@check("D505", on="dataset", level="warning", remedy="Number the folds 0, 1, 2, ... without gaps in datalist.json")
+@check("D505", on="dataset", level="warning", remedy="Number the folds from 0 on, without gaps, in datalist.json")
 def folds_with_gaps(subject: DatasetSubject) -> Iterator[Remark]:
     """The fold numbers have gaps: a run over all folds would meet an empty one."""
     folds = sorted({fold for fold in subject.folds if fold is not None})

@@ -6,6 +6,7 @@ import mimetypes
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from data_prep.amounts import few
 from data_prep.checks.registry import check, check_kind
 from data_prep.foreign import ARCHIVE_NAMES
 from data_prep.reading import EXTENSIONS
@@ -114,7 +115,7 @@ def _endings(files: list[Path]) -> str:
     """How their names end, and never how they begin: exports name files after patients."""
     known = {*mimetypes.types_map, *EXTENSIONS, *ARCHIVE_NAMES, ".gz"}  # a name may stand behind a dot, too
     ends = sorted({path.suffix.lower() if path.suffix.lower() in known else "" for path in files})
-    return f"({', '.join(end or 'without a known ending' for end in ends[:5])}{', ...' if len(ends) > 5 else ''})"
+    return f"({few([end or 'without a known ending' for end in ends], 5)})"
 
 
 @check("D524", on="dicom_folder", level="note", remedy="If they lead to scans, give those folders themselves")

@@ -58,7 +58,7 @@ MOST = 0.5
     level="warning",
     remedy="If nobody annotated those voxels, and no other label holds that value for its structure, leave them out: "
     "--ignore-label 255, or 254 if that is the value; "
-    'if they are a structure, name it: --label-names "1=...,255=..."',
+    'if they are a structure, name it: --label-names "1=NAME_1,255=NAME_255"',
 )
 def perhaps_not_annotated(subject: LabelSubject) -> str | None:
     """The value 254 or 255 beside smaller ones fills most of a label or of its border: perhaps nobody annotated there."""

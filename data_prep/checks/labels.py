@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from data_prep.amounts import few
 from data_prep.checks.copies import copies
 from data_prep.checks.registry import Remark, check
 from data_prep.checks.subjects import CaseFacts, DatasetSubject, LabelSubject
@@ -26,8 +27,7 @@ ROUND = (
 
 
 def _listed(values: list[float] | list[int]) -> str:
-    head = ", ".join(number(value) for value in values[:8])
-    return head + (f", ... ({len(values)} values)" if len(values) > 8 else "")
+    return few([number(value) for value in values], 8)
 
 
 def number(value: float) -> str:
@@ -86,7 +86,7 @@ def label_negative(subject: LabelSubject) -> Remark | None:
     "D304",
     on="label",
     level="error",
-    remedy='Name every value: --label-names "1=...,2=...", or correct the label: {file}. '
+    remedy='Name every value: --label-names "1=NAME_1,2=NAME_2", or correct the label: {file}. '
     "A value of voxels that nobody annotated: --ignore-label VALUE. "
     'A value in the place of another: monai-hybrid repair FOLDER --output OUT --map "255=1"',
 )
@@ -146,7 +146,7 @@ SIDE_TOLERANCE_MM = 5.0
     on="label",
     level="error",
     acceptable=True,
-    remedy='If the names are exchanged, name them right: --label-names "1=...,2=..."; else correct the header of {file}',
+    remedy='If the names are exchanged, name them right: --label-names "1=NAME_1,2=NAME_2"; else correct the header of {file}',
 )
 def sides_swapped(subject: LabelSubject) -> str | None:
     """The class named left lies to the right of the class named right."""
@@ -303,7 +303,11 @@ def one_structure_of_two_values(subject: DatasetSubject) -> Iterator[Remark]:
         f"{len(of)} mask{' holds' if len(of) == 1 else 's hold'} {value} alone, such as {_file_name(of[0])}"
         for value, of in members
     )
-    words = {"map": f"{values[-1]}={values[0]}", "full": str(values[-1]), "names": ",".join(f"{value}=..." for value in values)}
+    words = {
+        "map": f"{values[-1]}={values[0]}",
+        "full": str(values[-1]),
+        "names": ",".join(f"{value}=NAME_{value}" for value in values),
+    }
     rarest = min(members, key=lambda entry: len(entry[1]))[1][0]
     message = f"{said}; each value becomes a class of its own"
     yield Remark(message, rarest.case.case_id, str(rarest.case.label), words=words)

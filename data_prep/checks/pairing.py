@@ -60,7 +60,12 @@ def affine_mismatch(pair: PairSubject) -> str | None:
     return f"it lies {distance:.3g} mm away from {pair.first.path.name}; tolerance {tolerance:.3g} mm; {sizes}"
 
 
-@check("D403", on="dataset", level="error", remedy="Add the label, or type: build ... --allow-unlabelled")
+@check(
+    "D403",
+    on="dataset",
+    level="error",
+    remedy="Add the label, or type: monai-hybrid build FOLDER --output OUT --allow-unlabelled",
+)
 def missing_label(subject: DatasetSubject) -> Iterator[Remark]:
     """An image has no label."""
     for case in subject.cases:

@@ -6,6 +6,7 @@ import shlex
 from collections import defaultdict
 from collections.abc import Iterator
 
+from data_prep.amounts import few
 from data_prep.checks.registry import Remark, check
 from data_prep.checks.subjects import DatasetSubject
 from data_prep.patient_names import EACH, expression_for, recognise
@@ -62,7 +63,7 @@ def names_alike(subject: DatasetSubject) -> Iterator[Remark]:
 
 def _sentence(apart: list[tuple[str, ...]], why: str, expression: str | None) -> str:
     ids = apart[0]
-    shown = ", ".join(ids[:3]) + (", ..." if len(ids) > 3 else "")
+    shown = few(ids)
     type_this = f". Paste as it stands to group them: --patient-regex {shlex.quote(expression)}" if expression else ""
     number = sum(len(ids) for ids in apart)
     return f"{number} cases such as {shown} may be scans of one patient: {why}{type_this}"

@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
 
+from data_prep.amounts import few
 from data_prep.dicom.series import Series
 from data_prep.errors import ConfigError
 from data_prep.naming import naming
@@ -34,7 +35,7 @@ def choose(series: Sequence[Series], words: str | None) -> list[Series]:
     kept = [one for one in series if not names or any(_fits(one, name) for name in names)]
     found = [part for one in kept if (part := _part(one, values)) is not None]
     if not found or (values and not names and not any(one.part for one in found)):
-        there = "; ".join(one.title for one in series[:SHOWN]) + ("; ..." if len(series) > SHOWN else "")
+        there = few([one.title for one in series], SHOWN, "; ")
         more = "" if naming().keep else ". Their descriptions are shown with --keep-names"
         raise ConfigError(
             f"--series {shlex.quote(words)}: no series has this name. The series here: {there or 'no series'}{more}"

@@ -9,6 +9,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from data_prep.amounts import few
 from data_prep.cases import Case, Source
 from data_prep.checks.registry import Finding, run_checks
 from data_prep.dicom.choice import choose, without
@@ -113,7 +114,7 @@ def _without_labels(found: Found, root: Path, labels_dir: str | None) -> Found:
 
 
 def _why(findings: Sequence[Finding]) -> str:
-    return "; ".join(finding.message for finding in findings[:3]) + ("; ..." if len(findings) > 3 else "")
+    return few([finding.message for finding in findings], between="; ")
 
 
 def _findings(series: Series, place: Path, accept: Collection[str]) -> list[Finding]:

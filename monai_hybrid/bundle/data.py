@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +16,7 @@ from filelock import FileLock
 from data_prep.checks import Finding
 from data_prep.errors import DataListError
 from data_prep.files import read_datalist, read_dataset, read_plan
+from data_prep.grouped import by_code, line_of, ordered
 from data_prep.home import at_home
 from monai_hybrid.errors import DataError
 from monai_hybrid.settings import SYNTHETIC
@@ -150,9 +151,11 @@ def _locked(folder: Path) -> Iterator[None]:
     """One process at a time prepares data in a folder; nothing hidden is left there."""
     lock = folder / ".lock"
     with FileLock(lock):
-        yield
-        with suppress(OSError):  # Windows deletes no open file
-            lock.unlink()  # while it is held: who waits for it sees that it is gone, and asks anew
+        try:
+            yield
+        finally:
+            with suppress(OSError):  # Windows deletes no open file
+                lock.unlink()  # while it is held: who waits for it sees that it is gone, and asks anew
 
 
 def _refuse_errors(folder: Path) -> None:
@@ -164,8 +167,13 @@ def _refuse_errors(folder: Path) -> None:
     errors = [finding for finding in findings if finding.level == "error"]
     if errors:
         raise DataError(refusal(folder, errors))
-    for finding in findings:
-        logger.log(logging.WARNING if finding.level == "warning" else logging.DEBUG, "%s", finding.line)
+    _tell(findings)
+
+
+def _tell(findings: Iterable[Finding]) -> None:
+    """Warnings are said, those of one kind in one line; notes are for the log."""
+    for members in by_code(ordered(findings)):
+        logger.log(logging.WARNING if members[0].level == "warning" else logging.DEBUG, "%s", line_of(members))
 
 
 def _files(entry: dict[str, Any]) -> list[Path]:
@@ -225,8 +233,7 @@ def _build(source: Path, out: Path, seed: int, budget: str | None) -> Path:
         mark = out / "source.sha256"
         if not mark.is_file() or mark.read_text() != state:
             logger.info("checking and describing %s (once; the result is in %s)", source, out)
-            for finding in _built(source, out, seed=seed, budget=budget):
-                logger.log(logging.WARNING if finding.level == "warning" else logging.DEBUG, "%s", finding.line)
+            _tell(_built(source, out, seed=seed, budget=budget))
             mark.write_text(state)
     return out
 
@@ -238,7 +245,7 @@ def _built(source: Path, out: Path, **settings: Any) -> Sequence[Finding]:
         HybridError: see `data_prep.build.build`.
     """
     from data_prep.build import build
-    from data_prep.findings_table import proposed
+    from data_prep.free_names import proposed
 
     try:
         return build(source, out, **settings).findings
@@ -249,7 +256,7 @@ def _built(source: Path, out: Path, **settings: Any) -> Sequence[Finding]:
         prepared = shlex.quote(str(proposed(whole, "_prepared")))
         first = f"monai-hybrid build {shlex.quote(str(whole))} --output {prepared}"
         raise DataListError(
-            error.code, f"{error}. These are options of build. First: {first} ..., then give {prepared} as the data", error.file
+            error.code, f"{error}. These are options of build: add one to {first}, then give {prepared} as the data", error.file
         ) from error
 
 

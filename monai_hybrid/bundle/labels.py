@@ -42,7 +42,8 @@ def values_by_name(card: Mapping[str, Any], dataset: Mapping[str, Any], model: s
         raise DataError(said)
     raise DataError(
         f"the data set's labels are {', '.join(given)}; {model} was trained on {', '.join(trained)}. Use a model of these "
-        "structures, or give the values the model's names: monai-hybrid build ... --label-names '1=...,2=...'"
+        "structures, or give the values the model's names: monai-hybrid build RAW --output DATA "
+        "--label-names 'VALUE=NAME,VALUE=NAME'"
     )
 
 
@@ -53,6 +54,6 @@ def tell_other_names(given: Sequence[str], *trained: Sequence[str]) -> None:
     if other is not None:
         logger.warning(
             "labels: %s of the data set is taken for %s of the model, because each is the only class. If they are not alike, "
-            "name it, and it is refused: monai-hybrid build ... --label-names 'VALUE=NAME'",
+            "name it, and it is refused: monai-hybrid build RAW --output DATA --label-names 'VALUE=NAME'",
             *(given[1], other),
         )

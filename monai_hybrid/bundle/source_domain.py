@@ -201,7 +201,7 @@ def common_names(data: PreparedData, models: Sequence[Model], source_dir: str) -
         told = "; ".join(f"{m.path} knows {', '.join(m.names[1:])}" for m in models)
         raise DataError(
             f"{source_dir}: its structures are {', '.join(data.class_names[1:])}; {told}: none is common to all. Give them the "
-            f"same names (monai-hybrid build ... --label-names '1=...'), {LEAVE_OUT}"
+            f"same names (monai-hybrid build RAW --output DATA --label-names 'VALUE=NAME'), {LEAVE_OUT}"
         )
     shared = {unified(name) for name in common}
     everything = [*data.class_names[1:], *(name for m in models for name in m.names[1:])]

@@ -243,7 +243,7 @@ def _case(
     if mask is None:
         note = note or f"its mask is not in the folder: {row['mask'] or 'none'}"
     elif extension(mask) is None:
-        note = note or "its mask is DICOM-SEG, which this page does not show. Type: monai-hybrid predict ... --also-nifti True"
+        note = note or "its mask is DICOM-SEG, which this page does not show. Predict again with --also-nifti True"
     return Case(row["case_id"], found, mask, flag, note, numbers)
 
 

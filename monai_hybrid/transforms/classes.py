@@ -10,6 +10,7 @@ import numpy as np
 from monai.data import MetaTensor
 from monai.transforms import LoadImage, MapTransform
 
+from data_prep.amounts import few
 from data_prep.flat import flattened
 from data_prep.ignoring import IGNORED
 from data_prep.pictures import is_picture
@@ -137,7 +138,7 @@ def to_classes(array: Array, values: Sequence[int], indices: Sequence[int], name
         other = array[~known]
         raise DataError(
             f"{name}: {other.size} voxels hold values that are not classes, the first is {other[0]!s}; expected "
-            f"{', '.join(map(str, values[:8]))}{', ...' if len(values) > 8 else ''}. Type: monai-hybrid check FOLDER"
+            f"{few(values, 8)}. Type: monai-hybrid check FOLDER"
         )
     return result
 

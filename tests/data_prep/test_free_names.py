@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 
-from data_prep.findings_table import proposed
-from data_prep.free_names import ADAPTED, MASKS, free
+from data_prep.free_names import ADAPTED, MASKS, free, proposed
 from data_prep.summary import next_line
 from monai_hybrid import next_steps
 from monai_hybrid.catalogue.shown import to_type

@@ -75,7 +75,7 @@ def test_one_structure_of_two_values_is_named_and_the_command_mends_it(form: str
     root, ending = FORMS[form](tmp_path / "raw", [1, 255, 1, 0, 255, 1]), ".nii.gz" if form == "volumes" else ".png"
     result = RUN.invoke(app, ["check", str(root), "--accept", "D305"], env={"COLUMNS": "400"})
     assert f"3 masks hold 1 alone, such as c0{ending}, 2 masks hold 255 alone, such as c1{ending}" in result.output
-    assert '--label-names "1=...,255=..."' in result.output and "--ignore-label 255" in result.output
+    assert '--label-names "1=NAME_1,255=NAME_255"' in result.output and "--ignore-label 255" in result.output
     typed = re.search(r'repair \S+ --output \S+ --map "(\S+)"', result.output)
     assert typed is not None and typed[1] == "255=1", result.output
     RUN.invoke(app, ["repair", str(root), "--output", str(tmp_path / "mended"), "--map", typed[1]])

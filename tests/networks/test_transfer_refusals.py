@@ -156,10 +156,10 @@ def test_two_channels_of_one_name_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("label_map", "told"),
     [
-        ({"tumuor": "tumour"}, "label_map: label of the network: got 'tumuor': did you mean 'tumour'?"),
+        ({"tumuor": "tumour"}, "--label_map: label of the network: got 'tumuor': did you mean 'tumour'?"),
         (
             {"tumour": "xyz"},
-            "label_map: label of the model file: got 'xyz': expected one of background, left ventricle, tumour",
+            "--label_map: label of the model file: got 'xyz': expected one of background, left ventricle, tumour",
         ),
     ],
 )

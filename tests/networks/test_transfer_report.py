@@ -71,8 +71,11 @@ def test_no_class_in_common_is_warned_of(tmp_path: Path) -> None:
     path = written(tmp_path, tiny(), ["MR"])
     _, report = started(path, labels=["background", "lesion"])
     assert report.warnings == [
-        "no class has a name of the file (background, left ventricle, tumour): if one is the same, type --label_map"
+        "no class has a name of the file (background, left ventricle, tumour): if one is the same, type "
+        "--label_map \"{'lesion': 'tumour'}\""
     ]
+    assert started(path, labels=["background", "lesion"], label_map={"Lesion": None})[1].warnings == [], "it was answered"
+    assert len(started(path, labels=["background", "lesion"], label_map={"background": None})[1].warnings) == 1
     assert started(path, labels=["background", "tumour"])[1].warnings == []
 
 

@@ -25,13 +25,14 @@ class Rule:
 
 @dataclass(frozen=True)
 class Match:
-    """Partners of the network's labels and channels, in their order."""
+    """Partners of the network's labels and channels, in their order; `mapped`: the user said of a class what it continues."""
 
     source: Source
     labels: Sequence[str]
     channels: Sequence[str]
     label_partners: Partners
     channel_partners: Partners
+    mapped: bool = False
 
     def rules(self) -> dict[str, Rule]:
         """Of the tensors that depend on channels or labels."""
@@ -63,13 +64,16 @@ class Match:
         return {self.source.channel(i): float(weight) for i, weight in enumerate(weights) if weight}
 
     def _label_names_told(self, theirs: Sequence[str]) -> list[str]:
+        if self.mapped:  # what these ask for was said
+            return []
         if _renamed_without_asking(self.labels, theirs, self.label_partners):
             return [
                 f"the only class {self.labels[1]} continues the file's only class {theirs[1]}, though the names differ: "
                 f"if they are not alike, start it fresh: --label_map \"{{'{self.labels[1]}': None}}\""
             ]
         if not any(row is not None for row in self.label_partners[1:]):
-            return [f"no class has a name of the file ({', '.join(theirs)}): if one is the same, type --label_map"]
+            one = f"{{'{self.labels[-1]}': '{theirs[-1]}'}}"
+            return [f'no class has a name of the file ({", ".join(theirs)}): if one is the same, type --label_map "{one}"']
         return []
 
     def warnings(self) -> list[str]:
@@ -116,8 +120,8 @@ def match_source(
     """
     if source.labels is None and label_map:
         raise ConfigError(
-            f"label_map: {source.path} has no card that names its labels, expected model.safetensors beside model.pt, as "
-            "training writes them; or leave label_map out, and rows are taken by position"
+            f"--label_map: {source.path} has no card that names its labels, expected model.safetensors beside model.pt, as "
+            "training writes them; or leave --label_map out, and rows are taken by position"
         )
     label_partners = (
         match_positions(len(labels), source.num_labels)
@@ -133,4 +137,5 @@ def match_source(
         label_partners = [None] * len(labels)
     elif _only_ones(labels, source.labels, label_map):
         label_partners = [*label_partners[:1], 1]
-    return Match(source, labels, channels, label_partners, channel_partners)
+    mapped = bool(set(map(unified, label_map or ())) & set(map(unified, labels[1:])))
+    return Match(source, labels, channels, label_partners, channel_partners, mapped)

@@ -34,8 +34,8 @@ def match_names(
     wanted, known = _positions(target, f"{what}s of the network"), _positions(source, f"{what}s of the model file")
     partners = [known.get(name) for name in wanted]
     for own, other in (renamed or {}).items():
-        position = _find(own, wanted, target, f"{what}_map: {what} of the network")
-        partners[position] = None if other is None else _find(other, known, source, f"{what}_map: {what} of the model file")
+        position = _find(own, wanted, target, f"--{what}_map: {what} of the network")
+        partners[position] = None if other is None else _find(other, known, source, f"--{what}_map: {what} of the model file")
     return partners
 
 

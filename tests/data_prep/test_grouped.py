@@ -1,0 +1,87 @@
+"""Findings of one kind are told in one line, in the same order by all commands, with commands that can be pasted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from data_prep.build import build, refusal
+from data_prep.check import check
+from data_prep.checks import REGISTRY, Finding
+from data_prep.cli import app
+from data_prep.grouped import line_of, named, ordered
+
+
+def found(code: str, level: str, name: str, remedy: str = "Mend it") -> Finding:
+    return Finding(code, level, name, f"raw/images/{name}.nii.gz", "4D", remedy)
+
+
+def test_errors_come_first_then_codes_then_the_order_of_the_cases() -> None:
+    mixed = [
+        found("D415", "warning", "a"),
+        found("D112", "note", "b"),
+        found("D201", "error", "c"),
+        found("D201", "error", "a"),
+    ]
+    assert [(one.code, one.case) for one in ordered(mixed, "abc")] == [
+        ("D201", "a"),
+        ("D201", "c"),
+        ("D415", "a"),
+        ("D112", "b"),
+    ]
+    assert [one.case for one in ordered(mixed)][:2] == ["c", "a"], "without cases as they come"
+
+
+def test_many_files_of_one_kind_are_one_line_with_one_remedy(tmp_path: Path) -> None:
+    recipe = "Add it, or type: monai-hybrid build FOLDER --output OUT --allow-unlabelled"
+    errors = [found("D109", "error", f"c{i:02d}", recipe) for i in range(12)] + [found("D201", "error", "c00")]
+    (tmp_path / "my raw").mkdir()
+    lines = refusal(tmp_path / "my raw", errors).splitlines()
+    assert lines[0].endswith("errors in the data: 13; nothing was written.") and len(lines) == 4
+    names = ", ".join(f"c{i:02d}.nii.gz" for i in range(1, 6))
+    told = (
+        f"  D109 error: raw/images/c00.nii.gz: 4D. Alike are 11 more: {names} and 6 more. Add it, or type: monai-hybrid build "
+    )
+    assert lines[1] == f"{told}'{tmp_path / 'my raw'}' --output 'my raw_prepared' --allow-unlabelled"
+    assert lines[2] == "  D201 error: raw/images/c00.nii.gz: 4D. Mend it"
+    assert line_of(errors[:1]) == errors[0].line and named(recipe, None) == recipe
+
+
+def test_no_remedy_holds_dots_in_the_place_of_words() -> None:
+    dotted = {code: entry.remedy for code, entry in REGISTRY.items() if "..." in entry.remedy}
+    assert not dotted, "what is pasted would take them for words"
+
+
+@pytest.fixture
+def raw(tmp_path: Path) -> Path:
+    """Six volumes: 255 in one half of the masks and 1 in the other, one voxel size unlike the others, two without a qform."""
+    for part in ("images", "labels"):
+        (tmp_path / "raw" / part).mkdir(parents=True)
+    for i in range(6):
+        image = np.random.default_rng(i).integers(0, 900, (14, 14, 12)).astype(np.int16)
+        label = np.zeros(image.shape, np.uint8)
+        label[3 : 8 + i % 3, 3:9, 3:9] = (1, 255)[i % 2]
+        affine = np.diag([3.0, 3, 6, 1] if i == 2 else [1.0, 1, 2, 1])
+        for part, array in (("images", image), ("labels", label)):
+            volume = nib.Nifti1Image(array, affine)
+            volume.set_sform(affine, 1)
+            volume.set_qform(affine, 0 if i in (0, 4) else 1)
+            nib.save(volume, tmp_path / "raw" / part / f"c{i}.nii.gz")
+    return tmp_path / "raw"
+
+
+def test_check_and_build_say_the_same_in_the_same_order_and_the_repair_comes_next(raw: Path, tmp_path: Path) -> None:
+    seen = [(one.code, one.file) for one in check(raw)]
+    assert [(one.code, one.file) for one in build(raw, tmp_path / "out").findings] == seen
+    assert list(dict.fromkeys(code for code, _ in seen)) == ["D323", "D415", "D112"]
+    merge = f'Next, if those masks show one structure: monai-hybrid repair {raw} --output raw_repaired --map "255=1"'
+    checked = CliRunner().invoke(app, ["check", str(raw)], env={"COLUMNS": "400"})
+    assert checked.output.splitlines()[-1] == merge
+    built = CliRunner().invoke(app, ["build", str(raw), "--output", str(tmp_path / "out")], env={"COLUMNS": "400"})
+    assert merge in built.output.splitlines()
+    named_them = CliRunner().invoke(app, ["check", str(raw), "--label-names", "1=organ,255=tumour"], env={"COLUMNS": "400"})
+    assert named_them.output.splitlines()[-1].startswith("Next: monai-hybrid build ")
