@@ -89,6 +89,9 @@ def suggest(
     """Choose the scans to label next, from what a model sees in them; no label is read."""
     check_there("input", data, "--data")
     model_there(model)
+    from monai_hybrid.look_first import refuse_all_labelled  # here, because it brings jsonschema
+
+    refuse_all_labelled(data)
     run(["-m", "monai_hybrid.suggesting", *context.meta[WORDS]])
 
 

@@ -78,6 +78,10 @@ def calibrate(
     """Teach a model to predict the Dice of its masks, and calibrate its probabilities, on cases it was not trained on."""
     check_there("source_dir", data, "--data")
     model_there(model)
+    from monai_hybrid.look_first import refuse_without_held_out  # here, because it brings jsonschema
+
+    if split in ("validation", "training"):
+        refuse_without_held_out(data, model, split)
     run(["-m", "monai_hybrid.calibrating", *context.meta[WORDS]])
 
 

@@ -12,6 +12,7 @@ from typing import Any
 SIGNS = {
     "soft_dice": 1, "entropy": -1, "agreement_noise": 1, "agreement_flip": 1, "denoising_error": -1, "volume_off": -1,
 }  # fmt: skip
+FEWEST_PATIENTS = 3  # that a predicted Dice takes: leaving one patient out must leave two
 COLDEST, HOTTEST = 0.2, 10.0  # temperatures
 LINE = ("centre", "scale", "lowest", "highest", "weights")  # numbers of a line, one a signal
 

@@ -18,8 +18,8 @@ from data_prep.shift.images import image_summary
 from monai_hybrid.bundle.held_out import held_out_parts
 from monai_hybrid.errors import ModelFileError
 from monai_hybrid.networks.transfer.names import unified
-from monai_hybrid.quality.dice_model import FEWEST_PATIENTS
 from monai_hybrid.quality.entry import make_entry
+from monai_hybrid.quality_schema import FEWEST_PATIENTS
 from monai_hybrid.weights import load_weights, read_card
 
 MOST_CASES = 3

@@ -11,18 +11,19 @@ from typing import Any
 
 from safetensors.torch import load_file
 
-from data_prep.free_names import PREPARED, free
+from data_prep.free_names import free
 from monai_hybrid.bundle.data import PreparedData, read_prepared
 from monai_hybrid.bundle.held_out import held_out_parts
 from monai_hybrid.bundle_folders import bundle_folder
 from monai_hybrid.catalogue.folder import names
 from monai_hybrid.catalogue.naming import model_path
 from monai_hybrid.errors import ConfigError, DataError, ModelFileError
+from monai_hybrid.look_first import labelled_patients, not_prepared, too_few
 from monai_hybrid.model_card import check_complete, parse_card, read_card
-from monai_hybrid.quality.dice_model import FEWEST_PATIENTS
 from monai_hybrid.quality.entry import make_entry
 from monai_hybrid.quality.folds import read_folds
 from monai_hybrid.quality.held_out import COPIES, HeldOut, Measured
+from monai_hybrid.quality_schema import FEWEST_PATIENTS
 from monai_hybrid.weights import dumped_card, load_weights, write_safetensors
 
 SPLITS = ("validation", "training")
@@ -65,10 +66,10 @@ def calibrate(
         raise ModelFileError(f"{model}: no card beside the weights, expected models/model.safetensors of a training run")
     check_complete(model, card)
     if not (data / "datalist.json").is_file():
-        raise DataError(f"{data}: no prepared data set. Type: monai-hybrid build {data} --output {free(PREPARED)}")
+        raise not_prepared(data)
     prepared = read_prepared(data)
     own = split == "validation" and card["training"].get("stopping") != "budget"  # folds in its place may be of a run before
-    cases, folds = _cases(prepared, split, source if own else None)
+    cases, folds = _cases(prepared, split, source if own else None, model)
     config = bundle_folder("few_shot_finetune") / "configs/inference.json"
     parts = held_out_parts(config, str(source), prepared.dataset, device)
     found = _by_folds(parts, cases, folds, copies) if folds else parts.measure(cases, copies)
@@ -82,24 +83,20 @@ def calibrate(
     return Calibration(target, entry, [name for name in structures if name not in entry["dice"]], found.failed)
 
 
-def _cases(prepared: PreparedData, split: str, source: Path | None) -> tuple[list[dict[str, Any]], dict[str, Path]]:
+def _cases(prepared: PreparedData, split: str, source: Path | None, model: str) -> tuple[list[dict[str, Any]], dict[str, Path]]:
     """The held-out cases; and of a run that kept its folds, where the split has too few, the weights for each patient.
 
     Raises:
         DataError: too few labelled patients, and no folds.
     """
     cases = [case for case in prepared.labelled(split) if "label" in case]
-    patients = len({case.get("patient") or case["case_id"] for case in cases})
+    patients = len(labelled_patients(cases))
     if patients >= FEWEST_PATIENTS:
         return cases, {}
     folds = read_folds(source) if source is not None else {}
     of_folds = [case for case in prepared.labelled("training") if case["patient"] in folds]
     if len({case["patient"] for case in of_folds}) < FEWEST_PATIENTS:
-        raise DataError(
-            f"{prepared.folder}: the split {split} has {patients} labelled patient{'s' * (patients != 1)}; "
-            f"a predicted Dice takes at least {FEWEST_PATIENTS}, none of whom the model was trained on. With fewer, type: "
-            "monai-hybrid adapt ... --stopping leave_one_out --keep-folds True, and calibrate that model"
-        )
+        raise too_few(prepared.folder, split, patients, model)
     logger.warning(
         "the split %s has %d labelled patient%s: each training patient is measured by the network that was trained without it",
         *(split, patients, "s" * (patients != 1)),

@@ -16,14 +16,14 @@ import numpy as np
 from scipy.optimize import lsq_linear
 
 from data_prep.volume import Array
-from monai_hybrid.quality_schema import LINE, SIGNS
+from monai_hybrid.quality_schema import FEWEST_PATIENTS, LINE, SIGNS
 
 # A structure beyond the windows that are looked at has no agreement; a model without the denoising term no error either.
 CHOICES = (tuple(SIGNS), ("soft_dice", "entropy", "denoising_error", "volume_off"), ("soft_dice", "entropy"))
 LEVEL = 0.9  # of the interval
 RIDGE = 1.0
 SLACK = 0.02  # of the scatter of a perfect mask
-FEWEST_PATIENTS, FEWEST_EXAMPLES = 3, 8  # leaving one patient out must leave two
+FEWEST_EXAMPLES = 8
 
 
 def fit_structure(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

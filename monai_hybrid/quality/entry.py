@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from monai_hybrid.quality.dice_model import FEWEST_PATIENTS, LEVEL, fit_structure, predicted_dice
+from monai_hybrid.quality.dice_model import LEVEL, fit_structure, predicted_dice
 from monai_hybrid.quality.held_out import CLEAN, Measured
 from monai_hybrid.quality.reliability import Counts, expected_error
 from monai_hybrid.quality.temperature import fit_temperature
+from monai_hybrid.quality_schema import FEWEST_PATIENTS
 
 MOST_VALUES = 200  # of a distribution on the card
 

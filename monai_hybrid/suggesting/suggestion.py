@@ -26,6 +26,7 @@ from data_prep.result_files import SUGGESTION_COLUMNS, anything, refuse_others
 from monai_hybrid.bundle.cases import cases_to_predict
 from monai_hybrid.bundle.model import find_card
 from monai_hybrid.dicom_border import is_dicom
+from monai_hybrid.look_first import refuse_all_labelled
 from monai_hybrid.prediction.cases import inspect
 from monai_hybrid.setting_checks import check_there, model_in
 from monai_hybrid.suggesting.orders import DEFAULT, ORDERS, ordered
@@ -135,14 +136,10 @@ def suggest_into(
 
 def _cases(data: Path, channels: Sequence[str]) -> tuple[list[dict[str, Any]], Any]:
     """{"image", "case_id", "labelled"} by name, and which colours are the channels; labels stay closed."""
+    refuse_all_labelled(data)
     if (data / "datalist.json").is_file():
         listed = read_datalist(data)["training"]
         cases = [{"image": c["image"], "case_id": c["case_id"], "labelled": "label" in c} for c in listed]
-        if all(case["labelled"] for case in cases):
-            raise DataError(
-                f"{data}: every training case has a label, so nothing is left to label. Give a folder of scans, or build with "
-                "--allow-unlabelled"
-            )
         colour = parse_colour(read_dataset(data).get("colour"))
     elif data.exists() and is_dicom(data):
         raise DataError(f"{data}: holds DICOM. Type: monai-hybrid build {data} --output {free(PREPARED)}, and give that folder")

@@ -1,0 +1,77 @@
+"""`calibrate` and `suggest` say at once that there is nothing to do, before PyTorch loads, with a line to type."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from data_prep.errors import DataError
+from monai_hybrid import look_first
+from monai_hybrid.look_first import refuse_all_labelled, refuse_without_held_out
+
+
+@pytest.fixture
+def prepared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A prepared data set of 4 labelled training patients and one of validation; its files hold what is looked at alone."""
+    monkeypatch.chdir(tmp_path)
+    lists = {
+        "training": [{"case_id": f"t{i}", "patient": f"t{i}", "label": "l"} for i in range(4)],
+        "validation": [{"case_id": "v0", "patient": "v0", "label": "l"}, {"case_id": "v1", "patient": "v1"}],
+    }
+    monkeypatch.setattr(look_first, "read_datalist", lambda folder: lists)
+    monkeypatch.setattr(look_first, "read_dataset", lambda folder: {"name": "hearts"})
+    (tmp_path / "data set").mkdir()
+    (tmp_path / "data set/datalist.json").write_text(json.dumps(lists))
+    (tmp_path / "run/models").mkdir(parents=True)
+    (tmp_path / "run/models/model.safetensors").write_bytes(b"")
+    return tmp_path / "data set"
+
+
+@pytest.mark.parametrize(
+    ("card", "start"),
+    [
+        ({"training": {"adapted_from": "my source.pt"}}, "my source.pt"),
+        ({"training": {"adapted_from": None}}, "scratch"),
+        ({"source": "hearts", "training": {}}, "auto"),
+        ({"source": "brains", "training": {}}, "run"),
+    ],
+)
+def test_too_few_patients_are_told_with_a_line_that_works(
+    card: dict[str, Any], start: str, prepared: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(look_first, "read_card", lambda model: card)
+    with pytest.raises(
+        DataError, match="the split validation has 1 labelled patient; a predicted Dice takes at least 3"
+    ) as told:
+        refuse_without_held_out(prepared, "run", "validation")
+    words = shlex.split(str(told.value).partition("Type: ")[2])
+    assert words[:7] == ["monai-hybrid", "adapt", "--data", str(prepared), "--model", start, "--shots"] and words[7] == "4"
+    assert words[8:] == ["--stopping", "leave_one_out", "--keep-folds", "True", "--output", "runs/adapted"]
+
+
+def test_enough_patients_or_kept_folds_go_on(prepared: Path) -> None:
+    refuse_without_held_out(prepared, "run", "training")
+    Path("run/logs").mkdir()
+    Path("run/logs/leave_one_out.json").write_text("{}")
+    refuse_without_held_out(prepared, "run", "validation")
+    with pytest.raises(DataError, match="no prepared data set"):
+        refuse_without_held_out("elsewhere", "run", "validation")
+
+
+def test_a_set_that_is_labelled_throughout_is_told(prepared: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="every training case has a label, so nothing is left to label"):
+        refuse_all_labelled(prepared)
+    look_first.read_datalist(prepared)["training"].append({"case_id": "new"})
+    refuse_all_labelled(prepared)
+    refuse_all_labelled(tmp_path)
+
+
+def test_nothing_heavy_is_loaded() -> None:
+    heavy = "import sys, monai_hybrid.look_first; print(sorted({'torch', 'monai'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", heavy], capture_output=True, text=True, check=True).stdout == "[]\n"
