@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import signal
 import subprocess
 import sys
@@ -41,7 +42,7 @@ def run_child(command: Sequence[str], environment: Mapping[str, str] | None = No
     with _held(is_module):  # until there is a child to hand them to
         if threading.current_thread() is threading.main_thread():
             before = {number: signal.signal(number, hand_on) for number in ALL if not ignored(number)}
-        child = subprocess.Popen(full, env=environment, preexec_fn=_end_with_parent())
+        child = subprocess.Popen(full, env=environment, preexec_fn=end_with_parent())
         children.append(child)
     try:
         code = child.wait()
@@ -64,9 +65,15 @@ def _held(wanted: bool) -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _end_with_parent() -> Callable[[], object] | None:
+def end_with_parent() -> Callable[[], object] | None:
     """On Linux the child gets SIGTERM when this process is killed, so that it saves and ends as well."""
     if not sys.platform.startswith("linux"):
         return None
-    prctl = ctypes.CDLL(None).prctl
-    return lambda: prctl(_SET_PARENT_DEATH_SIGNAL, signal.SIGTERM)
+    prctl, parent = ctypes.CDLL(None).prctl, os.getpid()
+
+    def ask() -> None:
+        prctl(_SET_PARENT_DEATH_SIGNAL, signal.SIGTERM)
+        if os.getppid() != parent:  # it was killed before it could be asked for
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    return ask

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from data_prep.interrupts import signal_of
 from monai_hybrid.allocator import process_environment
+from monai_hybrid.children import end_with_parent
 from monai_hybrid.errors import EnvironmentFault
 
 LOG, COMMANDS = "log.txt", "commands.sh"
@@ -99,7 +100,9 @@ class Teller:
             stream.flush()
             begin = stream.tell()
             command = [sys.executable, "-W", "ignore", *step.words]
-            process = subprocess.Popen(command, stdout=stream, stderr=stream, stdin=subprocess.DEVNULL, env=environment)
+            process = subprocess.Popen(
+                command, stdout=stream, stderr=stream, stdin=subprocess.DEVNULL, env=environment, preexec_fn=end_with_parent()
+            )
             try:
                 code = self._watch(process, number)
             except KeyboardInterrupt as error:

@@ -8,9 +8,11 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from monai_hybrid import children
 from monai_hybrid.children import run_child
 
 ROOT = Path(__file__).parents[1]
@@ -56,6 +58,20 @@ def test_the_child_of_a_killed_parent_saves_and_ends(tmp_path: Path) -> None:
     parent.wait(60)
     wait_for(tmp_path / "saved")
     assert (tmp_path / "saved").read_text() == str(int(signal.SIGTERM))
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="prctl is Linux's")
+@pytest.mark.parametrize("there", [True, False])
+def test_a_parent_that_went_before_it_could_be_asked_for_is_noticed(there: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, ended = [], []
+    library = SimpleNamespace(prctl=lambda *words: asked.append(words))
+    monkeypatch.setattr(children.ctypes, "CDLL", lambda name: library)
+    monkeypatch.setattr(children.os, "kill", lambda *words: ended.append(words))
+    ask = children.end_with_parent()
+    monkeypatch.setattr(children.os, "getppid", lambda: os.getpid() if there else 1)
+    assert ask is not None
+    ask()
+    assert asked == [(1, signal.SIGTERM)] and ended == ([] if there else [(os.getpid(), signal.SIGTERM)])
 
 
 def test_exit_codes_are_the_childs() -> None:

@@ -9,10 +9,15 @@ from typing import Any
 
 from data_prep.atomic import replace_file
 from monai_hybrid.errors import DataError
+from monai_hybrid.runs.checkpoint import checkpoints
+
+RECORD = "shots.json"
 
 
 def draw_shots(cases: list[dict[str, Any]], shots: int | None, seed: int, folder: str, rank: int = 0) -> list[dict[str, Any]]:
     """All labelled cases of `shots` patients; None takes every patient. `shots.json` under `folder` names them.
+
+    A run that goes on keeps its own: its cases are the same, or it is refused.
 
     The patients are drawn in one random order for a seed, so that the cases of 3 shots hold those of 1 shot: label counts can
     be compared within a draw.
@@ -37,10 +42,10 @@ def draw_shots(cases: list[dict[str, Any]], shots: int | None, seed: int, folder
     random.Random(seed).shuffle(patients)
     chosen = set(patients[:wanted])
     taken = [case for case in labelled if case["patient"] in chosen]
-    if rank == 0:
+    if rank == 0 and not ((Path(folder) / RECORD).is_file() and checkpoints(Path(folder) / "checkpoints")):
         record = {"seed": seed, "patients": patients[:wanted], "cases": [case["case_id"] for case in taken]}
         Path(folder).mkdir(parents=True, exist_ok=True)
-        replace_file(Path(folder) / "shots.json", lambda path: path.write_text(json.dumps(record, indent=1) + "\n"))
+        replace_file(Path(folder) / RECORD, lambda path: path.write_text(json.dumps(record, indent=1) + "\n"))
     return taken
 
 

@@ -21,12 +21,12 @@ from monai_hybrid.runs.same_run import (
     CLEAN_SHARE,
     describe_cases,
     flat,
-    refuse_another_model,
-    refuse_other_cases,
+    refuse_another_run,
     refuse_other_settings,
     tell_of_another_draw,
 )
 from monai_hybrid.runs.stop_signals import Stopped, StopSignals
+from monai_hybrid.screen import write_log
 from monai_hybrid.weights import checksum, load_weights
 
 SCHEDULE = ("last_epoch", "_step_count", "_last_lr")  # the rest of a scheduler are settings, and max_epochs may change
@@ -110,6 +110,8 @@ class Checkpoint:
         found = load_newest(self.folder, engine.state.device) if self.resume else None
         if found is not None:
             self.restore(engine, *found)
+            if self.rank == 0:
+                write_log(self.folder.parent)  # of a copy of the bundle that does not ask first
         elif self.interval:
             self.save(engine)  # from now on the folder holds a run that can go on
 
@@ -188,12 +190,9 @@ class Checkpoint:
             )
         if self.settings:
             refuse_other_settings(state["settings"], self.settings, path)
-        if self.model:
-            refuse_another_model(state.get("model"), self.now_model, self.model, path)
+        refuse_another_run(state, path, self.now_cases, self.now_plan, (self.model, self.now_model) if self.model else None)
         before, now = ({"updates_per_epoch": str(n)} for n in (state["epoch_length"], engine.state.epoch_length))
         refuse_other_settings(before, now, path)
-        refuse_other_cases(state["cases"], self.now_cases, path)
-        refuse_other_settings(_named("plan", state["plan"]), _named("plan", self.now_plan), path)
         if isinstance(engine.prepare_batch, HybridPrepareBatch):
             tell_of_another_draw(state.get("clean_share"), engine.prepare_batch.objective, self.cases, path)
         engine.network.load_state_dict(state["network"])
@@ -236,7 +235,3 @@ class Checkpoint:
     def _also(engine: Any) -> dict[str, Any]:
         """Other handlers with a state: they enter themselves in `engine.state.also_saved`."""
         return getattr(engine.state, "also_saved", {})
-
-
-def _named(name: str, values: Mapping[str, str]) -> dict[str, str]:
-    return {f"{name}#{key}": value for key, value in values.items()}

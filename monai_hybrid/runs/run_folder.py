@@ -73,8 +73,7 @@ def claim_run(output_dir: str, resume: bool = False, overwrite: bool = False, ar
         if settings:
             refuse_other_settings(found[1]["settings"], settings, found[0])
         _leave_finished(folder, found[1], argv)
-        write_log(folder)
-        return
+        return  # the log begins when the rest was asked, see `ask_first`
     model = next((file for file in MODELS if (folder / file).is_file()), None)
     if not overwrite and (found is not None or model is not None):
         if is_bundle_command(argv):

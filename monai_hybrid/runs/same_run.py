@@ -140,6 +140,33 @@ def refuse_another_model(saved: str | None, now: str | None, file: str, where: P
         )
 
 
+def refuse_another_run(
+    state: Mapping[str, Any],
+    path: Path,
+    cases: Sequence[Sequence[str]],
+    plan: Mapping[str, str],
+    model: tuple[str, str | None] | None = None,
+) -> None:
+    """Compare what a checkpoint says of its run with the run of now, but for the settings.
+
+    Args:
+        state, path: the checkpoint.
+        cases, plan: of now, as `describe_cases` and `flat` give them.
+        model: file that the run starts from or learns from, and the checksum of its weights; None: none.
+
+    Raises:
+        ConfigError, DataError: they differ.
+    """
+    if model:
+        refuse_another_model(state.get("model"), model[1], model[0], path)
+    refuse_other_cases(state["cases"], cases, path)
+    refuse_other_settings(_named("plan", state["plan"]), _named("plan", plan), path)
+
+
+def _named(name: str, values: Mapping[str, str]) -> dict[str, str]:
+    return {f"{name}#{key}": value for key, value in values.items()}
+
+
 def tell_of_another_draw(saved: str | None, objective: Objective, cases: Sequence[Mapping[str, Any]], where: Path) -> None:
     """Warn when the updates before the checkpoint drew clean inputs by another law, which shows where images have no label.
 
