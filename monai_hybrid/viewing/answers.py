@@ -12,6 +12,7 @@ from data_prep.errors import DataError
 from monai_hybrid.gallery.cases import Case, Collection
 from monai_hybrid.gallery.thumbnails import thumbnail
 from monai_hybrid.gallery.volumes import Stream, grid_of, image_stream, mask_indices
+from monai_hybrid.reporting.shared_flags import collection_without, said_once, shared_flags
 from monai_hybrid.viewing.labels import LABELS, adapt_line, facts, save_label, saved_label, unpacked
 
 ALL = "all"
@@ -27,7 +28,10 @@ class Answers:
     """
 
     def __init__(self, collection: Collection, labels: Path) -> None:
-        self.collection, self.folder = collection, labels
+        rows = [{"flag": case.flag, "status": "done" if case.mask is not None else "failed"} for case in collection.cases]
+        self.shared = said_once(rows)  # flags that all masks have, which tell no case from another
+        self.collection: Collection = collection_without(collection, shared_flags(rows)) or collection
+        self.folder = labels
         self.pictures: OrderedDict[int, bytes] = OrderedDict()
 
     def listed(self) -> dict[str, Any]:
@@ -40,6 +44,7 @@ class Answers:
             "columns": list(of.columns),
             "channels": list(of.channels),
             "coloured": self._coloured,
+            "shared": self.shared,
             "cases": [self._line(number, case) for number, case in enumerate(of.cases)],
             **self._saved(),
         }

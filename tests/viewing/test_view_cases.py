@@ -386,3 +386,17 @@ def test_a_table_whose_image_can_be_no_path_costs_its_case_alone(name: str, mask
         writer.writerows(rows)
     noted = {case.case_id: case.note for case in read_collection(masks).cases}
     assert "its image is not there" in noted.pop(rows[0]["case_id"]) and not any(noted.values())
+
+
+def test_flags_that_all_masks_have_are_said_once(tmp_path: Path) -> None:
+    image = (tmp_path / "c.nii.gz",)
+    cases = [Case(f"c{i}", image, tmp_path, flag=f"no LV found; much RV: {30 + i} ml" + "; odd" * (i == 2)) for i in range(3)]
+    cases.append(Case("failed", image, flag="it is empty", note="no mask was predicted"))
+    collection = Collection(tmp_path, True, (), (), tuple(cases))
+    listed = Answers(collection, tmp_path / "labels").listed()
+    said = ["All 3 masks have this flag: no LV found.", "All 3 masks have this flag: much RV: … ml."]
+    assert listed["shared"] == said
+    flags = {case["name"]: case["flag"] for case in listed["cases"]}
+    assert flags == {"c0": "much RV: 30 ml", "c1": "much RV: 31 ml", "c2": "much RV: 32 ml; odd", "failed": "it is empty"}
+    apart = Collection(tmp_path, True, (), (), (*cases[:2], cases[3]))
+    assert Answers(apart, tmp_path / "labels").listed()["shared"] == [], "two of two are no rule"

@@ -293,6 +293,8 @@ function prepared() {
   const { labels, columns, channels, title, predicted } = state.data;
   document.title = `${title}: monai_hybrid view`;
   $("title").textContent = title;
+  $("shared").textContent = state.data.shared.join(" ");
+  $("shared").hidden = !state.data.shared.length;
   $("again").textContent = predicted ? "Prediction again" : "Start over";
   const orders = [["flag", predicted ? "Flagged first" : "As listed"], ["name", "By name"], ...columns.filter((name) => predicted && name !== "flag").map((name) => [name, `Highest ${spoken(name)}`])];
   $("order").replaceChildren(...orders.map(([value, text]) => Object.assign(make("option", text), { value })));
