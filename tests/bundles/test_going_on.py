@@ -99,7 +99,8 @@ def test_a_second_training_in_the_same_folder_needs_a_word(prepared: Path, whole
     before = digest(whole / "models/model.pt")
     done = run_bundle(TRAIN, **SETTINGS, dataset_dir=prepared, output_dir=whole)
     assert done.returncode == 2 and "Traceback" not in done.stderr
-    assert "holds a finished run (update 12 of 12); --resume True with more --updates or --max_epochs goes on" in done.stderr
+    held = f"holds a finished run of {prepared} (update 12 of 12); --resume True with more --updates or --max_epochs goes on"
+    assert held in done.stderr
     assert digest(whole / "models/model.pt") == before
 
 

@@ -52,6 +52,8 @@ def test_both_trainings_save_claim_and_stop_alike() -> None:
     ours, theirs = (config(bundle, "train.json") for bundle in ("few_shot_finetune", "hybrid_pretrain"))
     for name in ("plan", "model"):  # of the model it starts from
         ours["checkpoint"][name] = theirs["checkpoint"][name]
+    for of in (ours, theirs):  # each with the cases that it trains with
+        assert of["run"].pop(0).startswith("$runs.ask_first(@output_dir, @resume, ")
     assert [line for line in ours["run"] if "stopping" in line] == ours["run"][:2]  # only a fine-tuning looks for its length
     ours["run"] = ours["run"][2:]
     for name in ("checkpoint", "checkpoint_interval", "resume", "overwrite", "initialize", "run", "finalize"):
