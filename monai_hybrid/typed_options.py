@@ -9,7 +9,8 @@ from collections.abc import Mapping
 
 from monai_hybrid.settings import SETTINGS
 
-UNDERSCORED = re.compile(rf"(?<![\w/.-])--(?:{'|'.join(name for name in SETTINGS if '_' in name)})(?![\w-])")
+KNOWN = "|".join(name for name in SETTINGS if "_" in name)
+UNDERSCORED = re.compile(rf"(?<![\w/.-])--(?:{KNOWN})(?![\w-])|(?<=unknown setting )--\w+")
 OPTIONS = "MONAI_HYBRID_OPTIONS"  # {setting: option}, for the process that a command starts
 
 
