@@ -114,7 +114,7 @@ class Emitter:
         for low in range(first.start, first.stop if area else first.start, step):
             wanted = [slice(low, min(low + step, first.stop)), second, *rest]
             p = self._moved(values, wanted, start).float()
-            self._write(p.max(0)[1], _entropy(p), p, wanted)
+            self._write(_first_largest(p - p.amax(0)), _entropy(p), p, wanted)
 
     def _moved(self, values: Tensor, wanted: list[slice], start: list[int]) -> Tensor:
         for axis, (m, w) in enumerate(zip(self.maps, wanted, strict=True)):
@@ -198,16 +198,24 @@ def _read(logits: Tensor, keep_probabilities: bool) -> tuple[Tensor, Tensor, Ten
 
     With d = z - max z and s = sum exp d the entropy is log s - sum(d exp d) / s: no logarithm for each class.
     """
-    num_classes = len(logits)
     d = logits.sub_(logits.amax(0))
-    # max(0)[1] goes number by number with a branch each; this is one vector addition: K - k where d = 0, far below elsewhere.
-    descending = torch.arange(num_classes, 0, -1, dtype=torch.float32, device=d.device).view(-1, *[1] * (d.ndim - 1))
-    labels = (num_classes - torch.add(descending, d, alpha=1e38).amax(0)).to(torch.uint8 if num_classes <= 256 else torch.int16)
+    labels = _first_largest(d)
     exp = d.exp()
     total = exp.sum(0)
     p = exp / total if keep_probabilities else None
-    entropy = total.log().sub_(d.mul_(exp).sum(0).div_(total)).div_(math.log(num_classes)).clamp_(0.0, 1.0)
+    entropy = total.log().sub_(d.mul_(exp).sum(0).div_(total)).div_(math.log(len(d))).clamp_(0.0, 1.0)
     return labels, entropy, p
+
+
+def _first_largest(d: Tensor) -> Tensor:
+    """Class of the largest of (K, ...) numbers, of equals the first, by their distances d from it: 0 there, below elsewhere.
+
+    max(0)[1] goes number by number with a branch each; this is one vector addition: K - k where d = 0, far below elsewhere.
+    """
+    num_classes = len(d)
+    descending = torch.arange(num_classes, 0, -1, dtype=torch.float32, device=d.device).view(-1, *[1] * (d.ndim - 1))
+    highest = torch.add(descending, d, alpha=1e38).amax(0)
+    return (num_classes - highest).to(torch.uint8 if num_classes <= 256 else torch.int16)
 
 
 def _softmax_in_place(logits: Tensor) -> Tensor:

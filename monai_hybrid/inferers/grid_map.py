@@ -58,12 +58,19 @@ class AxisMap:
             count = wanted.stop - wanted.start
             return source.narrow(axis, int(self._ends[wanted.start]) - offset if count else 0, count)
         low, high, share = (x[wanted] for x in (self.low - offset, self.high - offset, self.share))
+        below = _taken(source, axis, low.to(source.device))
         if self.is_exact:
-            return source.index_select(axis, low.to(source.device))
-        below = source.index_select(axis, low.to(source.device))
+            return below
         shape = [-1 if i == axis else 1 for i in range(source.ndim)]
         weight = share.to(source.device, source.dtype).view(shape)
-        return below.lerp_(source.index_select(axis, high.to(source.device)), weight.expand_as(below))
+        return below.lerp_(_taken(source, axis, high.to(source.device)), weight.expand_as(below))
+
+
+def _taken(source: Tensor, axis: int, places: Tensor) -> Tensor:
+    """`source` at some places along an axis. On the last one `gather` takes half of `index_select`'s time, on others twice."""
+    if axis < source.ndim - 1:
+        return source.index_select(axis, places)
+    return source.gather(axis, places.expand(*source.shape[:-1], -1))
 
 
 @dataclass(frozen=True)
