@@ -1,7 +1,7 @@
-"""What MONAI and Ignite import and our programs do not call is loaded at its first use: 1.8 of the 4.5 seconds of a start.
+"""What MONAI and Ignite import and our programs do not call is loaded at its first use: nearly half of the seconds of a start.
 
-Importing MONAI loads scipy.signal (and with it scipy.stats) for two transforms of signals, matplotlib.pyplot for a widget of
-notebooks, and torch.distributed.optim (with it sympy and the whole of torch's distributed tensors) for one `isinstance`.
+Importing MONAI loads parts of scipy for transforms, metrics and maps that we do not use, matplotlib for a widget of notebooks,
+and torch.distributed.optim (with it sympy and the whole of torch's distributed tensors) for one `isinstance`.
 Each is stood in for while MONAI is imported, and no longer. Who uses the part later gets the real one. Python's own LazyLoader
 would load at once: MONAI takes functions out of these modules, and Ignite a class, while they are imported.
 """
@@ -18,23 +18,36 @@ from contextlib import contextmanager
 from importlib.machinery import ModuleSpec
 from typing import Any
 
-LATE = ("matplotlib.pyplot", "scipy.signal")
+LATE = ("matplotlib", "matplotlib.pyplot", "scipy.ndimage", "scipy.optimize", "scipy.signal", "scipy.spatial")
 OPTIMISERS = "torch.distributed.optim"
 
 
 class _StandIn(types.ModuleType):
-    """A module by name. While it stands in, each name of it is a function that calls the real one; afterwards the real one."""
+    """A module by name. While it stands in, each name of it is for MONAI a function that calls the real one.
+
+    Other libraries, which MONAI imports where they are installed, may derive from a class or ask for a part of a package: they
+    get the real module, and so does everybody afterwards.
+    """
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):
+        if name.startswith("__") and name != "__path__":
             raise AttributeError(name)
-        if sys.modules.get(self.__name__) is not self:
-            return getattr(importlib.import_module(self.__name__), name)
+        if sys.modules.get(self.__name__) is self:
+            asking = str(sys._getframe(1).f_globals.get("__name__"))
+            if asking.split(".")[0] == "monai":
+                if name == "__path__":
+                    raise AttributeError(name)
+                return self._late(name)
+            del sys.modules[self.__name__]
+        return getattr(importlib.import_module(self.__name__), name)
+
+    def _late(self, name: str) -> Any:
+        """A part that is stood in for as well, or a function."""
 
         def called(*given: Any, **named: Any) -> Any:
             return getattr(importlib.import_module(self.__name__), name)(*given, **named)
 
-        return called
+        return sys.modules.get(f"{self.__name__}.{name}", called)
 
 
 def _optimisers() -> types.ModuleType:

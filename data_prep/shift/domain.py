@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.ndimage import binary_dilation
+import scipy  # its parts load when they are called
 
 from data_prep.colour import Colour, parse_colour
 from data_prep.errors import DataError
@@ -145,7 +145,7 @@ def contrast(grey: Array, inside: Array, known: Array | None = None) -> float | 
     places = np.nonzero(inside)
     box = tuple(slice(max(0, int(p.min()) - SHELL), int(p.max()) + SHELL + 1) for p in places)
     grey, inside = grey[box], inside[box]
-    shell = binary_dilation(inside, iterations=SHELL) & ~inside
+    shell = scipy.ndimage.binary_dilation(inside, iterations=SHELL) & ~inside
     shell = shell if known is None else shell & known[box]
     return float(np.median(grey[inside]) - np.median(grey[shell])) / 2 if shell.any() else None
 

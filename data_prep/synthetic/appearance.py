@@ -7,7 +7,7 @@ so that a network cannot lean on it. The ranges were fixed without a look at any
 from __future__ import annotations
 
 import numpy as np
-from scipy.ndimage import gaussian_filter, zoom
+import scipy  # its parts load when they are called
 
 from data_prep.synthetic.fields import Array, Shape, smooth_field
 from data_prep.synthetic.scene import Scene
@@ -28,7 +28,7 @@ def render(rng: np.random.Generator, scene: Scene) -> Array:
     means = draw_means(rng, scene)
     image = means[scene.region]
     image += _texture(rng, scene)
-    image = gaussian_filter(image, rng.uniform(*BLUR), mode="nearest", truncate=3.0)
+    image = scipy.ndimage.gaussian_filter(image, rng.uniform(*BLUR), mode="nearest", truncate=3.0)
     if rng.random() < SHARE_COARSER:
         image = _coarser(rng, image)
     image = image * np.exp(np.float32(rng.uniform(*SHADING)) * smooth_field(rng, image.shape, 0.8 * max(image.shape)))
@@ -66,9 +66,9 @@ def _coarser(rng: np.random.Generator, image: Array) -> Array:
     sigma, scale = [0.0] * image.ndim, [1.0] * image.ndim
     sigma[axis] = 0.4 * factor
     scale[axis] = max(2, round(edge / factor)) / edge
-    thick = zoom(gaussian_filter(image, sigma, mode="nearest"), scale, order=1, grid_mode=True, mode="nearest")
+    thick = scipy.ndimage.zoom(scipy.ndimage.gaussian_filter(image, sigma, mode="nearest"), scale, order=1, grid_mode=True, mode="nearest")
     scale[axis] = edge / thick.shape[axis]
-    back: Array = zoom(thick, scale, order=1, grid_mode=True, mode="nearest")
+    back: Array = scipy.ndimage.zoom(thick, scale, order=1, grid_mode=True, mode="nearest")
     return back
 
 

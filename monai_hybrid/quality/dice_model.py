@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from scipy.optimize import lsq_linear
+import scipy  # its parts load when they are called
 
 from data_prep.volume import Array
 from monai_hybrid.quality_schema import FEWEST_PATIENTS, LINE, SIGNS
@@ -72,7 +72,7 @@ def _line(names: Sequence[str], x: Array, y: Array) -> dict[str, Any]:
     signs = np.array([SIGNS[name] for name in names])
     rows = np.vstack([z, math.sqrt(RIDGE) * np.eye(len(names))])
     bounds = np.where(signs > 0, 0, -np.inf), np.where(signs > 0, np.inf, 0)
-    weights = lsq_linear(rows, np.append(y - y.mean(), np.zeros(len(names))), bounds).x
+    weights = scipy.optimize.lsq_linear(rows, np.append(y - y.mean(), np.zeros(len(names))), bounds).x
     listed = dict(zip(LINE, (centre, scale, x.min(0), x.max(0), weights), strict=True))
     return {**{key: [_rounded(v) for v in values] for key, values in listed.items()}, "intercept": _rounded(float(y.mean()))}
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from scipy.optimize import minimize_scalar
+import scipy  # its parts load when they are called
 from torch import Tensor
 
 from data_prep.volume import Array
@@ -79,7 +79,7 @@ def _best(p: Array, classes: Array) -> float:
         q = (logits / torch.tensor(np.exp(log_t), dtype=torch.float32)).softmax(0).gather(0, true)[0]
         return float(-q.clamp(min=SMALLEST).log().mean())
 
-    found = minimize_scalar(
+    found = scipy.optimize.minimize_scalar(
         loss,
         bounds=(np.log(COLDEST), np.log(HOTTEST)),
         method="bounded",
