@@ -16,7 +16,11 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from monai_hybrid import late_imports
+from monai_hybrid.launch import import_all
+
 # Stage -> (module, class or "", function). What is called within another stage counts there no more.
+START = "start: imports, configuration, model"
 WATCHED = {
     "files: hashes": [("monai_hybrid.prediction.table", "QualityTable", "made_from")],
     "files: read and check": [("monai_hybrid.prediction.cases", "", "inspect")],
@@ -40,8 +44,18 @@ class Stages:
     """Processor seconds by stage; time within an inner stage is taken from the outer one."""
 
     def __init__(self) -> None:
-        self.seconds = dict.fromkeys(WATCHED, 0.0)
+        self.seconds = {START: 0.0, **dict.fromkeys(WATCHED, 0.0)}
         self.threads = threading.local()
+
+    def from_start(self, engine: Any) -> None:
+        """What came before the engine's `run` is the start."""
+        run = engine.run
+
+        def timed(one: Any) -> None:
+            self.seconds[START] = time.process_time()
+            run(one)
+
+        engine.run = timed
 
     def watched(self, stage: str, function: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(function)
@@ -60,13 +74,10 @@ class Stages:
 
 
 def main() -> None:
-    """Predict as the command line does, and write the stages."""
-    told, images, model, out, precision = sys.argv[1:]
-    from monai_hybrid.commands import bundle_command
-
-    named = {"IMAGES": ("input", images), "--model": ("model", model), "--output": ("output_dir", out)}
-    settings = {"precision": precision, "progress_bar": "False"}
-    words = bundle_command("few_shot_finetune", "inference.json", settings, named).words
+    """Predict as the process that the command line starts does, and write the stages."""
+    told, *words = sys.argv[1:]
+    late_imports.install()
+    import_all("monai.bundle")
     import monai.bundle.__main__ as program
 
     stages = Stages()
@@ -74,16 +85,15 @@ def main() -> None:
         for module, owner, name in functions:
             place = getattr(import_module(module), owner) if owner else import_module(module)
             setattr(place, name, stages.watched(stage, getattr(place, name)))
-    sys.argv[:] = [program.__file__, *words[2:]]
-    started = time.process_time()
+    stages.from_start(import_module("monai_hybrid.prediction").Predictor)
+    sys.argv[:] = [program.__file__, *words]
     import fire
     from monai.bundle import run
 
     fire.Fire({"run": run})
     ended, waited = time.process_time(), time.thread_time()
-    seconds = {"start: Python and imports": started, **stages.seconds}
-    seconds["the rest"] = ended - sum(seconds.values())
-    Path(told).write_text(json.dumps({"stages": seconds, "waited": waited}, indent=1) + "\n", encoding="utf-8")
+    stages.seconds["the rest"] = ended - sum(stages.seconds.values())
+    Path(told).write_text(json.dumps({"stages": stages.seconds, "waited": waited}, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -66,7 +66,9 @@ def _coarser(rng: np.random.Generator, image: Array) -> Array:
     sigma, scale = [0.0] * image.ndim, [1.0] * image.ndim
     sigma[axis] = 0.4 * factor
     scale[axis] = max(2, round(edge / factor)) / edge
-    thick = scipy.ndimage.zoom(scipy.ndimage.gaussian_filter(image, sigma, mode="nearest"), scale, order=1, grid_mode=True, mode="nearest")
+    thick = scipy.ndimage.zoom(
+        scipy.ndimage.gaussian_filter(image, sigma, mode="nearest"), scale, order=1, grid_mode=True, mode="nearest"
+    )
     scale[axis] = edge / thick.shape[axis]
     back: Array = scipy.ndimage.zoom(thick, scale, order=1, grid_mode=True, mode="nearest")
     return back

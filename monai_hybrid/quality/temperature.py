@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 import scipy  # its parts load when they are called
+import torch
 from torch import Tensor
 
 from data_prep.volume import Array
