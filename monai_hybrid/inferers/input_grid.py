@@ -13,6 +13,7 @@ from monai.inferers import Inferer
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from monai_hybrid.beside import Behind
 from monai_hybrid.errors import DataError
 from monai_hybrid.inferers.agreement import AgreeingPrecision
 from monai_hybrid.inferers.emit import Emitter, OnProbabilities, Segmentation
@@ -20,6 +21,8 @@ from monai_hybrid.inferers.grid_map import GridMap, axis_map, grid_map, input_gr
 from monai_hybrid.inferers.rods import Rod, finished_rods
 from monai_hybrid.inferers.windows import Span, num_windows
 from monai_hybrid.networks.weights_state import WeightsState
+
+RODS_LEFT = 8  # that may wait for their way back while the next windows are computed
 
 
 class InputGridInferer(Inferer):
@@ -104,14 +107,23 @@ class InputGridInferer(Inferer):
         emitter: Emitter | None = None
         whole: Tensor | None = None  # only for a sheared input
         kept = self.keep_entropy, self.keep_probabilities, self.temperature, self.on_probabilities
-        for axes, rod in rods:
+        inference = torch.is_inference_mode_enabled()  # a thread's own
+
+        @torch.inference_mode(inference)
+        def take(axes: Sequence[int], rod: Rod) -> None:
+            nonlocal emitter, whole
             if self.on_rod is not None:
                 self.on_rod(axes, rod)
             if target is None:
                 whole = _collect(whole, rod, axes, size)
-                continue
+                return
             emitter = emitter or Emitter(target, axes, *kept)
             emitter.add(rod, size[axes[1]])
+
+        with Behind(RODS_LEFT) as behind:
+            for finished in rods:
+                behind.do(take, *finished)
+            behind.wait()
         if whole is not None:
             emitter = Emitter(_identity(shape), range(len(shape)), *kept)
             _emit_sheared(emitter, whole, shape, affine)

@@ -21,10 +21,10 @@ from data_prep.known_files import joint_digest
 from data_prep.progress import Ticker
 from data_prep.scans import is_own
 from monai_hybrid import dicom_border
+from monai_hybrid.beside import Ahead, Behind
 from monai_hybrid.errors import ConfigError, DataError, EnvironmentFault, ModelFileError
 from monai_hybrid.inferers.emit import Segmentation
 from monai_hybrid.inferers.input_grid import meta_of_the_file
-from monai_hybrid.prediction.beside import Ahead, Behind
 from monai_hybrid.prediction.cases import PredictionDataset
 from monai_hybrid.prediction.denoising import DenoisingScore
 from monai_hybrid.prediction.earlier import remove_outdated

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from monai_hybrid.prediction.beside import Ahead, Behind
+from monai_hybrid.beside import Ahead, Behind
 
 
 class Items:

@@ -1,10 +1,12 @@
-"""Reading and writing beside computing: a case is computed, the next is read in one thread, the last written in another.
+"""Work beside computing: a case is computed, the next is read in one thread, the last written in another.
 
-Never more than one case waits on either side, so memory is bounded, and what is told and written keeps its order.
+Never more than one case waits on either side, so memory is bounded, and what is told and written keeps its order. Within a case
+the windows that are done go to the input's grid while the next are computed.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import copy_context
@@ -53,19 +55,23 @@ class Ahead(_Thread):
 
 
 class Behind(_Thread):
-    """Does one thing after another, the last one while the caller goes on."""
+    """Does one thing after another, the last ones while the caller goes on.
 
-    def __init__(self) -> None:
+    Args:
+        most: tasks that may be left to do.
+    """
+
+    def __init__(self, most: int = 1) -> None:
         super().__init__("write")
-        self._last: Future[None] | None = None
+        self.most, self._left = most, deque[Future[None]]()
 
-    def do(self, task: Callable[[], None]) -> None:
-        """Begin a task when the one before it has ended; an error of that one is raised here, and the task is not begun."""
-        self.wait()
-        self._last = self.submit(task)
+    def do(self, task: Callable[..., None], *arguments: Any) -> None:
+        """Take a task when fewer than `most` are left; an error of those before is raised here, and the task is not taken."""
+        while len(self._left) >= self.most:
+            self._left.popleft().result()
+        self._left.append(self.submit(task, *arguments))
 
     def wait(self) -> None:
-        """Until nothing is left to do; an error of the last task is raised here, once."""
-        last, self._last = self._last, None
-        if last is not None:
-            last.result()
+        """Until nothing is left to do; an error of a task is raised here, once."""
+        while self._left:
+            self._left.popleft().result()
