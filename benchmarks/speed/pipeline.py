@@ -40,6 +40,7 @@ from monai_hybrid.weights import make_card, save_weights
 STAGES = "benchmarks.speed.pipeline_stages"
 PROGRAM = [sys.executable, "-m", "monai_hybrid.cli", "predict"]
 COMMAND_LINE = "start: the command line"
+AT_THE_ENDS = ("files: read and check", "files: read again", "to the network's grid", "masks: written")
 AS_INSTALLED = {"PYTHONPATH": str(Path(__file__).parents[2]), "PYTHONDONTWRITEBYTECODE": ""}  # compiled once, not at each start
 LABELS = [{"index": i, "value": i, "name": name} for i, name in enumerate(("background", "inner", "outer"))]
 
@@ -154,6 +155,9 @@ def text(report: dict[str, Any]) -> str:
             f"| of it in the main thread, without the network | {rest:.2f} | {rest / one['waited']:.0%} of its seconds |"
         )
         lines.append(f"| of it beside the main thread | {total - one['waited']:.2f} | |")
+        ends = sum(one["stages"].get(stage, 0.0) for stage in AT_THE_ENDS) / one["images"]
+        said = "of that the first image's reading and the last mask's writing, which are waited for"
+        lines.append(f"| {said} | {ends:.2f} | |")
     return "\n".join(lines)
 
 

@@ -31,7 +31,8 @@ WATCHED = {
         ("monai_hybrid.transforms", "Normalized", "__call__"),
     ],
     "network": [("monai_hybrid.networks.folding", "FoldedSegmenter", "forward")],
-    "windows, and the way back": [("monai_hybrid.inferers", "InputGridInferer", "segment")],
+    "windows": [("monai_hybrid.inferers", "InputGridInferer", "segment")],
+    "the way back": [("monai_hybrid.inferers.emit", "Emitter", "add")],
     "masks: written": [("monai_hybrid.prediction", "SaveMasksd", "__call__")],
     "quality.csv": [
         ("monai_hybrid.prediction.table", "QualityTable", "write"),
