@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from data_prep.accepting import parse_codes
-from data_prep.cases import UNKNOWN_SITE
 from data_prep.colour import Colour, chosen_colour
 from data_prep.errors import ConfigError
 
@@ -75,11 +74,6 @@ class BuildOptions:
         given = {field.name: getattr(self, field.name) for field in fields(self) if field.name in OF_CHECK}
         defaults = {field.name: field.default for field in fields(self)}
         return as_typed({name: v for name, v in given.items() if v != defaults[name] and not isinstance(v, Mapping)})
-
-    @property
-    def site_name(self) -> str:
-        """The site, "unknown" when not given."""
-        return self.site or UNKNOWN_SITE
 
     @property
     def accepted(self) -> frozenset[str]:

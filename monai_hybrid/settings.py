@@ -219,7 +219,6 @@ def _use() -> Iterator[Setting]:
 SETTINGS: dict[str, Setting] = {setting.name: setting for setting in _rows()}
 # Parts of sections whose numbers are held to a range.
 PARTS = {"card#interval": Setting("card#interval", "count", "epochs between saves of the model", free=True)}
-PATHS = tuple(name for name, setting in SETTINGS.items() if setting.kind in PATH_KINDS)
 # What may change between the parts of a run: its length, where things lie and go, the machine, what is shown.
 FREE = frozenset(name for name, setting in SETTINGS.items() if setting.free)
 # Arguments of `python -m monai.bundle run` itself.

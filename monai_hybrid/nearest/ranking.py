@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,6 @@ from monai_hybrid.nearest.target import Scans, read_scans
 from monai_hybrid.nearest.told import reason
 from monai_hybrid.setting_checks import check_there, model_in
 
-logger = logging.getLogger("monai_hybrid.nearest")
 AUTO = "auto"  # in the place of a model: the nearest
 
 
