@@ -50,6 +50,11 @@ def model_there(model: str) -> None:
         check_there("model", model, "--model")
 
 
+def one_of(option: str, meaning: str, *words: str) -> Any:
+    """An option that takes one of these words; the shell completes them."""
+    return typer.Option(option, help=meaning, metavar="|".join(words), autocompletion=lambda: list(words))
+
+
 EXAMPLES = "Examples:"
 
 

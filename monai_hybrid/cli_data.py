@@ -8,7 +8,7 @@ import typer
 
 from data_prep import cli as data_prep
 from data_prep.errors import ConfigError
-from monai_hybrid.cli_app import MODEL, Model, command, model_there, run
+from monai_hybrid.cli_app import MODEL, Model, command, model_there, one_of, run
 from monai_hybrid.command_options import WORDS, forwards
 from monai_hybrid.setting_checks import check_there
 
@@ -72,15 +72,7 @@ def suggest(
     ],
     model: Model,
     number: Annotated[int, typer.Option("--number", help="how many scans to choose", min=1, metavar="N")] = 3,
-    order: Annotated[
-        str,
-        typer.Option(
-            "--order",
-            help="what decides",
-            metavar="random|typical|spread|error|entropy",
-            autocompletion=lambda: ["random", "typical", "spread", "error", "entropy"],
-        ),
-    ] = "random",
+    order: Annotated[str, one_of("--order", "what decides", "random", "typical", "spread", "error", "entropy")] = "random",
     seed: Annotated[int, typer.Option("--seed", help="of the order random", min=0, metavar="N")] = 0,
     output: Annotated[
         str | None, typer.Option("--output", help="folder for suggestion.csv and suggestion.json", metavar="FOLDER")

@@ -9,7 +9,7 @@ import typer
 from data_prep.errors import ConfigError
 from data_prep.home import at_home
 from monai_hybrid.catalogue.folder import names as model_names
-from monai_hybrid.cli_app import Model, Needed, command, finish, model_there, run
+from monai_hybrid.cli_app import Model, Needed, command, finish, model_there, one_of, run
 from monai_hybrid.cli_runs import USE
 from monai_hybrid.command_options import WORDS, BundleWords, with_settings
 from monai_hybrid.commands import bundle_command
@@ -36,13 +36,7 @@ def export(
     model: Model,
     output: Annotated[str, typer.Option("--output", help="file to write: .ts or .onnx", metavar="FILE")],
     kind: Annotated[
-        str | None,
-        typer.Option(
-            "--format",
-            help="torchscript or onnx; none: by the ending of the file",
-            metavar="torchscript|onnx",
-            autocompletion=lambda: ["torchscript", "onnx"],
-        ),
+        str | None, one_of("--format", "torchscript or onnx; none: by the ending of the file", "torchscript", "onnx")
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="replace files that are there")] = False,
 ) -> None:
@@ -62,12 +56,7 @@ def calibrate(
     model: Model,
     split: Annotated[
         str,
-        typer.Option(
-            "--split",
-            help="its labelled cases; training only of data that the model never saw",
-            metavar="validation|training",
-            autocompletion=lambda: ["validation", "training"],
-        ),
+        one_of("--split", "its labelled cases; training only of data that the model never saw", "validation", "training"),
     ] = "validation",
     copies: Annotated[int, typer.Option("--copies", help="worse copies a case", min=0, max=100, metavar="N")] = 4,
     output: Annotated[
@@ -112,15 +101,7 @@ def bundle(
         str | None,
         typer.Option("--data", help="prepared data set whose labels the copy will be trained with", metavar="FOLDER"),
     ] = None,
-    name: Annotated[
-        str,
-        typer.Option(
-            "--name",
-            help="which bundle",
-            metavar="few_shot_finetune|hybrid_pretrain",
-            autocompletion=lambda: ["few_shot_finetune", "hybrid_pretrain"],
-        ),
-    ] = "few_shot_finetune",
+    name: Annotated[str, one_of("--name", "which bundle", "few_shot_finetune", "hybrid_pretrain")] = "few_shot_finetune",
 ) -> None:
     """Copy a bundle into a folder, for MONAI Label, MONAI Deploy and MONAI FL."""
     from monai_hybrid.bundle_copy import copy_bundle
