@@ -46,7 +46,6 @@ __all__ = [
     "predict", "pretrain", "rank_models", "repair", "report", "sample", "shift", "suggest",
 ]  # fmt: skip
 PathLike = str | Path
-NETWORK = ("channels", "num_res_blocks", "attention_levels", "norm_num_groups", "num_head_channels", "stem")
 ERRORS: dict[int, type[HybridError]] = {2: ConfigError, 3: DataError, 4: ModelFileError, 5: EnvironmentFault}
 
 
@@ -336,17 +335,15 @@ def load_model(path: PathLike) -> HybridDiffusionUNet:
     Raises:
         ModelFileError: no such file, no card, or weights of another network.
     """
-    from monai_hybrid.bundle.model import find_card
+    from monai_hybrid.bundle.model import find_card, network_of
     from monai_hybrid.few_shot.starting_point import model_file
-    from monai_hybrid.networks import HybridDiffusionUNet
     from monai_hybrid.weights import with_pretrained
 
     file = model_file(str(path))
     if not Path(file).is_file():
         raise ModelFileError(f"{path}: no such model file. Type: ls {shlex.quote(str(Path(path).parent))}")
     card = find_card(str(file))
-    arguments = {name: card["network"][name] for name in NETWORK if name in card["network"]}
-    network = HybridDiffusionUNet(card["spatial_dims"], len(card["channels"]), len(card["labels"]), **arguments)
+    network = network_of(card)
     with_pretrained(network, file)
     network.card = card
     return network.eval()
