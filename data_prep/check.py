@@ -15,6 +15,7 @@ from data_prep.cases import SPLITS, Case, Source
 from data_prep.checks import Finding, run_checks
 from data_prep.checks.people import PATIENTS_STATED
 from data_prep.colour import Colour, chosen_colour, parse_colour, with_colour
+from data_prep.datalist import case_of
 from data_prep.dicom.hiding import hidden, mask_files
 from data_prep.errors import ConfigError, DataListError
 from data_prep.examine import examine
@@ -195,7 +196,7 @@ def check_datalist(
         DataListError: one of the two is damaged.
     """
     content = read_datalist(path)
-    cases = [_case(entry, split) for split in SPLITS for entry in content[split]]
+    cases = [case_of(entry, split) for split in SPLITS for entry in content[split]]
     folds = [entry["fold"] for entry in content["training"]]
     if not (path.parent / "dataset.json").is_file():
         loose = examine(cases, 1, declared, allow_unlabelled=True, accept=accept, folds=folds, ignore=ignore, jobs=jobs)
@@ -208,9 +209,3 @@ def check_datalist(
     made |= {"patients_stated": PATIENTS_STATED in accepted, "jobs": jobs}
     result = examine(cases, len(dataset["channels"]), names, (), True, accepted, dataset["modality"], folds, **made)
     return list(result.findings)
-
-
-def _case(entry: dict[str, Any], split: str) -> Case:
-    images = entry["image"] if isinstance(entry["image"], list) else [entry["image"]]
-    label = Path(entry["label"]) if "label" in entry else None
-    return Case(entry["case_id"], tuple(Path(image) for image in images), label, entry["patient"], entry["site"], split)

@@ -37,6 +37,17 @@ def _entry(case: Case, folds: Mapping[str, int], folder: Path) -> dict[str, Any]
     return entry | {"case_id": case.case_id, "patient": case.patient, "site": case.site}
 
 
+def images_of(entry: Mapping[str, Any]) -> list[str]:
+    """The image files of an entry: one, or one a channel."""
+    return list(entry["image"]) if isinstance(entry["image"], list) else [entry["image"]]
+
+
+def case_of(entry: Mapping[str, Any], split: str | None = None) -> Case:
+    """The case of an entry whose paths are absolute, as `read_datalist` gives it."""
+    label = Path(entry["label"]) if "label" in entry else None
+    return Case(entry["case_id"], tuple(map(Path, images_of(entry))), label, entry["patient"], entry["site"], split)
+
+
 def portable(path: Path, folder: Path) -> str:
     """A path relative to `folder` when it lies below it, else absolute; links are not followed."""
     absolute, base = Path(os.path.abspath(path)), Path(os.path.abspath(folder))  # noqa: PTH100 (resolve follows links)

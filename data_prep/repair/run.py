@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from data_prep.atomic import new_folder
-from data_prep.cases import Case, Source
+from data_prep.cases import SPLITS, Case, Source
 from data_prep.check import check
 from data_prep.checks import Finding
+from data_prep.datalist import case_of, images_of
 from data_prep.errors import ConfigError, DataListError, EnvironmentFault
 from data_prep.files import read_datalist
 from data_prep.foreign import CHECK
@@ -192,18 +193,17 @@ def _beside(raw: Source) -> Iterator[Path]:
 def _datalist(file: Path, made: Path, report: RepairReport) -> None:
     """Write a data list in which corrected files replace their sources; the other files stay where they are."""
     content = read_datalist(file)
-    for entry in (entry for split in ("training", "validation", "testing") for entry in content[split]):
-        images = entry["image"] if isinstance(entry["image"], list) else [entry["image"]]
-        label = Path(entry["label"]) if "label" in entry else None
-        case = Case(entry["case_id"], tuple(Path(image) for image in images), label)
+    for entry in (entry for split in SPLITS for entry in content[split]):
+        case = case_of(entry)
         new: dict[str, str] = {}
         for source, data in _case(case, {}, report):
             if data is not None:
-                target = made / "corrected" / case.case_id / ("label" if source == label else "image") / source.name
+                target = made / "corrected" / case.case_id / ("label" if source == case.label else "image") / source.name
                 _put(target, data, source, link=False)
                 new[str(source)] = target.relative_to(made).as_posix()
-        entry["image"] = [new.get(image, image) for image in images] if len(images) > 1 else new.get(images[0], images[0])
-        entry |= {"label": new.get(entry["label"], entry["label"])} if label is not None else {}
+        images = [new.get(image, image) for image in images_of(entry)]
+        entry["image"] = images if len(images) > 1 else images[0]
+        entry |= {"label": new.get(entry["label"], entry["label"])} if case.label is not None else {}
     dump_json(content, made / "datalist.json")
     for name in ("dataset.json", "plan.json"):
         if (file.parent / name).is_file():

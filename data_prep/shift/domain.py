@@ -12,6 +12,7 @@ import numpy as np
 import scipy  # its parts load when they are called
 
 from data_prep.colour import Colour, parse_colour
+from data_prep.datalist import images_of
 from data_prep.errors import DataError
 from data_prep.files import read_datalist, read_dataset, read_plan
 from data_prep.label_names import same_only_class
@@ -99,8 +100,7 @@ def measure(
 
     `ignore`: label value of voxels that nobody annotated; they are neither in a structure nor around it.
     """
-    paths = case["image"] if isinstance(case["image"], list) else [case["image"]]
-    images = [_read(partial(read_image, Path(path), colour, flat), path) for path in paths]
+    images = [_read(partial(read_image, Path(path), colour, flat), path) for path in images_of(case)]
     channels = [normalised(image.channel(i), normalization) for image in images for i in range(image.channels)]
     quantiles = np.stack([np.quantile(channel, LEVELS) for channel in channels])
     if "label" not in case:

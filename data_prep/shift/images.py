@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from data_prep.colour import Colour
+from data_prep.datalist import images_of
 from data_prep.errors import DataError
 from data_prep.fingerprint import ranges
 from data_prep.geometry import in_ras_order, orientation
@@ -34,10 +35,9 @@ def read_channels(case: Mapping[str, Any], colour: Colour, flat: bool) -> list[V
     Raises:
         DataError: a file cannot be read.
     """
-    paths = case["image"] if isinstance(case["image"], list) else [case["image"]]
     read = partial(read_image, colour=colour, flat=flat)
     volumes = []
-    for path in paths:
+    for path in images_of(case):
         try:
             volumes.append(read(Path(path)))
         except ReadError as fault:

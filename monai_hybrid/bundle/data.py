@@ -14,6 +14,7 @@ from typing import Any
 from filelock import FileLock
 
 from data_prep.checks import Finding
+from data_prep.datalist import images_of
 from data_prep.errors import DataListError
 from data_prep.files import read_datalist, read_dataset, read_plan
 from data_prep.grouped import by_code, line_of, ordered
@@ -177,8 +178,7 @@ def _tell(findings: Iterable[Finding]) -> None:
 
 
 def _files(entry: dict[str, Any]) -> list[Path]:
-    images = entry["image"] if isinstance(entry["image"], list) else [entry["image"]]
-    return [Path(path) for path in [*images, *([entry["label"]] if "label" in entry else [])]]
+    return [Path(path) for path in (*images_of(entry), *([entry["label"]] if "label" in entry else []))]
 
 
 def read_prepared(folder: Path) -> PreparedData:

@@ -12,6 +12,7 @@ from typing import Any
 from data_prep.bids import is_bids, scans_to_predict
 from data_prep.cases import Case
 from data_prep.colour import parse_colour
+from data_prep.datalist import images_of
 from data_prep.examine import examine_case
 from data_prep.files import read_datalist, read_dataset
 from data_prep.foreign import foreign_sentence
@@ -111,8 +112,7 @@ def others(found: Sequence[dict[str, Any]], kept: Sequence[dict[str, Any]]) -> l
 
 def files_of(case: dict[str, Any]) -> tuple[str, ...]:
     """The image files of a case, by which two data sets' cases are told to be the same."""
-    names = case["image"] if isinstance(case["image"], list) else [case["image"]]
-    return tuple(str(Path(name).resolve()) for name in names)
+    return tuple(str(Path(name).resolve()) for name in images_of(case))
 
 
 def cases_of_folder(

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from data_prep.cells import restored_row
+from data_prep.datalist import case_of
 from data_prep.files import read_datalist, read_dataset
 from data_prep.foreign import holds_dicom
 from data_prep.free_names import MASKS, PREPARED, free
@@ -320,13 +321,11 @@ def _prepared(folder: Path, model: Path | None) -> Collection:
     cases = []
     for split in SPLITS:
         for entry in lists[split]:
-            files = entry["image"] if isinstance(entry["image"], list) else [entry["image"]]
-            mask = Path(entry["label"]) if "label" in entry else None
-            gone = next((file for file in (*files, *([mask] if mask else [])) if not Path(file).is_file()), None)
+            one = case_of(entry)
+            gone = next((file for file in (*one.images, *([one.label] if one.label else [])) if not file.is_file()), None)
             note = "" if gone is None else f"one of its files is not there: {gone}"
-            numbers = {"split": split, "patient": str(entry["patient"])}
-            name, patient = str(entry["case_id"]), str(entry["patient"])
-            cases.append(Case(name, tuple(Path(file) for file in files), mask, "", note, numbers, patient))
+            numbers = {"split": split, "patient": one.patient}
+            cases.append(Case(one.case_id, one.images, one.label, "", note, numbers, one.patient))
     channels = tuple(str(channel) for channel in about["channels"])
     colour = tuple(about["colour"]) if about.get("colour") else None
     _card(model)
