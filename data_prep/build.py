@@ -17,7 +17,7 @@ from data_prep.datalist import make_datalist
 from data_prep.dicom.hiding import hidden, mask_files
 from data_prep.dicom.labels import OWN
 from data_prep.errors import ConfigError, DataError
-from data_prep.examine import Examination, examine
+from data_prep.examine import Examination, examine_source
 from data_prep.files import write_all
 from data_prep.fingerprint import describe
 from data_prep.free_names import MASKS, free
@@ -133,16 +133,13 @@ def select_cases(raw: Source, settings: BuildOptions) -> tuple[list[Case], tuple
     finder = PatientFinder(raw.root, settings.patient_regex)
     assigned = finder.assign([replace(case, site=settings.site or case.site) for case in raw.cases])
     cases = assigned.cases
-    about = Naming(assigned.rule, assigned.stated, _unused(raw, cases, finder, settings))
+    unused = unused_lists(raw.root, cases, finder.table, settings.splits is not None, raw.beside)
+    about = Naming(assigned.rule, assigned.stated, unused)
     if settings.splits is None:
         return in_order(split_by_chance(cases, settings.val_fraction, settings.test_fraction, settings.seed)), raw.notes, about
     chosen, left_out = split_by_file(cases, Path(settings.splits))
     notes = (*raw.notes, f"left out, because {settings.splits} does not name them: {left_out}") if left_out else raw.notes
     return in_order(chosen), notes, about
-
-
-def _unused(raw: Source, cases: Sequence[Case], finder: PatientFinder, settings: BuildOptions) -> tuple[UnusedList, ...]:
-    return unused_lists(raw.root, cases, finder.table, settings.splits is not None, raw.beside)
 
 
 def _nothing_held_out(cases: Sequence[Case], settings: BuildOptions) -> tuple[str, ...]:
@@ -179,24 +176,8 @@ def _require_masks(raw: Source) -> None:
 def _examined(
     raw: Source, cases: Sequence[Case], names: Mapping[int, str] | None, settings: BuildOptions, about: Naming
 ) -> Examination:
-    result = examine(
-        cases,
-        len(raw.channels),
-        names,
-        raw.orphans,
-        settings.allow_unlabelled,
-        settings.accepted,
-        settings.modality or raw.modality,
-        ignored=raw.ignored,
-        colour=raw.colour,
-        unused=about.unused,
-        patients_stated=about.patients_stated,
-        volumes=raw.volumes,
-        faults=raw.faults,
-        table_of_names=raw.table_of_names,
-        ignore=raw.ignore,
-        jobs=settings.jobs,
-    )
+    told = settings.allow_unlabelled, settings.accepted, about.unused, about.patients_stated
+    result = examine_source(raw, cases, names, *told, settings.modality, settings.jobs)
     found = ordered((*raw.findings, *result.findings), [case.case_id for case in raw.cases])
     findings = hidden(found, [*mask_files(raw), *(entry.path for entry in about.unused)])
     result = replace(result, findings=findings)

@@ -18,7 +18,7 @@ from data_prep.colour import Colour, chosen_colour, parse_colour, with_colour
 from data_prep.datalist import case_of
 from data_prep.dicom.hiding import hidden, mask_files
 from data_prep.errors import ConfigError, DataListError
-from data_prep.examine import examine
+from data_prep.examine import examine, examine_source
 from data_prep.files import read_datalist, read_dataset
 from data_prep.foreign import foreign_kind
 from data_prep.grouped import ordered
@@ -161,25 +161,8 @@ def _check_source(
     assigned = finder.assign(raw.cases)
     cases = assigned.cases
     unused = unused_lists(raw.root, cases, finder.table, False, raw.beside)
-    names = chosen_names(declared, raw)
-    result = examine(
-        cases,
-        len(raw.channels),
-        names,
-        raw.orphans,
-        allow_unlabelled or not raw.labelled,
-        accept,
-        raw.modality,
-        ignored=raw.ignored,
-        colour=raw.colour,
-        unused=unused,
-        patients_stated=assigned.stated,
-        volumes=raw.volumes,
-        faults=raw.faults,
-        table_of_names=raw.table_of_names,
-        ignore=raw.ignore,
-        jobs=jobs,
-    )
+    names, unlabelled = chosen_names(declared, raw), allow_unlabelled or not raw.labelled
+    result = examine_source(raw, cases, names, unlabelled, accept, unused, assigned.stated, jobs=jobs)
     return [*raw.findings, *result.findings]
 
 

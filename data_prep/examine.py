@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from data_prep.cases import Case, SourceFault
+from data_prep.cases import Case, Source, SourceFault
 from data_prep.checks import Finding, run_checks
 from data_prep.checks.subjects import CaseFacts, DatasetSubject, ImageSubject, LabelSubject, PairSubject
 from data_prep.colour import Colour
@@ -142,6 +142,25 @@ def examine(
     )  # fmt: skip
     files = {} if volumes else {case.case_id: _files(case) for case in cases}
     return Examination(tuple(records), (*findings, *run_checks("dataset", subject, accept=accept, files=files)))
+
+
+def examine_source(
+    raw: Source,
+    cases: Sequence[Case],
+    declared: Mapping[int, str] | None,
+    allow_unlabelled: bool,
+    accept: Collection[str],
+    unused: Sequence[UnusedList],
+    patients_stated: bool,
+    modality: str | None = None,
+    jobs: int = 1,
+) -> Examination:
+    """`examine` of cases of a raw data set, with all that its layout says of them; `modality` None: the layout's."""
+    return examine(
+        cases, len(raw.channels), declared, raw.orphans, allow_unlabelled, accept, modality or raw.modality,
+        ignored=raw.ignored, colour=raw.colour, unused=unused, patients_stated=patients_stated, volumes=raw.volumes,
+        faults=raw.faults, table_of_names=raw.table_of_names, ignore=raw.ignore, jobs=jobs,
+    )  # fmt: skip
 
 
 def _files(case: Case) -> list[str]:

@@ -34,14 +34,6 @@ class CaseTable:
         """Whether the file exists."""
         return bool(self.columns)
 
-    def patient(self, case_id: str) -> str | None:
-        """What the table says, None when nothing."""
-        return self.patients.get(case_id)
-
-    def site(self, case_id: str) -> str | None:
-        """What the table says, None when nothing."""
-        return self.sites.get(case_id)
-
     def names_any(self, case_ids: Iterable[str]) -> bool:
         """Whether it says anything about one of these cases."""
         return any(case_id in self.patients or case_id in self.sites for case_id in case_ids)

@@ -66,14 +66,15 @@ class PatientFinder:
         guessed = recognise([name for name in ids if name not in stated])
         patients = {**guessed.patients, **_as_siblings(recognise(ids).patients, stated), **stated}
         given = [
-            replace(case, patient=patients[case.case_id], site=self.table.site(case.case_id) or case.site) for case in cases
+            replace(case, patient=patients[case.case_id], site=self.table.sites.get(case.case_id) or case.site)
+            for case in cases
         ]
         number = len({case.patient for case in given})
         return Assigned(given, self._rule(number, stated, guessed.shortened, ids), len(stated) == len(set(ids)))
 
     def _stated(self, case_id: str) -> str | None:
         if self._expression is None:
-            return self.table.patient(case_id)
+            return self.table.patients.get(case_id)
         match = self._expression.search(case_id)
         if match is None or not match[1]:
             raise ConfigError(f"--patient-regex {shlex.quote(self._expression.pattern)} finds no patient in case {case_id!r}")
@@ -83,7 +84,7 @@ class PatientFinder:
         by = []
         if stated:
             of = f" ({len(stated)} of {len(ids)} cases)" if len(stated) < len(ids) else ""
-            by_table = any(self.table.patient(name) is not None for name in ids)
+            by_table = any(name in self.table.patients for name in ids)
             # Pseudonyms of DICOM have the form of BIDS, and an entity that BIDS has not.
             by_name = all(
                 name.startswith(who) and who.startswith("sub-") and "_ser-" not in name for name, who in stated.items()

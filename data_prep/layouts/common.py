@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from data_prep.cases import Case
 from data_prep.errors import ConfigError, DataListError
 from data_prep.foreign import foreign_sentence
 from data_prep.json_io import load_json
@@ -60,6 +61,13 @@ def _likely_labels(folders: list[str]) -> str | None:
     """The one folder whose name says that it holds labels; None where none does, or several do."""
     likely = [name for name in folders if LABEL_WORDS.search(name.lower())]
     return likely[0] if len(likely) == 1 else None
+
+
+def unlisted_labels(cases: Iterable[Case]) -> tuple[Path, ...]:
+    """Labels in the folders of those of the cases that no case has."""
+    known = {case.label.resolve() for case in cases if case.label is not None}
+    folders = sorted({path.parent for path in known if path.parent.is_dir()})
+    return tuple(path for folder in folders for path in image_files(folder) if path.resolve() not in known)
 
 
 def raw_dataset_json(root: Path) -> dict[str, Any] | None:

@@ -10,11 +10,11 @@ from data_prep.errors import DataListError
 from data_prep.label_names import parse_names
 from data_prep.layouts.common import (
     channel_names,
-    image_files,
     label_folder,
     modality_of,
     names_beside,
     raw_dataset_json,
+    unlisted_labels,
 )
 from data_prep.reading import stem
 
@@ -37,18 +37,8 @@ def read(root: Path, labels_dir: str | None = None) -> Source:
     names = names_beside(root, labels_dir) if labels_dir else parse_names(content.get("labels"), f"{path}: $.labels")
     unused = content.get("test") or []
     notes = (f"test images without labels, left out: {len(unused)}",) if unused else ()
-    orphans = _orphans(cases)
-    return Source(
-        root,
-        "msd",
-        str(content.get("name") or root.name),
-        cases,
-        names,
-        channels,
-        modality_of(channels),
-        orphans,
-        notes,
-    )
+    name = str(content.get("name") or root.name)
+    return Source(root, "msd", name, cases, names, channels, modality_of(channels), unlisted_labels(cases), notes)
 
 
 def _entries(content: dict[str, Any], path: Path) -> list[Any]:
@@ -68,10 +58,3 @@ def _case(root: Path, entry: Any, index: int, labels_dir: str | None) -> Case:
     if labels_dir is not None and label is not None:
         label = label_folder(root, labels_dir) / label.name
     return Case(stem(image), (image,), label)
-
-
-def _orphans(cases: tuple[Case, ...]) -> tuple[Path, ...]:
-    """Labels on disk that the list does not name."""
-    known = {case.label.resolve() for case in cases if case.label is not None}
-    folders = sorted({path.parent for path in known if path.parent.is_dir()})
-    return tuple(path for folder in folders for path in image_files(folder) if path.resolve() not in known)

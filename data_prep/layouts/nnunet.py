@@ -24,6 +24,7 @@ from data_prep.layouts.common import (
     names_beside,
     raw_dataset_json,
     require_images,
+    unlisted_labels,
 )
 from data_prep.pictures import is_picture
 from data_prep.reading import stem
@@ -64,11 +65,7 @@ def _listed(root: Path, content: dict[str, Any], channels: tuple[str, ...], path
     if not isinstance(listed, dict) or not listed:
         raise DataListError("D503", f"{path}: $.dataset: expected at least one case, saw {str(listed)[:60]!r}")
     cases = tuple(_entry(root, name, entry, len(channels), path) for name, entry in sorted(listed.items()))
-    known = {case.label.resolve() for case in cases if case.label is not None}
-    beside = (
-        file for folder in sorted({label.parent for label in known if label.parent.is_dir()}) for file in image_files(folder)
-    )
-    orphans = tuple(file for file in beside if file.resolve() not in known)
+    orphans = unlisted_labels(cases)
     name = str(content.get("name") or root.name)
     ignore = _ignore(content, path)
     return Source(root, "nnunet", name, cases, _names(content, path), channels, modality_of(channels), orphans, ignore=ignore)
