@@ -23,6 +23,7 @@ import torch
 from scipy.stats import spearmanr
 
 from benchmarks.ending import ended
+from data_prep.evenly import spread
 from data_prep.json_io import dump_json
 from monai_hybrid.bundle.data import read_prepared
 from monai_hybrid.bundle.held_out import held_out_parts
@@ -48,8 +49,7 @@ def measured(prepared: Path, model: str, split: str, copies: int, limit: int | N
         return Measured(content["rows"], content["errors"], [arrays["p"]], [arrays["classes"]], content["patients"], {})
     data = read_prepared(prepared)
     cases = data.labelled(split, required=True)
-    if limit and len(cases) > limit:
-        cases = [cases[round(i)] for i in np.linspace(0, len(cases) - 1, limit)]
+    cases = spread(cases, limit) if limit else cases
     found = held_out_parts(CONFIG, model, data.dataset, "cpu").measure(cases, copies)
     keep.parent.mkdir(parents=True, exist_ok=True)
     np.savez_compressed(keep.with_suffix(".npz"), p=np.concatenate(found.p), classes=np.concatenate(found.classes))

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from data_prep.cases import Case
+from data_prep.evenly import spread
 from data_prep.geometry import ras_axes
 from data_prep.ignoring import IGNORED, marked
 from data_prep.patches import by
@@ -155,9 +156,8 @@ def _counts(values: Array) -> dict[int, int]:
 
 def _read(cases: Sequence[Case], flat: bool, ignore: int | None) -> list[Mask]:
     labelled = [case for case in cases if case.split == "training" and case.label is not None]
-    chosen = np.unique(np.linspace(0, len(labelled) - 1, min(len(labelled), MAX_CASES)).round().astype(int))
     masks: list[Mask] = []
-    for case in [labelled[i] for i in chosen]:
+    for case in spread(labelled, MAX_CASES):
         if sum(mask.label.size for mask in masks) >= MAX_VOXELS:
             break
         assert case.label is not None

@@ -21,9 +21,10 @@ from torch import Tensor
 from benchmarks.ending import ended
 from benchmarks.models.recipe import Recipe, load_recipe
 from data_prep.colour import parse_colour
+from data_prep.evenly import spread
 from data_prep.files import read_datalist, read_dataset
 from data_prep.json_io import dump_json, write_atomically
-from data_prep.shift.images import image_summary, spread
+from data_prep.shift.images import image_summary
 from monai_hybrid.bundle_folders import bundle_folder
 from monai_hybrid.catalogue.about import problems, read_about
 from monai_hybrid.catalogue.folder import FOLDER, LARGEST, LARGEST_TOGETHER, SUMS, digest

@@ -14,6 +14,7 @@ import scipy  # its parts load when they are called
 from data_prep.colour import Colour, parse_colour
 from data_prep.datalist import images_of
 from data_prep.errors import DataError
+from data_prep.evenly import spread
 from data_prep.files import read_datalist, read_dataset, read_plan
 from data_prep.label_names import same_only_class
 from data_prep.normalising import SOFT, soft
@@ -79,10 +80,11 @@ def read_domain(folder: Path, normalization: Mapping[str, Any] | None = None) ->
     if not cases:
         raise DataError(f"{folder}: no training case; grey values and volumes are compared over training cases")
     values = {str(label["name"]): int(label["value"]) for label in dataset["labels"] if label["index"]}
-    chosen = [cases[i] for i in np.unique(np.linspace(0, len(cases) - 1, min(len(cases), MAX_CASES)).round().astype(int))]
     colour, flat = parse_colour(dataset.get("colour")), dataset["spatial_dims"] == 2
     ignore = dataset.get("ignore_value")
-    measured = [measure(case, values, normalization or plan["normalization"], colour, flat, ignore) for case in chosen]
+    measured = [
+        measure(case, values, normalization or plan["normalization"], colour, flat, ignore) for case in spread(cases, MAX_CASES)
+    ]
     contrasts = {name: [of[name] for _, of in measured if name in of] for name in values}
     volumes = _volumes(dataset, {case["case_id"] for case in cases}, values)
     return Domain(folder, dataset["name"], dataset, plan, volumes, np.stack([q for q, _ in measured]), contrasts)

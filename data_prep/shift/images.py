@@ -13,6 +13,7 @@ import numpy as np
 from data_prep.colour import Colour
 from data_prep.datalist import images_of
 from data_prep.errors import DataError
+from data_prep.evenly import spread
 from data_prep.fingerprint import ranges
 from data_prep.geometry import in_ras_order, orientation
 from data_prep.roles import read_image
@@ -22,11 +23,6 @@ from data_prep.volume import Array, ReadError, Volume
 MOST_IMAGES = 8  # read, evenly spread over the list
 MOST_VALUES = 500_000  # of an image, evenly spread over its voxels
 FACTS = ("spacing", "spacing_known", "shape", "orientations")
-
-
-def spread(cases: Sequence[Any], most: int = MOST_IMAGES) -> list[Any]:
-    """At most `most` of the cases, evenly over the list."""
-    return [cases[i] for i in np.unique(np.linspace(0, len(cases) - 1, min(len(cases), most)).round().astype(int))]
 
 
 def read_channels(case: Mapping[str, Any], colour: Colour, flat: bool) -> list[Volume]:
@@ -78,7 +74,7 @@ def image_summary(
         "quantiles": the mean curve of each channel, 101 numbers}.
     """
     facts, flat = dataset["fingerprint"], dataset["spatial_dims"] == 2
-    chosen = spread(cases)
+    chosen = spread(cases, MOST_IMAGES)
     curves = np.stack([quantiles(read_channels(case, colour, flat), normalization) for case in chosen]).mean(axis=0)
     return {
         "images": len(chosen),

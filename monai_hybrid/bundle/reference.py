@@ -13,6 +13,7 @@ import torch
 from monai.bundle import ConfigParser
 
 from data_prep.colour import parse_colour
+from data_prep.evenly import spread
 from data_prep.fingerprint import UNITS
 from data_prep.shift.images import image_summary
 from monai_hybrid.bundle.held_out import held_out_parts
@@ -107,7 +108,7 @@ class CardReference:
             {"split": "validation" or "training", "entropy_foreground": [...], "denoising_error": [...]}, finite numbers only.
         """
         labelled = [case for case in self.training if "label" in case]
-        cases = spread_out(list(self.held_out) or labelled, MOST_CASES)
+        cases = spread(list(self.held_out) or labelled, MOST_CASES)
         parser = ConfigParser()
         parser.read_config(str(self.config))
         parser.update({"model": str(model), "device": str(self.device)})
@@ -130,13 +131,6 @@ class CardReference:
 def _add(numbers: list[float], value: float | None) -> None:
     if value is not None and np.isfinite(value):
         numbers.append(float(f"{value:.4g}"))
-
-
-def spread_out(cases: Sequence[Any], most: int) -> list[Any]:
-    """At most `most` of the cases, evenly over the list."""
-    if len(cases) <= most:
-        return list(cases)
-    return [cases[round(i)] for i in np.linspace(0, len(cases) - 1, most)]
 
 
 def label_volumes(dataset: Mapping[str, Any], training: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -8,9 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from data_prep.evenly import spread
 from data_prep.home import at_home
 from monai_hybrid.bundle.data import PreparedData, prepare_data
-from monai_hybrid.bundle.reference import spread_out
 from monai_hybrid.errors import ConfigError, DataError, ModelFileError
 from monai_hybrid.few_shot.shots import without_labels
 from monai_hybrid.few_shot.starting_point import SCRATCH, chosen_model
@@ -134,5 +134,5 @@ def hold_out(
     random.Random(seed).shuffle(patients)
     number = min(MOST_HELD_OUT, max(1, round(len(patients) / HELD_OUT)))
     held = set(patients[:number])
-    judged = spread_out([case for case in cases if case["patient"] in held], MOST_JUDGED)
+    judged = spread([case for case in cases if case["patient"] in held], MOST_JUDGED)
     return [case for case in cases if case["patient"] not in held], judged

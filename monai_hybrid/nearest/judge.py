@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 import torch
 
+from data_prep.evenly import spread
 from data_prep.shift.distance import image_findings, parts
 from data_prep.shift.domain import Domain
 from data_prep.shift.finding import Finding
-from data_prep.shift.images import domain_of_images, spread
+from data_prep.shift.images import domain_of_images
 from monai_hybrid.bundle.model import find_card, network_of
 from monai_hybrid.bundle.preprocessing import image_transforms
 from monai_hybrid.nearest.target import Scans

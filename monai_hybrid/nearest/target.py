@@ -12,9 +12,10 @@ import numpy as np
 
 from data_prep.colour import Colour, parse_colour
 from data_prep.errors import DataError
+from data_prep.evenly import spread
 from data_prep.files import read_datalist, read_dataset
 from data_prep.free_names import PREPARED, free
-from data_prep.shift.images import grid_facts, quantiles, read_channels, spread
+from data_prep.shift.images import MOST_IMAGES, grid_facts, quantiles, read_channels
 from data_prep.volume import Array, Volume
 from monai_hybrid.bundle.cases import cases_to_predict
 from monai_hybrid.dicom_border import is_dicom
@@ -78,7 +79,7 @@ def read_scans(target: Path, normalizations: Sequence[Mapping[str, Any]]) -> Sca
         EnvironmentFault: a format that needs a package which is not there.
     """
     cases, dataset = described(target)
-    chosen = spread(cases)
+    chosen = spread(cases, MOST_IMAGES)
     colour = parse_colour(dataset.get("colour")) if dataset else None
     flat = dataset is not None and dataset["spatial_dims"] == 2
     firsts: list[Volume] = []

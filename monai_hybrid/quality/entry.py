@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from data_prep.evenly import spread
 from monai_hybrid.quality.dice_model import LEVEL, fit_structure, predicted_dice
 from monai_hybrid.quality.held_out import CLEAN, Measured
 from monai_hybrid.quality.reliability import Counts, expected_error
@@ -56,10 +57,7 @@ def _predicted(found: Measured, entry: Mapping[str, Any]) -> list[float]:
 
 def _spread(values: Sequence[float]) -> list[float]:
     """Sorted, four digits, at most `MOST_VALUES` evenly chosen."""
-    ranked = sorted(float(f"{value:.4g}") for value in values if np.isfinite(value))
-    if len(ranked) <= MOST_VALUES:
-        return ranked
-    return [ranked[round(i)] for i in np.linspace(0, len(ranked) - 1, MOST_VALUES)]
+    return spread(sorted(float(f"{value:.4g}") for value in values if np.isfinite(value)), MOST_VALUES)
 
 
 def _calibration(found: Measured) -> dict[str, Any]:

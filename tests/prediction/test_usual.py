@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from data_prep.amounts import amount
-from monai_hybrid.bundle.reference import joined, label_volumes, spread_out
+from data_prep.evenly import spread
+from monai_hybrid.bundle.reference import joined, label_volumes
 from monai_hybrid.prediction.flags import flag_rows, own_flags
 
 REFERENCE: dict[str, Any] = {
@@ -123,4 +124,4 @@ def test_a_flag_says_whose_labels_the_range_is_of_and_writes_no_powers_of_ten() 
 
 
 def test_few_cases_are_spread_over_the_list() -> None:
-    assert spread_out(list(range(9)), 3) == [0, 4, 8] and spread_out([1, 2], 3) == [1, 2]
+    assert spread(list(range(9)), 3) == [0, 4, 8] and spread([1, 2], 3) == [1, 2]
