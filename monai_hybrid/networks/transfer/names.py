@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import difflib
-import re
 from collections.abc import Mapping, Sequence
 
+from data_prep.label_names import alike_name
 from monai_hybrid.errors import ConfigError, ModelFileError
 
 Partners = list[int | None]
 """For each target the position of its source, or None for a new one."""
 
-
-def unified(name: str) -> str:
-    """The name as it is compared: "Left Ventricle", "left_ventricle" and "left-ventricle" are one."""
-    return re.sub(r"[\s_-]+", "_", name.strip()).casefold()
+unified = alike_name  # how names are compared
 
 
 def match_names(
