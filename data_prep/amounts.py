@@ -19,7 +19,12 @@ def by(numbers: Iterable[float]) -> str:
     return " x ".join(f"{number:.4g}" for number in numbers)
 
 
+def plural(count: int, noun: str) -> str:
+    """ "1 case", "2 cases"."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
 def few(names: Sequence[object], most: int = 3, between: str = ", ") -> str:
-    """The first of many names, and how many more: "a, b, c and 4 more"."""
-    shown = between.join(map(str, names[:most]))
-    return f"{shown} and {len(names) - most} more" if len(names) > most else shown
+    """The first of many, and how many more there are: "a, b and 3 more", or with other signs between "a; b; and 3 more"."""
+    left = len(names) - most
+    return between.join(map(str, names[:most])) + (f"{between.strip(', ')} and {left} more" if left > 0 else "")

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from data_prep.amounts import few, plural
 from data_prep.atomic import neighbour
 from data_prep.errors import ConfigError, DataError, EnvironmentFault
 from data_prep.foreign import dicom_readable, foreign_kind, holds_dicom, links_sentence
@@ -77,7 +78,7 @@ def dicom_cases(
     chosen = choose(every, None if len(channels) > 1 else words)
     left = [one.title for one in chosen if one.left_out]
     if left:
-        logger.warning("%d series left out, which are no volumes: %s", len(left), _few(left))
+        logger.warning("%d series left out, which are no volumes: %s", len(left), few(left, SHOWN, "; "))
     if found.links:
         logger.warning("%s", links_sentence(folder))
     private = neighbour(output / PRIVATE)
@@ -174,12 +175,8 @@ def _faults(faults: Sequence[tuple[Path, Any]], every: Sequence[Series]) -> list
         return []
     words = {word for one in every for word in one.identifiers}
     told = [f"{shown_path(file, words, 'unreadable')}: {fault.seen}" for file, fault in faults]
-    said = f"{len(told)} DICOM file{'s' if len(told) > 1 else ''} cannot be read: {_few(told)}"
+    said = f"{plural(len(told), 'DICOM file')} cannot be read: {few(told, SHOWN, '; ')}"
     return [{"case_id": UNREADABLE, "image": "", "failure": f"{said}. Fetch them again"}]
-
-
-def _few(texts: Sequence[str]) -> str:
-    return "; ".join(texts[:SHOWN]) + (f"; and {len(texts) - SHOWN} more" if len(texts) > SHOWN else "")
 
 
 def nifti_of(folder: Path, place: Path) -> list[dict[str, Any]]:

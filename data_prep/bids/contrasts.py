@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from data_prep.amounts import few, plural
 from data_prep.bids.listing import Listing
 from data_prep.bids.names import LABELS, SCAN, SERIES, BidsFile
 from data_prep.bids.wanted import NONE, Wanted, channels_wanted, filter_for
@@ -80,7 +81,7 @@ def _refuse_series(
             raise DataListError("D546", message, str(first))
     if not still and not wanted:
         series = Counter(file.suffix for file in images)
-        held = ", ".join(f"{suffix} ({_files(number)})" for suffix, number in sorted(series.items()))
+        held = ", ".join(f"{suffix} ({plural(number, 'file')})" for suffix, number in sorted(series.items()))
         what = f"{held}: series of volumes (4D)" if held else _nothing(listing)
         raise DataListError("D546", f"{root}: no image to segment; the data set holds {what}", str(root))
 
@@ -106,23 +107,18 @@ def _there(candidates: Sequence[BidsFile]) -> str:
     alone = _alone(candidates)
     names = {id(file): file.suffix if file.suffix in alone else file.contrast for file in candidates}
     numbers = Counter(names.values())
-    shown = ", ".join(f"{name} ({_files(number)})" for name, number in numbers.most_common(SHOWN))
-    more = f" and {len(numbers) - SHOWN} more" if len(numbers) > SHOWN else ""
+    shown = few([f"{name} ({plural(number, 'file')})" for name, number in numbers.most_common()], SHOWN)
     first = next(file for file in candidates if names[id(file)] == numbers.most_common(1)[0][0])
     pairs = f"suffix={first.suffix}" if first.suffix in alone else filter_for(first, candidates)
     suffixes = list(dict.fromkeys(file.suffix for file in candidates))[:2]
     several = f'; for two channels: --bids-filter "suffix={"+".join(suffixes)}"' if len(suffixes) > 1 else ""
-    return f'there are {shown}{more}. Type: --bids-filter "{pairs}"{several}'
+    return f'there are {shown}. Type: --bids-filter "{pairs}"{several}'
 
 
 def _alone(candidates: Sequence[BidsFile]) -> set[str]:
     """Suffixes that no scan has twice: they need no further entity to be chosen."""
     numbers = Counter((file.scan, file.run, file.suffix) for file in candidates)
     return {file.suffix for file in candidates} - {suffix for (_, _, suffix), number in numbers.items() if number > 1}
-
-
-def _files(number: int) -> str:
-    return f"{number} file{'s' if number > 1 else ''}"
 
 
 def _grouped(root: Path, images: Sequence[BidsFile], wanted: Sequence[Wanted]) -> tuple[list[Scanned], list[str]]:

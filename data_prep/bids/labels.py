@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from data_prep.amounts import few
 from data_prep.bids.contrasts import Scanned
 from data_prep.bids.listing import derivatives, files_of, has_subjects
 from data_prep.bids.names import LABELS, BidsFile, plain
@@ -144,9 +145,8 @@ def _one_each(
 
 def _there(fitting: Mapping[Kind, Mapping[str, Sequence[BidsFile]]], scans: int) -> str:
     ordered = sorted(fitting, key=lambda kind: -len(fitting[kind]))
-    shown = "; ".join(f"{kind} ({len(fitting[kind])} of {scans} scans)" for kind in ordered[:SHOWN])
-    more = f"; and {len(ordered) - SHOWN} more" if len(ordered) > SHOWN else ""
-    return f"there are {shown}{more}. Type: {_option(ordered[0], ordered)}{_parts(ordered)}"
+    shown = few([f"{kind} ({len(fitting[kind])} of {scans} scans)" for kind in ordered], SHOWN, "; ")
+    return f"there are {shown}. Type: {_option(ordered[0], ordered)}{_parts(ordered)}"
 
 
 def _option(kind: Kind, others: Sequence[Kind]) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from data_prep.amounts import few
 from data_prep.checks.registry import Finding, run_checks
 from data_prep.dicom.headers import Found
 from data_prep.dicom.names import case_name, shown_path
@@ -75,7 +76,7 @@ def _own(own: Sequence[Path], every: Sequence[Series], sound: Sequence[Series], 
     if not own:
         return []
     cases = sorted({case for path in own for case in _case_of(path, every, sound)})
-    of = f", of {', '.join(cases[:SHOWN])}{f' and {len(cases) - SHOWN} more' if len(cases) > SHOWN else ''}" if cases else ""
+    of = f", of {few(cases, SHOWN)}" if cases else ""
     what = "1 predicted mask is" if len(own) == 1 else f"{len(own)} predicted masks are"
     fault = ReadError("segments_own", f"{what} {'taken as drawn' if OWN in accept else 'left out'}{of}")
     return run_checks("fault", fault, "", shown_path(own[0]), accept)

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from data_prep.amounts import plural
 from data_prep.checks.registry import printable
 from data_prep.dicom.grid import Problem, affine_of, has_place, problems_of_stack, stacked
 from data_prep.dicom.headers import Found, read_headers
@@ -64,8 +65,7 @@ class Series:
         described = f"'{printable(self.description)}'" if self.description and naming().keep else ""
         called = " ".join(filter(None, ("series", printable(self.shown_number), described, self.shown_part)))
         kind = shown_term(self.modality, MODALITIES, "no modality" if not self.modality else "another modality")
-        count = len(self.planes)
-        return f"{called} ({kind}, {count} slice{'' if count == 1 else 's'})"
+        return f"{called} ({kind}, {plural(len(self.planes), 'slice')})"
 
     @property
     def shown_number(self) -> str:

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from data_prep.amounts import plural
 from data_prep.errors import DataError
 from data_prep.json_io import dump_json
 from data_prep.naming import keep_key_out
@@ -66,4 +67,4 @@ def _summary(levels: list[str]) -> str:
     if not levels:
         return NOTHING
     warnings = levels.count(WARNING)
-    return f"{len(levels)} finding{'s' * (len(levels) > 1)}, {warnings} of them {'a warning' if warnings == 1 else 'warnings'}."
+    return f"{plural(len(levels), 'finding')}, {warnings} of them {'a warning' if warnings == 1 else 'warnings'}."

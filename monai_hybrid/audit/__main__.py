@@ -13,6 +13,7 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
+from data_prep.amounts import few
 from data_prep.home import at_home
 from data_prep.interrupts import end_in_order, told
 from data_prep.json_io import dump_json
@@ -47,9 +48,8 @@ def main(argv: list[str] | None = None) -> int:
     for finding in verdict.findings:
         print(f"NOT OURS {_plain(str(finding))}")
     if verdict.findings:
-        shown = "; ".join(_plain(str(finding)) for finding in verdict.findings[:SHOWN])
-        more = f"; and {len(verdict.findings) - SHOWN} more" if len(verdict.findings) > SHOWN else ""
-        print(f"error: {args.bundle}: not one of ours: these entries run code, or may: {shown}{more}", file=sys.stderr)
+        shown = few([_plain(str(finding)) for finding in verdict.findings], SHOWN, "; ")
+        print(f"error: {args.bundle}: not one of ours: these entries run code, or may: {shown}", file=sys.stderr)
         return 2
     print(
         f"{args.bundle}: ours ({verdict.like}), {len(verdict.settings)} other settings, {verdict.others} files beside",

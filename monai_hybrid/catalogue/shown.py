@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from data_prep.amounts import by
+from data_prep.amounts import by, plural
 from data_prep.errors import ConfigError, ModelFileError
 from data_prep.free_names import ADAPTED, MASKS, free
 from monai_hybrid.catalogue.entry import Entry, entry, rows
@@ -91,7 +91,7 @@ def lines(one: Entry) -> Iterator[str]:
     yield ""
     yield f"structures    {', '.join(one.structures)}" + (" (shapes, no organs)" if one.universal else "")
     yield f"modality      {one.modality}"
-    yield f"dimensions    {one.dims}D, {len(one.card['channels'])} channel{'s' if len(one.card['channels']) > 1 else ''}"
+    yield f"dimensions    {one.dims}D, {plural(len(one.card['channels']), 'channel')}"
     yield f"spacing       {'of your data' if one.spacing is None else by(one.spacing)}"
     yield f"file          {one.file}, {one.size / 1e6:.1f} MB, {about['storage']['dtype']}"
     yield f"licence       {about['licence']['weights']}. {about['licence']['attribution']}"
@@ -115,7 +115,7 @@ def _scores(scores: Mapping[str, Any]) -> Iterator[str]:
         yield f"source test   {said(scores['source_test'])}"
     for target in scores["adapted"]:
         for shots in target["shots"]:
-            number = f"{shots['labels']} label{'' if shots['labels'] == 1 else 's'}"
+            number = plural(shots["labels"], "label")
             yield f"adapted       {target['target']}, {number}: {said(shots['score'])}"
     if not scores["source_test"] and not scores["adapted"]:
         yield "scores        not measured yet"

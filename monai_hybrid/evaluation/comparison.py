@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import statistics
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from data_prep.amounts import few
 from monai_hybrid.errors import DataError
 from monai_hybrid.evaluation.case_table import Row, read_cases
 from monai_hybrid.evaluation.statistics import RESAMPLES, SEED, PairedTest, bootstrap_interval, paired_test, patient_means
@@ -112,10 +112,10 @@ def _refuse_other_cases(run_a: Path, run_b: Path, a: Rows, b: Rows) -> None:
     for folder, more, less in ((run_a, a, b), (run_b, b, a)):
         only = [" ".join(key) for key in more if key not in less]
         if only:
-            raise DataError(f"only in {folder}: {_some(only)}; evaluate both models on the same cases and classes")
+            raise DataError(f"only in {folder}: {few(only, 3)}; evaluate both models on the same cases and classes")
     changed = [" ".join(key) for key in a if a[key]["label_voxels"] != b[key]["label_voxels"]]
     if changed:
-        raise DataError(f"{run_a} and {run_b}: the label differs in {_some(changed)}; evaluate both models on the same labels")
+        raise DataError(f"{run_a} and {run_b}: the label differs in {few(changed, 3)}; evaluate both models on the same labels")
 
 
 def _refuse_other_settings(run_a: Path, run_b: Path) -> None:
@@ -133,8 +133,3 @@ def _summary(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise DataError(f"{path}: cannot be read ({error}); expected the output_dir of an evaluate.json run") from error
     return content
-
-
-def _some(names: Iterable[str], shown: int = 3) -> str:
-    names = list(names)
-    return ", ".join(names[:shown]) + (f" and {len(names) - shown} more" if len(names) > shown else "")

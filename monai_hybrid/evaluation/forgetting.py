@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from data_prep.amounts import plural
 from data_prep.atomic import replace_file
 from monai_hybrid.evaluation.case_table import read_cases
 from monai_hybrid.evaluation.comparison import compare
@@ -74,7 +75,7 @@ def _after_only(dice: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, An
 def sentence(content: Mapping[str, Any]) -> str:
     """The finding in words: a loss or a gain is one when its interval leaves out 0."""
     mean, cases, patients = content["mean"], content["cases"], content["patients"]
-    where = f"on {content['source']}, {cases} {_plural('case', cases)} of {patients} {_plural('patient', patients)}"
+    where = f"on {content['source']}, {plural(cases, 'case')} of {plural(patients, 'patient')}"
     if mean["after"] is None:
         return f"None of the structures is there {where}: nothing is known about forgetting."
     if mean["before"] is None:
@@ -88,7 +89,3 @@ def sentence(content: Mapping[str, Any]) -> str:
     low, high = mean["interval"]
     verdict = "it has forgotten" if high < 0 else "it has gained there too" if low > 0 else "no clear change"
     return f"{change}, 95 % interval {low:+.3f} to {high:+.3f}): {verdict}."
-
-
-def _plural(word: str, number: int) -> str:
-    return word if number == 1 else word + "s"

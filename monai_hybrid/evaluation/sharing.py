@@ -8,6 +8,7 @@ from typing import TypeVar
 
 import torch.distributed as dist
 
+from data_prep.amounts import plural
 from monai_hybrid.errors import DataError
 from monai_hybrid.evaluation.case_table import Row
 from monai_hybrid.processes import rank_and_number
@@ -24,7 +25,7 @@ def own_share(cases: Sequence[Case]) -> list[Case]:
     rank, number = rank_and_number()
     if len(cases) < number:
         raise DataError(
-            f"{number} processes for {len(cases)} case{'s' * (len(cases) != 1)}: each needs one; "
+            f"{number} processes for {plural(len(cases), 'case')}: each needs one; "
             f"type torchrun --nproc_per_node {max(len(cases), 1)}"
         )
     return list(cases[rank::number])

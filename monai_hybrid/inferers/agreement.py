@@ -8,6 +8,7 @@ import math
 import torch
 from torch import Tensor, nn
 
+from data_prep.amounts import plural
 from monai_hybrid.networks.number_types import fastest_dtype
 
 logger = logging.getLogger("monai_hybrid.precision")
@@ -76,7 +77,7 @@ class AgreeingPrecision(nn.Module):
             enough = self.seen >= ENOUGH_VOXELS and self.agreed >= SMALLEST_AGREEMENT * self.seen
             self.chosen = "bfloat16" if enough else "float32"
             why = "" if enough else ", too few to go by" if self.seen < ENOUGH_VOXELS else f", below {SMALLEST_AGREEMENT:.1%}"
-            where = f"{self.tests} window{'s' * (self.tests != 1)}"
+            where = plural(self.tests, "window")
             logger.info(
                 "precision %s: in %s, bfloat16 gives %d of %d foreground voxels float32's class%s",
                 *(self.chosen, where, self.agreed, self.seen, why),

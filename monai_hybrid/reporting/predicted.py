@@ -12,7 +12,7 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 
-from data_prep.amounts import amount
+from data_prep.amounts import amount, few
 from data_prep.fingerprint import small_unit
 from data_prep.pictures import is_picture
 from monai_hybrid.errors import ConfigError, DataError, HybridError
@@ -69,7 +69,7 @@ def pictures(collection: Collection) -> dict[str, Any]:
     done = sum(not case.note for case in collection.cases)
     rest = done - len(shown) - sum(len(cases) for why, cases in missing.items())
     legend = [{"name": label.name, "colour": label.colour} for label in collection.labels if label.index]
-    told = [f"{_some(cases)}: {why}" for why, cases in missing.items()]
+    told = [f"{few(cases, 6)}: {why}" for why, cases in missing.items()]
     flat = all(is_picture(case.images[0]) for case in collection.cases if case.images)
     return {"cases": shown, "legend": legend, "missing": told, "rest": max(0, rest), "flat": flat}
 
@@ -85,10 +85,6 @@ def _at_hand(case: Case) -> Iterator[None]:
         yield
     finally:
         case.dicom.discard()
-
-
-def _some(cases: Sequence[str], most: int = 6) -> str:
-    return ", ".join(cases[:most]) + (f" and {len(cases) - most} more" if len(cases) > most else "")
 
 
 def _why(error: BaseException) -> str:

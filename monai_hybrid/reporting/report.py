@@ -9,6 +9,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, UndefinedError
 
+from data_prep.amounts import plural
 from data_prep.json_io import write_atomically
 from data_prep.known_files import lies_below
 from data_prep.naming import keep_key_out
@@ -30,7 +31,6 @@ from monai_hybrid.reporting.verdict import (
     cautions,
     comparisons,
     dice_by_case,
-    plural,
     signed,
     signed_span,
     span,

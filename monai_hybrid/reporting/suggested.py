@@ -6,9 +6,9 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from data_prep.amounts import amount
+from data_prep.amounts import amount, plural
 from monai_hybrid.reporting.tables import NONE, ROWS_SHOWN, Cell, Column, Table
-from monai_hybrid.reporting.verdict import plural, suggested_sentence
+from monai_hybrid.reporting.verdict import suggested_sentence
 
 UNPROVEN = "No order was shown to beat a random draw."
 

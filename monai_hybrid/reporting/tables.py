@@ -8,6 +8,7 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
+from data_prep.amounts import plural
 from monai_hybrid.evaluation.case_table import Row
 from monai_hybrid.evaluation.statistics import shown_p
 from monai_hybrid.evaluation.status import ABSENT, INVENTED, MISSED
@@ -15,7 +16,7 @@ from monai_hybrid.evaluation.summary import ALL, partly_annotated, within_case
 from monai_hybrid.reporting.charts import interval_strip
 from monai_hybrid.reporting.inputs import Evaluation
 from monai_hybrid.reporting.overlays import colour
-from monai_hybrid.reporting.verdict import Comparison, dice_by_case, plural, signed, span
+from monai_hybrid.reporting.verdict import Comparison, dice_by_case, signed, span
 
 ROWS_SHOWN = 300
 COLUMNS_OF_CLASSES = 5

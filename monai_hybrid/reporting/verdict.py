@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from data_prep.amounts import few, plural
 from monai_hybrid.evaluation.case_table import Row
 from monai_hybrid.evaluation.comparison import Difference, compare
 from monai_hybrid.evaluation.status import INVENTED, MISSED
@@ -91,9 +92,8 @@ def predicted_sentence(rows: Sequence[Mapping[str, str]]) -> str:
 def suggested_sentence(content: Mapping[str, Any], shown: int = 6) -> str:
     """Which scans to label next, of how many, and how they were chosen."""
     chosen, scans = list(map(str, content["suggested"])), content["scans"]
-    more = f" and {len(chosen) - shown} more" if len(chosen) > shown else ""
     how = ORDERS.get(content["order"], str(content["order"]))
-    return f"To label next: {', '.join(chosen[:shown])}{more}, of {plural(len(scans), 'scan')} without a label ({how})."
+    return f"To label next: {few(chosen, shown)}, of {plural(len(scans), 'scan')} without a label ({how})."
 
 
 def _against(of: Comparison) -> str:
@@ -142,8 +142,7 @@ def _of_structures(rows: Sequence[Row], shown: int = 6) -> list[str]:
     told = []
     for status, what in ((MISSED, "Missed entirely"), (INVENTED, "Invented (not in the reference)")):
         names = [f"{row['class']} in {row['case_id']}" for row in rows if row["status"] == status]
-        more = f" and {len(names) - shown} more" if len(names) > shown else ""
-        told += [f"{what}: {', '.join(names[:shown])}{more}."] * bool(names)
+        told += [f"{what}: {few(names, shown)}."] * bool(names)
     return told
 
 
@@ -221,11 +220,6 @@ def _of_shift(evaluation: Evaluation) -> list[str]:
     findings = (evaluation.shift or {}).get("findings") or []
     count = sum(f.get("level") == "warning" for f in findings)
     return [f"The target differs from the source in {plural(count, 'respect')} that may matter; see the shift."] * bool(count)
-
-
-def plural(count: int, noun: str) -> str:
-    """ "1 case", "2 cases"."""
-    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def span(interval: Sequence[float], digits: int) -> str:

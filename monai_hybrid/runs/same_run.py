@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from data_prep.amounts import few
 from data_prep.known_files import edges
 from monai_hybrid.errors import ConfigError, DataError
 from monai_hybrid.losses.objectives import Objective
@@ -88,10 +89,9 @@ def refuse_other_settings(saved: Mapping[str, str], now: Mapping[str, str], wher
     saved = as_now(without_watchers(saved), now)
     names = sorted(n for n in saved.keys() | now.keys() if saved.get(n) != now.get(n))
     if names:
-        told = "; ".join(f"{n}: {saved.get(n, ABSENT)} -> {now.get(n, ABSENT)}" for n in names[:SHOWN])
-        more = f"; and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+        told = few([f"{n}: {saved.get(n, ABSENT)} -> {now.get(n, ABSENT)}" for n in names], SHOWN, "; ")
         raise ConfigError(
-            f"resume: {where} was made with other settings: {told}{more} (saved -> now). "
+            f"resume: {where} was made with other settings: {told} (saved -> now). "
             "Give the saved values, or another --output_dir for a new run"
         )
 
@@ -104,7 +104,7 @@ def refuse_other_cases(saved: Sequence[Sequence[str]], now: Sequence[Sequence[st
     """
     was, is_now = ({case[0]: case[1] for case in cases} for cases in (saved, now))
     told = [
-        f"{what} {_some(names)}"
+        f"{what} {few(names, SHOWN)}"
         for what, names in (
             ("gone:", [n for n in was if n not in is_now]),
             ("new:", [n for n in is_now if n not in was]),
@@ -183,7 +183,3 @@ def tell_of_another_draw(saved: str | None, objective: Objective, cases: Sequenc
             "that the older version would have reached. For one law throughout: another --output_dir, without --resume",
             *(where, CLEAN_SHARE),
         )
-
-
-def _some(names: list[str]) -> str:
-    return ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
