@@ -164,11 +164,16 @@ def _is_history(path: Path) -> bool:
     return isinstance(first, dict) and first.keys() >= {"epoch", "updates"}
 
 
+def label_colour(index: int) -> str:
+    """Of a label in tables and pictures: black for the background, 0."""
+    return PALETTE[(index - 1) % len(PALETTE)] if index else "#000000"
+
+
 def _is_label_table(path: Path) -> bool:
     """A derivative's table of labels: our columns, and our colours in their order. A table of the user's has others."""
     rows = [line.split("\t") for line in _content(path).decode("utf-8", "replace").splitlines()]
     colours = [row[2] if len(row) == 3 else "" for row in rows[1:]]
-    expected = ["#000000", *(PALETTE[n % len(PALETTE)] for n in range(len(colours) - 1))]
+    expected = [label_colour(index) for index in range(max(1, len(colours)))]
     return rows[:1] == [["index", "name", "color"]] and colours == expected
 
 

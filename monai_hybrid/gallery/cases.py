@@ -22,7 +22,7 @@ from data_prep.known_files import joint_digest, lies_below
 from data_prep.label_file import NAME as LABEL_FILE
 from data_prep.label_file import plain_name, read_label_file
 from data_prep.reading import extension, stem
-from data_prep.result_files import PALETTE
+from data_prep.result_files import label_colour
 from data_prep.scans import masks_without_row, scan_of_file
 from monai_hybrid.dicom_border import SERIES
 from monai_hybrid.errors import ConfigError, DataError, ModelFileError
@@ -209,10 +209,7 @@ def coloured(values: Sequence[tuple[int, str]], folder: Path) -> tuple[Label, ..
     """
     if len(values) > DRAWN:
         raise DataError(f"{folder}: {len(values)} labels; expected at most {DRAWN}, as many as can be drawn")
-    colours = ["#000000", *(PALETTE[index % len(PALETTE)] for index in range(len(values) - 1))]
-    return tuple(
-        Label(index, value, name, colour) for index, ((value, name), colour) in enumerate(zip(values, colours, strict=True))
-    )
+    return tuple(Label(index, value, name, label_colour(index)) for index, (value, name) in enumerate(values))
 
 
 def _case(

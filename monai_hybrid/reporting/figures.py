@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from data_prep.atomic import replace_file
-from data_prep.result_files import MADE_WITH, PALETTE
+from data_prep.result_files import MADE_WITH, PALETTE, label_colour
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -190,7 +190,7 @@ def _draw_panel(axes: Axes, panel: Panel) -> None:
                 interpolation="bicubic" if panel.smooth else "nearest")  # fmt: skip
     for label in panel.labels:
         x, y, inside = membership(np.asarray(panel.mask) == label)
-        colour = LABEL_COLOURS[(label - 1) % len(LABEL_COLOURS)]
+        colour = label_colour(label)
         axes.contourf(x, y, inside, levels=[0.5, 9.0], colors=[colour], alpha=0.3)
         axes.contour(x, y, inside, levels=[0.5], colors=[colour], linewidths=1.1)
     height, width = panel.image.shape[:2]
@@ -219,7 +219,7 @@ def membership(inside: npt.NDArray[np.bool_]) -> tuple[npt.NDArray[Any], npt.NDA
 def _draw_legend(figure: Figure, names: Mapping[int, str], columns: int, x: float, y: float) -> None:
     from matplotlib.patches import Patch
 
-    colours = {k: LABEL_COLOURS[(k - 1) % len(LABEL_COLOURS)] for k in names}
+    colours = {k: label_colour(k) for k in names}
     handles = [Patch(facecolor=f"{colours[k]}4D", edgecolor=colours[k], lw=1.1, label=names[k]) for k in names]
     figure.legend(handles=handles, loc="lower center", bbox_to_anchor=(x, y), ncols=columns, frameon=False, borderpad=0,
                   borderaxespad=0, handlelength=1.1, handleheight=1.0, handletextpad=0.5, columnspacing=1.6,

@@ -16,8 +16,9 @@ import numpy.typing as npt
 from markupsafe import Markup
 from PIL import Image
 
+from data_prep.result_files import label_colour
 from monai_hybrid.errors import DataError
-from monai_hybrid.reporting.figures import LABEL_COLOURS, membership
+from monai_hybrid.reporting.figures import membership
 
 Array = npt.NDArray[Any]
 LARGEST = 512  # pixels along the longer side
@@ -153,16 +154,11 @@ def _some(mask: Array, names: Sequence[str]) -> str:
     return ", ".join(names[k - 1] for k in _labels(mask, names)) or "mask, which is empty here"
 
 
-def colour(index: int) -> str:
-    """Of class `index`, from 1."""
-    return LABEL_COLOURS[(index - 1) % len(LABEL_COLOURS)]
-
-
 def filled(mask: Array, spacing: tuple[float, float], names: Sequence[str]) -> Markup:
     """Each structure as a translucent area with a clear border."""
     found = _labels(mask, names)
     shape = Markup('<g fill="{0}" stroke="{0}" class="mask">{1}</g>')
-    return Markup("").join(shape.format(colour(k), outline(mask, spacing, k, PATH_BYTES // len(found))) for k in found)
+    return Markup("").join(shape.format(label_colour(k), outline(mask, spacing, k, PATH_BYTES // len(found))) for k in found)
 
 
 def outline(mask: Array, spacing: tuple[float, float], index: int, budget: int = PATH_BYTES) -> Markup:

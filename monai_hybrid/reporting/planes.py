@@ -18,13 +18,14 @@ import numpy.typing as npt
 from markupsafe import Markup
 
 from data_prep.known_files import lies_below
+from data_prep.result_files import label_colour
 from monai_hybrid.errors import DataError
 from monai_hybrid.evaluation.blocks import MOST_VOXELS, averaged, steps, thinned
 from monai_hybrid.evaluation.case_table import file_name
 from monai_hybrid.evaluation.chosen import worth_seeing
 from monai_hybrid.reporting import niivue
 from monai_hybrid.reporting.inputs import Evaluation
-from monai_hybrid.reporting.overlays import UNITS, colour
+from monai_hybrid.reporting.overlays import UNITS
 
 Array = npt.NDArray[Any]
 PAGE_BYTES = 8_000_000  # of all volumes, packed; as text they are a third longer, and a page stays under 15 MB
@@ -122,7 +123,7 @@ def planes(volumes: Sequence[CaseVolume], names: Sequence[str]) -> dict[str, Any
     budget = min(CASE_BYTES, PAGE_BYTES // len(volumes))
     shown = [packed(volume, budget) for volume in volumes]
     labels = [{"index": 0, "name": "background", "colour": "#000000"}]
-    labels += [{"index": index, "name": name, "colour": colour(index)} for index, name in enumerate(names, 1)]
+    labels += [{"index": index, "name": name, "colour": label_colour(index)} for index, name in enumerate(names, 1)]
     return {
         "cases": [{"name": entry["name"], "why": entry["why"]} for entry in shown],
         "legend": labels[1:],

@@ -13,17 +13,18 @@ from data_prep.amounts import plural
 from data_prep.json_io import write_atomically
 from data_prep.known_files import lies_below
 from data_prep.naming import keep_key_out
-from data_prep.result_files import REPORT, refuse_other
+from data_prep.result_files import REPORT, label_colour, refuse_other
 from monai_hybrid import __version__
 from monai_hybrid.errors import DataError
 from monai_hybrid.evaluation.case_table import file_name
 from monai_hybrid.evaluation.chosen import best_median_worst
+from monai_hybrid.evaluation.status import ABSENT
 from monai_hybrid.evaluation.summary import ALL
 from monai_hybrid.gallery.cases import Collection
 from monai_hybrid.reporting import origin, predicted, suggested, tables, trust
 from monai_hybrid.reporting.curves import curves, paired
 from monai_hybrid.reporting.inputs import Evaluation, Inputs, read_inputs
-from monai_hybrid.reporting.overlays import colour, cropped, panels, picture_uri, read_slice, reduced
+from monai_hybrid.reporting.overlays import cropped, panels, picture_uri, read_slice, reduced
 from monai_hybrid.reporting.planes import of_evaluation, planes
 from monai_hybrid.reporting.shared_flags import collection_without, rows_without, shared_flags
 from monai_hybrid.reporting.verdict import (
@@ -219,13 +220,10 @@ def _tiles(evaluation: Evaluation, against: Sequence[Comparison]) -> list[dict[s
             }
         )
     tiles.append({"name": "Worst case", "value": f"{by_case[worst]:.2f}", "note": worst})
-    lost = f"of {plural(len(evaluation.rows) - _absent(evaluation), 'structure')} in {plural(scores['cases'], 'case')}"
+    there = sum(row["status"] != ABSENT for row in evaluation.rows)
+    lost = f"of {plural(there, 'structure')} in {plural(scores['cases'], 'case')}"
     tiles.append({"name": "Missed / invented", "value": f"{scores['missed']} / {scores['invented']}", "note": lost})
     return tiles
-
-
-def _absent(evaluation: Evaluation) -> int:
-    return sum(row["status"] == "absent" for row in evaluation.rows)
 
 
 def _pictures(evaluation: Evaluation) -> dict[str, Any]:
@@ -245,7 +243,7 @@ def _pictures(evaluation: Evaluation) -> dict[str, Any]:
         shown.append(
             {"role": " and ".join(roles), "case": case, "dice": f"{by_case[case]:.2f}", "scores": scores, "panels": drawn}
         )
-    legend = [{"name": name, "colour": colour(i)} for i, name in enumerate(evaluation.classes, 1)]
+    legend = [{"name": name, "colour": label_colour(i)} for i, name in enumerate(evaluation.classes, 1)]
     missing = [case for case in chosen if file_name(case) not in slices]
     flat = evaluation.unit == "pixels"
     return {"cases": shown, "legend": legend, "missing": missing, "cropped": any_cropped, "flat": flat}

@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from markupsafe import Markup, escape
 
 from data_prep.amounts import plural
+from data_prep.result_files import label_colour
 from monai_hybrid.evaluation.case_table import Row
 from monai_hybrid.evaluation.statistics import shown_p
 from monai_hybrid.evaluation.status import ABSENT, INVENTED, MISSED
 from monai_hybrid.evaluation.summary import ALL, partly_annotated, within_case
 from monai_hybrid.reporting.charts import interval_strip
 from monai_hybrid.reporting.inputs import Evaluation
-from monai_hybrid.reporting.overlays import colour
 from monai_hybrid.reporting.verdict import Comparison, dice_by_case, signed, span
 
 ROWS_SHOWN = 300
 COLUMNS_OF_CLASSES = 5
 NONE = Markup('<span class="none" title="undefined">&ndash;</span>')
+MEAN = Markup('<span class="mean">{}</span> <small>{}</small>')  # and its interval, in small numbers
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class Table:
     columns: Sequence[Column]
     rows: Sequence[Sequence[Cell]]
     note: str = ""
-    sortable: bool = field(default=False)
+    sortable: bool = False
 
 
 def structures(evaluation: Evaluation) -> Table:
@@ -82,7 +83,7 @@ def structures(evaluation: Evaluation) -> Table:
 def _swatch(name: str, index: int) -> Markup:
     if name == ALL:
         return Markup("<strong>All structures</strong>")
-    return Markup('<span class="swatch" style="background:{}"></span>{}').format(colour(index), name)
+    return Markup('<span class="swatch" style="background:{}"></span>{}').format(label_colour(index), name)
 
 
 def _strip(name: str, values: Sequence[float], of: Mapping[str, Any]) -> Markup:
@@ -95,8 +96,15 @@ def _strip(name: str, values: Sequence[float], of: Mapping[str, Any]) -> Markup:
 def _with_interval(of: Mapping[str, Any], digits: int) -> Cell:
     if of["mean"] is None:
         return Cell(NONE)
-    small = f"{span(of['interval'], digits)}" if of["interval"] else "no interval"
-    return Cell(Markup('<span class="mean">{}</span> <small>{}</small>').format(f"{of['mean']:.{digits}f}", small), of["mean"])
+    small = span(of["interval"], digits) if of["interval"] else "no interval"
+    return Cell(MEAN.format(f"{of['mean']:.{digits}f}", small), of["mean"])
+
+
+def _difference(value: float | None, interval: Sequence[Any] | None) -> Cell:
+    if value is None:
+        return Cell(NONE)
+    small = f"{signed(interval[0], 2)} to {signed(interval[1], 2)}" if interval and None not in interval else "no interval"
+    return Cell(MEAN.format(signed(value, 2), small), value)
 
 
 def _count(count: int) -> Cell:
@@ -111,14 +119,12 @@ def runs(main: str, evaluation: Evaluation, against: Sequence[Comparison]) -> Ta
     ]
     for c in against:
         d, of = c.dice, c.other.scores["dice"][ALL]
-        small = f"{signed(d.interval[0], 2)} to {signed(d.interval[1], 2)}" if d.interval else "no interval"
-        difference = Markup('<span class="mean">{}</span> <small>{}</small>').format(signed(d.difference, 2), small)
         p = (
             Markup('<span class="none" title="{}">not given</span>').format(d.test.note)
             if d.test.p is None
             else shown_p(d.test.p)
         )
-        rows.append([Cell(c.name), _with_interval(of, 2), _count(of["missed"]), Cell(difference, d.difference), Cell(p)])
+        rows.append([Cell(c.name), _with_interval(of, 2), _count(of["missed"]), _difference(d.difference, d.interval), Cell(p)])
     columns = [Column("Run", False), *map(Column, ("Mean Dice", "Missed", "Difference", "Wilcoxon p"))]
     pairs = plural(min(c.dice.n for c in against), "pair")
     note = f"Difference: {main} minus that run, case by case on the same cases ({pairs}), with its 95 % interval. "
@@ -178,15 +184,7 @@ def forgetting(content: Mapping[str, Any]) -> Table:
     for name, of in {"All structures": content.get("mean") or {}, **(content.get("classes") or {})}.items():
         cells = [Cell(Markup("<strong>{}</strong>").format(name) if not rows else name)]
         cells += [_number(of.get(when), 2) for when in ("before", "after")]
-        difference, interval = of.get("difference"), of.get("interval")
-        if difference is None:
-            cells.append(Cell(NONE))
-        else:
-            known = interval and None not in interval
-            small = f"{signed(interval[0], 2)} to {signed(interval[1], 2)}" if known else "no interval"
-            text = Markup('<span class="mean">{}</span> <small>{}</small>').format(signed(difference, 2), small)
-            cells.append(Cell(text, difference))
-        rows.append(cells)
+        rows.append([*cells, _difference(of.get("difference"), of.get("interval"))])
     columns = [Column("Structure", False), *map(Column, ("Before", "After", "Difference"))]
     return Table("Dice on the source data, before and after adaptation", columns, rows, "Small numbers: 95 % interval.")
 
