@@ -16,6 +16,7 @@ from monai_hybrid.engines.teacher import MeanTeacher
 from monai_hybrid.errors import ConfigError
 from monai_hybrid.losses.hybrid import HybridTarget, Taught
 from monai_hybrid.losses.objectives import get_objective
+from monai_hybrid.transforms.annotated import plain
 from monai_hybrid.transforms.views import TEACHER
 from monai_hybrid.transforms.warp import WARP, warp_batch
 
@@ -66,10 +67,10 @@ class HybridPrepareBatch(PrepareBatch):
         Returns:
             x_t (B, C, ...), the target, no positional and two keyword arguments for the network.
         """
-        x_0, label = (_plain(batchdata[key]).to(device, torch.float32, non_blocking=non_blocking) for key in ("image", "label"))
-        sparse = bool((_plain(batchdata["label"]) == IGNORED).any())  # asked where the batch lies: a GPU need not be waited for
+        x_0, label = (plain(batchdata[key]).to(device, torch.float32, non_blocking=non_blocking) for key in ("image", "label"))
+        sparse = bool((plain(batchdata["label"]) == IGNORED).any())  # asked where the batch lies: a GPU need not be waited for
         if WARP in batchdata:
-            x_0, label = warp_batch(x_0, label, _plain(batchdata[WARP]))
+            x_0, label = warp_batch(x_0, label, plain(batchdata[WARP]))
         label = label.long()
         has_label = torch.as_tensor(batchdata["has_label"]).bool().cpu()
         if sparse:  # a patch that was turned away from every annotated slice has no label
@@ -95,7 +96,7 @@ class HybridPrepareBatch(PrepareBatch):
         if self.teacher is None or bool(has_label.all()):
             return None
         rows = ~has_label
-        view = _plain(batchdata[TEACHER])[rows].to(label.device, torch.float32)
+        view = plain(batchdata[TEACHER])[rows].to(label.device, torch.float32)
         taught = self.teacher(view, rows, label[rows.to(label.device)] != IGNORED)
         if self.objective.two_pass:  # the second half of the batch is the clean one
             taught = replace(taught, rows=torch.cat([torch.zeros_like(rows), rows]))
@@ -125,7 +126,3 @@ class HybridPrepareBatch(PrepareBatch):
         )
         x_t = add_noise(x_0, epsilon, timesteps, self.schedule)
         return x_t, target, (), {"timesteps": timesteps.to(x_t.device), "return_noise": True}
-
-
-def _plain(x: Tensor) -> Tensor:
-    return x.as_tensor() if hasattr(x, "as_tensor") else x

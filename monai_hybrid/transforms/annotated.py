@@ -53,8 +53,8 @@ class AnnotatedIndicesd(FgBgToIndicesd):
                 d = super().__call__(d)
             elif bool(annotated.any()):
                 flat, inside = (torch.as_tensor(x).flatten() for x in (d[key], annotated))
-                d[f"{key}{self.fg_postfix}"] = _plain((flat > 0).nonzero().flatten())
-                d[f"{key}{self.bg_postfix}"] = _plain((inside & (flat == 0)).nonzero().flatten())
+                d[f"{key}{self.fg_postfix}"] = plain((flat > 0).nonzero().flatten())
+                d[f"{key}{self.bg_postfix}"] = plain((inside & (flat == 0)).nonzero().flatten())
             else:
                 d |= {key: torch.zeros_like(d[key]), "has_label": 0}
                 d = super().__call__(d)
@@ -73,13 +73,13 @@ class DiscreteAnnotatedd(AsDiscreted):
         ignored = torch.as_tensor(d[self.keys[-1]]) == IGNORED
         if bool(ignored.any()):
             for key in self.keys:
-                d[key] = _background_where(d[key], _plain(ignored))
+                d[key] = _background_where(d[key], plain(ignored))
         return super().__call__(d)
 
 
 def background_where_ignored(pred: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
     """Both class indices (1, ...) with 0 in the voxels that nobody annotated."""
-    ignored = _plain(torch.as_tensor(label) == IGNORED)
+    ignored = plain(torch.as_tensor(label) == IGNORED)
     return _background_where(pred, ignored), _background_where(label, ignored)
 
 
@@ -91,5 +91,6 @@ def _background_where(values: Tensor, here: Tensor) -> Tensor:
     return torch.where(here.to(values.device), sure, values)
 
 
-def _plain(values: Tensor) -> Tensor:
+def plain(values: Tensor) -> Tensor:
+    """Without the metadata of a file, and without the work that carrying them makes."""
     return values.as_tensor() if isinstance(values, MetaTensor) else values
