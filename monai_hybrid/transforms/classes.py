@@ -78,17 +78,13 @@ class _ClassReader(CaseReader):
 
     def get_data(self, img: Sequence[str]) -> tuple[Array, dict[str, Any]]:
         array, meta = super().get_data(img)
-        put = self._flat_in_order if self.flat else self._in_order
-        array, meta = put(array, meta, img)
+        array, meta = self._flat_in_order(array, meta, img) if self.flat else _in_order_of(self.image, array, meta)
         return to_classes(array, self.values, self.indices, ", ".join(img)), meta
-
-    def _in_order(self, array: Array, meta: dict[str, Any], _: Sequence[str]) -> tuple[Array, dict[str, Any]]:
-        return _in_order_of(self.image, array, meta)
 
     def _flat_in_order(self, array: Array, meta: dict[str, Any], img: Sequence[str]) -> tuple[Array, dict[str, Any]]:
         """A 2D label in the order of its image; the files say where they lie, the metadata of a picture do not."""
         name = self.image.meta.get("filename_or_obj") if isinstance(self.image, MetaTensor) else None
-        if not self.flat or name is None or is_picture(Path(img[0])) or is_picture(Path(name)):
+        if name is None or is_picture(Path(img[0])) or is_picture(Path(name)):
             return array, meta
         image, label = (flattened(read_volume(Path(path))) for path in (name, img[0]))
         order = order_of_volumes(image, label) if image.spatial_dims == label.spatial_dims == 2 else None
