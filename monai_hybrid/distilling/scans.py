@@ -18,7 +18,7 @@ from monai_hybrid.diffusion.noising import NoiseSchedule
 from monai_hybrid.distilling.teacher import card_of, named_teacher
 from monai_hybrid.errors import ConfigError
 from monai_hybrid.few_shot.unlabelled import files_of, scans_of_target
-from monai_hybrid.losses.objectives import OBJECTIVES
+from monai_hybrid.losses.objectives import denoises
 from monai_hybrid.runs.checkpoint import checkpoints
 
 STEPS, BATCH = 20, 4  # of the sampler
@@ -74,8 +74,7 @@ def check_denoises(teacher: str, card: dict[str, Any], asked: str) -> None:
     Raises:
         ConfigError: with another way.
     """
-    objective = OBJECTIVES.get(str(card["training"].get("objective")))
-    if objective is None or not objective.image_term:
+    if not denoises(card):
         raise ConfigError(
             f"{asked}: {teacher} was not trained to denoise, so it draws no images. Draw them from the model before it: "
             "monai-hybrid sample --model SOURCE --output pairs, and give --unlabelled-dir pairs"

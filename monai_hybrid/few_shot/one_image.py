@@ -15,7 +15,7 @@ from monai_hybrid.diffusion.noising import NoiseSchedule, add_noise, prediction_
 from monai_hybrid.errors import ConfigError
 from monai_hybrid.few_shot.safety_stop import Verdict, decide
 from monai_hybrid.few_shot.signals import Look
-from monai_hybrid.losses.objectives import OBJECTIVES
+from monai_hybrid.losses.objectives import denoises
 from monai_hybrid.prediction.denoising import SMALLEST_VARIANCE, cut_window, window_at
 from monai_hybrid.prediction.table import ORIGINAL
 
@@ -55,8 +55,7 @@ class OneImage:
         judge: Callable[..., Verdict] | None = None,
     ) -> None:
         training = card["training"]
-        objective = OBJECTIVES.get(str(training.get("objective")))
-        if objective is None or not objective.image_term:
+        if not denoises(card):
             raise ConfigError(
                 f"test_time_updates {updates}: the model was trained without the denoising term, so an image alone teaches it "
                 "nothing; leave --test-time-updates out, or adapt with --objective hybrid, which keeps that term"

@@ -15,7 +15,7 @@ from monai_hybrid.errors import ConfigError, DataError, ModelFileError
 from monai_hybrid.few_shot.shots import without_labels
 from monai_hybrid.few_shot.starting_point import SCRATCH, chosen_model
 from monai_hybrid.few_shot.unlabelled import cases_of_folder, others
-from monai_hybrid.losses.objectives import OBJECTIVES, get_objective
+from monai_hybrid.losses.objectives import denoises, get_objective
 from monai_hybrid.model_card import NEEDED, check_complete
 from monai_hybrid.weights import read_card
 
@@ -99,12 +99,10 @@ def objective_alone(path: str | None, self_training: bool) -> str:
     Raises:
         ConfigError: without a teacher, a model that does not denoise.
     """
-    card = read_card(path) if path else None
-    own = OBJECTIVES.get(str(((card or {}).get("training") or {}).get("objective")))
-    denoises = own is not None and own.image_term
+    denoised = denoises((path and read_card(path)) or {})
     if self_training:
-        return "hybrid" if denoises else "supervised"
-    if not denoises:
+        return "hybrid" if denoised else "supervised"
+    if not denoised:
         raise ConfigError(
             f"self_training False: {path} was trained without the denoising term, so scans alone teach it nothing; "
             "type --self-training True"

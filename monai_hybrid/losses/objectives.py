@@ -14,7 +14,9 @@ diffusion model of Deja et al. (ECML 2023): no mask is read from noise.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from monai_hybrid.errors import ConfigError
 
@@ -50,6 +52,12 @@ OBJECTIVES = {
     "noisy_supervised": Objective("noisy_supervised", image_term=False, mask_on_noisy=True, clean_fraction=0.5),
     "two_pass": Objective("two_pass", image_term=True, mask_on_noisy=False, clean_fraction=0.5, two_pass=True),
 }
+
+
+def denoises(card: Mapping[str, Any]) -> bool:
+    """Whether the model of this card was trained with an image term."""
+    own = OBJECTIVES.get(str((card.get("training") or {}).get("objective")))
+    return own is not None and own.image_term
 
 
 def get_objective(name: str, clean_fraction: float | None = None) -> Objective:
