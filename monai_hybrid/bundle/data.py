@@ -110,9 +110,12 @@ def prepare_data(
     """
     own = Path(output_dir or ".") / "data"
     if not dataset_dir:
-        return replace(read_prepared(_phantom(own, site, seed, budget)), built_in=True)
+        logger.info("no dataset_dir given: using the built-in phantom, scanner %s, in %s", site, own / f"phantom_{site}")
+        phantom = _generated(own, f"phantom_{site}", seed, budget, cases=PHANTOM_CASES, site=site)
+        return replace(read_prepared(phantom), built_in=True)
     if dataset_dir in SYNTHETIC:
-        prepared = read_prepared(_shapes(own, SYNTHETIC[dataset_dir], seed, budget))
+        dims = SYNTHETIC[dataset_dir]
+        prepared = read_prepared(_generated(own, f"shapes_{dims}d", seed, budget, cases=SHAPES_CASES, site="shapes", dims=dims))
         return replace(prepared, plan={**prepared.plan, "universal": True})
     source = at_home(dataset_dir)
     if not source.is_dir():
@@ -201,25 +204,14 @@ def with_ignore_value(cases: Sequence[dict[str, Any]], ignore: int) -> list[dict
     return [{**case, IGNORE_VALUE: ignore} if "label" in case else case for case in cases]
 
 
-def _phantom(own: Path, site: str, seed: int, budget: str | None) -> Path:
+def _generated(own: Path, name: str, seed: int, budget: str | None, **recipe: Any) -> Path:
     from data_prep.phantom import generate
 
-    raw = own / f"phantom_{site}"
+    raw = own / name
     own.mkdir(parents=True, exist_ok=True)
     with _locked(own):
-        logger.info("no dataset_dir given: using the built-in phantom, scanner %s, in %s", site, raw)
-        generate(raw, cases=PHANTOM_CASES, site=site, seed=seed)
-    return _build(raw, own / f"phantom_{site}_prepared", seed, budget)
-
-
-def _shapes(own: Path, dims: int, seed: int, budget: str | None) -> Path:
-    from data_prep.phantom import generate
-
-    raw = own / f"shapes_{dims}d"
-    own.mkdir(parents=True, exist_ok=True)
-    with _locked(own):
-        generate(raw, cases=SHAPES_CASES, site="shapes", seed=seed, dims=dims)
-    return _build(raw, own / f"{raw.name}_prepared", seed, budget)
+        generate(raw, seed=seed, **recipe)
+    return _build(raw, own / f"{name}_prepared", seed, budget)
 
 
 def _build(source: Path, out: Path, seed: int, budget: str | None) -> Path:
