@@ -11,7 +11,7 @@ from data_prep.free_names import PREPARED, free
 from data_prep.home import at_home
 from monai_hybrid.bundle.data import PreparedData, with_ignore_value
 from monai_hybrid.errors import ConfigError, DataError
-from monai_hybrid.few_shot.unlabelled import files_of, scans_of_target
+from monai_hybrid.few_shot.unlabelled import files_of, refuse_other_form, scans_of_target
 from monai_hybrid.transforms.appearance import KINDS, REPLAYED, MatchAppearanced
 from monai_hybrid.transforms.classes import IGNORE_VALUE
 
@@ -44,9 +44,7 @@ def replayed_cases(
             f"source_replay: {folder} holds no datalist.json; type: monai-hybrid build {folder} --output {free(PREPARED)}"
         )
     dataset, datalist = read_dataset(place), read_datalist(place)
-    for key in ("spatial_dims", "channels", "colour"):
-        if dataset.get(key) != data.dataset.get(key):
-            raise DataError(f"source_replay: {folder} has {key} {dataset.get(key)}, the labelled data {data.dataset.get(key)}")
+    refuse_other_form(f"source_replay: {folder}", dataset, data)
     values, indices = _classes(dataset["labels"], data.class_names, label_map or {}, folder)
     mine = {files_of(case) for case in [*data.training, *data.validation, *data.testing]}
     found = [case for case in datalist["training"] if "label" in case and files_of(case) not in mine]

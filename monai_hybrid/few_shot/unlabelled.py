@@ -5,7 +5,7 @@ from __future__ import annotations
 import filecmp
 import logging
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -173,11 +173,19 @@ def _equal(one: Path, other: Path) -> bool:
 
 def _of_prepared(folder: Path, data: PreparedData) -> list[dict[str, Any]]:
     dataset, datalist = read_dataset(folder), read_datalist(folder)
+    refuse_other_form(f"{WHERE}{folder}", dataset, data)
+    return without_labels(datalist["training"] + datalist["validation"])
+
+
+def refuse_other_form(what: str, dataset: Mapping[str, Any], data: PreparedData) -> None:
+    """Held against the data of the target.
+
+    Raises:
+        DataError: other dimensions, channels or colours.
+    """
     for key in ("spatial_dims", "channels", "colour"):
         if dataset.get(key) != data.dataset.get(key):
-            has, wanted = dataset.get(key), data.dataset.get(key)
-            raise DataError(f"unlabelled_dir: {folder} has {key} {has}, the labelled data {wanted}")
-    return without_labels(datalist["training"] + datalist["validation"])
+            raise DataError(f"{what} has {key} {dataset.get(key)}, the labelled data {data.dataset.get(key)}")
 
 
 def _all_checked(scans: Sequence[Scan], data: PreparedData, folder: Path) -> list[dict[str, Any]]:
