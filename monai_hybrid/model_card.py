@@ -214,9 +214,7 @@ def _as_float(number: float) -> float:
 
 def _problems(card: Any) -> Iterator[str]:
     for error in sorted(islice(_validator().iter_errors(card), PROBLEMS), key=lambda error: len(error.absolute_path)):
-        place = error.json_path.removeprefix("$").removeprefix(".") or "the whole"
-        expected = error.schema.get("description") or f"{error.validator} {error.validator_value!r}"
-        yield f"{place}: saw {_short(error.instance)}; expected {expected}"
+        yield against_schema(error)
     labels = card.get("labels") or []
     for key, values in (("index", list(range(len(labels)))), ("value", None), ("name", None)):
         found = [label[key] for label in labels if key in label]
@@ -237,6 +235,13 @@ def _problems(card: Any) -> Iterator[str]:
         patch = (card.get(part) or {}).get("patch_size") or []
         if math.prod(patch) > LARGEST_PATCH:
             yield f"{part}.patch_size: saw {patch}; expected at most {LARGEST_PATCH} voxels"
+
+
+def against_schema(error: Any) -> str:
+    """Where, what was seen, and what was expected."""
+    place = error.json_path.removeprefix("$").removeprefix(".") or "the whole"
+    expected = error.schema.get("description") or f"{error.validator} {error.validator_value!r}"
+    return f"{place}: saw {_short(error.instance)}; expected {expected}"
 
 
 def _network_problems(network: Mapping[str, Any], dims: int) -> Iterator[str]:

@@ -12,6 +12,7 @@ from jsonschema import Draft202012Validator
 from data_prep.errors import DataListError, ModelFileError
 from data_prep.json_io import load_json
 from monai_hybrid.catalogue.folder import folder
+from monai_hybrid.model_card import against_schema
 
 LARGEST = 1_000_000  # bytes
 
@@ -48,16 +49,7 @@ def read_about(file: Path) -> dict[str, Any]:
 def problems(content: Any) -> list[str]:
     """What of a content is not as the schema says: where, what was seen, what was expected."""
     found = sorted(_validator().iter_errors(content), key=lambda error: list(map(str, error.absolute_path)))
-    return [
-        f"{error.json_path.removeprefix('$').removeprefix('.') or 'the whole'}: saw {_short(error.instance)}; "
-        f"expected {error.schema.get('description') or f'{error.validator} {error.validator_value!r}'}"
-        for error in found
-    ]
-
-
-def _short(value: Any) -> str:
-    text = "".join(sign if sign.isprintable() else "?" for sign in repr(value))
-    return text if len(text) <= 80 else f"{text[:80]}..."
+    return list(map(against_schema, found))
 
 
 @cache
