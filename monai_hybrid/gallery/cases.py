@@ -155,16 +155,28 @@ def _prediction(folder: Path, images: Path | None, model: Path | None) -> Collec
     return Collection(folder, True, labels, columns, ordered, channels, tuple(colour) if colour else None, model)
 
 
-def _rows(path: Path) -> list[dict[str, str]]:
-    if path.stat().st_size > LARGEST_TABLE:
-        raise DataError(f"{path}: {path.stat().st_size / 1e6:.0f} MB; expected a table with a row for each case. Predict again")
+def read_table(path: Path) -> list[dict[str, str]]:
+    """The table of a prediction run; its columns are its own.
+
+    Raises:
+        DataError: no table, or rows of different lengths.
+    """
     try:
         text = path.read_bytes().decode("utf-8-sig")
         rows = [restored_row(row) for row in csv.DictReader(io.StringIO(text, newline=""), strict=True)]
     except (UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path}: not a table in UTF-8 ({error}); predict again") from error
-    if any(None in row or None in row.values() or not {"case_id", "status", "mask", "image"} <= set(row) for row in rows):
-        raise DataError(f"{path}: a row has more or fewer cells than the heading, or no case_id; predict again")
+    if any(None in row or None in row.values() for row in rows):
+        raise DataError(f"{path}: a row has more or fewer cells than the heading; predict again")
+    return rows
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    if path.stat().st_size > LARGEST_TABLE:
+        raise DataError(f"{path}: {path.stat().st_size / 1e6:.0f} MB; expected a table with a row for each case. Predict again")
+    rows = read_table(path)
+    if rows and not {"case_id", "status", "mask", "image"} <= set(rows[0]):
+        raise DataError(f"{path}: no column case_id, status, mask or image; predict again")
     return rows
 
 

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from data_prep.cells import restored_row
 from data_prep.home import at_home
 from data_prep.json_io import load_json
 from data_prep.known_files import file_digest, lies_below
@@ -19,6 +18,7 @@ from monai_hybrid.errors import ConfigError, DataError
 from monai_hybrid.evaluation.case_table import Row, read_cases
 from monai_hybrid.evaluation.status import ABSENT, INVENTED, METRICS, MISSED, OK
 from monai_hybrid.evaluation.summary import MODEL_DIGEST, summarize
+from monai_hybrid.gallery.cases import read_table
 from monai_hybrid.model_card import read_card
 
 LARGEST_RECORD = 4_000_000  # bytes of a JSON record: all of it would go into the page
@@ -147,7 +147,7 @@ def read_inputs(folder: Path, compare: Sequence[str] = (), suggestions: Path | N
     if training.empty and evaluation is not None:
         training = _training_of(evaluation) or training
     predicted = next((place for place in (folder, folder / "predictions") if (place / "quality.csv").is_file()), None)
-    quality = _quality(predicted / "quality.csv") if predicted else []
+    quality = read_table(predicted / "quality.csv") if predicted else []
     suggestion = _suggestion(folder, suggestions)
     if evaluation is None and training.empty and not quality and suggestion is None:
         raise DataError(
@@ -317,15 +317,3 @@ def read_history(path: Path) -> list[dict[str, Any]]:
             records.clear()
         records.append(record)
     return records
-
-
-def _quality(path: Path) -> list[dict[str, str]]:
-    """The table of a prediction run; its columns are its own."""
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as handle:
-            rows = [restored_row(row) for row in csv.DictReader(handle, strict=True)]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path}: not a table in UTF-8 ({error}); predict again") from error
-    if any(None in row or None in row.values() for row in rows):
-        raise DataError(f"{path}: a row has more or fewer cells than the heading; predict again")
-    return rows
