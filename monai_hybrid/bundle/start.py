@@ -23,7 +23,7 @@ from monai_hybrid.bundle.setting_values import check_value, warn_of_slow_numbers
 from monai_hybrid.catalogue.naming import said_of
 from monai_hybrid.errors import ConfigError
 from monai_hybrid.results_folder import is_bundle_command
-from monai_hybrid.runs.command_line import command_line_overrides, typed_settings
+from monai_hybrid.runs.command_line import command_line_overrides, config_files, typed_settings
 from monai_hybrid.runs.finished import Finished
 from monai_hybrid.runs.machine_faults import machine_fault, own_error
 from monai_hybrid.runs.manifest import record_run
@@ -80,7 +80,7 @@ def start(bundle_root: str, argv: list[str] | None = None, verbose: bool = False
         refuse_phantom_start(overrides, known)
         refuse_phantom_model(overrides, known, bundle_root)
         warn_of_slow_numbers(overrides)
-        for line in replaced_settings(_config_files(overrides)):
+        for line in replaced_settings(list(map(Path, config_files(overrides)))):
             logger.info("%s", line)
         if own_process:
             record_run(argv, overrides, bundle_root)
@@ -88,7 +88,7 @@ def start(bundle_root: str, argv: list[str] | None = None, verbose: bool = False
 
 def known_settings(bundle_root: Path, argv: list[str]) -> dict[str, Any]:
     """Top-level names of the config files on the command line, with their defaults; of all the bundle's when none is named."""
-    files = [file for file in _config_files(command_line_overrides(argv)) if file.is_file()]
+    files = [file for file in map(Path, config_files(command_line_overrides(argv))) if file.is_file()]
     known: dict[str, Any] = {}
     for file in files or _bundle_configs(bundle_root):
         known.update({k: v for k, v in ConfigParser.load_config_file(str(file)).items() if k not in known})
@@ -107,11 +107,6 @@ def _refuse_settings_of_others(overrides: Mapping[str, Any], known: Mapping[str,
         owners = [file.name for file in _bundle_configs(bundle_root) if name in ConfigParser.load_config_file(str(file))]
         if owners:
             raise ConfigError(f"--{name} is a setting of {', '.join(owners)}, and would do nothing in this run; leave it out")
-
-
-def _config_files(overrides: Mapping[str, Any]) -> list[Path]:
-    named = overrides.get("config_file", [])
-    return [Path(str(file)) for file in (named if isinstance(named, (list, tuple)) else [named])]
 
 
 def replaced_settings(files: Sequence[Path]) -> list[str]:

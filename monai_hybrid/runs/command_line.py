@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,12 @@ def command_line_overrides(argv: list[str]) -> dict[str, Any]:
         from_file = ConfigParser.load_config_file(str(overrides["args_file"]))
         overrides = {**from_file, **overrides}
     return overrides
+
+
+def config_files(overrides: Mapping[str, Any]) -> list[str]:
+    """`--config_file`, which may be one name or a list of them."""
+    named = overrides.get("config_file") or []
+    return [str(file) for file in (named if isinstance(named, (list, tuple)) else [named])]
 
 
 def typed_settings(argv: list[str]) -> dict[str, str | None]:

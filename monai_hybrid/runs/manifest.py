@@ -25,6 +25,7 @@ from data_prep.home import at_home
 from data_prep.json_io import dump_json, load_json
 from data_prep.result_files import is_ours
 from monai_hybrid import __version__
+from monai_hybrid.runs.command_line import config_files
 from monai_hybrid.runs.output_place import refuse_place
 from monai_hybrid.screen import NAME as LOG
 
@@ -56,8 +57,8 @@ class RunRecord:
         self.argv, self.overrides = list(argv), dict(overrides)
         self.began, self.began_at = _now(), time.monotonic()
         self.failed = False
-        named = self.overrides.pop("config_file", None)
-        self.configs = [str(f) for f in (named if isinstance(named, (list, tuple)) else [named] if named else [])]
+        self.configs = config_files(self.overrides)
+        self.overrides.pop("config_file", None)
         parser = ConfigParser()
         parser.read_config(self.configs)
         parser.update(

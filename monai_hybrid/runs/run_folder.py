@@ -26,7 +26,7 @@ from data_prep.result_files import refuse_other
 from monai_hybrid.errors import ConfigError, EnvironmentFault
 from monai_hybrid.results_folder import is_bundle_command
 from monai_hybrid.runs.checkpoint import checkpoints, load_newest, remove_leftovers
-from monai_hybrid.runs.command_line import command_line_overrides
+from monai_hybrid.runs.command_line import command_line_overrides, config_files
 from monai_hybrid.runs.finished import leave_finished, length_of, total_of
 from monai_hybrid.runs.manifest import story_of
 from monai_hybrid.runs.same_run import lasting, refuse_other_settings
@@ -137,9 +137,8 @@ def _given_config(argv: list[str]) -> dict[str, Any]:
     if not is_bundle_command(argv):
         return {}
     given = command_line_overrides(argv)
-    files = given.get("config_file", [])
     parser = ConfigParser()
-    parser.read_config([str(f) for f in (files if isinstance(files, (list, tuple)) else [files])])
+    parser.read_config(config_files(given))
     parser.update({name: value for name, value in given.items() if name not in RUN_ARGUMENTS})
     return dict(parser.get())
 
