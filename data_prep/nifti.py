@@ -162,7 +162,7 @@ def _facts(header: nib.Nifti1Header, surplus: int, extension_codes: tuple[int, .
         qform=qform,
         sform=np.asarray(header.get_sform(), dtype=np.float64),
         pixdim=tuple(float(size) for size in header["pixdim"][1 : 1 + dims]),
-        units=str(_units(header)),
+        units={1: "meter", 2: "mm", 3: "micron"}.get(int(header["xyzt_units"]) & 7, "unknown"),
         slope=float(header["scl_slope"]),
         surplus=surplus,
         personal=personal_texts(header, extension_codes),
@@ -181,7 +181,3 @@ def _extension_codes(header: nib.Nifti1Header, data: bytes) -> tuple[int, ...]:
         codes.append(code)
         at += size
     return tuple(codes)
-
-
-def _units(header: nib.Nifti1Header) -> str:
-    return {1: "meter", 2: "mm", 3: "micron"}.get(int(header["xyzt_units"]) & 7, "unknown")

@@ -193,7 +193,8 @@ def channels_exchanged(subject: DatasetSubject) -> Iterator[Remark]:
     typical = np.median(tables, axis=0)
     scale = np.maximum(np.median(np.abs(np.array(tables) - typical), axis=0), 1e-6 + 0.05 * np.abs(typical))
     for facts, table in zip(subject.facts, tables, strict=True):
-        away = {order: float(np.abs((table[list(order)] - typical) / scale).max()) for order in _orders(len(table))}
+        orders = permutations(range(len(table)))
+        away = {order: float(np.abs((table[list(order)] - typical) / scale).max()) for order in orders}
         best = min(away, key=lambda order: away[order])
         if away[tuple(range(len(table)))] > EXCHANGED * max(away[best], 1.0):
             message = f"its channels fit the other cases best in the order {list(best)}"
@@ -202,10 +203,6 @@ def channels_exchanged(subject: DatasetSubject) -> Iterator[Remark]:
 
 MIN_CASES = 4  # fewer say nothing about what is usual
 EXCHANGED = 5.0  # times nearer in the other order
-
-
-def _orders(channels: int) -> Iterator[tuple[int, ...]]:
-    yield from permutations(range(channels))
 
 
 @check(

@@ -49,7 +49,7 @@ def read(root: Path, labels_dir: str | None = None, series: str | None = None, a
     if not every and not found.faults:
         raise DataListError("D503", f"{root}: its DICOM files hold no image; expected CT or MR series", str(root))
     places = places_of(every, root)
-    findings = [finding for one, place in places for finding in _findings(one, place, accept)]
+    findings = [f for one, place in places for f in run_checks("series", one, case_name(one), str(place), accept)]
     findings += _faults(found)
     findings += run_checks("dicom_folder", _without_labels(found, root, labels_dir), file=str(root))
     solved = {*ACCEPTED} & {*accept}
@@ -115,10 +115,6 @@ def _without_labels(found: Found, root: Path, labels_dir: str | None) -> Found:
 
 def _why(findings: Sequence[Finding]) -> str:
     return few([finding.message for finding in findings], between="; ")
-
-
-def _findings(series: Series, place: Path, accept: Collection[str]) -> list[Finding]:
-    return run_checks("series", series, case_name(series), str(place), accept)
 
 
 def _faults(found: Found) -> Iterator[Finding]:

@@ -36,7 +36,8 @@ def compare_config(path: Path, own: Path, name: str) -> tuple[list[Finding], lis
     if problem:
         return [Finding(name, "", problem)], []
     ours = load_json(own)
-    settings = [key for key in content if key in ours and not same(content[key], ours[key]) and _setting(key, content, ours)]
+    changed = [key for key in content if key in ours and not same(content[key], ours[key])]
+    settings = [key for key in changed if setting_allowed(key, content[key], ours[key])]
     rest = {key: value for key, value in content.items() if key not in settings}
     expected = {key: value for key, value in ours.items() if key not in settings}
     findings = [Finding(name, place, seen) for place, seen in _differences(rest, expected, "")]
@@ -93,10 +94,6 @@ def _smallest(error: ValidationError) -> ValidationError:
     while error.context:
         error = max(error.context, key=lambda part: len(part.absolute_path))
     return error
-
-
-def _setting(key: str, content: dict[str, Any], ours: dict[str, Any]) -> bool:
-    return setting_allowed(key, content[key], ours[key])
 
 
 def _differences(theirs: Any, ours: Any, place: str) -> Iterator[tuple[str, str]]:

@@ -83,12 +83,10 @@ class WeightsSaver:
         card = make_card(network, dataset, plan, training)
         if self.reference is not None:
             card["reference"] = self.reference.content(finished)
-            if finished is not None and (quality := self._quality(engine, finished)):
+            earlier = getattr(engine.state, "earlier_seconds", 0.0)
+            if finished is not None and (quality := self.reference.quality(finished, earlier)):
                 card["quality"] = quality
         save_weights(merged_state_dict(self.model), self.folder, card)
-
-    def _quality(self, engine: Engine, finished: Path) -> Any:
-        return self.reference.quality(finished, getattr(engine.state, "earlier_seconds", 0.0))
 
 
 def _plain_metrics(validator: Engine | None) -> dict[str, Any]:

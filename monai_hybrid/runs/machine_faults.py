@@ -52,17 +52,14 @@ def _disk(error: BaseException) -> str | None:
 def _memory(error: BaseException) -> str | None:
     if isinstance(error, torch.OutOfMemoryError):
         return f"{_first_line(error)}; use a smaller batch_size or patch_size, or --use_checkpointing True"
-    if isinstance(error, MemoryError) or (isinstance(error, BY_WORDS) and _memory_ended(error)):
+    said = says_memory(str(error)) or _says(error, ("out of memory",))
+    if isinstance(error, MemoryError) or (isinstance(error, BY_WORDS) and said):
         return (
             f"not enough memory ({_first_line(error) or 'MemoryError'}); "
             "use a smaller batch_size or patch_size; in a training also --cache_dir FOLDER (volumes on disk) or "
             "--use_checkpointing True"
         )
     return None
-
-
-def _memory_ended(error: BaseException) -> bool:
-    return says_memory(str(error)) or _says(error, ("out of memory",))
 
 
 def _worker(error: BaseException) -> str | None:

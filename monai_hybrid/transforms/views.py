@@ -37,11 +37,8 @@ def two_views(transforms: Sequence[Any], patch_size: Sequence[int], self_trainin
     first = next(i for i, t in enumerate(transforms) if "label" not in t.keys or isinstance(t, SelectItemsd))
     *others, selected = transforms
     copied = CopyItemsd("image", names=TEACHER)
-    return [*others[:first], copied, *others[first:], StrongForStudentd("image", patch_size), _with_teacher(selected)]
-
-
-def _with_teacher(selected: SelectItemsd) -> SelectItemsd:
-    return SelectItemsd([*selected.keys, TEACHER])
+    kept = SelectItemsd([*selected.keys, TEACHER])
+    return [*others[:first], copied, *others[first:], StrongForStudentd("image", patch_size), kept]
 
 
 class StrongForStudentd(Randomizable, MapTransform):
