@@ -6,6 +6,7 @@ ends, which takes seconds even for a large data set.
 
 from __future__ import annotations
 
+import filecmp
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -48,3 +49,11 @@ def joint_digest(paths: Sequence[Path]) -> str:
     if not all(digests):
         return ""
     return digests[0] if len(digests) == 1 else hashlib.sha256(" ".join(digests).encode()).hexdigest()[:32]
+
+
+def equal_files(one: Path, other: Path) -> bool:
+    """Whether they are equal, byte for byte; not where one cannot be read, of which reading it says more."""
+    try:
+        return filecmp.cmp(one, other, shallow=False)
+    except OSError:
+        return False

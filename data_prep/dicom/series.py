@@ -17,6 +17,7 @@ from data_prep.dicom.names import shown_path
 from data_prep.dicom.parts import by_tells, of_one_grid, shares_places
 from data_prep.dicom.plane import Plane
 from data_prep.dicom.shown import MODALITIES, joined, shown_number, shown_parts, shown_term
+from data_prep.known_files import equal_files
 from data_prep.naming import naming
 from data_prep.volume import Affine
 
@@ -150,23 +151,10 @@ def _once(planes: Sequence[Plane]) -> list[Plane]:
         other = first.setdefault((plane.sop_uid, plane.frame, plane.position), plane)
         pair = (other.file, plane.file)
         if other is not plane and pair not in equal:
-            equal[pair] = _equal_files(*pair)
+            equal[pair] = other.file != plane.file and equal_files(*pair)
         if other is plane or not equal[pair]:
             kept.append(plane)
     return kept
-
-
-def _equal_files(one: Path, other: Path) -> bool:
-    try:
-        if one == other or one.stat().st_size != other.stat().st_size:
-            return False
-        with one.open("rb") as first, other.open("rb") as second:
-            while (part := first.read(2**20)) == second.read(2**20):
-                if not part:
-                    return True
-    except OSError:
-        pass
-    return False
 
 
 def _stacks(planes: Sequence[Plane], part: str, problems: Sequence[Problem]) -> Iterator[Series]:

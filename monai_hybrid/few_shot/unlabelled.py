@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import filecmp
 import logging
 import shlex
 from collections.abc import Mapping, Sequence
@@ -17,6 +16,7 @@ from data_prep.examine import examine_case
 from data_prep.files import read_datalist, read_dataset
 from data_prep.foreign import foreign_sentence
 from data_prep.home import at_home
+from data_prep.known_files import equal_files
 from data_prep.reading import EXTENSIONS, extension, stem
 from data_prep.scans import Scan, sort_files
 from monai_hybrid.bundle.data import PreparedData
@@ -157,18 +157,11 @@ def _of_dicom(
     kept: list[tuple[Scan, str]] = []
     for case in nifti_of(folder, Path(output_dir) / "data" / "unlabelled"):
         image = Path(case["image"])
-        if case["patient"] in patients or case["case_id"] in cases or any(_equal(image, other) for other in files):
+        if case["patient"] in patients or case["case_id"] in cases or any(equal_files(image, other) for other in files):
             continue
         kept.append((Scan((image,), image), case["patient"]))
     checked = _all_checked([scan for scan, _ in kept], data, folder)
     return [case | {"patient": patient} for case, (_, patient) in zip(checked, kept, strict=True)]
-
-
-def _equal(one: Path, other: Path) -> bool:
-    try:
-        return one.stat().st_size == other.stat().st_size and filecmp.cmp(one, other, shallow=False)
-    except OSError:
-        return False  # reading it says what is wrong
 
 
 def _of_prepared(folder: Path, data: PreparedData) -> list[dict[str, Any]]:
