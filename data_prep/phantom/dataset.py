@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 
-from data_prep.atomic import neighbour, remove_leftovers
+from data_prep.atomic import new_folder
 from data_prep.errors import ConfigError, DataError
 from data_prep.phantom.acquisition import Image, acquire, draw_scan
 from data_prep.phantom.files import SUFFIX, write_case
@@ -119,15 +118,6 @@ def _refuse_folder(out: Path) -> DataError:
     )
 
 
-def _move_into_place(temporary: Path, out: Path, recipe: Recipe) -> None:
-    try:
-        temporary.replace(out)
-    except OSError:
-        # Another process may have finished the same phantom in the meantime: then its files are as good as ours.
-        if not _is_finished(out, recipe):
-            raise _refuse_folder(out) from None
-
-
 def generate(out: Path, *, cases: int, site: str = "A", seed: int = 0, dims: int = 3) -> Path:
     """Make a labelled data set of synthetic heads, or with `site="shapes"` of random shapes, and return `out`.
 
@@ -147,12 +137,13 @@ def generate(out: Path, *, cases: int, site: str = "A", seed: int = 0, dims: int
         return out
     if not _may_write(out):
         raise _refuse_folder(out)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    remove_leftovers(out.parent, out.name)
-    temporary = neighbour(out)
     try:
-        _write_all(temporary, recipe)
-        _move_into_place(temporary, out, recipe)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        with new_folder(out) as temporary:
+            _write_all(temporary, recipe)
+    except OSError:
+        # Another process may have finished the same phantom in the meantime: then its files are as good as ours.
+        if not _is_finished(out, recipe):
+            if _may_write(out):
+                raise
+            raise _refuse_folder(out) from None
     return out

@@ -181,7 +181,6 @@ def test_a_twin_that_finishes_first_is_accepted(tmp_path: Path, monkeypatch: pyt
     finished = generate(tmp_path / "first", cases=1)
 
     def slow_write(folder: Path, recipe: Recipe) -> None:
-        folder.mkdir()
         (folder / "part").write_text("")
         finished.rename(tmp_path / "out")
 
