@@ -50,8 +50,6 @@ def label_not_finite(subject: LabelSubject) -> Remark | None:
 def label_not_integer(subject: LabelSubject) -> Remark | None:
     """Label values are not whole numbers (probabilities, a scale factor, interpolation)."""
     broken = [value for value in _finite(subject) if value != round(value)]
-    if not broken:
-        return None
     voxels = sum(subject.counts[value] for value in broken)
     message = f"{voxels} voxels hold values that are not whole numbers: {_listed(broken)}{_scale(subject)}"
     return _at(subject, broken, message)
@@ -62,8 +60,8 @@ def _scale(subject: LabelSubject) -> str:
     return f" (the header scales by {facts.slope:g})" if facts is not None and facts.slope not in (0, 1) else ""
 
 
-def _at(subject: LabelSubject, values: list[float], message: str) -> Remark:
-    return located(subject.volume, np.isin(subject.volume.array, values), message)
+def _at(subject: LabelSubject, values: list[float], message: str) -> Remark | None:
+    return located(subject.volume, np.isin(subject.volume.array, values), message) if values else None
 
 
 @check(
@@ -76,8 +74,6 @@ def _at(subject: LabelSubject, values: list[float], message: str) -> Remark:
 def label_negative(subject: LabelSubject) -> Remark | None:
     """Label values are negative."""
     broken = [value for value in _finite(subject) if value < 0]
-    if not broken:
-        return None
     voxels = sum(subject.counts[value] for value in broken)
     return _at(subject, broken, f"negative values {_listed(broken)} in {voxels} voxels")
 
@@ -96,8 +92,6 @@ def label_undeclared(subject: LabelSubject) -> Remark | None:
         return None
     known = {0, *subject.declared}
     broken = [value for value in _finite(subject) if value not in known and value >= 0 and value == round(value)]
-    if not broken:
-        return None
     voxels = sum(subject.counts[value] for value in broken)
     message = f"values {_listed(broken)} are not declared; declared are {_listed(sorted(known))}; {voxels} voxels"
     return _at(subject, broken, message)
@@ -132,9 +126,9 @@ def slice_empty(subject: LabelSubject) -> str | None:
 @check("D312", on="label", level="warning", remedy="Look for a stray click in a viewer: {file}")
 def single_voxel(subject: LabelSubject) -> Remark | None:
     """A class of a 3D label has a single voxel."""
-    single = [value for value in _finite(subject) if value != 0 and subject.counts[value] == 1]
-    if not single or subject.volume.spatial_dims == 2:
+    if subject.volume.spatial_dims == 2:
         return None
+    single = [value for value in _finite(subject) if value != 0 and subject.counts[value] == 1]
     return _at(subject, single, f"one voxel only of value {_listed(single)}")
 
 
@@ -237,9 +231,8 @@ def no_foreground(subject: DatasetSubject) -> Iterator[Remark]:
 def label_beyond_exact(subject: LabelSubject) -> Remark | None:
     """Label values are so large that neighbours cannot be told apart (from 2^53 on)."""
     beyond = [value for value in _finite(subject) if abs(value) >= EXACT]
-    if not beyond:
-        return None
-    return _at(subject, beyond, f"values up to {max(beyond, key=abs):.0f}; expected less than 2^53 = {EXACT}")
+    largest = max(beyond, key=abs, default=0)
+    return _at(subject, beyond, f"values up to {largest:.0f}; expected less than 2^53 = {EXACT}")
 
 
 @check(
