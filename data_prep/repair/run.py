@@ -113,7 +113,7 @@ def repair(
         with tempfile.TemporaryDirectory(prefix=f".{out.name}.") if dry_run else new_folder(out) as name:
             made = Path(name)
             report = _into(path, made, values or {}, link or dry_run, (layout, labels_dir, bids_filter, bids_labels))
-            report = _named(report, made, out)
+            report.remaining = list(_renamed(report.remaining, str(made), str(out)))
             if not dry_run:
                 dump_json(report.as_json(path, out, dry_run), made / LOG)
     except OSError as error:
@@ -276,13 +276,8 @@ def _put(target: Path, data: bytes | None, source: Path, link: bool) -> None:
         shutil.copyfile(source, target)
 
 
-def _named(report: RepairReport, made: Path, out: Path) -> RepairReport:
-    """Findings about the new files, under the name they will have."""
-    report.remaining = list(_renamed(report.remaining, str(made), str(out)))
-    return report
-
-
 def _renamed(findings: Iterable[Finding], old: str, new: str) -> Iterator[Finding]:
+    """Findings about the new files, under the name they will have."""
     for finding in findings:
         message, remedy = finding.message.replace(old, new), finding.remedy.replace(old, new)
         yield replace(finding, file=finding.file.replace(old, new), message=message, remedy=remedy)
