@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from data_prep.checks.registry import Remark, check
+from data_prep.checks.registry import Remark, check, check_kind
 from data_prep.checks.subjects import DatasetSubject
 from data_prep.errors import DataListError
-from data_prep.volume import ReadError
 
 
 def _seen(fault: DataListError, code: str) -> str | None:
@@ -26,10 +25,13 @@ def contrast_not_chosen(fault: DataListError) -> str | None:
     return _seen(fault, "D540")
 
 
-@check("D541", on="fault", level="error", remedy="Fetch it: datalad get {file} (git annex get)")
-def content_elsewhere(fault: ReadError) -> str | None:
-    """A file's content is not here: git-annex (datalad) left a link or a pointer in its place."""
-    return fault.seen if fault.kind == "pointer" else None
+check_kind(
+    "pointer",
+    code="D541",
+    title="A file's content is not here: git-annex (datalad) left a link or a pointer in its place.",
+    level="error",
+    remedy="Fetch it: datalad get {file} (git annex get)",
+)
 
 
 @check("D542", on="dataset", level="error", acceptable=True, remedy="Rename it, or leave it out: {case}")

@@ -2,102 +2,81 @@
 
 from __future__ import annotations
 
-from data_prep.checks.registry import check
-from data_prep.volume import ReadError, Volume
+from data_prep.checks.registry import check, check_kind
+from data_prep.volume import Volume
 
 COPY_AGAIN = "Copy the file again from its origin: cp ORIGIN {file}"
 LEAVE_OUT = "Repair it, or move it and its partner out of the folder: {case}"
 
 
-@check("D001", on="fault", level="error", remedy="Remove the entry, or put the file in place: ls -l {file}")
-def missing_file(fault: ReadError) -> str | None:
-    """A file is not there, or is a folder, a dangling link or a special file."""
-    return fault.seen if fault.kind == "missing" else None
-
-
-@check("D002", on="fault", level="error", remedy=COPY_AGAIN)
-def empty_file(fault: ReadError) -> str | None:
-    """A file holds no bytes."""
-    return fault.seen if fault.kind == "empty" else None
-
-
-@check("D003", on="fault", level="error", remedy=COPY_AGAIN)
-def truncated_file(fault: ReadError) -> str | None:
-    """A file stops before its last voxel."""
-    return fault.seen if fault.kind == "truncated" else None
-
-
-@check("D004", on="fault", level="error", remedy=COPY_AGAIN)
-def damaged_file(fault: ReadError) -> str | None:
-    """A file's content is damaged (checksum, compression, picture data)."""
-    return fault.seen if fault.kind == "damaged" else None
-
-
-@check("D005", on="fault", level="error", remedy="Write it anew under its name: monai-hybrid repair FOLDER --output OUT")
-def wrong_name(fault: ReadError) -> str | None:
-    """A file's name and content disagree about compression."""
-    return fault.seen if fault.kind == "wrong_name" else None
-
-
-@check("D006", on="fault", level="error", remedy=LEAVE_OUT)
-def not_an_image(fault: ReadError) -> str | None:
-    """A file is not an image of a known format."""
-    return fault.seen if fault.kind == "not_an_image" else None
-
-
-@check(
-    "D007", on="fault", level="error", remedy="Crop or resample it, or copy it again if the header is wrong: cp ORIGIN {file}"
+check_kind(
+    "missing",
+    code="D001",
+    title="A file is not there, or is a folder, a dangling link or a special file.",
+    level="error",
+    remedy="Remove the entry, or put the file in place: ls -l {file}",
 )
-def too_large(fault: ReadError) -> str | None:
-    """A header asks for more memory than this tool will give."""
-    return fault.seen if fault.kind == "too_large" else None
-
-
-@check("D008", on="fault", level="error", remedy="Make it readable for yourself: chmod u+r {file}")
-def unreadable(fault: ReadError) -> str | None:
-    """The system refuses to read the file."""
-    return fault.seen if fault.kind == "unreadable" else None
-
-
-@check(
-    "D009",
-    on="fault",
+check_kind("empty", code="D002", title="A file holds no bytes.", level="error", remedy=COPY_AGAIN)
+check_kind("truncated", code="D003", title="A file stops before its last voxel.", level="error", remedy=COPY_AGAIN)
+check_kind(
+    "damaged",
+    code="D004",
+    title="A file's content is damaged (checksum, compression, picture data).",
+    level="error",
+    remedy=COPY_AGAIN,
+)
+check_kind(
+    "wrong_name",
+    code="D005",
+    title="A file's name and content disagree about compression.",
+    level="error",
+    remedy="Write it anew under its name: monai-hybrid repair FOLDER --output OUT",
+)
+check_kind("not_an_image", code="D006", title="A file is not an image of a known format.", level="error", remedy=LEAVE_OUT)
+check_kind(
+    "too_large",
+    code="D007",
+    title="A header asks for more memory than this tool will give.",
+    level="error",
+    remedy="Crop or resample it, or copy it again if the header is wrong: cp ORIGIN {file}",
+)
+check_kind(
+    "unreadable",
+    code="D008",
+    title="The system refuses to read the file.",
+    level="error",
+    remedy="Make it readable for yourself: chmod u+r {file}",
+)
+check_kind(
+    "voxel_type",
+    code="D009",
+    title="Voxels are complex numbers, vectors, or colours in a volume.",
     level="error",
     remedy="Store one number per voxel, or leave it out: {case}",
 )
-def voxel_type(fault: ReadError) -> str | None:
-    """Voxels are complex numbers, vectors, or colours in a volume."""
-    return fault.seen if fault.kind == "voxel_type" else None
-
-
-@check(
-    "D011",
-    on="fault",
+check_kind(
+    "dicom",
+    code="D011",
+    title="A file is DICOM where one image file is expected.",
     level="error",
     remedy="Give the folder that holds the whole series: monai-hybrid check FOLDER; "
     'without pydicom, first: pip install "monai-hybrid[dicom]"',
 )
-def dicom(fault: ReadError) -> str | None:
-    """A file is DICOM where one image file is expected."""
-    return fault.seen if fault.kind == "dicom" else None
-
-
-@check("D012", on="fault", level="error", remedy="Unpack it yourself and give the folder: mkdir OUT && tar -C OUT -xf {file}")
-def archive(fault: ReadError) -> str | None:
-    """A file is an archive (zip, tar, 7z, rar)."""
-    return fault.seen if fault.kind == "archive" else None
-
-
-@check(
-    "D030",
-    on="fault",
+check_kind(
+    "archive",
+    code="D012",
+    title="A file is an archive (zip, tar, 7z, rar).",
+    level="error",
+    remedy="Unpack it yourself and give the folder: mkdir OUT && tar -C OUT -xf {file}",
+)
+check_kind(
+    "elsewhere",
+    code="D030",
+    title="A header names another file, out of its folder or several, as the place of its voxels.",
     level="error",
     remedy="If you know whose file it is, write it as one: "
     'python -c "import SimpleITK as s; import sys; s.WriteImage(s.ReadImage(sys.argv[1]), sys.argv[2])" {file} OUT.nii.gz',
 )
-def elsewhere(fault: ReadError) -> str | None:
-    """A header names another file, out of its folder or several, as the place of its voxels."""
-    return fault.seen if fault.kind == "elsewhere" else None
 
 
 SLACK = 4096  # some writers fill up the last block

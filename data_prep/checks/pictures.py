@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from data_prep.checks.registry import Remark, check
+from data_prep.checks.registry import Remark, check, check_kind
 from data_prep.checks.subjects import DatasetSubject, LabelSubject, PairSubject
 from data_prep.pictures import LARGEST_VALUE, LOSSY, is_picture
-from data_prep.volume import ReadError
 
 
 def _copies(what: str) -> str:
@@ -25,30 +24,34 @@ CHOOSE = (
     "Say what to read of colour pictures: --grey, or --channels green, with build and check; "
     "--colour grey, or --colour green, with predict and evaluate"
 )
-
-
-@check("D020", on="fault", level="error", remedy=f"If what lies below may be seen, write opaque copies of the folder: {AS_RGB}")
-def transparent(fault: ReadError) -> str | None:
-    """A picture has transparent pixels: what they hold is not what a viewer shows."""
-    return fault.seen if fault.kind == "transparent" else None
-
-
-@check("D021", on="fault", level="error", remedy=f"Keep one picture per file; copies with the first page of each: {AS_RGB}")
-def several_pages(fault: ReadError) -> str | None:
-    """A picture file holds several pages or frames."""
-    return fault.seen if fault.kind == "pages" else None
-
-
-@check("D022", on="fault", level="error", remedy=f"Write copies of the folder in red, green and blue: {AS_RGB}")
-def colour_space(fault: ReadError) -> str | None:
-    """A picture's colours are not red, green and blue (printer's inks, LAB), and no conversion of them is exact."""
-    return fault.seen if fault.kind == "colour_space" else None
-
-
-@check("D023", on="fault", level="error", remedy=CHOOSE)
-def colour_for_grey(fault: ReadError) -> str | None:
-    """A colour picture lies where one grey value per pixel is expected."""
-    return fault.seen if fault.kind == "colour" else None
+check_kind(
+    "transparent",
+    code="D020",
+    title="A picture has transparent pixels: what they hold is not what a viewer shows.",
+    level="error",
+    remedy=f"If what lies below may be seen, write opaque copies of the folder: {AS_RGB}",
+)
+check_kind(
+    "pages",
+    code="D021",
+    title="A picture file holds several pages or frames.",
+    level="error",
+    remedy=f"Keep one picture per file; copies with the first page of each: {AS_RGB}",
+)
+check_kind(
+    "colour_space",
+    code="D022",
+    title="A picture's colours are not red, green and blue (printer's inks, LAB), and no conversion of them is exact.",
+    level="error",
+    remedy=f"Write copies of the folder in red, green and blue: {AS_RGB}",
+)
+check_kind(
+    "colour",
+    code="D023",
+    title="A colour picture lies where one grey value per pixel is expected.",
+    level="error",
+    remedy=CHOOSE,
+)
 
 
 @check("D024", on="dataset", level="warning", remedy="If all shall be read as grey, add --grey")
@@ -90,15 +93,13 @@ def too_large_for_png(pair: PairSubject) -> str | None:
     return f"label value {high:.0f}; masks of pictures are written as PNG, which holds 0 to {LARGEST_VALUE}"
 
 
-@check(
-    "D027",
-    on="fault",
+check_kind(
+    "mask_colours",
+    code="D027",
+    title="A mask is a colour picture: no rule says which colour is which class.",
     level="error",
     remedy="Store class numbers, as grey values or with a colour table; or leave it out: {case}",
 )
-def coloured_mask(fault: ReadError) -> str | None:
-    """A mask is a colour picture: no rule says which colour is which class."""
-    return fault.seen if fault.kind == "mask_colours" else None
 
 
 @check(
