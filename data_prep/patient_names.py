@@ -96,12 +96,9 @@ def recognise(case_ids: Sequence[str]) -> Recognised:
 
 def _base(name: str) -> str:
     """The name without sides, visits and the like; itself where nothing certain enough is found."""
-    base = name
-    while True:
-        shorter = _shorter(base)
-        if shorter is None:
-            return base
-        base = shorter
+    while (shorter := _shorter(name)) is not None:
+        name = shorter
+    return name
 
 
 def _shorter(name: str) -> str | None:
