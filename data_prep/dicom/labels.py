@@ -54,9 +54,8 @@ def drawn(found: Found, every: Sequence[Series], sound: Sequence[Series], accept
     reference. Values are 1, 2, ... in the order of the numbers in the files, then by name.
     """
     of_case: dict[str, list[Segmentation]] = defaultdict(list)
-    findings: list[Finding] = []
     own = [path for path in found.segmentations if is_own_seg(path)]
-    findings += _own(own, every, sound, accept)
+    findings = _own(own, every, sound, accept)
     for path in found.segmentations if OWN in accept else [path for path in found.segmentations if path not in own]:
         try:
             one = read_segmentation(path)
@@ -66,7 +65,8 @@ def drawn(found: Found, every: Sequence[Series], sound: Sequence[Series], accept
                 of_case[case_name(series)].append(one)
         except ReadError as fault:
             findings += run_checks("fault", fault, "", shown_path(path))
-    findings += [finding for path in found.structures for finding in _contours(path)]
+    contours = ReadError("contours", "it holds contours (RTSTRUCT), which are not made into masks here; it is left out")
+    findings += [one for path in found.structures for one in run_checks("fault", contours, "", shown_path(path))]
     kept = {case: tuple(several) for case, several in of_case.items() if several}
     return Drawn(kept, _values(kept.values()), tuple(findings))
 
@@ -89,11 +89,6 @@ def _case_of(path: Path, every: Sequence[Series], sound: Sequence[Series]) -> It
         return
     if series is not None:
         yield case_name(series)
-
-
-def _contours(path: Path) -> Iterator[Finding]:
-    fault = ReadError("contours", "it holds contours (RTSTRUCT), which are not made into masks here; it is left out")
-    yield from run_checks("fault", fault, "", shown_path(path))
 
 
 def _series_of(one: Segmentation, every: Sequence[Series], sound: Sequence[Series]) -> Series | None:

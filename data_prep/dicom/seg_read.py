@@ -76,9 +76,7 @@ def read_segmentation(path: Path) -> Segmentation:
         try:
             dataset = pydicom.dcmread(path, stop_before_pixels=True, force=True)
             return _segmentation(path, dataset)
-        except ReadError:
-            raise
-        except MemoryError:
+        except (ReadError, MemoryError):
             raise
         except Exception as error:  # pydicom has no one error class; its words may quote the file
             raise ReadError("damaged", f"its DICOM header is damaged ({type(error).__name__})") from error
