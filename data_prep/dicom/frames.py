@@ -51,26 +51,24 @@ def _frame(plane: Plane, own: Any, shared: Any) -> Plane:
                 return item
         return None
 
-    orientation = first("PlaneOrientationSequence", "ImageOrientationPatient")
-    position = first("PlanePositionSequence", "ImagePositionPatient")
-    spacing = first("PixelMeasuresSequence", "PixelSpacing")
-    thickness = first("PixelMeasuresSequence", "SliceThickness")
-    slope = first("PixelValueTransformationSequence", "RescaleSlope")
-    intercept = first("PixelValueTransformationSequence", "RescaleIntercept")
+    def several(sequence: str, keyword: str, count: int, usual: Any) -> Any:
+        item = first(sequence, keyword)
+        return usual if item is None else numbers(item, keyword, count)
+
+    def single(keyword: str, usual: float) -> float | None:
+        item = first("PixelValueTransformationSequence", keyword)
+        return usual if item is None else number(item, keyword)
+
     return replace(
         plane,
-        orientation=_or(plane.orientation, orientation, "ImageOrientationPatient", 6),
-        position=numbers(position, "ImagePositionPatient", 3) if position is not None else None,
-        spacing=_or(plane.spacing, spacing, "PixelSpacing", 2),
-        thickness=(numbers(thickness, "SliceThickness", 1) or (None,))[0] if thickness is not None else plane.thickness,
-        slope=(number(slope, "RescaleSlope") if slope is not None else plane.slope) or 1.0,
-        intercept=(number(intercept, "RescaleIntercept") if intercept is not None else plane.intercept) or 0.0,
+        orientation=several("PlaneOrientationSequence", "ImageOrientationPatient", 6, plane.orientation),
+        position=several("PlanePositionSequence", "ImagePositionPatient", 3, None),
+        spacing=several("PixelMeasuresSequence", "PixelSpacing", 2, plane.spacing),
+        thickness=(several("PixelMeasuresSequence", "SliceThickness", 1, (plane.thickness,)) or (None,))[0],
+        slope=single("RescaleSlope", plane.slope) or 1.0,
+        intercept=single("RescaleIntercept", plane.intercept) or 0.0,
         tells=tuple(dict([*plane.tells, *_tells(first)]).items()),
     )
-
-
-def _or(usual: tuple[float, ...] | None, item: Any, keyword: str, count: int) -> tuple[float, ...] | None:
-    return numbers(item, keyword, count) if item is not None else usual
 
 
 def _tells(first: Any) -> Iterator[tuple[str, str]]:
