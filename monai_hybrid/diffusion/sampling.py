@@ -27,7 +27,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from monai_hybrid.diffusion.noising import PREDICTION_TYPES, NoiseSchedule, predicted_x_0
+from monai_hybrid.diffusion.noising import NoiseSchedule, check_prediction_type, predicted_x_0
 
 Denoiser = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 """(x_t (B, C, ...), timesteps (B,) int64) -> x_0_hat = E[x_0 | x_t] (B, C, ...), mask_prob = E[y | x_t] (B, K, ...)."""
@@ -164,8 +164,7 @@ def network_denoiser(
         ValueError: for an unknown prediction type or an empty range; on a call, when the network returns fewer than
             C + 2 channels.
     """
-    if prediction_type not in PREDICTION_TYPES:
-        raise ValueError(f"prediction_type must be one of {', '.join(PREDICTION_TYPES)}, got {prediction_type!r}")
+    check_prediction_type(prediction_type)
     if clip is not None and not clip[0] < clip[1]:
         raise ValueError(f"clip must be (low, high) with low < high, or None, got {clip}")
 
