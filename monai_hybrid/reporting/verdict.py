@@ -65,13 +65,13 @@ def verdict(inputs: Inputs, against: Sequence[Comparison]) -> str:
     scores = inputs.evaluation.scores["dice"][ALL]
     if scores["mean"] is None:
         return f"None of the {plural(scores['cases'], 'case')} has any of the structures: there is nothing to score."
-    few = scores["patients"] < FEW
+    unsure = scores["patients"] < FEW
     on = plural(scores["n"], "case") + (
         f" of {plural(scores['patients'], 'patient')}" if scores["patients"] < scores["n"] else ""
     )
-    head = f"Mean Dice {scores['mean']:.2f} on {'only ' if few else ''}{on} "
+    head = f"Mean Dice {scores['mean']:.2f} on {'only ' if unsure else ''}{on} "
     if scores["interval"]:
-        head += f"(95 % interval {span(scores['interval'], 2)}{', a rough guide at most' if few else ''})"
+        head += f"(95 % interval {span(scores['interval'], 2)}{', a rough guide at most' if unsure else ''})"
     else:
         head += "(no interval: one patient has no spread)"
     return ", ".join([head, *(_against(c) for c in against[:1])]) + _structures(scores) + "."
