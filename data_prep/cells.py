@@ -5,6 +5,7 @@ File names, and with them case ids, come from others: `=HYPERLINK(...).png` is a
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -37,3 +38,12 @@ def harmless_row(row: Mapping[str, Any]) -> dict[str, Any]:
 def restored_row(row: Mapping[Any, Any]) -> dict[Any, Any]:
     """A row as it was before it was written; the keys of csv.DictReader may be None."""
     return {restored(name): restored(value) for name, value in row.items()}
+
+
+def number_in(text: str) -> float | None:
+    """The finite number in a cell; None where there is none."""
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from data_prep.cells import restored_row
+from data_prep.cells import number_in, restored_row
 from data_prep.datalist import case_of
 from data_prep.files import read_datalist, read_dataset
 from data_prep.foreign import holds_dicom
@@ -312,14 +312,7 @@ def inside(folder: Path, name: str) -> Path | None:
 
 def _urgency(case: Case) -> tuple[bool, float, str]:
     """Flagged cases first, then the least sure, then by name."""
-    return not case.flag, -_number(case.numbers.get(WORST_FIRST, "")), case.case_id
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        return 0.0
+    return not case.flag, -(number_in(case.numbers.get(WORST_FIRST, "")) or 0.0), case.case_id
 
 
 def _prepared(folder: Path, model: Path | None) -> Collection:

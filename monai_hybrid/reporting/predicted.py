@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +12,7 @@ import nibabel as nib
 import numpy as np
 
 from data_prep.amounts import amount, few
+from data_prep.cells import number_in
 from data_prep.fingerprint import small_unit
 from data_prep.pictures import is_picture
 from monai_hybrid.errors import ConfigError, DataError, HybridError
@@ -143,10 +143,8 @@ def quality(rows: Sequence[Mapping[str, str]]) -> Table:
 
 def _dice(row: Mapping[str, str]) -> float:
     """Predicted, to begin with the lowest; 1 where none is."""
-    try:
-        return float(row.get("predicted_dice") or 1)
-    except ValueError:
-        return 1.0
+    number = number_in(row.get("predicted_dice") or "")
+    return 1.0 if number is None else number
 
 
 def _shown_columns(rows: Sequence[Mapping[str, str]]) -> list[str]:
@@ -179,17 +177,12 @@ def _scaled(row: Mapping[str, str], named: Sequence[str], unit: str, scale: floa
 
 def _amount(text: str) -> float:
     """The number in a cell; 0 where it holds none."""
-    try:
-        number = float(text)
-    except ValueError:
-        return 0.0
-    return number if math.isfinite(number) else 0.0
+    return number_in(text) or 0.0
 
 
 def _plain(text: str, name: str, first: bool) -> Cell:
     mark = "why" if name in ("flag", "error") and text else ""
-    try:
-        number = float(text)
-    except ValueError:
+    number = number_in(text)
+    if number is None:
         return Cell(text, text, mark)
-    return Cell(text, text) if first or not math.isfinite(number) else Cell(amount(number), number)
+    return Cell(text, text) if first else Cell(amount(number), number)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from data_prep.amounts import amount, plural
+from data_prep.cells import number_in
 from monai_hybrid.reporting.tables import NONE, ROWS_SHOWN, Cell, Column, Table
 from monai_hybrid.reporting.verdict import suggested_sentence
 
@@ -59,8 +59,7 @@ def _said(content: Mapping[str, Any]) -> list[str]:
 
 def _cell(text: str, mark: str = "") -> Cell:
     """A number is sorted as one; nothing is a dash."""
-    try:
-        number = float(text)
-    except ValueError:
+    number = number_in(text)
+    if number is None:
         return Cell(text, text, mark) if text not in ("", "-") else Cell(NONE)
-    return Cell(amount(number), number) if math.isfinite(number) else Cell(text, text)
+    return Cell(amount(number), number)
