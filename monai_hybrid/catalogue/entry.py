@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -99,7 +99,7 @@ def entries(dims: int | None = None) -> list[Entry]:
     Raises:
         ModelFileError: all are damaged.
     """
-    sound, faults = _examined()
+    sound, faults = _examined(names())
     for name, fault in faults.items():
         logger.warning("model %s is left out: %s", name, fault)
     if faults and not sound:
@@ -109,14 +109,14 @@ def entries(dims: int | None = None) -> list[Entry]:
 
 def rows() -> list[dict[str, Any]]:
     """What the table of models says: `Entry.row` of each, and {"name", "error"} of one that cannot be used."""
-    sound, faults = _examined()
+    sound, faults = _examined(names())
     found = [one.row() for one in sound] + [{"name": name, "error": str(fault)} for name, fault in faults.items()]
     return sorted(found, key=lambda row: str(row["name"]))
 
 
-def _examined() -> tuple[list[Entry], dict[str, ModelFileError]]:
+def _examined(wanted: Iterable[str]) -> tuple[list[Entry], dict[str, ModelFileError]]:
     sound, faults = [], {}
-    for name in names():
+    for name in wanted:
         try:
             sound.append(entry(name))
         except ModelFileError as fault:
@@ -130,16 +130,8 @@ def universal(dims: int) -> str | None:
     Raises:
         ModelFileError: there is none, and a damaged one may have been it.
     """
-    fault = None
-    for name in names():
-        if name.startswith(UNIVERSAL):
-            try:
-                one = entry(name)
-            except ModelFileError as error:
-                fault = fault or error
-                continue
-            if one.universal and one.dims == dims:
-                return name
-    if fault is not None:
-        raise fault
-    return None
+    sound, faults = _examined([name for name in names() if name.startswith(UNIVERSAL)])
+    found = next((one.name for one in sound if one.universal and one.dims == dims), None)
+    if found is None and faults:
+        raise next(iter(faults.values()))
+    return found
