@@ -32,7 +32,7 @@ from torch import Tensor
 from data_prep.ignoring import IGNORED
 from monai_hybrid.errors import DataError
 from monai_hybrid.evaluation.status import ABSENT, INVENTED, MISSED, OK
-from monai_hybrid.transforms.annotated import background_where_ignored
+from monai_hybrid.transforms.annotated import background_where_ignored, plain
 
 # An affine is stored in float32: a surface at exactly the tolerance must not fall out by the seventh digit.
 ROUNDING = 1e-5
@@ -79,8 +79,7 @@ def score_case(
 
 def _class_index(values: Tensor, num_classes: int, what: str) -> Tensor:
     """(1, X, Y[, Z]) any dtype -> (X, Y[, Z]) int32."""
-    values = torch.as_tensor(values).detach()[0]
-    values = values.as_tensor() if hasattr(values, "as_tensor") else values
+    values = plain(torch.as_tensor(values).detach()[0])
     if values.is_floating_point() and not bool(torch.isfinite(values).all()):
         raise DataError(f"the {what} holds NaN or Inf; expected class indices 0 to {num_classes - 1}")
     index = values.to(torch.int32)
