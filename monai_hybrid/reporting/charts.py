@@ -16,6 +16,7 @@ from markupsafe import Markup
 WIDTH, HEIGHT = 440, 270
 LEFT, RIGHT, TOP, BOTTOM = 46, 14, 14, 40
 SERIES = 6  # colours in report.css
+MOST_POINTS, MOST_CASES = 300, 150  # that are drawn; means are over all
 
 
 @dataclass(frozen=True)
@@ -84,22 +85,19 @@ def _line(index: int, points: Sequence[tuple[float, float] | None]) -> Markup:
     return Markup('<g class="s{}"><path class="line" d="{}"/>{}</g>').format(index % SERIES, path, dots if few else "")
 
 
-def against(
-    points: Sequence[tuple[float, float, str, tuple[float, float]]], title: str, x_name: str, y_name: str, at_most: int = 300
-) -> Markup:
+def against(points: Sequence[tuple[float, float, str, tuple[float, float]]], title: str, x_name: str, y_name: str) -> Markup:
     """Points of 0..1 against 0..1 around the diagonal, each with its interval along x.
 
     Args:
         points: x, y, name, and the ends of the interval.
         title: read aloud instead of the picture.
         x_name, y_name: of the axes.
-        at_most: points drawn.
     """
     x, y = Scale(0, 1, LEFT + 8, WIDTH - RIGHT - 8), Scale(0, 1, HEIGHT - BOTTOM, TOP)
     marks = [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]
     parts = [_frame(y, marks, y_name), _x_axis(x, marks, x_name)]
     parts.append(Markup('<path class="thread" d="M{} {}L{} {}"/>').format(x(0), y(0), x(1), y(1)))
-    for a, b, name, (low, high) in points[:at_most]:
+    for a, b, name, (low, high) in points[:MOST_POINTS]:
         parts.append(
             Markup(
                 '<g class="s0"><path class="thread" d="M{} {}H{}"/>'
@@ -114,7 +112,6 @@ def paired_points(
     means: Mapping[str, tuple[float, tuple[float, float] | None]],
     title: str,
     y_name: str,
-    at_most: int = 150,
 ) -> Markup:
     """Each case as a thin line from run to run; each run's mean with its interval beside its points.
 
@@ -123,7 +120,6 @@ def paired_points(
         means: run -> mean and interval.
         title: read aloud instead of the picture.
         y_name: of the axis.
-        at_most: cases drawn; the mean is over all.
 
     Raises:
         ValueError: no value.
@@ -135,7 +131,7 @@ def paired_points(
     y = Scale(marks[0], marks[-1], HEIGHT - BOTTOM, TOP)
     slot = (WIDTH - LEFT - RIGHT) / len(runs)
     at = {name: LEFT + slot * (i + 0.5) for i, name in enumerate(runs)}
-    cases = list(dict.fromkeys(case for of in runs.values() for case in of))[:at_most]
+    cases = list(dict.fromkeys(case for of in runs.values() for case in of))[:MOST_CASES]
     parts = [_frame(y, marks, y_name)]
     for case in cases:
         points = [(at[name], y(of[case])) for name, of in runs.items() if case in of]

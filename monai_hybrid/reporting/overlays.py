@@ -22,6 +22,8 @@ from monai_hybrid.reporting.figures import membership
 
 Array = npt.NDArray[Any]
 LARGEST = 512  # pixels along the longer side
+MARGIN = 0.45  # kept around the masks, in their longer extent
+LEAST = 0.42  # share of the slice's longer side that stays at least
 PATH_BYTES = 120_000  # of all borders of one mask
 LEAST_BYTES = 4  # of a point of a border: two digits, what parts them, and a letter
 BARS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000)  # lengths of a scale bar
@@ -80,14 +82,8 @@ def read_slice(path: Path) -> CaseSlice:
     return CaseSlice(image, reference, prediction, (float(spacing[0]), float(spacing[1])), unit, edges or "")
 
 
-def cropped(of: CaseSlice, margin: float = 0.45, least: float = 0.42) -> tuple[CaseSlice, bool]:
-    """The part around both masks when they are small in the slice, and whether anything was cut.
-
-    Args:
-        of: the slice.
-        margin: kept around the masks, in their longer extent.
-        least: share of the slice's longer side that stays at least.
-    """
+def cropped(of: CaseSlice) -> tuple[CaseSlice, bool]:
+    """The part around both masks when they are small in the slice, and whether anything was cut."""
     inside = (of.reference > 0) | (of.prediction > 0)
     if not inside.any():
         return of, False
@@ -95,7 +91,7 @@ def cropped(of: CaseSlice, margin: float = 0.45, least: float = 0.42) -> tuple[C
     shape = of.reference.shape
     lengths = [n * s for n, s in zip(shape, of.spacing, strict=True)]
     extents = [(r[-1] - r[0] + 1) * s for r, s in zip((rows, columns), of.spacing, strict=True)]
-    side = max(max(extents) * (1 + 2 * margin), least * max(lengths))
+    side = max(max(extents) * (1 + 2 * MARGIN), LEAST * max(lengths))
     if side > 0.8 * max(lengths):
         return of, False
     window = []

@@ -232,6 +232,6 @@ def signed(value: float, digits: int) -> str:
     return f"{value:+.{digits}f}".replace("-", "\N{MINUS SIGN}")
 
 
-def signed_span(interval: Sequence[float], digits: int = 2) -> str:
+def signed_span(interval: Sequence[float]) -> str:
     """ "95 % interval −0.02 to +0.10"."""
-    return f"95 % interval {signed(interval[0], digits)} to {signed(interval[1], digits)}"
+    return f"95 % interval {signed(interval[0], 2)} to {signed(interval[1], 2)}"
