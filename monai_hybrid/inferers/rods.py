@@ -10,6 +10,7 @@ time. Here only the part that is still open is held: about (overlap x window) sl
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -176,10 +177,7 @@ def _most_open(plan: WindowPlan) -> int:
     outer = plan.axes[0]
     starts = sorted({w[outer] for w in plan.windows})
     step = starts[1] - starts[0] if len(starts) > 1 else 0
-    area = 1
-    for axis in plan.axes[1:]:
-        area *= plan.shape[axis]
-    return max(plan.roi[outer] - step, 1) * area
+    return max(plan.roi[outer] - step, 1) * math.prod(plan.shape[axis] for axis in plan.axes[1:])
 
 
 def _window(image: Tensor, start: Sequence[int], length: Sequence[int]) -> Tensor:
