@@ -38,8 +38,11 @@ def write_forgetting(folder: Path, source: str, with_before: bool, not_compared:
     """
     rows = read_cases(folder / AFTER)
     names = list(dict.fromkeys(row["class"] for row in rows))
-    entries = _compared(folder) if with_before else _after_only(summarize(rows)[METRIC])
     nothing = {"before": None, "after": None, "difference": None, "interval": None}
+    if with_before:
+        entries = _compared(folder)
+    else:
+        entries = {name: {**nothing, "after": of["mean"]} for name, of in summarize(rows)[METRIC].items()}
     content = {
         "source": source,
         "metric": METRIC,
@@ -66,10 +69,6 @@ def _compared(folder: Path) -> dict[str, dict[str, Any]]:
         }
         for d in found
     }
-
-
-def _after_only(dice: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    return {name: {"before": None, "after": of["mean"], "difference": None, "interval": None} for name, of in dice.items()}
 
 
 def sentence(content: Mapping[str, Any]) -> str:
