@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from data_prep.checks.datalist import seen
 from data_prep.checks.registry import Remark, check, check_kind
 from data_prep.checks.subjects import DatasetSubject
 from data_prep.errors import DataListError
-
-
-def _seen(fault: DataListError, code: str) -> str | None:
-    return str(fault).removeprefix(f"{fault.file}: ") if fault.code == code else None
 
 
 def _told(subject: DatasetSubject, code: str) -> Iterator[Remark]:
@@ -22,7 +19,7 @@ def _told(subject: DatasetSubject, code: str) -> Iterator[Remark]:
 @check("D540", on="datalist", level="error", remedy="Choose by --bids-filter, of check, build and predict: docs/how-to/bids.md")
 def contrast_not_chosen(fault: DataListError) -> str | None:
     """BIDS: several contrasts could be meant, or none fits `--bids-filter`."""
-    return _seen(fault, "D540")
+    return seen(fault, "D540")
 
 
 check_kind(
@@ -43,7 +40,7 @@ def name_not_bids(subject: DatasetSubject) -> Iterator[Remark]:
 @check("D543", on="datalist", level="error", remedy="Choose by --labels-dir and --bids-labels, of check and build")
 def labels_not_chosen(fault: DataListError) -> str | None:
     """BIDS: labels of several pipelines, persons or kinds could be meant."""
-    return _seen(fault, "D543")
+    return seen(fault, "D543")
 
 
 @check(
@@ -51,7 +48,7 @@ def labels_not_chosen(fault: DataListError) -> str | None:
 )
 def names_broken(fault: DataListError) -> str | None:
     """BIDS: a table of label names (dseg.tsv) is broken, or two of them disagree."""
-    return _seen(fault, "D544")
+    return seen(fault, "D544")
 
 
 @check(
@@ -65,7 +62,7 @@ def participants_broken(subject: DatasetSubject) -> Iterator[Remark]:
 @check("D546", on="datalist", level="error", remedy="Give a data set with images of one volume each, such as T1w or sbref")
 def series_or_microscopy(fault: DataListError) -> str | None:
     """BIDS: only series of volumes (bold, dwi, ...) or microscopy are there, or were asked for."""
-    return _seen(fault, "D546")
+    return seen(fault, "D546")
 
 
 @check(

@@ -14,26 +14,27 @@ UNUSABLE_ID = re.compile(r"^\.|[/\\\x00-\x1f\u200e\u200f\u202a-\u202e\u2066-\u20
 LONGEST_ID = 200  # the id becomes a file name, with endings added
 
 
-def _seen(fault: DataListError, code: str) -> str | None:
+def seen(fault: DataListError, code: str) -> str | None:
+    """The sentence of a fault that has this code already."""
     return str(fault).removeprefix(f"{fault.file}: ") if fault.code == code else None
 
 
 @check("D501", on="datalist", level="error", remedy="Correct the JSON, or write it anew: monai-hybrid build --help")
 def not_json(fault: DataListError) -> str | None:
     """A list or description is not readable as JSON, or a key appears twice."""
-    return _seen(fault, "D501")
+    return seen(fault, "D501")
 
 
 @check("D502", on="datalist", level="error", remedy="Correct that place, or write the files anew: monai-hybrid build --help")
 def against_schema(fault: DataListError) -> str | None:
     """A list or description lacks a key, or a value is of the wrong kind."""
-    return _seen(fault, "D502")
+    return seen(fault, "D502")
 
 
 @check("D503", on="datalist", level="error", remedy="Put the files where the layout expects them: monai-hybrid build --help")
 def layout_broken(fault: DataListError) -> str | None:
     """A folder does not hold what its layout or its own description promises."""
-    return _seen(fault, "D503")
+    return seen(fault, "D503")
 
 
 @check("D504", on="dataset", level="error", remedy="Rename it with letters, digits, - and _ only: mv {file} NEW_NAME")
@@ -71,7 +72,7 @@ def unknown_formats(subject: DatasetSubject) -> Iterator[Remark]:
 )
 def no_images_but_foreign_files(fault: DataListError) -> str | None:
     """A folder holds archives in the place of images, or DICOM that cannot be read here."""
-    return _seen(fault, "D507")
+    return seen(fault, "D507")
 
 
 @check(
