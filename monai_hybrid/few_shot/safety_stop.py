@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,10 +12,10 @@ from ignite.engine import Engine, Events
 from monai.transforms import Compose
 from torch import nn
 
-from data_prep.atomic import replace_file
 from data_prep.colour import parse_colour
 from data_prep.shift.images import image_summary
 from monai_hybrid.diffusion.noising import NoiseSchedule
+from monai_hybrid.few_shot.shots import write_record
 from monai_hybrid.few_shot.signals import Look, Seen, Segment
 from monai_hybrid.prediction.table import ADAPTED, ORIGINAL
 from monai_hybrid.weights import read_card
@@ -160,9 +159,7 @@ class SafetyStop:
         self.verdict |= {**verdict.plain(), "scans": len(images)}
         names = [str(case["case_id"]) for case in self.held_out]
         rows = [{"case_id": n, "before": x.plain(), "after": y.plain()} for n, x, y in zip(names, before, after, strict=True)]
-        record = json.dumps({**self.verdict, "cases": rows}, indent=1) + "\n"
-        self.folder.mkdir(parents=True, exist_ok=True)
-        replace_file(self.folder / FILE, lambda path: path.write_text(record))
+        write_record({**self.verdict, "cases": rows}, self.folder / FILE)
         logger.info(
             "safety stop, held-out scans: %d: the %s model is kept: %s", len(images), verdict.kept, "; ".join(verdict.reasons)
         )

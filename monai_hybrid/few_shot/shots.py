@@ -44,9 +44,15 @@ def draw_shots(cases: list[dict[str, Any]], shots: int | None, seed: int, folder
     taken = [case for case in labelled if case["patient"] in chosen]
     if rank == 0 and not ((Path(folder) / RECORD).is_file() and checkpoints(Path(folder) / "checkpoints")):
         record = {"seed": seed, "patients": patients[:wanted], "cases": [case["case_id"] for case in taken]}
-        Path(folder).mkdir(parents=True, exist_ok=True)
-        replace_file(Path(folder) / RECORD, lambda path: path.write_text(json.dumps(record, indent=1) + "\n"))
+        write_record(record, Path(folder) / RECORD)
     return taken
+
+
+def write_record(content: Any, path: Path) -> None:
+    """Write JSON that may hold NaN, of a score that there is none of, and a name that is no Unicode."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(content, indent=1) + "\n"
+    replace_file(path, lambda temporary: temporary.write_text(text))
 
 
 def without_labels(cases: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
 import logging
 import sys
 from collections.abc import Iterator, Sequence
@@ -17,10 +16,10 @@ from monai.bundle import ConfigParser
 from monai.utils import set_determinism
 from torch.utils.data import Sampler
 
-from data_prep.atomic import replace_file
 from monai_hybrid.engines import ReplayableDataset, mixed_sampler
 from monai_hybrid.engines.length import total_updates
 from monai_hybrid.errors import ConfigError, DataError
+from monai_hybrid.few_shot.shots import write_record
 from monai_hybrid.networks.merged_state import merged_state_dict
 from monai_hybrid.quality.folds import write_fold
 
@@ -83,9 +82,7 @@ def choose_epochs(stopping: str, trainer: Any, keep_folds: bool = False) -> None
         main = _calling_parser()
         folder = Path(main.get_parsed_content("output_dir")) / "logs"
         record = _folds(main, folder if keep_folds else None)
-        folder.mkdir(parents=True, exist_ok=True)
-        text = json.dumps(record, indent=1) + "\n"
-        replace_file(folder / "leave_one_out.json", lambda path: path.write_text(text))
+        write_record(record, folder / "leave_one_out.json")
         trainer.state.max_epochs = record["epochs"]
 
 
