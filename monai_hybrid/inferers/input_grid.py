@@ -22,7 +22,7 @@ from monai_hybrid.inferers.rods import Rod, finished_rods
 from monai_hybrid.inferers.windows import Span, num_windows
 from monai_hybrid.networks.weights_state import WeightsState
 
-RODS_LEFT = 8  # that may wait for their way back while the next windows are computed
+RODS_LEFT = 4  # that may wait for their way back while the next windows are computed
 
 
 class InputGridInferer(Inferer):
