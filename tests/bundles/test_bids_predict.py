@@ -253,7 +253,7 @@ def test_names_of_labels_that_would_break_the_table() -> None:
 def test_a_training_on_a_data_set_that_needs_a_choice_says_which_command_takes_it(tmp_path: Path) -> None:
     root = data_set(tmp_path / "ds")
     with pytest.raises(
-        DataError, match=r"Type: --bids-filter .* These are options of build\. First: monai-hybrid build .*/ds --out"
+        DataError, match=r"Type: --bids-filter .* These are options of build: add one to monai-hybrid build .*/ds --out"
     ):
         prepare_data(str(root), str(tmp_path / "out"))
     for flair in root.rglob("*_FLAIR.nii.gz"):
