@@ -66,7 +66,7 @@ LINES = {
     "evaluate --data . --model m.pt --output o --before {}.pt": "--before {}.pt",
     "adapt --data {}.json --model m.pt": "--data {}.json",
     "adapt --data . --model {}.pt": "--model {}.pt",
-    "adapt --data . --model scratch --plan-from {}.safetensors": "--plan_from {}.safetensors",
+    "adapt --data . --model scratch --plan-from {}.safetensors": "--plan-from {}.safetensors",
     "pretrain --data {}.json": "--data {}.json",
     "pretrain --unlabelled-dir {}.nii.gz": "--unlabelled-dir {}.nii.gz",
     "pretrain --logging_file {}.json": "--logging_file {}.json",
