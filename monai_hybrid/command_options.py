@@ -86,7 +86,7 @@ def _own_words(error: Exception, params: Sequence[Any]) -> Exception:
     if type(error).__name__ != "NoSuchOption" or not isinstance(name, str):
         return error
     if not name.startswith("--"):
-        return ConfigError(f"unknown option {name}; a path that begins with - is written ./{name}")
+        return ConfigError(f"unknown option {name}; a path that begins with - is written with ./ before it")
     if argument := misnamed_argument(name, params):
         return ConfigError(f"unknown option {name}: {argument}")
     options = [word for param in params for word in param.opts if word.startswith("--")]

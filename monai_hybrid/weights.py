@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import pickle
 import zipfile
 from collections.abc import Mapping
 from datetime import datetime, timezone
@@ -164,8 +165,9 @@ def load_weights(path: Path | str) -> dict[str, Tensor]:
         loaded = _load_safetensors(path) if path.suffix == ".safetensors" else load_torch(path)
     except Exception as error:  # torch reports damage through many types
         refuse_for_memory(error, path)
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ModelFileError(f"{path}: not a readable model file ({reason}); copy it again from its source") from error
+        raise ModelFileError(
+            f"{path}: not a readable model file ({unreadable(error)}); copy it again from its source"
+        ) from error
     for key in ("model", "state_dict", "network"):
         if isinstance(loaded, Mapping) and isinstance(loaded.get(key), Mapping):
             loaded = loaded[key]
@@ -209,6 +211,13 @@ def load_torch(path: Path) -> Any:
         if damaged:
             raise ValueError(f"{damaged} is damaged: its checksum differs")
     return torch.load(path, "cpu", weights_only=True)
+
+
+def unreadable(error: Exception) -> str:
+    """What is wrong with a file that torch does not load; never torch's advice how to load it nevertheless."""
+    if isinstance(error, pickle.UnpicklingError):
+        return "it is damaged, or holds more than weights, which may be a program; it was not run"
+    return str(error).splitlines()[0] if str(error) else type(error).__name__
 
 
 def _bare(name: str) -> str:

@@ -120,6 +120,10 @@ def test_nothing_is_written_over_and_nothing_half(tmp_path: Path, monkeypatch: p
     torch.save({"a": torch.zeros(1)}, tmp_path / "bare.pt")
     with pytest.raises(ModelFileError, match="no card found"):
         copy_bundle(tmp_path / "new", model=tmp_path / "bare.pt")
+    (tmp_path / "scan.nii.gz").write_bytes(b"no model")
+    with pytest.raises(ModelFileError, match=r"scan\.nii\.gz: no model file; expected \.pt or \.safetensors, or the folder"):
+        copy_bundle(tmp_path / "new", model=tmp_path / "scan.nii.gz")
+    (tmp_path / "scan.nii.gz").unlink()
 
     def full(*_: Any, **__: Any) -> None:
         raise OSError(28, "No space left on device", "models/model.pt")

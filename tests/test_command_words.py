@@ -63,7 +63,7 @@ def said(words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
         ("check my scans", 2, "scans: more than the command takes. A path that holds spaces needs quotes"),
         ("build nowhere --output o --debgu", 2, "unknown option --debgu: did you mean --debug?"),
         ("build raw", 2, "Missing option '--output'. Type: monai-hybrid build --help"),
-        ("build -x --output o", 2, "unknown option -x; a path that begins with - is written ./-x"),
+        ("build -x --output o", 2, "unknown option -x; a path that begins with - is written with ./ before it"),
         ("phantom --output o --cases many", 2, "Invalid value for '--cases'"),
         ("adapt --data .", 2, "--data .: no model to adapt was given. Give --model runs/source/models/model.safetensors"),
         ("adapt --dataset_dir .", 2, "--data .: no model to adapt was given."),

@@ -13,6 +13,8 @@ from monai_hybrid.model_card import check_complete
 from monai_hybrid.networks import HybridDiffusionUNet
 from monai_hybrid.weights import read_card
 
+SUFFIXES = (".pt", ".safetensors")
+
 
 def find_card(model: str) -> dict[str, Any]:
     """The card of a model file; before anything was trained, that of the built-in phantom.
@@ -27,6 +29,8 @@ def find_card(model: str) -> dict[str, Any]:
         check_complete(model, card)
         return card
     if Path(model).is_file():
+        if Path(model).suffix not in SUFFIXES:
+            raise ModelFileError(f"{model}: no model file; expected .pt or .safetensors, or the folder of a run")
         raise ModelFileError(
             f"{model}: no card found; keep model.safetensors (weights and card) beside model.pt, as training writes them"
         )

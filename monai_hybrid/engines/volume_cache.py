@@ -24,7 +24,7 @@ from data_prep.disk import needing
 from data_prep.home import at_home
 from data_prep.lack_of_memory import refuse_for_memory
 from monai_hybrid.errors import ConfigError
-from monai_hybrid.weights import tensor_bytes, torch_save
+from monai_hybrid.weights import tensor_bytes, torch_save, unreadable
 
 FORMAT = 1
 FILES = ("image", "label")  # the entries of a case that are paths
@@ -85,8 +85,7 @@ class VolumeCache:
                 return _mapped(path)
             except Exception as error:  # torch reports damage through many types
                 refuse_for_memory(error, path)
-                said = str(error).splitlines()[0] if str(error) else type(error).__name__
-                logger.warning("%s: damaged (%s); prepared again", path, said)
+                logger.warning("%s: damaged (%s); prepared again", path, unreadable(error))
         content = convert_to_tensor(prepare(), track_meta=False, convert_numeric=False)
         with needing(tensor_bytes(content), path):
             replace_file(path, lambda temporary: torch_save(content, temporary))

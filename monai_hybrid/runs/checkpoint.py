@@ -13,7 +13,7 @@ from data_prep.atomic import LEFT, replace_file
 from data_prep.disk import needing
 from data_prep.lack_of_memory import refuse_for_memory
 from monai_hybrid.errors import ModelFileError
-from monai_hybrid.weights import tensor_bytes, torch_save
+from monai_hybrid.weights import tensor_bytes, torch_save, unreadable
 
 FORMAT = 1
 KEPT = 2
@@ -60,7 +60,7 @@ def load_newest(folder: Path, device: str | torch.device = "cpu", mapped: bool =
             state = torch.load(path, device, weights_only=True, mmap=mapped)
         except Exception as error:  # torch reports damage through many types
             refuse_for_memory(error, path)
-            logger.warning("%s: not readable (%s)", path, str(error).splitlines()[0] if str(error) else type(error).__name__)
+            logger.warning("%s: not readable (%s)", path, unreadable(error))
             continue
         if state.get("format") != FORMAT:
             raise ModelFileError(f"{path}: checkpoint format {state.get('format')}, expected {FORMAT}; update monai_hybrid")

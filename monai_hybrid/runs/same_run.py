@@ -157,9 +157,9 @@ def refuse_another_run(
     Raises:
         ConfigError, DataError: they differ.
     """
+    refuse_other_cases(state["cases"], cases, path)  # first: other data may have brought another model with them
     if model:
         refuse_another_model(state.get("model"), model[1], model[0], path)
-    refuse_other_cases(state["cases"], cases, path)
     refuse_other_settings(_named("plan", state["plan"]), _named("plan", plan), path)
 
 

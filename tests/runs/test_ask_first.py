@@ -44,14 +44,16 @@ def test_the_same_run_goes_on_and_a_new_one_is_not_asked(run: dict[str, Any]) ->
         ("case", DataError, "gone: a; new: b"),
         ("plan", ConfigError, r"plan#spacing: \[1, 1\] -> \[2, 2\]"),
         ("model", ConfigError, "was made with another model"),
+        ("model and case", DataError, "gone: a; new: b"),
     ],
 )
 def test_another_run_is_refused(change: str, error: type[HybridError], told: str, run: dict[str, Any], tmp_path: Path) -> None:
     if change == "image":
         (tmp_path / "a.png").write_bytes(b"another")
-    if change == "model":
+    if change.startswith("model"):
         torch.save({"w": torch.ones(2)}, tmp_path / "model.pt")
-    other = {"case": {"cases": [{"case_id": "b"}]}, "plan": {"plan": {"spacing": [2, 2]}}}.get(change, {})
+    another = {"cases": [{"case_id": "b"}]}
+    other = {"case": another, "model and case": another, "plan": {"plan": {"spacing": [2, 2]}}}.get(change, {})
     with pytest.raises(error, match=told):
         ask_first(**run | other)
     assert [path.name for path in (tmp_path / "run").iterdir()] == ["checkpoints"]
