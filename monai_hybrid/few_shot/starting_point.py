@@ -11,13 +11,15 @@ from typing import Any
 
 from data_prep.home import at_home
 from monai_hybrid.bundle.data import PreparedData
+from monai_hybrid.catalogue.about import about_of
 from monai_hybrid.catalogue.entry import universal
-from monai_hybrid.catalogue.naming import model_path
+from monai_hybrid.catalogue.naming import is_name, model_path, name_of
 from monai_hybrid.children import run_child
 from monai_hybrid.errors import ConfigError, ModelFileError
 from monai_hybrid.model_card import TO_ADAPT, check_complete
 from monai_hybrid.nearest.ranking import AUTO, chosen
 from monai_hybrid.results_folder import RUNS, usable
+from monai_hybrid.runs.command_line import command_line_overrides
 from monai_hybrid.runs.manifest import note
 from monai_hybrid.runs.stop_signals import Stopped
 from monai_hybrid.setting_checks import which_model
@@ -76,6 +78,8 @@ def starting_point(pretrained: str | None, data: PreparedData, bundle_root: str,
     plan = {**card["plan"], "patch_size": card["training"]["patch_size"], "spacing": card["training"]["spacing"]}
     if card["plan"].get("universal"):  # its shapes were drawn in voxels: it knows no spacing and no unit of grey
         plan = data.plan
+    if path:
+        _advise(name_of(path))
     noise = {name: card["training"].get(name) or default for name, default in NOISE.items()}
     return StartingPoint(path, _network(card["network"], data), plan, noise)
 
@@ -116,6 +120,13 @@ def _told(name: str, why: str) -> str:
     logger.info("starting from %s: %s. Give --pretrained to start from another", name, why)
     note("pretrained", {"model": name, "reason": why})
     return model_file(name)
+
+
+def _advise(name: str) -> None:
+    """A line for who takes a model of the package at the usual learning rate, where that does not suit it."""
+    rate = about_of(name).get("learning_rate") if is_name(name) else None
+    if rate and "learning_rate" not in command_line_overrides(sys.argv):
+        logger.warning("%s wants a learning rate of its own: give --learning_rate %s", name, rate)
 
 
 def model_file(path: str) -> str:
