@@ -93,6 +93,8 @@ class PredictionDataset(Dataset):
         known |= {"said": self.table.said(case["case_id"], known["made_from"])}
         if self.table.is_done(case["case_id"], known["made_from"]):
             return {**known, "skip": True}
+        fitting = self.table.fitting(case["case_id"], known["made_from"])
+        known |= {"made_from": self.table.made_with(known["made_from"], fitting), "fitting": ",".join(fitting)}
         if "series" in case:
             dicom_border.written(case)
         facts = self._facts(case)

@@ -20,8 +20,9 @@ from monai_hybrid.runs.manifest import settings_of
 EXTRAS: Mapping[str, Any] = {
     "statistics": None, "preview": None, "also_nifti": None, "save_probabilities": False, "save_entropy": False,
 }  # fmt: skip
-BESIDE = ("_preview.png", "_entropy.nii.gz", "_probabilities.nii.gz")
-DERIVED = ("_entropy.nii.gz", "_probseg.nii.gz")  # beside `_dseg.nii.gz` of a BIDS derivative
+BESIDE = {"preview": "_preview.png", "save_entropy": "_entropy.nii.gz", "save_probabilities": "_probabilities.nii.gz"}
+# Beside `_dseg.nii.gz` of a BIDS derivative.
+DERIVED = {"save_entropy": "_entropy.nii.gz", "save_probabilities": "_probseg.nii.gz"}
 MASK = "_dseg.nii.gz"
 Extras = frozenset[str]
 
@@ -49,8 +50,8 @@ def told(made: Extras | None, asked: Extras, folder: Path, settings: Collection[
     if made is not None and made >= asked:
         return f"finished masks stay, with what {_options(made - asked)} of an earlier run left beside them"
     if made is not None:
-        why, lost = f"{_options(asked - made)} was not given when they were made", made - asked
-        less = f"; what {_options(lost)} left of them is deleted" if lost else ""
+        why, kept = f"{_options(asked - made)} was not given when they were made", made - asked
+        less = f"; what {_options(kept)} left of them stays" if kept else ""
     else:
         why, less = (
             _differences(folder, set(settings) - set(EXTRAS)),
@@ -74,25 +75,26 @@ def _options(names: Collection[str]) -> str:
     return " and ".join(f"--{name} True" for name in EXTRAS if name in names)
 
 
-def remove_outdated(folder: Path, output: Mapping[str, Any], asked: Collection[str]) -> None:
-    """After a mask was written: delete what lies beside it and is of an earlier mask of the case, our own files alone.
+def remove_outdated(folder: Path, output: Mapping[str, Any], fitting: Collection[str]) -> None:
+    """After a mask was written: delete what lies beside it and is of another mask of the case, our own files alone.
 
     Args:
         folder: of the prediction.
         output: of the case: "case_id", "pred_file", and files of this run under "<key>_file" and "<key>_nifti".
-        asked: what this run writes beside its masks.
+        fitting: what fits the new mask: of `EXTRAS` those that this run writes, and those of an earlier run that made it alike.
     """
     case_id, mask = str(output["case_id"]), Path(str(output.get("pred_file", "")))
     new = {Path(str(file)) for key, file in output.items() if str(key).endswith(("_file", "_nifti"))}
-    beside = [folder / f"{case_id}{end}" for end in BESIDE]
+    beside = [folder / f"{case_id}{end}" for name, end in BESIDE.items() if name not in fitting]
     if mask.name.endswith(MASK):
-        beside += [mask.with_name(mask.name.removesuffix(MASK) + end) for end in DERIVED]
-    if mask.suffix == ".dcm":
+        stem = mask.name.removesuffix(MASK)
+        beside += [mask.with_name(stem + end) for name, end in DERIVED.items() if name not in fitting]
+    if mask.suffix == ".dcm" and "also_nifti" not in fitting:
         beside.append(mask.with_suffix(".nii.gz"))
     for path in set(beside) - new:
         if path.is_file() and is_own(path):
             path.unlink()
             if is_ours(sidecar := sidecar_of(path)):
                 sidecar.unlink()
-    if "statistics" not in asked:
+    if "statistics" not in fitting:
         forget(folder, case_id)

@@ -238,7 +238,7 @@ class Predictor(SupervisedEvaluator):
             saved = {**save(output), "case_id": case_id}
             for extra in self.extras:
                 extra(saved, float(batch["voxel"][0]), batch["unit"][0])
-            remove_outdated(self.table.path.parent, saved, self.table.extras)
+            remove_outdated(self.table.path.parent, saved, batch["fitting"][0].split(","))
             self._row(batch, found, error, signals, saved)
         except Exception as broken:  # MONAI wraps what a transform raises
             self.table.free()

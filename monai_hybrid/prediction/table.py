@@ -184,6 +184,15 @@ class QualityTable:
             return ""
         return told(self._made_with(case_id, made_from), self.extras, self.path.parent, self.settings)
 
+    def fitting(self, case_id: str, made_from: str) -> Extras:
+        """What lies beside a mask that this run makes anew: of `EXTRAS` its own, and those of an earlier run of the kind."""
+        made = self._made_with(case_id, made_from) if self._may_stay(case_id) else None
+        return self.extras | (made or frozenset())
+
+    def made_with(self, made_from: str, extras: Extras) -> str:
+        """`made_from` of the case last asked for, with these extras beside its mask."""
+        return next((way for way, of in self._ways.items() if of == extras), made_from)
+
     def _made_with(self, case_id: str, made_from: str) -> Extras | None:
         """What the run that made a mask wrote beside it; None of another image or other settings."""
         before = self.rows[case_id]["made_from"]

@@ -44,8 +44,12 @@ def test_masks_stay_where_less_is_asked_for_and_lose_what_fits_them_no_more(
     with caplog.at_level(logging.INFO, "monai_hybrid.predict"):
         assert predict(**given, save_entropy=True) is None
     said = "finished images are predicted anew, because --save_entropy True was not given when they were made; "
-    assert said + "what --statistics True and --preview True left of them is deleted" in caplog.text
-    assert visible(out) == ["a_entropy.nii.gz", MASK, "quality.csv"]
+    assert said + "what --statistics True and --preview True left of them stays" in caplog.text
+    assert visible(out) == sorted([*whole, "a_entropy.nii.gz"])
+    caplog.clear()
+    before = (out / MASK).stat().st_mtime_ns
+    assert predict(**given, statistics=True, save_entropy=True) is None
+    assert (out / MASK).stat().st_mtime_ns == before, "all of it is there"
     caplog.clear()
     with caplog.at_level(logging.INFO, "monai_hybrid.predict"):
         assert predict(**given, overlap=0.25) is None

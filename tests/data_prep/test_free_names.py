@@ -15,7 +15,7 @@ from monai_hybrid import next_steps
 from monai_hybrid.catalogue.shown import to_type
 from monai_hybrid.shape_models import warning
 
-MODEL: Any = SimpleNamespace(name="discs", universal=False)
+MODEL: Any = SimpleNamespace(name="discs", universal=False, about={})
 
 
 @pytest.fixture(autouse=True)
