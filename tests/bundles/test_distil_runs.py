@@ -34,6 +34,7 @@ def student(tmp_path_factory: pytest.TempPathFactory, prepared: Path, trained: P
     return folder
 
 
+@pytest.mark.long
 def test_the_card_names_the_teacher(student: Path, trained: Path) -> None:
     card = read_card(student / "models/model.safetensors")
     assert card is not None
@@ -46,6 +47,7 @@ def test_the_card_names_the_teacher(student: Path, trained: Path) -> None:
     assert len(list((student / "data/sampled").glob("*_image.nii.gz"))) == 2
 
 
+@pytest.mark.long
 def test_it_segments_without_a_denoising_error(student: Path, prepared: Path, tmp_path: Path) -> None:
     printed("predict", prepared, "--model", student, "--output", tmp_path)
     with (tmp_path / "quality.csv").open() as file:
@@ -53,11 +55,13 @@ def test_it_segments_without_a_denoising_error(student: Path, prepared: Path, tm
     assert rows and all(row["status"] == "done" and row["denoising_error"] == "-" for row in rows)
 
 
+@pytest.mark.long
 def test_it_draws_no_pairs(student: Path, tmp_path: Path) -> None:
     said = printed("sample", "--model", student, "--output", tmp_path / "pairs", expected=2)
     assert "sample: " in said and "was distilled, and never saw noise or learnt to denoise" in said
 
 
+@pytest.mark.long
 def test_it_is_exported(student: Path, tmp_path: Path) -> None:
     told = export_model(student / "models/model.safetensors", tmp_path / "small.ts")
     assert told["inference"]["window"] == [16, 16, 16] and (tmp_path / "small.ts").is_file()

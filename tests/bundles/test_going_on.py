@@ -95,6 +95,7 @@ def test_sigterm_saves_and_the_same_command_with_resume_ends_with_the_same_weigh
     assert (tmp_path / "logs/history.jsonl").read_text() == (whole / "logs/history.jsonl").read_text()
 
 
+@pytest.mark.long
 def test_a_second_training_in_the_same_folder_needs_a_word(prepared: Path, whole: Path) -> None:
     before = digest(whole / "models/model.pt")
     done = run_bundle(TRAIN, **SETTINGS, dataset_dir=prepared, output_dir=whole)

@@ -87,6 +87,7 @@ def test_an_imitated_avx2_processor_trains_and_segments_in_float32_by_default(on
     assert here.startswith("True torch.bfloat16 AVX-512 with BF16") or here.startswith("False torch.float32")
 
 
+@pytest.mark.long
 def test_on_an_imitated_avx2_processor_asking_for_bfloat16_is_answered_before_any_work(on_avx2: list[str]) -> None:
     assert on_avx2[1:] == [f"{WARNING}--amp False", f"{WARNING}--precision float32"]
 
