@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from data_prep.amounts import plural
 from data_prep.errors import DataError
 from data_prep.files import read_datalist, read_dataset
 from data_prep.free_names import ADAPTED, PREPARED, free
@@ -47,7 +48,7 @@ def too_few(folder: Path, split: str, number: int, model: str) -> DataError:
     """The error for a split with too few labelled patients, with the line that makes a model which needs none of it."""
     training = len(labelled_patients(read_datalist(folder)["training"]))
     told = (
-        f"{folder}: the split {split} has {number} labelled patient{'s' * (number != 1)}; a predicted Dice takes at least "
+        f"{folder}: the split {split} has {plural(number, 'labelled patient')}; a predicted Dice takes at least "
         f"{FEWEST_PATIENTS}, none of whom the model was trained on. "
     )
     if training < FEWEST_PATIENTS:
