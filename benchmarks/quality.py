@@ -1,10 +1,12 @@
 """How good is the predicted Dice, and does it find the bad masks better than entropy or flips alone?
 
     python -m benchmarks.quality --model M --fit PREPARED --sets NAME=PREPARED[@MODEL] ... --output DIR
+    python -m benchmarks.quality --model M --sets NAME=PREPARED[@MODEL] ... --output DIR
     python -m benchmarks.quality --model M --fit PREPARED --output DIR --cost 10
 
 The lines and the temperature are fitted on the validation cases of the first data set. Each further set is scored on its test
-cases, whose labels choose nothing; @MODEL segments a set by another model (an adapted one) with the same lines. Prints tables
+cases, whose labels choose nothing; @MODEL segments a set by another model (an adapted one) with the same lines. Without --fit
+they are those of the model's own card, as `monai-hybrid calibrate` fitted them. Prints tables
 and writes quality.json; the signals of each set are kept, so a second call measures nothing twice.
 """
 
@@ -33,6 +35,7 @@ from monai_hybrid.quality.dice_model import predicted_dice
 from monai_hybrid.quality.entry import make_entry
 from monai_hybrid.quality.held_out import COPIES, Measured
 from monai_hybrid.quality.reliability import Counts, expected_error
+from monai_hybrid.weights import read_card
 
 CONFIG = bundle_folder("few_shot_finetune") / "configs/inference.json"
 # What ranks the cases: name -> sign, +1 where a larger value means a better mask.
@@ -186,7 +189,7 @@ def main() -> None:
     """Run the study and print its tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", required=True)
-    parser.add_argument("--fit", required=True, type=Path, help="prepared data set whose validation cases fit the lines")
+    parser.add_argument("--fit", type=Path, help="prepared data set whose validation cases fit the lines; none: the card's")
     parser.add_argument("--sets", default=[], nargs="+", metavar="NAME=FOLDER[@MODEL]")
     parser.add_argument("--output", required=True, type=Path)
     parser.add_argument("--copies", type=int, default=COPIES, help="worse copies of a validation case")
@@ -194,16 +197,21 @@ def main() -> None:
     parser.add_argument("--limit", type=int, help="cases of a split; none: all")
     parser.add_argument("--cost", type=int, metavar="N", help="only measure what the signals cost, on N test cases")
     args = parser.parse_args()
+    if args.cost and not args.fit:
+        parser.error("--cost needs --fit: the data to measure on")
     if args.cost:
         found = cost(args.fit, args.model, args.cost)
         args.output.mkdir(parents=True, exist_ok=True)
         dump_json({"model": Path(args.model).name, **found}, args.output / "cost.json")
         print(f"{found['without']:.3f} s a case without, {found['with']:.3f} s with the signals: {found['more']:+.1%}")
         return
-    fitted = measured(args.fit, args.model, "validation", args.copies, args.limit, args.output / "validation.json")
-    entry = make_entry(fitted, {"data": args.fit.name, "split": "validation"})
-    if not entry["dice"]:
-        raise SystemExit(f"{args.fit}: {entry['patients']} validation patients are too few for a predicted Dice")
+    if args.fit:
+        fitted = measured(args.fit, args.model, "validation", args.copies, args.limit, args.output / "validation.json")
+        entry = make_entry(fitted, {"data": args.fit.name, "split": "validation"})
+    else:
+        entry = (read_card(args.model) or {}).get("quality") or {}
+    if not entry.get("dice"):
+        raise SystemExit(f"{args.fit or args.model}: no predicted Dice; give data of three validation patients, or calibrate")
     results: dict[str, Any] = {}
     for text in args.sets:
         name, _, rest = text.partition("=")
