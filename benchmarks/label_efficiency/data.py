@@ -16,6 +16,7 @@ from benchmarks.label_efficiency.appearance import remap
 from benchmarks.label_efficiency.configuration import deterministic_transforms
 from benchmarks.label_efficiency.study import Domain, Study
 from data_prep.build import build
+from data_prep.json_io import dump_json
 from data_prep.phantom import generate
 from monai_hybrid.bundle.data import PreparedData, read_prepared
 from monai_hybrid.engines.replay import Draw, seed_everything
@@ -43,12 +44,31 @@ def prepare(domain: Domain, data_root: Path, folder: Path, budget: str) -> Prepa
             if not raw.is_dir():
                 raise DataError(f"{raw}: no such folder; give the folder that holds {domain.raw} with --data_root")
             if "splits" in options:
-                options["splits"] = raw / str(options["splits"])
+                options["splits"] = _splits(options["splits"], raw, folder.with_name(f"{folder.name}_splits.json"))
         else:
             raw = folder.parent / f"phantom_{domain.site}"
             generate(raw, cases=domain.cases, site=domain.site, seed=domain.seed, dims=domain.dims)
         build(raw, folder, **options)
     return read_prepared(folder)
+
+
+def _splits(said: str | Mapping[str, Sequence[str]], raw: Path, written: Path) -> Path:
+    """The file of the splits: one of the raw folder, or one made of patterns of image names; images that fit none are left out.
+
+    Raises:
+        DataError: a pattern that no image fits.
+    """
+    if not isinstance(said, Mapping):
+        return raw / said
+    lists = {}
+    for split, patterns in said.items():
+        found = {pattern: sorted(file.name for file in (raw / "images").glob(pattern)) for pattern in patterns}
+        for pattern, names in found.items():
+            if not names:
+                raise DataError(f"{raw}/images: no image is called {pattern}, which the study's {split} expects")
+        lists[split] = [name for names in found.values() for name in names]
+    dump_json(lists, written)
+    return written
 
 
 def pool_and_test(data: PreparedData, domain: Domain) -> tuple[list[Case], list[Case]]:

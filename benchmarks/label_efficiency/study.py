@@ -33,7 +33,8 @@ class Domain:
     Attributes:
         raw: folder under --data_root; "" for the phantom.
         site, cases, dims, seed: of the phantom.
-        build: options of `python -m data_prep build`; `splits` is relative to the raw folder.
+        build: options of `python -m data_prep build`; `splits` is a file in the raw folder, or image names (* and ? are
+            wildcards) a split.
         pool: target only: splits whose patients may be drawn as labelled; their labels are used for nothing else.
         pool_patients: target only: patients drawn from the test split (once, seed 0) join the pool until it has so many.
         appearance: target only: a change of contrast, see `appearance.CURVES`.

@@ -8,12 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from tiny_study import TINY, tiny
 
 from benchmarks.label_efficiency.__main__ import main
 from benchmarks.label_efficiency.appearance import CURVES, remap
-from benchmarks.label_efficiency.study import STUDIES, load_study, parse_study
-from monai_hybrid.errors import ConfigError
+from benchmarks.label_efficiency.data import prepare
+from benchmarks.label_efficiency.study import STUDIES, Domain, load_study, parse_study
+from monai_hybrid.errors import ConfigError, DataError
 
 
 @pytest.mark.parametrize("path", sorted(STUDIES.glob("*.yaml")), ids=lambda p: p.stem)
@@ -90,6 +92,28 @@ def test_raw_data_that_are_not_there_are_named(tmp_path: Path, capsys: pytest.Ca
     words = ["--study", "contrast", "--data_root", str(tmp_path), "--output_dir", str(tmp_path / "out")]
     assert main(words) == 3
     assert f"{tmp_path / 'hippocampus_msd'}: no such folder; give the folder" in capsys.readouterr().err
+
+
+def test_splits_by_names_of_images(tmp_path: Path) -> None:
+    """One raw folder is two domains: pictures in colour of eyes that are well, and of eyes that are ill."""
+    for folder in ("images", "labels"):
+        (tmp_path / "eyes" / folder).mkdir(parents=True)
+    drawn = np.random.default_rng(0)
+    for name in ("01_h", "02_h", "03_h", "01_ill"):
+        mask = np.zeros((24, 24), np.uint8)
+        mask[8:14, 8:14] = 1
+        Image.fromarray(drawn.integers(0, 99, (24, 24, 3), dtype=np.uint8) + mask[..., None] * 99).save(
+            tmp_path / "eyes/images" / f"{name}.png"
+        )
+        Image.fromarray(mask).save(tmp_path / "eyes/labels" / f"{name}.png")
+    splits = {"train": ["0[12]_h.png"], "test": ["03_*.png"]}
+    domain = Domain("eyes", build={"label_names": "1=vessel", "splits": splits, "patient_regex": "each", "modality": "fundus"})
+    data = prepare(domain, tmp_path, tmp_path / "study" / "source", "cpu")
+    assert [case["case_id"] for case in data.training] == ["01_h", "02_h"] and len(data.dataset["channels"]) == 3
+    assert [case["case_id"] for case in data.testing] == ["03_h"]
+    wrong = Domain("eyes", build={"splits": {"train": ["0?_g.png"]}})
+    with pytest.raises(DataError, match=r"no image is called 0\?_g\.png, which the study's train expects"):
+        prepare(wrong, tmp_path, tmp_path / "study" / "wrong", "cpu")
 
 
 def test_a_part_of_a_study() -> None:
