@@ -119,7 +119,8 @@ def _length_and_optimizer() -> Iterator[Setting]:
     yield s("max_epochs", "count", "length in epochs, in the place of --updates", free=True, default="by updates")
     yield s("updates_per_epoch", "count", "updates in an epoch, whatever the number of cases")
     yield s("val_interval", "count", "epochs between validations")
-    yield s("learning_rate", "positive", "highest learning rate of AdamW")
+    rates = "0.0003; 0.003 for a start of random shapes"
+    yield s("learning_rate", "positive", "highest learning rate of AdamW", default=rates)
     yield s("weight_decay", "not negative", "weight decay of AdamW")
     yield s("warmup_updates", "count or none", "updates in which the learning rate rises")
     yield s("gradient_clip", "not negative", "largest norm of the gradient")

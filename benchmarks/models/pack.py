@@ -122,7 +122,6 @@ def about_of(recipe: Recipe, run: Path, storage: Mapping[str, Any], citation: Se
         "training": {"command": recipe.command(), "seed": recipe.seed, "commit": revision},
         "storage": dict(storage),
         "scores": {"source_test": None, "adapted": []},
-        **({"learning_rate": recipe.learning_rate} if recipe.learning_rate else {}),
         "known_failures": list(recipe.known_failures),
         "citation": [*recipe.citation, *citation],
     }

@@ -43,7 +43,6 @@ class Recipe:
         seed: of the training.
         licence, data, known_failures, citation: as in the file about the model.
         targets: see `Target`.
-        learning_rate: of an adaptation, where the usual one does not suit the model.
     """
 
     name: str
@@ -59,7 +58,6 @@ class Recipe:
     build: dict[str, Any] = field(default_factory=dict)
     citation: list[str] = field(default_factory=list)
     targets: list[Target] = field(default_factory=list)
-    learning_rate: float | None = None
 
     @property
     def drawn(self) -> bool:

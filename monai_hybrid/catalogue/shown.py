@@ -135,8 +135,6 @@ def number(of: Mapping[str, Any]) -> str:
 
 def to_type(one: Entry) -> list[str]:
     """The lines that use a model."""
-    rate = one.about.get("learning_rate")
-    more = f" --learning-rate {rate}" if rate else ""
-    adapt = f"monai-hybrid adapt --data TARGET --model {one.name} --shots 3{more} --output {free(ADAPTED)}"
+    adapt = f"monai-hybrid adapt --data TARGET --model {one.name} --shots 3 --output {free(ADAPTED)}"
     shift = f"monai-hybrid shift TARGET --model {one.name}"
     return [adapt] if one.universal else [f"monai-hybrid predict SCANS --model {one.name} --output {free(MASKS)}", adapt, shift]

@@ -11,15 +11,13 @@ from typing import Any
 
 from data_prep.home import at_home
 from monai_hybrid.bundle.data import PreparedData
-from monai_hybrid.catalogue.about import about_of
 from monai_hybrid.catalogue.entry import universal
-from monai_hybrid.catalogue.naming import is_name, model_path, name_of
+from monai_hybrid.catalogue.naming import model_path
 from monai_hybrid.children import run_child
 from monai_hybrid.errors import ConfigError, ModelFileError
 from monai_hybrid.model_card import TO_ADAPT, check_complete
 from monai_hybrid.nearest.ranking import AUTO, chosen
 from monai_hybrid.results_folder import RUNS, usable
-from monai_hybrid.runs.command_line import command_line_overrides
 from monai_hybrid.runs.manifest import note
 from monai_hybrid.runs.stop_signals import Stopped
 from monai_hybrid.setting_checks import which_model
@@ -28,6 +26,9 @@ from monai_hybrid.weights import read_card
 SCRATCH = "scratch"
 # The forward process of a model whose card says nothing of it.
 NOISE = {"prediction_type": "v", "noise_schedule": "cosine", "num_timesteps": 1000}
+LEARNING_RATE = 0.0003
+# Chosen on other data than any target's: docs/results/notes/adaptation.md. Features of random shapes have farther to go.
+LEARNING_RATE_OF_SHAPES = 0.003
 logger = logging.getLogger("monai_hybrid.adaptation")
 
 
@@ -40,12 +41,14 @@ class StartingPoint:
         network: arguments of HybridDiffusionUNet, with the channels and labels of the target.
         plan: spacing, patch size and normalisation: those the weights know, not those that the target would choose.
         noise: prediction_type, noise_schedule and num_timesteps that the weights know, for a denoising term.
+        learning_rate: highest one of the fine-tuning, where nobody gives another.
     """
 
     path: str | None
     network: dict[str, Any]
     plan: dict[str, Any]
     noise: dict[str, Any] = field(default_factory=lambda: dict(NOISE))
+    learning_rate: float = LEARNING_RATE
 
 
 def starting_point(pretrained: str | None, data: PreparedData, bundle_root: str, plan_from: str | None = None) -> StartingPoint:
@@ -76,12 +79,12 @@ def starting_point(pretrained: str | None, data: PreparedData, bundle_root: str,
     if card["spatial_dims"] != data.plan["spatial_dims"]:
         raise ModelFileError(f"{described}: a {card['spatial_dims']}D model, but the data are {data.plan['spatial_dims']}D")
     plan = {**card["plan"], "patch_size": card["training"]["patch_size"], "spacing": card["training"]["spacing"]}
-    if card["plan"].get("universal"):  # its shapes were drawn in voxels: it knows no spacing and no unit of grey
+    of_shapes = bool(card["plan"].get("universal"))
+    if of_shapes:  # its shapes were drawn in voxels: it knows no spacing and no unit of grey
         plan = data.plan
-    if path:
-        _advise(name_of(path))
     noise = {name: card["training"].get(name) or default for name, default in NOISE.items()}
-    return StartingPoint(path, _network(card["network"], data), plan, noise)
+    rate = LEARNING_RATE_OF_SHAPES if path and of_shapes else LEARNING_RATE
+    return StartingPoint(path, _network(card["network"], data), plan, noise, rate)
 
 
 def chosen_model(pretrained: str | None, data: PreparedData | None, bundle_root: str, scans: Path | None = None) -> str:
@@ -120,13 +123,6 @@ def _told(name: str, why: str) -> str:
     logger.info("starting from %s: %s. Give --pretrained to start from another", name, why)
     note("pretrained", {"model": name, "reason": why})
     return model_file(name)
-
-
-def _advise(name: str) -> None:
-    """A line for who takes a model of the package at the usual learning rate, where that does not suit it."""
-    rate = about_of(name).get("learning_rate") if is_name(name) else None
-    if rate and "learning_rate" not in command_line_overrides(sys.argv):
-        logger.warning("%s wants a learning rate of its own: give --learning_rate %s", name, rate)
 
 
 def model_file(path: str) -> str:

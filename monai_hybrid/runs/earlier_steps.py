@@ -25,6 +25,8 @@ SAME = {
 # Values that do the same: their name, what they were, what they may be now.
 WHOLE_EPOCHS = '"$@max_epochs * @updates_per_epoch"'
 SAME_VALUES = (
+    # once one rate for every start; a run goes on at the rate that its optimizer and its schedule have kept
+    ("learning_rate", "0.0003", '"$@origin.learning_rate"'),
     # where every voxel is annotated
     ("validate#postprocessing#_target_", '"AsDiscreted"', '"monai_hybrid.transforms.DiscreteAnnotatedd"'),
     # where the last epoch is a whole one, as every one was

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from monai_hybrid.catalogue.about import problems, read_about
 from monai_hybrid.catalogue.entry import entries, universal
 from monai_hybrid.catalogue.folder import FOLDER, LARGEST, LARGEST_TOGETHER, names, sums, weights_file
 from monai_hybrid.catalogue.naming import is_name, model_path, no_such_model, said_of
-from monai_hybrid.catalogue.shown import lines, show_models, to_type
+from monai_hybrid.catalogue.shown import lines, show_models
 from monai_hybrid.few_shot.starting_point import starting_point
 from monai_hybrid.setting_checks import check_there
 from monai_hybrid.weights import load_weights, read_card
@@ -35,24 +36,19 @@ def test_without_models_every_question_is_answered(capsys: pytest.CaptureFixture
         show_models("show", "universal_3d", False)
 
 
-def test_a_model_that_wants_a_rate_of_its_own_says_so(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    card = card_of(2, ["blob"], universal=True)
-    add(tmp_path, "universal_2d", card, about("universal_2d", learning_rate=0.003))
+def test_a_start_of_random_shapes_is_fine_tuned_at_a_larger_rate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cards = {"universal_2d": card_of(2, ["blob"], universal=True), "discs_mr": card_of(2, ["disc"])}
+    for name, card in cards.items():
+        add(tmp_path, name, card, about(name))
     monkeypatch.setenv("MONAI_HYBRID_MODELS", str(tmp_path))
-    assert to_type(entries()[0])[0].startswith(
-        "monai-hybrid adapt --data TARGET --model universal_2d --shots 3 --learning-rate 0.003"
-    )
+    card = cards["universal_2d"]
     plan = {"network": card["network"], "spatial_dims": 2}
     data = PreparedData(tmp_path, [], [], [], {"channels": ["image"], "labels": card["labels"]}, plan)
-    monkeypatch.setattr("sys.argv", ["monai.bundle", "run"])
-    starting_point("universal_2d", data, "")
-    assert "universal_2d wants a learning rate of its own: give --learning_rate 0.003" in caplog.text
-    caplog.clear()
-    monkeypatch.setattr("sys.argv", ["monai.bundle", "run", "--learning_rate", "0.001"])
-    starting_point("universal_2d", data, "")
-    assert "wants" not in caplog.text
+    own = shutil.copy(tmp_path / "universal_2d.safetensors", tmp_path / "copy.safetensors")
+    rates = {name: starting_point(str(name), data, "").learning_rate for name in ("universal_2d", own, "discs_mr", "scratch")}
+    assert rates == {"universal_2d": 0.003, own: 0.003, "discs_mr": 0.0003, "scratch": 0.0003}
+    # the same network without its weights is no such start
+    assert starting_point("scratch", data, "", plan_from=str(own)).learning_rate == 0.0003
 
 
 def test_the_table_says_what_a_model_is_for(models: Path, capsys: pytest.CaptureFixture[str]) -> None:
