@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -32,6 +31,7 @@ from data_prep.options import BuildOptions
 from data_prep.patients import PatientFinder
 from data_prep.places import refuse_among, refuse_special
 from data_prep.plan import BUDGETS, make_plan
+from data_prep.quoting import quoted
 from data_prep.result_files import refuse_others, take_folder
 from data_prep.splits import folds_by_patient, in_order, split_by_chance, split_by_file
 from data_prep.unused_lists import UnusedList, unused_lists
@@ -109,7 +109,7 @@ def _check_settings(settings: BuildOptions, folder: Path) -> None:
     if folder.exists() and not folder.is_dir():
         raise ConfigError(f"--output {folder}: it is a file; expected a folder")
     if folder.is_dir() and raw_dataset_json(folder) is not None:
-        other = shlex.quote(free(f"{folder}_prepared"))
+        other = quoted(free(f"{folder}_prepared"))
         raise ConfigError(f"--output {folder}: its dataset.json belongs to a raw data set and is kept. Type: --output {other}")
     refuse_others(folder, "build")
 
@@ -164,7 +164,7 @@ def _require_masks(raw: Source) -> None:
         return
     case, series = next(iter(raw.series.items()))
     own = next((f"; {one.message}; to take them as labels: --accept {OWN}" for one in raw.findings if one.code == OWN), "")
-    there = shlex.quote(str(raw.root))
+    there = quoted(raw.root)
     raise DataError(
         f"{raw.root}: {len(raw.series)} DICOM series and no mask{own}. Add DICOM-SEG files of them, or put a NIfTI mask for "
         f"each into {raw.root / 'labels'}, or into another folder with --labels-dir, named by the SeriesInstanceUID "
@@ -189,9 +189,7 @@ def _examined(
     if result.errors:
         raise DataError(refusal(raw.root, result.errors, settings.typed_at_check))
     if not any(record.voxels for record in result.records if record.case.split == "training"):
-        raise DataError(
-            f"{raw.root}: no training case has a label; expected at least one. Type: ls {shlex.quote(str(raw.root))}"
-        )
+        raise DataError(f"{raw.root}: no training case has a label; expected at least one. Type: ls {quoted(raw.root)}")
     return result
 
 
@@ -202,7 +200,7 @@ def refusal(root: Path, errors: Sequence[Finding], options: str = "") -> str:
     """
     lines = [f"{root}: errors in the data: {len(errors)}; nothing was written."]
     lines += refusal_lines(errors, root)
-    return "\n".join([*lines, f"To see all: monai-hybrid check {shlex.quote(str(root))}{options}"])
+    return "\n".join([*lines, f"To see all: monai-hybrid check {quoted(root)}{options}"])
 
 
 def _converted(raw: Source, cases: Sequence[Case], result: Examination, folder: Path) -> tuple[list[Case], Examination, str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import shlex
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from functools import wraps
@@ -29,6 +28,7 @@ from data_prep.layouts import read_source
 from data_prep.naming import named
 from data_prep.patients import PatientFinder
 from data_prep.places import refuse_special
+from data_prep.quoting import quoted
 from data_prep.reading import extension, stem
 from data_prep.unused_lists import unused_lists
 
@@ -89,7 +89,7 @@ def checked(
     """
     path = Path(path)
     if not path.exists():
-        raise ConfigError(f"{path}: there is no such file or folder. Type: ls {shlex.quote(str(path.parent))}")
+        raise ConfigError(f"{path}: there is no such file or folder. Type: ls {quoted(path.parent)}")
     refuse_special(path)
     declared = parse_option(label_names) if label_names else None
     codes, colour = parse_codes(accept), chosen_colour(channels, grey)

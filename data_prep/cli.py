@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import shlex
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
@@ -18,6 +17,7 @@ from data_prep.home import all_at_home
 from data_prep.interrupts import end_in_order, told
 from data_prep.lack_of_memory import take_blas_memory
 from data_prep.progress import show as show_progress
+from data_prep.quoting import quoted
 
 ALIASES = {"out": "output"}
 
@@ -79,7 +79,7 @@ def reported(debug: bool) -> Iterator[None]:
     except OSError as error:
         if debug:
             raise
-        look = f". Type: ls -l {shlex.quote(str(error.filename))}" if error.filename else ""
+        look = f". Type: ls -l {quoted(error.filename)}" if error.filename else ""
         typer.echo(f"error: {error.filename or 'a file'}: the system says: {error.strerror or error}{look}", err=True)
         raise typer.Exit(EnvironmentFault.exit_code) from None
 
@@ -286,7 +286,7 @@ def phantom(
 
         generate(out, cases=cases, site=site, seed=seed, dims=dims)
         prepared = free(out.with_name(f"{out.name}_prepared"))
-        typer.echo(f"Written: {out}. Next: monai-hybrid build {shlex.quote(str(out))} --output {shlex.quote(prepared)}")
+        typer.echo(f"Written: {out}. Next: monai-hybrid build {quoted(out)} --output {quoted(prepared)}")
 
 
 def main() -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 
 from data_prep.errors import ConfigError
 from data_prep.home import at_home
+from data_prep.quoting import quoted
 
 
 def refuse_dead_link(output: Path, option: str = "--output") -> None:
@@ -18,4 +18,4 @@ def refuse_dead_link(output: Path, option: str = "--output") -> None:
     place = at_home(output)
     for link in (place, *place.parents):
         if link.is_symlink() and not link.exists():
-            raise ConfigError(f"{option} {output}: {link} is a link that leads nowhere. Type: rm {shlex.quote(str(link))}")
+            raise ConfigError(f"{option} {output}: {link} is a link that leads nowhere. Type: rm {quoted(link)}")

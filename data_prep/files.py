@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shlex
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -13,13 +12,14 @@ from typing import Any
 from data_prep.atomic import remove_leftovers
 from data_prep.errors import DataListError
 from data_prep.json_io import dump_json, load_json
+from data_prep.quoting import quoted
 
 KINDS = ("datalist", "dataset", "plan")
 _LISTS = ("training", "validation", "testing")
 
 
 def _remedy(folder: Path) -> str:
-    return f"Type: monai-hybrid build SOURCE --output {shlex.quote(str(folder))}"
+    return f"Type: monai-hybrid build SOURCE --output {quoted(folder)}"
 
 
 def read_datalist(path: str | Path) -> dict[str, Any]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import shlex
 import stat
 from pathlib import Path
+
+from data_prep.quoting import quoted
 
 HEAD = 512  # bytes that all the signatures below lie in
 DICOM_AT, DICOM = 128, b"DICM"  # DICOM PS3.10, section 7.1: a preamble of 128 bytes, then the prefix
@@ -73,7 +74,7 @@ def foreign_sentence(path: Path) -> str | None:
     said = str(path) if where == path else "a file in it"  # an export names folders and files after patients
     if not dicom_readable():
         return f"{said} is DICOM, and pydicom, which reads it, is not installed. Type: {DICOM_INSTALL}"
-    return f"{said} is DICOM in the place of images. Give the folder of its series: {CHECK} {shlex.quote(str(folder))}"
+    return f"{said} is DICOM in the place of images. Give the folder of its series: {CHECK} {quoted(folder)}"
 
 
 def links_sentence(folder: Path) -> str:

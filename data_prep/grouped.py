@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 from data_prep.amounts import few
 from data_prep.checks.registry import LEVELS, Finding, printable
 from data_prep.free_names import proposed
+from data_prep.quoting import quoted
 
 SHOWN = 10  # kinds of errors in a refusal
 NAMES = 5  # of further files of a kind
@@ -44,7 +44,7 @@ def named(remedy: str, root: Path | None) -> str:
     if root is None or not root.is_dir():
         return remedy
     for command, ending in (("repair", "_repaired"), ("build", "_prepared")):
-        places = f"{shlex.quote(str(root))} --output {shlex.quote(str(proposed(root, ending)))}"
+        places = f"{quoted(root)} --output {quoted(proposed(root, ending))}"
         remedy = remedy.replace(f"{command} FOLDER --output OUT", f"{command} {places}")
     return remedy
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-import shlex
 from pathlib import Path
 from typing import Any
 
 from data_prep.atomic import replace_file
 from data_prep.disk import needing
 from data_prep.errors import DataError, DataListError, EnvironmentFault
+from data_prep.quoting import quoted
 from data_prep.result_files import Known
 
 PAIR = re.compile(r"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}")
@@ -108,6 +108,4 @@ def write_atomically(path: Path, data: bytes, ours: Known | None = None) -> None
         with needing(len(data), path):
             replace_file(path, lambda temporary: temporary.write_bytes(data), ours)
     except OSError as error:
-        raise EnvironmentFault(
-            f"{path}: cannot be written: {error.strerror}. Type: df -h {shlex.quote(str(path.parent))}"
-        ) from error
+        raise EnvironmentFault(f"{path}: cannot be written: {error.strerror}. Type: df -h {quoted(path.parent)}") from error

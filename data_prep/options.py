@@ -11,6 +11,7 @@ from typing import Any
 from data_prep.accepting import parse_codes
 from data_prep.colour import Colour, chosen_colour
 from data_prep.errors import ConfigError
+from data_prep.quoting import quoted
 
 # Those that `check` takes too.
 OF_CHECK = (
@@ -22,7 +23,11 @@ OF_CHECK = (
 def as_typed(options: Mapping[str, Any]) -> str:
     """Options as they are typed, with a blank before each: {"ignore_label": 255} -> ` --ignore-label 255`."""
     named = {f"--{name.replace('_', '-')}": value for name, value in options.items()}
-    return "".join(f" {name}" if value is True else f" {name} {shlex.quote(str(value))}" for name, value in named.items())
+    return "".join(f" {name}" if value is True else f" {name} {_word(value)}" for name, value in named.items())
+
+
+def _word(value: Any) -> str:
+    return quoted(value) if isinstance(value, Path) else shlex.quote(str(value))
 
 
 @dataclass(frozen=True)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import codecs
 import csv
 import re
-import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from data_prep.errors import DataError
+from data_prep.quoting import quoted
 from data_prep.reading import stem
 
 NAME = "cases.csv"
@@ -68,7 +68,7 @@ def _text(path: Path) -> str:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = raw[: error.start].count(b"\n") + 1
-        name = shlex.quote(str(path))
+        name = quoted(path)
         remedy = f"Save it as CSV UTF-8, or type: iconv -f WINDOWS-1252 -t UTF-8 {name} > cases.utf8 && mv cases.utf8 {name}"
         raise DataError(f"{path}: line {line} is not UTF-8, so names could be taken for others. {remedy}") from error
 

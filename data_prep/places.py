@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 
 from data_prep.bids import is_bids
@@ -10,6 +9,7 @@ from data_prep.dead_links import refuse_dead_link
 from data_prep.errors import ConfigError, DataError
 from data_prep.free_names import free
 from data_prep.home import at_home
+from data_prep.quoting import quoted
 from data_prep.reading import extension
 from data_prep.result_files import kind_of
 
@@ -49,7 +49,7 @@ def refuse_among(output: Path, source: Path, option: str = "--output") -> None:
     if among:
         raise ConfigError(
             f"{option} {output}: lies among the files of {source}, which stay as they are. "
-            f"Type: {option} {shlex.quote(free(_elsewhere(origin)))}"
+            f"Type: {option} {quoted(free(_elsewhere(origin)))}"
         )
 
 

@@ -11,7 +11,6 @@ import hmac
 import json
 import os
 import secrets
-import shlex
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +19,7 @@ from typing import Any
 from data_prep.atomic import replace_file
 from data_prep.errors import ConfigError, EnvironmentFault
 from data_prep.home import at_home
+from data_prep.quoting import quoted
 
 VARIABLE = "MONAI_HYBRID_KEY_FILE"
 FORMAT_VERSION = 1
@@ -148,7 +148,7 @@ class KeyFile:
         except EnvironmentFault:  # no home folder, so that there is no key
             return
         if path.is_relative_to(folder.resolve()) and (makes or self._stated or path.exists()):
-            move = f"mv {shlex.quote(str(path))} FILE; " if path.exists() else ""
+            move = f"mv {quoted(path)} FILE; " if path.exists() else ""
             raise ConfigError(
                 f"{path}: the key to pseudonyms may not lie among results, {folder}. Give the results a folder of their own, "
                 f"or keep the key in a place of yours: {move}export {VARIABLE}=FILE"
@@ -192,7 +192,7 @@ class KeyFile:
         except (ValueError, KeyError, TypeError, RecursionError):
             sound = False
         if not sound:
-            away = f"mv {shlex.quote(str(self.path))} {shlex.quote(f'{self.path}.old')}"
+            away = f"mv {quoted(self.path)} {quoted(f'{self.path}.old')}"
             raise ConfigError(
                 f"{self.path}: not a key file of pseudonyms. Copy it back from a backup; to begin anew, with others: {away}"
             )

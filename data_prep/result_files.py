@@ -10,7 +10,6 @@ import gzip
 import io
 import json
 import re
-import shlex
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from data_prep.errors import ConfigError
+from data_prep.quoting import quoted
 
 TOOL = "monai_hybrid"  # as derivatives and pictures name the program that made them
 LARGEST = 2**28  # bytes of a file that is read to know it
@@ -293,4 +293,4 @@ def kind_of(path: Path) -> str:
 
 
 def _remedy(path: Path) -> str:
-    return f"Type: mv {shlex.quote(str(path))} {shlex.quote(f'{path}.kept')}, or give another --output"
+    return f"Type: mv {quoted(path)} {quoted(f'{path}.kept')}, or give another --output"

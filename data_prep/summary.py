@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from data_prep.grouped import named
 from data_prep.json_io import dump_json
 from data_prep.options import as_typed
 from data_prep.patches import by
+from data_prep.quoting import quoted
 from data_prep.repair import RepairReport
 from data_prep.result_files import FINDINGS
 
@@ -65,7 +65,7 @@ def print_build(folder: Path, console: Console, spacing: str | None = None, firs
         "--model FOLDER is a run of your own:",
         after_build(folder, spacing),
         "or, with many: pretrain on them, as the source of other data sets:",
-        NEXT.format(folder=shlex.quote(str(folder)), source=free(SOURCE)),
+        NEXT.format(folder=quoted(folder), source=free(SOURCE)),
     )
     for line in (first, *steps) if first else steps:
         console.print(line, markup=False, soft_wrap=True, highlight=False)
@@ -77,7 +77,7 @@ def after_build(folder: Path, spacing: str | None = None) -> str:
     patients = len({case["patient"] for case in training if "label" in case})
     further = {"shots": str(patients)} if patients <= FEW else {}
     further |= {"spacing": f"[{spacing.strip('[]() ')}]"} if spacing else {}
-    return ADAPT.format(folder=shlex.quote(str(folder)), further=as_typed(further), output=free(ADAPTED))
+    return ADAPT.format(folder=quoted(folder), further=as_typed(further), output=free(ADAPTED))
 
 
 def _data_rows(datalist: dict[str, Any], dataset: dict[str, Any]) -> list[tuple[str, str]]:
@@ -182,22 +182,22 @@ def next_line(path: Path, findings: Sequence[Finding], labelled: bool = True, op
     """
     if (path / "datalist.json").is_file() or any(finding.level == "error" for finding in findings):
         return ""
-    there, told = shlex.quote(str(path)), {name: value for name, value in (options or {}).items() if value}
+    there, told = quoted(path), {name: value for name, value in (options or {}).items() if value}
     if merge := merge_line(path, findings, told):
         return merge
     if not labelled and not told.get("allow_unlabelled"):
         home = path if path.is_dir() else path.parent
-        folder = shlex.quote(str(home))
+        folder = quoted(home)
         series = as_typed({"series": told["series"]}) if "series" in told else ""
         return (
             "Next: there are no masks. A model can segment these scans, or take them along as images without labels:\n"
-            f"monai-hybrid predict {there}{series} --model MODEL --output {shlex.quote(str(proposed(path, '_masks')))}\n"
+            f"monai-hybrid predict {there}{series} --model MODEL --output {quoted(proposed(path, '_masks'))}\n"
             f"monai-hybrid adapt --data LABELLED --unlabelled-dir {folder} --output {free(ADAPTED)}\n"
             f"{MASKS.format(labels=home / 'labels')}; then monai-hybrid build"
         )
     if not path.is_dir():
         return ""
-    return f"Next: monai-hybrid build {there}{as_typed(told)} --output {shlex.quote(str(proposed(path, '_prepared')))}"
+    return f"Next: monai-hybrid build {there}{as_typed(told)} --output {quoted(proposed(path, '_prepared'))}"
 
 
 def merge_line(path: Path, findings: Sequence[Finding], options: Mapping[str, Any]) -> str:

@@ -13,6 +13,7 @@ from data_prep.errors import HybridError
 from data_prep.json_io import load_json
 from data_prep.patient_names import expression_for
 from data_prep.patient_table import NAME, CaseTable
+from data_prep.quoting import quoted
 from data_prep.splits import KEYS
 
 SPLITS = ("splits.json", "split.json")
@@ -50,7 +51,7 @@ def _splits(folder: Path) -> Iterator[UnusedList]:
         except HybridError:
             content = None
         fits = isinstance(content, dict) and bool(content) and set(content) <= set(KEYS)
-        hint = f"to take its splits, type: --splits {shlex.quote(str(path))}"
+        hint = f"to take its splits, type: --splits {quoted(path)}"
         other = 'its form is another than {"train": [...], "test": [...]}'
         yield UnusedList(path, f"not used; {hint if fits else other}")
 
@@ -61,7 +62,7 @@ def _tables(folder: Path, root: Path, cases: Sequence[Case], table: CaseTable) -
         columns = ", ".join(table.columns)
         yield UnusedList(path, f"not used: it names no case; its columns are {columns}; expected file and patient, or site")
     elif folder != root and path.is_file():
-        move = f"mv {shlex.quote(str(path))} {shlex.quote(str(root))}"
+        move = f"mv {quoted(path)} {quoted(root)}"
         yield UnusedList(path, f"not used; to take its patients, type: {move}")
 
 

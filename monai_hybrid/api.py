@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import csv
 import json
-import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +18,7 @@ from data_prep.cells import restored_row
 from data_prep.check import check
 from data_prep.errors import ConfigError, DataError, EnvironmentFault, HybridError, ModelFileError
 from data_prep.home import at_home
+from data_prep.quoting import quoted
 from data_prep.repair import repair
 from data_prep.shift import shift
 from monai_hybrid.bundle_folders import bundle_folder, load_config
@@ -341,7 +341,7 @@ def load_model(path: PathLike) -> HybridDiffusionUNet:
 
     file = model_file(str(path))
     if not Path(file).is_file():
-        raise ModelFileError(f"{path}: no such model file. Type: ls {shlex.quote(str(Path(path).parent))}")
+        raise ModelFileError(f"{path}: no such model file. Type: ls {quoted(Path(path).parent)}")
     card = find_card(str(file))
     network = network_of(card)
     with_pretrained(network, file)

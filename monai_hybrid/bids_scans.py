@@ -11,6 +11,7 @@ from data_prep.bids import DESCRIPTION, is_bids, scans_to_predict
 from data_prep.free_names import free
 from data_prep.home import at_home
 from data_prep.places import refuse_among
+from data_prep.quoting import quoted
 from data_prep.result_files import TOOL
 from data_prep.result_files import refuse_others as refuse_files_of_others
 from monai_hybrid.errors import DataError
@@ -57,12 +58,13 @@ def refuse_others(folder: Path, source: Path) -> None:
         if other != source.resolve() and is_bids(other):
             raise DataError(
                 f"--output {folder}: it holds the masks of another data set, {other}. "
-                f"Type: --output {free(folder.with_name(folder.name + '_' + (source.resolve().name or 'other')))}"
+                f"Type: --output {quoted(free(folder.with_name(folder.name + '_' + (source.resolve().name or 'other'))))}"
             )
     elif described is not None:
+        other = folder / "derivatives" / TOOL if is_bids(folder) else folder.with_name(folder.name + "_" + TOOL)
         raise DataError(
             f"--output {folder}: it holds another BIDS data set, and masks would be mixed with its files. "
-            f"Type: --output {folder / 'derivatives' / TOOL if is_bids(folder) else folder.with_name(folder.name + '_' + TOOL)}"
+            f"Type: --output {quoted(other)}"
         )
     refuse_files_of_others(folder, "bids")
 

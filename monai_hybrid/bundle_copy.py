@@ -13,6 +13,7 @@ from data_prep.atomic import new_folder
 from data_prep.files import read_dataset
 from data_prep.home import at_home
 from data_prep.naming import keep_key_out
+from data_prep.quoting import quoted
 from monai_hybrid.bundle_folders import bundle_folder
 from monai_hybrid.catalogue.naming import model_path
 from monai_hybrid.errors import ConfigError, EnvironmentFault
@@ -47,9 +48,8 @@ def copy_bundle(target: Path, name: str = BUNDLES[0], model: Path | None = None,
     keep_key_out(target)
     source = bundle_folder(name)
     if target.resolve().is_relative_to(source.resolve()):
-        raise ConfigError(
-            f"{target}: lies in the bundle that is copied, {source}. Type: monai-hybrid bundle copy ./{source.name}_copy"
-        )
+        other = quoted(f"./{source.name}_copy")
+        raise ConfigError(f"{target}: lies in the bundle that is copied, {source}. Type: monai-hybrid bundle copy {other}")
     card = None if model is None else _card(model)
     settings = _settings(target, name, model, data)
     try:

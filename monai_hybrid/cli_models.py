@@ -8,6 +8,7 @@ import typer
 
 from data_prep.errors import ConfigError
 from data_prep.home import at_home
+from data_prep.quoting import quoted
 from monai_hybrid.catalogue.folder import names as model_names
 from monai_hybrid.cli_app import Model, Needed, command, finish, model_there, one_of, run
 from monai_hybrid.cli_runs import USE
@@ -107,7 +108,7 @@ def bundle(
     from monai_hybrid.bundle_copy import copy_bundle
 
     if action != "copy":
-        raise ConfigError(f"bundle {action}: expected copy. Type: monai-hybrid bundle copy {folder}")
+        raise ConfigError(f"bundle {action}: expected copy. Type: monai-hybrid bundle copy {quoted(folder)}")
     place = copy_bundle(
         at_home(folder), name, None if model is None else at_home(model), None if data is None else at_home(data)
     )

@@ -6,7 +6,6 @@ import difflib
 import inspect
 import itertools
 import json
-import shlex
 import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import wraps
@@ -19,6 +18,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from data_prep.cli import dashed
 from data_prep.errors import ConfigError
+from data_prep.quoting import quoted
 from monai_hybrid.bundle_folders import load_config
 from monai_hybrid.setting_checks import (
     SPECIAL,
@@ -331,7 +331,7 @@ def _check_file(name: str, file: Path) -> None:
     if file.exists() and not file.is_file():
         raise ConfigError(f"{name} {file}: {'a folder, expected a file' if file.is_dir() else SPECIAL}")
     if not file.is_file():
-        raise ConfigError(f"{name}: no such file: {file}. Type: ls {shlex.quote(str(file.parent))}")
+        raise ConfigError(f"{name}: no such file: {file}. Type: ls {quoted(file.parent)}")
     if file.suffix == ".json":
         try:
             json.loads(file.read_text(encoding="utf-8"))

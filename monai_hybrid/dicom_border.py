@@ -18,6 +18,7 @@ from data_prep.errors import ConfigError, DataError, EnvironmentFault
 from data_prep.foreign import dicom_readable, foreign_kind, holds_dicom, links_sentence
 from data_prep.naming import keep_key_out, named, naming
 from data_prep.pseudonyms import VARIABLE
+from data_prep.quoting import quoted
 from data_prep.reading import extension
 from data_prep.scans import TABLE
 from monai_hybrid.dicom_channels import studies
@@ -91,7 +92,7 @@ def dicom_cases(
     faults = _faults(found.faults, every) if not words and path.is_dir() else []
     if not cases:
         said = faults[0]["failure"].rstrip(".") if faults else "its DICOM files hold no series of images to segment"
-        raise DataError(f"{path}: {said}. Type: monai-hybrid check {shlex.quote(str(path))}")
+        raise DataError(f"{path}: {said}. Type: monai-hybrid check {quoted(path)}")
     return [*cases, *faults]
 
 

@@ -5,7 +5,6 @@ Both the command line, which asks first, and the functions behind it, which Pyth
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from data_prep.errors import DataError
 from data_prep.files import read_datalist, read_dataset
 from data_prep.free_names import ADAPTED, PREPARED, free
 from data_prep.home import at_home
+from data_prep.quoting import quoted
 from monai_hybrid.model_card import read_card
 from monai_hybrid.quality_schema import FEWEST_PATIENTS
 from monai_hybrid.setting_checks import model_in
@@ -40,7 +40,7 @@ def refuse_without_held_out(data: str | Path, model: str, split: str) -> None:
 
 def not_prepared(folder: Path) -> DataError:
     """The error for a folder that `build` has not written."""
-    there = shlex.quote(str(folder))
+    there = quoted(folder)
     return DataError(f"{folder}: no prepared data set. Type: monai-hybrid build {there} --output {free(PREPARED)}")
 
 
@@ -53,7 +53,7 @@ def too_few(folder: Path, split: str, number: int, model: str) -> DataError:
     )
     if training < FEWEST_PATIENTS:
         return DataError(f"{told}Label scans of {FEWEST_PATIENTS - number} more patients, and build again")
-    there, start = shlex.quote(str(folder)), shlex.quote(_start(folder, model))
+    there, start = quoted(folder), quoted(_start(folder, model))
     return DataError(
         f"{told}With fewer, keep the folds of an adaptation, and calibrate its model. Type: monai-hybrid adapt --data {there} "
         f"--model {start} --shots {training} --stopping leave_one_out --keep-folds True --output {free(ADAPTED)}"

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping
 from typing import Any
 
 from data_prep.free_names import ADAPTED, free
+from data_prep.quoting import quoted
 
 REMARK = "the model knows random shapes alone and was not adapted: its classes are no structures"
 
@@ -22,6 +22,6 @@ def warning(card: Mapping[str, Any], model: str) -> str:
     if not is_of_shapes(card):
         return ""
     names = [str(label.get("name")) for label in card.get("labels") or []][1:]
-    first = f"monai-hybrid adapt --data TARGET --model {shlex.quote(model)} --shots 3 --output {free(ADAPTED)}"
+    first = f"monai-hybrid adapt --data TARGET --model {quoted(model)} --shots 3 --output {free(ADAPTED)}"
     told = f"its classes ({', '.join(names)}) are no structures of a body"
     return f"{model}: was pretrained on random shapes, and {told}. Adapt it first: {first}"

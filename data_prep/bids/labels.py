@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from data_prep.bids.names import LABELS, BidsFile, plain
 from data_prep.bids.wanted import Wanted, below
 from data_prep.errors import ConfigError, DataListError
 from data_prep.home import at_home
+from data_prep.quoting import quoted
 
 # Entities of a label that its image need not have: they say what was drawn, by whom, on which grid.
 OWN = ("desc", "label", "space", "res", "den", "atlas", "seg", "hemi", "from", "to", "mode")
@@ -151,7 +151,7 @@ def _there(fitting: Mapping[Kind, Mapping[str, Sequence[BidsFile]]], scans: int)
 
 def _option(kind: Kind, others: Sequence[Kind]) -> str:
     """What to type for one kind among others."""
-    words = [f"--labels-dir {shlex.quote(kind.pipeline)}"] if len({other.pipeline for other in others}) > 1 else []
+    words = [f"--labels-dir {quoted(kind.pipeline)}"] if len({other.pipeline for other in others}) > 1 else []
     rest = [other for other in others if other.pipeline == kind.pipeline and other != kind]
     keys = [key for key in OWN if any(dict(other.own).get(key) != dict(kind.own).get(key) for other in rest)]
     pairs = [f"{key}={dict(kind.own).get(key, 'none')}" for key in keys]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +11,7 @@ from data_prep.bids.names import BidsFile, parse_words
 from data_prep.errors import DataListError
 from data_prep.label_names import parse_names
 from data_prep.pointers import pointer_sentence
+from data_prep.quoting import quoted
 from data_prep.reading import stem
 
 LARGEST = 2**26  # bytes of a table: a million rows fit
@@ -57,7 +57,7 @@ def _text(path: Path) -> str:
     try:
         elsewhere = pointer_sentence(path)
         if elsewhere:
-            raise ValueError(f"{elsewhere}; type: datalad get {shlex.quote(str(path))}")
+            raise ValueError(f"{elsewhere}; type: datalad get {quoted(path)}")
         size = path.stat().st_size
         if not path.is_file():
             raise ValueError("it is a folder or a special file; expected a table")

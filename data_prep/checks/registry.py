@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-import shlex
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
+
+from data_prep.quoting import quoted
 
 LEVELS = ("error", "warning", "note")
 _PLACE = ("voxels", "index", "mm")
@@ -169,7 +170,7 @@ def _finding(
     entry: Check, remark: Remark, accept: Collection[str], files: Mapping[str, Sequence[str]] | None = None
 ) -> Finding:
     own = remark.file or remark.case
-    words = {"file": shlex.quote(own), "case": moved_out((files or {}).get(remark.case) or [own]), **remark.words}
+    words = {"file": quoted(own), "case": moved_out((files or {}).get(remark.case) or [own]), **remark.words}
     remedy = _PLACES.sub(lambda place: words.get(place[1], place[0]), entry.remedy)  # once: names of files may hold such words
     if entry.acceptable and entry.code in accept:
         return Finding(entry.code, "warning", **_fields(remark), remedy="Accepted by --accept; nothing to do")
@@ -182,9 +183,9 @@ def moved_out(files: Sequence[str]) -> str:
     """The command that moves these files, of one case, to the folder above; equal names are kept apart."""
     names = Counter(Path(file).name for file in files)
     plain = [file for file in files if names[Path(file).name] == 1]
-    commands = [f"mv {' '.join(map(shlex.quote, plain))} .."] if plain else []
+    commands = [f"mv {' '.join(map(quoted, plain))} .."] if plain else []
     for file in (file for file in files if names[Path(file).name] > 1):
-        commands.append(f"mv {shlex.quote(file)} {shlex.quote(f'../{Path(file).parent.name}_{Path(file).name}')}")
+        commands.append(f"mv {quoted(file)} {quoted(f'../{Path(file).parent.name}_{Path(file).name}')}")
     return " && ".join(commands)
 
 

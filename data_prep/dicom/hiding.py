@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 from data_prep.cases import Source
 from data_prep.checks.registry import Finding
 from data_prep.naming import naming
+from data_prep.quoting import quoted
 from data_prep.reading import stem
 
 KNOWN = ("splits.json", "split.json", "cases.csv", "participants.tsv", "participants.csv", "labels.json", "labels")
@@ -52,7 +52,7 @@ def hidden(findings: Iterable[Finding], files: Sequence[Path] = ()) -> tuple[Fin
 
 def _findable(finding: Finding) -> Finding:
     """With the command that tells what a pseudonym stands for, where the remedy names one as a path to type."""
-    place = shlex.quote(finding.file)
+    place = quoted(finding.file)
     if Path(finding.file).name not in naming().given or place not in finding.remedy or f"who {place}" in finding.remedy:
         return finding
     return replace(finding, remedy=f"{finding.remedy}; its real path: python -m data_prep who {place}")
@@ -67,7 +67,7 @@ def _words(path: Path) -> Iterator[tuple[str, str]]:
     if shown == path:
         return
     yield str(path), str(shown)
-    yield shlex.quote(str(path)), shlex.quote(str(shown))
+    yield quoted(path), quoted(shown)
     yield from ((word, shown.name) for word in (path.name, stem(path)) if len(word) >= SHORTEST)
     root = next(root for root in names.roots.values() if path.is_relative_to(root))
     for folder in path.relative_to(root).parents:

@@ -14,6 +14,7 @@ from data_prep.errors import ConfigError, DataListError
 from data_prep.foreign import dicom_readable, foreign_kind, foreign_sentence, holds_dicom, links_sentence
 from data_prep.layouts import bids, dicom, folders, msd, nnunet
 from data_prep.layouts.common import image_files, raw_dataset_json
+from data_prep.quoting import quoted
 from data_prep.reading import extension
 
 READERS = {"folders": folders.read, "msd": msd.read, "nnunet": nnunet.read}
@@ -51,7 +52,7 @@ def read_source(
     if foreign and not (dicom_readable() and foreign_kind(root) == DICOM):
         raise DataListError("D507", f"{root}: {foreign}", str(root))
     if not root.is_dir() and not foreign:
-        where = shlex.quote(str(root.parent))
+        where = quoted(root.parent)
         raise ConfigError(f"{root}: there is no such folder; expected a folder with images. Type: ls {where}")
     if layout not in LAYOUTS:
         raise ConfigError(f"--layout {layout}: unknown; expected one of {', '.join(LAYOUTS)}")
@@ -93,12 +94,12 @@ def detect(root: Path) -> str:
     whole = around(root)
     if whole is not None:
         raise ConfigError(
-            f"{root}: no known layout; it is a part of the BIDS data set {shlex.quote(str(whole))}: give that"
+            f"{root}: no known layout; it is a part of the BIDS data set {quoted(whole)}: give that"
             + (f", with --bids-filter sub={root.name.removeprefix('sub-')}" if root.name.startswith("sub-") else "")
         )
     nearby = _one_level_off(root)
     if nearby:
-        names = ", ".join(shlex.quote(str(folder)) for folder in nearby[:8])
+        names = ", ".join(quoted(folder) for folder in nearby[:8])
         raise ConfigError(f"{root}: no known layout. A folder one level up or down has one. Give it: {names}")
     foreign = foreign_sentence(root)
     if foreign:
@@ -108,7 +109,7 @@ def detect(root: Path) -> str:
         raise ConfigError(
             f"{root}: no known layout; {len(loose)} images lie directly in it. Expected images/, and labels/ with the same "
             f"file names: mkdir {_quoted(root, 'images')} {_quoted(root, 'labels')}, then move them; or look at one alone: "
-            f"monai-hybrid check {shlex.quote(str(loose[0]))}"
+            f"monai-hybrid check {quoted(loose[0])}"
         )
     links = links_sentence(root)
     if links:
@@ -138,7 +139,7 @@ def _dicom_alone(root: Path) -> str:
 
 
 def _quoted(root: Path, name: str) -> str:
-    return shlex.quote(str(root / name))
+    return quoted(root / name)
 
 
 def _one_level_off(root: Path) -> list[Path]:

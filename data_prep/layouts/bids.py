@@ -13,6 +13,7 @@ from data_prep.bids.wanted import BidsChoice, label_wanted
 from data_prep.cases import UNKNOWN_SITE, Case, Source, SourceFault
 from data_prep.errors import DataListError
 from data_prep.layouts.common import modality_of
+from data_prep.quoting import quoted
 
 MRI = ("anat", "dwi", "func", "fmap", "perf")
 
@@ -28,7 +29,7 @@ def read(root: Path, choice: BidsChoice | None = None) -> Source:
     """
     choice = choice or BidsChoice()
     if not has_subjects(root):
-        raise DataListError("D503", f"{root}: no folder sub-*; the BIDS layout needs them. Type: ls {root}")
+        raise DataListError("D503", f"{root}: no folder sub-*; the BIDS layout needs them. Type: ls {quoted(root)}")
     listing = files_of(root)
     chosen = choose(root, listing, choice.images)
     whole = [scan for scan in chosen.scans if len(scan.there) == len(scan.files)]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from data_prep.errors import ConfigError, DataListError
 from data_prep.foreign import foreign_sentence
 from data_prep.json_io import load_json
 from data_prep.label_names import parse_names
+from data_prep.quoting import quoted
 from data_prep.reading import EXTENSIONS, extension
 
 LABEL_WORDS = re.compile(r"label|mask|seg|annot|manual|truth|^gts?$")
@@ -30,7 +30,7 @@ def require_images(folder: Path) -> list[Path]:
         DataError: the folder is missing or holds no image.
     """
     if not folder.is_dir():
-        raise DataListError("D503", f"{folder}: there is no such folder. Type: ls {shlex.quote(str(folder.parent))}")
+        raise DataListError("D503", f"{folder}: there is no such folder. Type: ls {quoted(folder.parent)}")
     files = image_files(folder)
     if not files:
         foreign = foreign_sentence(folder)
@@ -49,7 +49,7 @@ def label_folder(root: Path, name: str) -> Path:
     folder = root / name
     if not folder.is_dir():
         others = sorted(path.name for path in root.iterdir() if path.is_dir())
-        known = shlex.quote(_likely_labels(others) or "NAME")
+        known = quoted(_likely_labels(others) or "NAME")
         raise ConfigError(
             f"{folder}: there is no such label folder; {root} holds {', '.join(others) or 'no folder'}. "
             f"Type: --labels-dir {known}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -22,6 +21,7 @@ from data_prep.errors import ConfigError, DataListError
 from data_prep.label_affixes import Pairs, pair_labels, without_label_words
 from data_prep.layouts.common import image_files, label_folder, names_beside
 from data_prep.naming import naming
+from data_prep.quoting import quoted
 from data_prep.reading import extension, stem
 
 ACCEPTED = ("D517", "D518", "D527")  # problems that the user may overrule
@@ -126,7 +126,7 @@ def _faults(found: Found) -> Iterator[Finding]:
 def _labels(root: Path, labels_dir: str | None) -> tuple[list[Path], str]:
     """Mask files and the name of their folder; none where no folder was named and there is no usual one."""
     if labels_dir and not (root / labels_dir).is_dir():  # what else lies there is not told: folders name patients
-        raise ConfigError(f"--labels-dir {labels_dir}: there is no such folder in {root}. Type: ls {shlex.quote(str(root))}")
+        raise ConfigError(f"--labels-dir {labels_dir}: there is no such folder in {root}. Type: ls {quoted(root)}")
     if root.is_dir() and (labels_dir or (root / LABELS).is_dir()):
         return image_files(label_folder(root, labels_dir or LABELS)), labels_dir or LABELS
     return [], LABELS

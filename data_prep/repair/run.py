@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import shlex
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
@@ -25,6 +24,7 @@ from data_prep.layouts import read_source
 from data_prep.naming import keep_key_out
 from data_prep.pictures import PICTURES
 from data_prep.places import refuse_special
+from data_prep.quoting import quoted
 from data_prep.reading import NIFTI, extension, read_volume, stem
 from data_prep.repair.draft import Draft, corrected, open_draft
 from data_prep.repair.fixes import FIXES, Judgement
@@ -117,9 +117,7 @@ def repair(
             if not dry_run:
                 dump_json(report.as_json(path, out, dry_run), made / LOG)
     except OSError as error:
-        raise EnvironmentFault(
-            f"{out}: cannot be written: {error.strerror}. Type: df -h {shlex.quote(str(out.parent))}"
-        ) from error
+        raise EnvironmentFault(f"{out}: cannot be written: {error.strerror}. Type: df -h {quoted(out.parent)}") from error
     return report
 
 
@@ -127,17 +125,14 @@ def _check_folders(path: Path, out: Path) -> None:
     refuse_special(path)
     root = (path if path.is_dir() else path.parent).resolve()
     if not path.exists():
-        raise ConfigError(f"{path}: there is no such file or folder. Type: ls {shlex.quote(str(path.parent))}")
+        raise ConfigError(f"{path}: there is no such file or folder. Type: ls {quoted(path.parent)}")
     for folder in (root, out):  # small files of the one are copied into the other
         keep_key_out(folder)
     if out.exists() or out.is_symlink():
-        raise ConfigError(
-            f"--output {out}: it exists; expected the name of a new folder. Type: --output {shlex.quote(free(out))}"
-        )
+        raise ConfigError(f"--output {out}: it exists; expected the name of a new folder. Type: --output {quoted(free(out))}")
     if out.resolve().is_relative_to(root):
         raise ConfigError(
-            f"--output {out}: it lies within {path}, which stays as it is. "
-            f"Type: --output {shlex.quote(free(f'{root}_repaired'))}"
+            f"--output {out}: it lies within {path}, which stays as it is. Type: --output {quoted(free(f'{root}_repaired'))}"
         )
 
 
@@ -154,7 +149,7 @@ def _into(path: Path, made: Path, values: Mapping[int, int], link: bool, how: Re
     layout, labels_dir, bids_filter, bids_labels = how
     raw = read_source(path, layout, labels_dir, bids_filter=bids_filter, bids_labels=bids_labels)
     if raw.series:
-        raise ConfigError(f"{path}: it is DICOM, which is never changed. Type: {CHECK} {shlex.quote(str(path))}")
+        raise ConfigError(f"{path}: it is DICOM, which is never changed. Type: {CHECK} {quoted(path)}")
     for case in raw.cases:
         for file, data in _case(case, values, report):
             _put(made / _copy_name(file, raw, report), data, file, link)

@@ -16,6 +16,7 @@ from data_prep.errors import DataError
 from data_prep.evenly import spread
 from data_prep.fingerprint import ranges
 from data_prep.geometry import in_ras_order, orientation
+from data_prep.quoting import quoted
 from data_prep.roles import read_image
 from data_prep.shift.domain import LEVELS, Domain, normalised
 from data_prep.volume import Array, ReadError, Volume
@@ -37,7 +38,7 @@ def read_channels(case: Mapping[str, Any], colour: Colour, flat: bool) -> list[V
         try:
             volumes.append(read(Path(path)))
         except ReadError as fault:
-            raise DataError(f"{path}: {fault}. Type: monai-hybrid check {path}") from fault
+            raise DataError(f"{path}: {fault}. Type: monai-hybrid check {quoted(path)}") from fault
     return volumes
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import shlex
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ from data_prep.bids import is_bids
 from data_prep.files import read_datalist
 from data_prep.foreign import foreign_sentence, links_sentence
 from data_prep.home import at_home
+from data_prep.quoting import quoted
 from data_prep.reading import EXTENSIONS, extension
 from data_prep.scans import Scan, scan_of_file, sort_files
 from monai_hybrid.bids_scans import bids_cases
@@ -89,7 +89,7 @@ def _of_folder(path: Path, leave_out: str | None, channels: Sequence[str]) -> li
     if found.left_out:
         logger.warning("%s: %s", root, found.said())
     if images and not found.scans:
-        raise DataError(f"{root}: no scan found; {found.said()}: --input {shlex.quote(str(images[0]))}")
+        raise DataError(f"{root}: no scan found; {found.said()}: --input {quoted(images[0])}")
     if not images:
         foreign = foreign_sentence(path)
         if foreign:
@@ -99,7 +99,7 @@ def _of_folder(path: Path, leave_out: str | None, channels: Sequence[str]) -> li
             raise DataError(f"{path}: no image found; {links}")
         raise DataError(
             f"{path}: no image found; expected a file or a folder of {', '.join(EXTENSIONS)}, or a datalist.json. "
-            f"Type: ls {shlex.quote(str(path if path.is_dir() else path.parent))}"
+            f"Type: ls {quoted(path if path.is_dir() else path.parent)}"
         )
     return _listed(found.scans, path)
 

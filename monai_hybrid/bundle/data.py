@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -19,6 +18,7 @@ from data_prep.errors import DataListError
 from data_prep.files import read_datalist, read_dataset, read_plan
 from data_prep.grouped import by_code, line_of, ordered
 from data_prep.home import at_home
+from data_prep.quoting import quoted
 from monai_hybrid.errors import DataError
 from monai_hybrid.settings import SYNTHETIC
 from monai_hybrid.transforms.classes import IGNORE_VALUE
@@ -245,8 +245,8 @@ def _built(source: Path, out: Path, **settings: Any) -> Sequence[Finding]:
         if error.code not in CHOICES:
             raise
         whole = source.resolve()
-        prepared = shlex.quote(str(proposed(whole, "_prepared")))
-        first = f"monai-hybrid build {shlex.quote(str(whole))} --output {prepared}"
+        prepared = quoted(proposed(whole, "_prepared"))
+        first = f"monai-hybrid build {quoted(whole)} --output {prepared}"
         raise DataListError(
             error.code, f"{error}. These are options of build: add one to {first}, then give {prepared} as the data", error.file
         ) from error

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 from safetensors.torch import load_file
 
 from data_prep.free_names import free
+from data_prep.quoting import quoted
 from monai_hybrid.bundle.data import PreparedData, read_prepared
 from monai_hybrid.bundle.held_out import held_out_parts
 from monai_hybrid.bundle_folders import bundle_folder
@@ -130,7 +130,7 @@ def _target(model: str, split: str, output: Path | None) -> Path:
     if output.suffix != ".safetensors":
         raise ConfigError(f"--output {output}: expected a file that ends in .safetensors")
     if output.exists():
-        raise ConfigError(f"--output {output}: is there already. Type: --output {shlex.quote(free(output))}")
+        raise ConfigError(f"--output {output}: is there already. Type: --output {quoted(free(output))}")
     return output
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from data_prep.errors import ModelFileError
+from data_prep.quoting import quoted
 from monai_hybrid.catalogue.about import about_of
 from monai_hybrid.catalogue.folder import UNIVERSAL, names, weights_file
 from monai_hybrid.model_card import check_complete, read_card
@@ -85,7 +86,9 @@ def entry(name: str) -> Entry:
     try:
         file = weights_file(name)
     except OSError as error:
-        raise ModelFileError(f"{error.filename}: cannot be read ({error.strerror}). Type: ls -l {error.filename}") from error
+        raise ModelFileError(
+            f"{error.filename}: cannot be read ({error.strerror}). Type: ls -l {quoted(error.filename)}"
+        ) from error
     card = read_card(file)
     if card is None:
         raise ModelFileError(f"{file}: no card found. Type: python -m benchmarks.models.pack --help")

@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import shlex
 from pathlib import Path
 
 from data_prep.errors import EnvironmentFault, ModelFileError
+from data_prep.quoting import quoted
 
 FOLDER = Path(__file__).parents[1] / "models"
 ELSEWHERE = "MONAI_HYBRID_MODELS"  # a folder of one's own models, in the place of those of the package
@@ -59,7 +59,7 @@ def weights_file(name: str) -> Path:
     try:
         seen = digest(file)
     except OSError as error:
-        raise ModelFileError(f"{file}: cannot be read ({error.strerror}). Type: ls -l {shlex.quote(str(file))}") from error
+        raise ModelFileError(f"{file}: cannot be read ({error.strerror}). Type: ls -l {quoted(file)}") from error
     if seen != expected:
         raise ModelFileError(
             f"{file}: not the file that {SUMS} beside it lists: SHA-256 differs. "

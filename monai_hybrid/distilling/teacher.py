@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from data_prep.free_names import ADAPTED, free
+from data_prep.quoting import quoted
 from monai_hybrid.bundle.data import PreparedData
 from monai_hybrid.bundle.device_defaults import validation_network
 from monai_hybrid.bundle.model import find_card, network_of
@@ -81,7 +82,7 @@ def _compare(path: str, what: str, theirs: list[str], ours: list[str], data: Pre
 def _differ(path: str, what: str, theirs: Any, ours: Any, data: PreparedData) -> None:
     raise ConfigError(
         f"--teacher {path}: it knows the {what} {theirs}, but {data.folder} has {ours}. Adapt it to these data first: "
-        f"monai-hybrid adapt --data {data.folder} --model {path} --output {free(ADAPTED)}"
+        f"monai-hybrid adapt --data {quoted(data.folder)} --model {quoted(path)} --output {free(ADAPTED)}"
     )
 
 

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from data_prep.atomic import neighbour, remove_leftovers, replace_file
 from data_prep.disk import needing
+from data_prep.quoting import quoted
 from monai_hybrid.api import load_model
 from monai_hybrid.errors import ConfigError, EnvironmentFault, ModelFileError
 from monai_hybrid.exporting.program import (
@@ -102,7 +103,7 @@ def checked_kind(output: Path, kind: str | None) -> str:
     if output.suffix not in endings or (kind is not None and SUFFIXES[kind] != output.suffix):
         wanted = " or ".join(endings) if kind is None else SUFFIXES[kind]
         stem = output.with_suffix(SUFFIXES[kind or ONNX])
-        raise ConfigError(f"--output {output}: expected a name that ends with {wanted}. Type: --output {stem}")
+        raise ConfigError(f"--output {output}: expected a name that ends with {wanted}. Type: --output {quoted(stem)}")
     return endings[output.suffix]
 
 

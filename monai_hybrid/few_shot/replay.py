@@ -9,6 +9,7 @@ from typing import Any
 from data_prep.files import read_datalist, read_dataset
 from data_prep.free_names import PREPARED, free
 from data_prep.home import at_home
+from data_prep.quoting import quoted
 from monai_hybrid.bundle.data import PreparedData, with_ignore_value
 from monai_hybrid.errors import ConfigError, DataError
 from monai_hybrid.few_shot.unlabelled import files_of, refuse_other_form, scans_of_target
@@ -41,7 +42,8 @@ def replayed_cases(
     place = at_home(folder)
     if not (place / "datalist.json").is_file():
         raise DataError(
-            f"source_replay: {folder} holds no datalist.json; type: monai-hybrid build {folder} --output {free(PREPARED)}"
+            f"source_replay: {folder} holds no datalist.json; "
+            f"type: monai-hybrid build {quoted(folder)} --output {free(PREPARED)}"
         )
     dataset, datalist = read_dataset(place), read_datalist(place)
     refuse_other_form(f"source_replay: {folder}", dataset, data)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from data_prep.files import read_datalist, read_dataset
 from data_prep.foreign import foreign_sentence
 from data_prep.home import at_home
 from data_prep.known_files import equal_files
+from data_prep.quoting import quoted
 from data_prep.reading import EXTENSIONS, extension, stem
 from data_prep.scans import Scan, sort_files
 from monai_hybrid.bundle.data import PreparedData
@@ -205,7 +205,7 @@ def _all_checked(scans: Sequence[Scan], data: PreparedData, folder: Path) -> lis
 
 def _look_at(folder: Path) -> str:
     """The command that checks all images of a folder; loose ones are no data set, so each is checked alone."""
-    there = shlex.quote(str(folder))
+    there = quoted(folder)
     if is_bids(folder) or not any(extension(path) for path in folder.iterdir()):  # BIDS or DICOM
         return f"monai-hybrid check {there} --allow-unlabelled"
     return f'for file in {there}/*; do monai-hybrid check "$file"; done'

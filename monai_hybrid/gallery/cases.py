@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -21,6 +20,7 @@ from data_prep.json_io import load_json
 from data_prep.known_files import joint_digest, lies_below
 from data_prep.label_file import NAME as LABEL_FILE
 from data_prep.label_file import plain_name, read_label_file
+from data_prep.quoting import quoted
 from data_prep.reading import extension, stem
 from data_prep.result_files import label_colour
 from data_prep.scans import masks_without_row, scan_of_file
@@ -127,14 +127,14 @@ def read_collection(folder: Path, images: Path | None = None, model: Path | None
     if (folder / "datalist.json").is_file():
         return _prepared(folder, model)
     if folder.exists() and holds_dicom(folder):
-        there, masks = shlex.quote(str(folder)), free(MASKS)
+        there, masks = quoted(folder), free(MASKS)
         raise ConfigError(
             f"{folder}: DICOM; the page shows what predict or build made of it. Type: monai-hybrid predict {there} "
             f"--model MODEL --output {masks}, then monai-hybrid view {masks}"
         )
     raise ConfigError(
         f"{folder}: neither {TABLE} nor datalist.json is in it; expected the output of monai-hybrid predict, or a prepared "
-        f"data set. Type: monai-hybrid build {shlex.quote(str(folder))} --output {free(PREPARED)}"
+        f"data set. Type: monai-hybrid build {quoted(folder)} --output {free(PREPARED)}"
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import shlex
 import tempfile
 import threading
 from collections.abc import Mapping, Sequence
@@ -18,6 +17,7 @@ from data_prep.foreign import dicom_readable, holds_dicom
 from data_prep.json_io import write_atomically
 from data_prep.known_files import file_digest
 from data_prep.naming import named
+from data_prep.quoting import quoted
 from data_prep.result_files import anything
 from data_prep.volume import ReadError
 
@@ -31,7 +31,7 @@ MOVED = "Add --images FOLDER, the folder of the DICOM files"
 
 def unknown(folder: Path | None) -> str:
     """Why an image that a table names is not shown."""
-    place = "" if folder is None else f" {shlex.quote(str(folder))}"
+    place = "" if folder is None else f" {quoted(folder)}"
     known = "the table does not show that the mask was made from it"
     return f"its image lies elsewhere, and {known}. If both are yours: --images{place}"
 

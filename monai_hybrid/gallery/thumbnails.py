@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 from data_prep.nifti_open import open_nifti
+from data_prep.quoting import quoted
 from data_prep.reading import NIFTI, extension
 from data_prep.volume import Array
 from monai_hybrid.errors import DataError
@@ -56,7 +57,7 @@ def _slice(case: Case, grid: Grid, across: int, place: int) -> Array:
     try:
         return np.asarray(image.dataobj[tuple(cut)])
     except Exception as error:  # nibabel's own are many
-        raise DataError(f"{path}: cannot be read ({error}). Type: monai-hybrid check {path}") from error
+        raise DataError(f"{path}: cannot be read ({error}). Type: monai-hybrid check {quoted(path)}") from error
 
 
 def _facing(plane: Array, codes: Array) -> Array:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from data_prep.flat import flat_axis, flattened
 from data_prep.geometry import is_invertible
 from data_prep.nifti_open import open_nifti
 from data_prep.pictures import is_picture
+from data_prep.quoting import quoted
 from data_prep.reading import NIFTI, extension, read_volume
 from data_prep.roles import read_label
 from data_prep.volume import Affine, Array, ReadError, Volume
@@ -100,8 +100,8 @@ def _nifti_grid(image: Path) -> tuple[tuple[int, ...], Affine]:
         opened = open_nifti(image)
         shape, affine, kind = opened.shape, np.asarray(opened.affine, np.float64), opened.get_data_dtype()
     except Exception as error:  # nibabel's own are many
-        raise DataError(f"{image}: cannot be read as NIfTI ({error}). Type: monai-hybrid check {image}") from error
-    check = f"Type: monai-hybrid check {shlex.quote(str(image))}"
+        raise DataError(f"{image}: cannot be read as NIfTI ({error}). Type: monai-hybrid check {quoted(image)}") from error
+    check = f"Type: monai-hybrid check {quoted(image)}"
     if kind.names:
         raise DataError(f"{image}: its voxels are colours ({''.join(kind.names)}); expected one number a voxel. {check}")
     if any(size != 1 for size in shape[4:]):
@@ -113,7 +113,7 @@ def _read(path: Path) -> Volume:
     try:
         return read_volume(path)
     except ReadError as fault:
-        raise DataError(f"{path}: {fault.seen}. Type: monai-hybrid check {path}") from fault
+        raise DataError(f"{path}: {fault.seen}. Type: monai-hybrid check {quoted(path)}") from fault
 
 
 def upright(shape: tuple[int, ...], affine: Affine, kept: Sequence[int]) -> Grid:
@@ -180,7 +180,7 @@ def channel_array(path: Path, channel: int = 0) -> Array:
         further = [0] * (len(image.shape) - 4)  # axes of one beyond the channels
         array = np.asarray(proxy[(..., min(channel, image.shape[3] - 1), *further)] if len(image.shape) > 3 else proxy)
     except Exception as error:
-        raise DataError(f"{path}: cannot be read ({error}). Type: monai-hybrid check {path}") from error
+        raise DataError(f"{path}: cannot be read ({error}). Type: monai-hybrid check {quoted(path)}") from error
     array = array.reshape(array.shape[:3]) if array.ndim > 3 else array
     axis = flat_axis(array.shape)
     return array if axis is None else np.squeeze(array, axis=axis)
@@ -229,7 +229,7 @@ def mask_indices(collection: Collection, case: Case, mask: Path | None) -> Array
     try:
         volume = read_label(mask, flat=len(grid.shape) == 2)
     except ReadError as fault:
-        raise DataError(f"{mask}: {fault.seen}. Type: monai-hybrid check {mask}") from fault
+        raise DataError(f"{mask}: {fault.seen}. Type: monai-hybrid check {quoted(mask)}") from fault
     array = volume.array.reshape(volume.shape)
     if volume.affine is not None and len(grid.shape) == 3:
         order = order_of(grid.affine, grid.shape, volume.affine, volume.shape)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from data_prep.errors import DataError
 from data_prep.evenly import spread
 from data_prep.files import read_datalist, read_dataset
 from data_prep.free_names import PREPARED, free
+from data_prep.quoting import quoted
 from data_prep.shift.images import MOST_IMAGES, grid_facts, quantiles, read_channels
 from data_prep.volume import Array, Volume
 from monai_hybrid.bundle.cases import cases_to_predict
@@ -59,7 +59,7 @@ def described(target: Path) -> tuple[list[dict[str, Any]], dict[str, Any] | None
             raise DataError(f"{target}: no training case; models are compared with training images")
         return [{"image": case["image"], "case_id": case["case_id"]} for case in cases], read_dataset(target)
     if target.exists() and is_dicom(target):
-        there = shlex.quote(str(target))
+        there = quoted(target)
         raise DataError(
             f"{target}: holds DICOM, which is compared as NIfTI. With masks: monai-hybrid build {there} --output "
             f"{free(PREPARED)}, and give that folder; without: mkdir nifti && dcm2niix -z y -o nifti {there}, and give that one"

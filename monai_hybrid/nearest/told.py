@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator, Sequence
 
 from data_prep.free_names import ADAPTED, free
+from data_prep.quoting import quoted
 from data_prep.shift.finding import listed
 from monai_hybrid.nearest.judge import RESEMBLES, Near
 
@@ -43,8 +43,8 @@ def lines(ranked: Sequence[Near], target: str, findings: bool) -> Iterator[str]:
         yield f"{near.model}: {_verdict(near)}. {_capital(numbers(near))}."
     if len(ranked) > 1:
         yield f"Taken by adapt --model auto: {reason(ranked)}."
-    first, place = ranked[0], shlex.quote(target)
-    yield f"Next: monai-hybrid adapt --data {place} --model {shlex.quote(first.model)} --shots 3 --output {free(ADAPTED)}"
+    first, place = ranked[0], quoted(target)
+    yield f"Next: monai-hybrid adapt --data {place} --model {quoted(first.model)} --shots 3 --output {free(ADAPTED)}"
 
 
 def _verdict(near: Near) -> str:

@@ -8,7 +8,6 @@ import io
 import json
 import logging
 import os
-import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from data_prep.cells import harmless, restored, restored_row
 from data_prep.disk import needing
 from data_prep.free_names import free
 from data_prep.pointers import pointer_sentence
+from data_prep.quoting import quoted
 from data_prep.result_files import refuse_other
 from data_prep.scans import masks_without_row
 from monai_hybrid.catalogue.naming import model_path, name_of
@@ -137,7 +137,7 @@ class QualityTable:
         theirs = f"{apart[0].get(MODEL)} ({apart[0].get(WEIGHTS)})" if apart[0].get(WEIGHTS) else "other structures"
         raise ConfigError(
             f"{self.path.parent}: {len(apart)} masks in it, such as that of {apart[0]['case_id']}, are of another model: "
-            f"{theirs}; now given is {self.named} ({self.digest}). Type: --output_dir {shlex.quote(free(self.path.parent))}, "
+            f"{theirs}; now given is {self.named} ({self.digest}). Type: --output_dir {quoted(free(self.path.parent))}, "
             "or --overwrite True to predict these images anew"
         )
 
@@ -163,7 +163,7 @@ class QualityTable:
             elsewhere = next((name for name in names if pointer_sentence(Path(name))), None)
             if elsewhere is not None:
                 said = pointer_sentence(Path(elsewhere))
-                raise DataError(f"{elsewhere}: {said}. Type: datalad get {shlex.quote(elsewhere)}") from error
+                raise DataError(f"{elsewhere}: {said}. Type: datalad get {quoted(elsewhere)}") from error
             raise DataError(f"{names[0]}: cannot be read ({error.strerror}); copy it again from its origin") from error
         self._ways = {_joined(basis, images): extras for extras, basis in self._bases.items()}
         return _joined(self._bases[self.extras], images)

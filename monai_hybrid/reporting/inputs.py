@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import math
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 from data_prep.home import at_home
 from data_prep.json_io import load_json
 from data_prep.known_files import file_digest, lies_below
+from data_prep.quoting import quoted
 from monai_hybrid.errors import ConfigError, DataError
 from monai_hybrid.evaluation.case_table import Row, read_cases
 from monai_hybrid.evaluation.status import ABSENT, INVENTED, METRICS, MISSED, OK
@@ -184,7 +184,7 @@ def _suggestion(folder: Path, named: Path | None) -> dict[str, Any] | None:
     elif named is not None:
         raise DataError(
             f"--suggestions {named}: no {SUGGESTION} there. Type: monai-hybrid suggest --data SCANS --model MODEL "
-            f"--output {shlex.quote(str(named))}"
+            f"--output {quoted(named)}"
         )
     return content
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping
 from typing import Any
 
+from data_prep.quoting import quoted
 from monai_hybrid.reporting import tables
 from monai_hybrid.reporting.inputs import Inputs, Training
 
@@ -46,12 +46,10 @@ def runs_made(inputs: Inputs) -> list[dict[str, Any]]:
     ):
         if run:
             found.append({"name": name, "command": run["command"], "table": tables.mapping(name, ("What", "Value"), _run(run))})
-    rest = [word for name, other in inputs.compare.items() for word in ("--compare", f"{name}={other.folder}")]
-    rest += ["--suggestions", str(inputs.suggested)] if inputs.suggested else []
-    return [
-        *found,
-        {"name": "This report", "command": shlex.join(["monai-hybrid", "report", str(inputs.folder), *rest]), "table": None},
-    ]
+    words = [f"monai-hybrid report {quoted(inputs.folder)}"]
+    words += [f"--compare {quoted(f'{name}={other.folder}')}" for name, other in inputs.compare.items()]
+    words += [f"--suggestions {quoted(inputs.suggested)}"] if inputs.suggested else []
+    return [*found, {"name": "This report", "command": " ".join(words), "table": None}]
 
 
 def _run(run: Mapping[str, Any]) -> dict[str, str]:

@@ -9,6 +9,7 @@ from typing import Any
 from data_prep.free_names import free
 from data_prep.home import at_home
 from data_prep.places import refuse_among
+from data_prep.quoting import quoted
 from data_prep.result_files import TRAIN, refuse_others
 from monai_hybrid.errors import ConfigError
 from monai_hybrid.setting_checks import model_in
@@ -47,5 +48,5 @@ def _refuse_model(output: Path, name: str, model: Any) -> None:
     if file.resolve().parent == (output / "models").resolve() and file.stem == "model":
         raise ConfigError(
             f"--output_dir {output}: the run would replace the model that it starts from, {file}. "
-            f"Type: --output_dir {free(output.with_name(output.name + '_adapted'))}"
+            f"Type: --output_dir {quoted(free(output.with_name(output.name + '_adapted')))}"
         )

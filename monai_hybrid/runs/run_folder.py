@@ -6,7 +6,6 @@ import atexit
 import json
 import logging
 import os
-import shlex
 import socket
 import sys
 import time
@@ -22,6 +21,7 @@ from monai.bundle import ConfigParser
 from data_prep.free_names import free
 from data_prep.json_io import dump_json
 from data_prep.naming import keep_key_out
+from data_prep.quoting import quoted
 from data_prep.result_files import refuse_other
 from monai_hybrid.errors import ConfigError, EnvironmentFault
 from monai_hybrid.results_folder import is_bundle_command
@@ -161,7 +161,7 @@ def _holder(folder: Path) -> str:
 
 
 def _earlier_run(folder: Path, found: tuple[Path, Mapping[str, Any]] | None, model: str | None) -> str:
-    of, other = story_of(folder / "logs"), f"{OTHER} {shlex.quote(free(folder))}"
+    of, other = story_of(folder / "logs"), f"{OTHER} {quoted(free(folder))}"
     if found is None:
         return f"{folder}: holds {model} of an earlier run{of}; --overwrite True replaces it, {other}"
     update, total = found[1]["update"], total_of(found[1])

@@ -22,6 +22,7 @@ from data_prep.json_io import dump_json, write_atomically
 from data_prep.naming import keep_key_out
 from data_prep.places import refuse_among
 from data_prep.progress import Ticker
+from data_prep.quoting import quoted
 from data_prep.result_files import SUGGESTION_COLUMNS, anything, refuse_others
 from monai_hybrid.bundle.cases import cases_to_predict
 from monai_hybrid.bundle.model import find_card
@@ -142,7 +143,9 @@ def _cases(data: Path, channels: Sequence[str]) -> tuple[list[dict[str, Any]], A
         cases = [{"image": c["image"], "case_id": c["case_id"], "labelled": "label" in c} for c in listed]
         colour = parse_colour(read_dataset(data).get("colour"))
     elif data.exists() and is_dicom(data):
-        raise DataError(f"{data}: holds DICOM. Type: monai-hybrid build {data} --output {free(PREPARED)}, and give that folder")
+        raise DataError(
+            f"{data}: holds DICOM. Type: monai-hybrid build {quoted(data)} --output {free(PREPARED)}, and give that folder"
+        )
     else:
         cases = [{**case, "labelled": False} for case in cases_to_predict(str(data), str(data), channels=channels)]
         colour = None

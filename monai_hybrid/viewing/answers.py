@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import gzip
-import shlex
 from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
 from data_prep.errors import DataError
+from data_prep.quoting import quoted
 from monai_hybrid.gallery.cases import Case, Collection
 from monai_hybrid.gallery.thumbnails import thumbnail
 from monai_hybrid.gallery.volumes import Stream, grid_of, image_stream, mask_indices
@@ -65,7 +65,7 @@ class Answers:
         count = (
             sum(not file.name.startswith(".") and file.suffix != ".json" for file in there.iterdir()) if there.is_dir() else 0
         )
-        check = f"monai-hybrid check {shlex.quote(str(self.folder))}"
+        check = f"monai-hybrid check {quoted(self.folder)}"
         return {"count": count, "place": str(there), "check": check, "adapt": adapt_line(self.collection, self.folder, count)}
 
     def _case(self, number: int) -> Case:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import csv
 import io
-import shlex
 import threading
 import zlib
 from collections.abc import Iterator, Mapping
@@ -30,6 +29,7 @@ from data_prep.on_grid import mask_file, smallest_integer
 from data_prep.patient_table import NAME as PATIENTS
 from data_prep.patient_table import read_table
 from data_prep.pictures import is_picture
+from data_prep.quoting import quoted
 from data_prep.reading import NIFTI, extension
 from data_prep.result_files import TOOL, Known, anything, has_columns, refuse_other, says
 from data_prep.splits import FEW_PATIENTS
@@ -260,14 +260,14 @@ def _patients(folder: Path, case: Case) -> None:
 def adapt_line(collection: Collection, folder: Path, saved: int) -> str:
     """What to type to use the labels: adapt, after a build where the channels are not those that a picture has by itself, or
     where there are so many labels that some would be held out."""
-    model = "MODEL" if collection.model is None else shlex.quote(str(_run_of(collection.model)))
-    data, first, options = shlex.quote(str(folder)), "", []
+    model = "MODEL" if collection.model is None else quoted(_run_of(collection.model))
+    data, first, options = quoted(folder), "", []
     if collection.colour and len(collection.colour) < 3:
         options.append("--grey" if collection.colour == ("grey",) else f"--channels {','.join(collection.colour)}")
     if saved >= FEW_PATIENTS:
         options.append("--val-fraction 0 --test-fraction 0")
     if options:
-        prepared = shlex.quote(free(f"{folder}_prepared"))
+        prepared = quoted(free(f"{folder}_prepared"))
         first, data = f"monai-hybrid build {data} --out {prepared} {' '.join(options)} && ", prepared
     return f"{first}monai-hybrid adapt --data {data} --model {model} --shots {max(saved, 1)} --output {free(ADAPTED)}"
 
