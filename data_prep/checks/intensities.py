@@ -6,12 +6,14 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from data_prep.amounts import few
 from data_prep.checks.copies import copies
 from data_prep.checks.registry import Remark, check
 from data_prep.checks.subjects import DatasetSubject, ImageSubject
 from data_prep.checks.where import located
 from data_prep.pictures import is_picture
 from data_prep.tones import structures
+from data_prep.volume import Array
 
 LARGEST_VALUE = 1e15  # beyond it, sums of squares overflow in float32
 
@@ -60,6 +62,38 @@ def overflows(subject: ImageSubject) -> Remark | None:
         return None
     largest = float(np.abs(array[bad].astype(np.float64)).max())
     return located(subject.volume, bad, f"largest value {largest:.3g}; expected below {LARGEST_VALUE:g}")
+
+
+MASK_VALUES = 16  # a scan of 8 bits has more; so have few masks
+AT_ONCE = 2**16  # voxels
+
+
+@check("D207", on="image", level="warning", remedy="If it is a mask, give its scan, or leave it out: {case}")
+def looks_like_a_mask(subject: ImageSubject) -> str | None:
+    """An image holds a few whole numbers only, as a mask does."""
+    volume = subject.volume
+    values = few_whole_values(volume.array)
+    planes = [volume.channel(index) for index in range(volume.channels)] if values else []
+    if all(plane.min() == plane.max() for plane in planes):  # D202
+        return None
+    seen = f"{few([f'{value:g}' for value in sorted(values)])} are its only values"
+    return f"{seen}, as in a mask; expected the grey values of a scan"
+
+
+def few_whole_values(array: Array) -> set[float]:
+    """The values of an image of at most 16 different whole ones; empty for any other image.
+
+    A scan is told by its first voxels: a mask of 512 cubed takes a second, as most of its stretches have one value.
+    """
+    seen: set[float] = set()
+    flat = array.ravel(order="K")
+    for start in range(0, flat.size, AT_ONCE):
+        part = flat[start : start + AT_ONCE]
+        low, high = part.min(), part.max()
+        seen |= {float(value) for value in ((low,) if low == high else np.unique(part))}
+        if len(seen) > MASK_VALUES or not all(value.is_integer() for value in seen):
+            return set()
+    return seen
 
 
 AIR_HU = -500  # every CT that shows air, inside or around the body, has voxels far below

@@ -29,7 +29,7 @@ from monai_hybrid.prediction.cases import PredictionDataset
 from monai_hybrid.prediction.denoising import DenoisingScore
 from monai_hybrid.prediction.earlier import remove_outdated
 from monai_hybrid.prediction.expected import low_prediction, prediction_cells, predictions, write_trust
-from monai_hybrid.prediction.flags import own_flags
+from monai_hybrid.prediction.flags import masks_for_scans, own_flags
 from monai_hybrid.prediction.reasons import commonest, reason
 from monai_hybrid.prediction.signals import CaseSignals
 from monai_hybrid.prediction.table import ADAPTED, QualityTable, files_of
@@ -125,6 +125,8 @@ class Predictor(SupervisedEvaluator):
                 self.data_loader = loader
         flagged = self.table.finish()
         write_trust(self.table, self.quality)
+        if masks := masks_for_scans(self.table.own):
+            logger.warning("%s", masks)
         said = ", ".join(f"{number} {what}" for what, number in self.counts.items() if number)
         logger.info("%s in %s; %d flagged: see %s", said, self.table.path.parent, len(flagged), self.table.path.name)
         if self.counts["failed"]:

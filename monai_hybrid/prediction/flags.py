@@ -6,11 +6,13 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from data_prep.amounts import few, plural
 from monai_hybrid.prediction.usual import Usual
 
 SMALLEST_BATCH = 5
 FAR = 3.5  # modified z-score of Iglewicz & Hoaglin (1993), "How to detect and handle outliers"
 COMPARED = {"entropy_foreground": "unsure over the foreground", "denoising_error": "unlike the images the model knows"}
+LIKE_A_MASK = "D207: "  # a check of data_prep
 MARK = "compared with the other cases: "
 
 
@@ -39,6 +41,15 @@ def own_flags(
     found += [said for name, volume in volumes.items() if volume for said in usual.volume(name, volume)]
     found += [said for column, meaning in COMPARED.items() for said in usual.score(column, meaning, (scores or {}).get(column))]
     return "; ".join([*found, *([remarks] if remarks else [])])
+
+
+def masks_for_scans(rows: Sequence[Mapping[str, Any]]) -> str:
+    """What to say of images that look like masks; "" where none does."""
+    found = [str(row["case_id"]) for row in rows if row["status"] == "done" and LIKE_A_MASK in str(row["flag"])]
+    if not found:
+        return ""
+    seen = f"{few(found)}: {plural(len(found), 'image')} of a few whole numbers only, as masks have"
+    return f"{seen}. If that is what was given, type: monai-hybrid predict SCANS, with the scans that they were drawn on"
 
 
 def flag_rows(rows: Sequence[dict[str, Any]]) -> None:

@@ -107,6 +107,8 @@ FAULTS = [
     Fault("E06", "other voxel order, same place", ACCEPTED, on_label(_turned)),
     Fault("E07", "image and label exchanged", "D306", broken(_swapped(noise(seed=9))), message="at most 256"),
     Fault("E07", "exchanged, 8-bit image", "D410", broken(_swapped(noise(seed=9, high=200).astype(np.uint8)))),
+    Fault("E07", "mask for an image", "D207", on_image(lambda p: save(p, cube() + cube(value=2))), message="0, 3 are"),
+    Fault("E07", "image of 17 grey values", ACCEPTED, on_image(lambda p: save(p, noise(seed=9, high=17)))),
     Fault("E08", "channels exchanged", "D411", _channels_exchanged, message=r"order \[1, 0\]"),
     Fault("E08", "channels in order", ACCEPTED, nnunet),
     Fault("E09", "channel missing", "D503", _channel_missing, message="case case_a: channels 0000"),
