@@ -68,9 +68,9 @@ def copy_bundle(target: Path, name: str = BUNDLES[0], model: Path | None = None,
 
 
 def _card(model: Path) -> dict[str, Any]:
+    check_there("model", str(model), "--model")
     from monai_hybrid.bundle.model import find_card  # here, because it brings torch
 
-    check_there("model", str(model), "--model")
     return find_card(str(model))
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from monai_hybrid.cli_app import IMAGES, command, run
+from monai_hybrid.cli_app import IMAGES, command, model_there, run
 from monai_hybrid.command_options import WORDS
 from monai_hybrid.setting_checks import check_there
 
@@ -74,4 +74,6 @@ def view(
 ) -> None:
     """Look at masks in a local page, correct them, and save them as labels."""
     check_there("source_dir", folder, "FOLDER")
+    if model is not None:
+        model_there(model)
     run(["-m", "monai_hybrid.viewing", *context.meta[WORDS]])

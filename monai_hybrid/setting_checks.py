@@ -15,7 +15,7 @@ from data_prep.dead_links import refuse_dead_link
 from data_prep.errors import ConfigError, DataError, HybridError, ModelFileError
 from data_prep.free_names import free
 from data_prep.home import at_home
-from monai_hybrid.catalogue.naming import is_name, no_such_model
+from monai_hybrid.catalogue.naming import is_name, no_such_model, what_else
 from monai_hybrid.settings import PARTS, PATH_KINDS, RANGES, SETTINGS, Setting
 
 KIND = "a pipe, a device or another special file"
@@ -285,6 +285,8 @@ def check_there(name: str, path: str, shown: str | None = None) -> None:
         raise error(f"{option} {path}: {what}. {_advice(place)}")
     if not place.is_dir() and not place.is_file():  # opening a pipe would wait without end
         raise error(f"{option} {path}: {SPECIAL}")
+    if is_model and place.is_file() and (kind := what_else(path)):
+        raise error(f"{option} {path}: no model file but {kind}; expected .pt or .safetensors, or the folder of a run")
     if setting.kind == "file" and place.is_dir():
         raise error(f"{option} {path}: a folder, expected a file: {_advised_model(place)}")
     if setting.kind == "folder" and not place.is_dir():

@@ -49,3 +49,18 @@ def no_such_model(text: str) -> str:
     near = difflib.get_close_matches(text, known, n=1, cutoff=0.6)
     hint = f". Did you mean {near[0]}?" if near else ""
     return f"no such file or model; models: {', '.join(known)}{hint}"
+
+
+IMAGES = (
+    ".nii.gz", ".nii", ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".mha", ".mhd", ".nrrd", ".nhdr", ".hdr", ".img",
+    ".mgz", ".dcm",
+)  # fmt: skip
+TEXTS = (".csv", ".tsv", ".json", ".jsonl", ".yaml", ".yml", ".txt", ".md", ".html", ".pdf", ".log", ".py")
+EXPORTED = (".onnx", ".ts")
+
+
+def what_else(path: str) -> str:
+    """What a file is by its ending, where no model is called so; "" for .pt, .safetensors and endings that say nothing."""
+    name = Path(path).name.lower()
+    kinds = {"an image": IMAGES, "a text or a table": TEXTS, "an exported model, which other programs read": EXPORTED}
+    return next((kind for kind, endings in kinds.items() if name.endswith(endings)), "")
