@@ -9,15 +9,18 @@ import csv
 import gzip
 import io
 import json
+import logging
 import re
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+from data_prep.amounts import few
 from data_prep.errors import ConfigError
 from data_prep.quoting import quoted
 
@@ -223,6 +226,9 @@ RESULTS = (
     ResultFile("sample_[0-9][0-9][0-9]_*", marked_or_beside("samples.json"), (SAMPLE,)),
     ResultFile("report.html", _report, ("report",)),
 )
+# Of a run before its first result, and of a bundle whose folder takes the results of its demonstration.
+SIGNS = ("logs/log.txt", "checkpoints", "models/model.pt", "models/model.safetensors", "configs/metadata.json")
+logger = logging.getLogger("data_prep.results")
 # Files that a user names, by what they hold.
 FINDINGS, REPORT, VERDICT = says("format_version", "path", "counts", "findings"), _report, says("like", "findings", "settings")
 
@@ -254,6 +260,8 @@ def refuse_other(path: Path, ours: Known | None = None) -> None:
 def refuse_others(folder: Path, *by: str) -> None:
     """Before any work: refuse an output folder in which a result would replace a file of somebody else.
 
+    A folder that holds nothing of ours is taken, and what lies there is told once.
+
     Raises:
         ConfigError: see `refuse_other`.
     """
@@ -262,6 +270,29 @@ def refuse_others(folder: Path, *by: str) -> None:
         if set(by) & set(one.by) and place.is_dir():
             for path in sorted(place.glob(one.name)):
                 refuse_other(path)
+    _tell(folder)
+
+
+@cache
+def _tell(folder: Path) -> None:
+    if said := of_others(folder):
+        logger.warning("%s", said)
+
+
+def of_others(folder: Path) -> str:
+    """What to say of a results folder in which another program, or a person, keeps files; "" for one of ours or none."""
+    try:
+        names = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
+    except OSError:  # not there, or told by whoever writes into it
+        return ""
+    if not names or any((folder / name).exists() for name in SIGNS) or _holds_results(folder):
+        return ""
+    there = few(names, between=", ")
+    return f"{folder}: holds {there}, not written by monai-hybrid. They stay as they are, and results are added beside them"
+
+
+def _holds_results(folder: Path) -> bool:
+    return any(one.ours(path) for one in RESULTS for path in (folder / one.place).glob(one.name) if path.is_file())
 
 
 def take_folder(folder: Path, what: str) -> None:

@@ -121,9 +121,7 @@ def test_nothing_is_written_over_and_nothing_half(tmp_path: Path, monkeypatch: p
     with pytest.raises(ModelFileError, match="no card found"):
         copy_bundle(tmp_path / "new", model=tmp_path / "bare.pt")
     (tmp_path / "scan.nii.gz").write_bytes(b"no model")
-    with pytest.raises(
-        ModelFileError, match=r"scan\.nii\.gz: no model file but an image; expected \.pt or"
-    ):
+    with pytest.raises(ModelFileError, match=r"scan\.nii\.gz: no model file but an image; expected \.pt or"):
         copy_bundle(tmp_path / "new", model=tmp_path / "scan.nii.gz")
     (tmp_path / "scan.nii.gz").unlink()
 

@@ -307,3 +307,37 @@ def test_a_folder_of_images_is_taken_once_and_again_and_never_from_the_user(tmp_
         take_folder(folder, "images")
     (tmp_path / "datalist.json").write_bytes(FILES["datalist.json"][0])  # of an earlier version, which left no such text
     take_folder(folder, "images")
+
+
+@pytest.mark.parametrize(
+    ("there", "told"),
+    [
+        (["a.txt", "notes/b.txt"], "holds a.txt, notes, not written by monai-hybrid. They stay"),
+        (["a", "b", "c", "d", "e"], "holds a, b, c and 2 more, not written"),
+        ([".DS_Store"], ""),
+        ([], ""),
+        (["a.txt", "checkpoints/1.pt"], ""),
+        (["a.txt", "logs/log.txt"], ""),
+        (["a.txt", "models/model.pt"], ""),
+        (["LICENSE", "configs/metadata.json"], ""),
+        (["models/other.pt"], "holds models, not written"),
+    ],
+)
+def test_a_folder_of_others_is_told_and_one_of_ours_is_not(
+    there: list[str], told: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in there:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("mine")
+    for _ in range(2):
+        refuse_others(tmp_path, "inference.json")
+    assert [told in record.getMessage() for record in caplog.records] == ([True] if told else [])
+    assert all((tmp_path / name).read_text() == "mine" for name in there)
+
+
+def test_a_folder_with_one_result_is_ours(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "mine.txt").write_text("mine")
+    (tmp_path / "quality.csv").write_text("case_id,status,mask,made_from\n")
+    refuse_others(tmp_path, "inference.json")
+    refuse_others(tmp_path / "new", "inference.json")
+    assert not caplog.records
