@@ -15,8 +15,9 @@ from data_prep.checks import Finding, run_checks
 from data_prep.checks.people import PATIENTS_STATED
 from data_prep.colour import Colour, chosen_colour, parse_colour, with_colour
 from data_prep.datalist import case_of
+from data_prep.dead_links import absent
 from data_prep.dicom.hiding import hidden, mask_files
-from data_prep.errors import ConfigError, DataListError
+from data_prep.errors import DataError, DataListError
 from data_prep.examine import examine, examine_source
 from data_prep.files import read_datalist, read_dataset
 from data_prep.foreign import foreign_kind
@@ -84,12 +85,12 @@ def checked(
         All findings, errors first; empty when there is nothing to say. `checked` says besides whether there are masks.
 
     Raises:
-        ConfigError: the path does not exist or is of no known layout, or an option is wrong.
-        DataError: the path is a pipe or a device.
+        ConfigError: the path is of no known layout, or an option is wrong.
+        DataError: the path does not exist, or is a pipe or a device.
     """
     path = Path(path)
     if not path.exists():
-        raise ConfigError(f"{path}: there is no such file or folder. Type: ls {quoted(path.parent)}")
+        raise DataError(f"{path}: {absent(path, f'there is no such file or folder. Type: ls {quoted(path.parent)}')}")
     refuse_special(path)
     declared = parse_option(label_names) if label_names else None
     codes, colour = parse_codes(accept), chosen_colour(channels, grey)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from data_prep.atomic import remove_leftovers
+from data_prep.dead_links import absent
 from data_prep.errors import DataListError
 from data_prep.json_io import dump_json, load_json
 from data_prep.quoting import quoted
@@ -106,8 +107,8 @@ def _file(path: str | Path, kind: str) -> Path:
 
 def _read(path: Path, kind: str) -> dict[str, Any]:
     if not path.is_file():
-        message = f"{path}: there is no such file; expected {kind}.json. {_remedy(path.parent)}"
-        raise DataListError("D501", message, str(path))
+        said = absent(path, f"there is no such file; expected {kind}.json. {_remedy(path.parent)}")
+        raise DataListError("D501", f"{path}: {said}", str(path))
     content = load_json(path)
     validate(content, kind, path)
     return dict(content)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from data_prep.atomic import replace_file
+from data_prep.dead_links import absent, dead_link
 from data_prep.disk import needing
 from data_prep.errors import DataError, DataListError, EnvironmentFault
 from data_prep.quoting import quoted
@@ -33,8 +34,11 @@ def load_json(path: Path) -> Any:
             raise _BadJsonError(f"{half} is half of a character; expected both halves of it")
         return content
     except (FileNotFoundError, IsADirectoryError) as error:
-        raise DataListError("D501", f"{path}: there is no such file. Type: monai-hybrid build --help", str(path)) from error
+        said = absent(path, "there is no such file. Type: monai-hybrid build --help")
+        raise DataListError("D501", f"{path}: {said}", str(path)) from error
     except OSError as error:
+        if dead_link(path):
+            raise DataListError("D501", f"{path}: {absent(path, '')}", str(path)) from error
         raise EnvironmentFault(f"{path}: cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise _bad(path, f"not a text file in UTF-8 ({error.reason} at byte {error.start})") from error

@@ -37,8 +37,10 @@ def refuse_among(output: Path, source: Path, option: str = "--output") -> None:
         ConfigError: with another folder.
     """
     refuse_dead_link(output, option)
+    if not at_home(source).is_dir():  # also a link to itself, which has no place
+        return
     out, origin = at_home(output).resolve(), at_home(source).resolve()
-    if not origin.is_dir() or (origin / "datalist.json").is_file():
+    if (origin / "datalist.json").is_file():
         return
     if is_bids(origin):
         among = out.is_relative_to(origin) and origin / "derivatives" not in out.parents

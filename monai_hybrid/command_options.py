@@ -17,6 +17,7 @@ from fire.parser import DefaultParseValue
 from typer.core import TyperCommand, TyperGroup
 
 from data_prep.cli import dashed
+from data_prep.dead_links import absent
 from data_prep.errors import ConfigError
 from data_prep.quoting import quoted
 from monai_hybrid.bundle_folders import load_config
@@ -331,7 +332,7 @@ def _check_file(name: str, file: Path) -> None:
     if file.exists() and not file.is_file():
         raise ConfigError(f"{name} {file}: {'a folder, expected a file' if file.is_dir() else SPECIAL}")
     if not file.is_file():
-        raise ConfigError(f"{name}: no such file: {file}. Type: ls {quoted(file.parent)}")
+        raise ConfigError(f"{name}: {absent(file, f'no such file: {file}. Type: ls {quoted(file.parent)}')}")
     if file.suffix == ".json":
         try:
             json.loads(file.read_text(encoding="utf-8"))

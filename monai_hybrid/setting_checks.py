@@ -11,7 +11,7 @@ from typing import Any
 
 from fire.parser import DefaultParseValue
 
-from data_prep.dead_links import refuse_dead_link
+from data_prep.dead_links import absent, dead_link, refuse_dead_link
 from data_prep.errors import ConfigError, DataError, HybridError, ModelFileError
 from data_prep.free_names import free
 from data_prep.home import at_home
@@ -275,6 +275,8 @@ def check_there(name: str, path: str, shown: str | None = None) -> None:
         return
     error: type[HybridError] = ModelFileError if is_model else DataError
     if not _exists(place):
+        if dead_link(place):
+            raise error(f"{option} {path}: {absent(place, '')}")
         if is_model and (said := no_such_model(path)):
             raise error(f"{option} {path}: {said}")
         what = {

@@ -17,6 +17,7 @@ Each error is a sentence on the error stream, that begins with `error: `. It say
 """
 ORDINARY = [["0", "", "All went well."]]
 SPECIAL = """
+Data that are not there end every command with 3, a model that is not there ends it with 4.
 `check` and `repair` end with 3 where findings are left. `predict` ends with 3 when some images failed; the others have
 their masks. `audit` ends with 2 for a bundle that is not one of ours with other settings.
 """

@@ -10,7 +10,8 @@ from pathlib import Path
 from data_prep.bids import BidsChoice, is_bids
 from data_prep.bids.listing import around, has_subjects
 from data_prep.cases import Source
-from data_prep.errors import ConfigError, DataListError
+from data_prep.dead_links import absent
+from data_prep.errors import ConfigError, DataError, DataListError
 from data_prep.foreign import dicom_readable, foreign_kind, foreign_sentence, holds_dicom, links_sentence
 from data_prep.layouts import bids, dicom, folders, msd, nnunet
 from data_prep.layouts.common import image_files, raw_dataset_json
@@ -45,15 +46,15 @@ def read_source(
         bids_labels: of BIDS, which labels.
 
     Raises:
-        ConfigError: the folder, the layout or the label folder does not exist.
-        DataError: the layout's own description (dataset.json) is damaged, or there is no image.
+        ConfigError: the layout or the label folder does not exist.
+        DataError: the folder does not exist, the layout's own description (dataset.json) is damaged, or there is no image.
     """
     foreign = foreign_sentence(root) if root.is_file() else None
     if foreign and not (dicom_readable() and foreign_kind(root) == DICOM):
         raise DataListError("D507", f"{root}: {foreign}", str(root))
     if not root.is_dir() and not foreign:
-        where = quoted(root.parent)
-        raise ConfigError(f"{root}: there is no such folder; expected a folder with images. Type: ls {where}")
+        said = absent(root, f"there is no such folder; expected a folder with images. Type: ls {quoted(root.parent)}")
+        raise DataError(f"{root}: {said}")
     if layout not in LAYOUTS:
         raise ConfigError(f"--layout {layout}: unknown; expected one of {', '.join(LAYOUTS)}")
     kind = DICOM if root.is_file() else detect(root) if layout == "auto" else layout

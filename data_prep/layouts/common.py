@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from data_prep.cases import Case
+from data_prep.dead_links import absent
 from data_prep.errors import ConfigError, DataListError
 from data_prep.foreign import foreign_sentence
 from data_prep.json_io import load_json
@@ -30,7 +31,7 @@ def require_images(folder: Path) -> list[Path]:
         DataError: the folder is missing or holds no image.
     """
     if not folder.is_dir():
-        raise DataListError("D503", f"{folder}: there is no such folder. Type: ls {quoted(folder.parent)}")
+        raise DataListError("D503", f"{folder}: {absent(folder, f'there is no such folder. Type: ls {quoted(folder.parent)}')}")
     files = image_files(folder)
     if not files:
         foreign = foreign_sentence(folder)

@@ -15,7 +15,8 @@ from data_prep.cases import SPLITS, Case, Source
 from data_prep.check import check
 from data_prep.checks import Finding
 from data_prep.datalist import case_of, images_of
-from data_prep.errors import ConfigError, DataListError, EnvironmentFault
+from data_prep.dead_links import absent
+from data_prep.errors import ConfigError, DataError, DataListError, EnvironmentFault
 from data_prep.files import read_datalist
 from data_prep.foreign import CHECK
 from data_prep.free_names import free
@@ -103,6 +104,7 @@ def repair(
         bids_labels: see `read_source`.
 
     Raises:
+        DataError: the path does not exist.
         ConfigError: the path is of no known layout; `out` exists, or lies within the source.
         DataListError: the data set's own description is damaged.
         EnvironmentFault: no space or no right; `out` is not there then.
@@ -125,7 +127,7 @@ def _check_folders(path: Path, out: Path) -> None:
     refuse_special(path)
     root = (path if path.is_dir() else path.parent).resolve()
     if not path.exists():
-        raise ConfigError(f"{path}: there is no such file or folder. Type: ls {quoted(path.parent)}")
+        raise DataError(f"{path}: {absent(path, f'there is no such file or folder. Type: ls {quoted(path.parent)}')}")
     for folder in (root, out):  # small files of the one are copied into the other
         keep_key_out(folder)
     if out.exists() or out.is_symlink():

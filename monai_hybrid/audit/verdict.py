@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from data_prep.dead_links import absent
 from monai_hybrid.audit.configs import Finding, compare_config, compare_logging, compare_metadata
 from monai_hybrid.audit.files import file_problem, files_of
 from monai_hybrid.audit.zip import unpack
@@ -47,7 +48,8 @@ def audit(path: str | Path) -> Verdict:
             unpack(path, Path(folder))
             return audit_folder(_root(Path(folder)))
     if not path.is_dir():
-        raise ConfigError(f"{path}: no such bundle; expected a folder with configs/, or a zip file of one")
+        said = absent(path, "no such bundle; expected a folder with configs/, or a zip file of one")
+        raise ConfigError(f"{path}: {said}")
     return audit_folder(path)
 
 

@@ -275,7 +275,7 @@ def test_datalist_with_a_patient_on_both_sides(nifti_set):
 
 
 def test_missing_path(tmp_path):
-    with pytest.raises(ConfigError, match="there is no such file or folder"):
+    with pytest.raises(DataError, match="there is no such file or folder"):
         check(tmp_path / "nowhere")
 
 

@@ -69,7 +69,7 @@ def test_build_keeps_three_labelled_patients_for_training(nifti_set, tmp_path):
 def test_check_exit_codes_and_json(nifti_set, tmp_path):
     root = nifti_set()
     assert RUN.invoke(app, ["check", str(root)]).exit_code == 0
-    assert RUN.invoke(app, ["check", str(tmp_path / "nowhere")]).exit_code == 2
+    assert RUN.invoke(app, ["check", str(tmp_path / "nowhere")]).exit_code == 3
     (root / "images" / "a.nii.gz").write_bytes(b"")
     result = RUN.invoke(app, ["check", str(root), "--json", str(tmp_path / "report.json")])
     assert result.exit_code == 3 and "D002 error" in result.output and "1 error," in result.output

@@ -122,7 +122,7 @@ def test_no_known_layout(tmp_path):
         read_source(tmp_path)
     with pytest.raises(ConfigError, match="--layout nrrd: unknown"):
         read_source(tmp_path, "nrrd")
-    with pytest.raises(ConfigError, match="there is no such folder"):
+    with pytest.raises(DataError, match="there is no such folder"):
         read_source(tmp_path / "nowhere")
 
 
