@@ -190,7 +190,8 @@ def next_line(path: Path, findings: Sequence[Finding], labelled: bool = True, op
         folder = quoted(home)
         series = as_typed({"series": told["series"]}) if "series" in told else ""
         return (
-            "Next: there are no masks. A model can segment these scans, or take them along as images without labels:\n"
+            "Next: there are no masks. A model can segment these scans, or take them along as images without labels. For MODEL "
+            "name a model, for LABELLED a data set with labels:\n"
             f"monai-hybrid predict {there}{series} --model MODEL --output {quoted(proposed(path, '_masks'))}\n"
             f"monai-hybrid adapt --data LABELLED --unlabelled-dir {folder} --output {free(ADAPTED)}\n"
             f"{MASKS.format(labels=home / 'labels')}; then monai-hybrid build"

@@ -11,6 +11,7 @@ from data_prep.cli import dashed
 from data_prep.home import at_home
 from monai_hybrid.command_options import Group, Words
 from monai_hybrid.commands import Command, execute
+from monai_hybrid.next_steps import as_next
 from monai_hybrid.setting_checks import check_there, model_in
 
 app = typer.Typer(
@@ -27,16 +28,16 @@ Model = Annotated[str, typer.Option("--model", help=f"model: {MODEL}", metavar="
 Needed = Annotated[str, typer.Option("--output", help="folder for the results", metavar="FOLDER")]
 
 
-def run(words: list[str]) -> None:
-    """Run `python WORDS` and end with its exit code."""
-    finish(Command(words))
+def run(words: list[str], following: Callable[[], str] | None = None) -> None:
+    """Run `python WORDS` and end with its exit code; `following` as of `finish`."""
+    finish(Command(words), following)
 
 
 def finish(command: Command, following: Callable[[], str] | None = None) -> None:
     """Run a command and end with its exit code; when all went well, say what to type next, as the folders are by then."""
     code = execute(command)
-    if code == 0 and following is not None:
-        typer.echo(f"Next: {following()}")
+    if code == 0 and following is not None and (line := as_next(following())):
+        typer.echo(line)
     raise typer.Exit(code)
 
 

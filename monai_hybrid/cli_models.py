@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -14,6 +15,7 @@ from monai_hybrid.cli_app import Model, Needed, command, finish, model_there, on
 from monai_hybrid.cli_runs import USE
 from monai_hybrid.command_options import WORDS, BundleWords, with_settings
 from monai_hybrid.commands import bundle_command
+from monai_hybrid.next_steps import after_export
 from monai_hybrid.setting_checks import check_there
 
 
@@ -43,7 +45,7 @@ def export(
 ) -> None:
     """Write the segmenter for programs without MONAI, with how it is used in a JSON file beside it."""
     model_there(model)
-    run(["-m", "monai_hybrid.exporting", *context.meta[WORDS]])
+    run(["-m", "monai_hybrid.exporting", *context.meta[WORDS]], partial(after_export, output))
 
 
 @command(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated
 
 import typer
 
 from monai_hybrid.cli_app import IMAGES, command, model_there, run
 from monai_hybrid.command_options import WORDS
+from monai_hybrid.next_steps import after_report
 from monai_hybrid.setting_checks import check_there
 
 Compare = Annotated[
@@ -55,7 +57,7 @@ def report(
     check_there("source_dir", folder, "FOLDER")
     if suggestions is not None:
         check_there("source_dir", suggestions, "--suggestions")
-    run(["-m", "monai_hybrid.reporting", *context.meta[WORDS]])
+    run(["-m", "monai_hybrid.reporting", *context.meta[WORDS]], partial(after_report, folder))
 
 
 @command("view", "view masks", "view masks --labels corrected", "view target --model runs/adapted --no-browser")

@@ -3,10 +3,29 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 
 from data_prep.free_names import ADAPTED, MASKS, SOURCE, free
+from data_prep.home import at_home
 from data_prep.quoting import quoted
+from monai_hybrid.setting_checks import model_in
+
+# Words in these lines that stand for something which nobody has named yet.
+STANDS_FOR = {
+    "IMAGES": "your scans",
+    "TARGET": "your data set",
+    "DATA": "a data set with labels",
+    "OTHER": "another evaluation",
+    "SCAN": "your scan",
+}
+
+
+def as_next(line: str) -> str:
+    """The last line of a command: `Next: LINE`, or `Next, with your scans for IMAGES: LINE`; "" for an empty line."""
+    words = shlex.split(line)
+    named = " and ".join(f"{meaning} for {word}" for word, meaning in STANDS_FOR.items() if word in words)
+    return f"Next{f', with {named}' if named else ''}: {line}" if line else ""
 
 
 def after_pretrain(folder: str) -> str:
@@ -45,6 +64,33 @@ def after_suggest(data: str, model: str) -> str:
 def after_predict(folder: str) -> str:
     """Look at the masks."""
     return f"monai-hybrid view {quoted(folder)}"
+
+
+def after_export(file: str) -> str:
+    """Use the exported file; the program for it lies in the documentation."""
+    flat = _is_flat(Path(f"{file}.json"))
+    program, mask = ("run_exported_pictures.py", "mask.png") if flat else ("run_exported.py", "mask.nii.gz")
+    return f"python {program} {quoted(file)} {mask} SCAN"
+
+
+def _is_flat(sidecar: Path) -> bool:
+    """Whether an exported model takes pictures: windows (1, C, X, Y)."""
+    try:
+        return len(json.loads(sidecar.read_text(encoding="utf-8"))["model"]["input_shape"]) == 4
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def after_report(folder: str) -> str:
+    """What the run of a report is good for: masks are looked at, a model is scored and used, an evaluation is compared."""
+    place = at_home(folder)
+    if (place / "quality.csv").is_file():
+        return after_predict(folder)
+    if model_in(place) is None:
+        return f"monai-hybrid compare {quoted(folder)} OTHER" if (place / "cases.csv").is_file() else ""
+    if not (place / "shots.json").is_file():
+        return after_pretrain(folder)
+    return after_evaluate(folder) if (place / "eval/cases.csv").is_file() else after_adapt(folder, None)
 
 
 def no_model(command: str) -> str:

@@ -24,4 +24,4 @@ def warning(card: Mapping[str, Any], model: str) -> str:
     names = [str(label.get("name")) for label in card.get("labels") or []][1:]
     first = f"monai-hybrid adapt --data TARGET --model {quoted(model)} --shots 3 --output {free(ADAPTED)}"
     told = f"its classes ({', '.join(names)}) are no structures of a body"
-    return f"{model}: was pretrained on random shapes, and {told}. Adapt it first: {first}"
+    return f"{model}: was pretrained on random shapes, and {told}. Adapt it first, with your data set for TARGET: {first}"

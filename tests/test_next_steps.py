@@ -16,13 +16,25 @@ from data_prep.layouts.common import label_folder
 from data_prep.summary import next_line
 from monai_hybrid import cli, commands
 from monai_hybrid.commands import bundle_command
-from monai_hybrid.next_steps import after_adapt, after_evaluate, after_predict, after_pretrain, after_suggest
+from monai_hybrid.next_steps import (
+    after_adapt,
+    after_evaluate,
+    after_export,
+    after_predict,
+    after_pretrain,
+    after_report,
+    after_suggest,
+    as_next,
+)
 from monai_hybrid.reporting import origin
 from monai_hybrid.reporting.inputs import Inputs
 from monai_hybrid.typed_options import OPTIONS, as_typed, environment
 
 ODD = "my runs/it's"
 MODEL_AND_OUTPUT = ("--model", "{m}", "--output", "o")
+TARGET, DATA = "Next, with your data set for TARGET: ", "Next, with a data set with labels for DATA: "
+ADAPT = "monai-hybrid adapt --data TARGET"
+SCANS, ONE = "Next, with your scans for IMAGES: ", "Next, with your scan for SCAN: "
 
 
 def test_the_next_lines_can_be_typed_whatever_the_path() -> None:
@@ -64,10 +76,13 @@ def test_a_runs_folder_is_taken_for_its_model(place: str, tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("words", "last"),
     [
-        (["pretrain", "--output", "o p"], "monai-hybrid adapt --data TARGET --model 'o p' --shots 3 --output runs/adapted"),
-        (["adapt", "--data", "{d}", *MODEL_AND_OUTPUT], "monai-hybrid evaluate --data '{d}' --model o --output o/eval"),
-        (["evaluate", "--data", "{d}", *MODEL_AND_OUTPUT], "monai-hybrid predict IMAGES --model '{m}' --output masks"),
-        (["predict", "{d}", *MODEL_AND_OUTPUT], "monai-hybrid view o"),
+        (["pretrain", "--output", "o p"], f"{TARGET}{ADAPT} --model 'o p' --shots 3 --output runs/adapted"),
+        (["adapt", "--data", "{d}", *MODEL_AND_OUTPUT], "Next: monai-hybrid evaluate --data '{d}' --model o --output o/eval"),
+        (["adapt", *MODEL_AND_OUTPUT], f"{DATA}monai-hybrid evaluate --data DATA --model o --output o/eval"),
+        (["evaluate", "--data", "{d}", *MODEL_AND_OUTPUT], SCANS + "monai-hybrid predict IMAGES --model '{m}' --output masks"),
+        (["predict", "{d}", *MODEL_AND_OUTPUT], "Next: monai-hybrid view o"),
+        (["export", "--model", "{m}", "--output", "m.ts"], f"{ONE}python run_exported.py m.ts mask.nii.gz SCAN"),
+        (["report", "{d}"], "Next: monai-hybrid view '{d}'"),
     ],
 )  # fmt: skip
 def test_each_command_ends_with_the_next(
@@ -75,7 +90,9 @@ def test_each_command_ends_with_the_next(
 ) -> None:
     data, model = tmp_path / "d d", tmp_path / "m m.pt"
     data.mkdir()
+    (data / "quality.csv").write_text("")
     model.write_bytes(b"")
+    monkeypatch.chdir(tmp_path)
     named = [word.format(d=data, m=model) for word in words]
     codes = [0]
     monkeypatch.setattr(commands, "run_child", lambda command, environment: codes[0])
@@ -85,7 +102,7 @@ def test_each_command_ends_with_the_next(
         with pytest.raises(SystemExit) as ended:
             cli.main()
         said = capsys.readouterr().out
-        assert ended.value.code == code and said == (f"Next: {last.format(d=data, m=model)}\n" if code == 0 else "")
+        assert ended.value.code == code and said == (f"{last.format(d=data, m=model)}\n" if code == 0 else "")
 
 
 @pytest.mark.parametrize("words", [["predict", "x", "--output", "o"], ["evaluate", "--data", "x", "--output", "o"], ["sample"]])
@@ -164,8 +181,46 @@ def test_what_a_report_tells_to_type_is_an_option_of_that_command(tmp_path: Path
         assert program == "monai-hybrid" and {word for word in words if word.startswith("--")} <= known, line
 
 
-def test_after_a_choice_of_scans_all_of_them_are_predicted(tmp_path: Path) -> None:
+def test_after_a_choice_of_scans_all_of_them_are_predicted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)  # where `masks` is free
     scans = str(tmp_path / "my scans")
     assert shlex.split(after_suggest(scans, "m"))[1:] == ["predict", scans, "--model", "m", "--output", "masks"]
     (tmp_path / "datalist.json").write_text("{}")
     assert shlex.split(after_suggest(str(tmp_path), "m"))[-4:] == ["--split", "training", "--output", "masks"]
+
+
+def test_words_to_replace_are_named_and_no_others() -> None:
+    line = after_adapt("runs/IMAGES", None)
+    assert as_next(line) == f"{DATA}{line}", "a folder called so is no such word"
+    assert as_next("compare a b") == "Next: compare a b" and as_next("") == ""
+
+
+def test_an_exported_model_of_pictures_has_its_own_program(tmp_path: Path) -> None:
+    sidecar = tmp_path / "m.onnx.json"
+    for shape, program in (
+        ([1, 1, 64, 64], "run_exported_pictures.py"),
+        ([1, 1, 8, 8, 8], "run_exported.py"),
+        (3, "run_exported.py"),
+    ):
+        sidecar.write_text(json.dumps({"model": {"input_shape": shape}}))
+        assert shlex.split(after_export(str(tmp_path / "m.onnx")))[1] == program
+        assert (Path(__file__).parents[1] / "docs/how-to" / program).is_file()
+
+
+@pytest.mark.parametrize(
+    ("files", "word"),
+    [
+        (["quality.csv"], "view"),
+        (["models/model.pt"], "adapt"),
+        (["models/model.pt", "shots.json"], "evaluate"),
+        (["models/model.pt", "shots.json", "eval/cases.csv"], "predict"),
+        (["cases.csv"], "compare"),
+        (["suggestion.json"], None),
+    ],
+)
+def test_after_a_report_comes_what_its_run_is_for(files: list[str], word: str | None, tmp_path: Path) -> None:
+    for name in files:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("")
+    words = shlex.split(after_report(str(tmp_path)))
+    assert (words[1] if words else None) == word and (word is None or any(str(tmp_path) in one for one in words))

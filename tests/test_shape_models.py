@@ -16,7 +16,10 @@ from monai_hybrid.shape_models import REMARK, warning
 
 LABELS = [{"index": 0, "value": 0, "name": "background"}, {"index": 1, "value": 1, "name": "blob"}]
 TARGET = {"labels": [LABELS[0], {"index": 1, "value": 1, "name": "heart"}, {"index": 2, "value": 2, "name": "lung"}]}
-ADAPT = "Adapt it first: monai-hybrid adapt --data TARGET --model m.pt --shots 3 --output runs/adapted"
+ADAPT = (
+    "Adapt it first, with your data set for TARGET: "
+    "monai-hybrid adapt --data TARGET --model m.pt --shots 3 --output runs/adapted"
+)
 
 
 def card(universal: bool) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from data_prep.interrupts import told
 from data_prep.progress import show as show_progress
 from monai_hybrid import one_command
 from monai_hybrid.calibrating.calibration import Calibration, calibrate
-from monai_hybrid.next_steps import after_evaluate
+from monai_hybrid.next_steps import after_evaluate, as_next
 from monai_hybrid.quality.held_out import COPIES
 from monai_hybrid.setting_checks import check_there, model_in
 
@@ -65,7 +65,7 @@ def show(found: Calibration, model: str) -> None:
     if found.failed:
         case, why = next(iter(found.failed.items()))
         print(f"{len(found.failed)} cases are left out; the first, {case}: {why}")
-    print(f"Next: {after_evaluate(model)}")
+    print(as_next(after_evaluate(model)))
 
 
 def main() -> None:

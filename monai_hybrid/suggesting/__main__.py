@@ -14,7 +14,7 @@ from rich.table import Table
 from data_prep.interrupts import told
 from data_prep.progress import show as show_progress
 from monai_hybrid import one_command
-from monai_hybrid.next_steps import after_suggest
+from monai_hybrid.next_steps import after_suggest, as_next
 from monai_hybrid.suggesting.orders import DEFAULT
 from monai_hybrid.suggesting.suggestion import Suggestion, suggest_into
 
@@ -56,7 +56,7 @@ def show(found: Suggestion, data: Path, model: str, number: int) -> None:
     if found.failed:
         case, why = found.failed[0]
         print(f"{len(found.failed)} scans could not be read and are left out; the first, {case}: {why}")
-    print(f"Next: {after_suggest(str(data), model)}")
+    print(as_next(after_suggest(str(data), model)))
 
 
 def main() -> None:

@@ -66,7 +66,8 @@ def test_the_next_line_names_the_model_as_it_was_called(
     monkeypatch.setattr("monai_hybrid.calibrating.__main__.calibrate", lambda *_: found)
     for output, named in ((None, tmp_path), (model, model)):
         calibrating(data, str(tmp_path), "validation", 1, output)
-        assert capsys.readouterr().out.rstrip().endswith(f"Next: monai-hybrid predict IMAGES --model {named} --output masks")
+        said = f"Next, with your scans for IMAGES: monai-hybrid predict IMAGES --model {named} --output masks"
+        assert capsys.readouterr().out.rstrip().endswith(said)
 
 
 def run(config: str, **settings: Any) -> None:
