@@ -26,7 +26,8 @@ def card(universal: bool) -> dict[str, Any]:
     return {"labels": LABELS, "plan": {"universal": universal}, "channels": ["image"], "spatial_dims": 3}
 
 
-def test_the_sentence_names_the_classes_and_what_to_type() -> None:
+def test_the_sentence_names_the_classes_and_what_to_type(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)  # where `runs/adapted` is free
     said = warning(card(True), "m.pt")
     assert said == f"m.pt: was pretrained on random shapes, and its classes (blob) are no structures of a body. {ADAPT}"
     assert warning(card(False), "m.pt") == warning({"labels": LABELS}, "m.pt") == warning({"plan": None}, "m.pt") == ""

@@ -201,7 +201,8 @@ def test_files_without_defect_may_be_links(tmp_path: Path) -> None:
     assert errors(tmp_path / "out") == set()
 
 
-def test_of_a_data_list_only_corrected_files_are_written(tmp_path: Path) -> None:
+def test_of_a_data_list_only_corrected_files_are_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)  # where `runs/adapted` is free
     folder = prepared(tmp_path)
     label = tmp_path / "raw" / "labels" / "case_a.nii.gz"
     save(label, cube(), affine(shift=(0.4, 0, 0)))

@@ -60,6 +60,7 @@ def model(data: Path) -> Path:
 def test_the_next_line_names_the_model_as_it_was_called(
     model: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    monkeypatch.chdir(tmp_path)  # where `masks` is free
     (tmp_path / "models").mkdir()
     (tmp_path / "models/model.safetensors").write_bytes(model.read_bytes())
     found = Calibration(model, (read_card(model) or {})["quality"], [], {})

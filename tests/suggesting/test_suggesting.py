@@ -158,7 +158,10 @@ def test_python_gives_the_rows_of_the_table(models: Path, tmp_path: Path) -> Non
         api.suggest(tmp_path / "scans", tmp_path / "empty")
 
 
-def test_files_and_sentences(models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_files_and_sentences(
+    models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # where `masks` is free
     scans = pictures(tmp_path / "scans")
     (scans / "broken.png").write_bytes(b"no picture")
     found = suggest(scans, "discs_mr", 9)
@@ -174,7 +177,10 @@ def test_files_and_sentences(models: Path, tmp_path: Path, capsys: pytest.Captur
     assert said.rstrip().endswith(f"Next: monai-hybrid predict {scans} --model discs_mr --output masks")
 
 
-def test_a_single_scan_and_no_scan(models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_single_scan_and_no_scan(
+    models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # where `masks` is free
     scans = pictures(tmp_path / "one", 1)
     show(suggest(scans, "discs_mr"), scans, "discs_mr", 3)
     said = capsys.readouterr().out

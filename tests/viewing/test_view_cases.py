@@ -341,7 +341,8 @@ def test_what_nobody_annotated_stays_so_in_a_corrected_label(tmp_path: Path) -> 
     assert json.loads((tmp_path / "again/dataset.json").read_text())["ignore_value"] == 255
 
 
-def test_the_line_that_uses_the_labels(masks: Path) -> None:
+def test_the_line_that_uses_the_labels(masks: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)  # where `runs/adapted` is free
     collection = read_collection(masks)
     model = Path("/runs/my model/models/model.pt")
     line = adapt_line(Collection(**{**vars(collection), "model": model}), Path("new"), 3)
