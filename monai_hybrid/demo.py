@@ -211,7 +211,7 @@ def print_summary(runs: dict[str, Path], output_dir: Path, seconds: float) -> No
         "all commands": COMMANDS,
         "what they said": LOG,
     }.items():
-        console.print(f"{what}: {output_dir / file}", highlight=False)
+        console.print(f"{what}: {output_dir / file}", highlight=False, markup=False)
     console.print(f"[dim]{seconds / 60:.1f} min")
 
 

@@ -9,8 +9,10 @@ from typing import Annotated
 import typer
 from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
+from data_prep.checks.registry import printable
 from data_prep.interrupts import told
 from monai_hybrid import one_command
 from monai_hybrid.evaluation.comparison import Difference, compare
@@ -39,13 +41,13 @@ def print_comparison(
     for note, rows in itertools.groupby(sorted(differences, key=lambda d: d.test.note), key=lambda d: d.test.note):
         if note:
             names = ", ".join(f"{TITLES[d.metric]} of {d.name}" for d in rows)
-            console.print(f"{note}: {names}", soft_wrap=True, markup=False, highlight=False)
+            console.print(printable(f"{note}: {names}"), soft_wrap=True, markup=False, highlight=False)
 
 
 def difference_table(differences: list[Difference], run_a: Path, run_b: Path) -> Table:
     """A row a metric and class; the sign of the difference says which is larger, the caption what it means."""
     table = Table(
-        title=f"A: {run_a}   B: {run_b}", caption=CAPTION, box=box.SIMPLE_HEAD, padding=(0, 0), pad_edge=False
+        title=_plain(f"A: {run_a}   B: {run_b}"), caption=CAPTION, box=box.SIMPLE_HEAD, padding=(0, 0), pad_edge=False
     )  # fits a terminal of 80
     for column in ("metric", "structure", "cases", "patients", "mean A", "mean B", "B - A", "95 % interval", "p"):
         table.add_column(
@@ -60,8 +62,15 @@ def difference_table(differences: list[Difference], run_a: Path, run_b: Path) ->
         interval = f"{d.interval[0]:+.{digits}f} to {d.interval[1]:+.{digits}f}" if d.interval else "-"
         numbers = f"{d.mean_a:.{digits}f}", f"{d.mean_b:.{digits}f}", f"{d.difference:+.{digits}f}", interval
         first = TITLES[d.metric] if d.name == "all" else ""
-        table.add_row(first, d.name, str(d.n), str(d.patients), *numbers, "-" if d.test.p is None else shown_p(d.test.p))
+        table.add_row(
+            first, _plain(d.name), str(d.n), str(d.patients), *numbers, "-" if d.test.p is None else shown_p(d.test.p)
+        )
     return table
+
+
+def _plain(text: str) -> str:
+    """Names come from others: no markup, no control signs."""
+    return escape(printable(text))
 
 
 def main() -> None:

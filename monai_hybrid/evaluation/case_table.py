@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import math
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -45,17 +46,41 @@ def read_cases(folder: Path) -> list[Row]:
     path = next((folder / name for name in ("cases.csv", "dice.csv") if (folder / name).is_file()), None)
     if path is None:
         raise DataError(f"{folder}: no cases.csv; expected the output_dir of an evaluate.json run")
-    with path.open(newline="", encoding="utf-8") as handle:
-        raw = [restored_row(row) for row in csv.DictReader(handle)]
     try:
-        rows = [_typed(row) for row in raw]
-    except (KeyError, ValueError, TypeError) as error:
+        with path.open(newline="", encoding="utf-8") as handle:
+            rows = [_typed(restored_row(row)) for row in csv.DictReader(handle)]
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: not a table in UTF-8 ({error}); evaluate again") from error
+    except (KeyError, ValueError, TypeError, AttributeError, csv.Error) as error:
         raise DataError(f"{path}: not a table of evaluate.json ({type(error).__name__}: {error})") from error
     keys = [(row["case_id"], row["class"]) for row in rows]
     twice = next((key for key in keys if keys.count(key) > 1), None) if len(set(keys)) < len(keys) else None
     if twice:
         raise DataError(f"{path}: case {twice[0]}, class {twice[1]} appears twice; expected once")
     return rows
+
+
+def check_rows(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
+    """A table that evaluate.json wrote passes; one that was edited or cut may not.
+
+    Raises:
+        DataError: no case, a score out of its range, or a row that is missing.
+    """
+    if not rows:
+        raise DataError(f"{path}: holds no case; evaluate again")
+    for row in rows:
+        where = f"{path}: case {row['case_id']}, class {row['class']}"
+        if row["status"] not in (OK, MISSED, INVENTED, ABSENT):
+            raise DataError(f"{where}: status {row['status']!r}; expected ok, missed, invented or absent")
+        scores = {metric: row[metric] for metric in METRICS if metric in row} if row["status"] != ABSENT else {}
+        if scores.get("nsd", 0) is None and scores.get("hd95", 0) is None:  # annotated in part
+            scores = {"dice": row["dice"]}
+        for metric, value in scores.items():
+            if value is None or not math.isfinite(value) or value < 0 or (metric != "hd95" and value > 1):
+                raise DataError(f"{where}: {metric} is {value}; expected a number{'' if metric == 'hd95' else ' from 0 to 1'}")
+    expected = len({row["case_id"] for row in rows}) * len({row["class"] for row in rows})
+    if len(rows) != expected:
+        raise DataError(f"{path}: {len(rows)} rows, expected {expected}, one for each case and class; evaluate again")
 
 
 def _typed(raw: Mapping[str, str]) -> Row:

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-import json
 import statistics
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from data_prep.amounts import few
+from data_prep.checks.registry import printable
+from data_prep.json_io import load_json
 from monai_hybrid.errors import DataError
-from monai_hybrid.evaluation.case_table import Row, read_cases
+from monai_hybrid.evaluation.case_table import Row, check_rows, read_cases
 from monai_hybrid.evaluation.statistics import RESAMPLES, SEED, PairedTest, bootstrap_interval, paired_test, patient_means
 from monai_hybrid.evaluation.status import ABSENT, BEST, METRICS
 from monai_hybrid.evaluation.summary import ALL
+from monai_hybrid.setting_checks import is_number
 
 Rows = dict[tuple[str, str], Row]
 # What must be equal for the numbers to mean the same.
+LONGEST = 80  # signs of a value that a message repeats
 SAME = ("dataset", "split", "unit", "nsd_tolerance")
 
 
@@ -59,7 +62,7 @@ def compare(run_a: Path, run_b: Path, resamples: int = RESAMPLES, seed: int = SE
     Raises:
         DataError: other cases, classes, labels, unit or tolerance; nothing to compare.
     """
-    a, b = ({(row["case_id"], row["class"]): row for row in read_cases(folder)} for folder in (run_a, run_b))
+    a, b = (_rows(folder) for folder in (run_a, run_b))
     _refuse_other_cases(run_a, run_b, a, b)
     _refuse_other_settings(run_a, run_b)
     owner = _patients(a, b)
@@ -75,6 +78,12 @@ def compare(run_a: Path, run_b: Path, resamples: int = RESAMPLES, seed: int = SE
     if not found:
         raise DataError(f"{run_a} and {run_b}: no case has any of the structures; there is nothing to compare")
     return found
+
+
+def _rows(folder: Path) -> Rows:
+    rows = read_cases(folder)
+    check_rows(rows, folder / "cases.csv")
+    return {(row["case_id"], row["class"]): row for row in rows}
 
 
 def _patients(a: Rows, b: Rows) -> dict[str, str]:
@@ -122,14 +131,16 @@ def _refuse_other_settings(run_a: Path, run_b: Path) -> None:
     a, b = _summary(run_a), _summary(run_b)
     for name in SAME:
         if name in a and name in b and a[name] != b[name]:
-            how = f", such as with --nsd_tolerance {a[name]:g}" if name == "nsd_tolerance" else ""
-            raise DataError(f"{name}: {a[name]} in {run_a}, {b[name]} in {run_b}; evaluate both models in the same way{how}")
+            first, second = (printable(str(of[name]))[:LONGEST] for of in (a, b))
+            how = f", such as with --nsd_tolerance {first}" if name == "nsd_tolerance" and is_number(a[name]) else ""
+            raise DataError(f"{name}: {first} in {run_a}, {second} in {run_b}; evaluate both models in the same way{how}")
 
 
 def _summary(folder: Path) -> dict[str, Any]:
     path = folder / "summary.json"
-    try:
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: cannot be read ({error}); expected the output_dir of an evaluate.json run") from error
+    if not path.is_file():
+        raise DataError(f"{path}: there is no such file; expected the output_dir of an evaluate.json run")
+    content = load_json(path)
+    if not isinstance(content, dict):
+        raise DataError(f"{path}: holds a {type(content).__name__}; expected a JSON object {{...}}")
     return content

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 import json
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,11 +13,11 @@ from data_prep.json_io import load_json
 from data_prep.known_files import file_digest, lies_below
 from data_prep.quoting import quoted
 from monai_hybrid.errors import ConfigError, DataError
-from monai_hybrid.evaluation.case_table import Row, read_cases
-from monai_hybrid.evaluation.status import ABSENT, INVENTED, METRICS, MISSED, OK
+from monai_hybrid.evaluation.case_table import Row, check_rows, read_cases
 from monai_hybrid.evaluation.summary import MODEL_DIGEST, summarize
 from monai_hybrid.gallery.cases import read_table
 from monai_hybrid.model_card import read_card
+from monai_hybrid.setting_checks import is_number
 
 LARGEST_RECORD = 4_000_000  # bytes of a JSON record: all of it would go into the page
 EVALUATION_FOLDERS = ("eval", "evaluation", ".")
@@ -222,33 +220,11 @@ def read_evaluation(folder: Path) -> Evaluation:
     Raises:
         DataError: a damaged file, or a table without a case.
     """
-    try:
-        rows = read_cases(folder)
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{folder / 'cases.csv'}: not a table in UTF-8 ({error}); evaluate again") from error
-    _check_rows(rows, folder / "cases.csv")
+    rows = read_cases(folder)
+    check_rows(rows, folder / "cases.csv")
     names = ("summary", "shift", "forgetting", "run", "trust")
     about, shift, forgetting, run, trust = (_mapping(folder / f"{name}.json") for name in names)
     return Evaluation(folder, rows, about or {}, summarize(rows), shift, forgetting, run, trust)
-
-
-def _check_rows(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
-    """A table that evaluate.json wrote passes; one that was edited or cut may not."""
-    if not rows:
-        raise DataError(f"{path}: holds no case; evaluate again")
-    for row in rows:
-        where = f"{path}: case {row['case_id']}, class {row['class']}"
-        if row["status"] not in (OK, MISSED, INVENTED, ABSENT):
-            raise DataError(f"{where}: status {row['status']!r}; expected ok, missed, invented or absent")
-        scores = {metric: row[metric] for metric in METRICS if metric in row} if row["status"] != ABSENT else {}
-        if scores.get("nsd", 0) is None and scores.get("hd95", 0) is None:  # annotated in part
-            scores = {"dice": row["dice"]}
-        for metric, value in scores.items():
-            if value is None or not math.isfinite(value) or value < 0 or (metric != "hd95" and value > 1):
-                raise DataError(f"{where}: {metric} is {value}; expected a number{'' if metric == 'hd95' else ' from 0 to 1'}")
-    expected = len({row["case_id"] for row in rows}) * len({row["class"] for row in rows})
-    if len(rows) != expected:
-        raise DataError(f"{path}: {len(rows)} rows, expected {expected}, one for each case and class; evaluate again")
 
 
 def _mapping(path: Path) -> dict[str, Any] | None:
@@ -311,7 +287,9 @@ def read_history(path: Path) -> list[dict[str, Any]]:
         try:
             record = json.loads(line)
             epoch = record["epoch"]
-        except (ValueError, TypeError, KeyError) as error:
+            if not is_number(epoch):
+                raise ValueError(f"epoch {epoch!r}")
+        except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
             raise DataError(f"{path}, line {number}: not a record of a training; delete that line") from error
         if records and epoch <= records[-1]["epoch"]:
             records.clear()

@@ -93,7 +93,7 @@ def render(inputs: Inputs, title: str = "", viewer: bool = True, images: Path | 
     )
     try:
         return environment.get_template("report.html.jinja").render(page(inputs, title, viewer, images))
-    except (KeyError, TypeError, AttributeError, ValueError, IndexError, UndefinedError) as error:
+    except (LookupError, TypeError, AttributeError, ValueError, ArithmeticError, RecursionError, UndefinedError) as error:
         what = f"{type(error).__name__}: {error}"  # JSON of another form
         raise DataError(
             f"{inputs.folder}: a file in it has another form than this version writes ({what}); run the step that made it again"
