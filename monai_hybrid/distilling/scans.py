@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from monai_hybrid.distilling.teacher import card_of, named_teacher
 from monai_hybrid.errors import ConfigError
 from monai_hybrid.few_shot.unlabelled import files_of, scans_of_target
 from monai_hybrid.losses.objectives import denoises
+from monai_hybrid.runs.ask_first import ask_before_drawing
 from monai_hybrid.runs.checkpoint import checkpoints
 
 STEPS, BATCH = 20, 4  # of the sampler
@@ -41,7 +42,14 @@ def scans_beside(
 
 
 def sampled_cases(
-    teacher: str, number: int, output_dir: str, device: str | torch.device = "cpu", seed: int = 0, rank: int = 0
+    teacher: str,
+    number: int,
+    output_dir: str,
+    device: str | torch.device = "cpu",
+    seed: int = 0,
+    rank: int = 0,
+    others: Sequence[Mapping[str, Any]] | None = None,
+    plan: Mapping[str, Any] | None = None,
 ) -> list[dict[str, Any]]:
     """Images that the teacher draws itself, as cases without "label"; those that an earlier start drew are taken again.
 
@@ -51,16 +59,22 @@ def sampled_cases(
         output_dir: they are written below `data/sampled/`.
         device, seed: of the sampler.
         rank: only rank 0 draws.
+        others, plan: the other cases of the training, and its plan: a run that goes on is held to its checkpoint by them
+            before it draws. None: it is not.
 
     Raises:
         ConfigError: the teacher has no trained denoiser.
+        ConfigError, DataError: a run that goes on is another than that of its checkpoint.
     """
     if not number:
         return []
     card, folder = card_of(teacher), Path(output_dir) / "data/sampled"
     check_denoises(teacher, card, f"--sampled_pairs {number}")
     goes_on = bool(checkpoints(Path(output_dir) / "checkpoints"))  # with these images, which its checkpoint is held to
-    if rank == 0 and not _drawn(folder, number, seed, None if goes_on else teacher):
+    drawn = _drawn(folder, number, seed, None if goes_on else teacher)
+    if goes_on and not drawn and others is not None and plan is not None:
+        ask_before_drawing(output_dir, others, plan, teacher, [_case_id(i) for i in range(number)])
+    if rank == 0 and not drawn:
         training = card["training"]
         schedule = NoiseSchedule(training["num_timesteps"], training["noise_schedule"])
         sampler = PairSampler(network_of(card).to(device), teacher, card, schedule, str(folder))
@@ -91,9 +105,13 @@ def _drawn(folder: Path, number: int, seed: int, teacher: str | None) -> bool:
         return False
 
 
+def _case_id(number: int) -> str:
+    return f"sampled_{number:03d}"
+
+
 def _case(folder: Path, number: int, card: dict[str, Any]) -> dict[str, Any]:
     """The files of one drawn image, in the order of the channels."""
-    name, case_id = f"sample_{number:03d}_image", f"sampled_{number:03d}"
+    name, case_id = f"sample_{number:03d}_image", _case_id(number)
     found = sorted(path for path in folder.glob(f"{name}*") if extension(path))
     if len(found) > 1:  # a picture a channel
         by_name = {stem(path).removeprefix(f"{name}_"): path for path in found}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,9 +30,37 @@ def ask_first(
         ConfigError, DataError: as `Checkpoint.restore`, which asks again.
         ModelFileError: no checkpoint can be read, or not the model.
     """
-    found = load_newest(Path(output_dir) / "checkpoints", mapped=True) if resume else None
-    if found is not None and {"cases", "plan"} <= found[1].keys():
-        now = checksum(load_weights(model)) if model else None
-        refuse_another_run(found[1], found[0], describe_cases(cases), flat(plan), (model, now) if model else None)
+    if resume:
+        _ask(output_dir, cases, plan, model)
     if idist.get_rank() == 0:
         write_log(output_dir)
+
+
+def ask_before_drawing(
+    output_dir: str, cases: Sequence[Mapping[str, Any]], plan: Mapping[str, Any], model: str, drawn: Collection[str]
+) -> None:
+    """`ask_first` of a run that goes on, before minutes are spent on images that are still to be drawn.
+
+    Args:
+        output_dir, plan, model: as there.
+        cases: all others.
+        drawn: ids of the cases to draw.
+
+    Raises:
+        ConfigError, DataError, ModelFileError: as `ask_first`.
+    """
+    _ask(output_dir, cases, plan, model, drawn)
+
+
+def _ask(
+    output_dir: str,
+    cases: Sequence[Mapping[str, Any]],
+    plan: Mapping[str, Any],
+    model: str | None,
+    left_out: Collection[str] = (),
+) -> None:
+    found = load_newest(Path(output_dir) / "checkpoints", mapped=True)
+    if found is not None and {"cases", "plan"} <= found[1].keys():
+        state = {**found[1], "cases": [case for case in found[1]["cases"] if case[0] not in left_out]}
+        now = checksum(load_weights(model)) if model else None
+        refuse_another_run(state, found[0], describe_cases(cases), flat(plan), (model, now) if model else None)

@@ -75,6 +75,7 @@ def test_a_stopped_run_goes_on_to_the_same_weights(prepared: Path, trained: Path
     shutil.copytree(whole, parts)
     shutil.rmtree(parts / "models")
     (parts / "checkpoints/update_00000004.pt").unlink()  # as if it had been stopped after the first epoch
+    shutil.rmtree(parts / "data/sampled")  # drawn anew, after the checkpoint was asked
     printed("distil", *given, "--output", parts, "--resume", "True")
     one, other = (checksum(load_weights(folder / "models/model.pt")) for folder in (whole, parts))
     assert one == other

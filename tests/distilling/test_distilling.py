@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,12 +16,14 @@ from monai_hybrid.bundle_folders import bundle_folder, load_config
 from monai_hybrid.commands import DISTILLING
 from monai_hybrid.diffusion.noising import NoiseSchedule
 from monai_hybrid.distilled_models import refuse_distilled, refuse_to_denoise
-from monai_hybrid.distilling import DistilLoss, DistilPrepareBatch, Teacher, named_teacher, sampled_cases, student_of
+from monai_hybrid.distilling import DistilLoss, DistilPrepareBatch, Teacher, named_teacher, sampled_cases, scans, student_of
 from monai_hybrid.distilling.scans import _case
 from monai_hybrid.distilling.student import student_network
-from monai_hybrid.errors import ConfigError, ModelFileError
+from monai_hybrid.errors import ConfigError, HybridError, ModelFileError
 from monai_hybrid.inferers import segmenter
 from monai_hybrid.networks import HybridDiffusionUNet
+from monai_hybrid.runs.checkpoint import save_checkpoint
+from monai_hybrid.runs.same_run import describe_cases, flat
 from monai_hybrid.weights import checksum, load_weights, make_card, read_card, save_weights
 
 PLAIN = {"channels": [8, 16], "num_res_blocks": [1, 1], "attention_levels": [False, False], "norm_num_groups": 8}
@@ -156,6 +159,29 @@ def test_drawn_images_are_cases_and_are_not_drawn_twice(tmp_path: Path) -> None:
     checkpoint.unlink()
     sampled_cases(path, 2, str(tmp_path))
     assert Path(files[0]).read_bytes() != drawn
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [("", None), ("case", "gone: a; new: b"), ("plan", r"plan#spacing: \[1\] -> \[2\]"), ("model", "made with another model")],
+)
+def test_a_run_that_may_not_go_on_draws_nothing(
+    change: str, told: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = str(made_teacher(tmp_path / "model"))
+    drawn = [["sampled_000", "digest"], ["sampled_001", "digest"]]
+    state = {"cases": [*describe_cases([{"case_id": "a"}]), *drawn], "plan": flat({"spacing": [1]})}
+    save_checkpoint({"update": 1, **state, "model": checksum(load_weights(path))}, tmp_path / "checkpoints")
+    if change == "model":
+        weights = {name: weight + 1 for name, weight in load_weights(path).items()}
+        save_weights(weights, tmp_path / "model", read_card(path) or {})
+    asked: list[int] = []
+    monkeypatch.setattr(scans, "PairSampler", lambda *_: SimpleNamespace(run=lambda number, *_: asked.append(number)))
+    monkeypatch.setattr(scans, "_case", lambda *_: {})
+    others, plan = [{"case_id": "b" if change == "case" else "a"}], {"spacing": [2 if change == "plan" else 1]}
+    with pytest.raises(HybridError, match=told) if told else nullcontext():
+        sampled_cases(path, 2, str(tmp_path), others=others, plan=plan)
+    assert asked == ([] if told else [2])
 
 
 def test_a_drawn_volume_is_one_file(tmp_path: Path) -> None:
