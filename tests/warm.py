@@ -255,18 +255,19 @@ def _remember_what_runs_look_up() -> None:
 
     # Fire asks for the caller's frame. With its lines, or by inspect's own way, all modules are looked through.
     inspect.stack = _frames
-    # MONAI looks through all of its modules for the class behind a `_target_` of one word.
-    found: dict[str, dict[str, list[str]]] = {}
+    # MONAI looks through all modules named like it, ours among them, for the class behind a `_target_` of one word.
+    found: dict[str, tuple[types.ModuleType, dict[str, list[str]]]] = {}
     look = ComponentLocator._find_classes_or_functions
 
     def look_once(self: ComponentLocator, modnames: Sequence[str] | str) -> dict[str, list[str]]:
         table: dict[str, list[str]] = {}
-        for module in [modnames] if isinstance(modnames, str) else modnames:
-            names = found.get(module) or look(self, module)
-            if module.split(".")[0] not in OURS:
-                found[module] = names
-            for name, places in names.items():
-                table.setdefault(name, []).extend(places)
+        for name in [modnames] if isinstance(modnames, str) else modnames:
+            module, names = found.get(name, (None, {}))
+            if module is not sys.modules.get(name):  # new, or of another folder
+                names = look(self, name)
+                found[name] = sys.modules[name], names
+            for target, places in names.items():
+                table.setdefault(target, []).extend(places)
         return table
 
     ComponentLocator._find_classes_or_functions = look_once  # type: ignore[method-assign]

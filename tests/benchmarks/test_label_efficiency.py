@@ -35,33 +35,36 @@ NETWORK = {"spatial_dims": 2, "in_channels": 1, "num_classes": 3, "channels": (8
 
 
 @pytest.fixture
-def started(tmp_path: Path, finished: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def started(tmp_path: Path, begun: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An output folder with the prepared data alone; pictures, which cost as much as the runs, are not drawn."""
     monkeypatch.setattr(runner_module, "worst_cases", lambda *_: None)
-    shutil.copytree(finished / "data", tmp_path / "data")
+    shutil.copytree(begun / "data", tmp_path / "data")
     return tmp_path
 
 
 @pytest.fixture
-def pretrained(started: Path, finished: Path) -> Path:
+def pretrained(started: Path, begun: Path) -> Path:
     """An output folder with the prepared data and the models of the tiny study."""
-    shutil.copytree(finished / "pretrained", started / "pretrained")
+    shutil.copytree(begun / "pretrained", started / "pretrained")
     return started
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The output folder of the tiny study, with the pictures of one run."""
+def begun(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The output folder of the tiny study before its first run: data and models."""
     folder = tmp_path_factory.mktemp("study")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(runner_module, "worst_cases", lambda path, *rest: path.stem == "hybrid_1" and worst_cases(path, *rest))
-        assert runner(folder, flat()).work() == 0
+    tiny = runner(folder, flat())
+    for arm in tiny.study.arms.values():
+        tiny.pretrained(arm, 0)
     return folder
 
 
 @pytest.mark.long
-def test_every_run_has_one_line_and_equal_terms(finished: Path) -> None:
-    lines = records.read(finished / "results.jsonl")
+def test_every_run_has_one_line_and_equal_terms(pretrained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = "hybrid_1"  # of the pictures
+    monkeypatch.setattr(runner_module, "worst_cases", lambda path, *rest: path.stem == one and worst_cases(path, *rest))
+    assert runner(pretrained, flat()).work() == 0
+    lines = records.read(pretrained / "results.jsonl")
     assert sorted((r["arm"], r["shots"]) for r in lines) == sorted(
         [("supervised", 0), ("hybrid", 0)] + [(arm, n) for arm in FLAT["arms"] for n in (1, 3)]
     )
@@ -77,32 +80,36 @@ def test_every_run_has_one_line_and_equal_terms(finished: Path) -> None:
     zero = next(r for r in lines if r["arm"] == "hybrid" and r["shots"] == 0)
     assert zero["updates"] == 0 and zero["source_before"] == zero["source_after"] is not None
     assert next(r for r in lines if r["arm"] == "scratch")["source_before"] is None
-    assert (finished / "pictures/hybrid_1.png").is_file()
+    assert (pretrained / f"pictures/{one}.png").is_file()
 
 
-def test_resume_skips_what_is_done_and_mends_a_broken_line(finished: Path) -> None:
-    results = finished / "results.jsonl"
+def test_resume_skips_what_is_done_and_mends_a_broken_line(pretrained: Path) -> None:
+    few = flat(arms=["supervised"], shots=[0, 1], learning_rates=[0.01])
+    assert runner(pretrained, few).work() == 0
+    results = pretrained / "results.jsonl"
     before = results.read_text()
     told: list[str] = []
-    assert runner(finished, flat(), told).work() == 0
+    assert runner(pretrained, few, told).work() == 0
     assert results.read_text() == before and told == []
     results.write_text("".join(before.splitlines(keepends=True)[:-1]) + '{"study": "ti')
-    assert runner(finished, flat(), told).work() == 0
+    assert runner(pretrained, few, told).work() == 0
     assert len(told) == 1 and len(records.read(results)) == len(before.splitlines())
     redone, was = records.read(results)[-1], json.loads(before.splitlines()[-1])
     assert redone["arm"] == was["arm"] and redone["dice"] == was["dice"]  # the same seeds, the same numbers
 
 
-def test_other_settings_are_not_mixed_into_results(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    file = finished / "tiny.yaml"
-    base = ["--study", str(file), "--output_dir", str(finished.parent)]
-    changed = {**FLAT, "name": finished.name, "finetune": {"updates": 9, "batch_size": 2}}
+def test_other_settings_are_not_mixed_into_results(pretrained: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    runner(pretrained, flat())
+    (pretrained / "results.jsonl").touch()
+    file = pretrained / "tiny.yaml"
+    base = ["--study", str(file), "--output_dir", str(pretrained.parent)]
+    changed = {**FLAT, "name": pretrained.name, "finetune": {"updates": 9, "batch_size": 2}}
     file.write_text(yaml.safe_dump(changed))
     assert main(base) == 2
     assert "results are there already; add --resume" in capsys.readouterr().err
     assert main([*base, "--resume"]) == 2
     assert "holds results of other settings (name, finetune)" in capsys.readouterr().err
-    assert runner(finished, flat(draws=2)).study.draws == 2  # more draws are welcome
+    assert runner(pretrained, flat(draws=2)).study.draws == 2  # more draws are welcome
 
 
 def test_a_run_that_another_process_has_is_left_to_it(pretrained: Path) -> None:
@@ -323,8 +330,8 @@ def test_the_best_weights_are_those_of_the_best_source_validation(started: Path,
     assert read_card(best) == read_card(last)
 
 
-def test_an_arm_may_bring_its_model(finished: Path, pretrained: Path) -> None:
-    model = next((finished / "pretrained").glob("hybrid_unet-hybrid-*/model.safetensors"))
+def test_an_arm_may_bring_its_model(begun: Path, pretrained: Path) -> None:
+    model = next((begun / "pretrained").glob("hybrid_unet-hybrid-*/model.safetensors"))
     arms = {"scratch": {}, "ready": {"like": "scratch", "model": str(model), "learning_rate": 0.0001}, "hybrid": {}}
     study = flat(arms=arms, shots=[1], learning_rates=[0.0001])
     assert runner(pretrained, study).work() == 0
@@ -340,9 +347,9 @@ def test_an_arm_may_bring_its_model(finished: Path, pretrained: Path) -> None:
     ],
 )
 def test_a_model_that_does_not_fit_is_refused(
-    model: str, changes: dict[str, Any], message: str, finished: Path, started: Path
+    model: str, changes: dict[str, Any], message: str, begun: Path, started: Path
 ) -> None:
-    given = model or str(next((finished / "pretrained").glob("hybrid_unet-hybrid-*/model.safetensors")))
+    given = model or str(next((begun / "pretrained").glob("hybrid_unet-hybrid-*/model.safetensors")))
     study = flat(arms={"a": {"like": "scratch", "model": given}}, shots=[1], **changes)
     with pytest.raises(ConfigError, match=message):
         runner(started, study).work()
