@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -157,10 +158,20 @@ FAULTS = {
 }
 
 
+@pytest.fixture(scope="module")
+def exported_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return export(tmp_path_factory.mktemp("exported") / "scans", 2)
+
+
+@pytest.fixture
+def exported(exported_once: Path, tmp_path: Path) -> Path:
+    """An export of two patients with segmentations."""
+    return Path(shutil.copytree(exported_once, tmp_path / "scans"))
+
+
 @pytest.mark.parametrize("fault", FAULTS)
-def test_findings_name_nobody(fault: str, tmp_path: Path) -> None:
-    root = export(tmp_path / "scans", 2)
-    FAULTS[fault](root / "Plantedfolder_Zelda_0")
+def test_findings_name_nobody(fault: str, exported: Path, tmp_path: Path) -> None:
+    FAULTS[fault](exported / "Plantedfolder_Zelda_0")
     (tmp_path / "work").mkdir()
     run(["data_prep", "check", "../scans", "--json", "found.json"], tmp_path / "work", None)
     run(["data_prep", "build", "../scans", "--output", "prepared", "--allow-unlabelled"], tmp_path / "work", None)
@@ -178,12 +189,11 @@ BESIDE = {
 
 
 @pytest.mark.parametrize("kind", BESIDE)
-def test_files_beside_series_and_wrong_options_name_nobody(kind: str, tmp_path: Path) -> None:
-    root = export(tmp_path / "scans", 2)
+def test_files_beside_series_and_wrong_options_name_nobody(kind: str, exported: Path, tmp_path: Path) -> None:
     name, options = BESIDE[kind]
-    (root / name).write_text("file,patient\nPlantedname_Zelda,Plantedname\n")
+    (exported / name).write_text("file,patient\nPlantedname_Zelda,Plantedname\n")
     if name.endswith(".png"):
-        Image.new("L", (9, 9)).save(root / name)
+        Image.new("L", (9, 9)).save(exported / name)
     (tmp_path / "work").mkdir()
     run(["data_prep", "check", "../scans", "--json", "found.json", *options], tmp_path / "work", None)
     assert found_below(tmp_path / "work") == {}

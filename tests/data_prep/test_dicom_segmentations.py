@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +28,25 @@ def blocks(shape: tuple[int, int, int] = SHAPE, overlap: bool = False) -> Any:
     return masks
 
 
+WRITTEN: dict[str, tuple[Path, list[Written], list[bytes]]] = {}
+
+
 def patients(root: Path, count: int = 4, **more: Any) -> list[Written]:
-    return [
-        write_series(root / f"p{n}", some_pixels(*SHAPE, seed=n), PatientID=f"id{n}", PatientName=f"N{n}^A", **more)
-        for n in range(count)
-    ]
+    """A series each; the same for each test that asks for such ones."""
+    key = repr((count, more))
+    if key not in WRITTEN:
+        series = [
+            write_series(root / f"p{n}", some_pixels(*SHAPE, seed=n), PatientID=f"id{n}", PatientName=f"N{n}^A", **more)
+            for n in range(count)
+        ]
+        WRITTEN[key] = root, series, [file.read_bytes() for one in series for file in one.files]
+        return series
+    first, series, contents = WRITTEN[key]
+    again = [replace(one, files=tuple(root / file.relative_to(first) for file in one.files)) for one in series]
+    for file, content in zip((file for one in again for file in one.files), contents, strict=True):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content)
+    return again
 
 
 def labelled(root: Path, names: tuple[str, str] = ("liver", "tumour"), **more: Any) -> list[Written]:
