@@ -15,6 +15,10 @@ import numpy as np
 SHAPE = (8, 9, 10)
 UNIT = np.eye(4)
 NAMES = ("case_a", "case_b", "case_c")
+# Hundreds of faults are made of the same few files: their bytes, and the texts of a prepared folder with HERE for its place.
+WRITTEN: dict[tuple[Any, ...], bytes] = {}
+DESCRIBED: dict[tuple[str, ...], dict[str, str]] = {}
+HERE = "\0"
 
 
 def noise(shape: Sequence[int] = SHAPE, seed: int = 0, low: int = 0, high: int = 1000) -> np.ndarray:
@@ -40,10 +44,17 @@ def affine(scale: Sequence[float] = (1, 1, 1), shift: Sequence[float] = (0, 0, 0
 def save(path: Path, array: np.ndarray, grid: np.ndarray = UNIT, qform: np.ndarray | None = None) -> Path:
     """Write a NIfTI file with both forms set; `qform` differs from the sform only when given."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    kind = array.dtype.str, array.shape, grid.dtype.str, path.name[path.name.find(".") :]
+    key = (*kind, array.tobytes(), grid.tobytes(), None if qform is None else qform.tobytes())
+    if key in WRITTEN:
+        path.write_bytes(WRITTEN[key])
+        return path
     image = nib.Nifti1Image(array, grid, dtype=array.dtype)
     image.set_sform(grid, 1)
     image.set_qform(grid if qform is None else qform, 1)
     image.to_filename(path)
+    if array.nbytes < 2**16:
+        WRITTEN[key] = path.read_bytes()
     return path
 
 
@@ -82,8 +93,15 @@ def prepared(root: Path, names: Sequence[str] = ("case_a", "case_b", "case_c", "
     """A sound data set in root/raw, described in root/prepared; returns the latter."""
     from data_prep.build import build
 
-    build(sound(root / "raw", names), root / "prepared", val_fraction=0.25, test_fraction=0.25)
-    return root / "prepared"
+    raw, folder = sound(root / "raw", names), root / "prepared"
+    if (known := tuple(names)) in DESCRIBED:
+        folder.mkdir()
+        for name, text in DESCRIBED[known].items():
+            (folder / name).write_text(text.replace(HERE, str(raw)), encoding="utf-8")
+        return folder
+    build(raw, folder, val_fraction=0.25, test_fraction=0.25)
+    DESCRIBED[known] = {path.name: path.read_text(encoding="utf-8").replace(str(raw), HERE) for path in folder.iterdir()}
+    return folder
 
 
 def write_json(path: Path, content: Any) -> None:
