@@ -16,7 +16,7 @@ import pytest
 import typer.main
 import typer.testing
 from hypothesis import HealthCheck, settings
-from warm import run_module
+from warm import look_for_classes_once, run_module
 
 # No limit of time: on a busy or a slow machine an example takes many times longer, and that is no fault of the code.
 # Where runs must be alike (CI), the examples follow from the test alone; elsewhere each run looks at new ones.
@@ -42,6 +42,8 @@ def pytest_collection_finish() -> None:
     """The libraries and the tests stay to the end: the collector need not look through their objects again and again."""
     gc.collect()
     gc.freeze()
+    if "monai.bundle.config_item" in sys.modules:
+        look_for_classes_once()
 
 
 @pytest.fixture(scope="session", autouse=True)

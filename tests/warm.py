@@ -256,7 +256,14 @@ def _remember_what_runs_look_up() -> None:
 
     # Fire asks for the caller's frame. With its lines, or by inspect's own way, all modules are looked through.
     inspect.stack = _frames
-    # MONAI looks through all modules named like it, ours among them, for the class behind a `_target_` of one word.
+    look_for_classes_once()
+    ComponentLocator().get_component_module_name("Compose")
+
+
+def look_for_classes_once() -> None:
+    """MONAI looks through all modules named like it, ours among them, for a `_target_`, a tenth of a second a configuration."""
+    from monai.bundle.config_item import ComponentLocator
+
     found: dict[str, tuple[types.ModuleType, dict[str, list[str]]]] = {}
     look = ComponentLocator._find_classes_or_functions
 
@@ -272,7 +279,6 @@ def _remember_what_runs_look_up() -> None:
         return table
 
     ComponentLocator._find_classes_or_functions = look_once  # type: ignore[method-assign]
-    ComponentLocator().get_component_module_name("Compose")
 
 
 def _frames(context: int = 1) -> list[inspect.FrameInfo]:
