@@ -94,6 +94,7 @@ def test_source_and_target_in_one_run(prepared: Path, target: Path, adapted: Pat
     assert not {"forgetting.json", "shift.json", "shift.png"} & {path.name for path in out.iterdir()}
 
 
+@pytest.mark.long
 def test_a_source_that_cannot_be_compared_stops_before_scoring(
     prepared: Path, target: Path, trained: Path, tmp_path: Path
 ) -> None:

@@ -110,6 +110,7 @@ def test_what_cannot_be_is_said_in_one_line(
     assert not (tmp_path / "models").exists()
 
 
+@pytest.mark.long
 def test_leave_one_out_sets_the_epochs_of_the_training(
     target: Path, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -35,7 +35,7 @@ VALUES: dict[str, list[Any]] = {
     "validation": [False, True],
     "replay": ["off", "none", "histogram", "fourier"],  # "off": no source cases; else `match_appearance` of those
 }
-IN_EVERY_RUN = 10  # rows of `make test`; the others are marked slow
+IN_MAKE_TEST, IN_EVERY_RUN = 6, 10  # rows of `make test`, and of it and `make long`; the others are marked slow
 
 
 def allowed(row: Row) -> bool:
@@ -129,9 +129,13 @@ def name_of(row: Row) -> str:
     return "-".join(f"{name}_{value}" if isinstance(value, (bool, int)) else str(value) for name, value in row.items())
 
 
+def mark_of(number: int) -> Any:
+    return () if number < IN_MAKE_TEST else pytest.mark.long if number < IN_EVERY_RUN else pytest.mark.slow
+
+
 @pytest.mark.parametrize(
     "row",
-    [pytest.param(row, id=name_of(row), marks=pytest.mark.slow if i >= IN_EVERY_RUN else ()) for i, row in enumerate(ROWS)],
+    [pytest.param(row, id=name_of(row), marks=mark_of(number)) for number, row in enumerate(ROWS)],
 )
 def test_two_options_work_together(
     row: Row,

@@ -69,6 +69,7 @@ def test_volumes_of_another_spacing_adapt_from_shapes(tmp_path: Path) -> None:
     assert adapted is not None and adapted["training"]["spacing"] == [4, 4, 4] and "universal" not in adapted["plan"]
 
 
+@pytest.mark.long
 def test_a_run_on_shapes_goes_on(flat: Path) -> None:
     pretrained("synthetic-2d", flat.parents[1], "--patch_size", "[32,32]", "--max_epochs", "2", "--resume", "True")
     told = [json.loads(line) for line in (flat.parents[1] / "logs/history.jsonl").read_text().splitlines()]

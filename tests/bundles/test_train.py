@@ -66,6 +66,7 @@ def test_without_a_data_set_the_built_in_phantom_is_used_and_said(tmp_path: Path
     assert (tmp_path / "models/model.pt").is_file()
 
 
+@pytest.mark.long
 def test_one_seed_gives_identical_weights_with_volumes_on_disk_too_and_another_seed_does_not(
     prepared: Path, trained: Path, tmp_path: Path
 ) -> None:
