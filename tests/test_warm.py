@@ -75,6 +75,59 @@ def test_forks_end_when_their_test_run_is_killed(folder: Path) -> None:
     wait_for(lambda: not any(Path(f"/proc/{number}/stat").exists() and not is_zombie(number) for number in numbers))
 
 
+TELLING = """
+import os, sys, time
+print(os.getppid(), flush=True)
+open(sys.argv[1], "w").write(str(os.getpid()))
+time.sleep(float(sys.argv[2]))
+"""
+WORKER = """
+import os, sys
+from pathlib import Path
+import warm
+for line in sys.stdin:
+    print(warm.run_module("telling", line.split(), Path.cwd(), dict(os.environ)).stdout.strip(), flush=True)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere each process has a server of its own")
+def test_a_second_process_has_a_fork_of_the_server_which_ends_with_it(folder: Path) -> None:
+    (folder / "telling.py").write_text(TELLING)
+    (folder / "worker.py").write_text(WORKER)
+    run = {"PYTEST_XDIST_TESTRUNUID": f"{os.getpid()}{time.monotonic_ns()}", FEW: "subprocess"}
+    settings = {"cwd": folder, "env": {**os.environ, **run, "PYTHONPATH": str(Path(__file__).parent)}, "text": True}
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    first, second = (subprocess.Popen([sys.executable, "worker.py"], **settings, **pipes) for _ in range(2))  # type: ignore[call-overload]
+
+    def ask(worker: subprocess.Popen[str], words: str) -> int:
+        assert worker.stdin is not None and worker.stdout is not None
+        worker.stdin.write(f"{words}\n")
+        worker.stdin.flush()
+        return int(worker.stdout.readline())
+
+    try:
+        server, twin = ask(first, "one 0"), ask(second, "two 0")
+        assert parent_of(server) == first.pid and parent_of(twin) == server
+        assert second.stdin is not None
+        second.stdin.write("three 60\n")
+        second.stdin.flush()
+        wait_for(lambda: (folder / "three").is_file() and (folder / "three").read_text())
+        job = int((folder / "three").read_text())
+        assert ask(first, "four 0") == server and parent_of(job) == twin
+        second.kill()
+        wait_for(lambda: all(is_zombie(number) for number in (twin, job)))
+        assert ask(first, "five 0") == server
+    finally:
+        for worker in (first, second):
+            worker.kill()
+            worker.wait()
+    wait_for(lambda: is_zombie(server))
+
+
+def parent_of(number: int) -> int:
+    return int(Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[1])
+
+
 def wait_for(true: Callable[[], object], seconds: float = 60) -> None:
     end = time.monotonic() + seconds
     while not true():

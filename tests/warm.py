@@ -1,9 +1,10 @@
 """`python -m MODULE ...` and `python -c CODE ...` in processes of their own, without waiting for torch and MONAI to load.
 
-Loading them takes 4 to 5 processor seconds, more than most of the tiny runs that tests make. So each pytest process keeps one
-server that has loaded the libraries and most of this project, and run nothing; a run is a fork of it. The fork has its own
-memory, working folder, environment, argv, stdout, stderr, exit code and end of the interpreter. Where its paths lead to other
-code of the project's name it loads that. The order of the imports is the server's: start-up is tried by `subprocess`.
+Loading them takes 4 to 5 processor seconds, more than most of the tiny runs that tests make. So each pytest process has a
+server that has loaded the libraries and most of this project, and run nothing; a run is a fork of it. Where pytest-xdist runs
+several, the servers of the others are forks of the first one. A run has its own memory, working folder, environment, argv,
+stdout, stderr, exit code and end of the interpreter. Where its paths lead to other code of the project's name it loads that.
+The order of the imports is the server's: start-up is tried by `subprocess`.
 What a fork shares with its siblings is the hash seed: a test that two runs are alike starts one of them by `subprocess`.
 `python -m` that such a fork starts itself, as the command line does, is a fork again (`Forked`), with the project as loaded.
 """
@@ -21,11 +22,14 @@ import json
 import os
 import runpy
 import select
+import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
 import threading
+import time
 import types
 import weakref
 from collections.abc import Callable, Mapping, Sequence
@@ -98,7 +102,7 @@ def _run(
         out, err = Path(folder) / "out", Path(folder) / "err"
         job = {"words": list(words), "command": command, "cwd": str(cwd), "environment": dict(environment)}
         server = _server()
-        server.stdin.write(json.dumps({**job, "out": str(out), "err": str(err)}) + "\n")
+        server.stdin.write(json.dumps({**job, "out": str(out), "err": str(err)}).encode() + b"\n")
         server.stdin.flush()
         pid = json.loads(server.stdout.readline())["pid"]
         if signalled is not None:
@@ -116,15 +120,49 @@ def _run(
 
 @cache
 def _server() -> Any:
+    """With `stdin` and `stdout`, unbuffered: of two replies that come at once, `select` must see the second."""
+    run = os.environ.get("PYTEST_XDIST_TESTRUNUID")
+    if run is None or sys.platform != "linux":
+        return _started()
+    place = Path(tempfile.gettempdir(), f"warm-{os.getuid()}-{run}{os.environ.get(FEW, '')}")
+    try:
+        place.mkdir(mode=0o700)
+    except FileExistsError:
+        return _twin(place) or _started()
+    atexit.register(shutil.rmtree, place, ignore_errors=True)
+    return _started(str(place / "asked"))
+
+
+def _started(*listening: str) -> Any:
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONFAULTHANDLER": "1"}
     environment.pop("PYTHONPATH", None)
-    command = [sys.executable, "-W", "ignore", __file__, str(os.getpid())]
-    server = subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    command = [sys.executable, "-W", "ignore", __file__, str(os.getpid()), *listening]
+    server = subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
     atexit.register(_end, server)
     return server
 
 
-def _end(server: subprocess.Popen[str]) -> None:
+def _twin(place: Path, seconds: float = 120) -> Any:
+    """A fork of the server of another worker, as soon as that one has loaded; None if it ended before. It costs nothing."""
+    if place.stat().st_uid != os.getuid():
+        return None
+    end = time.monotonic() + seconds
+    while place.is_dir() and time.monotonic() < end:
+        connection = socket.socket(socket.AF_UNIX)
+        try:
+            connection.connect(str(place / "asked"))
+        except FileNotFoundError:  # it still loads
+            connection.close()
+            time.sleep(0.1)
+            continue
+        except OSError:
+            connection.close()
+            break
+        return types.SimpleNamespace(stdin=connection.makefile("wb"), stdout=connection.makefile("rb", buffering=0))
+    return None
+
+
+def _end(server: subprocess.Popen[bytes]) -> None:
     assert server.stdin is not None
     server.stdin.close()
     server.wait(timeout=30)
@@ -138,19 +176,63 @@ def _end_with_parent(parent: int) -> None:
             os._exit(1)
 
 
-def _next_job() -> dict[str, Any] | None:
-    """In the server: fork for each line of stdin. Returns a job in each fork, None in the server at the end."""
-    replies, own = os.fdopen(os.dup(1), "w"), os.getpid()
-    while line := sys.stdin.readline():
-        job: dict[str, Any] = json.loads(line)
-        child = os.fork()
-        if child == 0:
-            _end_with_parent(own)
-            replies.close()
-            return job
-        print(json.dumps({"pid": child}), file=replies, flush=True)
-        print(json.dumps({"code": os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])}), file=replies, flush=True)
-    return None
+def _next_job(place: str | None) -> dict[str, Any] | None:
+    """In the server: fork for each line of stdin. Returns a job in each fork, None in the server at the end.
+
+    Args:
+        place: of a socket; whoever connects to it gets a fork of the server, which reads jobs from that connection.
+    """
+    orders, replies, own = sys.stdin, os.fdopen(os.dup(1), "w"), os.getpid()
+    asked, child, ended = _listening(place), 0, None
+    while True:
+        ready = select.select([file for file in (orders, asked, ended) if file is not None], [], [])[0]
+        if asked in ready:
+            connection = asked.accept()[0]
+            if os.fork() == 0:
+                asked.close()
+                for number in (0, 1):
+                    os.dup2(os.open(os.devnull, os.O_RDWR), number)
+                orders, replies, own = connection.makefile("r"), connection.makefile("w"), os.getpid()
+                asked, ended = None, None
+            connection.close()
+        elif ended is not None:
+            if orders in ready:  # nobody is there any more
+                os.kill(child, signal.SIGKILL)
+            os.close(ended)
+            ended = None
+            _tell_end(child, replies)
+        elif not (line := orders.readline()):
+            return None
+        else:
+            job: dict[str, Any] = json.loads(line)
+            child = os.fork()
+            if child == 0:
+                _end_with_parent(own)
+                for file in (replies, asked, None if orders is sys.stdin else orders):
+                    if file is not None:
+                        file.close()
+                return job
+            print(json.dumps({"pid": child}), file=replies, flush=True)
+            if sys.platform == "linux":
+                ended = os.pidfd_open(child)
+            else:
+                _tell_end(child, replies)
+
+
+def _tell_end(child: int, replies: Any) -> None:
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    with contextlib.suppress(BrokenPipeError):
+        print(json.dumps({"code": code}), file=replies, flush=True)
+
+
+def _listening(place: str | None) -> Any:
+    if place is None:
+        return None
+    asked = socket.socket(socket.AF_UNIX)
+    asked.bind(f"{place}.new")
+    asked.listen()
+    Path(f"{place}.new").rename(place)  # whoever sees it gets an answer, or nobody is there any more
+    return asked
 
 
 class Forked(subprocess.Popen):
@@ -349,7 +431,8 @@ if __name__ == "__main__":
         finalizer.atexit = False  # they take libraries down: 0.04 s at the end of each fork
     gc.collect()
     gc.freeze()  # what no fork's collector touches is not copied
-    asked = _next_job()
-    if asked is not None:
-        _become(asked)
-        _run_and_end(asked)
+    order = _next_job(*sys.argv[2:3] or [None])
+    if order is not None:
+        _become(order)
+        _run_and_end(order)
+    os._exit(0)
