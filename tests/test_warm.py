@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -94,8 +96,9 @@ for line in sys.stdin:
 def test_a_second_process_has_a_fork_of_the_server_which_ends_with_it(folder: Path) -> None:
     (folder / "telling.py").write_text(TELLING)
     (folder / "worker.py").write_text(WORKER)
-    run = {"PYTEST_XDIST_TESTRUNUID": f"{os.getpid()}{time.monotonic_ns()}", FEW: "subprocess"}
-    settings = {"cwd": folder, "env": {**os.environ, **run, "PYTHONPATH": str(Path(__file__).parent)}, "text": True}
+    run = f"{os.getpid()}{time.monotonic_ns()}"
+    few = {"PYTEST_XDIST_TESTRUNUID": run, FEW: "subprocess", "PYTHONPATH": str(Path(__file__).parent)}
+    settings = {"cwd": folder, "env": {**os.environ, **few}, "text": True}
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
     first, second = (subprocess.Popen([sys.executable, "worker.py"], **settings, **pipes) for _ in range(2))  # type: ignore[call-overload]
 
@@ -121,6 +124,7 @@ def test_a_second_process_has_a_fork_of_the_server_which_ends_with_it(folder: Pa
         for worker in (first, second):
             worker.kill()
             worker.wait()
+        shutil.rmtree(Path(tempfile.gettempdir(), f"warm-{run}subprocess"), ignore_errors=True)
     wait_for(lambda: is_zombie(server))
 
 
