@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, UndefinedError
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template, UndefinedError
 
 from data_prep.amounts import plural
 from data_prep.json_io import write_atomically
@@ -78,12 +79,8 @@ def write_report(
     return path
 
 
-def render(inputs: Inputs, title: str = "", viewer: bool = True, images: Path | None = None) -> str:
-    """The page. Every text from a file is escaped.
-
-    Raises:
-        DataError: a damaged picture or slice; files of another form than this version writes.
-    """
+@cache
+def _template() -> Template:
     environment = Environment(
         loader=PackageLoader("monai_hybrid.reporting"),
         autoescape=True,
@@ -91,8 +88,17 @@ def render(inputs: Inputs, title: str = "", viewer: bool = True, images: Path | 
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    return environment.get_template("report.html.jinja")
+
+
+def render(inputs: Inputs, title: str = "", viewer: bool = True, images: Path | None = None) -> str:
+    """The page. Every text from a file is escaped.
+
+    Raises:
+        DataError: a damaged picture or slice; files of another form than this version writes.
+    """
     try:
-        return environment.get_template("report.html.jinja").render(page(inputs, title, viewer, images))
+        return _template().render(page(inputs, title, viewer, images))
     except (LookupError, TypeError, AttributeError, ValueError, ArithmeticError, RecursionError, UndefinedError) as error:
         what = f"{type(error).__name__}: {error}"  # JSON of another form
         raise DataError(
