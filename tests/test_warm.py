@@ -65,7 +65,8 @@ def test_forks_end_when_their_test_run_is_killed(folder: Path) -> None:
     (folder / "run.py").write_text(
         "import os\nfrom pathlib import Path\nimport warm\nwarm.run_module('parent', [], Path.cwd(), dict(os.environ))\n"
     )
-    paths = {**os.environ, "PYTHONPATH": str(Path(__file__).parent), FEW: "subprocess"}
+    alone = {"PYTEST_XDIST_TESTRUNUID": "", FEW: "subprocess"}
+    paths = {**os.environ, **alone, "PYTHONPATH": str(Path(__file__).parent)}
     run = subprocess.Popen([sys.executable, "run.py"], cwd=folder, env=paths)
     try:
         wait_for(lambda: (folder / "child.pid").is_file() and (folder / "child.pid").read_text())

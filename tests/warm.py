@@ -124,7 +124,7 @@ def _server() -> Any:
     """With `stdin` and `stdout`, unbuffered: of two replies that come at once, `select` must see the second."""
     run = os.environ.get("PYTEST_XDIST_TESTRUNUID")
     place = Path(tempfile.gettempdir(), f"warm-{run}{os.environ.get(FEW, '')}")
-    if run is None or sys.platform != "linux" or len(str(place)) > LONGEST_PLACE:
+    if not run or sys.platform != "linux" or len(str(place)) > LONGEST_PLACE:
         return _started()
     try:
         place.mkdir(mode=0o700)
