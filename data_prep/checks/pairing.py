@@ -27,26 +27,32 @@ REPAIRABLE = (
     "type: monai-hybrid repair FOLDER --output OUT. Else: "
 )
 REGRID = "Export the label again on the grid of its image, or leave the case out: {case}"
+CHANNELS = "Bring one of the two channels onto the grid of the other one, or leave the case out"
+
+
+def _remark(pair: PairSubject, seen: str) -> Remark:
+    """What was seen, with the remedy for two channels where the second is no label."""
+    return Remark(seen, remedy="" if pair.counts is not None else CHANNELS)
 
 
 @check("D401", on="pair", level="error", remedy=REGRID)
-def shape_mismatch(pair: PairSubject) -> str | None:
+def shape_mismatch(pair: PairSubject) -> Remark | None:
     """Image and label (or two channels) have different shapes."""
     if pair.first.shape == pair.second.shape or order_of_volumes(pair.first, pair.second):
         return None
-    return f"shape {pair.second.shape}; {pair.first.path.name} has {pair.first.shape}"
+    return _remark(pair, f"shape {pair.second.shape}; {pair.first.path.name} has {pair.first.shape}")
 
 
 @check("D402", on="pair", level="error", remedy=REPAIRABLE + REGRID)
-def affine_mismatch(pair: PairSubject) -> str | None:
+def affine_mismatch(pair: PairSubject) -> Remark | None:
     """Image and label (or two channels) lie at different places; tolerance a tenth of the smallest voxel edge."""
     first, second = pair.first.affine, pair.second.affine
     if first is None or second is None or shape_mismatch(pair) or not (is_invertible(first) and is_invertible(second)):
         return None
     if order_of_volumes(pair.first, pair.second):
-        return (
-            None if pair.counts is not None else f"the same grid as {pair.first.path.name}, but stored in another voxel order"
-        )
+        if pair.counts is not None:
+            return None
+        return _remark(pair, f"the same grid as {pair.first.path.name}, but stored in another voxel order")
     distance = corner_distance(first, second, pair.first.shape)
     tolerance = TOLERANCE * float(np.linalg.norm(first[:3, :3], axis=0).min())
     if distance <= tolerance:
@@ -57,7 +63,8 @@ def affine_mismatch(pair: PairSubject) -> str | None:
         if voxels[0] == voxels[1]
         else f"its voxels are {voxels[0]} mm, there {voxels[1]} mm"
     )
-    return f"it lies {distance:.3g} mm away from {pair.first.path.name}; tolerance {tolerance:.3g} mm; {sizes}"
+    said = f"it lies {distance:.3g} mm away from {pair.first.path.name}; tolerance {tolerance:.3g} mm; {sizes}"
+    return _remark(pair, said)
 
 
 @check(

@@ -21,7 +21,8 @@ class Remark:
     """What a check says. Checks over the whole data set name the case and file; the others leave that to the caller.
 
     `voxels` is the number of bad voxels, `index` the first of them in the order of the file's axes, from 0, `mm` its
-    place in RAS; each None where it has no meaning. `words` fill the places of that name in the remedy.
+    place in RAS; each None where it has no meaning. `words` fill the places of that name in the remedy; `remedy` takes the
+    place of the check's own.
     """
 
     message: str
@@ -31,6 +32,7 @@ class Remark:
     index: tuple[int, ...] | None = None
     mm: tuple[float, ...] | None = None
     words: Mapping[str, str] = field(default_factory=dict)
+    remedy: str = ""
 
 
 Result = str | Remark | None | Iterable[Remark]
@@ -171,7 +173,9 @@ def _finding(
 ) -> Finding:
     own = remark.file or remark.case
     words = {"file": quoted(own), "case": moved_out((files or {}).get(remark.case) or [own]), **remark.words}
-    remedy = _PLACES.sub(lambda place: words.get(place[1], place[0]), entry.remedy)  # once: names of files may hold such words
+    remedy = _PLACES.sub(
+        lambda place: words.get(place[1], place[0]), remark.remedy or entry.remedy
+    )  # once: names of files may hold such words
     if entry.acceptable and entry.code in accept:
         return Finding(entry.code, "warning", **_fields(remark), remedy="Accepted by --accept; nothing to do")
     if entry.acceptable:

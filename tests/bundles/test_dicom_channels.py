@@ -117,6 +117,7 @@ def test_channels_on_two_grids_are_a_failure_of_their_study_alone(tmp_path: Path
     rows = {row["status"]: row["error"] for row in quality(tmp_path / "out").values()}
     assert set(rows) == {"done", "failed"} and "series 3 (MR, 5 slices)" in rows["failed"], rows
     assert str(tmp_path) not in rows["failed"] and "D40" in rows["failed"]
+    assert "Bring one of the two channels onto the grid of the other one" in rows["failed"] and "label" not in rows["failed"]
 
 
 def test_words_for_channels_are_read_or_refused() -> None:

@@ -161,7 +161,8 @@ def test_channels_of_other_grids_are_refused_by_name(tmp_path: Path) -> None:
     nifti(tmp_path / "in/a_0000.nii.gz", grey(indices(0), 0))
     nifti(tmp_path / "in/a_0001.nii.gz", *stored(grey(indices(0), 1)))
     assert isinstance(predict(input=tmp_path / "in", model=model, output_dir=tmp_path / "out"), DataError)
-    assert "stored in another voxel order" in quality(tmp_path / "out")["a"]["error"]
+    said = quality(tmp_path / "out")["a"]["error"]
+    assert "stored in another voxel order" in said and "Bring one of the two channels onto the grid of the other" in said
 
 
 def test_a_second_run_into_the_folder_of_the_scans_changes_nothing(tmp_path: Path) -> None:
