@@ -21,6 +21,7 @@ def disc(radius: float, path: Path) -> Path:
     x, y = np.meshgrid(np.arange(64), np.arange(64), indexing="ij")
     distance = np.hypot(x - 32, y - 32)
     grey = np.where(distance < radius, 230, np.where(distance < radius + 3, 130, 10)).astype(np.uint8)
+    grey += (np.arange(grey.shape[1]) % 6).astype(np.uint8)  # more values than a mask has
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(grey).save(path)
     return path
@@ -62,7 +63,7 @@ def test_an_empty_mask_says_what_was_expected(tmp_path: Path) -> None:
     settings = made_model(tmp_path / "model", volumes())
     assert predict(input=tmp_path / "scan.png", output_dir=tmp_path / "out", **settings) is None
     told = "nothing found (expected grey 45.45 to 440 pixels, white 272.7 to 550 pixels)"
-    assert quality(tmp_path / "out")["scan"]["flag"] == told
+    assert quality(tmp_path / "out")["scan"]["flag"].startswith(told)
 
 
 def test_one_bad_mask_of_a_batch_of_three_is_flagged_alone(tmp_path: Path) -> None:
