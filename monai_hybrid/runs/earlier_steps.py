@@ -23,10 +23,12 @@ SAME = {
     ("76e0f5fc3f310cbd", "9c80c6cf77524d2a"),  # the last
 }
 # Values that do the same: their name, what they were, what they may be now.
+RATE = '"$runs.kept_rate(@output_dir, @resume, @origin.learning_rate)"'
 WHOLE_EPOCHS = '"$@max_epochs * @updates_per_epoch"'
 SAME_VALUES = (
-    # once one rate for every start; a run goes on at the rate that its optimizer and its schedule have kept
-    ("learning_rate", "0.0003", '"$@origin.learning_rate"'),
+    # once one rate for every start; a run goes on at the rate that its optimizer has kept, see `kept_rate`
+    ("learning_rate", "0.0003", RATE),
+    ("learning_rate", '"$@origin.learning_rate"', RATE),
     # where every voxel is annotated
     ("validate#postprocessing#_target_", '"AsDiscreted"', '"monai_hybrid.transforms.DiscreteAnnotatedd"'),
     # where the last epoch is a whole one, as every one was

@@ -21,6 +21,7 @@ from monai_hybrid.runs.same_run import (
     CLEAN_SHARE,
     describe_cases,
     flat,
+    moved_model,
     refuse_another_run,
     refuse_other_settings,
     tell_of_another_draw,
@@ -189,7 +190,7 @@ class Checkpoint:
                 "To start from weights alone: --pretrained FILE, with another --output_dir"
             )
         if self.settings:
-            refuse_other_settings(state["settings"], self.settings, path)
+            refuse_other_settings(moved_model(state, self.settings), self.settings, path)
         refuse_another_run(state, path, self.now_cases, self.now_plan, (self.model, self.now_model) if self.model else None)
         before, now = ({"updates_per_epoch": str(n)} for n in (state["epoch_length"], engine.state.epoch_length))
         refuse_other_settings(before, now, path)

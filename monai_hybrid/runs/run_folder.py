@@ -29,7 +29,7 @@ from monai_hybrid.runs.checkpoint import checkpoints, load_newest, remove_leftov
 from monai_hybrid.runs.command_line import command_line_overrides, config_files
 from monai_hybrid.runs.finished import leave_finished, length_of, total_of
 from monai_hybrid.runs.manifest import story_of
-from monai_hybrid.runs.same_run import lasting, refuse_other_settings
+from monai_hybrid.runs.same_run import lasting, moved_model, refuse_other_settings
 from monai_hybrid.screen import write_log
 from monai_hybrid.settings import RUN_ARGUMENTS
 
@@ -71,7 +71,7 @@ def claim_run(output_dir: str, resume: bool = False, overwrite: bool = False, ar
     if resume and found is not None:
         settings = run_settings(argv)
         if settings:
-            refuse_other_settings(found[1]["settings"], settings, found[0])
+            refuse_other_settings(moved_model(found[1], settings), settings, found[0])
         _leave_finished(folder, found[1], argv)
         return  # the log begins when the rest was asked, see `ask_first`
     model = next((file for file in MODELS if (folder / file).is_file()), None)

@@ -6,15 +6,17 @@ import hashlib
 import json
 import logging
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from data_prep.amounts import few
 from data_prep.known_files import edges
-from monai_hybrid.errors import ConfigError, DataError
+from monai_hybrid.errors import ConfigError, DataError, ModelFileError
 from monai_hybrid.losses.objectives import Objective
 from monai_hybrid.runs.earlier_steps import COUNTED, as_now
 from monai_hybrid.settings import FREE
+from monai_hybrid.weights import checksum, load_weights
 
 # Beside the settings that may change: what a run does around its training, not what it trains.
 SECTIONS = frozenset({"imports", "initialize", "run", "finalize", "writer", "card"})
@@ -22,6 +24,7 @@ SECTIONS = frozenset({"imports", "initialize", "run", "finalize", "writer", "car
 WATCHERS = ("Progress", "CaseProgress", "WeightsSaver", "TrainingPictures", "TrainingLog", "ListedOutput", "NamedScores")
 FOLLOWERS = ("TeachingRamp", "LastUpdate")  # handlers told nothing that a setting does not say already
 SHOWN = 8
+START = "pretrained"
 ABSENT = "absent"
 CLEAN_SHARE = "of the labelled samples"  # what `clean_fraction` is a share of; before this was saved, of the whole batch
 logger = logging.getLogger("monai_hybrid.checkpoint")
@@ -94,6 +97,23 @@ def refuse_other_settings(saved: Mapping[str, str], now: Mapping[str, str], wher
             f"resume: {where} was made with other settings: {told} (saved -> now). "
             "Give the saved values, or another --output_dir for a new run"
         )
+
+
+def moved_model(state: Mapping[str, Any], now: Mapping[str, str]) -> dict[str, str]:
+    """Saved settings, with the path of now where the model there has the weights of then, as after a new installation.
+
+    Args:
+        state: the checkpoint.
+        now: settings of now, as `lasting` gives them.
+    """
+    saved: dict[str, str] = dict(state["settings"])
+    if state.get("model") is None or saved.get(START) == now.get(START, "null"):
+        return saved
+    path = json.loads(now.get(START, "null"))
+    with suppress(ModelFileError, OSError):
+        if isinstance(path, str) and checksum(load_weights(path)) == state["model"]:
+            saved[START] = now[START]
+    return saved
 
 
 def refuse_other_cases(saved: Sequence[Sequence[str]], now: Sequence[Sequence[str]], where: Path) -> None:

@@ -35,9 +35,11 @@ from monai_hybrid.engines import (
 )
 from monai_hybrid.errors import ConfigError, DataError, ModelFileError
 from monai_hybrid.losses import HybridLoss
-from monai_hybrid.runs import Checkpoint, same_run, stop_signals
+from monai_hybrid.runs import Checkpoint, kept_rate, same_run, stop_signals
 from monai_hybrid.runs.checkpoint import checkpoints, load_newest
+from monai_hybrid.runs.same_run import moved_model
 from monai_hybrid.runs.stop_signals import Stopped
+from monai_hybrid.weights import checksum, load_weights
 
 CASES = [square(i) for i in range(5)]
 UPDATES, BATCH = 4, 2
@@ -310,6 +312,26 @@ def test_after_refusals_the_same_run_goes_on(broken: Path, whole: Any) -> None:
     with pytest.raises(ConfigError):
         run(broken, resume=True, settings={"learning_rate": "0.01"})
     check(run(broken, resume=True), whole)
+
+
+def test_a_run_goes_on_at_the_rate_that_it_began_with(broken: Path, tmp_path: Path) -> None:
+    shutil.copytree(broken, tmp_path / "checkpoints")
+    assert kept_rate(str(tmp_path), True, 0.003) == 0.001
+    # one that begins now has that of now
+    assert kept_rate(str(tmp_path), False, 0.003) == kept_rate(str(tmp_path / "new"), True, 0.003) == 0.003
+
+
+def test_a_run_goes_on_from_a_model_that_moved_and_not_from_another(tmp_path: Path) -> None:
+    here, there, other = (tmp_path / f"{name}.pt" for name in ("here", "there", "other"))
+    for file, value in ((here, 1.0), (there, 1.0), (other, 2.0)):
+        torch.save({"weight": torch.tensor([value])}, file)
+    settings = {file: {"pretrained": json.dumps(str(file))} for file in (here, there, other, tmp_path / "gone.pt")}
+    state = {"model": checksum(load_weights(here)), "settings": settings[here]}
+    assert moved_model(state, settings[there]) == settings[there]
+    for now in (settings[other], settings[tmp_path / "gone.pt"], {"pretrained": "null"}, {"pretrained": '"scratch"'}):
+        assert moved_model(state, now) == settings[here]
+    # a checkpoint of an earlier version does not know its model's weights
+    assert moved_model({**state, "model": None}, settings[there]) == settings[here]
 
 
 def test_a_checkpoint_without_its_optimizer_is_refused(broken: Path, whole: Any) -> None:
