@@ -28,7 +28,6 @@ WHOLE_EPOCHS = '"$@max_epochs * @updates_per_epoch"'
 SAME_VALUES = (
     # once one rate for every start; a run goes on at the rate that its optimizer has kept, see `kept_rate`
     ("learning_rate", "0.0003", RATE),
-    ("learning_rate", '"$@origin.learning_rate"', RATE),
     # where every voxel is annotated
     ("validate#postprocessing#_target_", '"AsDiscreted"', '"monai_hybrid.transforms.DiscreteAnnotatedd"'),
     # where the last epoch is a whole one, as every one was

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+import torch
 
-from benchmarks.quality import scored, tables, worst_found
+from benchmarks.quality import main, scored, tables, worst_found
 from monai_hybrid.quality.dice_model import fit_structure
 from monai_hybrid.quality.held_out import CLEAN, Measured
 
@@ -41,3 +44,17 @@ def test_scores_and_tables() -> None:
     assert "agreement_flip" not in result["rank_correlation"], "where a signal is missing it ranks nothing"
     shown = tables({"made": {**result, "ece": {"before": 0.1, "after": None}, "strange": None}}).splitlines()
     assert shown[2].startswith("| made | 30 | 0.650 |") and shown[2].endswith("| 0.1000 | - | - |")
+
+
+def test_lines_come_from_data_or_from_the_models_card(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torch.save({"weight": torch.zeros(1)}, tmp_path / "plain.pt")
+    words = ["quality", "--model", str(tmp_path / "plain.pt"), "--output", str(tmp_path / "out")]
+    monkeypatch.setattr("sys.argv", words)
+    with pytest.raises(SystemExit, match=r"plain\.pt: no predicted Dice; give data of three validation patients, or calibrate"):
+        main()
+    monkeypatch.setattr("sys.argv", [*words, "--cost", "2"])
+    with pytest.raises(SystemExit):
+        main()
+    assert "--cost needs --fit" in capsys.readouterr().err and not (tmp_path / "out").exists()

@@ -115,7 +115,6 @@ def test_a_run_whose_updates_were_batches_is_refused_with_several_of_them(name: 
 
 def test_a_run_of_when_every_start_had_one_rate_goes_on_and_one_of_another_rate_is_refused() -> None:
     now = lasting(of_now("few_shot_finetune"))
-    for earlier in ("0.0003", '"$@origin.learning_rate"'):
-        refuse_other_settings(now | {"learning_rate": earlier}, now, Path("checkpoint.pt"))
+    refuse_other_settings(now | {"learning_rate": "0.0003"}, now, Path("checkpoint.pt"))
     with pytest.raises(ConfigError, match=r"learning_rate: 0\.001 -> "):
         refuse_other_settings(now | {"learning_rate": "0.001"}, now, Path("checkpoint.pt"))
