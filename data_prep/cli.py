@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from data_prep.errors import DataError, EnvironmentFault, HybridError
+from data_prep.errors import DataError, EnvironmentFault, HybridError, said_by_system
 from data_prep.free_names import free
 from data_prep.home import all_at_home
 from data_prep.interrupts import end_in_order, told
@@ -79,8 +79,7 @@ def reported(debug: bool) -> Iterator[None]:
     except OSError as error:
         if debug:
             raise
-        look = f". Type: ls -l {quoted(error.filename)}" if error.filename else ""
-        typer.echo(f"error: {error.filename or 'a file'}: the system says: {error.strerror or error}{look}", err=True)
+        typer.echo(f"error: {said_by_system(error)}", err=True)
         raise typer.Exit(EnvironmentFault.exit_code) from None
 
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from data_prep.quoting import quoted
+
 
 class HybridError(Exception):
     """An error with a message for the user: what, where, seen, expected, what to type. Shown without a traceback."""
@@ -46,3 +50,9 @@ class TrainingFault(HybridError):
     """Training cannot go on, for example because the loss is no longer finite."""
 
     exit_code = 1
+
+
+def said_by_system(error: OSError) -> str:
+    """What to print of a file or folder that the system does not give."""
+    look = f". Type: ls -l {quoted(error.filename)}" if isinstance(error.filename, str | Path) else ""
+    return f"{error.filename or 'a file'}: the system says: {error.strerror or error}{look}"

@@ -17,7 +17,7 @@ from typing import Annotated, Any
 
 import typer
 
-from data_prep.errors import HybridError
+from data_prep.errors import EnvironmentFault, HybridError, said_by_system
 from monai_hybrid import __version__
 from monai_hybrid.cli_app import app
 from monai_hybrid.next_steps import no_model
@@ -61,6 +61,11 @@ def main() -> None:
     except HybridError as error:
         typer.echo(f"error: {as_in_help(str(error))}", err=True)
         sys.exit(error.exit_code)
+    except OSError as error:
+        if error.filename is None:  # no file's
+            raise
+        typer.echo(f"error: {said_by_system(error)}", err=True)
+        sys.exit(EnvironmentFault.exit_code)
     except Exception as error:
         if not hasattr(error, "format_message"):
             raise

@@ -286,6 +286,8 @@ def check_names(given: Mapping[str, str], config: Mapping[str, Any], params: Seq
     options = [word.strip("-").replace("-", "_") for param in params for word in param.opts if word.startswith("--")]
     refuse_idle(given, config)
     for first in map(top, given):
+        if first == "resume" and first not in known and "overwrite" in known:
+            raise ConfigError("--resume: finished cases are kept without it; type the same command and leave it out")
         if first not in known and first in SETTINGS:
             raise ConfigError(f"--{first} is a setting of another command, and would do nothing in this run; leave it out")
         if first not in known and (argument := misnamed_argument(f"--{first}", params)):

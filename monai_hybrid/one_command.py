@@ -10,9 +10,10 @@ from typing import Any
 import typer
 
 from data_prep.cli import dashed
+from data_prep.errors import said_by_system
 from data_prep.home import all_at_home
 from data_prep.interrupts import end_in_order
-from monai_hybrid.errors import HybridError
+from monai_hybrid.errors import EnvironmentFault, HybridError
 
 
 def run(command: Callable[..., None], name: str) -> None:
@@ -30,3 +31,8 @@ def run(command: Callable[..., None], name: str) -> None:
     except HybridError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
+    except OSError as error:
+        if error.filename is None:  # no file's
+            raise
+        print(f"error: {said_by_system(error)}", file=sys.stderr)
+        sys.exit(EnvironmentFault.exit_code)

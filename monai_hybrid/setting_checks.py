@@ -320,7 +320,10 @@ def _advice(place: Path) -> str:
 def model_in(folder: Path) -> Path | None:
     """The model of a run, by the run's folder or its `models/`; None where there is none."""
     names = ("models/model.safetensors", "models/model.pt", "model.safetensors", "model.pt")
-    return next((folder / name for name in names if (folder / name).is_file()), None)
+    try:
+        return next((folder / name for name in names if (folder / name).is_file()), None)
+    except OSError:  # a name that is too long
+        return None
 
 
 def _advised_model(folder: Path) -> str:

@@ -6,12 +6,13 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 from warm import run_module
 
-from monai_hybrid import __version__, cli, cli_results
+from monai_hybrid import __version__, cli, cli_results, one_command
 from monai_hybrid.settings import SETTINGS
 
 ROOT = Path(__file__).parents[1]
@@ -48,6 +49,8 @@ def said(words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
         ("pretrain --max_epoch=3", 2, "unknown setting --max-epoch: did you mean --max-epochs?"),
         ("predict x --modle m --output o", 2, "unknown setting --modle: did you mean --model?"),
         ("evaluate --data . --model m --output o --max-epochs 3", 2, "--max-epochs is a setting of another command"),
+        ("predict . --model m --output o --resume", 2, "--resume: finished cases are kept without it"),
+        (f"predict . --model {'a' * 5000} --output o", 4, ": no such model file."),
         ("pretrain --objective hybird", 2, "--objective: got 'hybird', expected one of hybrid,"),
         ("pretrain --objective hybird", 2, "did you mean hybrid?"),
         ("pretrain --max_epochs 0", 2, "--max-epochs: got 0, expected a whole number >= 1"),
@@ -353,3 +356,22 @@ def test_options_that_are_handed_on_exist_there(command: str, module: str, funct
     there = inspect.signature(getattr(importlib.import_module(f"monai_hybrid.{module}"), function)).parameters
     here = inspect.signature(getattr(cli_results, command)).parameters
     assert len(here) - 1 == len(there) and {n for n in here if n not in ("context", "a", "b")} <= set(there)
+
+
+def test_a_file_that_the_system_does_not_give_ends_in_a_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def closed(**_: Any) -> None:
+        raise PermissionError(13, "Permission denied", "a b/cases.csv")
+
+    def command() -> None:
+        closed()
+
+    monkeypatch.setattr(cli, "app", closed)
+    monkeypatch.setattr("sys.argv", ["view"])
+    for program in (cli.main, lambda: one_command.run(command, "view")):
+        with pytest.raises(SystemExit) as ended:
+            program()
+        assert ended.value.code == 5
+        sentence = "error: a b/cases.csv: the system says: Permission denied. Type: ls -l 'a b/cases.csv'"
+        assert capsys.readouterr().err == f"{sentence}\n"
