@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from data_prep.checks.copies import copies
-from data_prep.checks.registry import check
+from data_prep.checks.registry import Remark, check
 from data_prep.checks.subjects import ImageSubject
 from data_prep.geometry import axis_letters, corner_distance, is_invertible, largest_cosine
 from data_prep.volume import Affine, Volume
@@ -21,6 +21,7 @@ WRITE_FORMS = "Write the right geometry into the header; to take over the sform,
     "i.set_qform(i.affine, 1), i.set_sform(i.affine, 1)"
 )
 REPAIR = "monai-hybrid repair FOLDER --output OUT"
+FILE_A_CHANNEL = "Give each channel a file of its own, as nnU-Net does: CASE_0000 and CASE_0001, in the channels' order"
 EXPORT_AGAIN = "Export the image again from its source, or leave the case out: {case}"
 
 
@@ -148,13 +149,14 @@ def unit_not_mm(volume: Volume) -> str | None:
     remedy="For several channels use the nnU-Net or MSD layout; for the first volume of each, "
     + copies("", new="i.slicer[(slice(None),) * 3 + (0,) * (i.ndim - 3)]"),
 )
-def too_many_axes(subject: ImageSubject) -> str | None:
+def too_many_axes(subject: ImageSubject) -> Remark | str | None:
     """An image has a time axis, a vector axis, or another number of channels than declared."""
     shape = subject.volume.array.shape
     if subject.volume.channels == subject.channels:
         return None
-    wanted = f"(X, Y, Z, {subject.channels})" if subject.channels > 1 else "(X, Y) or (X, Y, Z)"
-    return f"shape {shape}; expected {wanted}"
+    if subject.channels == 1:
+        return f"shape {shape}; expected (X, Y) or (X, Y, Z)"
+    return Remark(f"shape {shape}; expected (X, Y, Z, {subject.channels})", remedy=FILE_A_CHANNEL)
 
 
 @check(

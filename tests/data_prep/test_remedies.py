@@ -6,12 +6,15 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import nibabel
 import numpy as np
 import pytest
 
-from data_prep.checks.registry import REGISTRY
+from data_prep.checks.geometry import too_many_axes
+from data_prep.checks.registry import REGISTRY, Remark
 
 
 def typed(code: str, file: Path, cwd: Path) -> None:
@@ -74,3 +77,16 @@ def test_no_check_tells_to_write_over_a_file() -> None:
     assert not [
         code for code, check in REGISTRY.items() if "to_filename(p)" in check.remedy or "nib.save(i, p)" in check.remedy
     ]
+
+
+@pytest.mark.parametrize(("found", "wanted"), [(1, 2), (3, 1), (2, 2), (1, 1)])
+def test_a_copy_of_the_first_volume_is_proposed_where_one_channel_is_expected(found: int, wanted: int) -> None:
+    subject: Any = SimpleNamespace(volume=SimpleNamespace(array=np.zeros((4, 5, 6, found)), channels=found), channels=wanted)
+    said = too_many_axes(subject)
+    if found == wanted:
+        assert said is None
+    elif wanted == 1:
+        assert said == "shape (4, 5, 6, 3); expected (X, Y) or (X, Y, Z)"
+    else:
+        assert isinstance(said, Remark) and "expected (X, Y, Z, 2)" in said.message
+        assert said.remedy.startswith("Give each channel a file of its own") and "mkdir" not in said.remedy
