@@ -11,6 +11,8 @@ from data_prep.home import at_home
 from data_prep.quoting import quoted
 from monai_hybrid.setting_checks import model_in
 
+# Of a clone.
+HOW_TO = Path(__file__).parents[1] / "docs/how-to"
 # Words in these lines that stand for something which nobody has named yet.
 STANDS_FOR = {
     "IMAGES": "your scans",
@@ -18,6 +20,9 @@ STANDS_FOR = {
     "DATA": "a data set with labels",
     "OTHER": "another evaluation",
     "SCAN": "your scan",
+    "SCANS": "the files of your scan, one a channel,",
+    "run_exported.py": "docs/how-to/run_exported.py of the repository",
+    "run_exported_pictures.py": "docs/how-to/run_exported_pictures.py of the repository, with run_exported.py beside it,",
 }
 
 
@@ -67,18 +72,20 @@ def after_predict(folder: str) -> str:
 
 
 def after_export(file: str) -> str:
-    """Use the exported file; the program for it lies in the documentation."""
-    flat = _is_flat(Path(f"{file}.json"))
+    """Use the exported file; the program for it lies in the documentation, which an installed package does not have."""
+    flat, several = _takes(Path(f"{file}.json"))
     program, mask = ("run_exported_pictures.py", "mask.png") if flat else ("run_exported.py", "mask.nii.gz")
-    return f"python {program} {quoted(file)} {mask} SCAN"
+    here = HOW_TO / program
+    return f"python {quoted(here) if here.is_file() else program} {quoted(file)} {mask} {'SCANS' if several else 'SCAN'}"
 
 
-def _is_flat(sidecar: Path) -> bool:
-    """Whether an exported model takes pictures: windows (1, C, X, Y)."""
+def _takes(sidecar: Path) -> tuple[bool, bool]:
+    """Whether an exported model takes pictures, windows (1, C, X, Y), and whether a scan is several files, one a channel."""
     try:
-        return len(json.loads(sidecar.read_text(encoding="utf-8"))["model"]["input_shape"]) == 4
-    except (OSError, ValueError, KeyError, TypeError):
-        return False
+        told = json.loads(sidecar.read_text(encoding="utf-8"))
+        return len(told["model"]["input_shape"]) == 4, len(told.get("channels", [])) > 1 and not told.get("colour")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return False, False
 
 
 def after_report(folder: str) -> str:

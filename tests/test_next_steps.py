@@ -13,10 +13,12 @@ from typer.main import get_command
 from data_prep.errors import ConfigError
 from data_prep.free_names import beside
 from data_prep.layouts.common import label_folder
+from data_prep.quoting import quoted
 from data_prep.summary import next_line
-from monai_hybrid import cli, commands
+from monai_hybrid import cli, commands, next_steps
 from monai_hybrid.commands import bundle_command
 from monai_hybrid.next_steps import (
+    HOW_TO,
     after_adapt,
     after_evaluate,
     after_export,
@@ -30,6 +32,7 @@ from monai_hybrid.reporting import origin
 from monai_hybrid.reporting.inputs import Inputs
 from monai_hybrid.typed_options import OPTIONS, as_typed, environment
 
+RUNNER = quoted(HOW_TO / "run_exported.py")
 ODD = "my runs/it's"
 MODEL_AND_OUTPUT = ("--model", "{m}", "--output", "o")
 TARGET, DATA = "Next, with your data set for TARGET: ", "Next, with a data set with labels for DATA: "
@@ -81,7 +84,7 @@ def test_a_runs_folder_is_taken_for_its_model(place: str, tmp_path: Path) -> Non
         (["adapt", *MODEL_AND_OUTPUT], f"{DATA}monai-hybrid evaluate --data DATA --model o --output o/eval"),
         (["evaluate", "--data", "{d}", *MODEL_AND_OUTPUT], SCANS + "monai-hybrid predict IMAGES --model '{m}' --output masks"),
         (["predict", "{d}", *MODEL_AND_OUTPUT], "Next: monai-hybrid view o"),
-        (["export", "--model", "{m}", "--output", "m.ts"], f"{ONE}python run_exported.py m.ts mask.nii.gz SCAN"),
+        (["export", "--model", "{m}", "--output", "m.ts"], f"{ONE}python {RUNNER} m.ts mask.nii.gz SCAN"),
         (["report", "{d}"], "Next: monai-hybrid view '{d}'"),
     ],
 )  # fmt: skip
@@ -195,7 +198,7 @@ def test_words_to_replace_are_named_and_no_others() -> None:
     assert as_next("compare a b") == "Next: compare a b" and as_next("") == ""
 
 
-def test_an_exported_model_of_pictures_has_its_own_program(tmp_path: Path) -> None:
+def test_an_exported_model_of_pictures_has_its_own_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sidecar = tmp_path / "m.onnx.json"
     for shape, program in (
         ([1, 1, 64, 64], "run_exported_pictures.py"),
@@ -203,8 +206,21 @@ def test_an_exported_model_of_pictures_has_its_own_program(tmp_path: Path) -> No
         (3, "run_exported.py"),
     ):
         sidecar.write_text(json.dumps({"model": {"input_shape": shape}}))
-        assert shlex.split(after_export(str(tmp_path / "m.onnx")))[1] == program
-        assert (Path(__file__).parents[1] / "docs/how-to" / program).is_file()
+        assert shlex.split(after_export(str(tmp_path / "m.onnx")))[1] == str(HOW_TO / program)
+        assert (HOW_TO / program).is_file()
+    monkeypatch.setattr(next_steps, "HOW_TO", tmp_path)  # a package that was installed
+    expected = "Next, with your scan for SCAN and docs/how-to/run_exported.py of the repository for run_exported.py: "
+    assert as_next(after_export("m.onnx")) == f"{expected}python run_exported.py m.onnx mask.nii.gz SCAN"
+
+
+@pytest.mark.parametrize(
+    ("channels", "colour", "word"),
+    [(["T1"], None, "SCAN"), (["T1", "FLAIR"], None, "SCANS"), (["red", "green", "blue"], ["red", "green", "blue"], "SCAN")],
+)
+def test_an_exported_model_takes_a_file_a_channel(channels: list[str], colour: Any, word: str, tmp_path: Path) -> None:
+    told = {"model": {"input_shape": [1, 2, 8, 8, 8]}, "channels": channels, "colour": colour}
+    (tmp_path / "m.onnx.json").write_text(json.dumps(told))
+    assert shlex.split(after_export(str(tmp_path / "m.onnx")))[-1] == word
 
 
 @pytest.mark.parametrize(
