@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from pathlib import Path
 
@@ -9,7 +10,16 @@ from pathlib import Path
 def quoted(path: str | Path) -> str:
     """The path with quotes where a shell needs them, and with `./` before a name that begins with `-`.
 
-    `Path` drops a `./` that was typed, and every command takes such a name for an option.
+    `Path` drops a `./` that was typed, and every command takes such a name for an option. Line breaks, directions and other
+    signs that a screen does not show as they are come in the quotes of bash and zsh, $'...', as the bytes that they are.
     """
     text = str(path)
-    return shlex.quote(f"./{text}" if text.startswith("-") else text)
+    text = f"./{text}" if text.startswith("-") else text
+    if text.isprintable():
+        return shlex.quote(text)
+    return "$'" + "".join(sign if sign.isprintable() and sign not in "\\'" else _in_bytes(sign) for sign in text) + "'"
+
+
+def _in_bytes(sign: str) -> str:
+    """Three octal digits a byte: of hexadecimal ones zsh and bash take a different number."""
+    return "".join(f"\\{byte:03o}" for byte in os.fsencode(sign))

@@ -29,6 +29,9 @@ WORDS = {"words", "words or ''", "str(words)", "series", "expression", "self._ex
         ("/data/-scans", "/data/-scans"),
         ("./scans", "./scans"),
         ("it's", "'it'\"'\"'s'"),
+        ("Müller", "'Müller'"),
+        ("-two\nlines", r"$'./-two\012lines'"),
+        ("it's \\ $(id)\u202e", r"$'it\047s \134 $(id)\342\200\256'"),
     ],
 )
 def test_a_path_is_typed_as_a_path(path: str | Path, word: str) -> None:
