@@ -17,6 +17,7 @@ import signal
 import sys
 import warnings
 from collections.abc import Sequence
+from pathlib import Path
 
 from data_prep.interrupts import ALL, done, end_at_once
 from data_prep.lack_of_memory import memory_told
@@ -35,6 +36,25 @@ def take_signals() -> None:
     end_at_once()
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, ALL)
+
+
+def look_here_last(path: list[str], module: str) -> None:
+    """Let no folder of the user's be a module, as one of scans that is called `torch`, or `z3`, which torch asks for.
+
+    `python -m` puts the folder where the user is before all others. A clone that is not installed is found there, so it stays.
+    A bundle may name classes of the user's: for it the folder comes last.
+
+    Args:
+        path: `sys.path`, changed.
+        module: the one to run.
+    """
+    try:
+        here = str(Path.cwd().resolve())
+    except OSError:  # it is gone
+        return
+    if path and os.path.realpath(path[0]) == here and here != str(Path(__file__).resolve().parents[1]):
+        first = path.pop(0)
+        path.extend([first] * (not module.startswith(("monai_hybrid", "data_prep"))))
 
 
 def run_module(module: str) -> None:
@@ -90,4 +110,5 @@ def main() -> None:
 if __name__ == "__main__":
     take_signals()
     sys.argv[:] = sys.argv[1:]
+    look_here_last(sys.path, sys.argv[0])
     run_module(sys.argv[0])

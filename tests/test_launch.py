@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from monai_hybrid.launch import launched
+from monai_hybrid.launch import launched, look_here_last
 
 ROOT = Path(__file__).parents[1]
 MODULE = """
@@ -31,3 +31,19 @@ def test_a_command_that_has_done_its_work_ends_without_teardown(words: list[str]
     assert done.returncode == code and done.stdout.startswith("workedregistered"), done.stderr
     assert ("taken down" in done.stdout) == (code != 0), "only one that fails is taken down by Python"
     assert (tmp_path / "log.txt").read_text() == "logged\n"
+
+
+def test_folders_of_the_user_are_no_modules_where_others_have_the_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    installed = ["/usr/lib/python", "/site-packages"]
+    for folder, module, expected in (
+        (tmp_path, "monai_hybrid.exporting", installed),
+        (tmp_path, "monai.bundle", [*installed, str(tmp_path)]),
+        (ROOT, "data_prep", [str(ROOT), *installed]),  # a clone
+    ):
+        monkeypatch.chdir(folder)
+        path = [str(folder), *installed]
+        look_here_last(path, module)
+        assert path == expected
+        path = list(installed)  # `python -P`
+        look_here_last(path, module)
+        assert path == installed
