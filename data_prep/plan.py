@@ -162,8 +162,9 @@ def _normalization(dataset: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
     beyond = {name: one for name, one in each.items() if one["beyond"] > MOSTLY}
     whole = {"lower": LOWER, "upper": UPPER}
     if not beyond:
-        known = dataset["modality"] != "unknown"
-        modality = dataset["modality"] if known else "unknown (build --modality MRI states it, or CT, which is scaled in HU)"
+        modality = dataset["modality"]
+        if modality == "unknown" and not dataset.get("colour"):  # colours are no scan of either
+            modality = "unknown (build --modality MRI states it, or CT, which is scaled in HU)"
         reason = f"Modality {modality}: each image is scaled by its own percentiles 0.5 and 99.5 (no unit)."
         return {"method": HARD, **whole, "range": [-1, 1]}, reason
     below, above = tails([(one["below"], one["above"]) for one in beyond.values()])

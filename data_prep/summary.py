@@ -91,6 +91,7 @@ def _data_rows(datalist: dict[str, Any], dataset: dict[str, Any]) -> list[tuple[
     rows += [("without label", str(unlabelled))] if unlabelled else []
     partly = sum("ignored" in case for case in dataset["cases"])
     rows += [("annotated in part", f"{partly} labels; {dataset['ignore_value']} says nothing")] if partly else []
+    rows += [("channels", ", ".join(dataset["channels"]))] if len(dataset["channels"]) > 1 else []
     rows += [("median spacing", spacing), ("median shape", by(facts["shape"]["median"]))]
     rows += (
         [("orientations", ", ".join(f"{key} {n}" for key, n in facts["orientations"].items()))] if facts["orientations"] else []

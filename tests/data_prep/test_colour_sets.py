@@ -46,6 +46,15 @@ def test_a_grey_set_stays_as_it_was(tmp_path: Path) -> None:
     assert dataset["channels"] == ["image"] and "colour" not in dataset
 
 
+@pytest.mark.parametrize("grey", [False, True])
+def test_a_build_of_colours_names_them_and_asks_for_no_modality(grey: bool, tmp_path: Path) -> None:
+    root, out = picture_set(tmp_path / "raw", grey=grey), tmp_path / "out"
+    said = RUN.invoke(app, ["build", str(root), "--output", str(out)]).output
+    assert ("red, green, blue" in said) != grey
+    reasons = " ".join(read_json(out / "plan.json")["reasons"])
+    assert ("build --modality MRI states it" in reasons) == grey and "Modality unknown" in reasons
+
+
 def test_grey_pictures_saved_as_rgb_are_grey(tmp_path: Path) -> None:
     root = picture_set(tmp_path / "raw", grey=True)
     for path in (root / "images").iterdir():
