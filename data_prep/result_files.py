@@ -288,7 +288,7 @@ def of_others(folder: Path) -> str:
     if not names or any((folder / name).exists() for name in SIGNS) or _holds_results(folder):
         return ""
     there = few(names, between=", ")
-    return f"{folder}: holds {there}, not written by monai-hybrid. They stay as they are, and results are added beside them"
+    return f"{folder}: holds {there}, not written by monai-hybrid. What is there stays, and results are added beside it"
 
 
 def _holds_results(folder: Path) -> bool:

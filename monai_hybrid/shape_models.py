@@ -7,6 +7,7 @@ from typing import Any
 
 from data_prep.free_names import ADAPTED, free
 from data_prep.quoting import quoted
+from monai_hybrid.catalogue.naming import name_of
 
 REMARK = "the model knows random shapes alone and was not adapted: its classes are no structures"
 
@@ -21,6 +22,7 @@ def warning(card: Mapping[str, Any], model: str) -> str:
     """What to say before such a model is used, with what to type; "" for other models."""
     if not is_of_shapes(card):
         return ""
+    model = name_of(model)
     names = [str(label.get("name")) for label in card.get("labels") or []][1:]
     first = f"monai-hybrid adapt --data TARGET --model {quoted(model)} --shots 3 --output {free(ADAPTED)}"
     told = f"its classes ({', '.join(names)}) are no structures of a body"

@@ -30,6 +30,11 @@ def test_the_sentence_names_the_classes_and_what_to_type(tmp_path: Path, monkeyp
     monkeypatch.chdir(tmp_path)  # where `runs/adapted` is free
     said = warning(card(True), "m.pt")
     assert said == f"m.pt: was pretrained on random shapes, and its classes (blob) are no structures of a body. {ADAPT}"
+    monkeypatch.setenv("MONAI_HYBRID_MODELS", str(tmp_path))
+    for ending in ("safetensors", "json"):
+        (tmp_path / f"universal_2d.{ending}").touch()
+    named = warning(card(True), str(tmp_path / "universal_2d.safetensors"))  # a model of the package, by its name
+    assert named == said.replace("m.pt", "universal_2d")
     assert warning(card(False), "m.pt") == warning({"labels": LABELS}, "m.pt") == warning({"plan": None}, "m.pt") == ""
 
 

@@ -312,7 +312,7 @@ def test_a_folder_of_images_is_taken_once_and_again_and_never_from_the_user(tmp_
 @pytest.mark.parametrize(
     ("there", "told"),
     [
-        (["a.txt", "notes/b.txt"], "holds a.txt, notes, not written by monai-hybrid. They stay"),
+        (["a.txt", "notes/b.txt"], "holds a.txt, notes, not written by monai-hybrid. What is there stays"),
         (["a", "b", "c", "d", "e"], "holds a, b, c and 2 more, not written"),
         ([".DS_Store"], ""),
         ([], ""),
