@@ -29,7 +29,7 @@ from data_prep.layouts.common import raw_dataset_json
 from data_prep.naming import keep_key_out, named
 from data_prep.options import BuildOptions
 from data_prep.patients import PatientFinder
-from data_prep.places import refuse_among, refuse_special
+from data_prep.places import refuse_among, refuse_special, refuse_unlistable
 from data_prep.plan import BUDGETS, make_plan
 from data_prep.quoting import quoted
 from data_prep.result_files import refuse_others, take_folder
@@ -65,6 +65,7 @@ def build(source: str | Path, out: str | Path, **options: Any) -> BuildReport:
     """
     settings, folder = BuildOptions.of(options), Path(out)
     refuse_special(Path(source))
+    refuse_unlistable(Path(source), settings.name)
     _check_settings(settings, folder)
     refuse_among(folder, Path(source))
     with named(settings.keep_names):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from data_prep.bids import is_bids
+from data_prep.checks.registry import printable
 from data_prep.dead_links import refuse_dead_link
 from data_prep.errors import ConfigError, DataError
 from data_prep.free_names import free
@@ -24,6 +25,26 @@ def refuse_special(path: Path) -> None:
     """
     if path.exists() and not path.is_file() and not path.is_dir():
         raise DataError(f"{path}: {kind_of(path)}, expected a file or a folder")
+
+
+def refuse_unlistable(source: Path, name: str | None = None) -> None:
+    """Refuse a source whose path, and a data set whose name, no list can hold: both stand in `datalist.json`.
+
+    Raises:
+        ConfigError: a line break or another control character.
+    """
+    asked = "expected none. Type: "
+    if name and _control(name):
+        raise ConfigError(f"--name {printable(name)}: has a line break or a control character, {asked}--name NAME")
+    place = source.absolute()
+    if wrong := next((part for part in reversed((place, *place.parents)) if _control(part.name)), None):
+        plain = wrong.with_name("".join("_" if _control(sign) else sign for sign in wrong.name))
+        said = f"{printable(str(source))}: its path has a line break or a control character"
+        raise ConfigError(f"{said}, {asked}mv {quoted(wrong)} {quoted(free(plain))}")
+
+
+def _control(text: str) -> bool:
+    return any(ord(sign) < ord(" ") for sign in text)
 
 
 def refuse_among(output: Path, source: Path, option: str = "--output") -> None:

@@ -8,6 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from benchmarks.reliability.tiny import noise, save
+from data_prep.build import build
 from data_prep.check import check
 from data_prep.cli import app
 from data_prep.dead_links import refuse_dead_link
@@ -79,3 +80,13 @@ def test_a_link_to_data_is_that_data(tmp_path: Path) -> None:
     (tmp_path / "link.nii.gz").symlink_to("scan.nii.gz")
     assert not check(tmp_path / "link.nii.gz")
     check_there("input", str(tmp_path / "link.nii.gz"))
+
+
+def test_a_path_that_no_list_can_hold_is_refused_before_anything_is_read(tmp_path: Path) -> None:
+    source = tmp_path / "a\nb" / "in"
+    source.mkdir(parents=True)
+    with pytest.raises(ConfigError, match=r"a\\nb/in: its path has a line break.*Type: mv \$'.*a\\012b' .*a_b$"):
+        build(source, tmp_path / "out")
+    with pytest.raises(ConfigError, match=r"--name x\\ty: has a line break or a control character, expected none"):
+        build(tmp_path, tmp_path / "out", name="x\ty")
+    assert not (tmp_path / "out").exists()
