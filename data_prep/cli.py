@@ -263,8 +263,8 @@ def who(
 ) -> None:
     """Say who or what is behind a pseudonym, from the key file that you keep. For your eyes: the answer names patients."""
     with reported(debug):
-        from data_prep.checks.registry import printable
         from data_prep.pseudonyms import KeyFile
+        from data_prep.quoting import printable
 
         for line in KeyFile().behind(Path(name).name):
             typer.echo(printable(line))

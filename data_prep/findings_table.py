@@ -14,8 +14,8 @@ from rich.table import Table
 from rich.text import Text
 
 from data_prep.checks import REGISTRY, Finding
-from data_prep.checks.registry import printable
 from data_prep.grouped import by_code, named
+from data_prep.quoting import printable
 from data_prep.repair.fixes import FIXES
 
 COLOURS = {"error": "bold red", "warning": "yellow", "note": "dim"}

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from data_prep.amounts import few
-from data_prep.checks.registry import LEVELS, Finding, printable
+from data_prep.checks.registry import LEVELS, Finding
 from data_prep.free_names import proposed
-from data_prep.quoting import quoted
+from data_prep.quoting import printable, quoted
 
 SHOWN = 10  # kinds of errors in a refusal
 NAMES = 5  # of further files of a kind

@@ -5,12 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from data_prep.bids import is_bids
-from data_prep.checks.registry import printable
 from data_prep.dead_links import refuse_dead_link
 from data_prep.errors import ConfigError, DataError
 from data_prep.free_names import free
 from data_prep.home import at_home
-from data_prep.quoting import quoted
+from data_prep.quoting import printable, quoted
 from data_prep.reading import extension
 from data_prep.result_files import kind_of
 

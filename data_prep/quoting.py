@@ -1,4 +1,4 @@
-"""A path as a word of a command line that is printed, so that it can be pasted as it stands."""
+"""What others have named, on a screen: a path as a word of a printed command that can be pasted, a text on one line."""
 
 from __future__ import annotations
 
@@ -23,3 +23,8 @@ def quoted(path: str | Path) -> str:
 def _in_bytes(sign: str) -> str:
     """Three octal digits a byte: of hexadecimal ones zsh and bash take a different number."""
     return "".join(f"\\{byte:03o}" for byte in os.fsencode(sign))
+
+
+def printable(text: str) -> str:
+    """The text on one line, with control and direction characters shown as escapes: names come from others."""
+    return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in text)

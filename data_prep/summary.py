@@ -13,7 +13,6 @@ from rich.markup import escape
 from rich.table import Table
 
 from data_prep.checks import Finding
-from data_prep.checks.registry import printable
 from data_prep.files import read_datalist, read_dataset, read_plan
 from data_prep.findings_table import COLOURS, print_findings
 from data_prep.fingerprint import small_unit
@@ -22,7 +21,7 @@ from data_prep.grouped import named
 from data_prep.json_io import dump_json
 from data_prep.options import as_typed
 from data_prep.patches import by
-from data_prep.quoting import quoted
+from data_prep.quoting import printable, quoted
 from data_prep.repair import RepairReport
 from data_prep.result_files import FINDINGS
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from data_prep.bids.contrasts import Scanned, choose
 from data_prep.bids.listing import empty_folders, files_of
 from data_prep.bids.names import BidsFile
-from data_prep.checks.registry import printable
 from data_prep.errors import DataListError
+from data_prep.quoting import printable
 
 # Entities that the name of a *_dseg file of a derivative may have, in their order (BIDS 1.10, rules for derivatives).
 KEPT = ("sub", "ses", "sample", "task", "acq", "ce", "rec", "run", "echo", "part", "chunk", "space", "desc")

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from data_prep.quoting import quoted
+from data_prep.quoting import printable, quoted
 
 LEVELS = ("error", "warning", "note")
 _PLACE = ("voxels", "index", "mm")
@@ -81,11 +81,6 @@ class Finding:
 
     def __str__(self) -> str:
         return self.line.replace(self.code, f"{self.code} {self.level}", 1)
-
-
-def printable(text: str) -> str:
-    """The text on one line, with control and direction characters shown as escapes: names come from others."""
-    return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in text)
 
 
 @dataclass(frozen=True)
@@ -173,9 +168,8 @@ def _finding(
 ) -> Finding:
     own = remark.file or remark.case
     words = {"file": quoted(own), "case": moved_out((files or {}).get(remark.case) or [own]), **remark.words}
-    remedy = _PLACES.sub(
-        lambda place: words.get(place[1], place[0]), remark.remedy or entry.remedy
-    )  # once: names of files may hold such words
+    wanted = remark.remedy or entry.remedy
+    remedy = _PLACES.sub(lambda place: words.get(place[1], place[0]), wanted)  # once: names of files may hold such words
     if entry.acceptable and entry.code in accept:
         return Finding(entry.code, "warning", **_fields(remark), remedy="Accepted by --accept; nothing to do")
     if entry.acceptable:

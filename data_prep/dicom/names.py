@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from unicodedata import combining, normalize
 
-from data_prep.checks.registry import printable
 from data_prep.naming import naming
+from data_prep.quoting import printable
 
 if TYPE_CHECKING:
     from data_prep.dicom.series import Series

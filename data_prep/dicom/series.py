@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from data_prep.amounts import plural
-from data_prep.checks.registry import printable
 from data_prep.dicom.grid import Problem, affine_of, has_place, problems_of_stack, stacked
 from data_prep.dicom.headers import Found, read_headers
 from data_prep.dicom.kinds import MOSAIC, NO_VOLUME, SCOUT, no_scan_problem, scout_problem, sorted_by_kind, whole_problem
@@ -19,6 +18,7 @@ from data_prep.dicom.plane import Plane
 from data_prep.dicom.shown import MODALITIES, joined, shown_number, shown_parts, shown_term
 from data_prep.known_files import equal_files
 from data_prep.naming import naming
+from data_prep.quoting import printable
 from data_prep.volume import Affine
 
 LEFT_OUT = (SCOUT, NO_VOLUME)  # these are no volumes, so that nothing is lost

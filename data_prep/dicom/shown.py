@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
-from data_prep.checks.registry import printable
 from data_prep.dicom.names import without_identifiers
 from data_prep.naming import naming
+from data_prep.quoting import printable
 
 Pairs = tuple[tuple[str, str], ...]  # keyword and value, as they part planes at one place
 NUMBER = re.compile(r"[+-]?\d{1,10}(\.\d{0,12})?([eE][+-]?\d{1,3})?")

@@ -12,8 +12,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from data_prep.checks.registry import printable
 from data_prep.interrupts import told
+from data_prep.quoting import printable
 from monai_hybrid import one_command
 from monai_hybrid.evaluation.comparison import Difference, compare
 from monai_hybrid.evaluation.statistics import RESAMPLES, SEED, shown_p

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from data_prep.amounts import few
-from data_prep.checks.registry import printable
 from data_prep.json_io import load_json
+from data_prep.quoting import printable
 from monai_hybrid.errors import DataError
 from monai_hybrid.evaluation.case_table import Row, check_rows, read_cases
 from monai_hybrid.evaluation.statistics import RESAMPLES, SEED, PairedTest, bootstrap_interval, paired_test, patient_means

@@ -27,7 +27,7 @@ SCRATCH = "scratch"
 # The forward process of a model whose card says nothing of it.
 NOISE = {"prediction_type": "v", "noise_schedule": "cosine", "num_timesteps": 1000}
 LEARNING_RATE = 0.0003
-# Chosen on other data than any target's: docs/results/notes/adaptation.md. Features of random shapes have farther to go.
+# Chosen on two source data sets: docs/how-to/start-without-source-data.md. Features of random shapes have farther to go.
 LEARNING_RATE_OF_SHAPES = 0.003
 logger = logging.getLogger("monai_hybrid.adaptation")
 

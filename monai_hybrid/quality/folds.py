@@ -10,9 +10,9 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from data_prep.checks.registry import printable
 from data_prep.json_io import load_json
 from data_prep.known_files import lies_below
+from data_prep.quoting import printable
 from data_prep.result_files import refuse_other
 from monai_hybrid.errors import DataError
 from monai_hybrid.weights import CARD_KEY, write_safetensors

@@ -19,10 +19,10 @@ from typing import Any
 
 from monai.bundle import ConfigParser
 
-from data_prep.checks.registry import printable
 from data_prep.errors import EnvironmentFault, HybridError
 from data_prep.home import at_home
 from data_prep.json_io import dump_json, load_json
+from data_prep.quoting import printable
 from data_prep.result_files import is_ours
 from monai_hybrid import __version__
 from monai_hybrid.runs.command_line import config_files

@@ -8,10 +8,10 @@ from typing import Annotated
 
 import typer
 
-from data_prep.checks.registry import printable
 from data_prep.home import at_home
 from data_prep.interrupts import told
 from data_prep.naming import keep_key_out
+from data_prep.quoting import printable
 from monai_hybrid import one_command
 from monai_hybrid.gallery.cases import read_collection
 from monai_hybrid.viewing.server import PageServer
