@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from monai_hybrid.earlier_names import named_as_now
 from monai_hybrid.settings import FREE
 
-STEPS = "train#deterministic_transforms#"
+STEPS, RANDOM_STEPS = "train#deterministic_transforms#", "train#random_transforms#"
 # Digests of the steps that the bundles had -> of those they have. 0.1 read image and label in one step and mapped the values
 # afterwards; a plan of then has no `resampling`, so that its images are still sampled. Later ones padded both in one step, and
 # knew no voxels that nobody annotated: without any, the steps of now do the same. The last padded every label by the target's
@@ -22,6 +22,9 @@ SAME = {
     ("405aa7b827d353df", "9c80c6cf77524d2a"),  # later
     ("76e0f5fc3f310cbd", "9c80c6cf77524d2a"),  # the last
 }
+# The same for the random steps. Affine and elastic map were applied one after the other by MONAI's own; now the same maps are
+# joined and the patch is resampled once. The draws are the same ones, the images a little sharper.
+SAME_DRAWS = {("54f0894becdc70ad", "55822a4b0824cbcf")}  # few_shot_finetune
 # Values that do the same: their name, what they were, what they may be now.
 RATE = '"$runs.kept_rate(@output_dir, @resume, @origin.learning_rate)"'
 WHOLE_EPOCHS = '"$@max_epochs * @updates_per_epoch"'
@@ -67,9 +70,9 @@ HARMLESS = ("unlabelled_cases#output_dir", "checkpoint#model")
 LISTS = ("train#preprocessing#transforms", "train#dataset#data")  # which name the later parts, empty by default
 
 
-def digest_of_steps(settings: Mapping[str, str]) -> str:
-    """Of the steps among flat settings, 16 hexadecimal digits."""
-    steps = {name.removeprefix(STEPS): value for name, value in settings.items() if name.startswith(STEPS)}
+def digest_of_steps(settings: Mapping[str, str], steps_of: str = STEPS) -> str:
+    """Of the steps among flat settings, 16 hexadecimal digits; `steps_of` is `STEPS` or `RANDOM_STEPS`."""
+    steps = {name.removeprefix(steps_of): value for name, value in settings.items() if name.startswith(steps_of)}
     return hashlib.sha256(json.dumps(steps, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -80,10 +83,11 @@ def as_now(saved: Mapping[str, str], now: Mapping[str, str]) -> dict[str, str]:
         if saved.get(name) == was and now.get(name) == is_now:
             saved[name] = is_now
     saved = _with_updates_of_several_batches(saved, now)
-    if (digest_of_steps(saved), digest_of_steps(now)) not in SAME:
-        return saved
-    kept = {name: value for name, value in saved.items() if not name.startswith(STEPS)}
-    return kept | {name: value for name, value in now.items() if name.startswith(STEPS)}
+    for steps, same in ((STEPS, SAME), (RANDOM_STEPS, SAME_DRAWS)):
+        if (digest_of_steps(saved, steps), digest_of_steps(now, steps)) in same:
+            kept = {name: value for name, value in saved.items() if not name.startswith(steps)}
+            saved = kept | {name: value for name, value in now.items() if name.startswith(steps)}
+    return saved
 
 
 def _with_updates_of_several_batches(saved: dict[str, str], now: Mapping[str, str]) -> dict[str, str]:

@@ -10,13 +10,15 @@ from monai_hybrid.transforms.reader import CaseReader
 from monai_hybrid.transforms.shapes import DrawShapesd
 from monai_hybrid.transforms.spacing import SafeSpacingd
 from monai_hybrid.transforms.views import StrongForStudentd, two_views
-from monai_hybrid.transforms.warp import DrawAffined, warp_batch
+from monai_hybrid.transforms.warp import Draw2DElasticd, Draw3DElasticd, DrawAffined, Warpd, warp_batch
 
 __all__ = [
     "AnnotatedIndicesd",
     "CaseReader",
     "CompleteLabeld",
     "DiscreteAnnotatedd",
+    "Draw2DElasticd",
+    "Draw3DElasticd",
     "DrawAffined",
     "DrawShapesd",
     "LoadClassesd",
@@ -27,6 +29,7 @@ __all__ = [
     "RandGINd",
     "SafeSpacingd",
     "StrongForStudentd",
+    "Warpd",
     "contrast_kind",
     "two_views",
     "warp_batch",

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from monai_hybrid.errors import ConfigError
-from monai_hybrid.runs.earlier_steps import SAME, digest_of_steps
+from monai_hybrid.runs.earlier_steps import RANDOM_STEPS, SAME, SAME_DRAWS, digest_of_steps
 from monai_hybrid.runs.same_run import lasting, refuse_other_settings
 
 BUNDLES = Path(__file__).parents[2] / "bundles"
@@ -76,6 +76,15 @@ def test_a_run_that_padded_by_the_targets_ignore_value_goes_on(name: str) -> Non
 def test_a_run_of_a_kept_configuration_goes_on(name: str) -> None:
     kept = Path(__file__).parents[1] / "earlier_configs" / name / "train.json"
     refuse_other_settings(lasting(json.loads(kept.read_text())), lasting(of_now(name)), Path("update_00000001.pt"))
+
+
+def test_the_random_steps_of_now_draw_what_those_of_the_kept_configuration_drew() -> None:
+    """If this fails, the random steps changed: do they still draw the same maps?"""
+    kept = json.loads((Path(__file__).parents[1] / "earlier_configs/few_shot_finetune/train.json").read_text())
+    saved, now = lasting(kept), lasting(of_now("few_shot_finetune"))
+    assert (digest_of_steps(saved, RANDOM_STEPS), digest_of_steps(now, RANDOM_STEPS)) in SAME_DRAWS
+    with pytest.raises(ConfigError, match="made with other settings"):
+        refuse_other_settings({**saved, "train#random_transforms#1#prob": "0.5"}, now, Path("update_00000001.pt"))
 
 
 def test_steps_of_the_users_own_are_another_run() -> None:
