@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from benchmarks.label_efficiency import records
-from benchmarks.label_efficiency.scoring import mean
+from benchmarks.label_efficiency.scoring import by_patient
+from benchmarks.label_efficiency.statistics import interval
 from benchmarks.label_efficiency.training import Trained, make_stream, shaping, train
 from monai_hybrid.few_shot.safety_stop import ADAPTED, decide
 from monai_hybrid.few_shot.scans_alone import hold_out
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
     from benchmarks.label_efficiency.runner import Runner
     from benchmarks.label_efficiency.study import Arm
 
+TIE = 0.0005  # Dice; two models that differ by less are as good
 FIRST_SEED = 20_000  # of the streams: no other run has it
 
 
@@ -47,29 +51,59 @@ def adapt_alone(runner: Runner, arm: Arm, seed: int) -> tuple[Trained, dict[str,
     look = Look(card or {}, runner.inferer, d.origin.plan["spacing"], d.origin.plan["patch_size"], runner.schedule)
     images = [item["image"] for item in d.target_store.of(held)]
     verdict = decide(look(original, images), look(trained.network, images), objective == "diffusion")
-    dice = {
-        name: mean(runner.score(network, d.target_store, d.test, arm), d.test)
-        for name, network in (("original", original), ("adapted", trained.network))
+    patients = {
+        name: by_patient(runner.score(network, d.target_store, d.test, arm), d.test)
+        for name, network in (("original", original), (ADAPTED, trained.network))
     }
+    dice = {name: sum(values.values()) / len(values) for name, values in patients.items()}
     kept = trained.network if verdict.kept == ADAPTED else original
-    return replace(trained, network=kept), {**verdict.plain(), "scans": len(held), "dice": dice}
+    return replace(trained, network=kept), {**verdict.plain(), "scans": len(held), "dice": dice, "patients": patients}
 
 
-def right(stop: dict[str, Any]) -> bool:
-    """Whether the model that was kept is the better one of the two on the test patients."""
-    dice = stop["dice"]
-    return bool((stop["kept"] == ADAPTED) == (dice["adapted"] > dice["original"]))
+def right(stop: Mapping[str, Any]) -> bool | None:
+    """Whether the model that was kept is the better one of the two on the test patients; None where they are as good."""
+    gain = stop["dice"][ADAPTED] - stop["dice"]["original"]
+    return None if abs(gain) < TIE else bool((stop["kept"] == ADAPTED) == (gain > 0))
 
 
 def table(folder: Path) -> str:
-    """A line a run: what the stop kept, the Dice of both, and whether it was right; then how often."""
+    """A line a run: what the stop kept, the Dice of both, and whether it was right; then a line an arm."""
     rows = [r for r in records.read(folder / "results.jsonl") if "stop" in r]
     lines = ["| arm | seed | original | adapted | kept | right |", "| --- | --- | --- | --- | --- | --- |"]
     for r in rows:
         stop, dice = r["stop"], r["stop"]["dice"]
-        word = "yes" if right(stop) else "no"
+        word = {True: "yes", False: "no", None: "as good"}[right(stop)]
         lines.append(f"| {r['arm']} | {r['seed']} | {dice['original']:.3f} | {dice['adapted']:.3f} | {stop['kept']} | {word} |")
-    return "\n".join([*lines, "", f"right: {sum(right(r['stop']) for r in rows)} of {len(rows)}"])
+    columns = (
+        "arm",
+        "runs",
+        "original",
+        "always adapted",
+        "gain [95 %]",
+        "kept by the stop",
+        "gain [95 %]",
+        "adapted kept",
+        "stop right",
+    )
+    lines += ["", f"| {' | '.join(columns)} |", "|" + " --- |" * len(columns)]
+    for arm in dict.fromkeys(r["arm"] for r in rows):
+        lines.append(_of_arm(arm, [r["stop"] for r in rows if r["arm"] == arm]))
+    return "\n".join(lines)
+
+
+def _of_arm(arm: str, stops: Sequence[Mapping[str, Any]]) -> str:
+    """Means over seeds and patients, and intervals of the differences to the original."""
+    cells = [f"{np.mean([stop['dice']['original'] for stop in stops]):.3f}"]
+    for name in (lambda stop: ADAPTED, lambda stop: stop["kept"]):
+        pairs = [(stop["patients"][name(stop)], stop["patients"]["original"]) for stop in stops if "patients" in stop]
+        gains = np.array([[[new[patient] - old[patient] for patient in sorted(old)] for new, old in pairs]])
+        between = interval(gains) if len(pairs) == len(stops) else None  # older lines have no patients
+        ends = f" [{between[0]:+.3f}, {between[1]:+.3f}]" if between else ""
+        gain = np.mean([stop["dice"][name(stop)] - stop["dice"]["original"] for stop in stops])
+        cells += [f"{np.mean([stop['dice'][name(stop)] for stop in stops]):.3f}", f"{gain:+.3f}{ends}"]
+    told = [right(stop) for stop in stops if right(stop) is not None]
+    kept = sum(stop["kept"] == ADAPTED for stop in stops)
+    return f"| {arm} | {len(stops)} | {' | '.join(cells)} | {kept} of {len(stops)} | {sum(map(bool, told))} of {len(told)} |"
 
 
 def main(words: Sequence[str] | None = None) -> int:

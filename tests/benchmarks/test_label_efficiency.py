@@ -391,4 +391,23 @@ def test_self_training_with_a_label_and_scans_alone(pretrained: Path) -> None:
     stop = lines["alone", 0]["stop"]
     assert stop["kept"] in ("original", "adapted") and stop["dice"][stop["kept"]] == lines["alone", 0]["mean"]
     assert lines["alone", 0]["source_before"] == lines["taught", 0]["source_after"]
-    assert "| alone | 0 |" in table(pretrained) and f"right: {int(right(stop))} of 1" in table(pretrained)
+    assert set(stop["patients"]["original"]) == set(stop["patients"]["adapted"])
+    assert "| alone | 0 |" in table(pretrained) and "| alone | 1 |" in table(pretrained)
+
+
+def test_the_table_without_labels_counts_when_the_stop_was_right(tmp_path: Path) -> None:
+    """By hand: three runs of two patients; in one of them both models are as good."""
+
+    def line(seed: int, kept: str, original: list[float], adapted: list[float]) -> dict[str, Any]:
+        patients = {"original": dict(zip("ab", original, strict=True)), "adapted": dict(zip("ab", adapted, strict=True))}
+        dice = {name: sum(values.values()) / 2 for name, values in patients.items()}
+        return {"arm": "alone", "seed": seed, "stop": {"kept": kept, "dice": dice, "patients": patients}}
+
+    rows = [line(0, "adapted", [0.5, 0.7], [0.6, 0.8]), line(1, "original", [0.5, 0.7], [0.7, 0.7]),
+            line(2, "adapted", [0.5, 0.7], [0.5, 0.7])]  # fmt: skip
+    assert [right(row["stop"]) for row in rows] == [True, False, None]
+    for row in rows:
+        records.append(tmp_path / "results.jsonl", row)
+    last = table(tmp_path).splitlines()[-1]
+    assert last.startswith("| alone | 3 | 0.600 | 0.667 | +0.067 [") and "| 0.633 | +0.033 [" in last
+    assert last.endswith("| 2 of 3 | 1 of 2 |")
