@@ -12,6 +12,7 @@ FEWEST = 3  # cases; two of two are no rule
 ELLIPSIS = "\N{HORIZONTAL ELLIPSIS}"
 REASONS = re.compile(r"; (?!1 of \d+ usual)")  # between the reasons in a flag
 CLAUSES = re.compile(r", (?![^(]*\))")  # between the parts of one
+INTERVAL = re.compile(rf" {ELLIPSIS} \([^) ]+ to [^) ]+\)")  # of a number that differs, and its interval, nothing is said
 VARIES = re.compile(r"\(lowest: [^)]*\)|\d+(?:[.,]\d+)*")  # what is a case's own in a reason that all have
 
 
@@ -47,7 +48,7 @@ def _shared(kind: str, reasons: Sequence[str]) -> Shared:
     said = iter([each[0] if len(set(each)) == 1 else ELLIPSIS for each in numbers])
     clauses = zip(*(CLAUSES.split(reason) for reason in reasons), strict=True)
     own = tuple(index for index, each in enumerate(clauses) if len(set(each)) > 1)
-    return Shared(kind, VARIES.sub(lambda _: next(said), reasons[0]), own)
+    return Shared(kind, INTERVAL.sub("", VARIES.sub(lambda _: next(said), reasons[0])), own)
 
 
 def without(flag: str, shared: Sequence[Shared]) -> str:
