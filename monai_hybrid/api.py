@@ -26,16 +26,17 @@ from monai_hybrid.catalogue.folder import any_universal
 from monai_hybrid.command_options import check_names, check_values
 from monai_hybrid.commands import (
     DISTILLING,
+    SCORING,
     Command,
     Named,
     bundle_command,
     checked,
     distil_command,
+    evaluation_command,
     execute,
-    reported,
     training_command,
 )
-from monai_hybrid.setting_checks import model_in, safe_path, which_model
+from monai_hybrid.setting_checks import model_in, which_model
 
 if TYPE_CHECKING:
     from monai_hybrid.evaluation.comparison import Difference
@@ -149,20 +150,26 @@ def predict(images: PathLike, model: PathLike, output: PathLike, **settings: Any
 
 def evaluate(
     data: PathLike,
-    model: PathLike,
+    model: PathLike | None,
     output: PathLike,
     source: PathLike | None = None,
     before: PathLike | None = None,
+    masks: PathLike | None = None,
+    mask_labels: str | None = None,
+    without_mask: str | None = None,
     **settings: Any,
 ) -> dict[str, Any]:
-    """Score the test cases, and write `report.html`.
+    """Score a model, or masks of any program, on the test cases, and write `report.html`.
 
     Args:
         data: prepared or raw folder.
-        model: model file.
+        model: model file; None with `masks`.
         output: folder for the scores.
         source: prepared source data set, for forgetting and shift.
         before: model before the adaptation.
+        masks: folder of masks to score in the place of a model, a file a case.
+        mask_labels: what their values mean, "1=LV,2=RV"; None: what lies beside them says, or they are the data set's own.
+        without_mask: "refuse" cases that have none, or "leave_out".
         settings: of the bundle's `evaluate.json`.
 
     Returns:
@@ -177,9 +184,11 @@ def evaluate(
         output=("output_dir", output),
         source=("source_dir", source),
         before=("pretrained", before),
+        masks=("masks", masks),
+        mask_labels=("mask_labels", mask_labels),
+        without_mask=("without_mask", without_mask),
     )
-    texts = _texts("few_shot_finetune", "evaluate.json", settings)
-    _run(bundle_command("few_shot_finetune", "evaluate.json", texts, named, safe_path(reported(str(output)))))
+    _run(evaluation_command(_texts("few_shot_finetune", SCORING, settings), named))
     summary: dict[str, Any] = json.loads((at_home(output) / "summary.json").read_text(encoding="utf-8"))
     return summary
 

@@ -15,9 +15,17 @@ from monai_hybrid.bundle_folders import bundle_folder
 from monai_hybrid.catalogue.folder import any_universal
 from monai_hybrid.cli_app import MODEL, Model, Needed, command, finish
 from monai_hybrid.command_options import BundleWords, with_settings
-from monai_hybrid.commands import DISTILLING, Named, bundle_command, distil_command, reported, training_command
-from monai_hybrid.next_steps import after_adapt, after_evaluate, after_predict, after_pretrain
-from monai_hybrid.setting_checks import safe_path, which_model
+from monai_hybrid.commands import (
+    DISTILLING,
+    SCORING,
+    Named,
+    bundle_command,
+    distil_command,
+    evaluation_command,
+    training_command,
+)
+from monai_hybrid.next_steps import after_adapt, after_evaluate, after_masks, after_predict, after_pretrain
+from monai_hybrid.setting_checks import which_model
 from monai_hybrid.tracking import with_tracking
 
 Data = Annotated[
@@ -35,6 +43,18 @@ Source = Annotated[
 Before = Annotated[
     str | None,
     typer.Option("--before", help="model before adaptation; none: the one that the model names", metavar="FILE"),
+]
+Masks = Annotated[
+    str | None,
+    typer.Option("--masks", help="masks to score in the place of a model, of any program or reader", metavar="FOLDER"),
+]
+MaskLabels = Annotated[
+    str | None,
+    typer.Option("--mask-labels", help='what the values of the masks mean: "1=LV,2=RV"; none: as beside them', metavar="TEXT"),
+]
+WithoutMask = Annotated[
+    str | None,
+    typer.Option("--without-mask", help="what becomes of cases that have no mask; none: refuse", metavar="refuse|leave_out"),
 ]
 Tracking = Annotated[
     str | None, typer.Option("--tracking", help="mlflow: keep curves and settings in the results folder", metavar="mlflow|FILE")
@@ -145,24 +165,34 @@ def predict(settings: dict[str, str], images: Image, model: Model, output: Neede
     "evaluate",
     "evaluate --data target --model runs/adapted --output runs/adapted/eval",
     "evaluate --data target --model runs/adapted --output runs/adapted/eval --source source",
+    "evaluate --data target --masks nnunet_masks --output nnunet_eval",
     cls=BundleWords,
 )
 @with_settings(
-    "few_shot_finetune", "evaluate.json", {**USE, "dataset_dir": "--data", "source_dir": "--source", "pretrained": "--before"}
+    "few_shot_finetune", SCORING, {**USE, "dataset_dir": "--data", "source_dir": "--source", "pretrained": "--before"}
 )
 def evaluate(
     settings: dict[str, str],
     data: Annotated[str, typer.Option("--data", help="prepared or raw folder", metavar="FOLDER")],
-    model: Model,
     output: Needed,
+    model: Annotated[str | None, typer.Option("--model", help=f"model: {MODEL}", metavar="FILE")] = None,
+    masks: Masks = None,
+    mask_labels: MaskLabels = None,
+    without_mask: WithoutMask = None,
     source: Source = None,
     before: Before = None,
     tracking: Tracking = None,
 ) -> None:
-    """Score the test cases: Dice, surface Dice, HD95, with intervals over patients; then write report.html."""
-    named = {"--data": ("dataset_dir", data), "--model": ("model", model), "--output": ("output_dir", output)}
+    """Score a model, or masks of any program, on the test cases: Dice, surface Dice, HD95, with intervals over patients.
+
+    Then write report.html. Two evaluations of the same cases are compared by `monai-hybrid compare`.
+    """
+    named: Named = {"--data": ("dataset_dir", data), "--model": ("model", model), "--output": ("output_dir", output)}
+    of_masks: Named = {
+        "--masks": ("masks", masks),
+        "--mask-labels": ("mask_labels", mask_labels),
+        "--without-mask": ("without_mask", without_mask),
+    }
     further: Named = {"--source": ("source_dir", source), "--before": ("pretrained", before)}
-    report_on = safe_path(reported(settings.get("output_dir", output)))
-    settings = with_tracking(settings, tracking)
-    command = bundle_command("few_shot_finetune", "evaluate.json", settings, {**named, **further}, report_on)
-    finish(command, partial(after_evaluate, model))
+    command = evaluation_command(with_tracking(settings, tracking), {**named, **of_masks, **further})
+    finish(command, partial(after_evaluate, model) if model else partial(after_masks, command.output))

@@ -14,18 +14,19 @@ import typer
 
 from data_prep.home import at_home
 from monai_hybrid.allocator import process_environment
-from monai_hybrid.bundle_folders import bundle_folder
+from monai_hybrid.bundle_folders import bundle_folder, load_config
 from monai_hybrid.catalogue.naming import model_path, said_of
 from monai_hybrid.children import run_child
 from monai_hybrid.command_options import as_words
 from monai_hybrid.errors import ConfigError
 from monai_hybrid.results_folder import default_folder
-from monai_hybrid.setting_checks import check_path, check_there, model_in, safe_path
+from monai_hybrid.setting_checks import check_path, check_there, idle_in, model_in, safe_path, top
 from monai_hybrid.settings import PATH_KINDS, SETTINGS, SYNTHETIC
 from monai_hybrid.tracking import check_tracking, tracked, tracker_environment
 from monai_hybrid.typed_options import environment
 
 PRETRAINING, ADAPTATION = "hybrid_pretrain", "few_shot_finetune"
+SCORING, SCORING_MASKS = "evaluate.json", ("evaluate.json", "masks.json")  # of few_shot_finetune
 DISTILLING = ("train.json", "distil.json")  # of few_shot_finetune
 REPORT, CLOCK = "report.html", 2.0  # s by which clocks of file systems may differ
 Named = Mapping[str, tuple[str, str | None]]  # option: (setting, text or None)
@@ -94,6 +95,28 @@ def training_command(bundle: str, settings: Mapping[str, str], named: Named, rep
             _refuse_shapes(given["dataset_dir"])
         config.append("synthetic.json")
     return bundle_command(bundle, config, settings, named, report_on)
+
+
+def evaluation_command(settings: Mapping[str, str], named: Named) -> Command:
+    """The run that scores a model, or masks that lie in files, and its report.
+
+    Raises:
+        ConfigError: neither of both, or both; or a setting of the other one.
+    """
+    options = {name: option for option, (name, text) in named.items() if text is not None}
+    if "model" in options and "masks" in options:
+        raise ConfigError("evaluate: --model and --masks were given; expected one of them")
+    if not {"model", "masks"} & set(options):
+        raise ConfigError("evaluate: nothing to score. Give --model runs/adapted, or --masks FOLDER with a mask a case")
+    of_the_other = idle_in(load_config(ADAPTATION, SCORING_MASKS)) if "masks" in options else ("mask_labels", "without_mask")
+    other = "model" if "masks" in options else "masks"
+    if wrong := next((name for name in (*options, *settings) if top(name) in of_the_other), None):
+        option = options.get(wrong, SETTINGS[top(wrong)].option)
+        raise ConfigError(f"{option}: goes with --{other} alone; leave it out")
+    config = SCORING_MASKS if "masks" in options else SCORING
+    output = settings.get("output_dir") or next(text for name, text in named.values() if name == "output_dir" and text)
+    report_on = safe_path(reported(output))
+    return bundle_command(ADAPTATION, config, settings, named, report_on)
 
 
 def distil_command(settings: Mapping[str, str], named: Named) -> Command:

@@ -60,6 +60,11 @@ def after_evaluate(model: str) -> str:
     return f"monai-hybrid predict IMAGES --model {quoted(model)} --output {free(MASKS)}"
 
 
+def after_masks(folder: str) -> str:
+    """Set the scores of masks against those of a model."""
+    return f"monai-hybrid compare {quoted(folder)} OTHER"
+
+
 def after_suggest(data: str, model: str) -> str:
     """Masks of all scans that were looked at, to correct those that were chosen; of a prepared data set its training cases."""
     split = " --split training" if (Path(data) / "datalist.json").is_file() else ""

@@ -181,13 +181,16 @@ def _fine_tuning() -> Iterator[Setting]:
 
 
 def _use() -> Iterator[Setting]:
-    s, splits = Setting, ("training", "validation", "testing")
+    s, splits = Setting, ("training", "validation", "testing", "all")
     yield s("model", "file", "model.pt or model.safetensors of a training run", default="the bundle's own")
     yield s("input", "image", "an image, a folder, or a prepared data set (its test cases)")
     yield s("bids_filter", "text", "of a BIDS data set, which contrast: suffix=T1w,acq=mprage; channels: suffix=T1w+FLAIR")
     yield s("split", "word", "which cases of a prepared data set", words=splits)
     yield s("source_dir", "folder", "prepared source data set, to score what adapting cost there")
     yield s("nsd_tolerance", "positive", "tolerance of the surface Dice in mm; pixels where no spacing is known")
+    yield s("masks", "folder", "masks to score in the place of a model, of any program or reader")
+    yield s("mask_labels", "text", 'what the values of the masks mean: "1=LV,2=RV"', default="what lies beside them says")
+    yield s("without_mask", "word", "what becomes of cases that have no mask", words=("refuse", "leave_out"))
     yield s("save_slices", "flag", "keep one slice of each case, for the report")
     yield s("precision", "word", "number type of the network", words=("auto", "float32", "bfloat16"))
     yield s("timesteps", "timesteps", "noise levels whose masks are averaged")

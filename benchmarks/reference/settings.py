@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from benchmarks.reference.markdown import code, shown_commands, table
 from monai_hybrid.bundle_folders import load_config
 from monai_hybrid.command_options import NAMES, default_text
-from monai_hybrid.commands import DISTILLING
+from monai_hybrid.commands import DISTILLING, SCORING, SCORING_MASKS
 from monai_hybrid.setting_checks import idle_in
 from monai_hybrid.settings import RANGES, SETTINGS, Setting
 
@@ -16,7 +16,8 @@ CONFIGS: dict[str, tuple[str, str | Sequence[str]]] = {
     "pretrain": ("hybrid_pretrain", "train.json"),
     "adapt": ("few_shot_finetune", "train.json"),
     "distil": ("few_shot_finetune", DISTILLING),
-    "evaluate": ("few_shot_finetune", "evaluate.json"),
+    "evaluate": ("few_shot_finetune", SCORING),
+    "evaluate --masks": ("few_shot_finetune", SCORING_MASKS),
     "predict": ("few_shot_finetune", "inference.json"),
     "sample": ("hybrid_pretrain", "sample.json"),
     "torchrun": ("hybrid_pretrain", "multi_gpu_train.json"),  # no command: given beside train.json
@@ -37,7 +38,7 @@ A star marks what may change when a run goes on with `--resume`. Commands withou
 def page() -> str:
     """The page docs/reference/settings.md."""
     named = {name: getattr(command.callback, NAMES, {}) for name, command in shown_commands()}
-    return INTRO + "".join(_section(command, *config, named.get(command, {})) for command, config in CONFIGS.items())
+    return INTRO + "".join(_section(command, *config, named.get(command.split()[0], {})) for command, config in CONFIGS.items())
 
 
 def _section(command: str, bundle: str, config: str | Sequence[str], named: dict[str, str]) -> str:

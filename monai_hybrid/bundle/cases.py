@@ -17,7 +17,7 @@ from data_prep.quoting import quoted
 from data_prep.reading import EXTENSIONS, extension
 from data_prep.scans import Scan, scan_of_file, sort_files
 from monai_hybrid.bids_scans import bids_cases
-from monai_hybrid.bundle.data import prepare_data
+from monai_hybrid.bundle.data import ALL, SPLITS, prepare_data
 from monai_hybrid.dicom_border import dicom_cases, is_dicom, refuse_series_words
 from monai_hybrid.errors import ConfigError, DataError
 from monai_hybrid.inferers.native_grid import stem
@@ -46,7 +46,7 @@ def cases_to_predict(
         dataset_dir: one image file; a folder of images, with its subfolders (or its `imagesTs/` or `images/` alone where it has
             one); a folder with `datalist.json` or the file itself (its `split`); None or "" for the phantom's `split`.
         output_dir: where the phantom is generated when it is asked for.
-        split: "training", "validation" or "testing".
+        split: "training", "validation", "testing", or "all".
         site: scanner of the phantom.
         leave_out: a folder, often inside the other, whose files are predictions.
         channels: names of the model's channels, in its order.
@@ -171,7 +171,8 @@ def _with_number(file: Path, name: str, index: int) -> str:
 
 
 def _of_split(datalist: Path, split: str) -> list[dict[str, Any]]:
-    cases = read_datalist(datalist).get(split)
+    lists = read_datalist(datalist)
+    cases = [case for name in (SPLITS if split == ALL else (split,)) for case in lists.get(name) or ()]
     if not cases:
-        raise DataError(f"{datalist}: the split {split} holds no case; choose --split training, validation or testing")
+        raise DataError(f"{datalist}: the split {split} holds no case; choose --split {', '.join(SPLITS)} or {ALL}")
     return [{"image": case["image"], "case_id": case["case_id"]} for case in cases]

@@ -24,6 +24,7 @@ from monai_hybrid.settings import SYNTHETIC
 from monai_hybrid.transforms.classes import IGNORE_VALUE
 
 PHANTOM_CASES = 36
+SPLITS, ALL = ("training", "validation", "testing"), "all"
 CHOICES = ("D540", "D543")  # of BIDS: which contrast, which labels
 SHAPES_CASES = 24  # for validation and the plan; the training draws new ones without end
 logger = logging.getLogger("monai_hybrid.data")
@@ -72,14 +73,15 @@ class PreparedData:
         return "pixels" if self.dataset["spatial_dims"] == 2 else "voxels"
 
     def labelled(self, split: str, required: bool = False) -> list[dict[str, Any]]:
-        """The cases of "training", "validation" or "testing" that have a label.
+        """The cases of "training", "validation", "testing" or, of the three, "all" that have a label.
 
         Raises:
             DataError: there is none, though `required`.
         """
-        cases = [case for case in getattr(self, split) if "label" in case]
+        lists = SPLITS if split == ALL else (split,)
+        cases = [case for name in lists for case in getattr(self, name) if "label" in case]
         if required and not cases:
-            count = {name: len(self.labelled(name)) for name in ("training", "validation", "testing")}
+            count = {name: len(self.labelled(name)) for name in SPLITS}
             held = ", ".join(f"{name} {number}" for name, number in count.items())
             advice = "choose another with --split"
             if count["training"] and not (count["validation"] or count["testing"]):

@@ -37,7 +37,7 @@ def refuse_phantom_model(given: Mapping[str, Any], known: Mapping[str, Any], bun
         ModelFileError: data are given, no model is, and the bundle's own is missing or was trained on the phantom.
     """
     data = given.get("input") or given.get("dataset_dir")
-    uses_a_model = {"card", "model"} <= known.keys()  # a training has a card too, which it writes
+    uses_a_model = {"card", "model"} <= known.keys() and "masks" not in known  # a training has a card too, which it writes
     if not uses_a_model or not data or given.get("model") or inside(str(data), Path(bundle_root)):
         return
     own = Path(bundle_root) / "models/model.pt"

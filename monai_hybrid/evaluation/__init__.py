@@ -6,12 +6,24 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from monai_hybrid.evaluation.comparison import compare
     from monai_hybrid.evaluation.dice import DiceHandler
+    from monai_hybrid.evaluation.mask_files import LoadMasksd, cases_with_masks, mask_and_label, mask_values
     from monai_hybrid.evaluation.named_scores import NamedScores
     from monai_hybrid.evaluation.report import EvaluationReport
     from monai_hybrid.evaluation.slices import SliceSaver
 
-__all__ = ["DiceHandler", "EvaluationReport", "NamedScores", "SliceSaver", "compare"]
+__all__ = [
+    "DiceHandler",
+    "EvaluationReport",
+    "LoadMasksd",
+    "NamedScores",
+    "SliceSaver",
+    "cases_with_masks",
+    "compare",
+    "mask_and_label",
+    "mask_values",
+]
 _FILES = {
+    **dict.fromkeys(("LoadMasksd", "cases_with_masks", "mask_and_label", "mask_values"), "mask_files"),
     "DiceHandler": "dice",
     "EvaluationReport": "report",
     "NamedScores": "named_scores",

@@ -191,7 +191,8 @@ def _facts(inputs: Inputs) -> dict[str, str]:
     """The line under the title."""
     found: dict[str, str] = {}
     if evaluation := inputs.evaluation:
-        about = {"Data set": evaluation.about.get("dataset"), "Split": evaluation.about.get("split")}
+        told = {"Data set": "dataset", "Masks": "masks", "Split": "split"}
+        about = {name: evaluation.about.get(key) for name, key in told.items()}
         found |= {name: str(value) for name, value in about.items() if value}
         found["Test cases"] = str(evaluation.scores["dice"][ALL]["cases"])
         found["Structures"] = str(len(evaluation.classes))

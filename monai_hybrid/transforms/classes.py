@@ -57,6 +57,7 @@ class LoadClassesd(MapTransform):
         self.indices = list(range(len(self.values))) if class_indices is None else [int(index) for index in class_indices]
         self.image_key, self.spatial_dims = image_key, spatial_dims
         self.load = LoadImage(reader=CaseReader, ensure_channel_first=True, image_only=True)
+        self.remedy = "Type: monai-hybrid check FOLDER"  # of other values
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Replace each path by its class indices."""
@@ -65,21 +66,24 @@ class LoadClassesd(MapTransform):
         if d.get(IGNORE_VALUE) is not None:
             values, indices = [*values, int(d[IGNORE_VALUE])], [*indices, IGNORED]
         for key in self.key_iterator(d):
-            d[key] = self.load(d[key], reader=_ClassReader(values, indices, d.get(self.image_key), self.spatial_dims))
+            reader = _ClassReader(values, indices, d.get(self.image_key), self.spatial_dims, self.remedy)
+            d[key] = self.load(d[key], reader=reader)
         return d
 
 
 class _ClassReader(CaseReader):
     """Reads a label in the voxel order of `image`, with class indices for values."""
 
-    def __init__(self, values: Sequence[int], indices: Sequence[int], image: Any, spatial_dims: int | None) -> None:
+    def __init__(
+        self, values: Sequence[int], indices: Sequence[int], image: Any, spatial_dims: int | None, remedy: str
+    ) -> None:
         super().__init__(spatial_dims=spatial_dims, is_label=True)
-        self.values, self.indices, self.image = values, indices, image
+        self.values, self.indices, self.image, self.remedy = values, indices, image, remedy
 
     def get_data(self, img: Sequence[str]) -> tuple[Array, dict[str, Any]]:
         array, meta = super().get_data(img)
         array, meta = self._flat_in_order(array, meta, img) if self.flat else _in_order_of(self.image, array, meta)
-        return to_classes(array, self.values, self.indices, ", ".join(img)), meta
+        return to_classes(array, self.values, self.indices, ", ".join(img), self.remedy), meta
 
     def _flat_in_order(self, array: Array, meta: dict[str, Any], img: Sequence[str]) -> tuple[Array, dict[str, Any]]:
         """A 2D label in the order of its image; the files say where they lie, the metadata of a picture do not."""
@@ -111,7 +115,9 @@ def _in_order_of(image: Any, array: Array, meta: dict[str, Any]) -> tuple[Array,
     return np.ascontiguousarray(order.array(array)), {**meta, **turned}
 
 
-def to_classes(array: Array, values: Sequence[int], indices: Sequence[int], name: str) -> Array:
+def to_classes(
+    array: Array, values: Sequence[int], indices: Sequence[int], name: str, remedy: str = "Type: monai-hybrid check FOLDER"
+) -> Array:
     """The class index of each voxel, float32, same shape.
 
     Args:
@@ -119,6 +125,7 @@ def to_classes(array: Array, values: Sequence[int], indices: Sequence[int], name
         values: the known ones.
         indices: what each becomes.
         name: of the file, for the message.
+        remedy: what to type, for the message.
 
     Raises:
         DataError: `array` holds another value.
@@ -134,7 +141,7 @@ def to_classes(array: Array, values: Sequence[int], indices: Sequence[int], name
         other = array[~known]
         raise DataError(
             f"{name}: {other.size} voxels hold values that are not classes, the first is {other[0]!s}; expected "
-            f"{few(values, 8)}. Type: monai-hybrid check FOLDER"
+            f"{few(values, 8)}. {remedy}"
         )
     return result
 

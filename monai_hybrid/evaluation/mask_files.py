@@ -1,0 +1,227 @@
+"""Masks that lie in files, of any program or reader: which is whose, what their values mean, and whether they fit the label."""
+
+from __future__ import annotations
+
+import csv
+import logging
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from data_prep.amounts import few, plural
+from data_prep.cells import restored_row
+from data_prep.geometry import corner_distance, is_invertible
+from data_prep.json_io import load_json
+from data_prep.known_files import lies_below
+from data_prep.label_file import NAME as LABEL_FILE
+from data_prep.label_file import read_label_file
+from data_prep.label_names import BACKGROUND, alike_name, is_made_up, parse_names, parse_option, same_only_class
+from data_prep.quoting import printable, quoted
+from data_prep.reading import extension, stem
+from data_prep.voxel_order import TOLERANCE
+from monai_hybrid.errors import ConfigError, DataError
+from monai_hybrid.transforms.classes import IGNORE_VALUE, LoadClassesd
+
+logger = logging.getLogger("monai_hybrid.evaluation")
+ENDINGS = ("", "_seg", "_mask", "_pred")  # of a mask's name behind its case's
+TABLE, NNUNET = "quality.csv", "dataset.json"  # of a prediction of ours, and what nnU-Net leaves beside its masks
+REFUSE, LEAVE_OUT = "refuse", "leave_out"
+OPTION = "--mask-labels"
+
+
+@dataclass(frozen=True)
+class MaskValues:
+    """The values that masks may hold, and the class index of each in the data set; 0 for structures that it does not know."""
+
+    values: tuple[int, ...]
+    indices: tuple[int, ...]
+
+
+def cases_with_masks(
+    cases: Sequence[Mapping[str, Any]], folder: str | None, without_mask: str = REFUSE
+) -> list[dict[str, Any]]:
+    """The cases with an entry "mask": the file in `folder` that is called like the case, its image or its label.
+
+    `_seg`, `_mask` or `_pred` may follow. In a folder of `predict` its `quality.csv` says whose a mask is.
+
+    Args:
+        cases: with "case_id", "image" and "label".
+        folder: of the masks; the files lie in it, not deeper.
+        without_mask: "refuse" cases without a mask, or "leave_out" and say so.
+
+    Raises:
+        ConfigError: no folder was given.
+        DataError: no such folder, cases without a mask, or two files for one case.
+    """
+    if not folder:
+        raise ConfigError("masks: no folder was given. Type: --masks FOLDER")
+    place = Path(folder)
+    if not place.is_dir():
+        raise DataError(f"{folder}: no such folder; expected masks, a file a case")
+    listed, files = _listed(place), _files(place)
+    found, missing = [], []
+    for case in cases:
+        path = listed.get(case["case_id"]) or _file_of(case, files)
+        if path is None:
+            missing.append(str(case["case_id"]))
+        else:
+            found.append({**case, "mask": str(path)})
+    if missing:
+        _tell_missing(place, cases, found, missing, without_mask)
+    return found
+
+
+def _tell_missing(place: Path, cases: Sequence[Any], found: Sequence[Any], missing: Sequence[str], without_mask: str) -> None:
+    said = f"{place}: no mask of {len(missing)} of {plural(len(cases), 'case')}: {few(list(map(printable, missing)))}"
+    if not found:
+        name = printable(missing[0])
+        raise DataError(f"{said}; expected a file called {name}.nii.gz or {name}_seg.png, say, for each")
+    if without_mask != LEAVE_OUT:
+        raise DataError(f"{said}. To score the others alone, add --without-mask {LEAVE_OUT}")
+    logger.warning("%s; left out", said)
+
+
+def _files(folder: Path) -> dict[str, list[Path]]:
+    """Stem -> readable files."""
+    found: dict[str, list[Path]] = {}
+    for path in sorted(folder.iterdir()):
+        if not path.name.startswith(".") and extension(path) and path.is_file():
+            found.setdefault(stem(path), []).append(path)
+    return found
+
+
+def _file_of(case: Mapping[str, Any], files: Mapping[str, Sequence[Path]]) -> Path | None:
+    images = case["image"] if isinstance(case["image"], (list, tuple)) else [case["image"]]
+    names = [str(case["case_id"]), stem(Path(str(case["label"]))), stem(Path(str(images[0])))]
+    names += [name.removesuffix("_0000") for name in names]  # nnU-Net's number of the channel
+    here = list(dict.fromkeys(path for name in names for end in ENDINGS for path in files.get(name + end, ())))
+    if len(here) > 1:
+        raise DataError(
+            f"{here[0]} and {printable(here[1].name)} could both be the mask of {printable(str(case['case_id']))}; keep one: "
+            f"mv {quoted(here[1])} .."
+        )
+    return here[0] if here else None
+
+
+def _listed(folder: Path) -> dict[str, Path]:
+    """Case -> mask, as the table of a prediction says; {} without one."""
+    if not (folder / TABLE).is_file():
+        return {}
+    try:
+        with (folder / TABLE).open(newline="", encoding="utf-8") as file:
+            rows = [restored_row(row) for row in csv.DictReader(file)]
+        named = {row["case_id"]: folder / row["mask"] for row in rows if row.get("mask")}
+    except (UnicodeDecodeError, csv.Error, KeyError, TypeError, AttributeError) as error:
+        raise DataError(f"{folder / TABLE}: not a table of predict ({type(error).__name__}); move it away") from error
+    return {case: path for case, path in named.items() if lies_below(folder, path) and path.is_file()}
+
+
+def mask_values(folder: str | None, stated: str | None, labels: Sequence[Mapping[str, Any]]) -> MaskValues:
+    """What the values of the masks mean in the data set.
+
+    Names decide where there are any: `stated`, `labels.txt` as `predict` writes it, or `dataset.json` as nnU-Net leaves it.
+    Case, spaces, hyphens and underscores do not count. A structure that the data set does not know is background. Without
+    names the values are the data set's own.
+
+    Args:
+        folder: of the masks.
+        stated: "1=LV,2=RV"; None: what lies beside the masks.
+        labels: of the data set, {"index", "value", "name"} each, background first.
+
+    Raises:
+        ConfigError: `stated` has another form, or names nothing that the data set has.
+        DataError: the same of a file, or it is damaged.
+    """
+    own = MaskValues(tuple(int(label["value"]) for label in labels), tuple(int(label["index"]) for label in labels))
+    names, where = _names(folder, stated)
+    if names is None or all(is_made_up(name) for value, name in names.items() if value):
+        return own
+    known = {alike_name(str(label["name"])): int(label["index"]) for label in labels}
+    ordered = [str(label["name"]) for label in labels]
+    others = {value: name for value, name in names.items() if value}
+    if len(others) == 1 and same_only_class(ordered, [BACKGROUND, *others.values()]):
+        return MaskValues((0, *others), (0, 1))
+    found = {value: known.get(alike_name(name), 0) for value, name in others.items()}
+    if not any(found.values()):
+        seen = f"{where}: names {few(list(map(printable, others.values())), 6)}; the data set has {few(ordered[1:], 6)}"
+        raise (ConfigError if stated else DataError)(f'{seen}. Type: {OPTION} "1={printable(ordered[1])}"')
+    if strange := [name for value, name in others.items() if not found[value]]:
+        logger.warning("%s: %s: not in the data set; counted as background", where, few(list(map(printable, strange)), 6))
+    if absent := [name for index, name in enumerate(ordered) if index and index not in found.values()]:
+        logger.warning("%s: no value for %s: counted as missed", where, few(absent, 6))
+    return MaskValues((0, *found), (0, *found.values()))
+
+
+def _names(folder: str | None, stated: str | None) -> tuple[dict[int, str] | None, str]:
+    """Value -> name, and where it says so."""
+    if stated:
+        try:
+            return parse_option(stated), OPTION
+        except ConfigError as error:
+            raise ConfigError(str(error).replace("--label-names", OPTION)) from error
+    place = Path(folder or "")
+    if (named := read_label_file(place / LABEL_FILE)) is not None:
+        return dict(named), str(place / LABEL_FILE)
+    if not (place / NNUNET).is_file():
+        return None, ""
+    content: Any = load_json(place / NNUNET)
+    labels = content.get("labels") if isinstance(content, dict) else None
+    if not isinstance(labels, dict) or any(isinstance(value, list) for value in labels.values()):
+        return None, ""
+    classes = {name: value for name, value in labels.items() if name != "ignore"}
+    return parse_names(classes, str(place / NNUNET)), str(place / NNUNET)
+
+
+class LoadMasksd(LoadClassesd):
+    """Load masks as class indices, (1, X, Y[, Z]) float32, in the voxel order of their image, on the label's grid.
+
+    Args:
+        keys: masks, a path each.
+        values: which they may hold, and what each means.
+        label_key: of the label, loaded before.
+        spatial_dims: of the data set.
+
+    Raises:
+        DataError: a mask holds another value, cannot be read, or lies on another grid than its label.
+    """
+
+    def __init__(self, keys: Any, values: MaskValues, label_key: str = "label", spatial_dims: int | None = None) -> None:
+        super().__init__(keys, values.values, values.indices, spatial_dims=spatial_dims)
+        self.label_key = label_key
+        self.remedy = f'Say what the values mean: {OPTION} "1=NAME,2=NAME"'
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Replace each path; nothing of a mask is "not annotated", whatever value the labels have for that."""
+        files = {key: str(data[key]) for key in self.key_iterator(dict(data))}
+        loaded = super().__call__({key: value for key, value in data.items() if key not in (IGNORE_VALUE, "label_values")})
+        for key, name in files.items():
+            _hold_to(loaded[key], data[self.label_key], name)
+        return {**data, **{key: loaded[key] for key in files}}
+
+
+def _hold_to(mask: Any, label: Any, name: str) -> None:
+    """Refuse a mask on another grid than the label's."""
+    if mask.shape != label.shape:
+        seen, expected = (" x ".join(map(str, x.shape[1:])) for x in (mask, label))
+        raise DataError(f"{name}: {seen} voxels, the label has {expected}; expected a mask on the grid of its image")
+    affines = [np.asarray(x.affine, dtype=np.float64) for x in (label, mask) if hasattr(x, "affine")]
+    if len(affines) < 2 or not all(map(is_invertible, affines)) or mask.ndim < 4:
+        return
+    distance = corner_distance(affines[0], affines[1], tuple(mask.shape[1:]))
+    tolerance = TOLERANCE * float(np.linalg.norm(affines[0][:3, :3], axis=0).min())
+    if distance > tolerance:
+        raise DataError(
+            f"{name}: lies {distance:.3g} mm away from its label; tolerance {tolerance:.3g} mm; "
+            "expected a mask on the grid of its image"
+        )
+
+
+def mask_and_label(batch: Mapping[str, Any], device: Any = None, non_blocking: bool = False, **_: Any) -> tuple[Tensor, Tensor]:
+    """What an evaluator takes for its input and its target: the mask, which is its own prediction, and the label."""
+    mask, label = (torch.as_tensor(batch[key]).to(device, non_blocking=non_blocking) for key in ("mask", "label"))
+    return mask, label

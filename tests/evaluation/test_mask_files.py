@@ -1,0 +1,151 @@
+"""Masks that lie in files: whose each is, what its values mean, and on which grid it has to lie."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from data_prep.label_file import write_label_file
+from monai_hybrid.errors import ConfigError, DataError
+from monai_hybrid.evaluation.mask_files import LoadMasksd, MaskValues, cases_with_masks, mask_values
+from monai_hybrid.transforms import CaseReader, LoadClassesd
+
+LABELS = [{"index": 0, "value": 0, "name": "background"}, {"index": 1, "value": 5, "name": "LV"},
+          {"index": 2, "value": 9, "name": "RV cavity"}]  # fmt: skip
+ONE = [LABELS[0], LABELS[1]]
+
+
+def case(name: str, **more: Any) -> dict[str, Any]:
+    return {"case_id": name, "image": [f"images/{name}_0000.nii.gz"], "label": f"labels/{name}.nii.gz", **more}
+
+
+def touched(folder: Path, *names: str) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        (folder / name).touch()
+    return folder
+
+
+@pytest.mark.parametrize("name", ["a.nii.gz", "a_seg.nii.gz", "a_mask.png", "a_pred.nrrd", "scan_of_a.nii", "truth_a.png"])
+def test_a_mask_is_called_like_its_case_its_image_or_its_label(name: str, tmp_path: Path) -> None:
+    own = case("a", image=["images/scan_of_a_0000.nii.gz"], label="labels/truth_a.nii.gz")
+    folder = touched(tmp_path, name, "b.nii.gz", "notes.txt", ".a.nii.gz")
+    assert cases_with_masks([own], str(folder)) == [{**own, "mask": str(folder / name)}]
+
+
+def test_the_table_of_a_prediction_says_whose_a_mask_is(tmp_path: Path) -> None:
+    touched(tmp_path / "masks", "x1_out.nii.gz", "b_seg.nii.gz")
+    rows = "case_id,status,mask\na,done,x1_out.nii.gz\nb,done,../other.nii.gz\n"  # the second is no file of this folder
+    (tmp_path / "masks/quality.csv").write_text(rows)
+    (tmp_path / "other.nii.gz").touch()
+    found = cases_with_masks([case("a"), case("b")], str(tmp_path / "masks"))
+    assert [Path(one["mask"]).name for one in found] == ["x1_out.nii.gz", "b_seg.nii.gz"]
+
+
+def test_cases_without_a_mask_are_refused_or_left_out_and_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    folder, cases = touched(tmp_path / "m", "a.nii.gz"), [case("a"), case("b"), case("c")]
+    with pytest.raises(DataError, match=r"m: no mask of 2 of 3 cases: b, c\. To score the others.*--without-mask leave_out"):
+        cases_with_masks(cases, str(folder))
+    with caplog.at_level(logging.WARNING):
+        assert [one["case_id"] for one in cases_with_masks(cases, str(folder), "leave_out")] == ["a"]
+    assert "no mask of 2 of 3 cases: b, c; left out" in caplog.text
+    with pytest.raises(DataError, match=r"no mask of 2 of 2 cases: b, c; expected a file called b\.nii\.gz or b_seg\.png"):
+        cases_with_masks(cases[1:], str(folder), "leave_out")
+    with pytest.raises(DataError, match=r"nowhere: no such folder; expected masks, a file a case"):
+        cases_with_masks(cases, str(tmp_path / "nowhere"))
+    with pytest.raises(ConfigError, match="--masks FOLDER"):
+        cases_with_masks(cases, None)
+
+
+def test_two_files_for_one_case_are_refused(tmp_path: Path) -> None:
+    folder = touched(tmp_path, "a.nii.gz", "a_seg.nii.gz")
+    with pytest.raises(DataError, match=r"a\.nii\.gz and a_seg\.nii\.gz could both be the mask of a; keep one: mv .*a_seg"):
+        cases_with_masks([case("a")], str(folder))
+
+
+def test_without_names_the_values_are_the_data_sets_own(tmp_path: Path) -> None:
+    assert mask_values(str(tmp_path), None, LABELS) == MaskValues((0, 5, 9), (0, 1, 2))
+
+
+def test_names_say_what_values_mean(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    assert mask_values(str(tmp_path), "2=lv, 1=RV-Cavity", LABELS) == MaskValues((0, 2, 1), (0, 1, 2))
+    write_label_file(tmp_path, [(0, "background", "#000000"), (7, "RV cavity", "#00ff00"), (8, "LV", "#ff0000")])
+    assert mask_values(str(tmp_path), None, LABELS) == MaskValues((0, 7, 8), (0, 2, 1))
+    (tmp_path / "labels.txt").unlink()
+    (tmp_path / "dataset.json").write_text(json.dumps({"labels": {"background": 0, "LV": 1, "Myo": 2, "ignore": 3}}))
+    with caplog.at_level(logging.WARNING):
+        assert mask_values(str(tmp_path), None, LABELS) == MaskValues((0, 1, 2), (0, 1, 0))
+    assert "Myo: not in the data set; counted as background" in caplog.text
+    assert "no value for RV cavity: counted as missed" in caplog.text
+
+
+def test_one_structure_on_both_sides_needs_no_name(tmp_path: Path) -> None:
+    assert mask_values(str(tmp_path), "255=label_255", ONE) == MaskValues((0, 5), (0, 1)), "a made-up name says nothing"
+    assert mask_values(str(tmp_path), "1=lv", [ONE[0], {"index": 1, "value": 255, "name": "label_255"}]) == MaskValues(
+        (0, 1), (0, 1)
+    )
+
+
+def test_names_of_other_structures_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"--mask-labels: names liver, spleen; the data set has LV, RV cavity\. Type: --mask"):
+        mask_values(str(tmp_path), "1=liver,2=spleen", LABELS)
+    with pytest.raises(ConfigError, match=r"--mask-labels: .*Type: --mask-labels"):
+        mask_values(str(tmp_path), "LV", LABELS)
+
+
+def written(path: Path, array: np.ndarray, affine: np.ndarray) -> str:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    nib.save(nib.Nifti1Image(array, affine), path)
+    return str(path)
+
+
+@pytest.fixture
+def loaded(tmp_path: Path) -> dict[str, Any]:
+    """A volume and its label, with voxels of value 255 that nobody annotated; a mask of the same grid."""
+    affine, values = np.diag([1.0, 1.5, 2.0, 1.0]), np.zeros((6, 5, 4), np.uint8)
+    values[1:4, 1:3, 1:3] = 5
+    label = values.copy()
+    label[0] = 255
+    noise = np.random.default_rng(0).normal(size=values.shape).astype(np.float32)
+    data = {"image": written(tmp_path / "i.nii.gz", noise, affine),
+            "label": written(tmp_path / "l.nii.gz", label, affine), "ignore_value": 255,
+            "mask": written(tmp_path / "m.nii.gz", values, affine)}  # fmt: skip
+    from monai.transforms import LoadImaged
+
+    data = LoadImaged("image", reader=CaseReader(), ensure_channel_first=True, image_only=True)(data)
+    return dict(LoadClassesd("label", [0, 5, 9])(data))
+
+
+def test_a_mask_of_another_voxel_order_is_turned(loaded: dict[str, Any], tmp_path: Path) -> None:
+    load = LoadMasksd("mask", MaskValues((0, 5, 9), (0, 1, 2)))
+    plain = load(loaded)["mask"]
+    assert plain.shape == (1, 6, 5, 4) and float(plain.sum()) == 12 and float(loaded["label"].min()) == -1
+    values = np.asanyarray(nib.load(tmp_path / "m.nii.gz").dataobj)
+    turned = np.array([[-1.0, 0, 0, 5.0], [0, 1.5, 0, 0], [0, 0, 2, 0], [0, 0, 0, 1]])
+    other = {**loaded, "mask": written(tmp_path / "t/m.nii.gz", np.ascontiguousarray(values[::-1]), turned)}
+    assert bool((load(other)["mask"] == plain).all())
+
+
+def test_a_mask_that_does_not_fit_is_refused_by_name(loaded: dict[str, Any], tmp_path: Path) -> None:
+    load, affine = LoadMasksd("mask", MaskValues((0, 5), (0, 1))), np.diag([1.0, 1.5, 2.0, 1.0])
+    small = written(tmp_path / "small.nii.gz", np.zeros((6, 5, 3), np.uint8), affine)
+    with pytest.raises(
+        Exception, match=r"small\.nii\.gz: 6 x 5 x 3 voxels, the label has 6 x 5 x 4; expected a mask on the grid"
+    ):
+        load({**loaded, "mask": small})
+    moved = affine.copy()
+    moved[0, 3] = 3.0
+    away = written(tmp_path / "away.nii.gz", np.zeros((6, 5, 4), np.uint8), moved)
+    with pytest.raises(Exception, match=r"away\.nii\.gz: lies 3 mm away from its label; tolerance 0\.1 mm"):
+        load({**loaded, "mask": away})
+    odd = written(tmp_path / "odd.nii.gz", np.full((6, 5, 4), 255, np.uint8), affine)
+    with pytest.raises(
+        Exception, match=r'odd\.nii\.gz: 120 voxels hold values that are not classes, the first is 255.*--mask-labels "1=NAME'
+    ):
+        load({**loaded, "mask": odd})
