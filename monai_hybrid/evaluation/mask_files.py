@@ -72,15 +72,15 @@ def cases_with_masks(
         else:
             found.append({**case, "mask": str(path)})
     if missing:
-        _tell_missing(place, cases, found, missing, without_mask)
+        _tell_missing(place, len(cases), missing, list(files), without_mask)
     return found
 
 
-def _tell_missing(place: Path, cases: Sequence[Any], found: Sequence[Any], missing: Sequence[str], without_mask: str) -> None:
-    said = f"{place}: no mask of {len(missing)} of {plural(len(cases), 'case')}: {few(list(map(printable, missing)))}"
-    if not found:
-        name = printable(missing[0])
-        raise DataError(f"{said}; expected a file called {name}.nii.gz or {name}_seg.png, say, for each")
+def _tell_missing(place: Path, total: int, missing: Sequence[str], there: Sequence[str], without_mask: str) -> None:
+    said = f"{place}: no mask of {len(missing)} of {plural(total, 'case')}: {few(list(map(printable, missing)))}"
+    if len(missing) == total:
+        name, seen = printable(missing[0]), f"masks of {few(list(map(printable, there)))}" if there else "no image file"
+        raise DataError(f"{said}; saw {seen}; expected a file called {name}.nii.gz or {name}_seg.png, say, for each")
     if without_mask != LEAVE_OUT:
         raise DataError(f"{said}. To score the others alone, add --without-mask {LEAVE_OUT}")
     logger.warning("%s; left out", said)

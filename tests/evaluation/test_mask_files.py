@@ -55,7 +55,9 @@ def test_cases_without_a_mask_are_refused_or_left_out_and_named(tmp_path: Path, 
     with caplog.at_level(logging.WARNING):
         assert [one["case_id"] for one in cases_with_masks(cases, str(folder), "leave_out")] == ["a"]
     assert "no mask of 2 of 3 cases: b, c; left out" in caplog.text
-    with pytest.raises(DataError, match=r"no mask of 2 of 2 cases: b, c; expected a file called b\.nii\.gz or b_seg\.png"):
+    with pytest.raises(
+        DataError, match=r"no mask of 2 of 2 cases: b, c; saw masks of a; expected a file called b\.nii\.gz or b_seg\.png"
+    ):
         cases_with_masks(cases[1:], str(folder), "leave_out")
     with pytest.raises(DataError, match=r"nowhere: no such folder; expected masks, a file a case"):
         cases_with_masks(cases, str(tmp_path / "nowhere"))
