@@ -2,6 +2,8 @@
 
 import sys
 
+from data_prep.user_folder import look_there_last
+
 
 def run() -> None:
     """Import and run the command line."""
@@ -22,4 +24,5 @@ def run() -> None:
 
 
 if __name__ == "__main__":
+    look_there_last(sys.path)
     run()

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 from data_prep.interrupts import ALL, ignored
-from monai_hybrid.launch import launched
+from monai_hybrid.launch import as_launched, is_of_module
 
 _SET_PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of Linux's prctl
 
@@ -29,8 +29,8 @@ def run_child(command: Sequence[str], environment: Mapping[str, str] | None = No
     Returns:
         The exit code, as a shell gives it: 128 + the signal's number for a child that a signal ended.
     """
-    is_module = list(command[1:2]) == ["-m"]
-    full = [command[0], *launched(command[1:])] if is_module else command
+    is_module = is_of_module(command[1:])
+    full = [command[0], *as_launched(command[1:])]
     children: list[subprocess.Popen[bytes]] = []
 
     def hand_on(number: int, frame: FrameType | None) -> None:

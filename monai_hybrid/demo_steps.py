@@ -16,6 +16,7 @@ from data_prep.interrupts import signal_of
 from monai_hybrid.allocator import process_environment
 from monai_hybrid.children import end_with_parent
 from monai_hybrid.errors import EnvironmentFault
+from monai_hybrid.launch import as_launched
 
 LOG, COMMANDS = "log.txt", "commands.sh"
 POLL_SECONDS = 0.5
@@ -99,7 +100,7 @@ class Teller:
             stream.write(f"\n$ python {shlex.join(step.words)}\n")
             stream.flush()
             begin = stream.tell()
-            command = [sys.executable, "-W", "ignore", *step.words]
+            command = [sys.executable, "-W", "ignore", *as_launched(step.words)]
             process = subprocess.Popen(
                 command, stdout=stream, stderr=stream, stdin=subprocess.DEVNULL, env=environment, preexec_fn=end_with_parent()
             )

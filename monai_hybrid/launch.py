@@ -21,14 +21,33 @@ from pathlib import Path
 
 from data_prep.interrupts import ALL, done, end_at_once
 from data_prep.lack_of_memory import memory_told
+from data_prep.user_folder import look_there_last
 from monai_hybrid import late_imports
 
+_START = (  # "" is the folder where the user is: before Python 3.11 there is no -P
+    "import sys; sys.path[:] = [place for place in sys.path if place]; root = {root!r}; "
+    "root in sys.path or sys.path.insert(0, root); from monai_hybrid.launch import start; start()"
+)
 _finished: list[int] = []  # this process's number, once its module has run to its end: a forked child has another
 
 
 def launched(words: Sequence[str]) -> list[str]:
-    """`-m MODULE WORDS` as the words after `python` that start it here."""
-    return ["-m", __name__, *words[1:]]
+    """`-m MODULE WORDS` as the words after `python` that start it here, with the code that runs now.
+
+    No file of the folder where the user is can take the place of a module: `-m` would look there first, for this one too.
+    """
+    safe = ["-P"] if sys.version_info >= (3, 11) else []  # processes that the command starts get it from it
+    return [*safe, "-c", _START.format(root=str(Path(__file__).resolve().parents[1])), *words[1:]]
+
+
+def is_of_module(words: Sequence[str]) -> bool:
+    """Whether the words after `python` are `-m MODULE WORDS`."""
+    return list(words[:1]) == ["-m"]
+
+
+def as_launched(words: Sequence[str]) -> list[str]:
+    """The words after `python`, so that a module is started here; others as they are."""
+    return launched(words) if is_of_module(words) else list(words)
 
 
 def take_signals() -> None:
@@ -36,25 +55,6 @@ def take_signals() -> None:
     end_at_once()
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, ALL)
-
-
-def look_here_last(path: list[str], module: str) -> None:
-    """Let no folder of the user's be a module, as one of scans that is called `torch`, or `z3`, which torch asks for.
-
-    `python -m` puts the folder where the user is before all others. A clone that is not installed is found there, so it stays.
-    A bundle may name classes of the user's: for it the folder comes last.
-
-    Args:
-        path: `sys.path`, changed.
-        module: the one to run.
-    """
-    try:
-        here = str(Path.cwd().resolve())
-    except OSError:  # it is gone
-        return
-    if path and os.path.realpath(path[0]) == here and here != str(Path(__file__).resolve().parents[1]):
-        first = path.pop(0)
-        path.extend([first] * (not module.startswith(("monai_hybrid", "data_prep"))))
 
 
 def run_module(module: str) -> None:
@@ -107,8 +107,13 @@ def main() -> None:
     run_main("monai_hybrid.cli")
 
 
-if __name__ == "__main__":
+def start() -> None:
+    """The module and the words that stand in `sys.argv`; a bundle may name classes that lie where the user is."""
     take_signals()
     sys.argv[:] = sys.argv[1:]
-    look_here_last(sys.path, sys.argv[0])
+    look_there_last(sys.path, keep=not sys.argv[0].startswith(("monai_hybrid", "data_prep")))
     run_module(sys.argv[0])
+
+
+if __name__ == "__main__":
+    start()

@@ -237,10 +237,16 @@ def _listening(place: str | None) -> Any:
 
 
 class Forked(subprocess.Popen):
-    """`python -m MODULE WORDS` that keeps its parent's stdout and stderr, as a fork; anything else is a new process."""
+    """`python -m MODULE WORDS` that keeps its parent's stdout and stderr, as a fork; anything else is a new process.
+
+    What `monai_hybrid.launch` starts is that too, by a first line of its own.
+    """
 
     def _execute_child(self, args: Any, executable: Any, preexec_fn: Callable[[], object] | None, *rest: Any) -> None:
         words = [args] if isinstance(args, str) else [os.fsdecode(word) for word in args]
+        starter = importlib.import_module("monai_hybrid.launch").launched([])
+        if words[1 : 1 + len(starter)] == starter:
+            words[1 : 1 + len(starter)] = ["-m", "monai_hybrid.launch"]
         # The rest, as CPython's _posixsubprocess has it: close_fds, pass_fds, cwd, env, ..., and pipes (-1 is none).
         cwd, environment, pipes = rest[2], rest[3], rest[7:13]
         if words[:2] != [sys.executable, "-m"] or executable not in (None, sys.executable) or set(pipes) != {-1}:

@@ -146,8 +146,8 @@ def run_in_little_memory(command: Command, out: Path, more: int) -> subprocess.C
 def _inner(words: list[str]) -> list[str]:
     """The command that `monai-hybrid` starts, as it prints it."""
     script = (
-        "import sys; from monai_hybrid import cli, commands, launch; "
-        "commands.run_child = lambda c, e: (print(*launch.launched(c[1:])[1:], sep='\\0'), 1)[1]; "
+        "import sys; from monai_hybrid import cli, commands; "
+        "commands.run_child = lambda c, e: (print('monai_hybrid.launch', *c[2:], sep='\\0'), 1)[1]; "
         "sys.argv[:] = ['monai-hybrid', *sys.argv[1:]]; cli.main()"
     )
     full = [sys.executable, "-c", script, *words[1:]]
