@@ -42,13 +42,12 @@ def finish(command: Command, following: Callable[[], str] | None = None) -> None
 
 
 def model_there(model: str) -> None:
-    """Look for the file of `--model` where it is not the folder of a run.
+    """Look for the file of `--model`, which may be the folder of a run.
 
     Raises:
-        ConfigError, ModelFileError: it is empty, or not there.
+        ConfigError, ModelFileError: it is empty, cut off, or not there.
     """
-    if model_in(at_home(model)) is None:
-        check_there("model", model, "--model")
+    check_there("model", str(model_in(at_home(model)) or model), "--model")
 
 
 def one_of(option: str, meaning: str, *words: str) -> Any:

@@ -21,6 +21,7 @@ from data_prep.dicom.codes import CODES_SCHEMA
 from data_prep.json_io import half_character
 from data_prep.lack_of_memory import refuse_for_memory
 from monai_hybrid.catalogue.naming import model_path
+from monai_hybrid.cut_off import COPY_AGAIN, cut_off
 from monai_hybrid.errors import ModelFileError
 from monai_hybrid.quality_schema import QUALITY_SCHEMA, contradiction
 
@@ -130,7 +131,8 @@ def read_card(path: Path | str) -> dict[str, Any] | None:
             text = (handle.metadata() or {}).get(CARD_KEY)
     except (SafetensorError, OSError) as error:
         refuse_for_memory(error, path)
-        raise ModelFileError(f"{path}: not a readable safetensors file ({error}); copy it again from its source") from error
+        told = cut_off(path) or error
+        raise ModelFileError(f"{path}: not a readable safetensors file ({told}); {COPY_AGAIN}") from error
     if not text:
         return None
     return parse_card(path, text)

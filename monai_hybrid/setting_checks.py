@@ -16,6 +16,7 @@ from data_prep.errors import ConfigError, DataError, HybridError, ModelFileError
 from data_prep.free_names import free
 from data_prep.home import at_home
 from monai_hybrid.catalogue.naming import is_name, no_such_model, what_else
+from monai_hybrid.cut_off import said_of_cut_off
 from monai_hybrid.settings import PARTS, PATH_KINDS, RANGES, SETTINGS, Setting
 
 KIND = "a pipe, a device or another special file"
@@ -289,6 +290,9 @@ def check_there(name: str, path: str, shown: str | None = None) -> None:
         raise error(f"{option} {path}: {SPECIAL}")
     if is_model and place.is_file() and (kind := what_else(path)):
         raise error(f"{option} {path}: no model file but {kind}; expected .pt or .safetensors, or the folder of a run")
+    file = model_in(place) if place.is_dir() else place
+    if is_model and file is not None and (said := said_of_cut_off(file)):
+        raise error(f"{option} {path if file == place else file}: {said}")
     if setting.kind == "file" and place.is_dir():
         raise error(f"{option} {path}: a folder, expected a file: {_advised_model(place)}")
     if setting.kind == "folder" and not place.is_dir():

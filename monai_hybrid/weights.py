@@ -28,6 +28,7 @@ from data_prep.json_io import half_character
 from data_prep.lack_of_memory import refuse_for_memory
 from monai_hybrid import __version__
 from monai_hybrid.catalogue.naming import model_path
+from monai_hybrid.cut_off import COPY_AGAIN, cut_off
 from monai_hybrid.errors import ModelFileError
 from monai_hybrid.model_card import CARD_KEY, CARD_VERSION
 from monai_hybrid.model_card import read_card as read_card
@@ -166,7 +167,7 @@ def load_weights(path: Path | str) -> dict[str, Tensor]:
     except Exception as error:  # torch reports damage through many types
         refuse_for_memory(error, path)
         raise ModelFileError(
-            f"{path}: not a readable model file ({unreadable(error)}); copy it again from its source"
+            f"{path}: not a readable model file ({cut_off(path) or unreadable(error)}); {COPY_AGAIN}"
         ) from error
     for key in ("model", "state_dict", "network"):
         if isinstance(loaded, Mapping) and isinstance(loaded.get(key), Mapping):

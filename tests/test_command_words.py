@@ -104,7 +104,7 @@ FLAGS = [name for name, setting in SETTINGS.items() if setting.kind == "flag"]
 
 @pytest.mark.parametrize("name", FLAGS)
 def test_a_yes_or_no_setting_without_a_value_means_yes(name: str, commands: list[list[str]], tmp_path: Path) -> None:
-    (tmp_path / "m.pt").write_bytes(b"")
+    (tmp_path / "m.pt").write_bytes(b"x")
     (tmp_path / "target").mkdir()
     lines = {
         "pretrain": ["pretrain"],
@@ -145,7 +145,7 @@ def cli_settings(command: str) -> set[str]:
 def test_an_option_without_a_value_takes_yes_and_no_as_well(
     line: str, expected: list[str], commands: list[list[str]], tmp_path: Path
 ) -> None:
-    (tmp_path / "m.pt").write_bytes(b"")
+    (tmp_path / "m.pt").write_bytes(b"x")
     assert CliRunner().invoke(cli.app, line.split(), catch_exceptions=False).exit_code == 0
     assert commands[0][2:] == expected
 
@@ -157,7 +157,7 @@ def test_an_option_without_a_value_takes_yes_and_no_as_well(
 def test_out_is_output_in_every_command_that_runs_a_bundle(
     line: str, option: str, commands: list[list[str]], tmp_path: Path
 ) -> None:
-    (tmp_path / "m.pt").write_bytes(b"")
+    (tmp_path / "m.pt").write_bytes(b"x")
     words = [f"{option}place"] if option.endswith("=") else [option, "place"]
     assert CliRunner().invoke(cli.app, [*line.split(), *words], catch_exceptions=False).exit_code == 0
     assert commands[0][commands[0].index("--output_dir") + 1] == "place"
@@ -201,7 +201,7 @@ def test_the_name_that_was_meant_is_told(
 ) -> None:
     (tmp_path / "prepared").mkdir()
     (tmp_path / "models").mkdir()
-    (tmp_path / "models/model.pt").write_bytes(b"")
+    (tmp_path / "models/model.pt").write_bytes(b"x")
     assert "Did you mean prepared?" in said(["pretrain", "--data", "perpared"], monkeypatch, capsys)[1]
     words = ["evaluate", "--data", "prepared", "--model", "prepared", "--output", "o"]
     assert "--model prepared: a folder, expected a file: models/model.pt or" in said(words, monkeypatch, capsys)[1]
@@ -233,7 +233,7 @@ def test_a_folder_of_any_name_is_that_folder(name: str, tmp_path: Path, commands
 
     folder, model = tmp_path / name, tmp_path / f"{name}.pt"
     folder.mkdir()
-    model.write_bytes(b"")
+    model.write_bytes(b"x")
     words = [
         "adapt",
         "--data",

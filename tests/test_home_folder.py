@@ -103,7 +103,7 @@ def test_the_home_of_nobody_is_a_sentence_in_each_command(
     words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "model.pt").write_bytes(b"")
+    (tmp_path / "model.pt").write_bytes(b"x")
     monkeypatch.setattr(sys, "argv", ["monai-hybrid", *words])
     monkeypatch.setattr(cli_app, "execute", lambda command: pytest.fail(f"started {command}"))
     with pytest.raises(SystemExit) as ended:
@@ -136,7 +136,7 @@ def test_a_tilde_is_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 def test_results_of_a_run_go_to_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
-    (tmp_path / "model.pt").write_bytes(b"")
+    (tmp_path / "model.pt").write_bytes(b"x")
     started = []
     monkeypatch.setattr(cli_app, "execute", lambda command: started.append(command) or 0)
     words = ["predict", str(tmp_path), "--model", "~/model.pt", "--output=~/masks"]

@@ -62,7 +62,7 @@ def test_a_message_names_the_option_that_was_typed(monkeypatch: pytest.MonkeyPat
 
 def test_a_command_hands_on_the_names_of_its_options(tmp_path: Path) -> None:
     model = tmp_path / "model.pt"
-    model.write_bytes(b"")
+    model.write_bytes(b"x")
     named = {"IMAGES": ("input", str(tmp_path)), "--model": ("model", str(model)), "--output": ("output_dir", "out")}
     made = bundle_command("few_shot_finetune", "inference.json", {}, named)
     assert made.options == {"input": "IMAGES", "output_dir": "--output"}
@@ -71,7 +71,7 @@ def test_a_command_hands_on_the_names_of_its_options(tmp_path: Path) -> None:
 @pytest.mark.parametrize("place", ["models/model.safetensors", "models/model.pt", "model.safetensors"])
 def test_a_runs_folder_is_taken_for_its_model(place: str, tmp_path: Path) -> None:
     (tmp_path / place).parent.mkdir(exist_ok=True)
-    (tmp_path / place).write_bytes(b"")
+    (tmp_path / place).write_bytes(b"\x02" + bytes(7) + b"{}")
     named = {"--model": ("model", str(tmp_path)), "--output": ("output_dir", "out")}
     assert str(tmp_path / place) in bundle_command("few_shot_finetune", "evaluate.json", {}, named).words
 
@@ -94,7 +94,7 @@ def test_each_command_ends_with_the_next(
     data, model = tmp_path / "d d", tmp_path / "m m.pt"
     data.mkdir()
     (data / "quality.csv").write_text("")
-    model.write_bytes(b"")
+    model.write_bytes(b"x")
     monkeypatch.chdir(tmp_path)
     named = [word.format(d=data, m=model) for word in words]
     codes = [0]

@@ -36,7 +36,7 @@ def interrupted(folder: Path, slow: str, words: list[str], number: int) -> subpr
     (folder / "stubs").mkdir()
     (folder / "stubs" / f"{slow}.py").write_text(HANGS)
     (folder / "data").mkdir()
-    (folder / "model.pt").write_bytes(b"")
+    (folder / "model.pt").write_bytes(b"x")
     here = folder / "here"
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(folder / "stubs"), str(ROOT)]), "HERE": str(here)}
     pipe = subprocess.PIPE

@@ -33,10 +33,10 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
     for name in ("pipe.json", "pipe.pt", "pipe.safetensors", "pipe.nii.gz", "pipe.zip", "pipe.csv"):
         os.mkfifo(tmp_path / name)
-        (tmp_path / name.replace("pipe", "empty")).write_bytes(b"")
+        (tmp_path / name.replace("pipe", "empty")).write_bytes(b"x")
         (tmp_path / name.replace("pipe", "folder")).mkdir()
         (tmp_path / name.replace("pipe", "device")).symlink_to("/dev/zero")
-    (tmp_path / "m.pt").write_bytes(b"")
+    (tmp_path / "m.pt").write_bytes(b"x")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("monai_hybrid.commands.run_child", lambda *_: 0)
     signal.signal(signal.SIGALRM, too_long)

@@ -13,9 +13,11 @@ from rich.table import Table
 from data_prep.amounts import by, plural
 from data_prep.errors import ConfigError, ModelFileError
 from data_prep.free_names import ADAPTED, MASKS, free
+from data_prep.home import at_home
 from monai_hybrid.catalogue.entry import Entry, entry, rows
 from monai_hybrid.catalogue.folder import names
 from monai_hybrid.catalogue.naming import no_such_model
+from monai_hybrid.cut_off import said_of_cut_off
 
 NONE = "No model comes with this installation. monai-hybrid pretrain --data synthetic makes a universal one"
 
@@ -33,7 +35,7 @@ def show_models(action: str | None, name: str | None, as_json: bool) -> None:
         if name is None:
             raise ConfigError(f"models show: which one? {_which()}")
         if name not in names():
-            raise ModelFileError(f"models show {name}: {no_such_model(name) or f'no such model. {_which()}'}")
+            raise ModelFileError(f"models show {name}: {_not_shown(name)}")
         one = entry(name)
         typer.echo(_json(described(one)) if as_json else "\n".join(lines(one)))
         return
@@ -48,6 +50,13 @@ def show_models(action: str | None, name: str | None, as_json: bool) -> None:
 
 def _which() -> str:
     return f"Models: {', '.join(names())}" if names() else NONE
+
+
+def _not_shown(text: str) -> str:
+    """Of a word that is no name; a file is no model of the package, whatever it holds."""
+    if at_home(text).exists():
+        return said_of_cut_off(at_home(text)) or f"a file or folder of yours; shown are models of the package. {_which()}"
+    return no_such_model(text) or f"no such model. {_which()}"
 
 
 def _json(content: Any) -> str:
