@@ -11,7 +11,8 @@ from typing import Annotated, Any
 
 import typer
 
-from data_prep.errors import DataError, EnvironmentFault, HybridError, said_by_system
+from data_prep.endings import Command, ending
+from data_prep.errors import DataError
 from data_prep.free_names import free
 from data_prep.home import all_at_home
 from data_prep.interrupts import end_in_order, told
@@ -61,26 +62,10 @@ Unlabelled = Annotated[bool, typer.Option("--allow-unlabelled", help="Images wit
 
 @contextmanager
 def reported(debug: bool) -> Iterator[None]:
-    """Turn an error meant for the user into a few lines on stderr and its exit code; with `debug` let it pass."""
-    try:
-        with told():
-            take_blas_memory()
-            yield
-    except HybridError as error:
-        if debug:
-            raise
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(error.exit_code) from None
-    except MemoryError:
-        if debug:
-            raise
-        typer.echo("error: not enough memory. Type: free -h", err=True)
-        raise typer.Exit(EnvironmentFault.exit_code) from None
-    except OSError as error:
-        if debug:
-            raise
-        typer.echo(f"error: {said_by_system(error)}", err=True)
-        raise typer.Exit(EnvironmentFault.exit_code) from None
+    """Turn an error meant for the user into a line on stderr and its exit code; with `debug` let it pass."""
+    with ending(debug), told():
+        take_blas_memory()
+        yield
 
 
 def command(function: Callable[..., None]) -> Callable[..., None]:
@@ -92,7 +77,7 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
             arguments = all_at_home(arguments)
         function(**arguments)
 
-    return app.command()(with_homes)
+    return app.command(cls=Command)(with_homes)
 
 
 @command

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from data_prep.quoting import quoted
@@ -54,5 +55,13 @@ class TrainingFault(HybridError):
 
 def said_by_system(error: OSError) -> str:
     """What to print of a file or folder that the system does not give."""
-    look = f". Type: ls -l {quoted(error.filename)}" if isinstance(error.filename, str | Path) else ""
-    return f"{error.filename or 'a file'}: the system says: {error.strerror or error}{look}"
+    said = f"{error.filename or 'a file'}: the system says: {error.strerror or error}"
+    return f"{said}. Type: {_look(error)}" if isinstance(error.filename, str | Path) else said
+
+
+def _look(error: OSError) -> str:
+    """The line that shows whose file it is; where its folder hides it, that of the folder."""
+    path = Path(error.filename)
+    shown = (place for place in (path, *path.parents) if os.path.lexists(place))
+    seen = next(shown, path) if isinstance(error, PermissionError) else path
+    return f"ls {'-ld' if os.path.isdir(seen) else '-l'} {quoted(seen)}"  # noqa: PTH112 - Path's own raises where it is hidden

@@ -10,7 +10,7 @@ from typing import Any
 from data_prep.atomic import replace_file
 from data_prep.dead_links import absent, dead_link
 from data_prep.disk import needing
-from data_prep.errors import DataError, DataListError, EnvironmentFault
+from data_prep.errors import DataError, DataListError, EnvironmentFault, said_by_system
 from data_prep.quoting import quoted
 from data_prep.result_files import Known
 
@@ -39,7 +39,7 @@ def load_json(path: Path) -> Any:
     except OSError as error:
         if dead_link(path):
             raise DataListError("D501", f"{path}: {absent(path, '')}", str(path)) from error
-        raise EnvironmentFault(f"{path}: cannot be read: {error.strerror}") from error
+        raise EnvironmentFault(said_by_system(error)) from error
     except UnicodeDecodeError as error:
         raise _bad(path, f"not a text file in UTF-8 ({error.reason} at byte {error.start})") from error
     except json.JSONDecodeError as error:

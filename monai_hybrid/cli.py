@@ -17,7 +17,7 @@ from typing import Annotated, Any
 
 import typer
 
-from data_prep.errors import EnvironmentFault, HybridError, said_by_system
+from data_prep.endings import ending
 from monai_hybrid import __version__
 from monai_hybrid.cli_app import app
 from monai_hybrid.next_steps import no_model
@@ -56,20 +56,13 @@ def options(
 
 def main() -> None:
     """Run the command line; errors end in one line and their exit code."""
-    try:
-        code = app(prog_name="monai-hybrid", standalone_mode=False)
-    except HybridError as error:
-        typer.echo(f"error: {as_in_help(str(error))}", err=True)
-        sys.exit(error.exit_code)
-    except OSError as error:
-        if error.filename is None:  # no file's
-            raise
-        typer.echo(f"error: {said_by_system(error)}", err=True)
-        sys.exit(EnvironmentFault.exit_code)
-    except Exception as error:
-        if not hasattr(error, "format_message"):
-            raise
-        sys.exit(usage_error(error))
+    with ending(worded=as_in_help):
+        try:
+            code = app(prog_name="monai-hybrid", standalone_mode=False)
+        except Exception as error:
+            if not hasattr(error, "format_message"):
+                raise
+            sys.exit(usage_error(error))
     sys.exit(code if isinstance(code, int) else 0)
 
 

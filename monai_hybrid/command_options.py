@@ -14,10 +14,11 @@ from typing import Annotated, Any
 
 import typer
 from fire.parser import DefaultParseValue
-from typer.core import TyperCommand, TyperGroup
+from typer.core import TyperGroup
 
 from data_prep.cli import dashed
 from data_prep.dead_links import absent
+from data_prep.endings import Command
 from data_prep.errors import ConfigError
 from data_prep.quoting import quoted
 from monai_hybrid.bundle_folders import load_config
@@ -56,7 +57,7 @@ class Group(TyperGroup):
         return super().resolve_command(ctx, args)
 
 
-class Words(TyperCommand):
+class Words(Command):
     """A command that keeps the words as they were typed, to hand them on."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
@@ -10,10 +9,9 @@ from typing import Any
 import typer
 
 from data_prep.cli import dashed
-from data_prep.errors import said_by_system
+from data_prep.endings import Command, ending
 from data_prep.home import all_at_home
 from data_prep.interrupts import end_in_order
-from monai_hybrid.errors import EnvironmentFault, HybridError
 
 
 def run(command: Callable[..., None], name: str) -> None:
@@ -25,14 +23,6 @@ def run(command: Callable[..., None], name: str) -> None:
     def with_homes(**arguments: Any) -> None:
         command(**all_at_home(arguments))
 
-    app.command()(with_homes)
-    try:
+    app.command(cls=Command)(with_homes)
+    with ending():
         app(prog_name=name)
-    except HybridError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
-    except OSError as error:
-        if error.filename is None:  # no file's
-            raise
-        print(f"error: {said_by_system(error)}", file=sys.stderr)
-        sys.exit(EnvironmentFault.exit_code)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import difflib
+import errno
 import math
+import os
 import re
+import stat
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +15,7 @@ from typing import Any
 from fire.parser import DefaultParseValue
 
 from data_prep.dead_links import absent, dead_link, refuse_dead_link
-from data_prep.errors import ConfigError, DataError, HybridError, ModelFileError
+from data_prep.errors import ConfigError, DataError, EnvironmentFault, HybridError, ModelFileError, said_by_system
 from data_prep.free_names import free
 from data_prep.home import at_home
 from monai_hybrid.catalogue.naming import is_name, no_such_model, what_else
@@ -262,10 +265,11 @@ def check_there(name: str, path: str, shown: str | None = None) -> None:
         ConfigError: a place for results that is no folder.
         ModelFileError: a model.
         DataError: a data set or an image.
+        EnvironmentFault: it may be there, but cannot be read.
     """
     setting, place = SETTINGS[name], at_home(path)
     option = shown or f"--{name}"
-    if setting.kind == "place" and _exists(place) and not place.is_dir():
+    if setting.kind == "place" and _exists(place, option) and not place.is_dir():
         raise ConfigError(f"{option} {path}: {'a file' if place.is_file() else KIND}, expected a folder")
     if setting.kind == "place" and not is_expression(path):
         refuse_dead_link(place, option)
@@ -275,7 +279,7 @@ def check_there(name: str, path: str, shown: str | None = None) -> None:
     if is_model and is_name(path):
         return
     error: type[HybridError] = ModelFileError if is_model else DataError
-    if not _exists(place):
+    if not _exists(place, option):
         if dead_link(place):
             raise error(f"{option} {path}: {absent(place, '')}")
         if is_model and (said := no_such_model(path)):
@@ -299,11 +303,21 @@ def check_there(name: str, path: str, shown: str | None = None) -> None:
         raise error(f"{option} {path}: a file, expected a folder")
 
 
-def _exists(place: Path) -> bool:
+def _exists(place: Path, option: str) -> bool:
+    """Whether it is there.
+
+    Raises:
+        EnvironmentFault: the system does not say, or lets nobody read it.
+    """
     try:
-        return place.exists()
-    except OSError:  # a name that is too long
+        is_folder = stat.S_ISDIR(place.stat().st_mode)
+        if not os.access(place, os.R_OK | (os.X_OK if is_folder else 0)):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(place))
+    except PermissionError as error:
+        raise EnvironmentFault(f"{option} {said_by_system(error)}") from error
+    except (OSError, ValueError):  # a name that is too long, or no name
         return False
+    return True
 
 
 def _advice(place: Path) -> str:

@@ -45,7 +45,7 @@ def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for folder in "dsu":
         (tmp_path / folder).mkdir()
     for file in ("m", "b", "x.nii.gz"):
-        (tmp_path / file).write_bytes(b"")
+        (tmp_path / file).write_bytes(b"x")
     return tmp_path
 
 

@@ -359,7 +359,7 @@ def test_options_that_are_handed_on_exist_there(command: str, module: str, funct
 
 
 def test_a_file_that_the_system_does_not_give_ends_in_a_sentence(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def closed(**_: Any) -> None:
         raise PermissionError(13, "Permission denied", "a b/cases.csv")
@@ -369,6 +369,9 @@ def test_a_file_that_the_system_does_not_give_ends_in_a_sentence(
 
     monkeypatch.setattr(cli, "app", closed)
     monkeypatch.setattr("sys.argv", ["view"])
+    monkeypatch.chdir(tmp_path)
+    Path("a b").mkdir()
+    Path("a b/cases.csv").write_text("")
     for program in (cli.main, lambda: one_command.run(command, "view")):
         with pytest.raises(SystemExit) as ended:
             program()

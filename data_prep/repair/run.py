@@ -107,7 +107,8 @@ def repair(
         DataError: the path does not exist.
         ConfigError: the path is of no known layout; `out` exists, or lies within the source.
         DataListError: the data set's own description is damaged.
-        EnvironmentFault: no space or no right; `out` is not there then.
+        EnvironmentFault: no space or no right to write; `out` is not there then.
+        OSError: the source cannot be read; nor then.
     """
     path, out = Path(path), Path(out)
     _check_folders(path, out)
@@ -119,6 +120,8 @@ def repair(
             if not dry_run:
                 dump_json(report.as_json(path, out, dry_run), made / LOG)
     except OSError as error:
+        if isinstance(error.filename, str | Path) and Path(error.filename).is_relative_to(path):  # it could not be read
+            raise
         raise EnvironmentFault(f"{out}: cannot be written: {error.strerror}. Type: df -h {quoted(out.parent)}") from error
     return report
 

@@ -14,12 +14,12 @@ from dataclasses import asdict
 from pathlib import Path
 
 from data_prep.amounts import few
+from data_prep.endings import told_of
 from data_prep.home import at_home
 from data_prep.interrupts import end_in_order, told
 from data_prep.json_io import dump_json
 from data_prep.result_files import VERDICT, refuse_other
 from monai_hybrid.audit.verdict import audit
-from monai_hybrid.errors import HybridError
 
 SHOWN = 8
 
@@ -40,9 +40,8 @@ def main(argv: list[str] | None = None) -> int:
             verdict = audit(args.bundle)
             if args.json:
                 dump_json(asdict(verdict), args.json, VERDICT)
-    except HybridError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
+    except Exception as error:
+        return told_of(error)
     for line in verdict.settings:
         print(f"setting  {_plain(line)}")
     for finding in verdict.findings:

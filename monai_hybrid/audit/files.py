@@ -18,9 +18,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from data_prep.errors import said_by_system
 from monai_hybrid.audit.configs import Finding
 from monai_hybrid.audit.settings import MARKS
-from monai_hybrid.errors import ConfigError, HybridError
+from monai_hybrid.errors import EnvironmentFault, HybridError
 from monai_hybrid.weights import load_torch, load_weights, read_card
 
 TEXTS = {"": ("LICENSE", "NOTICE"), ".md": (), ".txt": ()}
@@ -55,7 +56,7 @@ def files_of(root: Path) -> tuple[list[str], list[Finding]]:
 
 
 def _unreadable(error: OSError) -> None:
-    raise ConfigError(f"{error.filename}: cannot be read ({error.strerror}), so nothing can be said of what is in it")
+    raise EnvironmentFault(f"{said_by_system(error)}. Nothing can be said of what is in it") from error
 
 
 def file_problem(root: Path, name: str) -> str | None:

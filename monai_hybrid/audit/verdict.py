@@ -12,7 +12,7 @@ from monai_hybrid.audit.configs import Finding, compare_config, compare_logging,
 from monai_hybrid.audit.files import file_problem, files_of
 from monai_hybrid.audit.zip import unpack
 from monai_hybrid.bundle_folders import bundle_folder
-from monai_hybrid.errors import ConfigError
+from monai_hybrid.errors import ConfigError, DataError
 
 CONFIGS = "configs"
 OURS = ("few_shot_finetune", "hybrid_pretrain")
@@ -39,8 +39,9 @@ def audit(path: str | Path) -> Verdict:
     """Compare a bundle (a folder or a zip file) with ours.
 
     Raises:
-        ConfigError: no such bundle, no configuration in it, or an archive with unsafe members.
-        EnvironmentFault: our own bundles are not there to compare with.
+        ConfigError: no configuration in it, or an archive with unsafe members.
+        DataError: no such bundle.
+        EnvironmentFault: the system does not let it be read, or our own bundles are not there to compare with.
     """
     path = Path(path)
     if path.is_file() and path.suffix.lower() == ".zip":
@@ -49,7 +50,7 @@ def audit(path: str | Path) -> Verdict:
             return audit_folder(_root(Path(folder)))
     if not path.is_dir():
         said = absent(path, "no such bundle; expected a folder with configs/, or a zip file of one")
-        raise ConfigError(f"{path}: {said}")
+        raise DataError(f"{path}: {said}")
     return audit_folder(path)
 
 

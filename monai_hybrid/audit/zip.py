@@ -36,6 +36,8 @@ def unpack(archive_path: Path, folder: Path) -> None:
                 if not member.is_dir():
                     left -= _write(archive, member, folder / member.filename, left)
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError, EOFError, ValueError, *DAMAGED) as error:
+        if isinstance(error, OSError) and error.filename is not None:  # the system's: no right to read, no place to write
+            raise
         raise ConfigError(f"{archive_path}: not a readable zip file ({error})") from error
 
 

@@ -366,8 +366,8 @@ def test_our_own_bundles_pass(name: str, tmp_path: Path) -> None:
 
 
 def test_a_folder_that_is_no_bundle_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for path, message in ((tmp_path, "no configuration found"), (tmp_path / "none", "no such bundle")):
-        assert main([str(path)]) == 2 and message in capsys.readouterr().err
+    for path, number, message in ((tmp_path, 2, "no configuration found"), (tmp_path / "none", 3, "no such bundle")):
+        assert main([str(path)]) == number and message in capsys.readouterr().err
 
 
 def test_every_kind_of_setting_has_a_form() -> None:

@@ -299,4 +299,4 @@ def test_a_folder_that_cannot_be_listed_ends_in_one_line(nifti_set, monkeypatch)
     monkeypatch.setattr(Path, "iterdir", refuse)
     result = CliRunner().invoke(app, ["check", str(root)])
     assert result.exit_code == 5
-    assert result.stderr == f"error: {root}/images: the system says: Permission denied. Type: ls -l {root}/images\n"
+    assert result.stderr == f"error: {root}/images: the system says: Permission denied. Type: ls -ld {root}/images\n"
