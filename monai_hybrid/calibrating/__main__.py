@@ -11,12 +11,14 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from data_prep.amounts import plural
 from data_prep.home import at_home
 from data_prep.interrupts import told
 from data_prep.progress import show as show_progress
 from monai_hybrid import one_command
 from monai_hybrid.calibrating.calibration import Calibration, calibrate
 from monai_hybrid.next_steps import after_evaluate, as_next
+from monai_hybrid.prediction.reasons import by_reason
 from monai_hybrid.quality.held_out import COPIES
 from monai_hybrid.setting_checks import check_there, model_in
 
@@ -63,8 +65,7 @@ def show(found: Calibration, model: str) -> None:
             f"calibration error {before:.4f} before, {after:.4f} after"
         )
     if found.failed:
-        case, why = next(iter(found.failed.items()))
-        print(f"{len(found.failed)} cases are left out; the first, {case}: {why}")
+        print("\n  ".join([f"left out: {plural(len(found.failed), 'case')}", *by_reason(found.failed.items())]))
     print(as_next(after_evaluate(model)))
 
 

@@ -30,7 +30,7 @@ from monai_hybrid.prediction.denoising import DenoisingScore
 from monai_hybrid.prediction.earlier import remove_outdated
 from monai_hybrid.prediction.expected import low_prediction, prediction_cells, predictions, write_trust
 from monai_hybrid.prediction.flags import masks_for_scans, own_flags
-from monai_hybrid.prediction.reasons import commonest, reason
+from monai_hybrid.prediction.reasons import by_reason, headline, kind_of, reason
 from monai_hybrid.prediction.signals import CaseSignals
 from monai_hybrid.prediction.table import ADAPTED, QualityTable, files_of
 from monai_hybrid.quality.mask_sums import MaskSums
@@ -80,6 +80,7 @@ class Predictor(SupervisedEvaluator):
         self.hidden = None if progress_bar else True  # None: tqdm shows itself on a terminal only
         self.counts = {"done": 0, "skipped": 0, "failed": 0}
         self.reasons: list[tuple[str, str]] = []  # case and why, of those that failed
+        self.kinds: dict[str, str] = {}  # of reasons, with the first case of each
         self.told: set[str] = set()  # of finished masks, once each
         self.bar: Any = None
         self.dataset: Any = None
@@ -110,7 +111,7 @@ class Predictor(SupervisedEvaluator):
         return joint_digest(files[:1] if "series" in case else files) if files else ""
 
     def _run(self) -> None:
-        self.counts, self.reasons, self.told = dict.fromkeys(self.counts, 0), [], set()
+        self.counts, self.reasons, self.kinds, self.told = dict.fromkeys(self.counts, 0), [], {}, set()
         total, loader = self.state.epoch_length, self.data_loader
         with (
             eval_mode(self.network),  # once for all cases: going through the modules takes a millisecond
@@ -130,8 +131,8 @@ class Predictor(SupervisedEvaluator):
         said = ", ".join(f"{number} {what}" for what, number in self.counts.items() if number)
         logger.info("%s in %s; %d flagged: see %s", said, self.table.path.parent, len(flagged), self.table.path.name)
         if self.counts["failed"]:
-            failed = f"{self.counts['failed']} of {total} cases failed; {commonest(self.reasons)}"
-            raise DataError(f"{failed}. The column error of {self.table.path} says why of each")
+            told = f"{self.counts['failed']} of {total} cases failed; the column error of {self.table.path} says why of each:"
+            raise DataError("\n  ".join([told, *by_reason(self.reasons)]))
 
     def _iteration(self, engine: Any, batchdata: dict[str, Any]) -> dict[str, Any]:
         case_id, began = batchdata["case_id"][0], time.monotonic()
@@ -294,7 +295,8 @@ class Predictor(SupervisedEvaluator):
     def _failed(self, case_id: str, reason: str) -> None:
         self.table.add_failure(case_id, reason)
         self.reasons.append((case_id, reason))
-        self._told(case_id, "failed", reason, logging.ERROR)
+        first = self.kinds.setdefault(kind_of(reason), case_id)  # the rest of its reason stands at the end
+        self._told(case_id, "failed", headline(reason) if first == case_id else f"as {first}", logging.ERROR)
 
     def _told(self, case_id: str, what: str, detail: str, level: int = logging.INFO) -> None:
         self.counts[what] += 1

@@ -11,10 +11,12 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from data_prep.amounts import plural
 from data_prep.interrupts import told
 from data_prep.progress import show as show_progress
 from monai_hybrid import one_command
 from monai_hybrid.next_steps import after_suggest, as_next
+from monai_hybrid.prediction.reasons import by_reason
 from monai_hybrid.suggesting.orders import DEFAULT
 from monai_hybrid.suggesting.suggestion import Suggestion, suggest_into
 
@@ -54,8 +56,8 @@ def show(found: Suggestion, data: Path, model: str, number: int) -> None:
     if len(rows) > len(shown):
         print(f"{len(rows) - len(shown)} more scans; suggestion.csv of --output FOLDER lists all")
     if found.failed:
-        case, why = found.failed[0]
-        print(f"{len(found.failed)} scans could not be read and are left out; the first, {case}: {why}")
+        told = f"left out, for they could not be read: {plural(len(found.failed), 'scan')}"
+        print("\n  ".join([told, *by_reason(found.failed)]))
     print(as_next(after_suggest(str(data), model)))
 
 

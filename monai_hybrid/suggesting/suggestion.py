@@ -29,6 +29,7 @@ from monai_hybrid.bundle.model import find_card
 from monai_hybrid.dicom_border import is_dicom
 from monai_hybrid.look_first import refuse_all_labelled
 from monai_hybrid.prediction.cases import inspect
+from monai_hybrid.prediction.reasons import by_reason, headline
 from monai_hybrid.setting_checks import check_there, model_in
 from monai_hybrid.suggesting.orders import DEFAULT, ORDERS, ordered
 from monai_hybrid.suggesting.seen import Seen, look
@@ -103,7 +104,7 @@ def suggest(data: Path, model: str, number: int = 3, order: str = DEFAULT, seed:
     seen, failed = _looked(cases, model, card, colour)
     names = {one.case_id for one in seen}
     if not any(case["case_id"] in names and not case["labelled"] for case in cases):
-        raise DataError(f"{data}: none of {len(failed)} scans can be read; the first, {failed[0][0]}: {failed[0][1]}")
+        raise DataError("\n  ".join([f"{data}: no scan can be read:", *by_reason(failed)]))
     by_name = {case["case_id"]: bool(case["labelled"]) for case in cases}
     known = [by_name[one.case_id] for one in seen]
     signals = {"error": [one.error for one in seen], "entropy": [one.entropy for one in seen]}
@@ -167,7 +168,7 @@ def _looked(
             seen.append(eye(case))
         except DataError as error:
             failed.append((str(case["case_id"]), str(error)))
-            logger.warning("%s: left out: %s", case["case_id"], error)
+            logger.warning("%s: left out: %s", case["case_id"], headline(str(error)))
         ticker.step()
     return seen, failed
 

@@ -88,7 +88,8 @@ def test_a_bad_file_is_named_and_the_others_go_on(tmp_path: Path) -> None:
     settings = threshold_model(tmp_path / "model")
     error = predict(input=tmp_path / "in", output_dir=tmp_path / "out", **settings)
     assert isinstance(error, DataError) and error.exit_code == 3
-    assert "5 of 6 cases failed; the first, a_cut: D003 error" in str(error) and "The column error of" in str(error)
+    assert str(error).startswith("5 of 6 cases failed; the column error of ") and str(error).count("\n") == 5
+    assert "\n  a_cut: D003 error" in str(error)
     rows = quality(tmp_path / "out")
     said = {name: row["error"] for name, row in rows.items()}
     assert {name for name, row in rows.items() if row["status"] == "done"} == {"b_good"}

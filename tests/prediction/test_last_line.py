@@ -3,25 +3,46 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from monai_hybrid.prediction.engine import Predictor
-from monai_hybrid.prediction.reasons import commonest
+from monai_hybrid.prediction.reasons import by_reason
 
 
 @pytest.mark.parametrize(
     ("reasons", "said"),
     [
-        ([("a", "in/a.png: it is 2D.")], "a: in/a.png: it is 2D"),
-        ([("a", "a.png: 2 x 3 pixels"), ("b", "b.png: 7 x 9 pixels")], "all for one reason, such as a: a.png: 2 x 3 pixels"),
-        ([("a", "x: cut"), ("b", "in/b.nii: 2D"), ("c", "in/c.nii: 2D")], "2 for one reason, such as b: in/b.nii: 2D"),
-        ([("a", "cut"), ("b", "empty")], "the first, a: cut"),
+        ([("a", "in/a.png: it is 2D.")], ["a: in/a.png: it is 2D."]),
+        ([("a", "a.png: 2 x 3 pixels"), ("b", "b.png: 7 x 9 pixels")], ["2 cases (a, b): a.png: 2 x 3 pixels"]),
+        ([("a", "x: cut"), ("b", "in/b.nii: 2D"), ("c", "in/c.nii: 2D")], ["2 cases (b, c): in/b.nii: 2D", "a: x: cut"]),
+        ([(f"c{number}", "D109 error: no") for number in range(9)], ["9 cases (c0, c1, c2 and 6 more): D109 error: no"]),
+        ([(x, x * 2) for x in "abcdefg"], ["a: aa", "b: bb", "c: cc", "d: dd", "e: ee", "and 2 cases for other reasons"]),
+        ([], []),
     ],
-    ids=["one", "all alike", "most alike", "none alike"],
+    ids=["one", "all alike", "most alike", "many", "none alike", "none"],
 )
-def test_the_commonest_reason_of_failed_cases(reasons: list[tuple[str, str]], said: str) -> None:
-    assert commonest(reasons) == said
+def test_each_reason_is_told_once_with_its_cases(reasons: list[tuple[str, str]], said: list[str]) -> None:
+    assert by_reason(reasons) == said
+
+
+def test_a_failure_like_an_earlier_one_is_told_as_that(caplog: pytest.LogCaptureFixture) -> None:
+    predictor = Predictor.__new__(Predictor)
+    predictor.counts, predictor.bar = {"done": 0, "skipped": 0, "failed": 0}, None
+    predictor.state = SimpleNamespace(metrics={}, epoch_length=4)
+    table: Any = SimpleNamespace(add_failure=lambda *_: None)
+    predictor.table, predictor.reasons, predictor.kinds = table, [], {}
+    remedy = ". For several channels use another layout"
+    for case, why in (("a", "D109 error: a.nii: 4 axes"), ("b", "D109 error: b.nii: 5 axes"), ("c", "D003 error: c.nii: cut")):
+        predictor._failed(case, why + remedy)
+    said = [record.getMessage() for record in caplog.records]
+    assert said == [
+        "1/4 a: failed: D109 error: a.nii: 4 axes",
+        "2/4 b: failed: as a",
+        "3/4 c: failed: D003 error: c.nii: cut",
+    ]
+    assert by_reason(predictor.reasons)[0] == f"2 cases (a, b): D109 error: a.nii: 4 axes{remedy}"
 
 
 def test_the_last_line_is_no_tick(caplog: pytest.LogCaptureFixture) -> None:

@@ -173,7 +173,8 @@ def test_files_and_sentences(
     assert all(is_ours(tmp_path / f"next/suggestion.{end}") for end in ("csv", "json"))
     show(found, scans, "discs_mr", 9)
     said = capsys.readouterr().out
-    assert "4 scans are fewer than 9: all of them are listed" in said and "1 scans could not be read" in said
+    assert "left out, for they could not be read: 1 scan\n  broken: D006 error: " in said
+    assert "4 scans are fewer than 9: all of them are listed" in said
     assert said.rstrip().endswith(f"Next: monai-hybrid predict {scans} --model discs_mr --output masks")
 
 
@@ -187,7 +188,7 @@ def test_a_single_scan_and_no_scan(
     assert "one scan, so there is nothing to choose" in said
     assert said.rstrip().endswith(f"Next: monai-hybrid predict {scans} --model discs_mr --output masks")
     (scans / "p0.png").write_bytes(b"no picture")
-    with pytest.raises(DataError, match="none of 1 scans can be read; the first, p0: "):
+    with pytest.raises(DataError, match=r"no scan can be read:\n  p0: "):
         suggest(scans, "discs_mr")
     with pytest.raises(ConfigError, match="--order best: expected one of random"):
         suggest(scans, "discs_mr", order="best")
