@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from data_prep.amounts import few
-from data_prep.json_io import load_json
 from data_prep.quoting import printable
 from monai_hybrid.errors import DataError
 from monai_hybrid.evaluation.case_table import Row, check_rows, read_cases
+from monai_hybrid.evaluation.record import read_record
 from monai_hybrid.evaluation.statistics import RESAMPLES, SEED, PairedTest, bootstrap_interval, paired_test, patient_means
 from monai_hybrid.evaluation.status import ABSENT, BEST, METRICS
 from monai_hybrid.evaluation.summary import ALL
@@ -138,9 +138,7 @@ def _refuse_other_settings(run_a: Path, run_b: Path) -> None:
 
 def _summary(folder: Path) -> dict[str, Any]:
     path = folder / "summary.json"
-    if not path.is_file():
+    content = read_record(path)
+    if content is None:
         raise DataError(f"{path}: there is no such file; expected the output_dir of an evaluate.json run")
-    content = load_json(path)
-    if not isinstance(content, dict):
-        raise DataError(f"{path}: holds a {type(content).__name__}; expected a JSON object {{...}}")
     return content

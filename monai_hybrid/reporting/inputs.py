@@ -9,17 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from data_prep.home import at_home
-from data_prep.json_io import load_json
 from data_prep.known_files import file_digest, lies_below
 from data_prep.quoting import quoted
 from monai_hybrid.errors import ConfigError, DataError
 from monai_hybrid.evaluation.case_table import Row, check_rows, read_cases
+from monai_hybrid.evaluation.record import read_record
 from monai_hybrid.evaluation.summary import MODEL_DIGEST, summarize
 from monai_hybrid.gallery.cases import read_table
 from monai_hybrid.model_card import read_card
 from monai_hybrid.setting_checks import is_number
 
-LARGEST_RECORD = 4_000_000  # bytes of a JSON record: all of it would go into the page
 EVALUATION_FOLDERS = ("eval", "evaluation", ".")
 SUGGESTION, SUGGESTED = "suggestion.json", ("model", "order", "suggested", "scans")
 LISTED = {  # its lists, and what each entry has
@@ -156,7 +155,7 @@ def read_inputs(folder: Path, compare: Sequence[str] = (), suggestions: Path | N
     others = {name: _compared(name, other) for name, other in folders.items()}
     if others and evaluation is None:
         raise DataError(f"{folder}: no cases.csv to compare with {', '.join(others)}; type: monai-hybrid evaluate")
-    record, trust = (_mapping(predicted / name) if predicted else None for name in ("run.json", "trust.json"))
+    record, trust = (read_record(predicted / name) if predicted else None for name in ("run.json", "trust.json"))
     of_run = None if training.empty else training
     return Inputs(folder, evaluation, of_run, others, quality, predicted, record, trust, suggestion, suggestions)
 
@@ -168,7 +167,7 @@ def _suggestion(folder: Path, named: Path | None) -> dict[str, Any] | None:
         DataError: the named folder has none, or the file is damaged.
     """
     path = (named or folder) / SUGGESTION
-    content = _mapping(path)
+    content = read_record(path)
     if content is not None:
         if missing := [key for key in SUGGESTED if key not in content]:
             raise DataError(f"{path}: lacks {', '.join(missing)}; expected what monai-hybrid suggest --output FOLDER writes")
@@ -223,20 +222,8 @@ def read_evaluation(folder: Path) -> Evaluation:
     rows = read_cases(folder)
     check_rows(rows, folder / "cases.csv")
     names = ("summary", "shift", "forgetting", "run", "trust")
-    about, shift, forgetting, run, trust = (_mapping(folder / f"{name}.json") for name in names)
+    about, shift, forgetting, run, trust = (read_record(folder / f"{name}.json") for name in names)
     return Evaluation(folder, rows, about or {}, summarize(rows), shift, forgetting, run, trust)
-
-
-def _mapping(path: Path) -> dict[str, Any] | None:
-    """A JSON object; None when there is no such file."""
-    if not path.is_file():
-        return None
-    if path.stat().st_size > LARGEST_RECORD:
-        raise DataError(f"{path}: holds {path.stat().st_size / 1e6:.0f} MB; expected at most {LARGEST_RECORD / 1e6:.0f}")
-    content = load_json(path)
-    if not isinstance(content, dict):
-        raise DataError(f"{path}: holds a {type(content).__name__}; expected a JSON object {{...}}")
-    return content
 
 
 def read_training(folder: Path) -> Training:
@@ -246,14 +233,14 @@ def read_training(folder: Path) -> Training:
         DataError, ModelFileError: a damaged file.
     """
     logs = folder / "logs"
-    shots = next((found for place in (folder, logs) if (found := _mapping(place / "shots.json")) is not None), None)
+    shots = next((found for place in (folder, logs) if (found := read_record(place / "shots.json")) is not None), None)
     pictures = logs / "pictures.png"
     return Training(
         folder,
         read_history(logs / "history.jsonl"),
-        _mapping(logs / "transfer.json"),
+        read_record(logs / "transfer.json"),
         shots,
-        _mapping(logs / "run.json"),
+        read_record(logs / "run.json"),
         read_card(folder / "models/model.safetensors"),
         pictures if pictures.is_file() and lies_below(folder, pictures) else None,
     )

@@ -49,6 +49,19 @@ def test_a_broken_summary_is_a_sentence(about: str, told: str, tmp_path: Path) -
         compare(evaluation(tmp_path / "a", about), evaluation(tmp_path / "b"), 10, 0)
 
 
+@pytest.mark.parametrize("size", [4_000_000, 4_000_001])
+def test_the_report_and_the_comparison_take_a_summary_of_the_same_size(size: int, tmp_path: Path) -> None:
+    about = f'{ABOUT[:-1]}, "more": "{"x" * (size - len(ABOUT) - 12)}"}}'
+    runs = evaluation(tmp_path / "a", about), evaluation(tmp_path / "b")
+    assert (runs[0] / "summary.json").stat().st_size == size
+    for read in (lambda: compare(*runs, 10, 0), lambda: read_inputs(runs[0])):
+        if size == 4_000_000:
+            assert read()
+        else:
+            with pytest.raises(DataError, match=r"a/summary.json: holds 4\.0 MB; expected at most 4 MB, as our runs write it"):
+                read()
+
+
 def test_a_summary_that_says_less_is_compared(tmp_path: Path) -> None:
     assert compare(evaluation(tmp_path / "a", "{}"), evaluation(tmp_path / "b"), 10, 0)
     (tmp_path / "a/summary.json").unlink()

@@ -110,7 +110,7 @@ def test_predictions_have_a_dice_and_their_interval(model: Path, data: Path, tmp
     page = write_report(tmp_path, viewer=False).read_text()
     assert "predicted dice" in page and "the batch as a whole" not in page
     (tmp_path / "trust.json").write_text(json.dumps({**trust, "said": "x" * 5_000_000}))
-    with pytest.raises(DataError, match="holds 5 MB; expected at most 4"):
+    with pytest.raises(DataError, match=r"holds 5\.0 MB; expected at most 4 MB"):
         write_report(tmp_path, viewer=False)
     trust["batch"]["said"] = "the batch as a whole is unusual"
     (tmp_path / "trust.json").write_text(json.dumps(trust))
