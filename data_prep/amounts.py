@@ -1,4 +1,4 @@
-"""Amounts as a person reads them: four digits, no powers of ten, a comma between thousands; few of many names."""
+"""Amounts as a person reads them: four digits, no powers of ten, a comma between thousands; few of many; pixels or voxels."""
 
 from __future__ import annotations
 
@@ -22,6 +22,11 @@ def by(numbers: Iterable[float]) -> str:
 def plural(count: int, noun: str) -> str:
     """ "1 case", "2 cases"."""
     return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
+def cells(dims: int) -> str:
+    """What a grid of so many axes is made of: "pixels" or "voxels"."""
+    return "pixels" if dims == 2 else "voxels"
 
 
 def few(names: Sequence[object], most: int = 3, between: str = ", ") -> str:

@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from data_prep.amounts import cells
 from data_prep.ceiling import Ceiling
 from data_prep.errors import ConfigError
 from data_prep.finer import respecting
@@ -75,7 +76,7 @@ def make_plan(
         "batch_size": batch,
         "network": _network(limits),
         "reasons": [
-            f"The median training case is {by(shape)} voxels of {by(median)} {unit}, axes in "
+            f"The median training case is {by(shape)} {cells(dims)} of {by(median)} {unit}, axes in "
             f"{'RAS order' if dims == 3 else 'the order of the file'}.",
             spacing_reason,
             *ceiling_reasons,
@@ -145,7 +146,7 @@ def _patch(extent: Spacing, spacing: Spacing, limits: Budget) -> tuple[Sizes, st
     size = f"Patch {by(patch)}, edges divisible by {limits.multiple} for {len(limits.channels)} levels"
     if patch == whole:
         return patch, f"{size}: holds the whole median case."
-    return patch, f"{size}: a part of the median case ({by(whole)}), capped at {limits.patch_voxels} voxels."
+    return patch, f"{size}: a part of the median case ({by(whole)}), capped at {limits.patch_voxels} {cells(len(patch))}."
 
 
 def _batch(patch: Sizes, limits: Budget, budget: str, dims: int) -> tuple[int, str]:

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from data_prep.amounts import cells
+
 Affine = npt.NDArray[np.float64]
 Array = npt.NDArray[Any]
 
@@ -70,6 +72,11 @@ class Volume:
     def spatial_dims(self) -> int:
         """2 or 3: axes beyond the third are never spatial."""
         return self.dims or min(3, self.array.ndim)
+
+    @property
+    def cells(self) -> str:
+        """ "pixels" or "voxels"."""
+        return cells(self.spatial_dims)
 
     @property
     def shape(self) -> tuple[int, ...]:

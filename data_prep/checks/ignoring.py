@@ -19,7 +19,8 @@ from data_prep.checks.subjects import DatasetSubject, LabelSubject
 )
 def nothing_annotated(subject: LabelSubject) -> str | None:
     """A label holds nothing but the ignore value: no voxel is annotated."""
-    return f"all {subject.ignored} voxels hold the ignore value" if subject.ignored and not subject.counts else None
+    all_of_it = f"all {subject.ignored} {subject.volume.cells}"
+    return f"{all_of_it} hold the ignore value" if subject.ignored and not subject.counts else None
 
 
 @check(

@@ -31,7 +31,9 @@ def not_finite(subject: ImageSubject) -> Remark | None:
     bad = ~np.isfinite(array) if array.dtype.kind == "f" else np.zeros(1, dtype=bool)
     if not bad.any():
         return None
-    return located(subject.volume, bad, f"{np.count_nonzero(bad)} of {array.size} voxels are not finite (NaN or Inf)")
+    return located(
+        subject.volume, bad, f"{np.count_nonzero(bad)} of {array.size} {subject.volume.cells} are not finite (NaN or Inf)"
+    )
 
 
 @check(
@@ -48,7 +50,7 @@ def constant(subject: ImageSubject) -> str | None:
     same = [index for index, plane in enumerate(planes) if plane.min() == plane.max()]
     if not same or (is_picture(volume.path) and len(same) < len(planes)):  # a photograph may lack a colour
         return None
-    return f"all {planes[same[0]].size} voxels of channel {same[0]} are {planes[same[0]].flat[0]:g}"
+    return f"all {planes[same[0]].size} {volume.cells} of channel {same[0]} are {planes[same[0]].flat[0]:g}"
 
 
 @check("D203", on="image", level="error", remedy="Find the outlier and replace it, or leave the case out: {case}")

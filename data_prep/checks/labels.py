@@ -43,15 +43,19 @@ def _finite(subject: LabelSubject) -> list[float]:
 def label_not_finite(subject: LabelSubject) -> Remark | None:
     """Label voxels are NaN or infinite."""
     bad = sum(count for value, count in subject.counts.items() if not math.isfinite(value))
-    return located(subject.volume, ~np.isfinite(subject.volume.array), f"{bad} voxels are not finite") if bad else None
+    return (
+        located(subject.volume, ~np.isfinite(subject.volume.array), f"{bad} {subject.volume.cells} are not finite")
+        if bad
+        else None
+    )
 
 
 @check("D302", on="label", level="error", remedy=ROUND)
 def label_not_integer(subject: LabelSubject) -> Remark | None:
     """Label values are not whole numbers (probabilities, a scale factor, interpolation)."""
     broken = [value for value in _finite(subject) if value != round(value)]
-    voxels = sum(subject.counts[value] for value in broken)
-    message = f"{voxels} voxels hold values that are not whole numbers: {_listed(broken)}{_scale(subject)}"
+    number = sum(subject.counts[value] for value in broken)
+    message = f"{number} {subject.volume.cells} hold values that are not whole numbers: {_listed(broken)}{_scale(subject)}"
     return _at(subject, broken, message)
 
 
@@ -74,8 +78,8 @@ def _at(subject: LabelSubject, values: list[float], message: str) -> Remark | No
 def label_negative(subject: LabelSubject) -> Remark | None:
     """Label values are negative."""
     broken = [value for value in _finite(subject) if value < 0]
-    voxels = sum(subject.counts[value] for value in broken)
-    return _at(subject, broken, f"negative values {_listed(broken)} in {voxels} voxels")
+    number = sum(subject.counts[value] for value in broken)
+    return _at(subject, broken, f"negative values {_listed(broken)} in {number} {subject.volume.cells}")
 
 
 @check(
@@ -92,8 +96,8 @@ def label_undeclared(subject: LabelSubject) -> Remark | None:
         return None
     known = {0, *subject.declared}
     broken = [value for value in _finite(subject) if value not in known and value >= 0 and value == round(value)]
-    voxels = sum(subject.counts[value] for value in broken)
-    message = f"values {_listed(broken)} are not declared; declared are {_listed(sorted(known))}; {voxels} voxels"
+    number = f"{sum(subject.counts[value] for value in broken)} {subject.volume.cells}"
+    message = f"values {_listed(broken)} are not declared; declared are {_listed(sorted(known))}; {number}"
     return _at(subject, broken, message)
 
 

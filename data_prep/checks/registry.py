@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from data_prep.amounts import cells
 from data_prep.quoting import printable, quoted
 
 LEVELS = ("error", "warning", "note")
@@ -62,7 +63,7 @@ class Finding:
         if self.index is None:
             return ""
         place = f" = ({', '.join(f'{value:.1f}' for value in self.mm)}) mm" if self.mm is not None else ""
-        return f"first at voxel {self.index}{place}"
+        return f"first at {cells(len(self.index))[:-1]} {self.index}{place}"
 
     @property
     def subject(self) -> str:

@@ -76,7 +76,7 @@ def _quantiles(axes: Axes, pair: dict[str, Domain]) -> None:
         axes.fill_betweenx(LEVELS * 100, low, high, color=COLOURS[who], alpha=0.16, linewidth=0)
         axes.plot(curves.mean(axis=0), LEVELS * 100, color=COLOURS[who], lw=1.8, ls="-" if who == "source" else (0, (5, 1.5)))
     _titled(axes, "Grey values after normalisation", "% of the range; band: 80 % of the cases")
-    axes.set_ylabel("% of voxels below", color=INK, fontsize=8, family=FONT)
+    axes.set_ylabel("% of the image below", color=INK, fontsize=8, family=FONT)
     axes.grid(axis="both", color=MIST, lw=0.8)
     axes.set_xlim(0, 100)
     axes.set_ylim(0, 100)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from data_prep.amounts import by
+from data_prep.amounts import by, cells
 from data_prep.shift.domain import Domain
 from data_prep.shift.finding import NOTE, WARNING, Finding, factor, listed
 
@@ -26,8 +26,9 @@ def _unit(source: Domain, target: Domain) -> list[Finding]:
     if len(set(known.values())) == 1:
         return []
     without = next(name for name, stated in known.items() if not stated)
+    cell = cells(source.dataset["spatial_dims"])[:-1]
     words = (
-        f"The {without}'s files state no voxel size; a voxel of theirs is taken for 1 mm, so that structures may differ in "
+        f"The {without}'s files state no {cell} size; a {cell} of theirs is taken for 1 mm, so that structures may differ in "
         "size for the network though they do not in the patient."
     )
     return [Finding("spacing", WARNING, words, *("mm" if known[name] else None for name in ("source", "target")))]
@@ -46,7 +47,8 @@ def _spacing(source: Domain, target: Domain) -> list[Finding]:
         f"({b[of[0]]:.3g} against {a[of[0]]:.3g} {unit})"
         for of in _alike(far, a, b)
     ]
-    words = f"Target voxels are {listed(parts)}; the images are resampled to {by(plan)} {unit} before the network sees them"
+    first = f"Target {cells(len(a))} are {listed(parts)}"
+    words = f"{first}; the images are resampled to {by(plan)} {unit} before the network sees them"
     words += ", but finer detail than they hold cannot come back." if coarse else "."
     return [Finding("spacing", WARNING if coarse else NOTE, words, a, b)]
 

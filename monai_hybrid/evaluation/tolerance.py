@@ -6,6 +6,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from data_prep.amounts import cells
+
 USUAL = 2.0  # mm, or pixels and voxels where the files state no mm
 VOXELS = 3
 
@@ -34,4 +36,7 @@ def choose_tolerance(given: float | None, unit: str, spacing: Sequence[float]) -
     if VOXELS * edge >= USUAL:
         return Tolerance(USUAL, f"the usual {USUAL:g} mm")
     length = float(f"{VOXELS * edge:.2g}")
-    return Tolerance(length, f"{VOXELS} voxels of {edge:.2g} mm, because the usual {USUAL:g} mm are {USUAL / edge:.0f} of them")
+    return Tolerance(
+        length,
+        f"{VOXELS} {cells(len(spacing))} of {edge:.2g} mm, because the usual {USUAL:g} mm are {USUAL / edge:.0f} of them",
+    )

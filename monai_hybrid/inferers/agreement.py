@@ -8,7 +8,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from data_prep.amounts import plural
+from data_prep.amounts import cells, plural
 from monai_hybrid.networks.number_types import fastest_dtype
 
 logger = logging.getLogger("monai_hybrid.precision")
@@ -79,8 +79,8 @@ class AgreeingPrecision(nn.Module):
             why = "" if enough else ", too few to go by" if self.seen < ENOUGH_VOXELS else f", below {SMALLEST_AGREEMENT:.1%}"
             where = plural(self.tests, "window")
             logger.info(
-                "precision %s: in %s, bfloat16 gives %d of %d foreground voxels float32's class%s",
-                *(self.chosen, where, self.agreed, self.seen, why),
+                "precision %s: in %s, bfloat16 gives %d of %d foreground %s float32's class%s",
+                *(self.chosen, where, self.agreed, self.seen, cells(exact.ndim - 1), why),
             )
         return exact
 

@@ -46,4 +46,4 @@ def _reliability(calibration: Mapping[str, Any], said: list[str]) -> Any:
     said.append(f"Counted over {calibration['region']}.")
     lowest = min(x for of in series.values() for x, _ in of)
     series[IDEAL] = [(lowest, lowest), (1.0, 1.0)]
-    return lines(series, "Share of right voxels against confidence", "confidence", "share right", (0.0, 1.0))
+    return lines(series, "Share that is right against confidence", "confidence", "share right", (0.0, 1.0))

@@ -10,7 +10,7 @@ import numpy as np
 from monai.data import MetaTensor
 from monai.transforms import LoadImage, MapTransform
 
-from data_prep.amounts import few
+from data_prep.amounts import cells, few
 from data_prep.flat import flattened
 from data_prep.ignoring import IGNORED
 from data_prep.pictures import is_picture
@@ -140,7 +140,7 @@ def to_classes(
     if not known.all():
         other = array[~known]
         raise DataError(
-            f"{name}: {other.size} voxels hold values that are not classes, the first is {other[0]!s}; expected "
+            f"{name}: {other.size} {cells(array.ndim)} hold values that are not classes, the first is {other[0]!s}; expected "
             f"{few(values, 8)}. {remedy}"
         )
     return result

@@ -104,7 +104,7 @@ def unpacked(packed: bytes, size: int) -> bytes:
     except zlib.error as error:
         raise DataError(f"the drawing did not arrive whole ({error}); save it again") from error
     if len(content) != size or not stream.eof:
-        raise DataError(f"the drawing has {len(content)} voxels or more, expected {size}; open the case again")
+        raise DataError(f"the drawing has {len(content)} values or more, expected {size}; open the case again")
     return content
 
 

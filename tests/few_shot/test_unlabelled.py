@@ -106,7 +106,7 @@ def test_a_folder_that_is_not_there_or_empty_is_refused(data: PreparedData, tmp_
 def test_images_that_cannot_be_learned_from_are_refused_by_name(data: PreparedData, tmp_path: Path) -> None:
     picture(tmp_path / "a.png")
     Image.fromarray(np.full((40, 48), 7, dtype=np.uint8)).save(tmp_path / "flat.png")
-    with pytest.raises(DataError, match=r"unlabelled_dir: D202 error: .*flat.png: all 1920 voxels of channel 0 are 7"):
+    with pytest.raises(DataError, match=r"unlabelled_dir: D202 error: .*flat.png: all 1920 pixels of channel 0 are 7"):
         unlabelled_cases(data, [], "hybrid", folder=str(tmp_path))
     (tmp_path / "flat.png").write_bytes(b"")
     with pytest.raises(DataError, match=r"unlabelled_dir: .*flat.png"):
