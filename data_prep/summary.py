@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from data_prep.amounts import plural
 from data_prep.checks import Finding
 from data_prep.files import read_datalist, read_dataset, read_plan
 from data_prep.findings_table import COLOURS, print_findings
@@ -89,7 +90,7 @@ def _data_rows(datalist: dict[str, Any], dataset: dict[str, Any]) -> list[tuple[
     rows = [("cases", ", ".join(counts)), ("patients", " / ".join(people))]
     rows += [("without label", str(unlabelled))] if unlabelled else []
     partly = sum("ignored" in case for case in dataset["cases"])
-    rows += [("annotated in part", f"{partly} labels; {dataset['ignore_value']} says nothing")] if partly else []
+    rows += [("annotated in part", f"{plural(partly, 'label')}; {dataset['ignore_value']} says nothing")] if partly else []
     rows += [("channels", ", ".join(dataset["channels"]))] if len(dataset["channels"]) > 1 else []
     rows += [("median spacing", spacing), ("median shape", by(facts["shape"]["median"]))]
     rows += (
@@ -103,9 +104,10 @@ def _label(entry: dict[str, Any], facts: dict[str, Any]) -> str:
     size = facts["foreground_volume"][name]
     unit, scale = small_unit(facts["foreground_volume_unit"], size["max"])
     if not size["max"]:  # no training label shows the whole of it
-        return f"{name}: in {facts['label_cases'][name]} cases"
-    sizes = f"in training {size['min'] * scale:.4g} to {size['max'] * scale:.4g} {unit}"
-    return f"{name}: in {facts['label_cases'][name]} cases, {sizes}"
+        return f"{name}: in {plural(facts['label_cases'][name], 'case')}"
+    least, most = (f"{size[bound] * scale:.4g}" for bound in ("min", "max"))
+    sizes = f"in training {least if least == most else f'{least} to {most}'} {unit}"
+    return f"{name}: in {plural(facts['label_cases'][name], 'case')}, {sizes}"
 
 
 def _plan_rows(plan: dict[str, Any]) -> list[tuple[str, str]]:
@@ -152,7 +154,7 @@ def print_repair(
         print_findings(report.remaining, console, None if dry_run else out)
     written = "nothing written (--dry-run)" if dry_run else f"written: {out}, with the log {out}/repair.json"
     files = len({entry.source for entry in report.repairs})
-    console.print(f"{files} files corrected; {written}", soft_wrap=True, markup=False)
+    console.print(f"{plural(files, 'file')} corrected; {written}", soft_wrap=True, markup=False)
     if not dry_run and verdict(report.remaining).startswith("good"):
         console.print(after_repair(out, report.remaining, options or {}), soft_wrap=True, markup=False, highlight=False)
 

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from monai.bundle import ConfigParser
 
+from data_prep.amounts import plural
 from data_prep.colour import parse_colour
 from data_prep.evenly import spread
 from data_prep.fingerprint import UNITS
@@ -76,7 +77,8 @@ class CardReference:
         """
         patients = {case.get("patient") or case["case_id"] for case in self.held_out}
         if not self.config.is_file() or len(patients) < FEWEST_PATIENTS:
-            logger.info("no predicted Dice on the card: %d patients held out, it takes %d", len(patients), FEWEST_PATIENTS)
+            held_out = plural(len(patients), "patient")
+            logger.info("no predicted Dice on the card: %s held out, it takes %d", held_out, FEWEST_PATIENTS)
             return None
         until = time.monotonic() + SHARE_OF_TRAINING * (earlier + time.monotonic() - self.began)
         try:

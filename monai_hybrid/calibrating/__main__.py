@@ -45,7 +45,7 @@ def calibrating(
 def show(found: Calibration, model: str) -> None:
     """Print what was fitted and the next line to type, with the model as the user called it."""
     entry, console = found.entry, Console()
-    table = Table(title=f"{entry['patients']} patients, {entry['cases']} cases and worse copies of them")
+    table = Table(title=f"{plural(entry['patients'], 'patient')}, {plural(entry['cases'], 'case')} and worse copies of them")
     for heading in ("structure", "error of the predicted Dice", "interval at Dice 0.8"):
         table.add_column(heading, overflow="fold")
     for name, lines in entry["dice"].items():

@@ -133,7 +133,7 @@ def _scores(scores: Mapping[str, Any]) -> Iterator[str]:
 def said(score: Mapping[str, Any]) -> str:
     """Dice 0.91 [0.90, 0.92] of each structure, and over how many patients."""
     parts = [f"{name} {number(of)}" for name, of in score["dice"].items()]
-    return f"Dice {', '.join(parts)} ({score['patients']} patients)"
+    return f"Dice {', '.join(parts)} ({plural(score['patients'], 'patient')})"
 
 
 def number(of: Mapping[str, Any]) -> str:

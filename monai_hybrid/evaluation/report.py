@@ -15,6 +15,7 @@ from ignite.engine import Engine, Events
 from monai.data import MetaTensor
 from torch import Tensor
 
+from data_prep.amounts import plural
 from data_prep.atomic import remove_leftovers, replace_file
 from data_prep.known_files import file_digest
 from monai_hybrid.errors import ConfigError, DataError
@@ -146,7 +147,7 @@ class EvaluationReport:
         d = of["dice"]
         return (
             f"{name}: Dice {dice}, NSD at {self.nsd_tolerance:g} {self.unit} {nsd}, HD95 {hd95}; "
-            f"{d['n']} of {d['cases']} cases ({d['patients']} patients) in the mean, "
+            f"{d['n']} of {d['cases']} cases ({plural(d['patients'], 'patient')}) in the mean, "
             f"{d['undefined']} undefined, {d['missed']} missed, {d['invented']} invented"
         )
 

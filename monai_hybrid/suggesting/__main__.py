@@ -42,7 +42,7 @@ def show(found: Suggestion, data: Path, model: str, number: int) -> None:
     """Print the table, what is to be said of it, and the next line to type."""
     console = Console()
     rows = list(found.rows())
-    table = Table(title=escape(f"{data.name}: {len(rows)} scans without a label, order {found.order}"))
+    table = Table(title=escape(f"{data.name}: {plural(len(rows), 'scan')} without a label, order {found.order}"))
     for heading in ("label", "scan", "entropy", "denoising error"):
         table.add_column(heading, overflow="fold")
     shown = rows[: len(found.chosen) + SHOWN]

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from data_prep.amounts import plural
 from data_prep.home import at_home
 from data_prep.interrupts import told
 from data_prep.naming import keep_key_out
@@ -35,7 +36,7 @@ def view(
         place = at_home(labels or folder / CORRECTED)
         keep_key_out(place)
         server = PageServer(collection, place, port)
-    typer.echo(f"{len(collection.cases)} cases of {folder}. The page: {server.address}\nCtrl-C ends it.")
+    typer.echo(f"{plural(len(collection.cases), 'case')} of {folder}. The page: {server.address}\nCtrl-C ends it.")
     for sentence in server.answers.shared:
         typer.echo(printable(sentence))
     if browser:

@@ -67,3 +67,13 @@ def test_the_rest_of_the_sentences(dims: int, word: str) -> None:
     assert choose_tolerance(None, "mm", [0.1] * dims).reason.startswith(f"3 {word}s of 0.1 mm, because the usual 2 mm are 20")
     with pytest.raises(DataError, match=f"a.png: 1 {word}s hold values that are not classes, the first is 9"):
         to_classes(np.array([[0, 1, 9]]).reshape((1, 3) if dims == 2 else (1, 1, 3)), [0, 1], [0, 1], "a.png")
+
+
+def test_one_size_of_a_structure_is_no_range() -> None:
+    from data_prep.summary import _label
+
+    volume = {"background": {}, "blob": {"min": 5.0, "max": 5.0}}
+    facts = {"label_cases": {"blob": 1}, "foreground_volume": volume, "foreground_volume_unit": "pixels"}
+    assert _label({"name": "blob"}, facts) == "blob: in 1 case, in training 5 pixels"
+    volume["blob"]["max"], facts["label_cases"] = 7.0, {"blob": 2}
+    assert _label({"name": "blob"}, facts) == "blob: in 2 cases, in training 5 to 7 pixels"

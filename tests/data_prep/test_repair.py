@@ -188,7 +188,7 @@ def test_a_dry_run_says_the_same_and_writes_nothing(tmp_path: Path) -> None:
     before = hashes(tmp_path)
     dry = RUN.invoke(app, ["repair", str(root), "--output", str(tmp_path / "out"), "--dry-run"])
     assert dry.exit_code == 0 and hashes(tmp_path) == before
-    assert "1 files corrected; nothing written (--dry-run)" in dry.output
+    assert "1 file corrected; nothing written (--dry-run)" in dry.output
     wet = RUN.invoke(app, ["repair", str(root), "--output", str(tmp_path / "out")])
     assert dry.output.splitlines()[0] == wet.output.splitlines()[0]
 
