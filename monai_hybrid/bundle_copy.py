@@ -17,7 +17,7 @@ from data_prep.quoting import quoted
 from monai_hybrid.bundle_folders import bundle_folder
 from monai_hybrid.catalogue.naming import model_path
 from monai_hybrid.errors import ConfigError, EnvironmentFault
-from monai_hybrid.setting_checks import check_path, check_there
+from monai_hybrid.setting_checks import check_path, check_there, model_in
 from monai_hybrid.shape_models import warning
 
 BUNDLES = ("few_shot_finetune", "hybrid_pretrain")
@@ -30,8 +30,8 @@ def copy_bundle(target: Path, name: str = BUNDLES[0], model: Path | None = None,
     Args:
         target: made here.
         name: of the bundle.
-        model: a file, or a name of the package's models; its two files go into `models/`, its channels and labels into
-            the metadata.
+        model: a file, the folder of a run, or a name of the package's models; its two files go into `models/`, its channels
+            and labels into the metadata.
         data: prepared data set whose labels and channels a training takes; it starts from `model` and writes into the copy.
 
     Raises:
@@ -44,7 +44,7 @@ def copy_bundle(target: Path, name: str = BUNDLES[0], model: Path | None = None,
         raise ConfigError(f"--name: got {name!r}, expected {' or '.join(BUNDLES)}")
     if target.exists() or target.is_symlink():
         raise ConfigError(f"{target}: is there already; nothing was copied. Give the name of a new folder")
-    model = None if model is None else Path(model_path(str(model)))
+    model = None if model is None else model_in(model) or Path(model_path(str(model)))
     keep_key_out(target)
     source = bundle_folder(name)
     if target.resolve().is_relative_to(source.resolve()):

@@ -19,7 +19,7 @@ from monai_hybrid.audit.metadata import SCHEMA
 from monai_hybrid.bundle_copy import copy_bundle
 from monai_hybrid.errors import ConfigError, DataError, EnvironmentFault, ModelFileError
 from monai_hybrid.networks import HybridDiffusionUNet
-from monai_hybrid.weights import save_weights
+from monai_hybrid.weights import read_card, save_weights
 
 ROOT = Path(__file__).parents[1]
 NETWORK = {
@@ -107,6 +107,13 @@ def test_a_copy_is_still_known_as_ours(tmp_path: Path) -> None:
     copy_bundle(tmp_path / "mine", model=model(tmp_path / "model"))
     metadata = json.loads((tmp_path / "mine/configs/metadata.json").read_text())
     assert [e.message for e in Draft202012Validator(SCHEMA).iter_errors(metadata)] == []
+
+
+def test_the_folder_of_a_run_is_taken_for_its_model(tmp_path: Path) -> None:
+    own = model(tmp_path / "run/models")
+    copy_bundle(tmp_path / "mine", model=tmp_path / "run")
+    card = read_card(tmp_path / "mine/models/model.safetensors")
+    assert card == read_card(own) and card is not None and card["channels"] == ["flair", "t1"]
 
 
 def test_nothing_is_written_over_and_nothing_half(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -104,8 +104,7 @@ def test_every_command_looks_whether_a_model_is_whole_in_the_folder_of_a_run_too
         Path(file).parent.mkdir(parents=True, exist_ok=True)
         Path(file).write_bytes(content)
     said = "not a readable model file (it was cut off: it has 78 bytes, and by its header 80); copy it again from its source"
-    if name != "bundle":
-        assert f"run/models/model.safetensors: {said}" in refused([*COMMANDS[name], "run"])
+    assert f"run/models/model.safetensors: {said}" in refused([*COMMANDS[name], "run"])
     assert f"model.safetensors beside it, which holds its card, is {said}" in refused([*COMMANDS[name], "run/models/model.pt"])
 
 

@@ -13,6 +13,7 @@ import torch
 from monai.data import MetaTensor
 from torch import Tensor, nn
 
+from data_prep.amounts import plural
 from data_prep.ignoring import IGNORED
 from data_prep.progress import Ticker
 from data_prep.volume import Array
@@ -90,7 +91,9 @@ class HeldOut:
         for turn in range(1 + copies):
             for number, case in enumerate(cases, first):
                 if until is not None and time.monotonic() > until:
-                    logger.info("the time for held-out cases is over after %d images", turn * len(cases) + number - first)
+                    logger.info(
+                        "the time for held-out cases is over after %s", plural(turn * len(cases) + number - first, "image")
+                    )
                     return found
                 if case["case_id"] in found.failed:
                     continue
