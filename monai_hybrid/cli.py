@@ -13,11 +13,13 @@ if __name__ == "__main__":  # before the imports, which take a while: a signal e
 
 import re
 import sys
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from data_prep.endings import ending
+from data_prep.quoting import quoted
 from monai_hybrid import __version__
 from monai_hybrid.cli_app import app
 from monai_hybrid.next_steps import no_model
@@ -87,6 +89,9 @@ def _one_too_many(error: Any) -> str:
     words = found.group(1)
     if any("--data" in param.opts for param in command.params):
         return f"{words}: a word without an option. A data set is given as --data {words}"
+    first = Path(words.split()[0])
+    if first.is_file():  # as of images/*.png, of which a shell makes many words
+        return f"{first}: more than one file. Give the folder that holds them: {quoted(first.parent)}"
     return f"{words}: more than the command takes. A path that holds spaces needs quotes"
 
 

@@ -15,6 +15,7 @@ from data_prep.files import read_datalist, read_dataset
 from data_prep.free_names import ADAPTED, PREPARED, free
 from data_prep.home import at_home
 from data_prep.quoting import quoted
+from monai_hybrid.catalogue.naming import name_of
 from monai_hybrid.model_card import read_card
 from monai_hybrid.quality_schema import FEWEST_PATIENTS
 from monai_hybrid.setting_checks import model_in
@@ -66,7 +67,7 @@ def _start(folder: Path, model: str) -> str:
     card = read_card(model_in(place) or model) or {}
     training = card.get("training") or {}
     if "adapted_from" in training:
-        return str(training["adapted_from"] or "scratch")
+        return name_of(str(training["adapted_from"] or "scratch"))
     return "auto" if card.get("source") == read_dataset(folder).get("name") else model
 
 

@@ -18,6 +18,7 @@ from data_prep.dead_links import absent, dead_link, refuse_dead_link
 from data_prep.errors import ConfigError, DataError, EnvironmentFault, HybridError, ModelFileError, said_by_system
 from data_prep.free_names import free
 from data_prep.home import at_home
+from data_prep.quoting import quoted
 from monai_hybrid.catalogue.naming import is_name, no_such_model, what_else
 from monai_hybrid.cut_off import said_of_cut_off
 from monai_hybrid.settings import PARTS, PATH_KINDS, RANGES, SETTINGS, Setting
@@ -323,6 +324,8 @@ def _exists(place: Path, option: str) -> bool:
 def _advice(place: Path) -> str:
     """The name beside it that is nearly the same, or where to look."""
     folder = place.parent
+    if any(sign in place.name for sign in "*?") and folder.is_dir():
+        return f"Patterns are not read; give the folder: {quoted(folder)}"
     try:
         names = [entry.name for entry in folder.iterdir()] if folder.is_dir() else []
     except OSError:

@@ -99,6 +99,25 @@ def test_a_mistake_is_one_sentence_and_nothing_runs(
     assert commands == []
 
 
+@pytest.mark.parametrize(
+    ("images", "code", "message"),
+    [
+        ("a/x.png a/y.png", 2, "error: a/y.png: more than one file. Give the folder that holds them: a. Type:"),
+        ("a/*.png", 3, "error: IMAGES a/*.png: no such file or folder. Patterns are not read; give the folder: a\n"),
+        ("b/*.png", 3, "error: IMAGES b/*.png: no such file or folder. There is no folder b either\n"),
+    ],
+)
+def test_a_pattern_of_files_is_told_that_the_folder_is_given(
+    images: str, code: int, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("a").mkdir()
+    for name in "xy":
+        Path(f"a/{name}.png").write_bytes(b"")
+    found = said(["predict", *images.split(), "--model", "m.pt", "--output", "o"], monkeypatch, capsys)
+    assert found[0] == code and found[1].startswith(message)
+
+
 FLAGS = [name for name, setting in SETTINGS.items() if setting.kind == "flag"]
 
 

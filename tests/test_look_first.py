@@ -13,6 +13,7 @@ import pytest
 
 from data_prep.errors import DataError
 from monai_hybrid import look_first
+from monai_hybrid.catalogue.folder import FOLDER
 from monai_hybrid.look_first import refuse_all_labelled, refuse_without_held_out
 
 
@@ -38,6 +39,7 @@ def prepared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     [
         ({"training": {"adapted_from": "my source.pt"}}, "my source.pt"),
         ({"training": {"adapted_from": None}}, "scratch"),
+        ({"training": {"adapted_from": str(FOLDER / "universal_2d.safetensors")}}, "universal_2d"),
         ({"source": "hearts", "training": {}}, "auto"),
         ({"source": "brains", "training": {}}, "run"),
     ],
@@ -46,6 +48,7 @@ def test_too_few_patients_are_told_with_a_line_that_works(
     card: dict[str, Any], start: str, prepared: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(look_first, "read_card", lambda model: card)
+    monkeypatch.delenv("MONAI_HYBRID_MODELS")
     with pytest.raises(
         DataError, match="the split validation has 1 labelled patient; a predicted Dice takes at least 3"
     ) as told:
