@@ -118,7 +118,8 @@ def detect(root: Path) -> str:
     found = sorted(path.name for path in root.iterdir())[:8]
     if has_subjects(root):
         raise ConfigError(f"{root}: no known layout; it looks like BIDS without dataset_description.json. Type: --layout bids")
-    raise ConfigError(
+    error = ConfigError if found else DataError  # what is not there is no mistaken setting
+    raise error(
         f"{root}: no known layout; it holds {', '.join(found) or 'nothing'}. Expected images/ and labels/, "
         "a dataset.json of the Decathlon (MSD) or of nnU-Net, or BIDS. Type: monai-hybrid build --help"
     )

@@ -9,7 +9,7 @@ from typing import Any
 
 from data_prep.cases import Case
 from data_prep.dead_links import absent
-from data_prep.errors import ConfigError, DataListError
+from data_prep.errors import ConfigError, DataError, DataListError
 from data_prep.foreign import foreign_sentence
 from data_prep.json_io import load_json
 from data_prep.label_names import parse_names
@@ -45,11 +45,18 @@ def label_folder(root: Path, name: str) -> Path:
     """The label folder of that name.
 
     Raises:
-        ConfigError: it does not exist.
+        ConfigError: it does not exist, and another folder may be meant.
+        DataError: it does not exist, and there are images alone.
     """
     folder = root / name
     if not folder.is_dir():
         others = sorted(path.name for path in root.iterdir() if path.is_dir())
+        if others and all(other.lower().startswith("image") for other in others):
+            images = quoted(root / others[0])
+            raise DataError(
+                f"{folder}: there is no such label folder; {root} holds images alone. Put a mask for each image there; images "
+                f"without masks are for a model that knows what to look for: monai-hybrid predict {images} --help"
+            )
         known = quoted(_likely_labels(others) or "NAME")
         raise ConfigError(
             f"{folder}: there is no such label folder; {root} holds {', '.join(others) or 'no folder'}. "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -116,6 +117,9 @@ def test_other_label_folder(nifti_set, tmp_path):
     with pytest.raises(ConfigError, match=r"no such label folder; .* holds images, labels_whole"):
         build(root, tmp_path / "out")
     build(root, tmp_path / "out", labels_dir="labels_whole")
+    shutil.rmtree(root / "labels_whole")
+    with pytest.raises(DataError, match=r"no such label folder; .* holds images alone\. Put a mask .*predict .*images --help"):
+        build(root, tmp_path / "other")
 
 
 def test_image_without_label(nifti_set, tmp_path):

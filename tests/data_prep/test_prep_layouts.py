@@ -117,6 +117,8 @@ def test_nnunet_labels_that_are_not_supported(tmp_path, labels, message):
 
 
 def test_no_known_layout(tmp_path):
+    with pytest.raises(DataError, match="no known layout; it holds nothing"):
+        read_source(tmp_path)
     (tmp_path / "stuff").mkdir()
     with pytest.raises(ConfigError, match="no known layout; it holds stuff"):
         read_source(tmp_path)
