@@ -16,7 +16,7 @@ from data_prep.check import check
 from data_prep.checks import Finding
 from data_prep.datalist import case_of, images_of
 from data_prep.dead_links import absent
-from data_prep.errors import ConfigError, DataError, DataListError, EnvironmentFault
+from data_prep.errors import ConfigError, DataError, DataListError, EnvironmentFault, said_by_system
 from data_prep.files import read_datalist
 from data_prep.foreign import CHECK
 from data_prep.free_names import free
@@ -107,8 +107,7 @@ def repair(
         DataError: the path does not exist.
         ConfigError: the path is of no known layout; `out` exists, or lies within the source.
         DataListError: the data set's own description is damaged.
-        EnvironmentFault: no space or no right to write; `out` is not there then.
-        OSError: the source cannot be read; nor then.
+        EnvironmentFault: no space or no right; `out` is not there then.
     """
     path, out = Path(path), Path(out)
     _check_folders(path, out)
@@ -120,8 +119,8 @@ def repair(
             if not dry_run:
                 dump_json(report.as_json(path, out, dry_run), made / LOG)
     except OSError as error:
-        if isinstance(error.filename, str | Path) and Path(error.filename).is_relative_to(path):  # it could not be read
-            raise
+        if isinstance(error.filename, str | Path) and Path(error.filename).is_relative_to(path):
+            raise EnvironmentFault(said_by_system(error)) from error
         raise EnvironmentFault(f"{out}: cannot be written: {error.strerror}. Type: df -h {quoted(out.parent)}") from error
     return report
 
