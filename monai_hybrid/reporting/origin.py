@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from data_prep.quoting import quoted
+from monai_hybrid.catalogue.naming import name_of
 from monai_hybrid.reporting import tables
 from monai_hybrid.reporting.inputs import Inputs, Training
 
@@ -72,7 +73,7 @@ def model(card: Mapping[str, Any]) -> tables.Table:
     """What the model file says of itself."""
     training, plan = card.get("training") or {}, card.get("plan") or {}
     content = {
-        "Adapted from": training.get("adapted_from"),
+        "Adapted from": name_of(str(training.get("adapted_from") or "")),
         "Distilled from": _teacher(training.get("distilled_from")),
         "Labels": ", ".join(str(label["name"]) for label in card["labels"][1:]),
         "Channels": ", ".join(str(c["name"] if isinstance(c, Mapping) else c) for c in card["channels"]),

@@ -254,7 +254,7 @@ async function save(replace) {
     one.saved = true;
     one.version = Date.now();
     Object.assign(state.data, { count: said.count, adapt: said.adapt, check: said.check });
-    if (turn === state.turn) { state.dirty = false; tell(`Saved: ${said.label}, ${said.changed} voxels changed. Beside it: ${said.sidecar}`); }
+    if (turn === state.turn) { state.dirty = false; tell(`Saved: ${said.label}, ${said.changed} ${state.flat ? "pixels" : "voxels"} changed. Beside it: ${said.sidecar}`); }
     counted();
     list();
   } catch (problem) {
