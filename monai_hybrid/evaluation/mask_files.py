@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from data_prep.amounts import few, plural
+from data_prep.amounts import cells, few, plural
 from data_prep.cells import restored_row
 from data_prep.geometry import corner_distance, is_invertible
 from data_prep.json_io import load_json
@@ -208,7 +208,8 @@ def _hold_to(mask: Any, label: Any, name: str) -> None:
     """Refuse a mask on another grid than the label's."""
     if mask.shape != label.shape:
         seen, expected = (" x ".join(map(str, x.shape[1:])) for x in (mask, label))
-        raise DataError(f"{name}: {seen} voxels, the label has {expected}; expected a mask on the grid of its image")
+        what = cells(mask.ndim - 1)
+        raise DataError(f"{name}: {seen} {what}, the label has {expected}; expected a mask on the grid of its image")
     affines = [np.asarray(x.affine, dtype=np.float64) for x in (label, mask) if hasattr(x, "affine")]
     if len(affines) < 2 or not all(map(is_invertible, affines)) or mask.ndim < 4:
         return
