@@ -63,7 +63,7 @@ def test_a_case_says_which_value_nobody_annotated(tmp_path: Path) -> None:
     found = load({"label": tmp_path / "label.png", "ignore_value": 255})["label"]
     expected = np.array([[0, 2, IGNORED], [1, IGNORED, 0]])
     np.testing.assert_array_equal(np.asarray(found)[0].T, expected)
-    with pytest.raises(DataError, match="2 voxels hold values that are not classes, the first is 255"):
+    with pytest.raises(DataError, match="2 pixels hold values that are not classes, the first is 255"):
         load({"label": tmp_path / "label.png"})
 
 
