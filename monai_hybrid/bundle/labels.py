@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from data_prep.amounts import plural
 from data_prep.label_names import alike_name, is_made_up, same_only_class
 from monai_hybrid.catalogue.naming import model_path
 from monai_hybrid.errors import DataError, ModelFileError
@@ -26,9 +27,10 @@ def values_by_name(card: Mapping[str, Any], dataset: Mapping[str, Any], model: s
 
     Raises:
         DataError: the names are not the same: a mean over other structures than those trained would mean nothing. Of a model
-            of random shapes, that it must be adapted.
+            of random shapes, that it must be adapted. The images have other axes or another number of channels.
         ModelFileError: the names are not the same because there is no model, and the card is the built-in one.
     """
+    _refuse_other_images(card, dataset, model)
     trained, given = ([label["name"] for label in source["labels"]] for source in (card, dataset))
     if sorted(trained) == sorted(given):
         values = {label["name"]: int(label["value"]) for label in dataset["labels"]}
@@ -45,6 +47,20 @@ def values_by_name(card: Mapping[str, Any], dataset: Mapping[str, Any], model: s
         "structures, or give the values the model's names: monai-hybrid build RAW --output DATA "
         "--label-names 'VALUE=NAME,VALUE=NAME'"
     )
+
+
+def _refuse_other_images(card: Mapping[str, Any], dataset: Mapping[str, Any], model: str) -> None:
+    """Refuse images that the network cannot take; colours are a matter of each picture (`--colour`)."""
+    dims: list[Any] = [of.get("spatial_dims") for of in (dataset, card)]
+    channels: list[Any] = [of.get("channels") for of in (dataset, card)]
+    if None not in dims and dims[0] != dims[1]:
+        raise DataError(
+            f"the data set's images are {dims[0]}D; {model} was trained on {dims[1]}D images. Use a {dims[0]}D model"
+        )
+    if None in channels or dataset.get("colour") or card.get("colour") or len(channels[0]) == len(channels[1]):
+        return
+    given, trained = (f"{plural(len(names), 'channel')} ({', '.join(map(str, names))})" for names in channels)
+    raise DataError(f"the data set's images have {given}; {model} was trained on {trained}. Use a model of these channels")
 
 
 def tell_other_names(given: Sequence[str], *trained: Sequence[str]) -> None:

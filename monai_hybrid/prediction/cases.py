@@ -142,12 +142,12 @@ def inspect(image: str | Sequence[str], channels: int, dims: int, colour: Colour
         findings += run_checks("image", ImageSubject(volume, channels if len(names) == 1 else 1), file=name)
         if len(volumes) > 1:
             findings += run_checks("pair", PairSubject(volumes[0], volume), file=name)
-    _refuse(findings)
-    if volumes[0].spatial_dims != dims:
+    if volumes[0].spatial_dims != dims:  # before what is said of its channels
         raise DataError(
             f"{names[0]}: the image has shape {volumes[0].array.shape}, that is {volumes[0].spatial_dims}D; the model was "
             f"trained on {dims}D images: use a {volumes[0].spatial_dims}D model"
         )
+    _refuse(findings)
     if len(names) > 1 and len(names) != channels:
         raise DataError(f"{names[0]}: got {len(names)} channel files, expected the model's {channels}")
     greys = [name for name, volume in zip(names, volumes, strict=True) if volume.grey and volume.channels > 1]

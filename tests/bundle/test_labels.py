@@ -66,3 +66,27 @@ def test_names_that_differ_are_told_in_one_line(trained: str, given: str, told: 
     values_by_name(labels(background=0, **{trained: 1}), labels(background=0, **{given: 1}), "m.pt")
     line = f"labels: {given} of the data set is taken for {trained} of the model, because each is the only class."
     assert [line in message for message in caplog.messages] == [True] * told
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({"spatial_dims": 2}, "images are 2D; m.pt was trained on 3D images. Use a 2D model"),
+        (
+            {"channels": ["T1"]},
+            r"images have 1 channel \(T1\); m.pt was trained on 2 channels \(T1, T2\). Use a model of these",
+        ),
+        ({"channels": ["FLAIR", "T1"]}, None),
+        ({"channels": ["red", "green", "blue"], "colour": ["red", "green", "blue"]}, None),
+        ({}, None),
+    ],
+    ids=["flat", "one of two", "other names", "colours", "alike"],
+)
+def test_images_that_the_network_cannot_take_are_refused(more: dict[str, Any], said: str | None) -> None:
+    card = {**labels(background=0, LV=1), "spatial_dims": 3, "channels": ["T1", "T2"]}
+    dataset = {**labels(background=0, LV=7), "spatial_dims": 3, "channels": ["T1", "T2"], **more}
+    if said is None:
+        assert values_by_name(card, dataset, "m.pt") == [0, 7]
+        return
+    with pytest.raises(DataError, match=said):
+        values_by_name(card, dataset, "m.pt")

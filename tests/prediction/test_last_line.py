@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
+from monai_hybrid.errors import DataError
+from monai_hybrid.prediction.cases import inspect
 from monai_hybrid.prediction.engine import Predictor
 from monai_hybrid.prediction.reasons import by_reason
 
@@ -54,3 +59,9 @@ def test_the_last_line_is_no_tick(caplog: pytest.LogCaptureFixture) -> None:
             predictor._told(case, what, "1.0 s")
     assert [record.getMessage() for record in caplog.records][-1] == "3/3 c: done: 1.0 s"
     assert [getattr(record, "tick", False) for record in caplog.records] == [True, True, False]
+
+
+def test_other_axes_are_told_before_channels(tmp_path: Path) -> None:
+    Image.fromarray(np.arange(96, dtype=np.uint8).reshape(8, 12)).save(tmp_path / "a.png")
+    with pytest.raises(DataError, match=r"that is 2D; the model was trained on 3D images: use a 2D model"):
+        inspect(str(tmp_path / "a.png"), channels=2, dims=3)
