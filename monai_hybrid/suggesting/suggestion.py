@@ -29,7 +29,7 @@ from monai_hybrid.bundle.model import find_card
 from monai_hybrid.dicom_border import is_dicom
 from monai_hybrid.look_first import refuse_all_labelled
 from monai_hybrid.prediction.cases import inspect
-from monai_hybrid.prediction.reasons import by_reason, headline
+from monai_hybrid.prediction.reasons import by_reason, headline, kind_of
 from monai_hybrid.setting_checks import check_there, model_in
 from monai_hybrid.suggesting.orders import DEFAULT, ORDERS, ordered
 from monai_hybrid.suggesting.seen import Seen, look
@@ -161,14 +161,17 @@ def _looked(
     eye = look(model, colour)
     seen: list[Seen] = []
     failed: list[tuple[str, str]] = []
+    kinds: dict[str, str] = {}  # of reasons, with the first scan of each
     ticker = Ticker("scans looked at", len(cases), 10)
     for case in cases:
         try:
             inspect(case["image"], channels, dims, colour)
             seen.append(eye(case))
         except DataError as error:
-            failed.append((str(case["case_id"]), str(error)))
-            logger.warning("%s: left out: %s", case["case_id"], headline(str(error)))
+            case_id, why = str(case["case_id"]), str(error)
+            failed.append((case_id, why))
+            first = kinds.setdefault(kind_of(why), case_id)
+            logger.warning("%s: left out: %s", case_id, headline(why) if first == case_id else f"as {first}")
         ticker.step()
     return seen, failed
 
