@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import logging
+import unicodedata
+from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,41 +45,50 @@ class MaskValues:
 
 
 def cases_with_masks(
-    cases: Sequence[Mapping[str, Any]], folder: str | None, without_mask: str = REFUSE
+    cases: Sequence[Mapping[str, Any]],
+    folder: str | None,
+    without_mask: str = REFUSE,
+    others: Sequence[Mapping[str, Any]] = (),
 ) -> list[dict[str, Any]]:
     """The cases with an entry "mask": the file in `folder` that is called like the case, its image or its label.
 
-    `_seg`, `_mask` or `_pred` may follow. In a folder of `predict` its `quality.csv` says whose a mask is.
+    `_seg`, `_mask` or `_pred` may follow. In a folder of `predict` its `quality.csv` says whose a mask is. A file belongs to
+    one case at most: `a_seg` to the case `a_seg` where there is one, else to `a`; `scan` to none where each image is called so.
 
     Args:
         cases: with "case_id", "image" and "label".
         folder: of the masks; the files lie in it, not deeper.
         without_mask: "refuse" cases without a mask, or "leave_out" and say so.
+        others: further cases of the data set, whose masks may lie there too.
 
     Raises:
         ConfigError: no folder was given.
-        DataError: no such folder, cases without a mask, or two files for one case.
+        DataError: no such folder, cases without a mask, two files for one case, or a mask is the label itself.
     """
     if not folder:
         raise ConfigError("masks: no folder was given. Type: --masks FOLDER")
     place = Path(folder)
     if not place.is_dir():
-        raise DataError(f"{folder}: no such folder; expected masks, a file a case")
-    listed, files = _listed(place), _files(place)
+        raise DataError(f"{printable(folder)}: no such folder; expected masks, a file a case")
+    files = _files(place)
+    mask_of = _masks_of(cases, _listed(place), files, _owners([*cases, *others]))
     found, missing = [], []
     for case in cases:
-        path = listed.get(case["case_id"]) or _file_of(case, files)
+        path = mask_of.get(case["case_id"])
         if path is None:
             missing.append(str(case["case_id"]))
         else:
+            _refuse_label(path, Path(str(case["label"])))
             found.append({**case, "mask": str(path)})
     if missing:
-        _tell_missing(place, len(cases), missing, list(files), without_mask)
+        _tell_missing(place, len(cases), missing, list(dict.fromkeys(map(stem, files))), without_mask)
     return found
 
 
 def _tell_missing(place: Path, total: int, missing: Sequence[str], there: Sequence[str], without_mask: str) -> None:
-    said = f"{place}: no mask of {len(missing)} of {plural(total, 'case')}: {few(list(map(printable, missing)))}"
+    said = (
+        f"{printable(str(place))}: no mask of {len(missing)} of {plural(total, 'case')}: {few(list(map(printable, missing)))}"
+    )
     if len(missing) == total:
         name, seen = printable(missing[0]), f"masks of {few(list(map(printable, there)))}" if there else "no image file"
         raise DataError(f"{said}; saw {seen}; expected a file called {name}.nii.gz or {name}_seg.png, say, for each")
@@ -86,26 +97,66 @@ def _tell_missing(place: Path, total: int, missing: Sequence[str], there: Sequen
     logger.warning("%s; left out", said)
 
 
-def _files(folder: Path) -> dict[str, list[Path]]:
-    """Stem -> readable files."""
-    found: dict[str, list[Path]] = {}
-    for path in sorted(folder.iterdir()):
-        if not path.name.startswith(".") and extension(path) and path.is_file():
-            found.setdefault(stem(path), []).append(path)
+def _refuse_label(mask: Path, label: Path) -> None:
+    """A folder of labels that is given for one of masks would score 1 everywhere."""
+    if label.exists() and mask.samefile(label):
+        raise DataError(
+            f"{printable(str(mask))}: is the label that the masks are held against; expected a folder with masks of another "
+            "program or reader"
+        )
+
+
+def _files(folder: Path) -> list[Path]:
+    """The readable files, by name."""
+    return sorted(path for path in folder.iterdir() if not path.name.startswith(".") and extension(path) and path.is_file())
+
+
+def _masks_of(
+    cases: Sequence[Mapping[str, Any]], listed: Mapping[str, Path], files: Sequence[Path], owner: Mapping[str, str | None]
+) -> dict[str, Path]:
+    """Case -> its mask.
+
+    Raises:
+        DataError: two files for one case.
+    """
+    wanted = {str(case["case_id"]) for case in cases}
+    found = {case_id: path for case_id, path in listed.items() if case_id in wanted}
+    sure, taken = set(found), set(found.values())
+    for path in files:
+        case_id = None if path in taken else _owner_of(stem(path), owner)
+        if case_id is None or case_id not in wanted - sure:
+            continue
+        if case_id in found:
+            raise DataError(
+                f"{printable(str(found[case_id]))} and {printable(path.name)} could both be the mask of "
+                f"{printable(case_id)}; keep one: mv {quoted(path)} .."
+            )
+        found[case_id] = path
     return found
 
 
-def _file_of(case: Mapping[str, Any], files: Mapping[str, Sequence[Path]]) -> Path | None:
-    images = case["image"] if isinstance(case["image"], (list, tuple)) else [case["image"]]
-    names = [str(case["case_id"]), stem(Path(str(case["label"]))), stem(Path(str(images[0])))]
-    names += [name.removesuffix("_0000") for name in names]  # nnU-Net's number of the channel
-    here = list(dict.fromkeys(path for name in names for end in ENDINGS for path in files.get(name + end, ())))
-    if len(here) > 1:
-        raise DataError(
-            f"{here[0]} and {printable(here[1].name)} could both be the mask of {printable(str(case['case_id']))}; keep one: "
-            f"mv {quoted(here[1])} .."
-        )
-    return here[0] if here else None
+def _owner_of(name: str, owner: Mapping[str, str | None]) -> str | None:
+    """The case that a mask of this name belongs to; a whole name says more than one without its ending."""
+    starts = [_plain(name).removesuffix(end) for end in ENDINGS if _plain(name).endswith(end)]
+    return next((owner[start] for start in starts if start in owner), None)
+
+
+def _owners(cases: Sequence[Mapping[str, Any]]) -> dict[str, str | None]:
+    """Name -> its case. Names of cases come first, then those of files; None where files of several cases have the name."""
+    ids = {_plain(str(case["case_id"])): str(case["case_id"]) for case in cases}
+    of_files: dict[str, str | None] = {}
+    for case in cases:
+        images = case["image"] if isinstance(case["image"], (list, tuple)) else [case["image"]]
+        paths = [str(path) for path in (case.get("label"), images[0]) if path]
+        names = [_plain(name) for name in (str(case["case_id"]), *(stem(Path(path)) for path in paths))]
+        for name in {*names, *(name.removesuffix("_0000") for name in names)}:  # nnU-Net's number of the channel
+            of_files[name] = case["case_id"] if of_files.get(name, case["case_id"]) == case["case_id"] else None
+    return {**of_files, **ids}
+
+
+def _plain(name: str) -> str:
+    """The name with composed letters: macOS writes an umlaut as two signs."""
+    return unicodedata.normalize("NFC", name)
 
 
 def _listed(folder: Path) -> dict[str, Path]:
@@ -117,8 +168,16 @@ def _listed(folder: Path) -> dict[str, Path]:
             rows = [restored_row(row) for row in csv.DictReader(file)]
         named = {row["case_id"]: folder / row["mask"] for row in rows if row.get("mask")}
     except (UnicodeDecodeError, csv.Error, KeyError, TypeError, AttributeError) as error:
-        raise DataError(f"{folder / TABLE}: not a table of predict ({type(error).__name__}); move it away") from error
-    return {case: path for case, path in named.items() if lies_below(folder, path) and path.is_file()}
+        raise DataError(
+            f"{printable(str(folder / TABLE))}: not a table of predict ({type(error).__name__}); move it away"
+        ) from error
+    inside = {case: path for case, path in named.items() if lies_below(folder, path) and path.is_file()}
+    if twice := next((path.name for path, count in Counter(inside.values()).items() if count > 1), None):
+        raise DataError(
+            f"{printable(str(folder / TABLE))}: names {printable(twice)} as the mask of several cases; expected a mask a case; "
+            "move the table away"
+        )
+    return inside
 
 
 def mask_values(folder: str | None, stated: str | None, labels: Sequence[Mapping[str, Any]]) -> MaskValues:

@@ -71,6 +71,38 @@ def test_two_files_for_one_case_are_refused(tmp_path: Path) -> None:
         cases_with_masks([case("a")], str(folder))
 
 
+def test_a_mask_belongs_to_one_case(tmp_path: Path) -> None:
+    folder, names = touched(tmp_path / "m", "a.nii.gz", "a_seg.nii.gz", "b_pred.nii.gz"), ["a", "a_seg", "b"]
+    found = cases_with_masks([case(name) for name in names], str(folder))
+    assert [Path(one["mask"]).name for one in found] == ["a.nii.gz", "a_seg.nii.gz", "b_pred.nii.gz"]
+    (folder / "a.nii.gz").unlink()
+    with pytest.raises(DataError, match="no mask of 1 of 1 case: a; saw masks of a_seg, b_pred"):
+        cases_with_masks([case("a")], str(folder), "leave_out", [case("a_seg")])
+    shared = [case(name, image=[f"{name}/scan.nii.gz"], label=f"{name}/truth.nii.gz") for name in "ab"]
+    with pytest.raises(DataError, match="no mask of 2 of 2 cases: a, b; saw masks of scan, truth_seg"):
+        cases_with_masks(shared, str(touched(tmp_path / "shared", "scan.nii.gz", "truth_seg.nii.gz")))
+    (folder / "quality.csv").write_text("case_id,mask\na,a_seg.nii.gz\nb,a_seg.nii.gz\n")
+    with pytest.raises(
+        DataError, match=r"quality\.csv: names a_seg\.nii\.gz as the mask of several cases; expected a mask a case"
+    ):
+        cases_with_masks([case("a")], str(folder))
+
+
+def test_an_umlaut_in_two_signs_is_the_same_name(tmp_path: Path) -> None:
+    folder = touched(tmp_path, "u\u0308.1.NII.GZ")
+    assert Path(cases_with_masks([case("\u00fc.1")], str(folder))[0]["mask"]).name == "u\u0308.1.NII.GZ"
+
+
+def test_labels_are_not_scored_against_themselves(tmp_path: Path) -> None:
+    folder = touched(tmp_path, "a.nii.gz", "b.nii.gz")
+    own = case("a", label=str(folder / "a.nii.gz"))
+    with pytest.raises(
+        DataError, match=r"a\.nii\.gz: is the label that the masks are held against; expected a folder with masks"
+    ):
+        cases_with_masks([own], str(folder))
+    assert len(cases_with_masks([case("b", label=str(touched(tmp_path / "l", "b.nii.gz") / "b.nii.gz"))], str(folder))) == 1
+
+
 def test_without_names_the_values_are_the_data_sets_own(tmp_path: Path) -> None:
     assert mask_values(str(tmp_path), None, LABELS) == MaskValues((0, 5, 9), (0, 1, 2))
 
