@@ -90,8 +90,8 @@ def chosen_names(stated: str | Mapping[int, str] | None, raw: Source) -> Mapping
     return names
 
 
-def parse_option(text: str | Mapping[int, str]) -> dict[int, str]:
-    """Value -> name from the command line's "1=LV,2=RV".
+def parse_option(text: str | Mapping[int, str], option: str = "--label-names") -> dict[int, str]:
+    """Value -> name from the command line's "1=LV,2=RV", given as `option`.
 
     Raises:
         ConfigError: another form.
@@ -102,9 +102,9 @@ def parse_option(text: str | Mapping[int, str]) -> dict[int, str]:
     else:
         pairs = [(str(value), str(name)) for value, name in text.items()]
     try:
-        return parse_names(pairs, "--label-names")
+        return parse_names(pairs, option)
     except DataListError as error:
-        raise ConfigError(f'{error}. Type: --label-names "1=LV,2=RV"') from error
+        raise ConfigError(f'{error}. Type: {option} "1=LV,2=RV"') from error
 
 
 def label_table(declared: Mapping[int, str] | None, seen: Iterable[int]) -> list[dict[str, int | str]]:

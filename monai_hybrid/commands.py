@@ -13,6 +13,7 @@ from pathlib import Path
 import typer
 
 from data_prep.home import at_home
+from data_prep.label_file import NAME as LABEL_FILE
 from monai_hybrid.allocator import process_environment
 from monai_hybrid.bundle_folders import bundle_folder, load_config
 from monai_hybrid.catalogue.naming import model_path, said_of
@@ -20,13 +21,14 @@ from monai_hybrid.children import run_child
 from monai_hybrid.command_options import as_words
 from monai_hybrid.errors import ConfigError
 from monai_hybrid.results_folder import default_folder
-from monai_hybrid.setting_checks import check_path, check_there, idle_in, model_in, safe_path, top
+from monai_hybrid.setting_checks import check_path, check_plain_value, check_there, idle_in, model_in, safe_path, top
 from monai_hybrid.settings import PATH_KINDS, SETTINGS, SYNTHETIC
 from monai_hybrid.tracking import check_tracking, tracked, tracker_environment
 from monai_hybrid.typed_options import environment
 
 PRETRAINING, ADAPTATION = "hybrid_pretrain", "few_shot_finetune"
 SCORING, SCORING_MASKS = "evaluate.json", ("evaluate.json", "masks.json")  # of few_shot_finetune
+OF_MASKS = ("mask_labels", "without_mask")  # settings of `SCORING_MASKS` alone that are no paths
 DISTILLING = ("train.json", "distil.json")  # of few_shot_finetune
 REPORT, CLOCK = "report.html", 2.0  # s by which clocks of file systems may differ
 Named = Mapping[str, tuple[str, str | None]]  # option: (setting, text or None)
@@ -108,15 +110,38 @@ def evaluation_command(settings: Mapping[str, str], named: Named) -> Command:
         raise ConfigError("evaluate: --model and --masks were given; expected one of them")
     if not {"model", "masks"} & set(options):
         raise ConfigError("evaluate: nothing to score. Give --model runs/adapted, or --masks FOLDER with a mask a case")
-    of_the_other = idle_in(load_config(ADAPTATION, SCORING_MASKS)) if "masks" in options else ("mask_labels", "without_mask")
+    of_the_other = idle_in(load_config(ADAPTATION, SCORING_MASKS)) if "masks" in options else OF_MASKS
     other = "model" if "masks" in options else "masks"
     if wrong := next((name for name in (*options, *settings) if top(name) in of_the_other), None):
         option = options.get(wrong, SETTINGS[top(wrong)].option)
         raise ConfigError(f"{option}: goes with --{other} alone; leave it out")
     config = SCORING_MASKS if "masks" in options else SCORING
+    if "masks" in options:
+        settings, named = _with_words(settings, named)
     output = settings.get("output_dir") or next(text for name, text in named.values() if name == "output_dir" and text)
     report_on = safe_path(reported(output))
     return bundle_command(ADAPTATION, config, settings, named, report_on)
+
+
+def _with_words(settings: Mapping[str, str], named: Named) -> tuple[Mapping[str, str], Named]:
+    """The options of masks that are no paths among the settings.
+
+    Raises:
+        ConfigError: names of another form, or an unknown word.
+    """
+    words = {name: text for name, text in named.values() if name in OF_MASKS and text is not None}
+    if "mask_labels" in words:
+        from data_prep.label_names import parse_option  # here, because it brings numpy
+
+        option = SETTINGS["mask_labels"].option
+        parse_option(words["mask_labels"], option)
+        if "#" in words["mask_labels"]:
+            raise ConfigError(
+                f"{option}: MONAI reads # as a separator; expected names without it, or a {LABEL_FILE} beside the masks"
+            )
+    for name, text in words.items():
+        check_plain_value(name, text)
+    return {**settings, **words}, {option: pair for option, pair in named.items() if pair[0] not in words}
 
 
 def distil_command(settings: Mapping[str, str], named: Named) -> Command:

@@ -17,7 +17,9 @@ from torch import Tensor
 
 from data_prep.amounts import cells, few, plural
 from data_prep.cells import restored_row
+from data_prep.errors import DataListError
 from data_prep.geometry import corner_distance, is_invertible
+from data_prep.ignoring import IGNORE
 from data_prep.json_io import load_json
 from data_prep.known_files import lies_below
 from data_prep.label_file import NAME as LABEL_FILE
@@ -34,6 +36,7 @@ ENDINGS = ("", "_seg", "_mask", "_pred")  # of a mask's name behind its case's
 TABLE, NNUNET = "quality.csv", "dataset.json"  # of a prediction of ours, and what nnU-Net leaves beside its masks
 REFUSE, LEAVE_OUT = "refuse", "leave_out"
 OPTION = "--mask-labels"
+OF_LABELS = (IGNORE_VALUE, "label_values", "class_indices")  # what a case says of its label, and of no mask
 
 
 @dataclass(frozen=True)
@@ -78,6 +81,7 @@ def cases_with_masks(
         if path is None:
             missing.append(str(case["case_id"]))
         else:
+            _refuse_name(path)
             _refuse_label(path, Path(str(case["label"])))
             found.append({**case, "mask": str(path)})
     if missing:
@@ -95,6 +99,12 @@ def _tell_missing(place: Path, total: int, missing: Sequence[str], there: Sequen
     if without_mask != LEAVE_OUT:
         raise DataError(f"{said}. To score the others alone, add --without-mask {LEAVE_OUT}")
     logger.warning("%s; left out", said)
+
+
+def _refuse_name(mask: Path) -> None:
+    """Names of files come from others, and stand in errors and tables."""
+    if not mask.name.isprintable():
+        raise DataError(f"{printable(str(mask))}: its name holds control characters; rename it: mv {quoted(mask)} NAME")
 
 
 def _refuse_label(mask: Path, label: Path) -> None:
@@ -137,7 +147,8 @@ def _masks_of(
 
 def _owner_of(name: str, owner: Mapping[str, str | None]) -> str | None:
     """The case that a mask of this name belongs to; a whole name says more than one without its ending."""
-    starts = [_plain(name).removesuffix(end) for end in ENDINGS if _plain(name).endswith(end)]
+    plain = _plain(name)
+    starts = [plain[: len(plain) - len(end)] for end in ENDINGS if plain.lower().endswith(end)]
     return next((owner[start] for start in starts if start in owner), None)
 
 
@@ -166,18 +177,26 @@ def _listed(folder: Path) -> dict[str, Path]:
     try:
         with (folder / TABLE).open(newline="", encoding="utf-8") as file:
             rows = [restored_row(row) for row in csv.DictReader(file)]
-        named = {row["case_id"]: folder / row["mask"] for row in rows if row.get("mask")}
+        named = [(row["case_id"], folder / row["mask"]) for row in rows if row.get("mask")]
     except (UnicodeDecodeError, csv.Error, KeyError, TypeError, AttributeError) as error:
         raise DataError(
             f"{printable(str(folder / TABLE))}: not a table of predict ({type(error).__name__}); move it away"
         ) from error
-    inside = {case: path for case, path in named.items() if lies_below(folder, path) and path.is_file()}
-    if twice := next((path.name for path, count in Counter(inside.values()).items() if count > 1), None):
-        raise DataError(
-            f"{printable(str(folder / TABLE))}: names {printable(twice)} as the mask of several cases; expected a mask a case; "
-            "move the table away"
-        )
-    return inside
+    inside = [(case_id, path) for case_id, path in named if lies_below(folder, path) and _is_file(path)]
+    for names in ([case_id for case_id, _ in inside], [str(path) for _, path in inside]):
+        if twice := next((name for name, count in Counter(names).items() if count > 1), None):
+            raise DataError(
+                f"{printable(str(folder / TABLE))}: names {printable(twice)} more than once; expected a case a mask; "
+                "move the table away"
+            )
+    return dict(inside)
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # such as a name that is too long
+        return False
 
 
 def mask_values(folder: str | None, stated: str | None, labels: Sequence[Mapping[str, Any]]) -> MaskValues:
@@ -198,17 +217,18 @@ def mask_values(folder: str | None, stated: str | None, labels: Sequence[Mapping
     """
     own = MaskValues(tuple(int(label["value"]) for label in labels), tuple(int(label["index"]) for label in labels))
     names, where = _names(folder, stated)
-    if names is None or all(is_made_up(name) for value, name in names.items() if value):
-        return own
+    others = {value: name for value, name in (names or {}).items() if value}
     known = {alike_name(str(label["name"])): int(label["index"]) for label in labels}
     ordered = [str(label["name"]) for label in labels]
-    others = {value: name for value, name in names.items() if value}
+    if not others or (not stated and all(map(is_made_up, others.values()))):
+        return own
     if len(others) == 1 and same_only_class(ordered, [BACKGROUND, *others.values()]):
         return MaskValues((0, *others), (0, 1))
     found = {value: known.get(alike_name(name), 0) for value, name in others.items()}
     if not any(found.values()):
         seen = f"{where}: names {few(list(map(printable, others.values())), 6)}; the data set has {few(ordered[1:], 6)}"
-        raise (ConfigError if stated else DataError)(f'{seen}. Type: {OPTION} "1={printable(ordered[1])}"')
+        example = ",".join(f"{value}={printable(name)}" for value, name in enumerate(ordered[1:4], 1))
+        raise (ConfigError if stated else DataError)(f'{seen}. Type: {OPTION} "{example}"')
     if strange := [name for value, name in others.items() if not found[value]]:
         logger.warning("%s: %s: not in the data set; counted as background", where, few(list(map(printable, strange)), 6))
     if absent := [name for index, name in enumerate(ordered) if index and index not in found.values()]:
@@ -219,10 +239,7 @@ def mask_values(folder: str | None, stated: str | None, labels: Sequence[Mapping
 def _names(folder: str | None, stated: str | None) -> tuple[dict[int, str] | None, str]:
     """Value -> name, and where it says so."""
     if stated:
-        try:
-            return parse_option(stated), OPTION
-        except ConfigError as error:
-            raise ConfigError(str(error).replace("--label-names", OPTION)) from error
+        return parse_option(stated, OPTION), OPTION
     place = Path(folder or "")
     if (named := read_label_file(place / LABEL_FILE)) is not None:
         return dict(named), str(place / LABEL_FILE)
@@ -230,10 +247,18 @@ def _names(folder: str | None, stated: str | None) -> tuple[dict[int, str] | Non
         return None, ""
     content: Any = load_json(place / NNUNET)
     labels = content.get("labels") if isinstance(content, dict) else None
-    if not isinstance(labels, dict) or any(isinstance(value, list) for value in labels.values()):
+    if not isinstance(labels, dict):
         return None, ""
-    classes = {name: value for name, value in labels.items() if name != "ignore"}
-    return parse_names(classes, str(place / NNUNET)), str(place / NNUNET)
+    where = printable(str(place / NNUNET))
+    if any(isinstance(value, list) for value in labels.values()):
+        logger.warning(
+            "%s: its structures are regions; the values are taken for the data set's own, else give %s", where, OPTION
+        )
+        return None, ""
+    try:
+        return parse_names({name: value for name, value in labels.items() if name != IGNORE}, where), where
+    except DataListError as error:
+        raise DataError(f'{error}. Or say what the values mean: {OPTION} "1=NAME,2=NAME"') from error
 
 
 class LoadMasksd(LoadClassesd):
@@ -252,12 +277,12 @@ class LoadMasksd(LoadClassesd):
     def __init__(self, keys: Any, values: MaskValues, label_key: str = "label", spatial_dims: int | None = None) -> None:
         super().__init__(keys, values.values, values.indices, spatial_dims=spatial_dims)
         self.label_key = label_key
-        self.remedy = f'Say what the values mean: {OPTION} "1=NAME,2=NAME"'
+        self.remedy = f'Say what all of them mean, also of structures to leave aside: {OPTION} "1=NAME,2=OTHER"'
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Replace each path; nothing of a mask is "not annotated", whatever value the labels have for that."""
         files = {key: str(data[key]) for key in self.key_iterator(dict(data))}
-        loaded = super().__call__({key: value for key, value in data.items() if key not in (IGNORE_VALUE, "label_values")})
+        loaded = super().__call__({key: value for key, value in data.items() if key not in OF_LABELS})
         for key, name in files.items():
             _hold_to(loaded[key], data[self.label_key], name)
         return {**data, **{key: loaded[key] for key in files}}
@@ -265,6 +290,8 @@ class LoadMasksd(LoadClassesd):
 
 def _hold_to(mask: Any, label: Any, name: str) -> None:
     """Refuse a mask on another grid than the label's."""
+    if mask.shape[0] != 1:
+        raise DataError(f"{name}: {mask.shape[0]} channels or volumes; expected a single one, with a value for each structure")
     if mask.shape != label.shape:
         seen, expected = (" x ".join(map(str, x.shape[1:])) for x in (mask, label))
         what = cells(mask.ndim - 1)

@@ -139,8 +139,9 @@ def to_classes(
             known |= here
     if not known.all():
         other = array[~known]
+        first = int(other[0]) if other.dtype.kind == "b" else other[0]
         raise DataError(
-            f"{name}: {other.size} {cells(array.ndim)} hold values that are not classes, the first is {other[0]!s}; expected "
+            f"{name}: {other.size} {cells(array.ndim)} hold values that are not classes, the first is {first!s}; expected "
             f"{few(values, 8)}. {remedy}"
         )
     return result

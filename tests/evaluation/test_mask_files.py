@@ -32,7 +32,9 @@ def touched(folder: Path, *names: str) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("name", ["a.nii.gz", "a_seg.nii.gz", "a_mask.png", "a_pred.nrrd", "scan_of_a.nii", "truth_a.png"])
+@pytest.mark.parametrize(
+    "name", ["a.nii.gz", "a_seg.nii.gz", "a_mask.png", "a_SEG.PNG", "a_pred.nrrd", "scan_of_a.nii", "truth_a.png"]
+)
 def test_a_mask_is_called_like_its_case_its_image_or_its_label(name: str, tmp_path: Path) -> None:
     own = case("a", image=["images/scan_of_a_0000.nii.gz"], label="labels/truth_a.nii.gz")
     folder = touched(tmp_path, name, "b.nii.gz", "notes.txt", ".a.nii.gz")
@@ -82,9 +84,7 @@ def test_a_mask_belongs_to_one_case(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no mask of 2 of 2 cases: a, b; saw masks of scan, truth_seg"):
         cases_with_masks(shared, str(touched(tmp_path / "shared", "scan.nii.gz", "truth_seg.nii.gz")))
     (folder / "quality.csv").write_text("case_id,mask\na,a_seg.nii.gz\nb,a_seg.nii.gz\n")
-    with pytest.raises(
-        DataError, match=r"quality\.csv: names a_seg\.nii\.gz as the mask of several cases; expected a mask a case"
-    ):
+    with pytest.raises(DataError, match=r"quality\.csv: names .*m/a_seg\.nii\.gz more than once; expected a case a mask"):
         cases_with_masks([case("a")], str(folder))
 
 
@@ -120,14 +120,43 @@ def test_names_say_what_values_mean(tmp_path: Path, caplog: pytest.LogCaptureFix
 
 
 def test_one_structure_on_both_sides_needs_no_name(tmp_path: Path) -> None:
-    assert mask_values(str(tmp_path), "255=label_255", ONE) == MaskValues((0, 5), (0, 1)), "a made-up name says nothing"
+    assert mask_values(str(tmp_path), "255=label_255", ONE) == MaskValues((0, 255), (0, 1))
     assert mask_values(str(tmp_path), "1=lv", [ONE[0], {"index": 1, "value": 255, "name": "label_255"}]) == MaskValues(
         (0, 1), (0, 1)
     )
 
 
+def test_made_up_names_are_heard_where_they_are_stated(tmp_path: Path) -> None:
+    made_up = [LABELS[0], {"index": 1, "value": 5, "name": "label_5"}, {"index": 2, "value": 9, "name": "label_9"}]
+    write_label_file(tmp_path, [(1, "label_5", "#000000"), (2, "label_9", "#00ff00")])
+    assert mask_values(str(tmp_path), None, made_up) == MaskValues((0, 5, 9), (0, 1, 2)), "in a file they say nothing"
+    assert mask_values(str(tmp_path), "1=label_9,2=label_5", made_up) == MaskValues((0, 1, 2), (0, 2, 1))
+
+
+def test_what_nnunet_leaves_is_named_where_it_says_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "dataset.json").write_text(json.dumps({"labels": {"background": 0, "LV": [1, 2], "RV cavity": 2}}))
+    with caplog.at_level(logging.WARNING):
+        assert mask_values(str(tmp_path), None, LABELS) == MaskValues((0, 5, 9), (0, 1, 2))
+    assert "dataset.json: its structures are regions; the values are taken for the data set's own" in caplog.text
+    (tmp_path / "dataset.json").write_text(json.dumps({"labels": {"LV": 1.0}}))
+    with pytest.raises(DataError, match=r"saw 'LV': 1\.0\. Or say what the values mean: --mask-labels"):
+        mask_values(str(tmp_path), None, LABELS)
+    assert mask_values(str(tmp_path), "1=LV", LABELS).values == (0, 1), "what is stated comes first"
+
+
+def test_names_of_files_from_others_do_no_harm(tmp_path: Path) -> None:
+    folder = touched(tmp_path, "a.nii.gz", "x\x1b[31m\ny.nii.gz")
+    (folder / "quality.csv").write_text("case_id,mask\na," + "x" * 5000 + "\n")
+    assert cases_with_masks([case("a")], str(folder))[0]["mask"] == str(folder / "a.nii.gz")
+    (folder / "quality.csv").write_text('case_id,mask\na,"x\x1b[31m\ny.nii.gz"\n')
+    with pytest.raises(DataError, match=r"x\\x1b\[31m\\ny\.nii\.gz: its name holds control characters; rename it: mv \$'"):
+        cases_with_masks([case("a")], str(folder))
+
+
 def test_names_of_other_structures_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"--mask-labels: names liver, spleen; the data set has LV, RV cavity\. Type: --mask"):
+    with pytest.raises(
+        ConfigError, match=r"--mask-labels: names liver, spleen; the data set has LV, RV cavity\. Type: .*1=LV,2=RV cavity"
+    ):
         mask_values(str(tmp_path), "1=liver,2=spleen", LABELS)
     with pytest.raises(ConfigError, match=r"--mask-labels: .*Type: --mask-labels"):
         mask_values(str(tmp_path), "LV", LABELS)
@@ -178,6 +207,8 @@ def test_a_mask_that_does_not_fit_is_refused_by_name(loaded: dict[str, Any], tmp
     away = written(tmp_path / "away.nii.gz", np.zeros((6, 5, 4), np.uint8), moved)
     with pytest.raises(Exception, match=r"away\.nii\.gz: lies 3 mm away from its label; tolerance 0\.1 mm"):
         load({**loaded, "mask": away})
+    with pytest.raises(Exception, match=r"two\.nii\.gz: 2 channels or volumes; expected a single one, with a value for each"):
+        load({**loaded, "mask": written(tmp_path / "two.nii.gz", np.zeros((6, 5, 4, 2), np.uint8), affine)})
     odd = written(tmp_path / "odd.nii.gz", np.full((6, 5, 4), 255, np.uint8), affine)
     with pytest.raises(
         Exception, match=r'odd\.nii\.gz: 120 voxels hold values that are not classes, the first is 255.*--mask-labels "1=NAME'
