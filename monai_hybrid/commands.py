@@ -14,6 +14,7 @@ import typer
 
 from data_prep.home import at_home
 from data_prep.label_file import NAME as LABEL_FILE
+from data_prep.quoting import quoted
 from monai_hybrid.allocator import process_environment
 from monai_hybrid.bundle_folders import bundle_folder, load_config
 from monai_hybrid.catalogue.naming import model_path, said_of
@@ -30,6 +31,7 @@ PRETRAINING, ADAPTATION = "hybrid_pretrain", "few_shot_finetune"
 SCORING, SCORING_MASKS = "evaluate.json", ("evaluate.json", "masks.json")  # of few_shot_finetune
 OF_MASKS = ("mask_labels", "without_mask")  # settings of `SCORING_MASKS` alone that are no paths
 DISTILLING = ("train.json", "distil.json")  # of few_shot_finetune
+OF_A_MODEL = ("trust.json", "forgetting.json", "logs/history.jsonl")  # results that no masks have
 REPORT, CLOCK = "report.html", 2.0  # s by which clocks of file systems may differ
 Named = Mapping[str, tuple[str, str | None]]  # option: (setting, text or None)
 
@@ -116,11 +118,28 @@ def evaluation_command(settings: Mapping[str, str], named: Named) -> Command:
         option = options.get(wrong, SETTINGS[top(wrong)].option)
         raise ConfigError(f"{option}: goes with --{other} alone; leave it out")
     config = SCORING_MASKS if "masks" in options else SCORING
+    output = settings.get("output_dir") or next((text for name, text in named.values() if name == "output_dir"), None)
+    if not output:
+        raise ConfigError("--output: the path is empty; give a folder for the scores")
     if "masks" in options:
         settings, named = _with_words(settings, named)
-    output = settings.get("output_dir") or next(text for name, text in named.values() if name == "output_dir" and text)
-    report_on = safe_path(reported(output))
-    return bundle_command(ADAPTATION, config, settings, named, report_on)
+        _refuse_shared(next(text or "" for name, text in named.values() if name == "masks"), output)
+        return bundle_command(ADAPTATION, config, settings, named, safe_path(str(at_home(output))))
+    return bundle_command(ADAPTATION, config, settings, named, safe_path(reported(output)))
+
+
+def _refuse_shared(masks: str, output: str) -> None:
+    """Refuse a folder in which scores of masks would stand among results of something else, as if they were of them.
+
+    Raises:
+        ConfigError: it holds the masks, or results of a model.
+    """
+    folder = at_home(output)
+    seen = next((name for name in OF_A_MODEL if (folder / name).is_file()), None)
+    if masks and folder.is_dir() and at_home(masks).is_dir() and folder.samefile(at_home(masks)):
+        seen = "the masks"
+    if seen:
+        raise ConfigError(f"--output {quoted(output)}: this folder holds {seen}; expected another one for the scores of masks")
 
 
 def _with_words(settings: Mapping[str, str], named: Named) -> tuple[Mapping[str, str], Named]:

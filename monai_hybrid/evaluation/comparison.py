@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from data_prep.amounts import few
+from data_prep.label_names import BACKGROUND, alike_name, same_only_class
 from data_prep.quoting import printable
 from monai_hybrid.errors import DataError
 from monai_hybrid.evaluation.case_table import Row, check_rows, read_cases
@@ -63,6 +64,7 @@ def compare(run_a: Path, run_b: Path, resamples: int = RESAMPLES, seed: int = SE
         DataError: other cases, classes, labels, unit or tolerance; nothing to compare.
     """
     a, b = (_rows(folder) for folder in (run_a, run_b))
+    b = _called_as_in(a, b)
     _refuse_other_cases(run_a, run_b, a, b)
     _refuse_other_settings(run_a, run_b)
     owner = _patients(a, b)
@@ -84,6 +86,17 @@ def _rows(folder: Path) -> Rows:
     rows = read_cases(folder)
     check_rows(rows, folder / "cases.csv")
     return {(row["case_id"], row["class"]): row for row in rows}
+
+
+def _called_as_in(a: Rows, b: Rows) -> Rows:
+    """`b` with the names of structures in `a`, where they are the same: a model has its own, masks those of the data set."""
+    ours, theirs = (list(dict.fromkeys(name for _, name in rows)) for rows in (a, b))
+    if same_only_class([BACKGROUND, *ours], [BACKGROUND, *theirs]):
+        called = dict(zip(theirs, ours, strict=True))
+    else:
+        known = {alike_name(name): name for name in ours}
+        called = {name: name if name in ours else known.get(alike_name(name), name) for name in theirs}
+    return {(case, called[name]): row for (case, name), row in b.items()}
 
 
 def _patients(a: Rows, b: Rows) -> dict[str, str]:

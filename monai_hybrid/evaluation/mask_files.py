@@ -35,6 +35,7 @@ logger = logging.getLogger("monai_hybrid.evaluation")
 ENDINGS = ("", "_seg", "_mask", "_pred")  # of a mask's name behind its case's
 TABLE, NNUNET = "quality.csv", "dataset.json"  # of a prediction of ours, and what nnU-Net leaves beside its masks
 REFUSE, LEAVE_OUT = "refuse", "leave_out"
+LABELS = "labels"  # folder of the corrected labels, beside their dataset.json; nnU-Net's are labelsTr and labelsTs
 OPTION = "--mask-labels"
 OF_LABELS = (IGNORE_VALUE, "label_values", "class_indices")  # what a case says of its label, and of no mask
 
@@ -60,7 +61,7 @@ def cases_with_masks(
 
     Args:
         cases: with "case_id", "image" and "label".
-        folder: of the masks; the files lie in it, not deeper.
+        folder: of the masks; the files lie in it, or in its `labels/` as those that were corrected in `view`.
         without_mask: "refuse" cases without a mask, or "leave_out" and say so.
         others: further cases of the data set, whose masks may lie there too.
 
@@ -74,6 +75,9 @@ def cases_with_masks(
     if not place.is_dir():
         raise DataError(f"{printable(folder)}: no such folder; expected masks, a file a case")
     files = _files(place)
+    if not files and (place / LABELS).is_dir():
+        place = place / LABELS
+        files = _files(place)
     mask_of = _masks_of(cases, _listed(place), files, _owners([*cases, *others]))
     found, missing = [], []
     for case in cases:
@@ -243,13 +247,16 @@ def _names(folder: str | None, stated: str | None) -> tuple[dict[int, str] | Non
     place = Path(folder or "")
     if (named := read_label_file(place / LABEL_FILE)) is not None:
         return dict(named), str(place / LABEL_FILE)
-    if not (place / NNUNET).is_file():
+    file = (
+        place.absolute().parent / NNUNET if place.name.startswith(LABELS) and not (place / NNUNET).is_file() else place / NNUNET
+    )
+    if not file.is_file():
         return None, ""
-    content: Any = load_json(place / NNUNET)
+    content: Any = load_json(file)
     labels = content.get("labels") if isinstance(content, dict) else None
     if not isinstance(labels, dict):
         return None, ""
-    where = printable(str(place / NNUNET))
+    where = printable(str(file))
     if any(isinstance(value, list) for value in labels.values()):
         logger.warning(
             "%s: its structures are regions; the values are taken for the data set's own, else give %s", where, OPTION

@@ -62,6 +62,16 @@ def test_the_report_and_the_comparison_take_a_summary_of_the_same_size(size: int
                 read()
 
 
+def test_structures_of_other_spelling_are_compared(tmp_path: Path) -> None:
+    runs = evaluation(tmp_path / "a", name="left liver", dice=0.5), evaluation(tmp_path / "b", name="Left-Liver", dice=0.75)
+    found = {(d.metric, d.name): d.difference for d in compare(*runs, 10, 0)}
+    assert found["dice", "left liver"] == found["dice", "all"] == 0.25
+    unnamed = evaluation(tmp_path / "c", name="label_255", dice=0.25)
+    assert {d.name for d in compare(runs[0], unnamed, 10, 0)} == {"all", "left liver"}
+    with pytest.raises(DataError, match=r"only in .*a: a left liver, b left liver, c left liver; evaluate"):
+        compare(runs[0], evaluation(tmp_path / "d", name="spleen"), 10, 0)
+
+
 def test_a_summary_that_says_less_is_compared(tmp_path: Path) -> None:
     assert compare(evaluation(tmp_path / "a", "{}"), evaluation(tmp_path / "b"), 10, 0)
     (tmp_path / "a/summary.json").unlink()

@@ -73,6 +73,14 @@ def test_two_files_for_one_case_are_refused(tmp_path: Path) -> None:
         cases_with_masks([case("a")], str(folder))
 
 
+def test_corrected_labels_lie_beside_their_names(tmp_path: Path) -> None:
+    touched(tmp_path / "labels", "a.nii.gz", "a.json")
+    (tmp_path / "dataset.json").write_text(json.dumps({"labels": {"background": 0, "LV": 2, "RV cavity": 1}, "dataset": {}}))
+    for folder in (tmp_path, tmp_path / "labels"):
+        assert cases_with_masks([case("a")], str(folder))[0]["mask"] == str(tmp_path / "labels/a.nii.gz")
+        assert mask_values(str(folder), None, LABELS) == MaskValues((0, 2, 1), (0, 1, 2))
+
+
 def test_a_mask_belongs_to_one_case(tmp_path: Path) -> None:
     folder, names = touched(tmp_path / "m", "a.nii.gz", "a_seg.nii.gz", "b_pred.nii.gz"), ["a", "a_seg", "b"]
     found = cases_with_masks([case(name) for name in names], str(folder))
