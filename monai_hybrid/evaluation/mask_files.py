@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import logging
+import math
 import unicodedata
 from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
@@ -25,8 +26,9 @@ from data_prep.known_files import lies_below
 from data_prep.label_file import NAME as LABEL_FILE
 from data_prep.label_file import read_label_file
 from data_prep.label_names import BACKGROUND, alike_name, is_made_up, parse_names, parse_option, same_only_class
+from data_prep.nifti_open import open_nifti
 from data_prep.quoting import printable, quoted
-from data_prep.reading import extension, stem
+from data_prep.reading import NIFTI, extension, stem
 from data_prep.voxel_order import TOLERANCE
 from monai_hybrid.errors import ConfigError, DataError
 from monai_hybrid.transforms.classes import IGNORE_VALUE, LoadClassesd
@@ -289,20 +291,40 @@ class LoadMasksd(LoadClassesd):
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Replace each path; nothing of a mask is "not annotated", whatever value the labels have for that."""
         files = {key: str(data[key]) for key in self.key_iterator(dict(data))}
+        for name in files.values():
+            _hold_to_size(name, tuple(data[self.label_key].shape[1:]))
         loaded = super().__call__({key: value for key, value in data.items() if key not in OF_LABELS})
         for key, name in files.items():
             _hold_to(loaded[key], data[self.label_key], name)
         return {**data, **{key: loaded[key] for key in files}}
 
 
+def _hold_to_size(name: str, expected: tuple[int, ...]) -> None:
+    """Refuse a volume of another size before its voxels are read: a small packed file may fill the memory."""
+    if extension(Path(name)) not in NIFTI:
+        return
+    try:
+        shape = tuple(int(size) for size in open_nifti(name).shape)
+    except Exception:  # nibabel has many; who reads it says what is wrong
+        return
+    if math.prod(shape) != math.prod(expected):
+        channels = math.prod(shape[len(expected) :]) if shape[: len(expected)] == expected else 1
+        _refuse_size(name, shape, expected, channels)
+
+
+def _refuse_size(name: str, seen: Sequence[int], expected: Sequence[int], channels: int) -> None:
+    if channels != 1:
+        raise DataError(f"{name}: {channels} channels or volumes; expected a single one, with a value for each structure")
+    sizes = [" x ".join(map(str, shape)) for shape in (seen, expected)]
+    raise DataError(
+        f"{name}: {sizes[0]} {cells(len(seen))}, the label has {sizes[1]}; expected a mask on the grid of its image"
+    )
+
+
 def _hold_to(mask: Any, label: Any, name: str) -> None:
     """Refuse a mask on another grid than the label's."""
-    if mask.shape[0] != 1:
-        raise DataError(f"{name}: {mask.shape[0]} channels or volumes; expected a single one, with a value for each structure")
     if mask.shape != label.shape:
-        seen, expected = (" x ".join(map(str, x.shape[1:])) for x in (mask, label))
-        what = cells(mask.ndim - 1)
-        raise DataError(f"{name}: {seen} {what}, the label has {expected}; expected a mask on the grid of its image")
+        _refuse_size(name, mask.shape[1:], label.shape[1:], mask.shape[0])
     affines = [np.asarray(x.affine, dtype=np.float64) for x in (label, mask) if hasattr(x, "affine")]
     if len(affines) < 2 or not all(map(is_invertible, affines)) or mask.ndim < 4:
         return

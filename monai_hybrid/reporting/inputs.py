@@ -57,6 +57,11 @@ class Evaluation:
         return str(self.about.get("unit", ""))
 
     @property
+    def scored(self) -> str:
+        """What the scores are of."""
+        return "these masks" if self.about.get("masks") else "this model"
+
+    @property
     def classes(self) -> list[str]:
         """Structures in the order of their class index, from 1."""
         return list(dict.fromkeys(row["class"] for row in self.rows))

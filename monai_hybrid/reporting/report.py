@@ -39,7 +39,6 @@ from monai_hybrid.reporting.verdict import (
     verdict,
 )
 
-MAIN = "this model"
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
 # NiiVue: its script, its font and its worker come from the page itself.
 PLANES_POLICY = (
@@ -122,8 +121,8 @@ def page(inputs: Inputs, title: str, viewer: bool = True, images: Path | None = 
         "cautions": cautions(inputs, against),
         "tiles": _tiles(evaluation, against) if evaluation else [],
         "structures": tables.structures(evaluation) if evaluation else None,
-        "runs": tables.runs(MAIN, evaluation, against) if evaluation and against else None,
-        "paired": paired(MAIN, evaluation, against) if evaluation and against else None,
+        "runs": tables.runs(evaluation.scored, evaluation, against) if evaluation and against else None,
+        "paired": paired(evaluation.scored, evaluation, against) if evaluation and against else None,
         "pictures": _pictures(evaluation) if evaluation and evaluation.slices else None,
         "planes": _planes(evaluation, collection) if viewer else None,
         "cases": tables.cases(evaluation) if evaluation else None,

@@ -121,7 +121,7 @@ def cautions(inputs: Inputs, against: Sequence[Comparison]) -> list[str]:
     evaluation = inputs.evaluation
     if evaluation is not None:
         told += _of_structures(evaluation.rows) + _of_size(evaluation) + _of_files(inputs, evaluation)
-        told += [sentence for c in against for sentence in _of_comparison(c)]
+        told += [sentence for c in against for sentence in _of_comparison(c, evaluation.scored)]
         told += _of_forgetting(evaluation) + _of_shift(evaluation)
     runs = {"training": inputs.training and inputs.training.run, "evaluation": evaluation and evaluation.run}
     for what, run in {**runs, "prediction": inputs.prediction}.items():
@@ -194,10 +194,12 @@ def _of_files(inputs: Inputs, evaluation: Evaluation) -> list[str]:
     return told
 
 
-def _of_comparison(of: Comparison) -> list[str]:
-    d = of.dice
+def _of_comparison(of: Comparison, scored: str) -> list[str]:
+    d, verb = of.dice, "are" if scored.startswith("these") else "is"
     if d.interval is not None and d.interval[1] < 0:
-        return [f"This model is worse than {of.name}: {signed(d.difference, 2)} Dice, {signed_span(d.interval)}."]
+        return [
+            f"{scored.capitalize()} {verb} worse than {of.name}: {signed(d.difference, 2)} Dice, {signed_span(d.interval)}."
+        ]
     return []
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import logging
 from pathlib import Path
@@ -217,6 +218,12 @@ def test_a_mask_that_does_not_fit_is_refused_by_name(loaded: dict[str, Any], tmp
         load({**loaded, "mask": away})
     with pytest.raises(Exception, match=r"two\.nii\.gz: 2 channels or volumes; expected a single one, with a value for each"):
         load({**loaded, "mask": written(tmp_path / "two.nii.gz", np.zeros((6, 5, 4, 2), np.uint8), affine)})
+    with gzip.open(tmp_path / "large.nii.gz", "wb") as file:  # a header, and no voxels: they are not read
+        header = nib.Nifti1Image(np.zeros((1, 1, 1), np.uint8), affine).header
+        header.set_data_shape((9999, 9999, 9999))
+        file.write(header.binaryblock + bytes(4))
+    with pytest.raises(Exception, match=r"large\.nii\.gz: 9999 x 9999 x 9999 voxels, the label has 6 x 5 x 4"):
+        load({**loaded, "mask": str(tmp_path / "large.nii.gz")})
     odd = written(tmp_path / "odd.nii.gz", np.full((6, 5, 4), 255, np.uint8), affine)
     with pytest.raises(
         Exception, match=r'odd\.nii\.gz: 120 voxels hold values that are not classes, the first is 255.*--mask-labels "1=NAME'

@@ -131,6 +131,9 @@ def test_equal_runs_are_not_called_different_and_a_worse_one_is_named(tmp_path: 
     assert "not clearly different from the run “same”" in text
     assert "This model is worse than good: \u22120.05 Dice" in text
     assert "This model is worse than same" not in text
+    dump(main / "summary.json", {**json.loads((main / "summary.json").read_text()), "masks": "nnunet"})
+    text = Page(write_report(main, [f"good={good}"]).read_text()).text
+    assert "These masks are worse than good: \u22120.05 Dice" in text and "Difference: these masks minus that run" in text
 
 
 def test_what_is_missing_is_said_in_one_line(tmp_path: Path) -> None:
