@@ -87,7 +87,8 @@ class PreparedData:
             if count["training"] and not (count["validation"] or count["testing"]):
                 advice = (
                     "nobody is held out to measure on. From 3 labelled patients on, monai-hybrid adapt --stopping "
-                    "leave_one_out scores each by a model of the others; --split training scores what the model learnt from"
+                    "leave_one_out scores each by a model of the others; --split training scores what the model learnt from. "
+                    "Masks of another program are scored with --split all"
                 )
             raise DataError(f"{self.folder}: the split {split} has no labelled case (labelled: {held}); {advice}")
         return cases

@@ -100,7 +100,11 @@ def _tell_missing(place: Path, total: int, missing: Sequence[str], there: Sequen
         f"{printable(str(place))}: no mask of {len(missing)} of {plural(total, 'case')}: {few(list(map(printable, missing)))}"
     )
     if len(missing) == total:
-        name, seen = printable(missing[0]), f"masks of {few(list(map(printable, there)))}" if there else "no image file"
+        folders = sorted(path.name for path in place.iterdir() if path.is_dir() and not path.name.startswith("."))
+        seen = f"masks of {few(list(map(printable, there)))}" if there else "no image file"
+        if folders and not there:
+            seen += f", but folders: {few(list(map(printable, folders)))}"
+        name = printable(missing[0])
         raise DataError(f"{said}; saw {seen}; expected a file called {name}.nii.gz or {name}_seg.png, say, for each")
     if without_mask != LEAVE_OUT:
         raise DataError(f"{said}. To score the others alone, add --without-mask {LEAVE_OUT}")

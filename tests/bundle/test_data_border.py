@@ -67,7 +67,10 @@ def test_dicom_and_archives_are_refused_by_name(name: str, content: bytes, messa
 
 @pytest.mark.parametrize(
     ("validation", "advice"),
-    [(0, "nobody is held out to measure on. .*--stopping leave_one_out"), (2, "choose another with --split")],
+    [
+        (0, "nobody is held out to measure on. .*--stopping leave_one_out.* with --split all"),
+        (2, "choose another with --split"),
+    ],
 )
 def test_an_empty_split_is_refused_with_what_to_type(validation: int, advice: str, tmp_path: Path) -> None:
     case = {"image": "i.nii.gz", "label": "l.nii.gz"}

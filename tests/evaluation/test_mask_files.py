@@ -62,6 +62,9 @@ def test_cases_without_a_mask_are_refused_or_left_out_and_named(tmp_path: Path, 
         DataError, match=r"no mask of 2 of 2 cases: b, c; saw masks of a; expected a file called b\.nii\.gz or b_seg\.png"
     ):
         cases_with_masks(cases[1:], str(folder), "leave_out")
+    touched(tmp_path / "deep/a", "heart.nii.gz")
+    with pytest.raises(DataError, match=r"of 1 case: a; saw no image file, but folders: a; expected a file called a\.nii\.gz"):
+        cases_with_masks(cases[:1], str(tmp_path / "deep"))
     with pytest.raises(DataError, match=r"nowhere: no such folder; expected masks, a file a case"):
         cases_with_masks(cases, str(tmp_path / "nowhere"))
     with pytest.raises(ConfigError, match="--masks FOLDER"):
