@@ -22,7 +22,7 @@ from data_prep.errors import DataListError
 from data_prep.geometry import corner_distance, is_invertible
 from data_prep.ignoring import IGNORE
 from data_prep.json_io import load_json
-from data_prep.known_files import lies_below
+from data_prep.known_files import joint_digest, lies_below
 from data_prep.label_file import NAME as LABEL_FILE
 from data_prep.label_file import read_label_file
 from data_prep.label_names import BACKGROUND, alike_name, is_made_up, parse_names, parse_option, same_only_class
@@ -36,6 +36,7 @@ from monai_hybrid.transforms.classes import IGNORE_VALUE, LoadClassesd
 logger = logging.getLogger("monai_hybrid.evaluation")
 ENDINGS = ("", "_seg", "_mask", "_pred")  # of a mask's name behind its case's
 TABLE, NNUNET = "quality.csv", "dataset.json"  # of a prediction of ours, and what nnU-Net leaves beside its masks
+DIGEST = "image_digest"  # column of `TABLE`
 REFUSE, LEAVE_OUT = "refuse", "leave_out"
 LABELS = "labels"  # folder of the corrected labels, beside their dataset.json; nnU-Net's are labelsTr and labelsTs
 OPTION = "--mask-labels"
@@ -80,7 +81,8 @@ def cases_with_masks(
     if not files and (place / LABELS).is_dir():
         place = place / LABELS
         files = _files(place)
-    mask_of = _masks_of(cases, _listed(place), files, _owners([*cases, *others]))
+    listed = _listed(place)
+    mask_of = _masks_of(cases, {name: path for name, (path, _) in listed.items()}, files, _owners([*cases, *others]))
     found, missing = [], []
     for case in cases:
         path = mask_of.get(case["case_id"])
@@ -92,6 +94,7 @@ def cases_with_masks(
             found.append({**case, "mask": str(path)})
     if missing:
         _tell_missing(place, len(cases), missing, list(dict.fromkeys(map(stem, files))), without_mask)
+    _tell_other_images(place, found, listed)
     return found
 
 
@@ -167,8 +170,7 @@ def _owners(cases: Sequence[Mapping[str, Any]]) -> dict[str, str | None]:
     ids = {_plain(str(case["case_id"])): str(case["case_id"]) for case in cases}
     of_files: dict[str, str | None] = {}
     for case in cases:
-        images = case["image"] if isinstance(case["image"], (list, tuple)) else [case["image"]]
-        paths = [str(path) for path in (case.get("label"), images[0]) if path]
+        paths = [str(path) for path in (case.get("label"), _images(case)[0]) if path]
         names = [_plain(name) for name in (str(case["case_id"]), *(stem(Path(path)) for path in paths))]
         for name in {*names, *(name.removesuffix("_0000") for name in names)}:  # nnU-Net's number of the channel
             of_files[name] = case["case_id"] if of_files.get(name, case["case_id"]) == case["case_id"] else None
@@ -180,8 +182,8 @@ def _plain(name: str) -> str:
     return unicodedata.normalize("NFC", name)
 
 
-def _listed(folder: Path) -> dict[str, Path]:
-    """Case -> mask, as the table of a prediction says; {} without one."""
+def _listed(folder: Path) -> dict[str, tuple[Path, str]]:
+    """Case -> mask and digest of its image, as the table of a prediction says; {} without one."""
     if not (folder / TABLE).is_file():
         return {}
     try:
@@ -199,7 +201,23 @@ def _listed(folder: Path) -> dict[str, Path]:
                 f"{printable(str(folder / TABLE))}: names {printable(twice)} more than once; expected a case a mask; "
                 "move the table away"
             )
-    return dict(inside)
+    digests = {row["case_id"]: row.get(DIGEST) or "" for row in rows}
+    return {case_id: (path, digests[case_id]) for case_id, path in inside}
+
+
+def _tell_other_images(place: Path, cases: Sequence[Mapping[str, Any]], listed: Mapping[str, tuple[Path, str]]) -> None:
+    """Cases of two hospitals may have the same names; a copy of an image that was mended is another file, too."""
+    seen = {str(case["case_id"]): listed.get(case["case_id"], (place, ""))[1] for case in cases}
+    own = {str(case["case_id"]): joint_digest([Path(str(image)) for image in _images(case)]) for case in cases}
+    if other := [printable(case_id) for case_id, digest in seen.items() if digest and own[case_id] not in ("", digest)]:
+        logger.warning(
+            "%s: the masks of %s were made of other image files than those of the data set; see that they belong to it",
+            printable(str(place)), few(other),
+        )  # fmt: skip
+
+
+def _images(case: Mapping[str, Any]) -> Sequence[Any]:
+    return case["image"] if isinstance(case["image"], (list, tuple)) else [case["image"]]
 
 
 def _is_file(path: Path) -> bool:

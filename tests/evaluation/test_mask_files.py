@@ -12,6 +12,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from data_prep.known_files import file_digest
 from data_prep.label_file import write_label_file
 from monai_hybrid.errors import ConfigError, DataError
 from monai_hybrid.evaluation.mask_files import LoadMasksd, MaskValues, cases_with_masks, mask_values
@@ -49,6 +50,20 @@ def test_the_table_of_a_prediction_says_whose_a_mask_is(tmp_path: Path) -> None:
     (tmp_path / "other.nii.gz").touch()
     found = cases_with_masks([case("a"), case("b")], str(tmp_path / "masks"))
     assert [Path(one["mask"]).name for one in found] == ["x1_out.nii.gz", "b_seg.nii.gz"]
+
+
+def test_masks_of_other_images_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    folder, images = touched(tmp_path / "m", "a.nii.gz", "b.nii.gz"), [tmp_path / f"{name}.nii.gz" for name in "ab"]
+    for image in images:
+        image.write_bytes(image.name.encode())
+    cases = [case(name, image=[str(image)]) for name, image in zip("ab", images, strict=True)]
+    row = f"case_id,mask,image_digest\na,a.nii.gz,{file_digest(images[0])}\nb,b.nii.gz,"
+    (folder / "quality.csv").write_text(f"{row}{file_digest(images[1])}\n")
+    with caplog.at_level(logging.WARNING):
+        assert len(cases_with_masks(cases, str(folder))) == 2 and caplog.text == ""
+        (folder / "quality.csv").write_text(f"{row}{'0' * 32}\n")
+        assert len(cases_with_masks(cases, str(folder))) == 2
+    assert "m: the masks of b were made of other image files than those of the data set" in caplog.text
 
 
 def test_cases_without_a_mask_are_refused_or_left_out_and_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
