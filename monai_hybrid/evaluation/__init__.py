@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from monai_hybrid.evaluation.comparison import compare
     from monai_hybrid.evaluation.dice import DiceHandler
-    from monai_hybrid.evaluation.mask_files import LoadMasksd, cases_with_masks, mask_and_label, mask_values
+    from monai_hybrid.evaluation.mask_files import LoadMasksd, mask_and_label, mask_values
+    from monai_hybrid.evaluation.mask_owners import cases_with_masks
     from monai_hybrid.evaluation.named_scores import NamedScores
     from monai_hybrid.evaluation.report import EvaluationReport
     from monai_hybrid.evaluation.slices import SliceSaver
@@ -23,7 +24,8 @@ __all__ = [
     "mask_values",
 ]
 _FILES = {
-    **dict.fromkeys(("LoadMasksd", "cases_with_masks", "mask_and_label", "mask_values"), "mask_files"),
+    **dict.fromkeys(("LoadMasksd", "mask_and_label", "mask_values"), "mask_files"),
+    "cases_with_masks": "mask_owners",
     "DiceHandler": "dice",
     "EvaluationReport": "report",
     "NamedScores": "named_scores",

@@ -15,7 +15,8 @@ import pytest
 from data_prep.known_files import file_digest
 from data_prep.label_file import write_label_file
 from monai_hybrid.errors import ConfigError, DataError
-from monai_hybrid.evaluation.mask_files import LoadMasksd, MaskValues, cases_with_masks, mask_values
+from monai_hybrid.evaluation.mask_files import LoadMasksd, MaskValues, mask_values
+from monai_hybrid.evaluation.mask_owners import cases_with_masks
 from monai_hybrid.transforms import CaseReader, LoadClassesd
 
 LABELS = [{"index": 0, "value": 0, "name": "background"}, {"index": 1, "value": 5, "name": "LV"},
