@@ -12,6 +12,7 @@ from data_prep.ignoring import IGNORE
 
 LONGEST = 200  # characters of a name
 BACKGROUND = "background"
+OTHERS = f"others={BACKGROUND}"  # of all values that have no name
 _MADE_UP = re.compile(r"label[\s_-]*\d+", re.IGNORECASE)
 
 
@@ -105,6 +106,13 @@ def parse_option(text: str | Mapping[int, str], option: str = "--label-names") -
         return parse_names(pairs, option)
     except DataListError as error:
         raise ConfigError(f'{error}. Type: {option} "1=LV,2=RV"') from error
+
+
+def without_others(text: str) -> tuple[str, bool]:
+    """ "1=LV,others=background" as "1=LV", and whether it says that all other values are background."""
+    parts = [part for part in text.split(",") if part.strip()]
+    kept = [part for part in parts if "".join(part.split()).casefold() != OTHERS]
+    return ",".join(kept), len(kept) < len(parts)
 
 
 def label_table(declared: Mapping[int, str] | None, seen: Iterable[int]) -> list[dict[str, int | str]]:

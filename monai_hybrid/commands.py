@@ -150,10 +150,11 @@ def _with_words(settings: Mapping[str, str], named: Named) -> tuple[Mapping[str,
     """
     words = {name: text for name, text in named.values() if name in OF_MASKS and text is not None}
     if "mask_labels" in words:
-        from data_prep.label_names import parse_option  # here, because it brings numpy
+        from data_prep.label_names import parse_option, without_others  # here, because it brings numpy
 
         option = SETTINGS["mask_labels"].option
-        parse_option(words["mask_labels"], option)
+        if names := without_others(words["mask_labels"])[0]:
+            parse_option(names, option)
         if "#" in words["mask_labels"]:
             raise ConfigError(
                 f"{option}: MONAI reads # as a separator; expected names without it, or a {LABEL_FILE} beside the masks"

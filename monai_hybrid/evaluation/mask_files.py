@@ -20,7 +20,16 @@ from data_prep.ignoring import IGNORE
 from data_prep.json_io import load_json
 from data_prep.label_file import NAME as LABEL_FILE
 from data_prep.label_file import read_label_file
-from data_prep.label_names import BACKGROUND, alike_name, is_made_up, parse_names, parse_option, same_only_class
+from data_prep.label_names import (
+    BACKGROUND,
+    OTHERS,
+    alike_name,
+    is_made_up,
+    parse_names,
+    parse_option,
+    same_only_class,
+    without_others,
+)
 from data_prep.nifti_open import open_nifti
 from data_prep.quoting import printable
 from data_prep.reading import NIFTI, extension
@@ -37,10 +46,14 @@ OF_LABELS = (IGNORE_VALUE, "label_values", "class_indices")  # what a case says 
 
 @dataclass(frozen=True)
 class MaskValues:
-    """The values that masks may hold, and the class index of each in the data set; 0 for structures that it does not know."""
+    """The values that masks may hold, and the class index of each in the data set; 0 for structures that it does not know.
+
+    With `others_too` all other values are background.
+    """
 
     values: tuple[int, ...]
     indices: tuple[int, ...]
+    others_too: bool = False
 
 
 def mask_values(folder: str | None, stated: str | None, labels: Sequence[Mapping[str, Any]]) -> MaskValues:
@@ -52,7 +65,7 @@ def mask_values(folder: str | None, stated: str | None, labels: Sequence[Mapping
 
     Args:
         folder: of the masks.
-        stated: "1=LV,2=RV"; None: what lies beside the masks.
+        stated: "1=LV,2=RV"; with "others=background" masks may hold further values; None: what lies beside the masks.
         labels: of the data set, {"index", "value", "name"} each, background first.
 
     Raises:
@@ -60,6 +73,9 @@ def mask_values(folder: str | None, stated: str | None, labels: Sequence[Mapping
         DataError: the same of a file, or it is damaged.
     """
     own = MaskValues(tuple(int(label["value"]) for label in labels), tuple(int(label["index"]) for label in labels))
+    stated, others_too = without_others(stated or "")
+    if others_too and not stated:
+        raise ConfigError(f'{OPTION}: names no structure. Type: {OPTION} "1={printable(str(labels[-1]["name"]))},{OTHERS}"')
     names, where = _names(folder, stated)
     others = {value: name for value, name in (names or {}).items() if value}
     known = {alike_name(str(label["name"])): int(label["index"]) for label in labels}
@@ -67,7 +83,7 @@ def mask_values(folder: str | None, stated: str | None, labels: Sequence[Mapping
     if not others or (not stated and all(map(is_made_up, others.values()))):
         return own
     if len(others) == 1 and same_only_class(ordered, [BACKGROUND, *others.values()]):
-        return MaskValues((0, *others), (0, 1))
+        return MaskValues((0, *others), (0, 1), others_too)
     found = {value: known.get(alike_name(name), 0) for value, name in others.items()}
     if not any(found.values()):
         seen = f"{where}: names {few(list(map(printable, others.values())), 6)}; the data set has {few(ordered[1:], 6)}"
@@ -77,7 +93,7 @@ def mask_values(folder: str | None, stated: str | None, labels: Sequence[Mapping
         logger.warning("%s: %s: not in the data set; counted as background", where, few(list(map(printable, strange)), 6))
     if absent := [name for index, name in enumerate(ordered) if index and index not in found.values()]:
         logger.warning("%s: no value for %s: counted as missed", where, few(absent, 6))
-    return MaskValues((0, *found), (0, *found.values()))
+    return MaskValues((0, *found), (0, *found.values()), others_too)
 
 
 def _names(folder: str | None, stated: str | None) -> tuple[dict[int, str] | None, str]:
@@ -124,7 +140,8 @@ class LoadMasksd(LoadClassesd):
     def __init__(self, keys: Any, values: MaskValues, label_key: str = "label", spatial_dims: int | None = None) -> None:
         super().__init__(keys, values.values, values.indices, spatial_dims=spatial_dims)
         self.label_key = label_key
-        self.remedy = f'Say what all of them mean, also of structures to leave aside: {OPTION} "1=NAME,2=OTHER"'
+        self.others_too = values.others_too
+        self.remedy = f'Say what they mean: {OPTION} "1=NAME,{OTHERS}"'
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Replace each path; nothing of a mask is "not annotated", whatever value the labels have for that."""

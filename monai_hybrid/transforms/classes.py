@@ -58,6 +58,7 @@ class LoadClassesd(MapTransform):
         self.image_key, self.spatial_dims = image_key, spatial_dims
         self.load = LoadImage(reader=CaseReader, ensure_channel_first=True, image_only=True)
         self.remedy = "Type: monai-hybrid check FOLDER"  # of other values
+        self.others_too = False  # other values are background
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Replace each path by its class indices."""
@@ -67,6 +68,7 @@ class LoadClassesd(MapTransform):
             values, indices = [*values, int(d[IGNORE_VALUE])], [*indices, IGNORED]
         for key in self.key_iterator(d):
             reader = _ClassReader(values, indices, d.get(self.image_key), self.spatial_dims, self.remedy)
+            reader.others_too = self.others_too
             d[key] = self.load(d[key], reader=reader)
         return d
 
@@ -79,11 +81,12 @@ class _ClassReader(CaseReader):
     ) -> None:
         super().__init__(spatial_dims=spatial_dims, is_label=True)
         self.values, self.indices, self.image, self.remedy = values, indices, image, remedy
+        self.others_too = False
 
     def get_data(self, img: Sequence[str]) -> tuple[Array, dict[str, Any]]:
         array, meta = super().get_data(img)
         array, meta = self._flat_in_order(array, meta, img) if self.flat else _in_order_of(self.image, array, meta)
-        return to_classes(array, self.values, self.indices, ", ".join(img), self.remedy), meta
+        return to_classes(array, self.values, self.indices, ", ".join(img), self.remedy, self.others_too), meta
 
     def _flat_in_order(self, array: Array, meta: dict[str, Any], img: Sequence[str]) -> tuple[Array, dict[str, Any]]:
         """A 2D label in the order of its image; the files say where they lie, the metadata of a picture do not."""
@@ -116,7 +119,12 @@ def _in_order_of(image: Any, array: Array, meta: dict[str, Any]) -> tuple[Array,
 
 
 def to_classes(
-    array: Array, values: Sequence[int], indices: Sequence[int], name: str, remedy: str = "Type: monai-hybrid check FOLDER"
+    array: Array,
+    values: Sequence[int],
+    indices: Sequence[int],
+    name: str,
+    remedy: str = "Type: monai-hybrid check FOLDER",
+    others_too: bool = False,
 ) -> Array:
     """The class index of each voxel, float32, same shape.
 
@@ -126,6 +134,7 @@ def to_classes(
         indices: what each becomes.
         name: of the file, for the message.
         remedy: what to type, for the message.
+        others_too: other whole numbers from 0 are background.
 
     Raises:
         DataError: `array` holds another value.
@@ -137,6 +146,8 @@ def to_classes(
             here = array == array.dtype.type(value)
             result[here] = index
             known |= here
+    if others_too and array.dtype.kind in "iuf":
+        known |= (array >= 0) & (array == np.floor(array))
     if not known.all():
         other = array[~known]
         first = int(other[0]) if other.dtype.kind == "b" else other[0]

@@ -190,6 +190,23 @@ def test_names_of_other_structures_are_refused(tmp_path: Path) -> None:
         mask_values(str(tmp_path), "LV", LABELS)
 
 
+def test_other_values_may_be_background(loaded: dict[str, Any], tmp_path: Path) -> None:
+    values = mask_values(str(tmp_path), "5=lv, Others = background", LABELS)
+    assert values == MaskValues((0, 5), (0, 1), others_too=True)
+    assert mask_values(str(tmp_path), "5=label_5,others=background", ONE).others_too
+    mask = np.asanyarray(nib.load(loaded["mask"]).dataobj).copy()
+    mask[0] = 117
+    many = {**loaded, "mask": written(tmp_path / "many.nii.gz", mask, np.diag([1.0, 1.5, 2.0, 1.0]))}
+    assert float(LoadMasksd("mask", values)(many)["mask"].sum()) == 12
+    with pytest.raises(Exception, match=r'hold values that are not classes, the first is 117; .*"1=NAME,others=background"'):
+        LoadMasksd("mask", MaskValues((0, 5), (0, 1)))(many)
+    half = written(tmp_path / "half.nii.gz", mask.astype(np.float32) / 2, np.diag([1.0, 1.5, 2.0, 1.0]))
+    with pytest.raises(Exception, match=r"hold values that are not classes, the first is 58\.5"):
+        LoadMasksd("mask", values)({**loaded, "mask": half})
+    with pytest.raises(ConfigError, match=r'names no structure. Type: --mask-labels "1=LV,others=background"'):
+        mask_values(str(tmp_path), "others=background", ONE)
+
+
 def written(path: Path, array: np.ndarray, affine: np.ndarray) -> str:
     path.parent.mkdir(parents=True, exist_ok=True)
     nib.save(nib.Nifti1Image(array, affine), path)
