@@ -15,6 +15,7 @@ from benchmarks.label_efficiency import records
 from benchmarks.label_efficiency.scoring import by_patient
 from benchmarks.label_efficiency.statistics import interval
 from benchmarks.label_efficiency.training import Trained, make_stream, shaping, train
+from data_prep.json_io import dump_json
 from monai_hybrid.few_shot.safety_stop import ADAPTED, decide
 from monai_hybrid.few_shot.scans_alone import hold_out
 from monai_hybrid.few_shot.shots import without_labels
@@ -91,6 +92,20 @@ def table(folder: Path) -> str:
     return "\n".join(lines)
 
 
+def plain(folder: Path) -> list[dict[str, Any]]:
+    """A line a run, without patients."""
+    rows = [r for r in records.read(folder / "results.jsonl") if "stop" in r]
+    return [
+        {
+            "arm": r["arm"],
+            "seed": r["seed"],
+            "kept": r["stop"]["kept"],
+            **{k: round(v, 4) for k, v in r["stop"]["dice"].items()},
+        }
+        for r in rows
+    ]
+
+
 def _of_arm(arm: str, stops: Sequence[Mapping[str, Any]]) -> str:
     """Means over seeds and patients, and intervals of the differences to the original."""
     cells = [f"{np.mean([stop['dice']['original'] for stop in stops]):.3f}"]
@@ -109,8 +124,13 @@ def _of_arm(arm: str, stops: Sequence[Mapping[str, Any]]) -> str:
 def main(words: Sequence[str] | None = None) -> int:
     """`python -m benchmarks.label_efficiency.alone runs/label_efficiency/zero_labels`."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.label_efficiency.alone", description=__doc__)
-    parser.add_argument("folder", type=Path, help="folder of a study")
-    print(table(parser.parse_args(words).folder))
+    parser.add_argument("folder", type=Path, nargs="+", help="folders of studies")
+    parser.add_argument("--json", type=Path, help="write what was kept and the Dice of both models, a line a run")
+    args = parser.parse_args(words)
+    for folder in args.folder:
+        print(f"{folder.name}\n\n{table(folder)}\n")
+    if args.json:
+        dump_json({folder.name: plain(folder) for folder in args.folder}, args.json)
     return 0
 
 

@@ -15,6 +15,7 @@ from tiny_study import FLAT, flat, runner
 from benchmarks.label_efficiency import records
 from benchmarks.label_efficiency import runner as runner_module
 from benchmarks.label_efficiency.__main__ import main
+from benchmarks.label_efficiency.alone import main as alone_main
 from benchmarks.label_efficiency.alone import right, table
 from benchmarks.label_efficiency.configuration import configuration
 from benchmarks.label_efficiency.data import CaseStore, pool_and_test, thinned
@@ -411,3 +412,6 @@ def test_the_table_without_labels_counts_when_the_stop_was_right(tmp_path: Path)
     last = table(tmp_path).splitlines()[-1]
     assert last.startswith("| alone | 3 | 0.600 | 0.667 | +0.067 [") and "| 0.633 | +0.033 [" in last
     assert last.endswith("| 2 of 3 | 1 of 2 |")
+    assert alone_main([str(tmp_path), "--json", str(tmp_path / "runs.json")]) == 0
+    kept = records.read_json(tmp_path / "runs.json")[tmp_path.name]
+    assert kept[1] == {"arm": "alone", "seed": 1, "kept": "original", "original": 0.6, "adapted": 0.7}
