@@ -13,6 +13,7 @@ from typing import Any
 from typer.core import TyperCommand
 
 from data_prep.errors import EnvironmentFault, HybridError, said_by_system
+from data_prep.quoting import printable
 
 
 def fault_of(error: BaseException) -> HybridError | None:
@@ -34,7 +35,8 @@ def told_of(error: Exception, worded: Callable[[str], str] = str) -> int:
     fault = fault_of(error)
     if fault is None:
         raise error
-    print(f"error: {worded(str(fault))}", file=sys.stderr)
+    lines = worded(str(fault)).split("\n")
+    print("error: " + "\n".join(map(printable, lines)), file=sys.stderr)  # a name in it may be somebody else's
     return fault.exit_code
 
 

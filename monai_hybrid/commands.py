@@ -21,6 +21,7 @@ from monai_hybrid.catalogue.naming import model_path, said_of
 from monai_hybrid.children import run_child
 from monai_hybrid.command_options import as_words
 from monai_hybrid.errors import ConfigError
+from monai_hybrid.next_steps import no_model
 from monai_hybrid.results_folder import default_folder
 from monai_hybrid.setting_checks import check_path, check_plain_value, check_there, idle_in, model_in, safe_path, top
 from monai_hybrid.settings import PATH_KINDS, SETTINGS, SYNTHETIC
@@ -111,7 +112,7 @@ def evaluation_command(settings: Mapping[str, str], named: Named) -> Command:
     if "model" in options and "masks" in options:
         raise ConfigError("evaluate: --model and --masks were given; expected one of them")
     if not {"model", "masks"} & set(options):
-        raise ConfigError("evaluate: nothing to score. Give --model runs/adapted, or --masks FOLDER with a mask a case")
+        raise ConfigError(f"{no_model('evaluate')}. To score masks that lie in files: --masks FOLDER")
     of_the_other = idle_in(load_config(ADAPTATION, SCORING_MASKS)) if "masks" in options else OF_MASKS
     other = "model" if "masks" in options else "masks"
     if wrong := next((name for name in (*options, *settings) if top(name) in of_the_other), None):

@@ -81,7 +81,7 @@ def test_what_does_not_fit_is_one_sentence(tmp_path: Path) -> None:
     assert "no mask of 1 of 4 cases: c1. To score the others alone" in printed(*words, expected=3)
     assert not (tmp_path / "eval/cases.csv").exists() and not (tmp_path / "eval/report.html").exists()
     assert "expected one of them" in printed(*words, "--model", "m.pt", expected=2)
-    assert "nothing to score" in printed(*words[:3], *words[5:], expected=2)
+    assert "To score masks that lie in files: --masks FOLDER" in printed(*words[:3], *words[5:], expected=2)
     assert "--overlap: goes with --model alone" in printed(*words, "--overlap", "0.2", expected=2)
     assert "this folder holds the masks" in printed(*words[:5], "--output", masks, expected=2)
     (tmp_path / "run").mkdir()

@@ -64,7 +64,7 @@ def test_half_precision_needs_999_of_1000_voxels(
         module, logits = run(x, batch=batch)
     assert module.precision == taken
     assert torch.equal(logits, Sign()(x)), "the windows that were compared keep the float32 logits"
-    said = f"precision {taken}: in 1 window, bfloat16 gives {10000 - changed} of 10000 foreground voxels float32's class"
+    said = f"precision {taken}: in 1 window, bfloat16 gives {10000 - changed} of 10000 foreground pixels float32's class"
     assert caplog.messages == [said + ("" if taken == "bfloat16" else ", below 99.9%")]
     assert calls(module, "float32") == (batch if taken == "bfloat16" else 6)
 
@@ -78,7 +78,7 @@ def test_too_little_foreground_is_no_proof(caplog: pytest.LogCaptureFixture) -> 
     with caplog.at_level(logging.INFO, "monai_hybrid.precision"):
         module, _ = run(windows([1600] * 6))
     assert (module.precision, calls(module, "float32")) == ("float32", 6)
-    said = "in 3 windows, bfloat16 gives 4800 of 4800 foreground voxels float32's class, too few to go by"
+    said = "in 3 windows, bfloat16 gives 4800 of 4800 foreground pixels float32's class, too few to go by"
     assert caplog.messages == [f"precision float32: {said}"]
     module, _ = run(windows([1700] * 6))
     assert (module.precision, calls(module, "float32")) == ("bfloat16", 3)
