@@ -123,8 +123,9 @@ def evaluation_command(settings: Mapping[str, str], named: Named) -> Command:
     if not output:
         raise ConfigError("--output: the path is empty; give a folder for the scores")
     if "masks" in options:
-        settings, named = _with_words(settings, named)
-        _refuse_shared(next(text or "" for name, text in named.values() if name == "masks"), output)
+        texts = {name: text or "" for name, text in named.values()}
+        _check_names(texts["mask_labels"])
+        _refuse_shared(texts["masks"], output)
         return bundle_command(ADAPTATION, config, settings, named, safe_path(str(at_home(output))))
     return bundle_command(ADAPTATION, config, settings, named, safe_path(reported(output)))
 
@@ -143,26 +144,21 @@ def _refuse_shared(masks: str, output: str) -> None:
         raise ConfigError(f"--output {quoted(output)}: this folder holds {seen}; expected another one for the scores of masks")
 
 
-def _with_words(settings: Mapping[str, str], named: Named) -> tuple[Mapping[str, str], Named]:
-    """The options of masks that are no paths among the settings.
+def _check_names(text: str) -> None:
+    """Refuse names of values of another form, before anything is started.
 
     Raises:
-        ConfigError: names of another form, or an unknown word.
+        ConfigError: with an example.
     """
-    words = {name: text for name, text in named.values() if name in OF_MASKS and text is not None}
-    if "mask_labels" in words:
-        from data_prep.label_names import parse_option, without_others  # here, because it brings numpy
+    from data_prep.label_names import parse_option, without_others  # here, because it brings numpy
 
-        option = SETTINGS["mask_labels"].option
-        if names := without_others(words["mask_labels"])[0]:
-            parse_option(names, option)
-        if "#" in words["mask_labels"]:
-            raise ConfigError(
-                f"{option}: MONAI reads # as a separator; expected names without it, or a {LABEL_FILE} beside the masks"
-            )
-    for name, text in words.items():
-        check_plain_value(name, text)
-    return {**settings, **words}, {option: pair for option, pair in named.items() if pair[0] not in words}
+    option = SETTINGS["mask_labels"].option
+    if names := without_others(text)[0]:
+        parse_option(names, option)
+    if "#" in text:
+        raise ConfigError(
+            f"{option}: MONAI reads # as a separator; expected names without it, or a {LABEL_FILE} beside the masks"
+        )
 
 
 def distil_command(settings: Mapping[str, str], named: Named) -> Command:
@@ -180,11 +176,14 @@ def _refuse_shapes(data: str | None) -> None:
 
 def checked(option: str, name: str, text: str) -> str:
     """A path of an option, as monai.bundle takes it; for the folder of a run its model, where a model file is wanted, and for
-    the name of a model of the package its file.
+    the name of a model of the package its file. What is no path is checked as its kind wants it.
 
     Raises:
-        ConfigError, DataError, ModelFileError: it is empty, holds a #, or is not there.
+        ConfigError, DataError, ModelFileError: it is empty, holds a #, or is not there; or it is no value of its kind.
     """
+    if SETTINGS[name].kind not in PATH_KINDS:
+        check_plain_value(name, text)
+        return text
     words = SETTINGS[name].words
     if SETTINGS[name].kind in ("file", "model") and text not in words:
         text = named_model(text)

@@ -13,12 +13,12 @@ from typing import Any
 from data_prep.amounts import few, plural
 from data_prep.cells import restored_row
 from data_prep.known_files import joint_digest, lies_below
+from data_prep.label_affixes import without_label_words
 from data_prep.quoting import printable, quoted
 from data_prep.reading import extension, stem
 from monai_hybrid.errors import ConfigError, DataError
 
 logger = logging.getLogger("monai_hybrid.evaluation")
-ENDINGS = ("", "_seg", "_mask", "_pred")  # of a mask's name behind its case's
 TABLE, DIGEST = "quality.csv", "image_digest"  # of a prediction of ours, and a column of it
 LABELS = "labels"  # folder of the corrected labels, beside their dataset.json; nnU-Net's are labelsTr and labelsTs
 REFUSE, LEAVE_OUT = "refuse", "leave_out"
@@ -32,8 +32,9 @@ def cases_with_masks(
 ) -> list[dict[str, Any]]:
     """The cases with an entry "mask": the file in `folder` that is called like the case, its image or its label.
 
-    `_seg`, `_mask` or `_pred` may follow. In a folder of `predict` its `quality.csv` says whose a mask is. A file belongs to
-    one case at most: `a_seg` to the case `a_seg` where there is one, else to `a`; `scan` to none where each image is called so.
+    A word that says "mask" may stand at its end or beginning, as `build` reads them of labels. In a folder of `predict` its
+    `quality.csv` says whose a mask is. A file belongs to one case at most: `a_seg` to the case `a_seg` where there is one, else
+    to `a`; `scan` to none where each image is called so.
 
     Args:
         cases: with "case_id", "image" and "label".
@@ -132,10 +133,10 @@ def _masks_of(
 
 
 def _owner_of(name: str, owner: Mapping[str, str | None]) -> str | None:
-    """The case that a mask of this name belongs to; a whole name says more than one without its ending."""
+    """The case that a mask of this name belongs to; a whole name says more than one without the word that says "mask"."""
     plain = _plain(name)
-    starts = [plain[: len(plain) - len(end)] for end in ENDINGS if plain.lower().endswith(end)]
-    return next((owner[start] for start in starts if start in owner), None)
+    named = (rest for rest in without_label_words(plain) if not plain.removeprefix(rest).strip(" _.-").isdigit())
+    return next((owner[rest] for rest in (plain, *named) if rest in owner), None)
 
 
 def _owners(cases: Sequence[Mapping[str, Any]]) -> dict[str, str | None]:

@@ -36,12 +36,19 @@ def touched(folder: Path, *names: str) -> Path:
 
 
 @pytest.mark.parametrize(
-    "name", ["a.nii.gz", "a_seg.nii.gz", "a_mask.png", "a_SEG.PNG", "a_pred.nrrd", "scan_of_a.nii", "truth_a.png"]
-)
+    "name",
+    ["a.nii.gz", "a_seg.nii.gz", "a_mask.png", "a_SEG.PNG", "a_pred.nrrd", "mask_a.nii", "a-segmentation.png", "scan_of_a.nii",
+     "truth_a.png"],
+)  # fmt: skip
 def test_a_mask_is_called_like_its_case_its_image_or_its_label(name: str, tmp_path: Path) -> None:
     own = case("a", image=["images/scan_of_a_0000.nii.gz"], label="labels/truth_a.nii.gz")
     folder = touched(tmp_path, name, "b.nii.gz", "notes.txt", ".a.nii.gz")
     assert cases_with_masks([own], str(folder)) == [{**own, "mask": str(folder / name)}]
+
+
+def test_a_number_behind_a_name_makes_another_name(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"no mask of 1 of 1 case: a; saw masks of a_0002"):
+        cases_with_masks([case("a")], str(touched(tmp_path, "a_0002.nii.gz")))
 
 
 def test_the_table_of_a_prediction_says_whose_a_mask_is(tmp_path: Path) -> None:
