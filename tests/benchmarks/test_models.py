@@ -149,7 +149,7 @@ def test_pages_follow_from_the_files(tmp_path: Path, monkeypatch: pytest.MonkeyP
     add(tmp_path / "models", "discs_mr", card_of(2, ["disc"]))
     monkeypatch.setenv("MONAI_HYBRID_MODELS", str(tmp_path / "models"))
     (tmp_path / "docs").mkdir()
-    (tmp_path / "docs/discs_mr.png").write_bytes(b"")
+    (tmp_path / "docs/discs_mr.jpg").write_bytes(b"")
     (written,) = write_pages(tmp_path / "docs", pictures=False)
     text = written.read_text()
     assert "# discs_mr: Bright discs" in text and "![Pairs of image and mask" in text
@@ -160,6 +160,6 @@ def test_pages_follow_from_the_files(tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_the_committed_pages_are_those_of_the_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MONAI_HYBRID_MODELS")
     for name in names():
-        assert (DOCS / f"{name}.md").read_text() == page(entry(name), (DOCS / f"{name}.png").is_file()), (
+        assert (DOCS / f"{name}.md").read_text() == page(entry(name), (DOCS / f"{name}.jpg").is_file()), (
             "python -m benchmarks.models.pages"
         )
