@@ -11,7 +11,7 @@ import torch
 from data_prep.lack_of_memory import says_memory
 from monai_hybrid.errors import EnvironmentFault, HybridError
 
-GO_ON = "Checkpoints saved before are intact; a training goes on with --resume True"
+GO_ON = "What is finished stays: a training goes on with --resume True, any other command when it is typed again"
 WRITING = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO, errno.EACCES, errno.EPERM, errno.EMFILE}
 BY_WORDS = (RuntimeError, OSError, ImportError, SystemError)
 COMPILER = ("torch._dynamo", "torch._inductor")

@@ -44,7 +44,7 @@ def test_faults_of_the_machine_are_one_sentence(error: Exception, message: str) 
     outer.__cause__ = error
     fault = machine_fault(outer)
     assert fault is not None and fault.exit_code == 5 and "\n" not in str(fault)
-    assert "Checkpoints saved before are intact; a training goes on with --resume True" in str(fault)
+    assert "What is finished stays: a training goes on with --resume True" in str(fault)
     with pytest.raises(type(fault), match=message):
         raise fault
 
