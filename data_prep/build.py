@@ -34,6 +34,8 @@ from data_prep.plan import BUDGETS, make_plan
 from data_prep.quoting import quoted
 from data_prep.result_files import refuse_others, take_folder
 from data_prep.splits import folds_by_patient, in_order, split_by_chance, split_by_file
+from data_prep.structures import FOLDER as JOINED_FOLDER
+from data_prep.structures import write_joined
 from data_prep.unused_lists import UnusedList, unused_lists
 
 LABEL_FOLDER = "nifti_labels"  # and their masks
@@ -83,6 +85,9 @@ def _build(source: Path, folder: Path, settings: BuildOptions) -> BuildReport:
     if raw.series:
         cases, result, note = _converted(raw, cases, result, folder)
         notes = (*notes, note)
+    elif raw.volumes:
+        cases, result, note = _with_joined(raw, cases, result, folder)
+        notes = (*notes, note)
     if settings.n4:
         cases, result, note = _corrected(raw, cases, names, settings, folder, about)
         notes = (*notes, note)
@@ -92,8 +97,10 @@ def _build(source: Path, folder: Path, settings: BuildOptions) -> BuildReport:
 
 
 def _raw(source: Path, settings: BuildOptions) -> Source:
-    chosen = {"bids_filter": settings.bids_filter, "bids_labels": settings.bids_labels}
-    return read_source(source, settings.layout, settings.labels_dir, settings.series, settings.accepted, **chosen)
+    return read_source(
+        source, settings.layout, settings.labels_dir, settings.series, settings.accepted,
+        settings.bids_filter, settings.bids_labels, settings.label_names,
+    )  # fmt: skip
 
 
 def _check_settings(settings: BuildOptions, folder: Path) -> None:
@@ -216,6 +223,16 @@ def _converted(raw: Source, cases: Sequence[Case], result: Examination, folder: 
     records = tuple(replace(record, case=own[record.case.case_id]) for record in result.records)
     note = f"wrote {len(files)} DICOM series as NIfTI to {folder / NIFTI_FOLDER}"
     note += f", {len(masks)} masks to {folder / LABEL_FOLDER}" if masks else ""
+    return written, replace(result, records=records), note
+
+
+def _with_joined(raw: Source, cases: Sequence[Case], result: Examination, folder: Path) -> tuple[list[Case], Examination, str]:
+    """The cases with one label file in the place of their masks of structures."""
+    masks = write_joined(raw, cases, folder / JOINED_FOLDER)
+    written = [replace(case, label=masks.get(case.case_id, case.label)) for case in cases]
+    own = {case.case_id: case for case in written}
+    records = tuple(replace(record, case=own[record.case.case_id]) for record in result.records)
+    note = f"joined the masks of structures of {len(masks)} cases into one label each, in {folder / JOINED_FOLDER}"
     return written, replace(result, records=records), note
 
 

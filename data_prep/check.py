@@ -130,7 +130,7 @@ def _seen(
             return Checked(_check_image(path, codes, colour))
         if (path.is_file() and not _is_dicom(path)) or (path / "datalist.json").is_file():
             return Checked(check_datalist(path if path.is_file() else path / "datalist.json", declared, codes, ignore, jobs))
-        raw = with_colour(read_source(path, accept=codes, **how), colour)
+        raw = with_colour(read_source(path, accept=codes, label_names=declared, **how), colour)
         raw = raw if ignore is None else replace(raw, ignore=ignore)
         findings = _check_source(raw, declared, allow_unlabelled, codes, patient_regex, jobs)
         return Checked(list(hidden(findings, mask_files(raw))), raw.labelled)

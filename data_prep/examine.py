@@ -125,12 +125,13 @@ def examine(
         volumes: how to read the images that are no single file, by the path that stands for them.
         faults: what the layout's reader passed over.
         table_of_names, ignore: see `Source`.
-        jobs: processes that read; images that are no single file (`volumes`) are read by this one.
+        jobs: processes that read; images that are no single file (in `volumes`) are read by this one.
     """
     read = partial(
         _examined, channels=channels, declared=declared, accept=accept, colour=colour, volumes=volumes or {}, ignore=ignore
     )
-    done = list(told(each(partial(read, flat=dims != 3), cases, 1 if volumes else jobs), "cases read", total=len(cases)))
+    alone = _of_series(cases, volumes or {})
+    done = list(told(each(partial(read, flat=dims != 3), cases, 1 if alone else jobs), "cases read", total=len(cases)))
     if dims is None and _mostly_thick(done):
         again = zip(cases, done, strict=True)
         done = [read(case, flat=False) if one.flat else one for case, one in again]
@@ -140,8 +141,8 @@ def examine(
         cases, [_case_facts(record) for record in records], orphans, allow_unlabelled, declared, modality, folds, ignored,
         unused, patients_stated, faults, ignore, table_of_names,
     )  # fmt: skip
-    files = {} if volumes else {case.case_id: _files(case) for case in cases}
-    return Examination(tuple(records), (*findings, *run_checks("dataset", subject, accept=accept, files=files)))
+    shown = _shown_files(cases, volumes or {})
+    return Examination(tuple(records), (*findings, *run_checks("dataset", subject, accept=accept, files=shown)))
 
 
 def examine_source(
@@ -161,6 +162,15 @@ def examine_source(
         ignored=raw.ignored, colour=raw.colour, unused=unused, patients_stated=patients_stated, volumes=raw.volumes,
         faults=raw.faults, table_of_names=raw.table_of_names, ignore=raw.ignore, jobs=jobs,
     )  # fmt: skip
+
+
+def _of_series(cases: Sequence[Case], volumes: Mapping[Path, Callable[[], Volume]]) -> bool:
+    """Whether images are DICOM series, whose files may name patients."""
+    return any(path in volumes for case in cases for path in case.images)
+
+
+def _shown_files(cases: Sequence[Case], volumes: Mapping[Path, Callable[[], Volume]]) -> dict[str, list[str]]:
+    return {} if _of_series(cases, volumes) else {case.case_id: _files(case) for case in cases}
 
 
 def _files(case: Case) -> list[str]:
@@ -208,7 +218,7 @@ def _examined(
     flat: bool,
 ) -> Examined:
     findings: list[Finding] = []
-    asked = partial(run_checks, case=case.case_id, accept=accept, files={} if volumes else {case.case_id: _files(case)})
+    asked = partial(run_checks, case=case.case_id, accept=accept, files=_shown_files([case], volumes))
     images = [_read(partial(read_image, path, colour, flat, volumes.get(path)), path, findings, asked) for path in case.images]
     label = None
     if case.label is not None:

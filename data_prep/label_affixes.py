@@ -17,6 +17,7 @@ _BEFORE = rf"(?:{_CUT}|(?=\d))"  # label0001 beside img0001
 _LABEL_START = re.compile(rf"(?P<start>(?:{_MASK}|{_ALSO}){_BEFORE})(?P<rest>.+)", re.IGNORECASE)
 _MASK_END = re.compile(rf"(?P<rest>.+?)(?P<end>{_CUT}{_MASK})", re.IGNORECASE)
 _MASK_START = re.compile(rf"(?P<start>{_MASK}{_CUT})(?P<rest>.+)", re.IGNORECASE)
+_WHOLE = re.compile(_MASK, re.IGNORECASE)
 _IMAGE = r"(?:img|image|images|im|scan|vol|volume|orig|original|raw|data)"
 _IMAGE_END = re.compile(rf"(?P<rest>.+?)(?P<end>{_CUT}(?:{_IMAGE}|train|training|test|0000))", re.IGNORECASE)
 _IMAGE_START = re.compile(rf"(?P<start>{_IMAGE}{_BEFORE})(?P<rest>.+)", re.IGNORECASE)
@@ -39,8 +40,8 @@ def without_image_words(name: str) -> Iterator[str]:
 
 
 def says_mask(name: str) -> bool:
-    """Whether the name alone says that it is a mask: `p1_seg`, `mask_p1`."""
-    return bool(_MASK_END.fullmatch(name) or _MASK_START.fullmatch(name))
+    """Whether the name alone says that it is a mask: `p1_seg`, `mask_p1`, `segmentation`."""
+    return bool(_WHOLE.fullmatch(name) or _MASK_END.fullmatch(name) or _MASK_START.fullmatch(name))
 
 
 @dataclass(frozen=True)

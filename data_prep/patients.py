@@ -89,7 +89,8 @@ class PatientFinder:
             by_name = all(
                 name.startswith(who) and who.startswith("sub-") and "_ser-" not in name for name, who in stated.items()
             )
-            own = "sub- of BIDS" if by_name else "the headers of the files"
+            by_folder = all(name.startswith(who) and not who.startswith("sub-") for name, who in stated.items())
+            own = "sub- of BIDS" if by_name else "their folders" if by_folder else "the headers of the files"
             source = str(self.table.path) if by_table else own
             rule = f"--patient-regex {shlex.quote(self._expression.pattern)}" if self._expression else f"{source}{of}"
             by.append(f"by {rule}")

@@ -83,9 +83,12 @@ def sort_files(files: Sequence[Path], root: Path, channels: Sequence[str] = ("im
 
 def scan_of_file(path: Path, channels: Sequence[str]) -> Scan:
     """The scan that a single file is, or belongs to as a channel; taken for a scan whatever it is called."""
-    match = CHANNEL.fullmatch(stem(path))
-    if match is None or len(channels) == 1:
+    if len(channels) == 1:
         return Scan((path,), path)
+    match = CHANNEL.fullmatch(stem(path))
+    if match is None:
+        files = [other for other in sorted(path.parent.iterdir()) if extension(other)]
+        return _by_name(files, channels).get(path, Scan((path,), path))
     beside = [other for other in sorted(path.parent.iterdir()) if extension(other) and _case(stem(other)) == match["case"]]
     joined = (scan for scan in _joined([p for p in beside if CHANNEL.fullmatch(stem(p))], channels) if path in scan.files)
     return next(joined, Scan((path,), path))
@@ -198,7 +201,51 @@ def _is_own_mask(path: Path) -> bool:
 
 
 def _joined(files: Sequence[Path], channels: Sequence[str]) -> Iterator[Scan]:
-    """Files as scans, in the order of `files`; those of one case as its channels."""
+    """Files as scans, in the order of `files`; those of one case as its channels, by their numbers or by their names."""
+    named = _by_name(files, channels)
+    rest = [path for path in files if path not in named]
+    numbered = {scan.files[0]: scan for scan in _joined_by_number(rest, channels)}
+    for path in files:
+        if path in named:
+            if path == named[path].files[0]:
+                yield named[path]
+        elif path in numbered:
+            yield numbered[path]
+
+
+def _by_name(files: Sequence[Path], channels: Sequence[str]) -> dict[Path, Scan]:
+    """File -> its scan, where files end with the names of the channels: x_t1, x_flair, or t1 and flair in a folder each.
+
+    Nothing where no case has all channels, so that names mean nothing.
+    """
+    if len(channels) < 2 or len({name.casefold() for name in channels}) < len(channels):
+        return {}
+    words = "|".join(re.escape(name) for name in sorted(channels, key=len, reverse=True))
+    end = re.compile(rf"(?:(?P<case>.+?)[\s_.\-]+)?(?P<channel>{words})", re.IGNORECASE)
+    order = [name.casefold() for name in channels]
+    groups: dict[tuple[Path, str], dict[int, Path]] = defaultdict(dict)
+    for path in files:
+        if match := end.fullmatch(stem(path)):
+            groups[path.parent, match["case"] or ""].setdefault(order.index(match["channel"].casefold()), path)
+    if not any(len(group) == len(channels) for group in groups.values()):
+        return {}
+    scans = {key: _named_scan(key[1], group, channels) for key, group in groups.items()}
+    return {path: scans[key] for key, group in groups.items() for path in group.values()}
+
+
+def _named_scan(case: str, group: Mapping[int, Path], channels: Sequence[str]) -> Scan:
+    """The name is that of the folder where the files are called like the channels alone."""
+    first = group[min(group)]
+    end = first.name[len(stem(first)) :]
+    absent = [channels[index] for index in range(len(channels)) if index not in group]
+    held = ", ".join(group[index].name for index in sorted(group))
+    words = f"{first.parent}: no {', no '.join(absent)} beside {held}; the model takes {', '.join(channels)}"
+    name = first.with_name(case + end) if case else first.with_name(first.parent.name + end)
+    return Scan(tuple(group[index] for index in sorted(group)), name, words if absent else "")
+
+
+def _joined_by_number(files: Sequence[Path], channels: Sequence[str]) -> Iterator[Scan]:
+    """Files as scans, in the order of `files`; those of one case as its channels, by the numbers of nnU-Net."""
     groups: dict[tuple[Path, str], dict[int, Path]] = defaultdict(dict)
     numbers = {path: int(match["index"]) for path in files if (match := CHANNEL.fullmatch(stem(path)))}
     whole = {path for path in numbers if len(channels) == 1 or _holds_channels(path)}

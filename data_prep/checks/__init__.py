@@ -2,6 +2,7 @@
 
 from data_prep.checks import (
     bids,
+    case_folders,
     datalist,
     dicom,
     dicom_labels,
@@ -24,6 +25,7 @@ __all__ = [
     "Finding",
     "Remark",
     "bids",
+    "case_folders",
     "check",
     "datalist",
     "dicom",

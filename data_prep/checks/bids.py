@@ -10,7 +10,8 @@ from data_prep.checks.subjects import DatasetSubject
 from data_prep.errors import DataListError
 
 
-def _told(subject: DatasetSubject, code: str) -> Iterator[Remark]:
+def told(subject: DatasetSubject, code: str) -> Iterator[Remark]:
+    """What the layout's reader passed over, of one code."""
     for fault in subject.faults:
         if fault.code == code:
             yield Remark(fault.message, fault.case, str(fault.file or ""))
@@ -34,7 +35,7 @@ check_kind(
 @check("D542", on="dataset", level="error", acceptable=True, remedy="Rename it, or leave it out: {case}")
 def name_not_bids(subject: DatasetSubject) -> Iterator[Remark]:
     """BIDS: a file's name is none, or says another subject or session than its folder; the file is left out."""
-    yield from _told(subject, "D542")
+    yield from told(subject, "D542")
 
 
 @check("D543", on="datalist", level="error", remedy="Choose by --labels-dir and --bids-labels, of check and build")
@@ -56,7 +57,7 @@ def names_broken(fault: DataListError) -> str | None:
 )
 def participants_broken(subject: DatasetSubject) -> Iterator[Remark]:
     """BIDS: participants.tsv is broken, so a site is not used."""
-    yield from _told(subject, "D545")
+    yield from told(subject, "D545")
 
 
 @check("D546", on="datalist", level="error", remedy="Give a data set with images of one volume each, such as T1w or sbref")
@@ -74,13 +75,13 @@ def series_or_microscopy(fault: DataListError) -> str | None:
 )
 def contrast_missing(subject: DatasetSubject) -> Iterator[Remark]:
     """BIDS: a scan lacks one of the contrasts that were chosen; it is left out."""
-    yield from _told(subject, "D547")
+    yield from told(subject, "D547")
 
 
 @check("D548", on="dataset", level="warning", remedy="If it is a part of a datalad data set, fetch it: datalad get {file}")
 def folder_empty(subject: DatasetSubject) -> Iterator[Remark]:
     """BIDS: a folder of a subject or of derivatives/ is empty, as parts of a data set that were not fetched are."""
-    yield from _told(subject, "D548")
+    yield from told(subject, "D548")
 
 
 @check(
@@ -91,4 +92,4 @@ def folder_empty(subject: DatasetSubject) -> Iterator[Remark]:
 )
 def label_shared(subject: DatasetSubject) -> Iterator[Remark]:
     """BIDS: one label fits several scans of a session."""
-    yield from _told(subject, "D549")
+    yield from told(subject, "D549")

@@ -6,8 +6,6 @@ import gzip
 from collections.abc import Sequence
 from pathlib import Path
 
-import nibabel as nib
-
 from data_prep.cases import Case, Source
 from data_prep.errors import DataError
 from data_prep.header_text import without_text_in
@@ -16,7 +14,8 @@ from data_prep.naming import naming
 from data_prep.nifti import GZIP_MAGIC
 from data_prep.reading import NIFTI, extension
 from data_prep.result_files import anything, take_folder
-from data_prep.volume import Affine, Array, ReadError
+from data_prep.structures import as_nifti
+from data_prep.volume import ReadError
 
 
 def converted_labels(raw: Source, cases: Sequence[Case], folder: Path) -> dict[str, Path]:
@@ -40,7 +39,7 @@ def converted_labels(raw: Source, cases: Sequence[Case], folder: Path) -> dict[s
                 voxels = reader().array
             except ReadError as fault:
                 raise DataError(f"{case.case_id}: its segmentation: {fault.seen}") from fault
-            path, data = folder / f"{case.case_id}.nii.gz", _as_nifti(voxels, raw.series[case.case_id].affine)
+            path, data = folder / f"{case.case_id}.nii.gz", as_nifti(voxels, raw.series[case.case_id].affine)
         elif naming().keep or case.label.name in naming().given:
             continue
         else:
@@ -59,11 +58,3 @@ def _copy(mask: Path) -> bytes:
     packed = raw[:2] == GZIP_MAGIC
     plain = without_text_in(gzip.decompress(raw) if packed else raw)
     return gzip.compress(plain, 6, mtime=0) if packed else plain
-
-
-def _as_nifti(voxels: Array, affine: Affine) -> bytes:
-    image = nib.Nifti1Image(voxels, affine)
-    image.set_sform(affine, code="scanner")
-    image.set_qform(affine, code="scanner")
-    image.header.set_xyzt_units("mm")
-    return gzip.compress(image.to_bytes(), 6, mtime=0)

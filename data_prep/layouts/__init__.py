@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from data_prep.cases import Source
 from data_prep.dead_links import absent
 from data_prep.errors import ConfigError, DataError, DataListError
 from data_prep.foreign import dicom_readable, foreign_kind, foreign_sentence, holds_dicom, links_sentence
-from data_prep.layouts import bids, dicom, folders, msd, nnunet
+from data_prep.layouts import bids, case_folders, dicom, folders, msd, nnunet
 from data_prep.layouts.common import image_files, raw_dataset_json
 from data_prep.quoting import quoted
 from data_prep.reading import extension
@@ -21,8 +21,9 @@ from data_prep.reading import extension
 READERS = {"folders": folders.read, "msd": msd.read, "nnunet": nnunet.read}
 DICOM = "dicom"
 BIDS = "bids"
-LAYOUTS = ("auto", *READERS, DICOM, BIDS)
-COMPANIONS = (".json", ".csv", ".tsv", ".txt", ".md", ".bval", ".bvec", ".raw", ".zraw")  # of images, no images
+CASES = "cases"
+LAYOUTS = ("auto", *READERS, CASES, DICOM, BIDS)
+COMPANIONS = (".cfg", ".json", ".csv", ".tsv", ".txt", ".md", ".bval", ".bvec", ".raw", ".zraw")  # of images, no images
 
 
 def read_source(
@@ -33,17 +34,19 @@ def read_source(
     accept: Collection[str] = (),
     bids_filter: str | None = None,
     bids_labels: str | None = None,
+    label_names: str | Mapping[int, str] | None = None,
 ) -> Source:
     """List the cases of a raw data set.
 
     Args:
         root: its folder; of DICOM also one file.
-        layout: "auto", "folders", "msd", "nnunet", "dicom" or "bids".
+        layout: "auto", "folders", "msd", "nnunet", "cases", "dicom" or "bids".
         labels_dir: another label folder than the layout's own; of BIDS the folder in derivatives/.
         series: which DICOM series are meant; see `data_prep.dicom.choice.choose`.
         accept: codes of judgements that the user overrules, where they say which cases there are.
         bids_filter: of BIDS, which contrasts; see `bids.wanted`.
         bids_labels: of BIDS, which labels.
+        label_names: value -> name; of masks of structures in a file each they say which are meant.
 
     Raises:
         ConfigError: the layout or the label folder does not exist.
@@ -65,7 +68,10 @@ def read_source(
         return dicom.read(root, labels_dir, series, accept)
     if series is not None:
         raise ConfigError(f"--series {shlex.quote(series)}: {root} holds no DICOM series. Leave --series out")
-    source = bids.read(root, choice) if kind == BIDS else READERS[kind](root, labels_dir)
+    if kind == CASES:
+        source = case_folders.read(root, labels_dir, label_names)
+    else:
+        source = bids.read(root, choice) if kind == BIDS else READERS[kind](root, labels_dir)
     return replace(source, ignored=_ignored(source))
 
 
@@ -98,6 +104,8 @@ def detect(root: Path) -> str:
             f"{root}: no known layout; it is a part of the BIDS data set {quoted(whole)}: give that"
             + (f", with --bids-filter sub={root.name.removeprefix('sub-')}" if root.name.startswith("sub-") else "")
         )
+    if case_folders.is_case_folders(root):
+        return CASES
     nearby = _one_level_off(root)
     if nearby:
         names = ", ".join(quoted(folder) for folder in nearby[:8])
@@ -120,8 +128,9 @@ def detect(root: Path) -> str:
         raise ConfigError(f"{root}: no known layout; it looks like BIDS without dataset_description.json. Type: --layout bids")
     error = ConfigError if found else DataError  # what is not there is no mistaken setting
     raise error(
-        f"{root}: no known layout; it holds {', '.join(found) or 'nothing'}. Expected images/ and labels/, "
-        "a dataset.json of the Decathlon (MSD) or of nnU-Net, or BIDS. Type: monai-hybrid build --help"
+        f"{root}: no known layout; it holds {', '.join(found) or 'nothing'}. Expected images/ and "
+        "labels/, a dataset.json of the Decathlon (MSD) or of nnU-Net, a folder a case with image and mask, or BIDS. "
+        "Type: monai-hybrid build --help"
     )
 
 

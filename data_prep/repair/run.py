@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ from data_prep.reading import NIFTI, extension, read_volume, stem
 from data_prep.repair.draft import Draft, corrected, open_draft
 from data_prep.repair.fixes import FIXES, Judgement
 from data_prep.repair.picture import mapped_picture
+from data_prep.structures import label_files
 from data_prep.volume import ReadError, Volume
 
 SMALL = (".json", ".csv", ".tsv", ".md")  # files that describe a data set
@@ -155,7 +156,7 @@ def _into(path: Path, made: Path, values: Mapping[int, int], link: bool, how: Re
     if raw.series:
         raise ConfigError(f"{path}: it is DICOM, which is never changed. Type: {CHECK} {quoted(path)}")
     for case in raw.cases:
-        for file, data in _case(case, values, report):
+        for file, data in _case(case, values, report, label_files(raw, case)):
             _put(made / _copy_name(file, raw, report), data, file, link)
     for file in _beside(raw):
         _put(made / _copy_name(file, raw, report), None, file, link)
@@ -209,15 +210,18 @@ def _datalist(file: Path, made: Path, report: RepairReport) -> None:
             shutil.copyfile(file.parent / name, made / name)
 
 
-def _case(case: Case, values: Mapping[int, int], report: RepairReport) -> Iterator[tuple[Path, bytes | None]]:
+def _case(
+    case: Case, values: Mapping[int, int], report: RepairReport, labels: Sequence[Path] | None = None
+) -> Iterator[tuple[Path, bytes | None]]:
     """Each file of a case with its corrected bytes, None when it needs none; files that are not there are left out."""
     partner: Volume | None = None
     for path in case.images:
         data, volume = _file(path, None, {}, report, partner)
         partner = partner or volume
         yield path, data
-    if case.label is not None:
-        yield case.label, _file(case.label, partner or _unknown(case.label), values, report)[0]
+    own = () if case.label is None else (case.label,)
+    for label in own if labels is None else labels:
+        yield label, _file(label, partner or _unknown(label), values, report)[0]
 
 
 def _unknown(path: Path) -> Volume:

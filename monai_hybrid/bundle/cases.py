@@ -84,7 +84,7 @@ def _of_folder(path: Path, leave_out: str | None, channels: Sequence[str]) -> li
     Raises:
         DataError: there is no image, or none of them is a scan.
     """
-    root, images = _images_under(path, leave_out) if path.is_dir() else (path, [])
+    root, images = images_under(path, leave_out) if path.is_dir() else (path, [])
     found = sort_files(images, root, channels)
     if found.left_out:
         logger.warning("%s: %s", root, found.said())
@@ -108,7 +108,7 @@ def _is_dicom(path: Path, leave_out: str | None, channels: Sequence[str]) -> boo
     """Whether DICOM series are meant: a file of one, or a folder that holds some and no scan of another format."""
     if not is_dicom(path) or (path / "datalist.json").is_file():
         return False
-    root, images = _images_under(path, leave_out) if path.is_dir() else (path, [])
+    root, images = images_under(path, leave_out) if path.is_dir() else (path, [])
     if not sort_files(images, root, channels).scans:
         return True
     logger.warning("%s: holds both DICOM and other images, and is skipped; give the folder of its series", path)
@@ -131,8 +131,9 @@ def _listed(scans: Sequence[Scan], root: Path) -> list[dict[str, Any]]:
     return cases
 
 
-def _images_under(folder: Path, leave_out: str | None) -> tuple[Path, list[Path]]:
-    root = next((folder / name for name in IMAGE_FOLDERS if (folder / name).is_dir()), folder)
+def images_under(folder: Path, leave_out: str | None, parts: Sequence[str] = IMAGE_FOLDERS) -> tuple[Path, list[Path]]:
+    """The first of `parts` that the folder has, else itself, and all image files in it and below, but for `leave_out`."""
+    root = next((folder / name for name in parts if (folder / name).is_dir()), folder)
     apart = at_home(leave_out).resolve() if leave_out else None
     there = [p for p in root.rglob("*") if p.is_file() or (p.is_symlink() and not p.exists())]  # reading tells of the latter
     files = sorted(p for p in there if not any(part[0] == "." for part in p.relative_to(root).parts))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from data_prep.known_files import equal_files
 from data_prep.quoting import quoted
 from data_prep.reading import EXTENSIONS, extension, stem
 from data_prep.scans import Scan, sort_files
+from monai_hybrid.bundle.cases import images_under, unique_names
 from monai_hybrid.bundle.data import PreparedData
 from monai_hybrid.dicom_border import is_dicom, nifti_of
 from monai_hybrid.errors import ConfigError, DataError
@@ -125,10 +127,11 @@ def cases_of_folder(
         return _of_prepared(folder, data)
     if is_bids(folder):
         return _all_checked(_of_bids(folder, data.dataset["channels"]), data, folder)
-    root = next((folder / name for name in ("images", "imagesTr") if (folder / name).is_dir()), folder)
-    if not any(extension(p) for p in root.iterdir()) and is_dicom(folder):
+    root, images = images_under(folder, output_dir, ("images", "imagesTr"))
+    loose = [path for path in images if path.parent == root]
+    if not loose and is_dicom(folder):
         return _of_dicom(folder, data, labelled, output_dir)
-    found = sort_files(sorted(p for p in root.iterdir() if extension(p)), root, data.dataset["channels"])
+    found = sort_files(loose or images, root, data.dataset["channels"])
     if found.left_out:
         logger.warning("unlabelled_dir: %s: %s", root, found.said().partition(". ")[0])
     if not found.scans:
@@ -136,7 +139,11 @@ def cases_of_folder(
         if said:
             raise DataError(f"unlabelled_dir: {folder}: {said}")
         raise DataError(f"unlabelled_dir: {folder} holds no image; expected files that end with {', '.join(EXTENSIONS)}")
-    return _all_checked(found.scans, data, root)
+    # In folders of their own several may have one name, such as ct.nii.gz.
+    names = unique_names([scan.name.relative_to(root) for scan in found.scans])
+    return _all_checked(
+        [replace(scan, name=root / f"{name}.nii.gz") for scan, name in zip(found.scans, names, strict=True)], data, root
+    )
 
 
 def _of_bids(folder: Path, channels: Sequence[str]) -> list[Scan]:
@@ -206,8 +213,10 @@ def _all_checked(scans: Sequence[Scan], data: PreparedData, folder: Path) -> lis
 def _look_at(folder: Path) -> str:
     """The command that checks all images of a folder; loose ones are no data set, so each is checked alone."""
     there = quoted(folder)
-    if is_bids(folder) or not any(extension(path) for path in folder.iterdir()):  # BIDS or DICOM
+    if is_bids(folder) or is_dicom(folder):
         return f"monai-hybrid check {there} --allow-unlabelled"
+    if not any(extension(path) for path in folder.iterdir()):  # in folders of their own
+        return f'find {there} -type f -exec monai-hybrid check "{{}}" ";"'
     return f'for file in {there}/*; do monai-hybrid check "$file"; done'
 
 
