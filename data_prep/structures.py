@@ -5,7 +5,8 @@ from __future__ import annotations
 import gzip
 import hashlib
 import io
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,17 +14,19 @@ import nibabel as nib
 import numpy as np
 
 from data_prep.amounts import few
-from data_prep.cases import Case, Source
+from data_prep.cases import Case, Source, SourceFault
 from data_prep.colour import as_label
-from data_prep.errors import DataError
+from data_prep.errors import ConfigError, DataError, DataListError
 from data_prep.geometry import corner_distance, is_invertible
 from data_prep.json_io import write_atomically
+from data_prep.label_names import BACKGROUND, alike_name, parse_option
 from data_prep.pictures import LARGEST_VALUE, png_mask
 from data_prep.reading import read_volume
 from data_prep.result_files import anything, take_folder
 from data_prep.volume import Affine, Array, ReadError, Volume
 from data_prep.voxel_order import TOLERANCE
 
+MANY = 30  # structures from which on it is said how to take some of them
 FOLDER = "labels"  # in the prepared folder: what masks of structures were joined into
 
 
@@ -96,6 +99,60 @@ def _same_grid(first: Volume, mask: Volume) -> None:
     distance, edge = corner_distance(a, b, first.shape), float(np.linalg.norm(a[:3, :3], axis=0).min())
     if distance > TOLERANCE * edge:
         raise ReadError("structure_mask", f"{mask.path.name} lies {distance:.3g} mm away from {first.path.name}")
+
+
+def table_of(found: Mapping[str, Mapping[str, Path]], stated: str | Mapping[int, str] | None, root: Path) -> dict[str, int]:
+    """Structure -> value in the label: as stated, else in the order of their names from 1; {} where there are no structures.
+
+    Args:
+        found: case -> structure -> its mask.
+        stated: value -> name, of the structures that are meant.
+        root: for the message.
+
+    Raises:
+        ConfigError: a structure that is not there.
+        DataListError: names that no two cases share.
+    """
+    seen = Counter(name for own in found.values() for name in own)
+    if not seen:
+        return {}
+    if len(found) > 1 and max(seen.values()) == 1:
+        raise DataListError(
+            "D550",
+            f"{root}: masks have other names in each folder ({few(sorted(seen))}): no structure can be told by them. "
+            "Name each mask by its structure, or join those of a case into one label",
+            str(root),
+        )
+    if not stated:
+        return {name: value for value, name in enumerate(sorted(seen), start=1)}
+    known = {alike_name(name): name for name in seen}
+    asked = {value: name for value, name in parse_option(stated).items() if value}
+    for name in asked.values():
+        if alike_name(name) not in known:
+            raise ConfigError(f"--label-names: no mask is called {name!r}; there are {few(sorted(seen), most=12)}")
+    return {known[alike_name(name)]: value for value, name in asked.items()}
+
+
+def names_of(table: Mapping[str, int]) -> dict[int, str] | None:
+    """Value -> name, with the background; None of no structures."""
+    return {0: BACKGROUND, **{value: name for name, value in table.items()}} if table else None
+
+
+def absent(found: Mapping[str, Mapping[str, Path]], table: Mapping[str, int]) -> list[SourceFault]:
+    """Structures of which some cases have no mask."""
+    faults = []
+    for case, own in found.items():
+        if lacking := [name for name in table if name not in own]:
+            folder = next(iter(own.values())).parent
+            faults.append(SourceFault("D554", f"no mask of {few(lacking)}: it counts as absent", case, folder))
+    return faults
+
+
+def many(table: Mapping[str, int], stated: object) -> Iterator[str]:
+    """How to take some of many structures, where nobody has chosen."""
+    if len(table) > MANY and not stated:
+        chosen = ",".join(f"{value}={name}" for value, name in enumerate(list(table)[:2], start=1))
+        yield f'{len(table)} structures, each a class of its own; to take some: --label-names "{chosen}"'
 
 
 def label_files(raw: Source, case: Case) -> tuple[Path, ...]:

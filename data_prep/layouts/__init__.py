@@ -18,11 +18,12 @@ from data_prep.layouts.common import image_files, raw_dataset_json
 from data_prep.quoting import quoted
 from data_prep.reading import extension
 
-READERS = {"folders": folders.read, "msd": msd.read, "nnunet": nnunet.read}
+NAMING_STRUCTURES = {"folders": folders.read, "cases": case_folders.read}  # each may have a file
+READERS = {"msd": msd.read, "nnunet": nnunet.read}
 DICOM = "dicom"
 BIDS = "bids"
 CASES = "cases"
-LAYOUTS = ("auto", *READERS, CASES, DICOM, BIDS)
+LAYOUTS = ("auto", "folders", *READERS, CASES, DICOM, BIDS)
 COMPANIONS = (".cfg", ".json", ".csv", ".tsv", ".txt", ".md", ".bval", ".bvec", ".raw", ".zraw")  # of images, no images
 
 
@@ -68,8 +69,8 @@ def read_source(
         return dicom.read(root, labels_dir, series, accept)
     if series is not None:
         raise ConfigError(f"--series {shlex.quote(series)}: {root} holds no DICOM series. Leave --series out")
-    if kind == CASES:
-        source = case_folders.read(root, labels_dir, label_names)
+    if kind in NAMING_STRUCTURES:
+        source = NAMING_STRUCTURES[kind](root, labels_dir, label_names)
     else:
         source = bids.read(root, choice) if kind == BIDS else READERS[kind](root, labels_dir)
     return replace(source, ignored=_ignored(source))

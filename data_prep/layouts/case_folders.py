@@ -16,17 +16,15 @@ from pathlib import Path
 
 from data_prep.amounts import few
 from data_prep.cases import Case, Source, SourceFault
-from data_prep.errors import ConfigError, DataListError
+from data_prep.errors import DataListError
 from data_prep.label_affixes import says_mask, without_label_words
-from data_prep.label_names import BACKGROUND, alike_name, parse_option
 from data_prep.layouts.common import image_files, modality_of, names_beside
 from data_prep.quoting import quoted
 from data_prep.reading import stem
 from data_prep.scans import LABEL_FOLDER, OWN, sort_files
-from data_prep.structures import Joined
+from data_prep.structures import Joined, absent, many, names_of, table_of
 
 SEPARATORS = re.compile(r"[\s_.\-]+")
-MANY = 30  # structures from which on it is said how to take some of them
 OF_CT, OF_MR = {"CT"}, {"MR", "MRI", "MRT"}
 
 
@@ -86,8 +84,9 @@ def read(root: Path, labels_dir: str | None = None, label_names: str | Mapping[i
         for case in found
         if not set(channels) <= set(case.images)
     ]
-    table = _table(whole, label_names, root)
-    faults += list(_absent(whole, table))
+    structures = {case.case_id: case.structures for case in whole if case.structures}
+    table = table_of(structures, label_names, root)
+    faults += absent(structures, table)
     cases = tuple(
         Case(
             case.case_id,
@@ -97,13 +96,12 @@ def read(root: Path, labels_dir: str | None = None, label_names: str | Mapping[i
         )
         for case in whole
     )
-    named = {0: BACKGROUND, **{value: name for name, value in table.items()}} if table else None
     return Source(
         root,
         "cases",
         root.resolve().name,
         cases,
-        named or names_beside(root, labels_dir or "labels"),
+        names_of(table) or names_beside(root, labels_dir or "labels"),
         channels if len(channels) > 1 else ("image",),
         _modality(whole, channels),
         notes=tuple(_notes(looked, whole, channels, table, label_names)),
@@ -233,43 +231,6 @@ def _lacking(case: _Found, channels: Sequence[str]) -> str:
     return f"no {', no '.join(absent)}; it holds {few([path.name for path in case.images.values()])}"
 
 
-def _table(cases: Sequence[_Found], stated: str | Mapping[int, str] | None, root: Path) -> dict[str, int]:
-    """Structure -> value in the label; {} where masks are no files of structures.
-
-    Raises:
-        ConfigError: a structure that is not there.
-        DataListError: names that no two cases share.
-    """
-    seen = Counter(name for case in cases for name in case.structures)
-    if not seen:
-        return {}
-    with_some = sum(bool(case.structures) for case in cases)
-    if with_some > 1 and max(seen.values()) == 1:
-        raise DataListError(
-            "D550",
-            f"{root}: masks have other names in each folder ({few(sorted(seen))}): no structure can be told by them. "
-            "Name each mask by its structure, or join those of a case into one label",
-        )
-    if not stated:
-        return {name: value for value, name in enumerate(sorted(seen), start=1)}
-    known = {alike_name(name): name for name in seen}
-    table = {}
-    for value, name in parse_option(stated).items():
-        if value and alike_name(name) not in known:
-            raise ConfigError(f"--label-names: no mask is called {name!r}; there are {few(sorted(seen), most=12)}")
-        if value:
-            table[known[alike_name(name)]] = value
-    return table
-
-
-def _absent(cases: Sequence[_Found], table: Mapping[str, int]) -> Iterator[SourceFault]:
-    """Structures of which some cases have no mask."""
-    for case in cases:
-        lacking = [name for name in table if name not in case.structures]
-        if case.structures and lacking:
-            yield SourceFault("D554", f"no mask of {few(lacking)}: it counts as absent", case.case_id, _place(case))
-
-
 def _place(case: _Found) -> Path:
     """What stands for the masks of a case: their folder, or the case's where they lie beside the image."""
     return next(iter(case.structures.values())).parent if case.structures else case.folder
@@ -291,7 +252,4 @@ def _notes(
     others = [path for one in looked for path in one.images if path not in used and any(c.folder == one.path for c in cases)]
     if others:
         yield f"images without a mask of their name, left out: {len(others)} ({few([path.name for path in others])})"
-    if len(table) > MANY and not stated:
-        first = list(table)[:2]
-        chosen = ",".join(f"{value}={name}" for value, name in enumerate(first, start=1))
-        yield f'{len(table)} structures, each a class of its own; to take some: --label-names "{chosen}"'
+    yield from many(table, stated)

@@ -1,26 +1,52 @@
-"""Two folders, images/ and labels/, with equal file names but for a common ending: NIfTI, pictures, MHA or NRRD."""
+"""Two folders, images/ and labels/, with equal file names but for a common ending: NIfTI, pictures, MHA or NRRD.
+
+In labels/ a case may have a folder with a mask for each structure: images/p1.nii.gz, labels/p1/liver.nii.gz.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from data_prep.cases import Case, Source
 from data_prep.label_affixes import pair_labels
 from data_prep.layouts.common import image_files, label_folder, names_beside, require_images
 from data_prep.reading import stem
+from data_prep.structures import Joined, absent, many, names_of, table_of
 
 
-def read(root: Path, labels_dir: str | None = None) -> Source:
+def read(root: Path, labels_dir: str | None = None, label_names: str | Mapping[int, str] | None = None) -> Source:
     """List the cases of a folder with images/ and labels/ (or another label folder).
 
+    `label_names` says which masks of structures are meant, where a case has a folder of them.
+
     Raises:
-        ConfigError: the label folder does not exist.
-        DataError: images/ is missing or empty, or the file of label names is damaged.
+        ConfigError: the label folder does not exist, or a structure that is asked for.
+        DataError: images/ is missing or empty, the file of label names is damaged, or no structure can be told.
     """
     images = require_images(root / "images")
     name = labels_dir or "labels"
-    labels = {stem(path): path for path in image_files(label_folder(root, name))}
+    place = label_folder(root, name)
+    folders = {path.name: path for path in sorted(place.iterdir()) if path.is_dir() and image_files(path)}
+    labels = {stem(path): path for path in image_files(place)} or folders
     pairs = pair_labels([stem(path) for path in images], labels)
     cases = tuple(Case(stem(path), (path,), pairs.labels.get(stem(path))) for path in images)
     notes = (pairs.note,) if pairs.note else ()
-    return Source(root, "folders", root.name, cases, names_beside(root, name), orphans=pairs.orphans, notes=notes)
+    source = Source(root, "folders", root.name, cases, names_beside(root, name), orphans=pairs.orphans, notes=notes)
+    return _with_structures(source, label_names) if labels is folders else source
+
+
+def _with_structures(source: Source, label_names: str | Mapping[int, str] | None) -> Source:
+    """Labels are folders here: each mask in them is one of a structure."""
+    places = {case.case_id: case.label for case in source.cases if case.label is not None}
+    found = {case: {stem(path): path for path in image_files(place)} for case, place in places.items()}
+    table = table_of(found, label_names, source.root)
+    return replace(
+        source,
+        label_names=names_of(table),
+        notes=(*source.notes, *many(table, label_names)),
+        faults=tuple(absent(found, table)),
+        volumes={place: Joined(place, found[case], table) for case, place in places.items()},
+        table_of_names=label_names is None,
+    )
