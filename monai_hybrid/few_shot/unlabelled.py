@@ -213,9 +213,11 @@ def _all_checked(scans: Sequence[Scan], data: PreparedData, folder: Path) -> lis
 def _look_at(folder: Path) -> str:
     """The command that checks all images of a folder; loose ones are no data set, so each is checked alone."""
     there = quoted(folder)
-    if is_bids(folder) or is_dicom(folder):
+    loose = any(extension(path) for path in folder.iterdir())
+    nested = not loose and any(extension(path) for path in folder.rglob("*"))
+    if is_bids(folder) or not (loose or nested):
         return f"monai-hybrid check {there} --allow-unlabelled"
-    if not any(extension(path) for path in folder.iterdir()):  # in folders of their own
+    if nested:
         return f'find {there} -type f -exec monai-hybrid check "{{}}" ";"'
     return f'for file in {there}/*; do monai-hybrid check "$file"; done'
 

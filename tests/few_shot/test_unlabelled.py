@@ -103,6 +103,20 @@ def test_a_folder_that_is_not_there_or_empty_is_refused(data: PreparedData, tmp_
     assert unlabelled_cases(data, [], "hybrid", folder=str(tmp_path))
 
 
+def test_images_in_a_folder_each_are_found_and_told_apart(data: PreparedData, tmp_path: Path) -> None:
+    for case, value in (("p1", 0), ("p2", 3)):
+        (tmp_path / case / "masks").mkdir(parents=True)
+        grey = np.asarray(Image.open(data.training[0]["image"])) // 2 + value
+        Image.fromarray(grey.astype(np.uint8)).save(tmp_path / case / "scan.png")
+        shutil.copy(data.training[0]["label"], tmp_path / case / "masks/scan.png")
+    found = unlabelled_cases(data, [], "hybrid", folder=str(tmp_path))
+    assert [(case["case_id"], Path(case["image"]).parent.name) for case in found] == [("p1__scan", "p1"), ("p2__scan", "p2")]
+    (tmp_path / "p2/scan.png").write_bytes(b"")
+    (tmp_path / "p1/scan.png").write_bytes(b"")
+    with pytest.raises(DataError, match=r'To see all: find .* -type f -exec monai-hybrid check "{}" ";"'):
+        unlabelled_cases(data, [], "hybrid", folder=str(tmp_path))
+
+
 def test_images_that_cannot_be_learned_from_are_refused_by_name(data: PreparedData, tmp_path: Path) -> None:
     picture(tmp_path / "a.png")
     Image.fromarray(np.full((40, 48), 7, dtype=np.uint8)).save(tmp_path / "flat.png")
