@@ -1,0 +1,85 @@
+"""Group O: a folder a case, and masks of one structure each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.reliability.faults.registry import ACCEPTED, Fault
+from benchmarks.reliability.tiny import SHAPE, affine, cube, noise, save
+
+ORGANS = ("liver", "spleen")
+CONTRASTS = ("t1", "t2")
+ONE = {"label_names": "1=liver"}
+
+
+def _mask(organ: int) -> np.ndarray:
+    mask = np.zeros(SHAPE, np.uint8)
+    mask[2 + 3 * organ : 5 + 3 * organ, 2:5, 2:5] = 1
+    return mask
+
+
+def _of_organs(change: Callable[[Path], object]) -> Callable[[Path], Path]:
+    """Three cases with a CT and two masks each, then the change, which gets the folder of the first."""
+
+    def make(folder: Path) -> Path:
+        for index, name in enumerate("abc"):
+            save(folder / f"ds/case_{name}/ct.nii.gz", noise(seed=index))
+            for place, organ in enumerate(ORGANS):
+                save(folder / f"ds/case_{name}/segmentations/{organ}.nii.gz", _mask(place))
+        change(folder / "ds/case_a")
+        return folder / "ds"
+
+    return make
+
+
+def _of_contrasts(change: Callable[[Path], object]) -> Callable[[Path], Path]:
+    """Three cases with two contrasts and a mask each, then the change, which gets the folder of the first."""
+
+    def make(folder: Path) -> Path:
+        for index, name in enumerate("abc"):
+            for channel, contrast in enumerate(CONTRASTS):
+                save(folder / f"ds/case_{name}/case_{name}_{contrast}.nii.gz", noise(seed=10 * index + channel))
+            save(folder / f"ds/case_{name}/case_{name}_seg.nii.gz", cube())
+        change(folder / "ds/case_a")
+        return folder / "ds"
+
+    return make
+
+
+def _spleen(array: np.ndarray, matrix: np.ndarray | None = None) -> Callable[[Path], Path]:
+    def change(case: Path) -> object:
+        return save(case / "segmentations/spleen.nii.gz", array, affine() if matrix is None else matrix)
+
+    return _of_organs(change)
+
+
+def _nameless(folder: Path) -> Path:
+    for index, name in enumerate("abc"):
+        save(folder / f"ds/case_{name}/scan.nii.gz", noise(seed=index))
+        for place in (0, 1):
+            save(folder / f"ds/case_{name}/masks/{name}{place}.nii.gz", _mask(place))
+    return folder / "ds"
+
+
+FAULTS = [
+    Fault("O01", "masks whose names say nothing", "D550", _nameless, "ds", "no structure can be told by them"),
+    Fault(
+        "O02", "a case without a channel", "D551", _of_contrasts(lambda case: (case / "case_a_t2.nii.gz").unlink()), "case_a"
+    ),
+    Fault("O02", "a folder without an image", "D551", _of_organs(lambda case: (case / "ct.nii.gz").unlink()), "case_a"),
+    Fault("O03", "structures that overlap", "D552", _spleen(_mask(0)), "case_a", "'liver' and 'spleen' share 27 voxels"),
+    Fault("O03", "one of them chosen", ACCEPTED, _spleen(_mask(0)), options=ONE),
+    Fault("O04", "mask of several values", "D553", _spleen(_mask(1) * 2 + _mask(0)), "case_a", "has the values 0, 1, 2"),
+    Fault("O04", "mask on another grid", "D553", _spleen(_mask(1), affine((1, 1, 3))), "case_a", "mm away from liver"),
+    Fault(
+        "O05",
+        "a case without a structure",
+        "D554",
+        _of_organs(lambda case: (case / "segmentations/spleen.nii.gz").unlink()),
+        "case_a",
+        "no mask of spleen",
+    ),
+]
