@@ -121,17 +121,18 @@ def _look(folder: Path, labels_dir: str | None = None) -> _Folder:
     ours = set(sorted_files.left_out.get(OWN, ()))
     images = {path for scan in sorted_files.scans for path in scan.files}
     masks = tuple(path for path in files if path not in images and path not in ours)
-    return _Folder(folder, tuple(path for path in files if path in images), masks, _structures(folder, labels_dir))
+    own = tuple(path for path in files if path in images)
+    return _Folder(folder, own, masks, _structures(folder, labels_dir, bool(own)))
 
 
-def _structures(folder: Path, labels_dir: str | None) -> dict[str, Path]:
+def _structures(folder: Path, labels_dir: str | None, of_case: bool) -> dict[str, Path]:
     """Masks in the folder of labels within a case's folder, by name."""
     within = [path for path in _folders(folder) if path.name == labels_dir or LABEL_FOLDER.fullmatch(path.name)]
     chosen = [path for path in within if path.name == labels_dir] if labels_dir else within
     if labels_dir and not chosen:
         return {}
     holding = [(path, files) for path in chosen if (files := image_files(path))]
-    if len(holding) > 1:
+    if of_case and len(holding) > 1:
         names = ", ".join(path.name for path, _ in holding)
         raise DataListError(
             "D550", f"{folder}: several folders of masks: {names}. Choose one: --labels-dir {quoted(holding[0][0].name)}"

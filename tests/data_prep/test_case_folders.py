@@ -218,6 +218,20 @@ def test_folders_of_other_data_are_no_cases(tmp_path: Path) -> None:
         save(tmp_path / f"a/masks/p{index}.nii.gz", box(slice(2, 5)))
     with pytest.raises(ConfigError, match="no known layout"):
         detect(tmp_path / "a")
+    for part in ("images", "labels", "masks"):
+        save(tmp_path / f"b/train/{part}/p.nii.gz", noise(SHAPE))
+    with pytest.raises(ConfigError, match="A folder one level up or down has one. Give it: .*b/train"):
+        detect(tmp_path / "b")
+
+
+def test_two_folders_of_masks_must_be_chosen_from(tmp_path: Path) -> None:
+    root = organs(tmp_path / "ts", within="segmentations")
+    for folder in root.iterdir():
+        save(folder / "labels/lung.nii.gz", box(slice(0, 2)))
+    (found,) = check(root)
+    assert found.code == "D550" and "Choose one: --labels-dir labels" in found.message
+    build(root, tmp_path / "out", labels_dir="segmentations")
+    assert [label["name"] for label in read_dataset(tmp_path / "out")["labels"]][1:] == list(ORGANS)
 
 
 def test_corrected_copies_keep_a_mask_a_structure(tmp_path: Path) -> None:
