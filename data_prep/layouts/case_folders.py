@@ -57,7 +57,7 @@ def is_case_folders(root: Path) -> bool:
     within = _folders(root)
     if any(LABEL_FOLDER.fullmatch(folder.name) for folder in within):
         return False
-    return any(one.images and (one.masks or one.structures) for one in map(_look, within))
+    return any(one.images and (one.masks or one.structures) for one in (_look(folder, choose=False) for folder in within))
 
 
 def read(root: Path, labels_dir: str | None = None, label_names: str | Mapping[int, str] | None = None) -> Source:
@@ -115,24 +115,25 @@ def _folders(root: Path) -> list[Path]:
     return [path for path in sorted(root.iterdir()) if path.is_dir() and not path.name.startswith(".")]
 
 
-def _look(folder: Path, labels_dir: str | None = None) -> _Folder:
+def _look(folder: Path, labels_dir: str | None = None, choose: bool = True) -> _Folder:
+    """With `choose` several folders of masks beside an image are an error."""
     files = image_files(folder)
     sorted_files = sort_files(files, folder)
     ours = set(sorted_files.left_out.get(OWN, ()))
     images = {path for scan in sorted_files.scans for path in scan.files}
     masks = tuple(path for path in files if path not in images and path not in ours)
     own = tuple(path for path in files if path in images)
-    return _Folder(folder, own, masks, _structures(folder, labels_dir, bool(own)))
+    return _Folder(folder, own, masks, _structures(folder, labels_dir, choose and bool(own)))
 
 
-def _structures(folder: Path, labels_dir: str | None, of_case: bool) -> dict[str, Path]:
+def _structures(folder: Path, labels_dir: str | None, choose: bool) -> dict[str, Path]:
     """Masks in the folder of labels within a case's folder, by name."""
     within = [path for path in _folders(folder) if path.name == labels_dir or LABEL_FOLDER.fullmatch(path.name)]
     chosen = [path for path in within if path.name == labels_dir] if labels_dir else within
     if labels_dir and not chosen:
         return {}
     holding = [(path, files) for path in chosen if (files := image_files(path))]
-    if of_case and len(holding) > 1:
+    if choose and len(holding) > 1:
         names = ", ".join(path.name for path, _ in holding)
         raise DataListError(
             "D550", f"{folder}: several folders of masks: {names}. Choose one: --labels-dir {quoted(holding[0][0].name)}"

@@ -220,7 +220,7 @@ def test_folders_of_other_data_are_no_cases(tmp_path: Path) -> None:
         detect(tmp_path / "a")
     for part in ("images", "labels", "masks"):
         save(tmp_path / f"b/train/{part}/p.nii.gz", noise(SHAPE))
-    with pytest.raises(ConfigError, match="A folder one level up or down has one. Give it: .*b/train"):
+    with pytest.raises(ConfigError, match=r"A folder one level up or down has one\. Give it: .*b/train"):
         detect(tmp_path / "b")
 
 
