@@ -14,11 +14,11 @@ from PIL import Image
 from monai_hybrid.bundle.sample import PairSampler
 
 
-def written(folder: Path, dims: int, values: list[int]) -> Any:
+def written(folder: Path, dims: int, values: list[int], spacing: float = 1.0) -> Any:
     """One mask of three classes, as it is written by the sampler of a model with these label values."""
     sampler = PairSampler.__new__(PairSampler)
     labels = [{"name": f"n{i}", "index": i, "value": value} for i, value in enumerate(values)]
-    sampler.card = {"labels": labels, "channels": ["x"], "training": {"spacing": [2.0] * dims}}
+    sampler.card = {"labels": labels, "channels": ["x"], "training": {"spacing": [spacing] * dims}}
     sampler.folder, sampler.model = folder, folder / "model.pt"
     torch.save(torch.nn.Linear(1, 1).state_dict(), sampler.model)
     mask = torch.arange(3).repeat(6**dims // 3).reshape((6,) * dims)
@@ -36,3 +36,14 @@ def written(folder: Path, dims: int, values: list[int]) -> Any:
 def test_values_are_written_exactly(dims: int, values: list[int], tmp_path: Path) -> None:
     written(tmp_path, dims, values)
     assert (tmp_path / "sample_000_mask.png").is_file() == (dims == 2 and max(values) < 2**16)
+
+
+@pytest.mark.parametrize("spacing", [1.0, 2.5])
+def test_a_picture_is_png_where_its_pixels_are_the_networks(spacing: float, tmp_path: Path) -> None:
+    """A PNG of larger pixels would be made small when it is read again."""
+    written(tmp_path, 2, [0, 1, 2], spacing)
+    endings = {path.name.partition(".")[2] for path in tmp_path.glob("sample_000_*")}
+    assert endings == ({"png"} if spacing == 1 else {"nii.gz"})
+    if spacing != 1:
+        for name in ("image", "mask"):
+            assert nib.load(tmp_path / f"sample_000_{name}.nii.gz").header.get_zooms() == (spacing, spacing)

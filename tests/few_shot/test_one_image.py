@@ -88,7 +88,7 @@ def test_updates_denoise_the_image_better() -> None:
 
 
 def test_an_image_smaller_than_a_window_is_judged_as_a_prediction_fills_it_up() -> None:
-    card, network = model(FORMS["volume"])
+    card, _ = model(FORMS["volume"])
     seen = []
     adapting(card).look.segment(torch.full((1, 1, 5, 20, 3), -1.0), lambda part: seen.append(part) or part)
     assert seen and all(bool((part == -1.0).all()) for part in seen), "no grey beyond the edge"
