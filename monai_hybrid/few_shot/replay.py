@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -35,7 +36,8 @@ def replayed_cases(
 
     Raises:
         DataError: no prepared data set, other channels or dimensions, or no labelled case.
-        ConfigError: a structure of the target is not labelled there, so that the source would teach that it is background.
+        ConfigError: a structure of the target is not labelled there, so that the source would teach that it is background;
+            or two structures continue one, so that it would teach this of one of them.
     """
     if not folder:
         return []
@@ -71,6 +73,13 @@ def _classes(
             f"source_replay: {folder} has no label for {', '.join(absent)} (it has {', '.join(names[1:])}), so its images "
             "would teach that this is background; leave --source-replay out, or name the partner with --label-map "
             f"\"{{'{absent[0]}': 'NAME'}}\""
+        )
+    twice = next((source for source, number in Counter(partner.values()).items() if number > 1), None)
+    if twice is not None:
+        names_of = [name for name, source in partner.items() if source == twice]
+        raise ConfigError(
+            f"source_replay: {' and '.join(names_of)} share the label {twice} of {folder}, and a voxel of it is one of them "
+            "alone; leave --source-replay out, or name another partner with --label-map"
         )
     index = {source: wanted.index(name) for name, source in partner.items()}
     return [label["value"] for label in labels], [0, *(index.get(name, 0) for name in names[1:])]
