@@ -65,11 +65,16 @@ class PairSampler:
         """Draw, write, and report how well each mask agrees with the segmentation of its own image.
 
         Raises:
-            ConfigError: unknown method, or a model that was distilled.
+            ConfigError: unknown method, more steps than the schedule has, or a model that was distilled.
             ModelFileError: the weights are missing or do not fit.
         """
         if method not in ("ode", "sde"):
             raise ConfigError(f"method: got {method!r}, expected ode (proposition B) or sde (proposition A)")
+        if num_inference_steps > (most := self.schedule.num_timesteps):
+            raise ConfigError(
+                f"num_inference_steps: got {num_inference_steps}, expected at most {most}, the noise levels of {self.model}. "
+                f"Type: --num_inference_steps {most}"
+            )
         refuse_distilled(self.card, str(self.model), "sample")
         if said := warning(self.card, str(self.model)):
             logger.warning("%s", said)

@@ -23,7 +23,7 @@ from monai_hybrid.processes import wait_for_all
 from monai_hybrid.runs.ask_first import ask_before_drawing
 from monai_hybrid.runs.checkpoint import checkpoints
 
-STEPS, BATCH = 20, 4  # of the sampler
+STEPS, BATCH = 20, 4  # of the sampler; fewer steps where the schedule has no more
 logger = logging.getLogger("monai_hybrid.distilling")
 
 
@@ -79,7 +79,7 @@ def sampled_cases(
         training = card["training"]
         schedule = NoiseSchedule(training["num_timesteps"], training["noise_schedule"])
         sampler = PairSampler(network_of(card).to(device), teacher, card, schedule, str(folder), to_train=True)
-        sampler.run(number, STEPS, "ode", seed, BATCH)
+        sampler.run(number, min(STEPS, schedule.num_timesteps), "ode", seed, BATCH)
     wait_for_all()
     return [_case(folder, i, card) for i in range(number)]
 

@@ -13,6 +13,7 @@ import pytest
 import torch
 from monai.bundle import ConfigParser
 
+from monai_hybrid.bundle.model import network_of
 from monai_hybrid.bundle.preprocessing import image_transforms
 from monai_hybrid.bundle.sample import PairSampler
 from monai_hybrid.bundle_folders import bundle_folder, load_config
@@ -182,6 +183,16 @@ def test_a_drawn_image_is_read_as_it_was_drawn(
     case = sampled_cases(path, 1, str(tmp_path))[0]
     read = image_transforms(read_card(path) or {}, [1.5] * dims)(case)["image"]
     torch.testing.assert_close(read.as_tensor(), drawn[0][0][0].clip(-1, 1), rtol=0, atol=1e-4)
+
+
+def test_a_short_schedule_has_as_many_steps_as_noise_levels(tmp_path: Path) -> None:
+    path = str(made_teacher(tmp_path / "model", num_timesteps=6))
+    assert Path(sampled_cases(path, 1, str(tmp_path))[0]["image"]).is_file()
+    card = read_card(path) or {}
+    sampler = PairSampler(network_of(card), path, card, NoiseSchedule(6), str(tmp_path / "pairs"))
+    with pytest.raises(ConfigError, match=r"num_inference_steps: got 7, expected at most 6.*Type: --num_inference_steps 6"):
+        sampler.run(1, 7, "ode", 0, 1)
+    sampler.run(1, 6, "ode", 0, 1)
 
 
 def test_pictures_of_an_earlier_version_are_drawn_anew_unless_the_run_goes_on_with_them(tmp_path: Path) -> None:
