@@ -14,6 +14,7 @@ from data_prep.quoting import quoted
 from monai_hybrid.bundle.data import PreparedData, with_ignore_value
 from monai_hybrid.errors import ConfigError, DataError
 from monai_hybrid.few_shot.unlabelled import files_of, refuse_other_form, scans_of_target
+from monai_hybrid.networks.transfer.names import unified
 from monai_hybrid.transforms.appearance import KINDS, REPLAYED, MatchAppearanced
 from monai_hybrid.transforms.classes import IGNORE_VALUE
 
@@ -28,7 +29,7 @@ def replayed_cases(
     Args:
         data: the target.
         folder: made by `data_prep build`; None or "" for no replay.
-        label_map: target name -> source name, where they differ.
+        label_map: target name -> source name, where they differ by more than case, spaces, hyphens and underscores.
 
     Returns:
         Cases with "replayed", and with "label_values" and "class_indices": what each label value of the source is in the
@@ -65,9 +66,10 @@ def _classes(
     labels: Sequence[Mapping[str, Any]], wanted: Sequence[str], renamed: Mapping[str, str | None], folder: str
 ) -> tuple[list[int], list[int]]:
     """The source's label values, and the target's class index of each; 0 for structures that the target does not have."""
-    partner = {name: renamed.get(name, name) for name in wanted[1:]}
     names = [label["name"] for label in labels]
-    absent = [name for name, source in partner.items() if source not in names[1:]]
+    known, own = {unified(name): name for name in names[1:]}, {unified(name): source for name, source in renamed.items()}
+    partner = {name: known.get(unified(own.get(unified(name), name) or "")) for name in wanted[1:]}
+    absent = [name for name, source in partner.items() if source is None]
     if absent:
         raise ConfigError(
             f"source_replay: {folder} has no label for {', '.join(absent)} (it has {', '.join(names[1:])}), so its images "
