@@ -20,7 +20,7 @@ from data_prep.atomic import replace_file
 from data_prep.colour import RGB
 from data_prep.normalising import HARD, undone
 from data_prep.pictures import LARGEST_VALUE, png_mask
-from data_prep.result_files import MADE_WITH
+from data_prep.result_files import MADE_WITH, is_ours
 from monai_hybrid.diffusion.noising import NoiseSchedule
 from monai_hybrid.diffusion.sampling import network_denoiser, sample_ode, sample_sde
 from monai_hybrid.distilled_models import refuse_distilled
@@ -168,6 +168,7 @@ class PairSampler:
         told = PngInfo()
         told.add_text("Description", MADE_WITH)
         replace_file(self.folder / f"{name}.png", lambda path: picture.save(path, format="PNG", pnginfo=told))
+        self._remove_earlier(f"{name}.nii.gz")
 
     def _write_nifti(self, array: np.ndarray, name: str, kind: type[np.generic]) -> None:
         """With the training spacing, RAS."""
@@ -176,6 +177,12 @@ class PairSampler:
         volume.header.set_xyzt_units("mm")
         volume.header["descrip"] = MADE_WITH.encode()
         replace_file(self.folder / f"{name}.nii.gz", lambda path: _save_nifti(volume, path))
+        self._remove_earlier(f"{name}.png")
+
+    def _remove_earlier(self, name: str) -> None:
+        """What an earlier start into this folder wrote in the other format: one scan must not be there twice."""
+        if (path := self.folder / name).is_file() and is_ours(path):
+            path.unlink()
 
 
 def write_sheet(images: list[Tensor], masks: list[Tensor], class_names: list[str], path: Path, coloured: bool = False) -> None:

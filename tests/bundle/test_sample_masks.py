@@ -22,7 +22,7 @@ def written(folder: Path, dims: int, values: list[int], spacing: float = 1.0) ->
     sampler.folder, sampler.model = folder, folder / "model.pt"
     torch.save(torch.nn.Linear(1, 1).state_dict(), sampler.model)
     mask = torch.arange(3).repeat(6**dims // 3).reshape((6,) * dims)
-    sampler._write([torch.zeros((1, *mask.shape))], [mask], [1.0], {})
+    sampler._write([torch.zeros((1, *mask.shape))], [mask], [1.0], {"method": "ode", "num_inference_steps": 1})
     found = folder / "sample_000_mask.png"
     array = (
         np.asarray(Image.open(found)).T if found.is_file() else np.asarray(nib.load(folder / "sample_000_mask.nii.gz").dataobj)
@@ -47,3 +47,13 @@ def test_a_picture_is_png_where_its_pixels_are_the_networks(spacing: float, tmp_
     if spacing != 1:
         for name in ("image", "mask"):
             assert nib.load(tmp_path / f"sample_000_{name}.nii.gz").header.get_zooms() == (spacing, spacing)
+
+
+def test_a_pair_is_never_there_in_two_formats_and_files_of_others_stay(tmp_path: Path) -> None:
+    written(tmp_path, 2, [0, 1, 2])
+    written(tmp_path, 2, [0, 1, 2], 2.5)
+    assert not list(tmp_path.glob("sample_*.png"))
+    Image.new("L", (4, 4)).save(tmp_path / "sample_000_image.png")
+    (tmp_path / "samples.json").unlink()
+    written(tmp_path, 2, [0, 1, 2], 2.5)
+    assert [path.name for path in tmp_path.glob("sample_*.png")] == ["sample_000_image.png"]
