@@ -50,6 +50,28 @@ def soft(values: Array, normalization: Mapping[str, Any]) -> Array:
     return out
 
 
+def undone(values: Array, normalization: Mapping[str, Any]) -> Array:
+    """Grey values that are scaled to these in [-1, 1], so that an image that a model drew is read as it was drawn.
+
+    Of a window in its unit. Of percentiles in units of the bulk, which is 0 to 1 where it is compressed: these are the image's
+    own, so the way back is right as far as the image has the share of darkest and brightest voxels that it should have.
+
+    Args:
+        values: in [-1, 1].
+        normalization: the plan's entry; one without a method leaves the values as they are.
+    """
+    grey, method = np.asarray(values, dtype=np.float64), normalization.get("method")
+    if method == WINDOW:
+        lower, upper = float(normalization["lower"]), float(normalization["upper"])
+        return lower + (grey + 1) / 2 * (upper - lower)
+    if method != SOFT:
+        return grey
+    below, above = float(normalization["below"]), float(normalization["above"])
+    first, last = -1 + TAIL * (below > 0), 1 - TAIL * (above > 0)
+    beyond = [np.expm1(over.clip(0) / TAIL * np.log1p(tail)) for over, tail in ((grey - last, above), (first - grey, below))]
+    return np.asarray(((grey - first) / (last - first)).clip(0, 1) + beyond[0] - beyond[1])
+
+
 def tails(reach: Sequence[tuple[float, float]]) -> tuple[float, float]:
     """`below` and `above` for structures that reach so far beyond the bulk, each with a margin; 0 where none does."""
     below, above = (max((side[i] for side in reach), default=0.0) for i in (0, 1))

@@ -18,8 +18,9 @@ from torch import Tensor, nn
 
 from data_prep.atomic import replace_file
 from data_prep.colour import RGB
+from data_prep.normalising import HARD, undone
 from data_prep.pictures import LARGEST_VALUE, png_mask
-from data_prep.result_files import MADE_WITH
+from data_prep.result_files import MADE_WITH, is_ours
 from monai_hybrid.diffusion.noising import NoiseSchedule
 from monai_hybrid.diffusion.sampling import network_denoiser, sample_ode, sample_sde
 from monai_hybrid.distilled_models import refuse_distilled
@@ -43,23 +44,37 @@ class PairSampler:
         card: describes the model.
         schedule: the forward process it was trained with.
         output_dir: `sample_000_image`, `sample_000_mask`, `contact_sheet.png` and `samples.json` go here.
+        to_train: nobody looks at the images, they are read again as scans, so they are NIfTI in 2D too.
     """
 
+    to_train = False
+
     def __init__(
-        self, network: nn.Module, model: str, card: Mapping[str, Any], schedule: NoiseSchedule, output_dir: str
+        self,
+        network: nn.Module,
+        model: str,
+        card: Mapping[str, Any],
+        schedule: NoiseSchedule,
+        output_dir: str,
+        to_train: bool = False,
     ) -> None:
         self.network, self.model, self.card, self.schedule = network, model, card, schedule
-        self.folder = Path(output_dir)
+        self.folder, self.to_train = Path(output_dir), to_train
 
     def run(self, num_samples: int, num_inference_steps: int, method: str, seed: int, batch_size: int) -> None:
         """Draw, write, and report how well each mask agrees with the segmentation of its own image.
 
         Raises:
-            ConfigError: unknown method, or a model that was distilled.
+            ConfigError: unknown method, more steps than the schedule has, or a model that was distilled.
             ModelFileError: the weights are missing or do not fit.
         """
         if method not in ("ode", "sde"):
             raise ConfigError(f"method: got {method!r}, expected ode (proposition B) or sde (proposition A)")
+        if num_inference_steps > (most := self.schedule.num_timesteps):
+            raise ConfigError(
+                f"num_inference_steps: got {num_inference_steps}, expected at most {most}, the noise levels of {self.model}. "
+                f"Type: --num_inference_steps {most}"
+            )
         refuse_distilled(self.card, str(self.model), "sample")
         if said := warning(self.card, str(self.model)):
             logger.warning("%s", said)
@@ -108,18 +123,34 @@ class PairSampler:
         names = [label["name"] for label in self.card["labels"]]
         write_sheet(images, masks, names, self.folder / "contact_sheet.png", coloured=bool(self.card.get("colour")))
         made_by = {"model": str(self.model), "sha256": checksum(load_weights(self.model))}
-        text = json.dumps({**about, **made_by, "agreement": agreement}, indent=2)
+        text = json.dumps({**about, **made_by, "to_train": self.to_train, "agreement": agreement}, indent=2)
         replace_file(self.folder / "samples.json", lambda path: path.write_text(text + "\n"))
         logger.info("%d pairs in %s; mask against last noisy step: Dice %s", len(images), self.folder, _list(agreement))
 
+    @property
+    def _scaling(self) -> Mapping[str, Any]:
+        return (self.card.get("plan") or {}).get("normalization") or {}
+
+    @property
+    def _pictures(self) -> bool:
+        """Whether PNG says all of an image: its pixels are the network's, and any unit of grey will do."""
+        training = self.card["training"]
+        plain = all(edge == 1 for edge in training["spacing"]) and self._scaling.get("method") in (None, HARD)
+        return len(training["spacing"]) == 2 and not self.to_train and (plain or bool(self.card.get("colour")))
+
     def _write_image(self, image: np.ndarray, name: str) -> None:
-        """(C, X, Y[, Z]) in [-1, 1]. 3D: NIfTI, channels last where there are several. 2D: PNG of 8 bits, three colours as one
-        picture, any other channels as one each."""
-        if image.ndim == 4:
-            self._write_nifti(np.moveaxis(image, 0, -1) if len(image) > 1 else image[0], name, np.float32)
+        """(C, X, Y[, Z]) in [-1, 1]. NIfTI: the values before their scaling; of a volume channels last where there are several,
+        in 2D a file a channel. PNG, where it says all: 8 bits, three colours as one picture, any other channels as one each."""
+        channels = self.card["channels"]
+        if not self._pictures:
+            scan = undone(image.clip(-1, 1), self._scaling)
+            planes = {f"{name}_{channel}": plane for channel, plane in zip(channels, scan, strict=True)}
+            if len(scan) == 1 or image.ndim == 4:
+                planes = {name: scan[0] if len(scan) == 1 else np.moveaxis(scan, 0, -1)}
+            for file, array in planes.items():
+                self._write_nifti(array, file, np.float32)
             return
         pixels = np.rint((image.clip(-1, 1) + 1) * 127.5).astype(np.uint8)
-        channels = self.card["channels"]
         pictures = {f"{name}_{channel}": plane.T for channel, plane in zip(channels, pixels, strict=True)}
         if len(pixels) == 1 or self.card.get("colour") == list(RGB):
             pictures = {name: pixels[0].T if len(pixels) == 1 else pixels.transpose(2, 1, 0)}
@@ -127,8 +158,8 @@ class PairSampler:
             self._write_png(Image.fromarray(np.ascontiguousarray(array)), file)
 
     def _write_mask(self, mask: np.ndarray, name: str) -> None:
-        """(X, Y[, Z]) of the user's label values, as PNG or NIfTI."""
-        if mask.ndim == 2 and mask.max() <= LARGEST_VALUE:
+        """(X, Y[, Z]) of the user's label values, as its image, or as NIfTI where PNG cannot hold them."""
+        if self._pictures and mask.max() <= LARGEST_VALUE:
             self._write_png(png_mask(mask), name)
         else:
             self._write_nifti(mask, name, smallest_integer([label["value"] for label in self.card["labels"]]))
@@ -137,6 +168,7 @@ class PairSampler:
         told = PngInfo()
         told.add_text("Description", MADE_WITH)
         replace_file(self.folder / f"{name}.png", lambda path: picture.save(path, format="PNG", pnginfo=told))
+        self._remove_earlier(f"{name}.nii.gz")
 
     def _write_nifti(self, array: np.ndarray, name: str, kind: type[np.generic]) -> None:
         """With the training spacing, RAS."""
@@ -145,6 +177,12 @@ class PairSampler:
         volume.header.set_xyzt_units("mm")
         volume.header["descrip"] = MADE_WITH.encode()
         replace_file(self.folder / f"{name}.nii.gz", lambda path: _save_nifti(volume, path))
+        self._remove_earlier(f"{name}.png")
+
+    def _remove_earlier(self, name: str) -> None:
+        """What an earlier start into this folder wrote in the other format: one scan must not be there twice."""
+        if (path := self.folder / name).is_file() and is_ours(path):
+            path.unlink()
 
 
 def write_sheet(images: list[Tensor], masks: list[Tensor], class_names: list[str], path: Path, coloured: bool = False) -> None:

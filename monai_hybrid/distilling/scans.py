@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from data_prep.reading import extension, stem
+from data_prep.reading import NIFTI, extension, stem
 from monai_hybrid.bundle.data import PreparedData
 from monai_hybrid.bundle.model import network_of
 from monai_hybrid.bundle.sample import PairSampler
@@ -19,10 +19,11 @@ from monai_hybrid.distilling.teacher import card_of, named_teacher
 from monai_hybrid.errors import ConfigError
 from monai_hybrid.few_shot.unlabelled import files_of, scans_of_target
 from monai_hybrid.losses.objectives import denoises
+from monai_hybrid.processes import wait_for_all
 from monai_hybrid.runs.ask_first import ask_before_drawing
 from monai_hybrid.runs.checkpoint import checkpoints
 
-STEPS, BATCH = 20, 4  # of the sampler
+STEPS, BATCH = 20, 4  # of the sampler; fewer steps where the schedule has no more
 logger = logging.getLogger("monai_hybrid.distilling")
 
 
@@ -58,7 +59,7 @@ def sampled_cases(
         number: of images; 0 for none.
         output_dir: they are written below `data/sampled/`.
         device, seed: of the sampler.
-        rank: only rank 0 draws.
+        rank: only rank 0 draws; the others wait for it.
         others, plan: the other cases of the training, and its plan: a run that goes on is held to its checkpoint by them
             before it draws. None: it is not.
 
@@ -77,8 +78,9 @@ def sampled_cases(
     if rank == 0 and not drawn:
         training = card["training"]
         schedule = NoiseSchedule(training["num_timesteps"], training["noise_schedule"])
-        sampler = PairSampler(network_of(card).to(device), teacher, card, schedule, str(folder))
-        sampler.run(number, STEPS, "ode", seed, BATCH)
+        sampler = PairSampler(network_of(card).to(device), teacher, card, schedule, str(folder), to_train=True)
+        sampler.run(number, min(STEPS, schedule.num_timesteps), "ode", seed, BATCH)
+    wait_for_all()
     return [_case(folder, i, card) for i in range(number)]
 
 
@@ -96,10 +98,10 @@ def check_denoises(teacher: str, card: dict[str, Any], asked: str) -> None:
 
 
 def _drawn(folder: Path, number: int, seed: int, teacher: str | None) -> bool:
-    """Whether an earlier start drew as many with the same seed and, unless None, the same teacher."""
+    """Whether an earlier start drew as many with the same seed and, unless None, in the same way with the same teacher."""
     try:
         about = json.loads((folder / "samples.json").read_text(encoding="utf-8"))
-        same = teacher is None or about.get("sha256") == named_teacher(teacher)["sha256"]
+        same = teacher is None or (bool(about.get("to_train")) and about.get("sha256") == named_teacher(teacher)["sha256"])
         return len(about["agreement"]) == number and about["seed"] == seed and same
     except (OSError, ValueError, KeyError, TypeError):
         return False
@@ -110,10 +112,11 @@ def _case_id(number: int) -> str:
 
 
 def _case(folder: Path, number: int, card: dict[str, Any]) -> dict[str, Any]:
-    """The files of one drawn image, in the order of the channels."""
+    """The files of one drawn image, in the order of the channels; pictures are those of an earlier version."""
     name, case_id = f"sample_{number:03d}_image", _case_id(number)
     found = sorted(path for path in folder.glob(f"{name}*") if extension(path))
-    if len(found) > 1:  # a picture a channel
+    found = [path for path in found if extension(path) in NIFTI] or found
+    if len(found) > 1:  # a file a channel
         by_name = {stem(path).removeprefix(f"{name}_"): path for path in found}
         found = [by_name[channel] for channel in card["channels"]]
     files = [str(path) for path in found]

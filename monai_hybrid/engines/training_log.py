@@ -87,7 +87,7 @@ class TrainingLog:
     def write_epoch(self, engine: Engine) -> None:
         """Means of the epoch, the curve over t and the validation, then start anew."""
         state = engine.state
-        means = {name: float(torch.stack(values).mean()) for name, values in self.sums.items()}
+        means = {name: float(torch.stack(on_processor(values)).mean()) for name, values in self.sums.items()}
         record: dict[str, Any] = {"epoch": state.epoch, "updates": state.iteration, **means}
         record["mask_loss_by_t"] = self.curve.means()
         record |= self._validation(state.epoch)
@@ -139,6 +139,11 @@ class TrainingLog:
         self.writer.flush()
 
 
+def on_processor(values: Sequence[Tensor]) -> list[Tensor]:
+    """The same on the CPU: after a checkpoint within an epoch some lie there, and those since on the training's device."""
+    return [value.cpu() for value in values]
+
+
 def _sentence(record: dict[str, Any]) -> str:
     parts = [f"{name} {record[name]:.4f}" for name in TERMS if name in record]
     if record.get("val_mean_dice") is not None:
@@ -167,7 +172,7 @@ class MaskLossByTime:
         if not self.values:
             return dict.fromkeys(names)
         t = torch.cat(self.timesteps)
-        values = torch.cat(self.values).cpu()
+        values = torch.cat(on_processor(self.values))
         bins = torch.bucketize(t, torch.tensor(edges))  # bin i holds edges[i - 1] < t <= edges[i], bin 0 holds t = 0
         means = [float(values[bins == i].mean()) for i in range(NUM_BINS + 1)]
         return {name: None if math.isnan(value) else value for name, value in zip(names, means, strict=True)}

@@ -7,7 +7,7 @@ from monai_hybrid.few_shot.scans_alone import hold_out, objective_alone, scans_a
 from monai_hybrid.few_shot.shots import draw_shots, without_labels
 from monai_hybrid.few_shot.starting_point import StartingPoint, starting_point
 from monai_hybrid.few_shot.stopping import check_stopping, choose_epochs, updates_for
-from monai_hybrid.few_shot.tuning import make_trainable, parameter_groups, trained_weights
+from monai_hybrid.few_shot.tuning import last_rate, make_trainable, parameter_groups, trained_weights
 from monai_hybrid.few_shot.unlabelled import unlabelled_cases
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "choose_epochs",
     "draw_shots",
     "hold_out",
+    "last_rate",
     "make_trainable",
     "objective_alone",
     "parameter_groups",

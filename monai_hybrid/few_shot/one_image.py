@@ -64,7 +64,8 @@ class OneImage:
         self.judge = judge or decide
         self.schedule = NoiseSchedule(training["num_timesteps"], training["noise_schedule"])
         self.prediction_type = training["prediction_type"]
-        segment = SlidingWindowInferer(self.roi, sw_batch_size=WINDOWS, overlap=0.25)
+        # An image smaller than a window is filled up as in a prediction.
+        segment = SlidingWindowInferer(self.roi, sw_batch_size=WINDOWS, overlap=0.25, padding_mode="replicate")
         self.look = Look(card, segment, spacing, self.roi, self.schedule)
 
     @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,6 +14,7 @@ from data_prep.quoting import quoted
 from monai_hybrid.bundle.data import PreparedData, with_ignore_value
 from monai_hybrid.errors import ConfigError, DataError
 from monai_hybrid.few_shot.unlabelled import files_of, refuse_other_form, scans_of_target
+from monai_hybrid.networks.transfer.names import unified
 from monai_hybrid.transforms.appearance import KINDS, REPLAYED, MatchAppearanced
 from monai_hybrid.transforms.classes import IGNORE_VALUE
 
@@ -27,7 +29,7 @@ def replayed_cases(
     Args:
         data: the target.
         folder: made by `data_prep build`; None or "" for no replay.
-        label_map: target name -> source name, where they differ.
+        label_map: target name -> source name, where they differ by more than case, spaces, hyphens and underscores.
 
     Returns:
         Cases with "replayed", and with "label_values" and "class_indices": what each label value of the source is in the
@@ -35,7 +37,8 @@ def replayed_cases(
 
     Raises:
         DataError: no prepared data set, other channels or dimensions, or no labelled case.
-        ConfigError: a structure of the target is not labelled there, so that the source would teach that it is background.
+        ConfigError: a structure of the target is not labelled there, so that the source would teach that it is background;
+            or two structures continue one, so that it would teach this of one of them.
     """
     if not folder:
         return []
@@ -63,14 +66,22 @@ def _classes(
     labels: Sequence[Mapping[str, Any]], wanted: Sequence[str], renamed: Mapping[str, str | None], folder: str
 ) -> tuple[list[int], list[int]]:
     """The source's label values, and the target's class index of each; 0 for structures that the target does not have."""
-    partner = {name: renamed.get(name, name) for name in wanted[1:]}
     names = [label["name"] for label in labels]
-    absent = [name for name, source in partner.items() if source not in names[1:]]
+    known, own = {unified(name): name for name in names[1:]}, {unified(name): source for name, source in renamed.items()}
+    partner = {name: known.get(unified(own.get(unified(name), name) or "")) for name in wanted[1:]}
+    absent = [name for name, source in partner.items() if source is None]
     if absent:
         raise ConfigError(
             f"source_replay: {folder} has no label for {', '.join(absent)} (it has {', '.join(names[1:])}), so its images "
             "would teach that this is background; leave --source-replay out, or name the partner with --label-map "
             f"\"{{'{absent[0]}': 'NAME'}}\""
+        )
+    twice = next((source for source, number in Counter(partner.values()).items() if number > 1), None)
+    if twice is not None:
+        names_of = [name for name, source in partner.items() if source == twice]
+        raise ConfigError(
+            f"source_replay: {' and '.join(names_of)} share the label {twice} of {folder}, and a voxel of it is one of them "
+            "alone; leave --source-replay out, or name another partner with --label-map"
         )
     index = {source: wanted.index(name) for name, source in partner.items()}
     return [label["value"] for label in labels], [0, *(index.get(name, 0) for name in names[1:])]

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from data_prep.amounts import plural
 from data_prep.evenly import spread
 from data_prep.home import at_home
 from monai_hybrid.bundle.data import PreparedData, prepare_data
@@ -126,8 +127,8 @@ def hold_out(
     patients = sorted({case["patient"] for case in cases})
     if len(patients) < FEWEST:
         raise DataError(
-            f"shots 0: got {len(patients)} scan, expected at least {FEWEST}: one is held out to judge the adapted model by. "
-            "Type monai-hybrid predict to use the model as it is"
+            f"shots 0: got scans of {plural(len(patients), 'patient')}, expected at least {FEWEST}: those of one are held out "
+            "to judge the adapted model by. Type monai-hybrid predict to use the model as it is"
         )
     random.Random(seed).shuffle(patients)
     number = min(MOST_HELD_OUT, max(1, round(len(patients) / HELD_OUT)))

@@ -13,6 +13,7 @@ from monai_hybrid.networks.hybrid_unet import HybridDiffusionUNet
 
 TRAINABLE = ("all", "decoder", "head", "low_rank", "norm")
 # From the input to the output: the further from the mask, the smaller the learning rate.
+END = 0.01  # of a learning rate is left at the end of a training
 STAGES = (("conv_in", "time_embed"), ("down_blocks",), ("middle_block",), ("up_blocks",), ("out",))
 logger = logging.getLogger("monai_hybrid.adaptation")
 
@@ -83,3 +84,11 @@ def parameter_groups(network: nn.Module, learning_rate: float = 1e-3, layer_deca
         if parameters:
             groups.append({"params": parameters, "lr": learning_rate * layer_decay**distance})
     return groups
+
+
+def last_rate(learning_rate: float, layer_decay: float = 1.0) -> float:
+    """The learning rate below which no group of `parameter_groups` falls: a hundredth of that of the input.
+
+    MONAI's schedule has one such number for all groups. A hundredth of the head's may be more than others shall ever have.
+    """
+    return float(END * learning_rate * layer_decay ** (len(STAGES) - 1))

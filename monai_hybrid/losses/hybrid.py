@@ -109,7 +109,7 @@ class HybridLoss(nn.Module):
             what E[y | x_t] literally reads).
         prediction_type: what the image channels predict; "min_snr" depends on it.
         image_weight: w(t): "uniform", "min_snr" (Hang et al. 2023, gamma = 5) or "alpha_bar".
-        mask_weight: v(t): "uniform", or "alpha_bar" (emphasis on small noise).
+        mask_weight: v(t): "uniform", "alpha_bar" (emphasis on small noise), or "min_snr": what the image term has of it.
 
     Raises:
         ValueError: for an unknown name or a negative weight.

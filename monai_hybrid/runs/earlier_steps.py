@@ -31,6 +31,8 @@ WHOLE_EPOCHS = '"$@max_epochs * @updates_per_epoch"'
 SAME_VALUES = (
     # once one rate for every start; a run goes on at the rate that its optimizer has kept, see `kept_rate`
     ("learning_rate", "0.0003", RATE),
+    # without `layer_decay`, as by default; with it the groups far from the head fell too little
+    ("lr_scheduler#end_lr", '"$0.01 * @learning_rate"', '"$few_shot.last_rate(@learning_rate, @layer_decay)"'),
     # where every voxel is annotated
     ("validate#postprocessing#_target_", '"AsDiscreted"', '"monai_hybrid.transforms.DiscreteAnnotatedd"'),
     # where the last epoch is a whole one, as every one was

@@ -133,12 +133,15 @@ def crop_like(scan: Tensor, shape: Sequence[int], place: Array) -> Tensor:
 
 
 def with_low_amplitudes(image: Tensor, other: Tensor, band: float) -> Tensor:
-    """(C, X, Y[, Z]) with the amplitudes of `other` (same shape) where every frequency is at most `band` cycles a voxel."""
+    """(C, X, Y[, Z]) with the amplitudes of `other` (same shape) where every frequency is at most `band` cycles a voxel.
+
+    Both in [-1, 1]. Amplitudes are those above -1: a mean below 0 would keep its sign, which is the phase of frequency 0.
+    """
     axes = tuple(range(1, image.ndim))
-    own, wanted = torch.fft.fftn(image, dim=axes), torch.fft.fftn(other, dim=axes)
+    own, wanted = torch.fft.fftn(image + 1, dim=axes), torch.fft.fftn(other + 1, dim=axes)
     low = torch.ones(image.shape[1:], dtype=torch.bool)
     for axis, edge in enumerate(image.shape[1:]):
         near = torch.fft.fftfreq(edge).abs() <= band
         low &= near.reshape([-1 if i == axis else 1 for i in range(image.ndim - 1)])
     amplitude = torch.where(low, wanted.abs(), own.abs())
-    return torch.fft.ifftn(torch.polar(amplitude, own.angle()), dim=axes).real
+    return torch.fft.ifftn(torch.polar(amplitude, own.angle()), dim=axes).real - 1

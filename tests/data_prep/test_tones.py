@@ -12,7 +12,7 @@ from prep_samples import read_json, save
 from typer.testing import CliRunner
 
 from data_prep.cli import app
-from data_prep.normalising import bulk, soft, tails
+from data_prep.normalising import bulk, soft, tails, undone
 from data_prep.shift.domain import normalised
 from data_prep.tones import structures, tones
 
@@ -124,3 +124,14 @@ def test_the_soft_clip_is_steady_and_rises() -> None:
     assert near[0] == pytest.approx(near[1], abs=1e-6) and low < high
     assert not soft(np.full((3, 3), 7.0), rule).any()
     assert tails([(-0.5, 2.0), (0.1, 1.0)]) == (0.4, 8.0) and tails([]) == (0.0, 0.0)
+
+
+@pytest.mark.parametrize("tail", [{"below": 0.0, "above": 9.0}, {"below": 4.0, "above": 0.0}, {"below": 2.0, "above": 5.0}])
+def test_the_way_back_from_a_scaling_is_scaled_to_the_same(tail: dict[str, float]) -> None:
+    grey, _ = volume(3, (500, -300))
+    rule = {"method": "soft_percentiles", "lower": 0.5, "upper": 99.5, **tail}
+    scaled = soft(grey, rule)
+    np.testing.assert_allclose(soft(undone(scaled, rule), rule), scaled, atol=2e-3)
+    window = {"method": "window", "lower": -160, "upper": 240}
+    np.testing.assert_allclose(undone(np.array([-1.0, 0.0, 1.0]), window), [-160, 40, 240])
+    assert np.array_equal(undone(scaled, {"method": "percentiles", "lower": 0.5, "upper": 99.5}), scaled)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from contextlib import nullcontext
 from pathlib import Path
@@ -12,6 +13,9 @@ import pytest
 import torch
 from monai.bundle import ConfigParser
 
+from monai_hybrid.bundle.model import network_of
+from monai_hybrid.bundle.preprocessing import image_transforms
+from monai_hybrid.bundle.sample import PairSampler
 from monai_hybrid.bundle_folders import bundle_folder, load_config
 from monai_hybrid.commands import DISTILLING
 from monai_hybrid.diffusion.noising import NoiseSchedule
@@ -30,13 +34,18 @@ PLAIN = {"channels": [8, 16], "num_res_blocks": [1, 1], "attention_levels": [Fal
 LABELS = [{"index": i, "value": i, "name": name} for i, name in enumerate(("background", "Left ventricle", "wall"))]
 
 
-def made_teacher(folder: Path, dims: int = 2, channels: tuple[str, ...] = ("image",), **training: Any) -> Path:
+PERCENTILES = {"method": "percentiles", "lower": 0.5, "upper": 99.5, "range": [-1, 1]}
+
+
+def made_teacher(
+    folder: Path, dims: int = 2, channels: tuple[str, ...] = ("image",), scaling: Any = PERCENTILES, **training: Any
+) -> Path:
     """A small network of random weights with a card."""
     torch.manual_seed(0)
     shape = {"spatial_dims": dims, "in_channels": len(channels), "num_classes": 3, "num_head_channels": 8}
     network = HybridDiffusionUNet(**PLAIN, **shape)
     dataset = {"spatial_dims": dims, "channels": list(channels), "labels": LABELS, "name": "made"}
-    plan = {"normalization": {"method": "percentiles", "lower": 0.5, "upper": 99.5, "range": [-1, 1]}, "batch_size": 4}
+    plan = {"normalization": scaling, "batch_size": 4}
     told = {"objective": "hybrid", "patch_size": [12] * dims, "spacing": [1.5] * dims}
     told |= {"prediction_type": "v", "noise_schedule": "cosine", "num_timesteps": 1000, **training}
     save_weights(network.state_dict(), folder, make_card({**PLAIN, **shape}, dataset, plan, told))
@@ -145,7 +154,8 @@ def test_drawn_images_are_cases_and_are_not_drawn_twice(tmp_path: Path) -> None:
     path = str(made_teacher(tmp_path / "model", channels=("T2", "T1")))
     cases = sampled_cases(path, 2, str(tmp_path))
     files = cases[1]["image"]
-    assert [Path(file).stem for file in files] == ["sample_001_image_T2", "sample_001_image_T1"] and "label" not in cases[0]
+    names = ["sample_001_image_T2.nii.gz", "sample_001_image_T1.nii.gz"]
+    assert [Path(file).name for file in files] == names and "label" not in cases[0]
     before = Path(files[0]).stat().st_mtime_ns
     assert sampled_cases(path, 2, str(tmp_path)) == cases and Path(files[0]).stat().st_mtime_ns == before
     drawn = Path(files[0]).read_bytes()
@@ -159,6 +169,55 @@ def test_drawn_images_are_cases_and_are_not_drawn_twice(tmp_path: Path) -> None:
     checkpoint.unlink()
     sampled_cases(path, 2, str(tmp_path))
     assert Path(files[0]).read_bytes() != drawn
+
+
+@pytest.mark.parametrize(("dims", "channels"), [(2, ("HU",)), (2, ("a", "b", "c")), (3, ("HU",)), (3, ("a", "b"))])
+def test_a_drawn_image_is_read_as_it_was_drawn(
+    dims: int, channels: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On the grid of the network, and in the unit of its window."""
+    window = {"method": "window", "lower": -160.0, "upper": 240.0, "range": [-1, 1]}
+    path = str(made_teacher(tmp_path / "model", dims, channels, window))
+    drawn, draw = [], PairSampler._draw
+    monkeypatch.setattr(PairSampler, "_draw", lambda *given: drawn.append(draw(*given)) or drawn[-1])
+    case = sampled_cases(path, 1, str(tmp_path))[0]
+    read = image_transforms(read_card(path) or {}, [1.5] * dims)(case)["image"]
+    torch.testing.assert_close(read.as_tensor(), drawn[0][0][0].clip(-1, 1), rtol=0, atol=1e-4)
+
+
+def test_a_short_schedule_has_as_many_steps_as_noise_levels(tmp_path: Path) -> None:
+    path = str(made_teacher(tmp_path / "model", num_timesteps=6))
+    assert Path(sampled_cases(path, 1, str(tmp_path))[0]["image"]).is_file()
+    card = read_card(path) or {}
+    sampler = PairSampler(network_of(card), path, card, NoiseSchedule(6), str(tmp_path / "pairs"))
+    with pytest.raises(ConfigError, match=r"num_inference_steps: got 7, expected at most 6.*Type: --num_inference_steps 6"):
+        sampler.run(1, 7, "ode", 0, 1)
+    sampler.run(1, 6, "ode", 0, 1)
+
+
+def test_pictures_of_an_earlier_version_are_drawn_anew_unless_the_run_goes_on_with_them(tmp_path: Path) -> None:
+    path, folder = str(made_teacher(tmp_path / "model")), tmp_path / "data/sampled"
+    sampled_cases(path, 1, str(tmp_path))
+    (folder / "sample_000_image.nii.gz").rename(folder / "sample_000_image.png")
+    about = json.loads((folder / "samples.json").read_text())
+    (folder / "samples.json").write_text(json.dumps({**about, "to_train": False}))
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints/update_00000001.pt").touch()
+    assert sampled_cases(path, 1, str(tmp_path))[0]["image"].endswith("image.png")
+    (tmp_path / "checkpoints/update_00000001.pt").unlink()
+    assert sampled_cases(path, 1, str(tmp_path))[0]["image"].endswith("image.nii.gz")
+
+
+def test_other_processes_wait_for_the_one_that_draws(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, met = str(made_teacher(tmp_path / "model")), []
+
+    def meet() -> None:
+        met.append(len(met))
+        if len(met) == 1:
+            sampled_cases(path, 1, str(tmp_path), rank=0)
+
+    monkeypatch.setattr(scans, "wait_for_all", meet)
+    assert Path(sampled_cases(path, 1, str(tmp_path), rank=1)[0]["image"]).is_file() and len(met) == 2
 
 
 @pytest.mark.parametrize(
@@ -176,7 +235,7 @@ def test_a_run_that_may_not_go_on_draws_nothing(
         weights = {name: weight + 1 for name, weight in load_weights(path).items()}
         save_weights(weights, tmp_path / "model", read_card(path) or {})
     asked: list[int] = []
-    monkeypatch.setattr(scans, "PairSampler", lambda *_: SimpleNamespace(run=lambda number, *_: asked.append(number)))
+    monkeypatch.setattr(scans, "PairSampler", lambda *_, **__: SimpleNamespace(run=lambda number, *_: asked.append(number)))
     monkeypatch.setattr(scans, "_case", lambda *_: {})
     others, plan = [{"case_id": "b" if change == "case" else "a"}], {"spacing": [2 if change == "plan" else 1]}
     with pytest.raises(HybridError, match=told) if told else nullcontext():

@@ -18,6 +18,7 @@ from monai_hybrid.diffusion.noising import NoiseSchedule
 from monai_hybrid.engines import TrainingLog
 from monai_hybrid.engines.training_log import MaskLossByTime
 from monai_hybrid.losses import HybridLoss
+from monai_hybrid.losses.hybrid import LossTerms
 
 BINS = ["clean", "000-100", "100-200", "200-300", "300-400", "400-500", "500-600", "600-700", "700-800", "800-900", "900-1000"]
 
@@ -140,3 +141,27 @@ def test_the_curve_is_a_mean_over_batches() -> None:
     curve.add(torch.tensor([0, 50, 150]), torch.tensor([1.0, 2.0, 8.0]))
     curve.add(torch.tensor([0, 0, 60]), torch.tensor([2.0, 6.0, 4.0]))
     assert curve.means() == {**dict.fromkeys(BINS), "clean": 3.0, "000-100": 3.0, "100-200": 8.0}
+
+
+class Far(torch.Tensor):
+    """Stands for a tensor of a GPU: it is joined with none of the processor."""
+
+    @classmethod
+    def __torch_function__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func in (torch.stack, torch.cat) and not all(isinstance(part, cls) for part in args[0]):
+            raise RuntimeError("Expected all tensors to be on the same device")
+        with torch._C.DisableTorchFunctionSubclass():
+            result = func(*args, **(kwargs or {}))
+        return result.as_subclass(torch.Tensor) if func is torch.Tensor.cpu else result
+
+
+def test_an_epoch_that_went_on_from_a_checkpoint_joins_its_halves_on_a_gpu_too(tmp_path: Path) -> None:
+    log = TrainingLog(HybridLoss(NoiseSchedule(100)), None, str(tmp_path), ["background", "square"])
+    log.load_state_dict({"sums": {"loss": [1.0], "image": [2.0]}, "timesteps": [[0]], "values": [[4.0]], "lines": 0})
+    value, curve = torch.tensor(3.0).as_subclass(Far), torch.tensor([8.0]).as_subclass(Far)
+    log.loss.terms = LossTerms(value, None, None, torch.tensor([0]), curve)
+    state = SimpleNamespace(output={"loss": value}, epoch=1, iteration=2, max_epochs=1)
+    log.collect(SimpleNamespace(state=state))
+    log.write_epoch(SimpleNamespace(state=state))  # type: ignore[arg-type]
+    record = strict_json((tmp_path / "history.jsonl").read_text())
+    assert (record["loss"], record["image"], record["mask_loss_by_t"]["clean"]) == (2.0, 2.5, 6.0)

@@ -87,6 +87,13 @@ def test_updates_denoise_the_image_better() -> None:
     assert seen[0][1] < 0.9 * seen[0][0]
 
 
+def test_an_image_smaller_than_a_window_is_judged_as_a_prediction_fills_it_up() -> None:
+    card, _ = model(FORMS["volume"])
+    seen = []
+    adapting(card).look.segment(torch.full((1, 1, 5, 20, 3), -1.0), lambda part: seen.append(part) or part)
+    assert seen and all(bool((part == -1.0).all()) for part in seen), "no grey beyond the edge"
+
+
 def test_a_failure_inside_leaves_the_own_weights() -> None:
     card, network = model(FORMS["grey picture"])
     before = {name: value.clone() for name, value in network.state_dict().items()}

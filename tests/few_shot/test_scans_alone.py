@@ -103,8 +103,9 @@ def test_whole_patients_are_held_out(patients: int, each: int, judged: int) -> N
 
 
 def test_one_scan_and_an_objective_without_a_use_for_scans_are_refused() -> None:
-    with pytest.raises(DataError, match=r"shots 0: got 1 scan, expected at least 2: .*monai-hybrid predict"):
-        hold_out(cases(1), "hybrid", True)
+    for each in (1, 3):
+        with pytest.raises(DataError, match=r"shots 0: got scans of 1 patient, expected at least 2: .*monai-hybrid predict"):
+            hold_out(cases(1, each), "hybrid", True)
     with pytest.raises(ConfigError, match="the objective supervised learns nothing from images without labels"):
         hold_out(cases(2), "supervised", False)
     assert hold_out(cases(2), "supervised", True) and hold_out(cases(2), "diffusion", False)

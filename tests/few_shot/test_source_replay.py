@@ -75,6 +75,20 @@ def test_a_structure_that_the_source_does_not_label_is_refused_and_a_partner_acc
     assert replayed_cases(target, str(other), {"lumen": "cavity"})[0]["class_indices"] == [0, 1, 2]
 
 
+def test_names_are_the_same_as_in_a_transfer_of_weights(target: PreparedData, tmp_path: Path) -> None:
+    other = data_set(tmp_path, {1: "Wall", 2: "the_lumen"}, 2)
+    assert replayed_cases(target, str(other), {"LUMEN": "The lumen"})[0]["class_indices"] == [0, 1, 2]
+    with pytest.raises(ConfigError, match="no label for lumen"):
+        replayed_cases(target, str(other), {"lumen": None})
+
+
+def test_two_structures_that_continue_one_are_refused(target: PreparedData, source: Path) -> None:
+    """The weights of one may start both, but a voxel of its label can be one of them alone."""
+    with pytest.raises(ConfigError, match=r"wall and lumen share the label fat of .*leave --source-replay out"):
+        replayed_cases(target, str(source), {"wall": "fat", "lumen": "fat"})
+    assert replayed_cases(target, str(source), {"wall": "fat", "lumen": "wall"})[0]["class_indices"] == [0, 0, 1, 2]
+
+
 def test_other_folders_and_channels_are_refused(target: PreparedData, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"holds no datalist.json; type: monai-hybrid build"):
         replayed_cases(target, str(tmp_path))

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import logging
+from typing import Any
 
 import pytest
 import torch
+from monai.bundle import ConfigParser
 
+from monai_hybrid.bundle_folders import bundle_folder
 from monai_hybrid.errors import ConfigError
 from monai_hybrid.few_shot import make_trainable, parameter_groups, trained_weights
 from monai_hybrid.networks import HybridDiffusionUNet
@@ -82,3 +86,25 @@ def test_a_factor_outside_its_range_is_refused() -> None:
     with pytest.raises(ConfigError, match="above 0 and at most 1"):
         parameter_groups(network(), layer_decay=0.0)
     assert parameter_groups(network(), layer_decay=1.0)
+
+
+@pytest.mark.parametrize("layer_decay", [1.0, 0.5, 0.1])
+def test_no_group_ever_has_a_higher_rate_than_its_own(layer_decay: float) -> None:
+    """With the schedule of the configuration, whose floor is one number for all groups."""
+    optimizer = torch.optim.AdamW(parameter_groups(network(), 0.001, layer_decay), lr=0.001)
+    config: dict[str, Any] = json.loads((bundle_folder("few_shot_finetune") / "configs/train.json").read_text())
+    parser = ConfigParser({
+        "imports": ["$import monai_hybrid.few_shot as few_shot"],
+        "learning_rate": 0.001,
+        "layer_decay": layer_decay,
+        "warmup_updates": 4,
+        "optimizer": optimizer,
+        "lr_scheduler": {**config["lr_scheduler"], "t_total": 20},
+    })  # fmt: skip
+    schedule = parser.get_parsed_content("lr_scheduler")
+    for _ in range(20):
+        optimizer.step()
+        schedule.step()
+        rates = [group["lr"] / group["initial_lr"] for group in optimizer.param_groups]
+        assert max(rates) <= 1 and rates == pytest.approx([rates[0]] * len(rates), abs=0.0101)
+    assert optimizer.param_groups[-1]["lr"] == pytest.approx(1e-5 * layer_decay**4)

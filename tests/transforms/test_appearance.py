@@ -63,6 +63,13 @@ def test_low_amplitudes_are_the_others_and_phases_stay() -> None:
     torch.testing.assert_close(spectrum[:, ~low], before[:, ~low], rtol=1e-3, atol=1e-3)
 
 
+@pytest.mark.parametrize("band", [0.0, 0.05])
+def test_a_dark_image_becomes_as_bright_as_a_bright_scan(band: float) -> None:
+    own, other = 0.4 * image(0) - 0.5, 0.4 * image(1) + 0.5
+    found = with_low_amplitudes(own, other, band)
+    torch.testing.assert_close(found.mean(), other.mean(), rtol=1e-4, atol=1e-4)
+
+
 def test_nothing_is_changed_but_replayed_cases() -> None:
     for kind in ("histogram", "fourier", "none"):
         step = made(kind, [image(1)])
