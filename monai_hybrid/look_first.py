@@ -22,6 +22,7 @@ from monai_hybrid.quality_schema import FEWEST_PATIENTS
 from monai_hybrid.setting_checks import model_in
 
 FOLDS = "logs/leave_one_out.json"
+RAW = (("images", "labels"), ("imagesTr", "labelsTr"))  # folders of scans and of their labels
 CHAIN = 8  # models, each adapted from the next, that are looked at
 
 
@@ -132,15 +133,28 @@ def labelled_patients(cases: Any) -> set[str]:
     return {case.get("patient") or case["case_id"] for case in cases if isinstance(case, Mapping) and "label" in case}
 
 
+def _refuse_raw(folder: Path) -> None:
+    """A folder with images and labels side by side: only a prepared data set knows which scan has one."""
+    for images, labels in RAW:
+        beside = folder / labels
+        if (folder / images).is_dir() and beside.is_dir() and any(not file.name.startswith(".") for file in beside.iterdir()):
+            there, scans = quoted(folder), quoted(folder / images)
+            raise DataError(
+                f"{folder}: holds {labels}/, and which scans have a label is known once it is built. Type: monai-hybrid build "
+                f"{there} --allow-unlabelled --output {free(PREPARED)}; or look at all scans alike: --data {scans}"
+            )
+
+
 def refuse_all_labelled(data: str | Path) -> None:
-    """Refuse what `suggest` has nothing to choose from.
+    """Refuse what `suggest` has nothing to choose from, or where it would choose scans that have a label.
 
     Raises:
-        DataError: each training case of the prepared data set has a label.
+        DataError: each training case of the prepared data set has a label; or a raw one, whose labels nobody has read.
         DataListError: the list is damaged.
     """
     folder = at_home(data)
     if not (folder / "datalist.json").is_file():
+        _refuse_raw(folder)
         return
     if all("label" in case for case in read_datalist(folder)["training"]):
         raise DataError(

@@ -109,3 +109,21 @@ def test_a_set_that_is_labelled_throughout_is_told(prepared: Path, tmp_path: Pat
 def test_nothing_heavy_is_loaded() -> None:
     heavy = "import sys, monai_hybrid.look_first; print(sorted({'torch', 'monai'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", heavy], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+@pytest.mark.parametrize(("images", "labels"), [("images", "labels"), ("imagesTr", "labelsTr")])
+def test_scans_with_labels_beside_them_are_built_first(
+    images: str, labels: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a scan that has a label would be proposed as the next one to label."""
+    monkeypatch.chdir(tmp_path)
+    for part in (images, labels):
+        (tmp_path / "raw data" / part).mkdir(parents=True)
+    (tmp_path / "raw data" / labels / ".DS_Store").write_bytes(b"")
+    refuse_all_labelled(tmp_path / "raw data")
+    (tmp_path / "raw data" / labels / "a.png").write_bytes(b"")
+    with pytest.raises(DataError, match=f"raw data: holds {labels}/, and which scans have a label is known once") as told:
+        refuse_all_labelled(tmp_path / "raw data")
+    words = shlex.split(str(told.value).partition("Type: ")[2].partition(";")[0])
+    assert words == ["monai-hybrid", "build", str(tmp_path / "raw data"), "--allow-unlabelled", "--output", "prepared"]
+    refuse_all_labelled(shlex.split(str(told.value).partition("--data ")[2])[0])
