@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from data_prep.amounts import plural
+from data_prep.amounts import few, plural
 from data_prep.checks import Finding
 from data_prep.files import read_datalist, read_dataset, read_plan
 from data_prep.findings_table import COLOURS, print_findings
@@ -27,7 +27,7 @@ from data_prep.repair import RepairReport
 from data_prep.result_files import FINDINGS
 
 NEXT = "monai-hybrid pretrain --data {folder} --output {source}"
-NAMES = "To keep one in models and tables, build again with --label-names '{value}=NAME'"
+NAMED = 6  # values whose names a line to type holds
 ADAPT = "monai-hybrid adapt --data {folder} --model auto{further} --output {output}"
 MERGE = re.compile(r'monai-hybrid repair FOLDER --output OUT --map "[\d=,]+"')
 READING = ("layout", "labels_dir", "bids_filter", "bids_labels")  # options of `check` and `build` that `repair` has too
@@ -55,11 +55,8 @@ def print_build(folder: Path, console: Console, spacing: str | None = None, firs
     for reason in plan["reasons"]:
         console.print(f"  - {escape(reason)}", soft_wrap=True, highlight=False)
     console.print(f"Written: {escape(str(folder))}/datalist.json, dataset.json, plan.json.", soft_wrap=True)
-    unnamed = [entry["name"] for entry in dataset["labels"] if entry["name"] == f"label_{entry['value']}"]
-    if unnamed:
-        console.print(
-            f"note: {unnamed[0]} has no name. {NAMES.format(value=unnamed[0].removeprefix('label_'))}", soft_wrap=True
-        )
+    if note := names_note(dataset["labels"][1:]):
+        console.print(note, markup=False, soft_wrap=True, highlight=False)
     steps = (
         "Next, with few labels: adapt a model of similar scans. auto takes the nearest of monai-hybrid models; "
         "--model FOLDER is a run of your own:",
@@ -69,6 +66,24 @@ def print_build(folder: Path, console: Console, spacing: str | None = None, firs
     )
     for line in (first, *steps) if first else steps:
         console.print(line, markup=False, soft_wrap=True, highlight=False)
+
+
+def names_note(labels: Sequence[Mapping[str, Any]]) -> str:
+    """What to type where structures have no names; "" where all have. Values that are left out would be refused.
+
+    Args:
+        labels: of `dataset.json`, without the background.
+    """
+    unnamed = [entry["name"] for entry in labels if entry["name"] == f"label_{entry['value']}"]
+    if not unnamed:
+        return ""
+    word = "NAME" if len(unnamed) == 1 else "NAME_{value}"
+    pairs = [f"{e['value']}={word.format(value=e['value']) if e['name'] in unnamed else e['name']}" for e in labels]
+    typed = ",".join(pairs) if len(pairs) <= NAMED else f"{','.join(pairs[:2])},..."
+    typed = quoted(typed) if quoted(typed) != typed else f"'{typed}'"  # a name that is put in may have spaces
+    typed += f", with all {len(pairs)} values" if len(pairs) > NAMED else ""
+    have, them = ("has no name", "it") if len(unnamed) == 1 else ("have no names", "them")
+    return f"note: {few(unnamed)} {have}. To keep {them} in models and tables, build again with --label-names {typed}"
 
 
 def after_build(folder: Path, spacing: str | None = None) -> str:

@@ -40,16 +40,17 @@ def after_pretrain(folder: str) -> str:
 
 def after_adapt(folder: str, data: str | None) -> str:
     """Score the adapted model, on the data that it was adapted to; use it, where nobody is held out to score it on."""
-    if data and not _has_test_cases(Path(data)):
+    if data and not _has_test_cases(at_home(data), at_home(folder)):
         return after_evaluate(folder)
     run, given = quoted(folder), quoted(data) if data else "DATA"
     return f"monai-hybrid evaluate --data {given} --model {run} --output {quoted(folder.rstrip('/') + '/eval')}"
 
 
-def _has_test_cases(folder: Path) -> bool:
-    """Whether a prepared data set holds labelled test cases; of a raw one nothing is known yet, so it may."""
+def _has_test_cases(data: Path, run: Path) -> bool:
+    """Whether a data set holds labelled test cases: a prepared one, or a raw one that the run has prepared below itself."""
+    places = (data / "datalist.json", run / "data" / data.resolve().name / "datalist.json")
     try:
-        lists = json.loads((folder / "datalist.json").read_text(encoding="utf-8"))
+        lists = json.loads(next((place for place in places if place.is_file()), places[0]).read_text(encoding="utf-8"))
         return any("label" in case for case in lists["testing"])
     except (OSError, ValueError, KeyError, TypeError):
         return True

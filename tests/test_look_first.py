@@ -14,7 +14,7 @@ import pytest
 from data_prep.errors import DataError
 from monai_hybrid import look_first
 from monai_hybrid.catalogue.folder import FOLDER
-from monai_hybrid.look_first import refuse_all_labelled, refuse_without_held_out
+from monai_hybrid.look_first import learned_patients, refuse_all_labelled, refuse_without_held_out
 
 
 @pytest.fixture
@@ -58,13 +58,44 @@ def test_too_few_patients_are_told_with_a_line_that_works(
     assert words[8:] == ["--stopping", "leave_one_out", "--keep-folds", "True", "--output", "runs/adapted"]
 
 
-def test_enough_patients_or_kept_folds_go_on(prepared: Path) -> None:
+def test_enough_patients_or_kept_folds_go_on(prepared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(look_first, "read_card", lambda model: {"source": "brains", "training": {}})
     refuse_without_held_out(prepared, "run", "training")
     Path("run/logs").mkdir()
     Path("run/logs/leave_one_out.json").write_text("{}")
     refuse_without_held_out(prepared, "run", "validation")
     with pytest.raises(DataError, match="no prepared data set"):
         refuse_without_held_out("elsewhere", "run", "validation")
+
+
+@pytest.mark.parametrize(
+    ("card", "shots", "learned"),
+    [
+        ({"source": "brains", "training": {"shots": 3}}, ["t0"], set()),
+        ({"source": "hearts", "training": {"shots": 0}}, None, set()),  # of scans alone
+        ({"source": "hearts", "training": {"shots": 1}}, ["t0", "somebody else"], {"t0"}),
+        ({"source": "hearts", "training": {"shots": 1}}, None, {"t0", "t1", "t2", "t3"}),  # a file that was taken away
+        ({"source": "hearts", "training": {}}, None, {"t0", "t1", "t2", "t3"}),  # a pretraining
+        ({"source": "brains", "training": {"adapted_from": "before.safetensors"}}, ["t1"], {"t0", "t1", "t2", "t3"}),
+        ({"source": "brains", "training": {"distilled_from": {"model": "before.safetensors"}}}, None, {"t0", "t1", "t2", "t3"}),
+    ],
+)
+def test_patients_that_the_model_learned_are_known(
+    card: dict[str, Any], shots: list[str] | None, learned: set[str], prepared: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("before.safetensors").write_bytes(b"")
+    before = {"source": "hearts", "training": {}}
+    monkeypatch.setattr(look_first, "read_card", lambda model: before if "before" in str(model) else card)
+    if shots is not None:
+        Path("run/shots.json").write_text(json.dumps({"seed": 0, "patients": shots}))
+    assert learned_patients(prepared, "run/models/model.safetensors") == learned
+    if len(learned) < 2:  # of four
+        refuse_without_held_out(prepared, "run", "training")
+        return
+    with pytest.raises(DataError, match="run was trained on 4 of the 4 labelled patients of the split training") as told:
+        refuse_without_held_out(prepared, "run", "training")
+    words = shlex.split(str(told.value).partition("Type: ")[2])
+    assert words[:4] == ["monai-hybrid", "adapt", "--data", str(prepared)] and "--keep-folds" in words
 
 
 def test_a_set_that_is_labelled_throughout_is_told(prepared: Path, tmp_path: Path) -> None:
@@ -78,3 +109,21 @@ def test_a_set_that_is_labelled_throughout_is_told(prepared: Path, tmp_path: Pat
 def test_nothing_heavy_is_loaded() -> None:
     heavy = "import sys, monai_hybrid.look_first; print(sorted({'torch', 'monai'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", heavy], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+@pytest.mark.parametrize(("images", "labels"), [("images", "labels"), ("imagesTr", "labelsTr")])
+def test_scans_with_labels_beside_them_are_built_first(
+    images: str, labels: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a scan that has a label would be proposed as the next one to label."""
+    monkeypatch.chdir(tmp_path)
+    for part in (images, labels):
+        (tmp_path / "raw data" / part).mkdir(parents=True)
+    (tmp_path / "raw data" / labels / ".DS_Store").write_bytes(b"")
+    refuse_all_labelled(tmp_path / "raw data")
+    (tmp_path / "raw data" / labels / "a.png").write_bytes(b"")
+    with pytest.raises(DataError, match=f"raw data: holds {labels}/, and which scans have a label is known once") as told:
+        refuse_all_labelled(tmp_path / "raw data")
+    words = shlex.split(str(told.value).partition("Type: ")[2].partition(";")[0])
+    assert words == ["monai-hybrid", "build", str(tmp_path / "raw data"), "--allow-unlabelled", "--output", "prepared"]
+    refuse_all_labelled(shlex.split(str(told.value).partition("--data ")[2])[0])

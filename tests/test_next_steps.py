@@ -175,6 +175,15 @@ def test_after_an_adaptation_nothing_is_proposed_that_is_refused(testing: Any, w
     assert shlex.split(after_adapt("runs/a", str(tmp_path)))[1] == word
 
 
+@pytest.mark.parametrize(("testing", "word"), [([{"image": "a.png", "label": "b.png"}], "evaluate"), ([], "predict")])
+def test_raw_data_are_known_by_what_the_run_has_prepared(testing: Any, word: str, tmp_path: Path) -> None:
+    """Corrected labels are adapted to as they lie, and nobody of them is held out."""
+    (tmp_path / "masks/corrected").mkdir(parents=True)
+    (tmp_path / "run/data/corrected").mkdir(parents=True)
+    (tmp_path / "run/data/corrected/datalist.json").write_text(json.dumps({"testing": testing}))
+    assert shlex.split(after_adapt(str(tmp_path / "run"), str(tmp_path / "masks/corrected/")))[1] == word
+
+
 def test_what_a_report_tells_to_type_is_an_option_of_that_command(tmp_path: Path) -> None:
     shown = origin.left_out(Inputs(tmp_path, None, None, {}, [], None, None, None, None, None))
     assert len(shown) > 8

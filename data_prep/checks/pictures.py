@@ -20,6 +20,16 @@ def _copies(what: str) -> str:
 
 AS_RGB = _copies(".convert('RGB')")
 TWO_VALUES = _copies(".convert('L').point(lambda v: 255 * (v > 127))")
+# Each colour is the class of its place in C; one that is not there ends the line, so none becomes a class unseen.
+BY_COLOUR = (
+    'mkdir NEW && python -c "import sys; from pathlib import Path; import numpy as np; from PIL import Image; '
+    "C = [(0, 0, 0), (255, 0, 0), (0, 255, 0)]; "
+    "of = lambda u, k, s: Image.fromarray(np.array([C.index(tuple(c)) for c in u.tolist()], np.uint8)[k.ravel()].reshape(s)); "
+    "[of(*np.unique(a.reshape(-1, 3), axis=0, return_inverse=True), a.shape[:2]).save(Path('NEW') / (p.stem + '.png')) "
+    "for p in Path(sys.argv[1]).glob('*.*') if p.name[0] != '.' for a in [np.asarray(Image.open(p).convert('RGB'))]]\" "
+    '"$(dirname {file})"'
+)
+NEW_LABELS = '--labels-dir "$PWD/NEW"'  # a name alone is looked for in the data set's own folder
 CHOOSE = (
     "Say what to read of colour pictures: --grey, or --channels green, with build and check; "
     "--colour grey, or --colour green, with predict and evaluate"
@@ -70,7 +80,7 @@ def grey_among_colours(subject: DatasetSubject) -> Iterator[Remark]:
     on="label",
     level="error",
     acceptable=True,
-    remedy=f"Export the masks as PNG; or, for masks of two values, write copies: {TWO_VALUES} and give them: --labels-dir NEW",
+    remedy=f"Export the masks as PNG; or, for masks of two values, write copies: {TWO_VALUES} and give them: {NEW_LABELS}",
 )
 def lossy_mask(subject: LabelSubject) -> str | None:
     """A mask is a JPEG, which changes values near borders."""
@@ -98,7 +108,9 @@ check_kind(
     code="D027",
     title="A mask is a colour picture: no rule says which colour is which class.",
     level="error",
-    remedy="Store class numbers, as grey values or with a colour table; or leave it out: {case}",
+    remedy="Store class numbers, as grey values or with a colour table. This writes such copies of the folder, once your "
+    f"colours stand in C, background first, then class 1 and so on: {BY_COLOUR} and give them: {NEW_LABELS}; "
+    "or leave it out: {case}",
 )
 
 

@@ -16,6 +16,7 @@ from data_prep.label_names import parse_names
 from data_prep.quoting import quoted
 from data_prep.reading import EXTENSIONS, extension
 
+OWN_LABELS = ("labels", "labelsTr")  # of layouts, where nobody names a folder
 LABEL_WORDS = re.compile(r"label|mask|seg|annot|manual|truth|^gts?$")
 
 
@@ -57,7 +58,9 @@ def label_folder(root: Path, name: str) -> Path:
                 f"{folder}: there is no such label folder; {root} holds images alone. Put a mask for each image there; images "
                 f"without masks are for a model that knows what to look for: monai-hybrid predict {images} --help"
             )
-        known = quoted(_likely_labels(others) or "NAME")
+        here = Path(name).resolve()  # where it was typed, as every other path is
+        typed = name not in OWN_LABELS and here.is_dir()
+        known = quoted(here if typed else _likely_labels(others) or "NAME")
         raise ConfigError(
             f"{folder}: there is no such label folder; {root} holds {', '.join(others) or 'no folder'}. "
             f"Type: --labels-dir {known}"

@@ -129,11 +129,20 @@ def _names(content: dict[str, Any], path: Path) -> dict[int, str]:
     declared = content.get("labels")
     if isinstance(declared, dict):
         if any(isinstance(value, list) for value in declared.values()):
-            raise DataListError(
-                "D503", f"{path}: $.labels: regions (lists of values) are not supported; give each value one name"
-            )
+            raise DataListError("D503", f"{path}: $.labels: regions (lists of values) are not supported; {_instead(content)}")
         declared = {name: value for name, value in declared.items() if name != IGNORE}
     return parse_names(declared, f"{path}: $.labels")
+
+
+def _instead(content: dict[str, Any]) -> str:
+    """What to do with a data set of regions: each value is a structure of its own, by options where the layout takes them."""
+    if "dataset" in content:
+        return "give each value one name there"
+    declared = [value if isinstance(value, list) else [value] for name, value in content["labels"].items() if name != IGNORE]
+    values = sorted({value for some in declared for value in some if isinstance(value, int) and value > 0})
+    names = ",".join(f"{value}=NAME_{value}" for value in values)
+    ignore = f" --ignore-label {content['labels'][IGNORE]}" if isinstance(content["labels"].get(IGNORE), int) else ""
+    return f'to train each value as a structure of its own, add --labels-dir labelsTr --label-names "{names}"{ignore}'
 
 
 def _ignore(content: dict[str, Any], path: Path) -> int | None:

@@ -22,6 +22,7 @@ from monai_hybrid.errors import ModelFileError
 from monai_hybrid.networks.transfer.names import unified
 from monai_hybrid.quality.entry import make_entry
 from monai_hybrid.quality_schema import FEWEST_PATIENTS
+from monai_hybrid.shape_models import is_of_shapes
 from monai_hybrid.weights import load_weights, read_card
 
 MOST_CASES = 3
@@ -53,8 +54,8 @@ class CardReference:
     ) -> None:
         self.training, self.held_out, self.device, self.dataset = training, held_out, device, dataset
         self.config, self.began = Path(bundle_root) / "configs/inference.json", time.monotonic()
-        before = _volumes_of(pretrained)
-        self.volumes = joined(label_volumes(dataset, training), before)
+        before, of_these_data = _volumes_before(pretrained, str(dataset.get("name") or ""))
+        self.volumes = joined(label_volumes(dataset, training), before, of_these_data)
 
     def content(self, model: Path | None = None) -> dict[str, Any]:
         """{"volumes"}, and with a finished `model` file also {"scores", "images"}; what fails is left out and said."""
@@ -97,7 +98,7 @@ class CardReference:
     def images(self, model: Path) -> dict[str, Any]:
         """Grids and grey values of the training images, for `monai-hybrid shift --model`; {} of random shapes."""
         card = read_card(model)
-        if card is None or card["plan"].get("universal"):
+        if card is None or is_of_shapes(card):
             return {}
         return image_summary(
             self.dataset, self.training, card["plan"]["normalization"], parse_colour(self.dataset.get("colour"))
@@ -164,10 +165,11 @@ def _voxel(record: Mapping[str, Any], unit: str) -> float:
     return size / 1000 if unit == "ml" else size
 
 
-def joined(own: dict[str, Any], before: Mapping[str, Any] | None) -> dict[str, Any]:
+def joined(own: dict[str, Any], before: Mapping[str, Any] | None, of_these_data: bool = False) -> dict[str, Any]:
     """The ranges of this training, for structures of one name and unit widened by those of the model that was adapted.
 
-    "earlier" says how many cases are that model's. A range of `ENOUGH` cases or more is not widened.
+    "earlier" says how many cases are that model's. A range of `ENOUGH` cases or more is not widened. Where that model had
+    learned `of_these_data`, as a teacher has, its cases may be the same ones, so they are not counted again.
     """
     if not before or before.get("unit") != own["unit"]:
         return own
@@ -178,20 +180,26 @@ def joined(own: dict[str, Any], before: Mapping[str, Any] | None) -> dict[str, A
             structures[name] = entry
             continue
         both = [entry, earlier[unified(name)]]
+        numbers = [part["cases"] for part in both]
         structures[name] = {
             "min": min(part["min"] for part in both),
             "max": max(part["max"] for part in both),
-            "cases": sum(part["cases"] for part in both),
-            "earlier": both[1]["cases"],
+            **({"cases": max(numbers)} if of_these_data else {"cases": sum(numbers), "earlier": numbers[1]}),
         }
     return {"unit": own["unit"], "structures": structures}
 
 
-def _volumes_of(pretrained: str | None) -> dict[str, Any] | None:
-    """The volumes on the card of the model that was adapted; None where it has none, or a card that is of no use."""
+def _volumes_before(pretrained: str | None, name: str) -> tuple[dict[str, Any] | None, bool]:
+    """The volumes on the card of the model that was adapted, and whether it had learned the data set of this name.
+
+    None where it has none, or a card that is of no use. Random shapes are no structures, whatever they are called.
+    """
     try:
         card = read_card(pretrained) if pretrained else None
     except ModelFileError:
-        return None
-    volumes = ((card or {}).get("reference") or {}).get("volumes")
-    return volumes if isinstance(volumes, dict) and isinstance(volumes.get("structures"), dict) else None
+        return None, False
+    if card is None or is_of_shapes(card):
+        return None, False
+    volumes = (card.get("reference") or {}).get("volumes")
+    found = volumes if isinstance(volumes, dict) and isinstance(volumes.get("structures"), dict) else None
+    return found, bool(name) and card.get("source") == name

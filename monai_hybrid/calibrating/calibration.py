@@ -10,6 +10,7 @@ from typing import Any
 
 from safetensors.torch import load_file
 
+from data_prep.amounts import few, plural
 from data_prep.free_names import free
 from data_prep.quoting import quoted
 from monai_hybrid.bundle.data import PreparedData, read_prepared
@@ -18,7 +19,7 @@ from monai_hybrid.bundle_folders import bundle_folder
 from monai_hybrid.catalogue.folder import names
 from monai_hybrid.catalogue.naming import model_path
 from monai_hybrid.errors import ConfigError, DataError, ModelFileError
-from monai_hybrid.look_first import labelled_patients, not_prepared, too_few
+from monai_hybrid.look_first import labelled_patients, learned_patients, not_prepared, refuse_learned, too_few
 from monai_hybrid.model_card import check_complete, parse_card, read_card
 from monai_hybrid.quality.entry import make_entry
 from monai_hybrid.quality.folds import read_folds
@@ -69,7 +70,7 @@ def calibrate(
         raise not_prepared(data)
     prepared = read_prepared(data)
     own = split == "validation" and card["training"].get("stopping") != "budget"  # folds in its place may be of a run before
-    cases, folds = _cases(prepared, split, source if own else None, model)
+    cases, folds = _cases(prepared, split, source, source if own else None, model)
     config = bundle_folder("few_shot_finetune") / "configs/inference.json"
     parts = held_out_parts(config, str(source), prepared.dataset, device)
     found = _by_folds(parts, cases, folds, copies) if folds else parts.measure(cases, copies)
@@ -83,13 +84,26 @@ def calibrate(
     return Calibration(target, entry, [name for name in structures if name not in entry["dice"]], found.failed)
 
 
-def _cases(prepared: PreparedData, split: str, source: Path | None, model: str) -> tuple[list[dict[str, Any]], dict[str, Path]]:
+def _cases(
+    prepared: PreparedData, split: str, file: Path, source: Path | None, model: str
+) -> tuple[list[dict[str, Any]], dict[str, Path]]:
     """The held-out cases; and of a run that kept its folds, where the split has too few, the weights for each patient.
+
+    Args:
+        prepared: the data set.
+        split: of the cases; training ones that the model has learned are left out.
+        file: the model's, whose card says what it learned.
+        source: the same file where its run's folds may stand in; None: they may not.
+        model: as it was called.
 
     Raises:
         DataError: too few labelled patients, and no folds.
     """
     cases = [case for case in prepared.labelled(split) if "label" in case]
+    if split == "training" and (learned := learned_patients(prepared.folder, str(file))):
+        refuse_learned(prepared.folder, labelled_patients(cases), learned, model)
+        cases = [case for case in cases if not labelled_patients([case]) & learned]
+        logger.warning("left out: %s that the model was trained on: %s", plural(len(learned), "patient"), few(sorted(learned)))
     patients = len(labelled_patients(cases))
     if patients >= FEWEST_PATIENTS:
         return cases, {}

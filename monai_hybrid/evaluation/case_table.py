@@ -12,6 +12,7 @@ from typing import Any
 
 from data_prep.atomic import replace_file
 from data_prep.cells import harmless_row, restored_row
+from data_prep.quoting import quoted
 from monai_hybrid.errors import DataError
 from monai_hybrid.evaluation.status import ABSENT, INVENTED, METRICS, MISSED, OK
 
@@ -45,7 +46,9 @@ def read_cases(folder: Path) -> list[Row]:
     """
     path = next((folder / name for name in ("cases.csv", "dice.csv") if (folder / name).is_file()), None)
     if path is None:
-        raise DataError(f"{folder}: no cases.csv; expected the output_dir of an evaluate.json run")
+        inside = folder / "eval"
+        hint = f". Give {quoted(inside)}" if (inside / "cases.csv").is_file() else ""
+        raise DataError(f"{folder}: no cases.csv; expected the output of monai-hybrid evaluate{hint}")
     try:
         with path.open(newline="", encoding="utf-8") as handle:
             rows = [_typed(restored_row(row)) for row in csv.DictReader(handle)]

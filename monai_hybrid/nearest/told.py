@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from data_prep.free_names import ADAPTED, free
+from data_prep.home import at_home
 from data_prep.quoting import quoted
 from data_prep.shift.finding import listed
 from monai_hybrid.nearest.judge import RESEMBLES, Near
+from monai_hybrid.next_steps import as_next
 
+# What lies in a prepared data set, and in one of each layout.
+WITH_LABELS = ("datalist.json", "labels", "labelsTr", "dataset.json", "dataset_description.json")
 SHOWN = 0.3  # parts of the distance that are named
 
 
@@ -43,8 +48,13 @@ def lines(ranked: Sequence[Near], target: str, findings: bool) -> Iterator[str]:
         yield f"{near.model}: {_verdict(near)}. {_capital(numbers(near))}."
     if len(ranked) > 1:
         yield f"Taken by adapt --model auto: {reason(ranked)}."
-    first, place = ranked[0], quoted(target)
-    yield f"Next: monai-hybrid adapt --data {place} --model {quoted(first.model)} --shots 3 --output {free(ADAPTED)}"
+    place = quoted(target) if _may_have_labels(at_home(target)) else "TARGET"
+    yield as_next(f"monai-hybrid adapt --data {place} --model {quoted(ranked[0].model)} --shots 3 --output {free(ADAPTED)}")
+
+
+def _may_have_labels(target: Path) -> bool:
+    """Whether an adaptation could take this folder; scans alone and single images are compared too."""
+    return any((target / name).exists() for name in WITH_LABELS)
 
 
 def _verdict(near: Near) -> str:

@@ -206,7 +206,7 @@ def _named(compare: Sequence[str]) -> dict[str, Path]:
 def _compared(name: str, folder: Path) -> Evaluation:
     evaluation = find_evaluation(folder) if folder.is_dir() else None
     if evaluation is None:
-        raise DataError(f"--compare {name}: no cases.csv in {folder}; expected the output_dir of an evaluate.json run")
+        raise DataError(f"--compare {name}: no cases.csv in {folder}; expected the output of monai-hybrid evaluate")
     return evaluation
 
 

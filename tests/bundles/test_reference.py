@@ -148,3 +148,26 @@ def test_the_quality_of_a_finished_training(
         assert CardReference(other, [], cases, bundle, "cpu").quality(model) is None
     assert "a tenth of the training was too short" in caplog.text and "2 patients held out, it takes 3" in caplog.text
     assert "no predicted Dice on the card: the data set's labels are" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("before", "entry"),
+    [
+        ({"source": "other"}, {"min": 5.0, "max": 900.0, "cases": 10, "earlier": 7}),  # another hospital's, so beside these
+        ({"source": "discs"}, {"min": 5.0, "max": 900.0, "cases": 7}),  # perhaps the same labels, so never counted twice
+        ({"source": "other", "plan": {"universal": True}}, {"min": 253.0, "max": 377.0, "cases": 3}),  # a shape's name
+    ],
+)
+def test_labels_of_the_model_before_count_once_and_shapes_never(
+    before: dict[str, Any], entry: dict[str, Any], tmp_path: Path
+) -> None:
+    """A random shape may be called like a structure, as "core" is; its size says nothing of that one."""
+    dataset, cases = labelled_discs(tmp_path, 3)
+    card = model_card(2, 1.0, 32)
+    card["source"], card["plan"] = before["source"], {**card["plan"], **before.get("plan", {})}
+    card["reference"] = {"volumes": {"unit": "pixels", "structures": {"white": {"min": 5.0, "max": 900.0, "cases": 7}}}}
+    save_weights(Threshold().state_dict(), tmp_path / "before", card)
+    dataset["cases"] = [{"case_id": f"c{i}", "voxels": {"20": size}} for i, size in enumerate((253, 300, 377))]
+    model = str(tmp_path / "before/model.safetensors")
+    found = CardReference(dataset, cases, [], str(tmp_path), "cpu", model).volumes["structures"]["white"]
+    assert found == entry

@@ -54,6 +54,7 @@ def test_both_trainings_save_claim_and_stop_alike() -> None:
         ours["checkpoint"][name] = theirs["checkpoint"][name]
     for of in (ours, theirs):  # each with the cases that it trains with
         assert of["run"].pop(0).startswith("$runs.ask_first(@output_dir, @resume, ")
+    assert ours["run"].pop(0).startswith("$few_shot.tell_spacing(")  # a pretraining has the plan's
     assert [line for line in ours["run"] if "stopping" in line] == ours["run"][:2]  # only a fine-tuning looks for its length
     ours["run"] = ours["run"][2:]
     for name in ("checkpoint", "checkpoint_interval", "resume", "overwrite", "initialize", "run", "finalize"):

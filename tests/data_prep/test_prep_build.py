@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shlex
 import shutil
 from pathlib import Path
 
@@ -109,6 +110,23 @@ def test_names_come_from_labels_json(nifti_set, tmp_path):
     write_json(root / "labels.json", {"0": "background", "1": "hippocampus"})
     build(root, tmp_path / "out")
     assert read_dataset(tmp_path / "out")["labels"][1]["name"] == "hippocampus"
+
+
+def test_a_label_folder_beside_the_data_set_is_proposed_by_its_whole_path(nifti_set, tmp_path, monkeypatch):
+    """A name is looked for in the data set; what a check has written lies where the user was."""
+    root = nifti_set()
+    (tmp_path / "wo ich bin").mkdir()
+    monkeypatch.chdir(tmp_path / "wo ich bin")
+    (root / "labels").rename("NEW")
+    (root / "other").mkdir()
+    with pytest.raises(ConfigError) as refused:
+        build(root, tmp_path / "out", labels_dir="NEW")
+    typed = shlex.split(str(refused.value).split("Type: --labels-dir ")[1])[0]
+    build(root, tmp_path / "out", labels_dir=typed)
+    assert (tmp_path / "out/datalist.json").is_file()
+    (tmp_path / "wo ich bin/labels").mkdir()  # of another data set: nobody has named it
+    with pytest.raises(ConfigError, match="Type: --labels-dir NAME"):
+        build(root, tmp_path / "second")
 
 
 def test_other_label_folder(nifti_set, tmp_path):

@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 from data_prep.checks import REGISTRY
 from data_prep.cli import app
+from data_prep.summary import names_note
 
 RUN = CliRunner()
 
@@ -64,6 +65,32 @@ def test_build_keeps_three_labelled_patients_for_training(nifti_set, tmp_path):
     assert result.exit_code == 0, result.output
     assert "note: label_1 has no name. " in result.output and "--label-names '1=NAME'" in result.output
     assert "training 3, validation 0, testing 0" in result.output and "all labelled patients train (3)" in result.output
+
+
+@pytest.mark.parametrize(
+    ("named", "said"),
+    [
+        ({1: "LV", 2: "RV"}, ""),
+        ({3: "label_3"}, "note: label_3 has no name. To keep it in models and tables, build again with --label-names '3=NAME'"),
+        (
+            {3: "label_3", 7: "label_7"},
+            "note: label_3, label_7 have no names. To keep them in models and tables, build again with "
+            "--label-names '3=NAME_3,7=NAME_7'",
+        ),
+        (
+            {1: "RV wall", 3: "label_3"},
+            "note: label_3 has no name. To keep it in models and tables, build again with --label-names '1=RV wall,3=NAME'",
+        ),
+        (
+            {value: f"label_{value}" for value in range(1, 10)},
+            "note: label_1, label_2, label_3 and 6 more have no names. To keep them in models and tables, build again with "
+            "--label-names '1=NAME_1,2=NAME_2,...', with all 9 values",
+        ),
+    ],
+)
+def test_names_are_asked_for_all_values_at_once(named, said):
+    """A line that names some of them would be refused: every value needs a name."""
+    assert names_note([{"value": value, "name": name} for value, name in named.items()]) == said
 
 
 def test_check_exit_codes_and_json(nifti_set, tmp_path):

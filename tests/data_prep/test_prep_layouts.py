@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from pathlib import Path
 
@@ -114,6 +115,16 @@ def test_nnunet_with_channels_on_different_grids(tmp_path):
 def test_nnunet_labels_that_are_not_supported(tmp_path, labels, message):
     with pytest.raises(DataError, match=message):
         read_source(nnunet(tmp_path / "raw", labels=labels))
+
+
+def test_values_of_regions_become_structures_by_the_line_that_is_told(tmp_path):
+    root = nnunet(tmp_path / "raw", labels={"background": 0, "whole": [1, 2], "core": [2], "ignore": 3})
+    with pytest.raises(DataError) as refused:
+        read_source(root)
+    words = shlex.split(str(refused.value).split("add ")[1])
+    assert words == ["--labels-dir", "labelsTr", "--label-names", "1=NAME_1,2=NAME_2", "--ignore-label", "3"]
+    build(root, tmp_path / "out", labels_dir=words[1], label_names="1=rim,2=core")
+    assert [entry["name"] for entry in read_dataset(tmp_path / "out")["labels"]] == ["background", "rim", "core"]
 
 
 def test_no_known_layout(tmp_path):

@@ -12,6 +12,7 @@ from typing import Any
 import nibabel
 import numpy as np
 import pytest
+from PIL import Image
 
 from data_prep.checks.geometry import too_many_axes
 from data_prep.checks.registry import REGISTRY, Remark
@@ -19,11 +20,39 @@ from data_prep.checks.registry import REGISTRY, Remark
 
 def typed(code: str, file: Path, cwd: Path) -> None:
     """Type the command of a check."""
-    line = "mkdir NEW" + REGISTRY[code].remedy.split("mkdir NEW")[1].replace("{file}", shlex.quote(str(file)))
-    done = subprocess.run(
+    done = run(REGISTRY[code].remedy, file, cwd)
+    assert done.returncode == 0, done.stderr
+
+
+def run(remedy: str, file: Path, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """The command of a remedy, typed."""
+    line = "mkdir NEW" + remedy.split("mkdir NEW")[1].split(" and give them")[0].replace("{file}", shlex.quote(str(file)))
+    return subprocess.run(
         ["bash", "-c", line.replace("python", sys.executable, 1)], cwd=cwd, capture_output=True, text=True, check=False
     )
-    assert done.returncode == 0, done.stderr
+
+
+def test_colours_of_masks_become_the_classes_that_the_user_names(tmp_path: Path) -> None:
+    folder = tmp_path / "in put"
+    folder.mkdir()
+    classes = np.random.default_rng(0).integers(0, 3, (7, 9))
+    colours = np.array([(0, 0, 0), (255, 0, 0), (0, 255, 0)], np.uint8)[classes]
+    Image.fromarray(colours).save(folder / "a.png")
+    opaque = np.full((7, 9, 1), 255, np.uint8)
+    Image.fromarray(np.concatenate([colours, opaque], axis=-1)).save(folder / "b.tiff")
+    (folder / ".hidden.png").write_bytes(b"no picture")
+    typed("D027", folder / "a.png", tmp_path)
+    for copy in ("a.png", "b.png"):
+        np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "NEW" / copy)), classes)
+    assert REGISTRY["D027"].remedy.endswith('and give them: --labels-dir "$PWD/NEW"; or leave it out: {case}')
+
+
+def test_a_colour_that_nobody_named_becomes_no_class(tmp_path: Path) -> None:
+    """Edges that a program has smoothed hold colours between the classes."""
+    (tmp_path / "in").mkdir()
+    Image.fromarray(np.array([[[0, 0, 0], [128, 0, 0]]], np.uint8)).save(tmp_path / "in/a.png")
+    done = run(REGISTRY["D027"].remedy, tmp_path / "in/a.png", tmp_path)
+    assert done.returncode and "(128, 0, 0) is not in list" in done.stderr and not list((tmp_path / "NEW").iterdir())
 
 
 @pytest.mark.parametrize("code", ["D109", "D308"])

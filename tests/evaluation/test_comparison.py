@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
+import shutil
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -136,8 +138,12 @@ def test_other_cases_labels_and_settings_are_refused(tmp_path: Path, runs: tuple
 
 
 def test_a_folder_without_an_evaluation_is_refused(tmp_path: Path, runs: tuple[Path, Path]) -> None:
-    with pytest.raises(DataError, match=r"none: no cases.csv; expected the output_dir of an evaluate.json run"):
+    with pytest.raises(DataError, match=r"none: no cases.csv; expected the output of monai-hybrid evaluate$"):
         compare(runs[0], tmp_path / "none")
+    shutil.copytree(runs[0], tmp_path / "my run/eval")
+    with pytest.raises(DataError) as told:  # the run whose scores lie in it
+        compare(runs[0], tmp_path / "my run")
+    assert shlex.split(str(told.value).partition("Give ")[2]) == [str(tmp_path / "my run/eval")]
     (tmp_path / "d").mkdir()
     for text, message in (
         ("case_id,class\na,b\n", "not a table of evaluate.json"),

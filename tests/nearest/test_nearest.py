@@ -166,7 +166,30 @@ def test_a_card_whose_numbers_are_of_no_use_is_said(images: Any, models: Path, t
     assert near.score is None and near.usual is None and not near.resembles
     told = list(lines([near], "my scans", True))
     assert "its card keeps no numbers of its training images. Denoising error" in told[0]
-    assert told[1].startswith("Next: monai-hybrid adapt --data 'my scans' --model")
+    assert told[1].startswith("Next, with your data set for TARGET: monai-hybrid adapt --data TARGET --model")
+
+
+@pytest.mark.parametrize(
+    ("holds", "given"),
+    [
+        ("datalist.json", "'my scans'"),
+        ("labels/a.png", "'my scans'"),
+        ("labelsTr/a.nii", "'my scans'"),
+        ("dataset_description.json", "'my scans'"),
+        ("a.png", "TARGET"),
+        ("images/a.png", "TARGET"),
+    ],
+)
+def test_an_adaptation_to_scans_alone_is_not_proposed(
+    holds: str, given: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my scans" / holds).parent.mkdir(parents=True)
+    (tmp_path / "my scans" / holds).write_bytes(b"")
+    *_, last = lines([Near("discs_mr", False, ["disc"])], "my scans", False)
+    assert last.partition("monai-hybrid adapt --data ")[2].startswith(f"{given} --model discs_mr ")
+    *_, last = lines([Near("discs_mr", False, ["disc"])], "my scans/a.png", False)
+    assert " --data TARGET " in last
 
 
 def test_sentences_of_a_ranking() -> None:

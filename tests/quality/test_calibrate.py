@@ -236,6 +236,25 @@ def test_folds_of_a_training_before_are_not_taken(model: Path, data: Path, tmp_p
         calibrate(tmp_path / "data", str(of_run), output=tmp_path / "no.safetensors")
 
 
+def test_training_patients_that_the_model_learned_are_left_out(
+    model: Path, data: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    names = sorted(file.name for file in (data.parent / "raw/images").iterdir())
+    (tmp_path / "splits.json").write_text(json.dumps({"train": names[:5], "val": names[5:6], "test": names[6:]}))
+    build(data.parent / "raw", tmp_path / "data", splits=tmp_path / "splits.json", name="mine")
+    of_run = tmp_path / "run/models/model.safetensors"
+    of_run.parent.mkdir(parents=True)
+    card = read_card(model) or {}
+    write_safetensors(load_file(model), of_run, {**card, "source": "mine", "training": {**card["training"], "shots": 1}})
+    known = sorted({case["patient"] for case in read_prepared(tmp_path / "data").training})
+    (tmp_path / "run/shots.json").write_text(json.dumps({"patients": known[:1]}))
+    found = calibrate(tmp_path / "data", str(of_run), "training", copies=0)
+    assert found.entry["patients"] == 4 and f"left out: 1 patient that the model was trained on: {known[0]}" in caplog.text
+    (tmp_path / "run/shots.json").write_text(json.dumps({"patients": known[:3]}))
+    with pytest.raises(DataError, match="was trained on 3 of the 5 labelled patients of the split training"):
+        calibrate(tmp_path / "data", str(of_run), "training", copies=0)
+
+
 def test_an_unreadable_case_costs_no_other(model: Path, data: Path, tmp_path: Path) -> None:
     shutil.copy(model, tmp_path / "model.safetensors")
     content = json.loads((data / "datalist.json").read_text())
