@@ -56,6 +56,7 @@ class RunRecord:
     def __init__(self, argv: Sequence[str], overrides: Mapping[str, Any], bundle_root: str) -> None:
         self.argv, self.overrides = list(argv), dict(overrides)
         self.began, self.began_at = _now(), time.monotonic()
+        self.revision = revision()  # of the code that runs, whatever is checked out before it ends
         self.failed = False
         self.configs = config_files(self.overrides)
         self.overrides.pop("config_file", None)
@@ -107,7 +108,7 @@ class RunRecord:
             "ended": _now(),
             "seconds": round(time.monotonic() - self.began_at, 1),
             "versions": versions(),
-            "revision": revision(),
+            "revision": self.revision,
             "machine": machine(),
         }
 

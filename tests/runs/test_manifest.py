@@ -55,6 +55,14 @@ def test_a_training_is_recorded_under_its_logs_and_a_later_setting_wins(tmp_path
     assert (record.folder, record.seed) == (tmp_path / "o/logs", 3)
 
 
+def test_the_revision_is_that_of_the_code_that_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A long training goes on with the code that it was begun with, whatever is checked out meanwhile."""
+    monkeypatch.setattr("monai_hybrid.runs.manifest.revision", lambda: "aaaaaaaaaaaa")
+    record = RunRecord(WORDS, {"config_file": config(tmp_path, "evaluate.json")}, str(tmp_path))
+    monkeypatch.setattr("monai_hybrid.runs.manifest.revision", lambda: "bbbbbbbbbbbb-dirty")
+    assert record.content()["revision"] == "aaaaaaaaaaaa"
+
+
 def test_a_run_without_results_leaves_nothing(tmp_path: Path) -> None:
     record = RunRecord(WORDS, {"config_file": config(tmp_path, "evaluate.json")}, str(tmp_path))
     record.write()
