@@ -15,6 +15,7 @@ from data_prep.files import read_datalist, read_dataset
 from data_prep.free_names import ADAPTED, PREPARED, free
 from data_prep.home import at_home
 from data_prep.json_io import load_json
+from data_prep.layouts.case_folders import is_case_folders
 from data_prep.quoting import quoted
 from monai_hybrid.catalogue.naming import name_of
 from monai_hybrid.model_card import read_card
@@ -134,7 +135,12 @@ def labelled_patients(cases: Any) -> set[str]:
 
 
 def _refuse_raw(folder: Path) -> None:
-    """A folder with images and labels side by side: only a prepared data set knows which scan has one."""
+    """A folder with images and labels: only a prepared data set knows which scan has one."""
+    if folder.is_dir() and is_case_folders(folder):
+        raise DataError(
+            f"{folder}: holds masks beside the images, and which scans have a label is known once it is built. Type: "
+            f"monai-hybrid build {quoted(folder)} --allow-unlabelled --output {free(PREPARED)}"
+        )
     for images, labels in RAW:
         beside = folder / labels
         if (folder / images).is_dir() and beside.is_dir() and any(not file.name.startswith(".") for file in beside.iterdir()):

@@ -111,6 +111,17 @@ def test_nothing_heavy_is_loaded() -> None:
     assert subprocess.run([sys.executable, "-c", heavy], capture_output=True, text=True, check=True).stdout == "[]\n"
 
 
+def test_folders_of_cases_with_masks_are_built_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for case in ("p1", "p2"):
+        (tmp_path / "raw" / case).mkdir(parents=True)
+        (tmp_path / "raw" / case / "t1.nii.gz").write_bytes(b"")
+    refuse_all_labelled(tmp_path / "raw")
+    (tmp_path / "raw/p2/seg.nii.gz").write_bytes(b"")
+    with pytest.raises(DataError, match="masks beside the images.*monai-hybrid build .*raw --allow-unlabelled"):
+        refuse_all_labelled(tmp_path / "raw")
+
+
 @pytest.mark.parametrize(("images", "labels"), [("images", "labels"), ("imagesTr", "labelsTr")])
 def test_scans_with_labels_beside_them_are_built_first(
     images: str, labels: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

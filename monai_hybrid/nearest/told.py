@@ -7,6 +7,7 @@ from pathlib import Path
 
 from data_prep.free_names import ADAPTED, free
 from data_prep.home import at_home
+from data_prep.layouts.case_folders import is_case_folders
 from data_prep.quoting import quoted
 from data_prep.shift.finding import listed
 from monai_hybrid.nearest.judge import RESEMBLES, Near
@@ -54,7 +55,7 @@ def lines(ranked: Sequence[Near], target: str, findings: bool) -> Iterator[str]:
 
 def _may_have_labels(target: Path) -> bool:
     """Whether an adaptation could take this folder; scans alone and single images are compared too."""
-    return any((target / name).exists() for name in WITH_LABELS)
+    return any((target / name).exists() for name in WITH_LABELS) or (target.is_dir() and is_case_folders(target))
 
 
 def _verdict(near: Near) -> str:
