@@ -118,7 +118,7 @@ def test_folders_of_cases_with_masks_are_built_first(tmp_path: Path, monkeypatch
         (tmp_path / "raw" / case / "t1.nii.gz").write_bytes(b"")
     refuse_all_labelled(tmp_path / "raw")
     (tmp_path / "raw/p2/seg.nii.gz").write_bytes(b"")
-    with pytest.raises(DataError, match="masks beside the images.*monai-hybrid build .*raw --allow-unlabelled"):
+    with pytest.raises(DataError, match=r"masks beside the images.*monai-hybrid build .*raw --allow-unlabelled"):
         refuse_all_labelled(tmp_path / "raw")
 
 

@@ -27,6 +27,7 @@ from monai_hybrid.distilled_models import refuse_distilled
 from monai_hybrid.errors import ConfigError
 from monai_hybrid.evaluation.scores import dice_per_class
 from monai_hybrid.inferers.native_grid import smallest_integer
+from monai_hybrid.losses.objectives import refuse_to_draw
 from monai_hybrid.reporting.figures import Panel, contact_sheet, shown_slices
 from monai_hybrid.screen import write_log
 from monai_hybrid.shape_models import warning
@@ -65,7 +66,7 @@ class PairSampler:
         """Draw, write, and report how well each mask agrees with the segmentation of its own image.
 
         Raises:
-            ConfigError: unknown method, more steps than the schedule has, or a model that was distilled.
+            ConfigError: unknown method, more steps than the schedule has, a model that was distilled or not trained to denoise.
             ModelFileError: the weights are missing or do not fit.
         """
         if method not in ("ode", "sde"):
@@ -76,6 +77,7 @@ class PairSampler:
                 f"Type: --num_inference_steps {most}"
             )
         refuse_distilled(self.card, str(self.model), "sample")
+        refuse_to_draw(self.card, str(self.model))
         if said := warning(self.card, str(self.model)):
             logger.warning("%s", said)
         with_pretrained(self.network, self.model).eval()

@@ -60,6 +60,22 @@ def denoises(card: Mapping[str, Any]) -> bool:
     return own is not None and own.image_term
 
 
+def refuse_to_draw(card: Mapping[str, Any], model: str) -> None:
+    """Refuse to draw images with a model whose image channels were not trained: it would draw noise.
+
+    A card that names no objective is let through.
+
+    Raises:
+        ConfigError: with what to type.
+    """
+    own = OBJECTIVES.get(str((card.get("training") or {}).get("objective")))
+    if own is not None and not own.image_term:
+        raise ConfigError(
+            f"{model}: it was trained by the objective {own.name}, without denoising, so it draws no images. Draw them from a "
+            "model that was trained with it: monai-hybrid sample --model SOURCE --output pairs"
+        )
+
+
 def get_objective(name: str, clean_fraction: float | None = None) -> Objective:
     """Look an arm up; `clean_fraction` replaces the share of clean inputs of the arms that mix both.
 

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from pathlib import Path
 
 import pytest
+from torch import nn
 
-from monai_hybrid.errors import ConfigError
+from monai_hybrid.bundle.sample import PairSampler
+from monai_hybrid.diffusion.noising import NoiseSchedule
+from monai_hybrid.errors import ConfigError, ModelFileError
 from monai_hybrid.losses import OBJECTIVES, get_objective
 
 SETTINGS = {
@@ -60,3 +64,15 @@ def test_a_share_outside_0_to_1_is_refused(share: float) -> None:
     with pytest.raises(ConfigError, match=f"clean_fraction: got {share}, expected a share between 0 and 1"):
         get_objective("hybrid", share)
     assert get_objective("hybrid", 0.99).clean_fraction == 0.99
+
+
+@pytest.mark.parametrize(
+    ("objective", "draws"), [("supervised", False), ("noisy_supervised", False), ("hybrid", True), (None, True)]
+)
+def test_a_model_without_denoising_draws_no_images(objective: str | None, draws: bool, tmp_path: Path) -> None:
+    """It would draw noise, and call its masks of it agreeing."""
+    card = {"training": {"objective": objective}, "channels": ["image"]}
+    sampler = PairSampler(nn.Identity(), str(tmp_path / "m.pt"), card, NoiseSchedule(10), str(tmp_path / "pairs"))
+    with pytest.raises(ModelFileError if draws else ConfigError, match="no such model file" if draws else "draws no images"):
+        sampler.run(1, 2, "ode", 0, 1)
+    assert not (tmp_path / "pairs").exists()
