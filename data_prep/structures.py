@@ -183,9 +183,13 @@ def write_joined(raw: Source, cases: Sequence[Case], folder: Path) -> dict[str, 
         if not files:
             take_folder(folder, "labels joined from masks of structures")
         files[case.case_id] = folder / f"{case.case_id}{'.png' if label.affine is None else '.nii.gz'}"
-        data = _as_png(label.array) if label.affine is None else as_nifti(label.array, label.affine)
-        write_atomically(files[case.case_id], data, anything)
+        write_atomically(files[case.case_id], as_file(label), anything)
     return files
+
+
+def as_file(label: Volume) -> bytes:
+    """A label as the bytes of a NIfTI file, and of PNG where it has no geometry."""
+    return _as_png(label.array) if label.affine is None else as_nifti(label.array, label.affine)
 
 
 def _as_png(array: Array) -> bytes:

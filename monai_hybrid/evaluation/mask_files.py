@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -36,6 +37,7 @@ from data_prep.reading import NIFTI, extension
 from data_prep.voxel_order import TOLERANCE
 from monai_hybrid.errors import ConfigError, DataError
 from monai_hybrid.evaluation.mask_owners import LABELS
+from monai_hybrid.evaluation.structure_masks import joined_file, structure_masks
 from monai_hybrid.transforms.classes import IGNORE_VALUE, LoadClassesd
 
 logger = logging.getLogger("monai_hybrid.evaluation")
@@ -48,12 +50,14 @@ OF_LABELS = (IGNORE_VALUE, "label_values", "class_indices")  # what a case says 
 class MaskValues:
     """The values that masks may hold, and the class index of each in the data set; 0 for structures that it does not know.
 
-    With `others_too` all other values are background.
+    With `others_too` all other values are background. `structures` are the values of the names, as `alike_name` gives them, for
+    masks of one structure each.
     """
 
     values: tuple[int, ...]
     indices: tuple[int, ...]
     others_too: bool = False
+    structures: Mapping[str, int] = field(default_factory=dict, compare=False)
 
 
 def mask_values(folder: str | None, stated: str | None, labels: Sequence[Mapping[str, Any]]) -> MaskValues:
@@ -72,7 +76,11 @@ def mask_values(folder: str | None, stated: str | None, labels: Sequence[Mapping
         ConfigError: `stated` has another form, or names nothing that the data set has.
         DataError: the same of a file, or it is damaged.
     """
-    own = MaskValues(tuple(int(label["value"]) for label in labels), tuple(int(label["index"]) for label in labels))
+    own = MaskValues(
+        tuple(int(label["value"]) for label in labels),
+        tuple(int(label["index"]) for label in labels),
+        structures={alike_name(str(label["name"])): int(label["value"]) for label in labels[1:]},
+    )
     stated, others_too = without_others(stated or "")
     if others_too and not stated:
         raise ConfigError(f'{OPTION}: names no structure. Type: {OPTION} "1={printable(str(labels[-1]["name"]))},{OTHERS}"')
@@ -83,7 +91,7 @@ def mask_values(folder: str | None, stated: str | None, labels: Sequence[Mapping
     if not others or (not stated and all(map(is_made_up, others.values()))):
         return own
     if len(others) == 1 and same_only_class(ordered, [BACKGROUND, *others.values()]):
-        return MaskValues((0, *others), (0, 1), others_too)
+        return MaskValues((0, *others), (0, 1), others_too, {alike_name(name): value for value, name in others.items()})
     found = {value: known.get(alike_name(name), 0) for value, name in others.items()}
     if not any(found.values()):
         seen = f"{where}: names {few(list(map(printable, others.values())), 6)}; the data set has {few(ordered[1:], 6)}"
@@ -93,7 +101,9 @@ def mask_values(folder: str | None, stated: str | None, labels: Sequence[Mapping
         logger.warning("%s: %s: not in the data set; counted as background", where, few(list(map(printable, strange)), 6))
     if absent := [name for index, name in enumerate(ordered) if index and index not in found.values()]:
         logger.warning("%s: no value for %s: counted as missed", where, few(absent, 6))
-    return MaskValues((0, *found), (0, *found.values()), others_too)
+    return MaskValues(
+        (0, *found), (0, *found.values()), others_too, {alike_name(name): value for value, name in others.items()}
+    )
 
 
 def _names(folder: str | None, stated: str | None) -> tuple[dict[int, str] | None, str]:
@@ -128,7 +138,7 @@ class LoadMasksd(LoadClassesd):
     """Load masks as class indices, (1, X, Y[, Z]) float32, in the voxel order of their image, on the label's grid.
 
     Args:
-        keys: masks, a path each.
+        keys: masks, a path each; a folder holds a mask for each structure, called like it.
         values: which they may hold, and what each means.
         label_key: of the label, loaded before.
         spatial_dims: of the data set.
@@ -140,18 +150,29 @@ class LoadMasksd(LoadClassesd):
     def __init__(self, keys: Any, values: MaskValues, label_key: str = "label", spatial_dims: int | None = None) -> None:
         super().__init__(keys, values.values, values.indices, spatial_dims=spatial_dims)
         self.label_key = label_key
-        self.others_too = values.others_too
+        self.others_too, self.structures = values.others_too, values.structures
         self.remedy = f'Say what they mean: {OPTION} "1=NAME,{OTHERS}"'
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Replace each path; nothing of a mask is "not annotated", whatever value the labels have for that."""
-        files = {key: str(data[key]) for key in self.key_iterator(dict(data))}
-        for name in files.values():
-            _hold_to_size(name, tuple(data[self.label_key].shape[1:]))
-        loaded = super().__call__({key: value for key, value in data.items() if key not in OF_LABELS})
-        for key, name in files.items():
+        with TemporaryDirectory() as place:
+            named = {key: str(data[key]) for key in self.key_iterator(dict(data))}
+            files = {key: self._one_file(name, Path(place), data) for key, name in named.items()}
+            for name in files.values():
+                _hold_to_size(name, tuple(data[self.label_key].shape[1:]))
+            others = {key: value for key, value in data.items() if key not in OF_LABELS}
+            loaded = super().__call__({**others, **files})
+        for key, name in named.items():
             _hold_to(loaded[key], data[self.label_key], name)
         return {**data, **{key: loaded[key] for key in files}}
+
+    def _one_file(self, name: str, place: Path, data: Mapping[Hashable, Any]) -> str:
+        """The mask, or, of a folder, the label that its masks of structures are together."""
+        if not Path(name).is_dir():
+            return name
+        for path in structure_masks(Path(name), self.structures).values():
+            _hold_to_size(str(path), tuple(data[self.label_key].shape[1:]))
+        return str(joined_file(Path(name), self.structures, place))
 
 
 def _hold_to_size(name: str, expected: tuple[int, ...]) -> None:

@@ -15,8 +15,9 @@ from data_prep.cells import restored_row
 from data_prep.known_files import joint_digest, lies_below
 from data_prep.label_affixes import without_label_words
 from data_prep.quoting import printable, quoted
-from data_prep.reading import extension, stem
+from data_prep.reading import stem
 from monai_hybrid.errors import ConfigError, DataError
+from monai_hybrid.evaluation.structure_masks import mask_files
 
 logger = logging.getLogger("monai_hybrid.evaluation")
 TABLE, DIGEST = "quality.csv", "image_digest"  # of a prediction of ours, and a column of it
@@ -34,7 +35,7 @@ def cases_with_masks(
 
     A word that says "mask" may stand at its end or beginning, as `build` reads them of labels. In a folder of `predict` its
     `quality.csv` says whose a mask is. A file belongs to one case at most: `a_seg` to the case `a_seg` where there is one, else
-    to `a`; `scan` to none where each image is called so.
+    to `a`; `scan` to none where each image is called so. Where there are folders alone, each holds the masks of a case.
 
     Args:
         cases: with "case_id", "image" and "label".
@@ -51,10 +52,11 @@ def cases_with_masks(
     place = Path(folder)
     if not place.is_dir():
         raise DataError(f"{printable(folder)}: no such folder; expected masks, a file a case")
-    files = _files(place)
+    files = mask_files(place)
     if not files and (place / LABELS).is_dir():
         place = place / LABELS
-        files = _files(place)
+        files = mask_files(place)
+    files = files or [path for path in sorted(place.iterdir()) if path.is_dir() and path.name[0] != "." and mask_files(path)]
     listed = _listed(place)
     mask_of = _masks_of(cases, {name: path for name, (path, _) in listed.items()}, files, _owners([*cases, *others]))
     found, missing = [], []
@@ -101,11 +103,6 @@ def _refuse_label(mask: Path, label: Path) -> None:
             f"{printable(str(mask))}: is the label that the masks are held against; expected a folder with masks of another "
             "program or reader"
         )
-
-
-def _files(folder: Path) -> list[Path]:
-    """The readable files, by name."""
-    return sorted(path for path in folder.iterdir() if not path.name.startswith(".") and extension(path) and path.is_file())
 
 
 def _masks_of(

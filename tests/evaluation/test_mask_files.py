@@ -85,8 +85,8 @@ def test_cases_without_a_mask_are_refused_or_left_out_and_named(tmp_path: Path, 
         DataError, match=r"no mask of 2 of 2 cases: b, c; saw masks of a; expected a file called b\.nii\.gz or b_seg\.png"
     ):
         cases_with_masks(cases[1:], str(folder), "leave_out")
-    touched(tmp_path / "deep/a", "heart.nii.gz")
-    with pytest.raises(DataError, match=r"of 1 case: a; saw no image file, but folders: a; expected a file called a\.nii\.gz"):
+    touched(tmp_path / "deep/x", "a.txt")
+    with pytest.raises(DataError, match=r"of 1 case: a; saw no image file, but folders: x; expected a file called a\.nii\.gz"):
         cases_with_masks(cases[:1], str(tmp_path / "deep"))
     with pytest.raises(DataError, match=r"nowhere: no such folder; expected masks, a file a case"):
         cases_with_masks(cases, str(tmp_path / "nowhere"))
@@ -245,6 +245,33 @@ def test_a_mask_of_another_voxel_order_is_turned(loaded: dict[str, Any], tmp_pat
     turned = np.array([[-1.0, 0, 0, 5.0], [0, 1.5, 0, 0], [0, 0, 2, 0], [0, 0, 0, 1]])
     other = {**loaded, "mask": written(tmp_path / "t/m.nii.gz", np.ascontiguousarray(values[::-1]), turned)}
     assert bool((load(other)["mask"] == plain).all())
+
+
+def test_masks_of_one_structure_each_are_one_label(loaded: dict[str, Any], tmp_path: Path) -> None:
+    """As TotalSegmentator writes them: a folder a case, in it a file a structure, also such as the data set does not have."""
+    affine, mask = np.diag([1.0, 1.5, 2.0, 1.0]), np.asanyarray(nib.load(loaded["mask"]).dataobj)
+    for name, where in {"RV_cavity": mask == 9, "LV": mask == 5, "liver": mask >= 0}.items():
+        written(tmp_path / f"masks/a/{name}.nii.gz", where.astype(np.uint8), affine)
+    (one,) = cases_with_masks([case("a")], str(tmp_path / "masks"))
+    assert one["mask"] == str(tmp_path / "masks/a")
+    values = mask_values(str(tmp_path / "masks"), None, LABELS)
+    load = LoadMasksd("mask", values)
+    whole = LoadMasksd("mask", values)(loaded)["mask"]
+    assert bool((load({**loaded, "mask": one["mask"]})["mask"] == whole).all()) and float(whole.sum()) == 12
+    (tmp_path / "masks/a/RV_cavity.nii.gz").unlink()  # not found by the program
+    assert set(load({**loaded, "mask": one["mask"]})["mask"].unique().tolist()) == {0.0, 1.0}
+    written(tmp_path / "masks/a/lv.nii.gz", (mask == 5).astype(np.uint8), affine)
+    with pytest.raises(Exception, match=r"LV\.nii\.gz and lv\.nii\.gz are of one structure"):
+        load({**loaded, "mask": one["mask"]})
+    for name in ("LV", "lv"):
+        (tmp_path / f"masks/a/{name}.nii.gz").unlink()
+    with pytest.raises(
+        Exception, match="no mask of lv, rv_cavity; saw liver; expected files that are called like the structures"
+    ):
+        load({**loaded, "mask": one["mask"]})
+    written(tmp_path / "masks/a/LV.nii.gz", np.ones((2, 2, 2), np.uint8), affine)
+    with pytest.raises(Exception, match=r"LV\.nii\.gz: 2 x 2 x 2 voxels, the label has 6 x 5 x 4"):
+        load({**loaded, "mask": one["mask"]})
 
 
 def test_a_mask_that_does_not_fit_is_refused_by_name(loaded: dict[str, Any], tmp_path: Path) -> None:
