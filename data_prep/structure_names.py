@@ -12,10 +12,12 @@ from data_prep.cases import SourceFault
 from data_prep.errors import ConfigError, DataListError
 from data_prep.label_affixes import says_mask, without_label_words
 from data_prep.label_names import BACKGROUND, LONGEST, alike_name, parse_option
+from data_prep.quoting import quoted
 from data_prep.reading import stem
 
 SEPARATORS = re.compile(r"[\s_.\-]+")
 MANY = 30  # structures from which on it is said how to take some of them
+MOST = 255  # structures in one label, beside the background: D306
 LARGEST = 65535  # value of a joined label, which is uint16
 Own = Mapping[str, Path]  # structure -> its mask, of one case
 
@@ -101,7 +103,7 @@ def table_of(
         where: it is stated, for the message.
 
     Raises:
-        ConfigError: a structure that is not there, or a value that no label can hold.
+        ConfigError: a structure that is not there, more than a label can hold, or a value that none can.
         DataListError: names that no two cases share.
     """
     seen = Counter(name for own in found.values() for name in own)
@@ -113,6 +115,11 @@ def table_of(
             f"{root}: masks have other names in each folder ({few(sorted(seen))}): no structure can be told by them. "
             "Name each mask by its structure, or join those of a case into one label",
             str(root),
+        )
+    if not stated and len(seen) > MOST:
+        two = ",".join(f"{value}={name}" for value, name in enumerate(sorted(seen)[:2], start=1))
+        raise ConfigError(
+            f"{root}: masks of {len(seen)} structures; expected at most {MOST}. Take some: --label-names {quoted(two)}"
         )
     if not stated:
         return {name: value for value, name in enumerate(sorted(seen), start=1)}
