@@ -80,7 +80,7 @@ def _mask(path: Path) -> Volume:
     try:
         mask = as_label(read_volume(path))
     except ReadError as fault:
-        raise ReadError(fault.kind, f"{path.name}: {fault.seen}") from fault
+        raise ReadError(fault.kind, fault.seen, path) from fault
     if mask.channels > 1:
         raise ReadError("structure_mask", f"{path.name} has {mask.channels} values in each {mask.cells[:-1]}; expected one")
     values = np.unique(mask.array)
@@ -125,7 +125,7 @@ def write_joined(raw: Source, cases: Sequence[Case], folder: Path) -> dict[str, 
         try:
             label = reader()
         except ReadError as fault:
-            raise DataError(f"{case.label}: {fault.seen}") from fault
+            raise DataError(f"{fault.file or case.label}: {fault.seen}") from fault
         if not files:
             take_folder(folder, "labels joined from masks of structures", new=True)
         files[case.case_id] = folder / f"{case.case_id}{'.png' if label.affine is None else '.nii.gz'}"

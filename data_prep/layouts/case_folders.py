@@ -37,6 +37,7 @@ from data_prep.structures import Joined
 OF_SPLIT = re.compile(
     r"(?:train|test|val|valid)(?:ing|ation|idation)?(?:[\s_\-]*(?:set|data|batch))?[\s_\-]*\d*", re.IGNORECASE
 )
+CONTRAST = re.compile(r"(?<![A-Za-z0-9])(?:t[12]|pd|flair|adc|dwi|swi|ct|pet|mra?)[a-z]{0,3}(?![A-Za-z0-9])", re.IGNORECASE)
 OF_CT, OF_MR = {"CT"}, {"MR", "MRI", "MRT"}
 
 
@@ -268,7 +269,12 @@ def _by_channel(one: _Folder) -> dict[str, Path]:
         return {"image": one.images[0]}
     names = [stem(path) for path in one.images]
     common = _common_beginning(names)
-    cut = max((match.end() for match in SEPARATORS.finditer(common)), default=0)
+    ends = [match.end() for match in SEPARATORS.finditer(common)]
+    own = re.match(re.escape(one.path.name) + SEPARATORS.pattern, common)
+    contrast = (
+        CONTRAST.search(common, own.end()) if own else None
+    )  # of p1_t1_pre, p1_t1_post: not cut off, since p2 may have t2
+    cut = max((end for end in ends if contrast is None or end <= contrast.start()), default=0)
     return dict(zip((name[cut:] for name in names), one.images, strict=True))
 
 
@@ -309,8 +315,14 @@ def _channels(found: Sequence[_Found]) -> tuple[str, ...]:
 def _lacking(case: _Found, channels: Sequence[str]) -> str:
     if len(channels) == 1:
         return f"{len(case.images)} images, of which none is the one that other folders have: {few(list(case.images))}"
-    missing = [name for name in channels if name not in case.images]
+    there = {name for name in channels for path in case.images.values() if _says_channel(stem(path), name)}
+    missing = [name for name in channels if name not in case.images and name not in there]
     return f"no {', no '.join(missing)}; it holds {few([path.name for path in case.images.values()])}"
+
+
+def _says_channel(name: str, channel: str) -> bool:
+    """Whether the only image of a case, which no other tells its name, ends like a channel of the others."""
+    return bool(re.search(rf"(?:^|{SEPARATORS.pattern}){re.escape(channel)}$", name, re.IGNORECASE))
 
 
 def _place(case: _Found) -> Path:

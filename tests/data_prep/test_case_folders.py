@@ -83,6 +83,11 @@ def test_a_folder_without_one_of_the_contrasts_is_told_and_may_be_left_out(tmp_p
     assert found.code == "D551" and found.message.startswith("no t2f; it holds BraTS-GLI-00001-000-t1c.nii.gz")
     build(root, tmp_path / "out", accept="D551")
     assert len(read_datalist(tmp_path / "out")["training"]) == 2
+    for contrast in ("t1n", "t2w"):
+        (root / f"BraTS-GLI-00001-000/BraTS-GLI-00001-000-{contrast}.nii.gz").unlink()
+    assert next(f for f in check(root) if f.code == "D551").message.startswith(
+        "no t1n, no t2f, no t2w; it holds BraTS-GLI-00001"
+    )
 
 
 def test_frames_with_a_mask_each_are_cases_of_one_patient(tmp_path: Path) -> None:
@@ -327,6 +332,22 @@ def test_channels_that_differ_by_case_alone_are_one(tmp_path: Path) -> None:
     (root / name / f"{name}-t1c.nii.gz").rename(root / name / f"{name}-T1C.nii.gz")
     source = read_source(root)
     assert source.channels == ("t1c", "t1n", "t2f", "t2w") and len(source.cases) == 3 and not source.faults
+
+
+def test_a_contrast_that_all_images_of_a_case_share_stays_in_the_names_of_channels(tmp_path: Path) -> None:
+    """T1 before and after contrast agent in one folder, T2 in the other, were the same two channels."""
+    for case, contrast in {"p1": "t1", "p2": "t2"}.items():
+        for time in ("pre", "post"):
+            save(tmp_path / f"raw/{case}/{case}_{contrast}_{time}.nii.gz", noise(SHAPE, ord(time[1])))
+        save(tmp_path / f"raw/{case}/{case}_seg.nii.gz", box(slice(2, 5)))
+    assert codes(check(tmp_path / "raw")) == {"D550"}
+    for path in list((tmp_path / "raw/p2").glob("p2_t2_*")):
+        path.rename(path.with_name(path.name.replace("t2", "t1")))
+    assert read_source(tmp_path / "raw").channels == ("t1_post", "t1_pre")
+    for case in ("p1", "p2"):  # dates are no contrasts
+        for path in list((tmp_path / f"raw/{case}").glob("*_t1_*")):
+            path.rename(path.with_name(path.name.replace("_t1_", f"_201{case[1]}_")))
+    assert read_source(tmp_path / "raw").channels == ("post", "pre")
 
 
 def test_several_images_where_the_others_have_one_are_told_so(tmp_path: Path) -> None:

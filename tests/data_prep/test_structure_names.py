@@ -192,6 +192,22 @@ def test_a_mask_of_several_values_a_voxel_is_told_so(tmp_path: Path) -> None:
     assert found.code == "D553" and "liver.nii.gz has 2 values in each voxel; expected one" in found.message
 
 
+def test_a_damaged_mask_is_told_by_its_file(tmp_path: Path) -> None:
+    root = organs(tmp_path / "raw")
+    (root / "p1/masks/liver.nii.gz").write_bytes(b"")
+    (found,) = check(root)
+    assert found.code == "D002" and found.file == str(root / "p1/masks/liver.nii.gz")
+
+
+def test_folders_among_labels_that_are_files_are_left_alone(tmp_path: Path) -> None:
+    """As before structures had folders: an older copy of a label in one is none."""
+    save(tmp_path / "raw/images/p0.nii.gz", noise(SHAPE))
+    save(tmp_path / "raw/labels/p0.nii.gz", box(slice(1, 3)))
+    save(tmp_path / "raw/labels/old/p0.nii.gz", box(slice(1, 3)))
+    source = read_source(tmp_path / "raw")
+    assert source.cases[0].label == tmp_path / "raw/labels/p0.nii.gz" and not source.orphans and not source.volumes
+
+
 def test_a_stopped_build_leaves_no_list_of_labels_that_have_other_values(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
