@@ -37,6 +37,7 @@ from data_prep.structures import Joined
 OF_SPLIT = re.compile(
     r"(?:train|test|val|valid)(?:ing|ation|idation)?(?:[\s_\-]*(?:set|data|batch))?[\s_\-]*\d*", re.IGNORECASE
 )
+DATA_SETS = ("images", "imagesTr")  # within folders that are data sets of their own
 CONTRAST = re.compile(r"(?<![A-Za-z0-9])(?:t[12]|pd|flair|adc|dwi|swi|ct|pet|mra?)[a-z]{0,3}(?![A-Za-z0-9])", re.IGNORECASE)
 OF_CT, OF_MR = {"CT"}, {"MR", "MRI", "MRT"}
 
@@ -65,11 +66,11 @@ class _Found:
 
 
 def is_case_folders(root: Path, labels_dir: str | None = None) -> bool:
-    """Whether each folder here may be a case: at least one holds an image and a mask, and none is a folder of labels alone."""
+    """Whether each folder here may be a case: at least one holds an image and a mask, none is of labels alone or a data set."""
     if image_files(root):
         return False
     within = _folders(root)
-    if any(LABEL_FOLDER.fullmatch(folder.name) for folder in within):
+    if any(LABEL_FOLDER.fullmatch(path.name) or any((path / name).is_dir() for name in DATA_SETS) for path in within):
         return False
     return any(one.images and (one.masks or one.within) for one in (_look(path, labels_dir, choose=False) for path in within))
 

@@ -226,8 +226,10 @@ def test_folders_of_other_data_are_no_cases(tmp_path: Path) -> None:
         detect(tmp_path / "a")
     for part in ("images", "labels", "masks"):
         save(tmp_path / f"b/train/{part}/p.nii.gz", noise(SHAPE))
-    with pytest.raises(ConfigError, match=r"A folder one level up or down has one\. Give it: .*b/train"):
-        detect(tmp_path / "b")
+    for _ in range(2):
+        with pytest.raises(ConfigError, match=r"A folder one level up or down has one\. Give it: .*b/train"):
+            detect(tmp_path / "b")
+        save(tmp_path / "b/train/overview.nii.gz", noise(SHAPE))  # then with an image beside the folders
 
 
 def test_two_folders_of_masks_must_be_chosen_from(tmp_path: Path) -> None:
