@@ -250,7 +250,7 @@ def _read(
     try:
         volume = read()
     except ReadError as fault:
-        findings += asked("fault", fault, file=str(path), accept=())
+        findings += asked("fault", fault, file=str(fault.file or path), accept=())
         return None
     findings += asked("volume", volume, file=str(path))
     return volume

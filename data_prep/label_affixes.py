@@ -15,7 +15,7 @@ _CUT = r"[\s_.\-]+"
 _LABEL_END = re.compile(rf"(?P<rest>.+?)(?P<end>{_CUT}(?:{_MASK}|{_ALSO}|\d{{4}}))", re.IGNORECASE)
 _BEFORE = rf"(?:{_CUT}|(?=\d))"  # label0001 beside img0001
 _LABEL_START = re.compile(rf"(?P<start>(?:{_MASK}|{_ALSO}){_BEFORE})(?P<rest>.+)", re.IGNORECASE)
-_MASK_END = re.compile(rf"(?P<rest>.+?)(?P<end>{_CUT}{_MASK})", re.IGNORECASE)
+_MASK_END = re.compile(rf"(?P<rest>.+?)(?P<end>{_CUT}{_MASK}(?:[\s_.\-]?\d{{1,2}})?)", re.IGNORECASE)  # x_mask_1 too
 _MASK_START = re.compile(rf"(?P<start>{_MASK}{_CUT})(?P<rest>.+)", re.IGNORECASE)
 _WHOLE = re.compile(_MASK, re.IGNORECASE)
 _IMAGE = r"(?:img|image|images|im|scan|vol|volume|orig|original|raw|data)"

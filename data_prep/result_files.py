@@ -295,12 +295,13 @@ def _holds_results(folder: Path) -> bool:
     return any(one.ours(path) for one in RESULTS for path in (folder / one.place).glob(one.name) if path.is_file())
 
 
-def take_folder(folder: Path, what: str) -> None:
+def take_folder(folder: Path, what: str, new: bool = False) -> None:
     """Make a folder of images that the program writes, or take it again; its ABOUT.txt says whose it is, also after a kill.
 
     Args:
         folder: in a prepared data set.
         what: is written there, in words.
+        new: no version wrote there without that text, so that a data list beside it says nothing.
 
     Raises:
         ConfigError: it holds files, and neither that text nor a data list of ours beside it.
@@ -308,7 +309,7 @@ def take_folder(folder: Path, what: str) -> None:
     about, said = folder / ABOUT, f"{what}, {MADE_WITH}. A new build replaces these files.\n"
     there = folder.is_dir() and any(folder.iterdir())
     ours = about.is_file() and MADE_WITH.encode() in _content(about, HEAD)
-    if (there or folder.is_file()) and not ours and not is_ours(folder.parent / "datalist.json"):
+    if (there or folder.is_file()) and not ours and (new or not is_ours(folder.parent / "datalist.json")):
         raise ConfigError(f"{folder}: is there already, was not written by monai-hybrid, and is kept. {_remedy(folder)}")
     folder.mkdir(parents=True, exist_ok=True)
     about.write_text(said, encoding="utf-8")

@@ -5,28 +5,24 @@ from __future__ import annotations
 import gzip
 import hashlib
 import io
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 
-from data_prep.amounts import few
-from data_prep.cases import Case, Source, SourceFault
+from data_prep.cases import Case, Source
 from data_prep.colour import as_label
-from data_prep.errors import ConfigError, DataError, DataListError
+from data_prep.errors import DataError
 from data_prep.geometry import corner_distance, is_invertible
 from data_prep.json_io import write_atomically
-from data_prep.label_names import BACKGROUND, alike_name, parse_option
 from data_prep.pictures import LARGEST_VALUE, png_mask
 from data_prep.reading import read_volume
-from data_prep.result_files import anything, take_folder
+from data_prep.result_files import anything, is_ours, take_folder
 from data_prep.volume import Affine, Array, ReadError, Volume
 from data_prep.voxel_order import TOLERANCE
 
-MANY = 30  # structures from which on it is said how to take some of them
 FOLDER = "labels"  # in the prepared folder: what masks of structures were joined into
 
 
@@ -45,7 +41,7 @@ class Joined:
     values: Mapping[str, int]
 
     def __call__(self) -> Volume:
-        """The label, uint8, or uint16 where values ask for it, on the grid of the masks.
+        """The label, uint8, or uint16 where values ask for it, on the grid of the masks; all 0 without one that is asked for.
 
         Raises:
             ReadError: a file cannot be read; "structure_mask": it is no mask of one structure, or lies on another grid;
@@ -65,8 +61,10 @@ class Joined:
             inside = mask.channel(0) != 0
             self._refuse_shared(label, inside, name, mask.cells)
             label[inside] = value
-        if first is None or label is None:
-            raise ReadError("structure_mask", f"it holds no mask of {few(list(self.values))}")
+        if first is None or label is None:  # any other mask has the grid
+            first = _mask(next(iter(self.files.values())))
+            label = np.zeros(first.shape, np.uint8)
+            digests.update(first.digest.encode() + b"0")
         return Volume(self.place, label, first.affine, str(label.dtype), digests.hexdigest(), dims=first.dims)
 
     def _refuse_shared(self, label: Array, inside: Array, name: str, cells: str) -> None:
@@ -82,9 +80,11 @@ def _mask(path: Path) -> Volume:
     try:
         mask = as_label(read_volume(path))
     except ReadError as fault:
-        raise ReadError(fault.kind, f"{path.name}: {fault.seen}") from fault
+        raise ReadError(fault.kind, fault.seen, path) from fault
+    if mask.channels > 1:
+        raise ReadError("structure_mask", f"{path.name} has {mask.channels} values in each {mask.cells[:-1]}; expected one")
     values = np.unique(mask.array)
-    if mask.channels > 1 or len(values) > 2 or (len(values) == 2 and values[0] != 0) or not np.isfinite(values).all():
+    if len(values) > 2 or (len(values) == 2 and values[0] != 0) or not np.isfinite(values).all():
         seen = ", ".join(f"{value:g}" for value in values[:6]) + (", ..." if len(values) > 6 else "")
         raise ReadError("structure_mask", f"{path.name} has the values {seen}; expected 0 outside and one value inside")
     return mask
@@ -99,60 +99,6 @@ def _same_grid(first: Volume, mask: Volume) -> None:
     distance, edge = corner_distance(a, b, first.shape), float(np.linalg.norm(a[:3, :3], axis=0).min())
     if distance > TOLERANCE * edge:
         raise ReadError("structure_mask", f"{mask.path.name} lies {distance:.3g} mm away from {first.path.name}")
-
-
-def table_of(found: Mapping[str, Mapping[str, Path]], stated: str | Mapping[int, str] | None, root: Path) -> dict[str, int]:
-    """Structure -> value in the label: as stated, else in the order of their names from 1; {} where there are no structures.
-
-    Args:
-        found: case -> structure -> its mask.
-        stated: value -> name, of the structures that are meant.
-        root: for the message.
-
-    Raises:
-        ConfigError: a structure that is not there.
-        DataListError: names that no two cases share.
-    """
-    seen = Counter(name for own in found.values() for name in own)
-    if not seen:
-        return {}
-    if len(found) > 1 and max(seen.values()) == 1:
-        raise DataListError(
-            "D550",
-            f"{root}: masks have other names in each folder ({few(sorted(seen))}): no structure can be told by them. "
-            "Name each mask by its structure, or join those of a case into one label",
-            str(root),
-        )
-    if not stated:
-        return {name: value for value, name in enumerate(sorted(seen), start=1)}
-    known = {alike_name(name): name for name in seen}
-    asked = {value: name for value, name in parse_option(stated).items() if value}
-    for name in asked.values():
-        if alike_name(name) not in known:
-            raise ConfigError(f"--label-names: no mask is called {name!r}; there are {few(sorted(seen), most=12)}")
-    return {known[alike_name(name)]: value for value, name in asked.items()}
-
-
-def names_of(table: Mapping[str, int]) -> dict[int, str] | None:
-    """Value -> name, with the background; None of no structures."""
-    return {0: BACKGROUND, **{value: name for name, value in table.items()}} if table else None
-
-
-def absent(found: Mapping[str, Mapping[str, Path]], table: Mapping[str, int]) -> list[SourceFault]:
-    """Structures of which some cases have no mask."""
-    faults = []
-    for case, own in found.items():
-        if lacking := [name for name in table if name not in own]:
-            folder = next(iter(own.values())).parent
-            faults.append(SourceFault("D554", f"no mask of {few(lacking)}: it counts as absent", case, folder))
-    return faults
-
-
-def many(table: Mapping[str, int], stated: object) -> Iterator[str]:
-    """How to take some of many structures, where nobody has chosen."""
-    if len(table) > MANY and not stated:
-        chosen = ",".join(f"{value}={name}" for value, name in enumerate(list(table)[:2], start=1))
-        yield f'{len(table)} structures, each a class of its own; to take some: --label-names "{chosen}"'
 
 
 def label_files(raw: Source, case: Case) -> tuple[Path, ...]:
@@ -179,12 +125,21 @@ def write_joined(raw: Source, cases: Sequence[Case], folder: Path) -> dict[str, 
         try:
             label = reader()
         except ReadError as fault:
-            raise DataError(f"{case.label}: {fault.seen}") from fault
+            raise DataError(f"{fault.file or case.label}: {fault.seen}") from fault
         if not files:
-            take_folder(folder, "labels joined from masks of structures")
+            take_folder(folder, "labels joined from masks of structures", new=True)
         files[case.case_id] = folder / f"{case.case_id}{'.png' if label.affine is None else '.nii.gz'}"
-        write_atomically(files[case.case_id], as_file(label), anything)
+        data = as_file(label)
+        _let_go_of(files[case.case_id], data)
+        write_atomically(files[case.case_id], data, anything)
     return files
+
+
+def _let_go_of(file: Path, data: bytes) -> None:
+    """Before a label changes: a list of an earlier build says what its values were, and must not outlive them by a kill."""
+    listed = file.parent.parent / "datalist.json"
+    if file.is_file() and file.read_bytes() != data and is_ours(listed):
+        listed.unlink()
 
 
 def as_file(label: Volume) -> bytes:

@@ -16,12 +16,16 @@ Array = npt.NDArray[Any]
 
 
 class ReadError(Exception):
-    """A file that cannot be read. `kind` selects the check that reports it, `seen` is the sentence for the user."""
+    """A file that cannot be read. `kind` selects the check that reports it, `seen` is the sentence for the user.
 
-    def __init__(self, kind: str, seen: str) -> None:
+    `file` is the one, where several were to be read.
+    """
+
+    def __init__(self, kind: str, seen: str, file: Path | None = None) -> None:
         super().__init__(seen)
         self.kind = kind
         self.seen = seen
+        self.file = file
 
 
 @dataclass(frozen=True)

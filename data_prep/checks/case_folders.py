@@ -39,18 +39,18 @@ check_kind(
     code="D552",
     title="Masks of two structures overlap: a voxel would need two labels.",
     level="error",
-    remedy="Take the voxels out of one of the masks, or take one structure alone: --label-names",
+    remedy="Take the voxels out of one of the masks, or take some structures alone, such as --label-names 1=liver",
 )
 check_kind(
     "structure_mask",
     code="D553",
     title="A file in a folder of masks is no mask of one structure, or lies on another grid than the others.",
     level="error",
-    remedy="Export it as 0 outside and one value inside, on the grid of its image, or take other structures: --label-names",
+    remedy="Export it as 0 and one value, on the grid of its image, or take other structures, such as --label-names 1=liver",
 )
 
 
-@check("D554", on="dataset", level="warning", remedy="If it was not drawn there, leave the case out: {case}")
+@check("D554", on="dataset", level="warning", remedy="If it was not drawn there, take that folder away: {file}")
 def structure_absent(subject: DatasetSubject) -> Iterator[Remark]:
     """A folder a case: a case has no mask of a structure that others have; it counts as absent."""
     yield from told(subject, "D554")

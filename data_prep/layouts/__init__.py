@@ -61,7 +61,7 @@ def read_source(
         raise DataError(f"{root}: {said}")
     if layout not in LAYOUTS:
         raise ConfigError(f"--layout {layout}: unknown; expected one of {', '.join(LAYOUTS)}")
-    kind = DICOM if root.is_file() else detect(root) if layout == "auto" else layout
+    kind = DICOM if root.is_file() else detect(root, labels_dir) if layout == "auto" else layout
     choice = BidsChoice(bids_filter, bids_labels, labels_dir)
     if choice.given and kind != BIDS:
         raise ConfigError(f"{choice.given}: {root} has the layout {kind}, not bids; leave the option out")
@@ -83,8 +83,8 @@ def _ignored(source: Source) -> tuple[Path, ...]:
     return tuple(path for path in files if not path.name.startswith(".") and path.suffix.lower() not in COMPANIONS)
 
 
-def detect(root: Path) -> str:
-    """The layout of a folder: by its dataset.json, else by its sub-folders.
+def detect(root: Path, labels_dir: str | None = None) -> str:
+    """The layout of a folder: by its dataset.json, else by its sub-folders; `labels_dir` as in `read_source`.
 
     Raises:
         ConfigError: no layout fits.
@@ -105,7 +105,7 @@ def detect(root: Path) -> str:
             f"{root}: no known layout; it is a part of the BIDS data set {quoted(whole)}: give that"
             + (f", with --bids-filter sub={root.name.removeprefix('sub-')}" if root.name.startswith("sub-") else "")
         )
-    if case_folders.is_case_folders(root):
+    if case_folders.is_case_folders(root, labels_dir) or (labels_dir and case_folders.is_case_folders(root)):
         return CASES
     nearby = _one_level_off(root)
     if nearby:
@@ -155,11 +155,12 @@ def _quoted(root: Path, name: str) -> str:
 
 
 def _one_level_off(root: Path) -> list[Path]:
-    """Data sets one level off: the folder above, when its images were given, or those within. No file is opened."""
+    """Data sets one level off: the folder above, when its images or one of its cases were given, or those within."""
     above = root.absolute().parent
     for images, labels in (("images", "labels"), ("imagesTr", "labelsTr")):
         if root.absolute().name in (images, labels) and (above / images).is_dir() and (above / labels).is_dir():
             return [root.parent if root.name else above]
     if image_files(root):
-        return []
-    return [p for p in sorted(root.iterdir()) if (p / "images").is_dir() or (p / "imagesTr").is_dir()]
+        return case_folders.near(root)
+    named = [p for p in sorted(root.iterdir()) if (p / "images").is_dir() or (p / "imagesTr").is_dir()]
+    return named or case_folders.near(root)

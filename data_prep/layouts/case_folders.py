@@ -10,37 +10,51 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from data_prep.amounts import few
+from data_prep.amounts import few, plural
 from data_prep.cases import Case, Source, SourceFault
-from data_prep.errors import DataListError
-from data_prep.label_affixes import says_mask, without_label_words
+from data_prep.errors import ConfigError, DataListError
+from data_prep.label_affixes import says_mask, without_image_words, without_label_words
 from data_prep.layouts.common import image_files, modality_of, names_beside
 from data_prep.quoting import quoted
 from data_prep.reading import stem
 from data_prep.scans import LABEL_FOLDER, OWN, sort_files
-from data_prep.structures import Joined, absent, many, names_of, table_of
+from data_prep.structure_names import (
+    SEPARATORS,
+    absent,
+    by_name,
+    in_one_spelling,
+    many,
+    names_of,
+    table_of,
+    whole_labels,
+)
+from data_prep.structures import Joined
 
-SEPARATORS = re.compile(r"[\s_.\-]+")
+OF_SPLIT = re.compile(
+    r"(?:train|test|val|valid)(?:ing|ation|idation)?(?:[\s_\-]*(?:set|data|batch))?[\s_\-]*\d*", re.IGNORECASE
+)
+DATA_SETS = ("images", "imagesTr")  # within folders that are data sets of their own
+CONTRAST = re.compile(r"(?<![A-Za-z0-9])(?:t[12]|pd|flair|adc|dwi|swi|ct|pet|mra?)[a-z]{0,3}(?![A-Za-z0-9])", re.IGNORECASE)
 OF_CT, OF_MR = {"CT"}, {"MR", "MRI", "MRT"}
 
 
 @dataclass(frozen=True)
 class _Folder:
-    """What lies in the folder of a case. `structures`: masks in a folder within, by name."""
+    """What lies in the folder of a case: images, masks beside them, and masks in a folder `within`."""
 
     path: Path
     images: tuple[Path, ...]
     masks: tuple[Path, ...]
-    structures: Mapping[str, Path] = field(default_factory=dict)
+    within: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True)
 class _Found:
-    """A case: its images by channel, and its mask or its masks of structures."""
+    """A case: its images by channel, and its mask or its masks of structures. `whole`: its only mask may be all its label."""
 
     case_id: str
     patient: str
@@ -48,16 +62,36 @@ class _Found:
     images: Mapping[str, Path]
     mask: Path | None = None
     structures: Mapping[str, Path] = field(default_factory=dict)
+    whole: bool = False
 
 
-def is_case_folders(root: Path) -> bool:
-    """Whether each folder here may be a case: at least one holds an image and a mask, and none is a folder of labels alone."""
+def is_case_folders(root: Path, labels_dir: str | None = None) -> bool:
+    """Whether each folder here may be a case: at least one holds an image and a mask, none is of labels alone or a data set."""
     if image_files(root):
         return False
     within = _folders(root)
-    if any(LABEL_FOLDER.fullmatch(folder.name) for folder in within):
+    if any(LABEL_FOLDER.fullmatch(path.name) or any((path / name).is_dir() for name in DATA_SETS) for path in within):
         return False
-    return any(one.images and (one.masks or one.structures) for one in (_look(folder, choose=False) for folder in within))
+    return any(one.images and (one.masks or one.within) for one in (_look(path, labels_dir, choose=False) for path in within))
+
+
+def near(root: Path) -> list[Path]:
+    """Data sets of case folders one level off: the folder above, where one case of several was given, or those within."""
+    try:
+        if not image_files(root):
+            return [path for path in _folders(root) if is_case_folders(path)]
+        above = root.absolute().parent
+        others = (path for path in _folders(above) if path.name != root.absolute().name)
+        among = _is_case(root) and not image_files(above) and any(_is_case(path) for path in others)
+        return [root.parent if root.name else above] if among else []
+    except OSError:  # a folder that nobody has asked for may be closed
+        return []
+
+
+def _is_case(folder: Path) -> bool:
+    """Whether a folder holds an image and its masks."""
+    one = _look(folder, choose=False)
+    return bool(one.images and (one.within or len(one.masks) == 1))
 
 
 def read(root: Path, labels_dir: str | None = None, label_names: str | Mapping[int, str] | None = None) -> Source:
@@ -69,24 +103,26 @@ def read(root: Path, labels_dir: str | None = None, label_names: str | Mapping[i
         label_names: which masks of structures are meant, and their values; all of them by default, in the order of their names.
 
     Raises:
-        ConfigError: structures that are not there are asked for.
+        ConfigError: structures, or a folder of masks, that are not there are asked for.
         DataListError: it cannot be told which files are images, masks or channels.
     """
     looked = [_look(folder, labels_dir) for folder in _folders(root)]
+    if labels_dir and not any(one.path.joinpath(labels_dir).is_dir() for one in looked):
+        raise ConfigError(f"--labels-dir {quoted(labels_dir)}: no folder in {root} holds one of this name. Leave it out")
     faults = [SourceFault("D551", why, one.path.name, one.path) for one in looked if (why := _no_case(one))]
-    found = [case for one in looked if not _no_case(one) for case in _cases_of(one)]
+    paired = any(_is_paired(one) for one in looked)
+    found = [case for one in looked if one.images for case in _cases_of(one, paired)]
     if not found:
         raise DataListError("D503", f"{root}: no folder in it holds an image. Type: ls {quoted(root)}", str(root))
+    found = _with_roles(_in_one_spelling(found), root)
     channels = _channels(found)
     whole = [case for case in found if set(channels) <= set(case.images)]
-    faults += [
-        SourceFault("D551", _lacking(case, channels), case.case_id, case.folder)
-        for case in found
-        if not set(channels) <= set(case.images)
-    ]
+    faults += [SourceFault("D551", _lacking(c, channels), c.case_id, c.folder) for c in found if c not in whole]
     structures = {case.case_id: case.structures for case in whole if case.structures}
-    table = table_of(structures, label_names, root)
-    faults += absent(structures, table)
+    names = names_beside(root, labels_dir or "labels")
+    stated, where = (label_names, "--label-names") if label_names else (names, str(root / f"{labels_dir or 'labels'}.json"))
+    table = table_of(structures, stated, root, where)
+    faults += absent(structures, table, {case.case_id: case.folder for case in whole})
     cases = tuple(
         Case(
             case.case_id,
@@ -101,18 +137,19 @@ def read(root: Path, labels_dir: str | None = None, label_names: str | Mapping[i
         "cases",
         root.resolve().name,
         cases,
-        names_of(table) or names_beside(root, labels_dir or "labels"),
+        names_of(table) or names,
         channels if len(channels) > 1 else ("image",),
         _modality(whole, channels),
-        notes=tuple(_notes(looked, whole, channels, table, label_names)),
+        notes=tuple(_notes(looked, whole, channels, table, stated)),
         faults=tuple(faults),
         volumes={_place(case): Joined(_place(case), case.structures, table) for case in whole if case.structures},
-        table_of_names=bool(table) and label_names is None,
+        table_of_names=bool(table) and not stated,
     )
 
 
 def _folders(root: Path) -> list[Path]:
-    return [path for path in sorted(root.iterdir()) if path.is_dir() and not path.name.startswith(".")]
+    """Folders; hidden ones and __MACOSX of archives are left out."""
+    return [path for path in sorted(root.iterdir()) if path.is_dir() and not path.name.startswith((".", "__"))]
 
 
 def _look(folder: Path, labels_dir: str | None = None, choose: bool = True) -> _Folder:
@@ -123,71 +160,89 @@ def _look(folder: Path, labels_dir: str | None = None, choose: bool = True) -> _
     images = {path for scan in sorted_files.scans for path in scan.files}
     masks = tuple(path for path in files if path not in images and path not in ours)
     own = tuple(path for path in files if path in images)
-    return _Folder(folder, own, masks, _structures(folder, labels_dir, choose and bool(own)))
+    return _Folder(folder, own, masks, _within(folder, labels_dir, choose and bool(own)))
 
 
-def _structures(folder: Path, labels_dir: str | None, choose: bool) -> dict[str, Path]:
-    """Masks in the folder of labels within a case's folder, by name."""
+def _within(folder: Path, labels_dir: str | None, choose: bool) -> tuple[Path, ...]:
+    """Masks in the folder of labels within a case's folder."""
     within = [path for path in _folders(folder) if path.name == labels_dir or LABEL_FOLDER.fullmatch(path.name)]
     chosen = [path for path in within if path.name == labels_dir] if labels_dir else within
-    if labels_dir and not chosen:
-        return {}
     holding = [(path, files) for path in chosen if (files := image_files(path))]
     if choose and len(holding) > 1:
         names = ", ".join(path.name for path, _ in holding)
         raise DataListError(
             "D550", f"{folder}: several folders of masks: {names}. Choose one: --labels-dir {quoted(holding[0][0].name)}"
         )
-    return {_structure(path, folder): path for _, files in holding for path in files}
-
-
-def _structure(mask: Path, folder: Path) -> str:
-    """The name of the structure in the name of its mask: without the case and without a word that says "mask"."""
-    name = stem(mask)
-    for case in (folder.name, *without_label_words(folder.name)):
-        name = re.sub(rf"^{re.escape(case)}{SEPARATORS.pattern}", "", name)
-    return next((rest for rest in without_label_words(name) if says_mask(name) and rest), name)
+    return tuple(path for _, files in holding for path in files)
 
 
 def _no_case(one: _Folder) -> str:
     if one.images:
         return ""
-    return "it holds masks and no image" if one.masks or one.structures else "it holds no image"
+    return "it holds masks and no image" if one.masks or one.within else "it holds no image"
 
 
-def _cases_of(one: _Folder) -> Iterator[_Found]:
-    """The cases in a folder: one, or one for each image that has a mask of its name."""
-    if one.structures and len(one.structures) == 1 and not one.masks:
-        (name, path), *_ = one.structures.items()
-        if _is_plain(name, path, one):
-            yield _Found(one.path.name, "", one.path, _by_channel(one), path)
-            return
-    if one.structures:
-        yield _Found(one.path.name, "", one.path, _by_channel(one), None, one.structures)
+def _cases_of(one: _Folder, paired: bool) -> Iterator[_Found]:
+    """The cases in a folder: one, or one for each image that has a mask of its name.
+
+    `paired`: there are folders with several such pairs, so that a pair is a case wherever it lies.
+
+    Raises:
+        DataListError: it cannot be told which files belong together.
+    """
+    pairs = {} if one.within else _pairs(one)
+    if not pairs:
+        structures = by_name(one.within or one.masks, one.path.name, one.path)
+        whole = len(structures) == 1 and (not one.within or _is_plain(next(iter(structures.items())), one))
+        yield _Found(one.path.name, "", one.path, _by_channel(one), None, structures, whole)
         return
-    if len(one.masks) <= 1:
-        yield _Found(one.path.name, "", one.path, _by_channel(one), one.masks[0] if one.masks else None)
+    _refuse_unclear(one, pairs, paired)
+    if len(one.images) == 1:
+        yield _Found(one.path.name, "", one.path, _by_channel(one), None, by_name(one.masks, one.path.name, one.path), True)
         return
-    own = {stem(path): path for path in one.images}
-    pairs = {mask: own[name] for mask in one.masks for name in without_label_words(stem(mask)) if name in own}
-    if len(pairs) == len(one.masks) == len(set(pairs.values())):
-        for mask, image in pairs.items():
-            name = stem(image)
-            case = name if name.startswith(one.path.name) else f"{one.path.name}_{name}"
-            yield _Found(case, one.path.name, one.path, {"image": image}, mask)
-    else:
-        names = {_structure(mask, one.path): mask for mask in one.masks}
-        if len(names) < len(one.masks) or pairs:
-            raise DataListError(
-                "D550",
-                f"{one.path}: {len(one.masks)} masks ({few([path.name for path in one.masks])}) and {len(one.images)} images "
-                f"({few([path.name for path in one.images])}): which belong together cannot be told by their names",
-            )
-        yield _Found(one.path.name, "", one.path, _by_channel(one), None, names)
+    for mask, image in pairs.items():
+        name = stem(image)
+        case = name if name.startswith(one.path.name) else f"{one.path.name}_{name}"
+        patient = "" if OF_SPLIT.fullmatch(one.path.name) else one.path.name
+        yield _Found(case, patient, one.path, {"image": image}, mask)
 
 
-def _is_plain(name: str, path: Path, one: _Folder) -> bool:
+def _pairs(one: _Folder) -> dict[Path, Path]:
+    """Mask -> the image of its name; of several, also of its name but for a word that says "image"."""
+    exact = {stem(path): path for path in one.images}
+    own = {rest: path for path in one.images for rest in without_image_words(stem(path))} | exact
+    for known in (exact, own if len(one.masks) > 1 else {}):
+        if pairs := {mask: known[name] for mask in one.masks for name in without_label_words(stem(mask)) if name in known}:
+            return pairs
+    return {}
+
+
+def _is_paired(one: _Folder) -> bool:
+    """Whether there are several masks, and each has an image of its own."""
+    pairs = _pairs(one)
+    return len(one.masks) == len(pairs) == len(set(pairs.values())) > 1 and not one.within
+
+
+def _refuse_unclear(one: _Folder, pairs: Mapping[Path, Path], paired: bool) -> None:
+    there = (
+        f"{one.path}: {plural(len(one.masks), 'mask')} ({few([path.name for path in one.masks])}) and "
+        f"{plural(len(one.images), 'image')} ({few([path.name for path in one.images])})"
+    )
+    if len(one.masks) > 1 and not _is_paired(one):
+        alone = [mask.name for mask in one.masks if mask not in pairs]
+        said = f"; no image is called like {few(alone)}" if alone else ""
+        raise DataListError("D550", f"{there}: which belong together cannot be told by their names{said}")
+    if len(one.masks) == 1 and len(one.images) > 1 and not paired:
+        raise DataListError(
+            "D550",
+            f"{there}: the mask is called like one of the images, so that these may be channels or cases. "
+            "For channels call it seg; else take the images without a mask away",
+        )
+
+
+def _is_plain(named: tuple[str, Path], one: _Folder) -> bool:
     """Whether the only file in a folder of masks is called like the case, its image or "mask", and so is its whole label."""
+    name, path = named
     known = {one.path.name, *(stem(image) for image in one.images)}
     return (
         stem(path) in known
@@ -197,14 +252,44 @@ def _is_plain(name: str, path: Path, one: _Folder) -> bool:
     )
 
 
+def _with_roles(found: Sequence[_Found], root: Path) -> list[_Found]:
+    """Each case with one mask as its whole label, or with masks of structures; see `whole_labels`."""
+    structures = in_one_spelling({case.case_id: case.structures for case in found if case.structures})
+    labels = whole_labels(structures, [case.case_id for case in found if case.whole and case.structures], root)
+    return [
+        replace(case, mask=labels[case.case_id], structures={})
+        if case.case_id in labels
+        else replace(case, structures=structures.get(case.case_id, {}))
+        for case in found
+    ]
+
+
 def _by_channel(one: _Folder) -> dict[str, Path]:
     """Images by what their names add to those of the case: t1, flair; "image" where there is one."""
     if len(one.images) == 1:
         return {"image": one.images[0]}
     names = [stem(path) for path in one.images]
     common = _common_beginning(names)
-    cut = max((match.end() for match in SEPARATORS.finditer(common)), default=0)
+    ends = [match.end() for match in SEPARATORS.finditer(common)]
+    own = re.match(re.escape(one.path.name) + SEPARATORS.pattern, common)
+    contrast = (
+        CONTRAST.search(common, own.end()) if own else None
+    )  # of p1_t1_pre, p1_t1_post: not cut off, since p2 may have t2
+    cut = max((end for end in ends if contrast is None or end <= contrast.start()), default=0)
     return dict(zip((name[cut:] for name in names), one.images, strict=True))
+
+
+def _in_one_spelling(found: Sequence[_Found]) -> list[_Found]:
+    """Channels that are told apart by upper and lower case alone are one, T1 and t1, called as in most folders."""
+    spelled: dict[str, str] = {}
+    for name, _ in Counter(name for case in found for name in case.images).most_common():
+        spelled.setdefault(name.casefold(), name)
+    return [replace(case, images=_renamed(case.images, spelled)) for case in found]
+
+
+def _renamed(images: Mapping[str, Path], spelled: Mapping[str, str]) -> Mapping[str, Path]:
+    named = {spelled[name.casefold()]: path for name, path in images.items()}
+    return named if len(named) == len(images) else images
 
 
 def _common_beginning(names: Sequence[str]) -> str:
@@ -229,8 +314,16 @@ def _channels(found: Sequence[_Found]) -> tuple[str, ...]:
 
 
 def _lacking(case: _Found, channels: Sequence[str]) -> str:
-    absent = [name for name in channels if name not in case.images]
-    return f"no {', no '.join(absent)}; it holds {few([path.name for path in case.images.values()])}"
+    if len(channels) == 1:
+        return f"{len(case.images)} images, of which none is the one that other folders have: {few(list(case.images))}"
+    there = {name for name in channels for path in case.images.values() if _says_channel(stem(path), name)}
+    missing = [name for name in channels if name not in case.images and name not in there]
+    return f"no {', no '.join(missing)}; it holds {few([path.name for path in case.images.values()])}"
+
+
+def _says_channel(name: str, channel: str) -> bool:
+    """Whether the only image of a case, which no other tells its name, ends like a channel of the others."""
+    return bool(re.search(rf"(?:^|{SEPARATORS.pattern}){re.escape(channel)}$", name, re.IGNORECASE))
 
 
 def _place(case: _Found) -> Path:
@@ -248,10 +341,18 @@ def _modality(cases: Sequence[_Found], channels: Sequence[str]) -> str | None:
 def _notes(
     looked: Sequence[_Folder], cases: Sequence[_Found], channels: Sequence[str], table: Mapping[str, int], stated: object
 ) -> Iterator[str]:
-    said = f"a folder a case: {len(cases)} cases"
+    said = f"a folder a case: {plural(len(cases), 'case')}"
     yield said + (f", channels: {', '.join(channels)}" if len(channels) > 1 else "")
     used = {path for case in cases for path in case.images.values()}
     others = [path for one in looked for path in one.images if path not in used and any(c.folder == one.path for c in cases)]
     if others:
         yield f"images without a mask of their name, left out: {len(others)} ({few([path.name for path in others])})"
+    yield from _beside(looked)
     yield from many(table, stated)
+
+
+def _beside(looked: Iterable[_Folder]) -> Iterator[str]:
+    """Masks beside an image whose folder has others within."""
+    if beside := [mask for one in looked if one.within and one.images for mask in one.masks]:
+        within = next(one.within[0].parent.name for one in looked if one.within and one.images and one.masks)
+        yield f"masks beside an image that has others in {within}/, left out: {len(beside)} ({few([m.name for m in beside])})"

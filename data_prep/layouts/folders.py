@@ -10,10 +10,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from data_prep.cases import Case, Source
-from data_prep.label_affixes import pair_labels
+from data_prep.label_affixes import pair_labels, says_mask, without_label_words
 from data_prep.layouts.common import image_files, label_folder, names_beside, require_images
 from data_prep.reading import stem
-from data_prep.structures import Joined, absent, many, names_of, table_of
+from data_prep.structure_names import absent, by_name, in_one_spelling, many, names_of, table_of, whole_labels
+from data_prep.structures import Joined
 
 
 def read(root: Path, labels_dir: str | None = None, label_names: str | Mapping[int, str] | None = None) -> Source:
@@ -28,25 +29,33 @@ def read(root: Path, labels_dir: str | None = None, label_names: str | Mapping[i
     images = require_images(root / "images")
     name = labels_dir or "labels"
     place = label_folder(root, name)
-    folders = {path.name: path for path in sorted(place.iterdir()) if path.is_dir() and image_files(path)}
-    labels = {stem(path): path for path in image_files(place)} or folders
+    files = {stem(path): path for path in image_files(place)}
+    labels = files or {path.name: path for path in sorted(place.iterdir()) if path.is_dir() and image_files(path)}
     pairs = pair_labels([stem(path) for path in images], labels)
     cases = tuple(Case(stem(path), (path,), pairs.labels.get(stem(path))) for path in images)
     notes = (pairs.note,) if pairs.note else ()
     source = Source(root, "folders", root.name, cases, names_beside(root, name), orphans=pairs.orphans, notes=notes)
-    return _with_structures(source, label_names) if labels is folders else source
+    return _with_structures(source, label_names, root / f"{name}.json") if labels and not files else source
 
 
-def _with_structures(source: Source, label_names: str | Mapping[int, str] | None) -> Source:
-    """Labels are folders here: each mask in them is one of a structure."""
+def _with_structures(source: Source, label_names: str | Mapping[int, str] | None, names: Path) -> Source:
+    """Labels are folders here: each mask in them is one of a structure, unless each holds one that is called like its case."""
     places = {case.case_id: case.label for case in source.cases if case.label is not None}
-    found = {case: {stem(path): path for path in image_files(place)} for case, place in places.items()}
-    table = table_of(found, label_names, source.root)
+    found = in_one_spelling({case: by_name(image_files(place), place.name, place) for case, place in places.items()})
+    alone = [case for case, own in found.items() if len(own) == 1 and _is_whole(next(iter(own.values())), places[case].name)]
+    if labels := whole_labels(found, alone, source.root):
+        return replace(source, cases=tuple(replace(case, label=labels.get(case.case_id)) for case in source.cases))
+    stated = label_names or source.label_names  # of the file of names
+    table = table_of(found, stated, source.root, "--label-names" if label_names else str(names))
     return replace(
         source,
         label_names=names_of(table),
-        notes=(*source.notes, *many(table, label_names)),
-        faults=tuple(absent(found, table)),
+        notes=(*source.notes, *many(table, stated)),
+        faults=tuple(absent(found, table, places)),
         volumes={place: Joined(place, found[case], table) for case, place in places.items()},
-        table_of_names=label_names is None,
+        table_of_names=not stated,
     )
+
+
+def _is_whole(mask: Path, case: str) -> bool:
+    return case in (stem(mask), *without_label_words(stem(mask))) or says_mask(stem(mask))

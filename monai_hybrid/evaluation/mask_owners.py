@@ -6,7 +6,7 @@ import csv
 import logging
 import unicodedata
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from monai_hybrid.evaluation.structure_masks import mask_files
 logger = logging.getLogger("monai_hybrid.evaluation")
 TABLE, DIGEST = "quality.csv", "image_digest"  # of a prediction of ours, and a column of it
 LABELS = "labels"  # folder of the corrected labels, beside their dataset.json; nnU-Net's are labelsTr and labelsTs
+DEEPEST = 4  # folders and file in such a name
 REFUSE, LEAVE_OUT = "refuse", "leave_out"
 
 
@@ -142,10 +143,17 @@ def _owners(cases: Sequence[Mapping[str, Any]]) -> dict[str, str | None]:
     of_files: dict[str, str | None] = {}
     for case in cases:
         paths = [str(path) for path in (case.get("label"), _images(case)[0]) if path]
-        names = [_plain(name) for name in (str(case["case_id"]), *(stem(Path(path)) for path in paths))]
+        files = [*(stem(Path(path)) for path in paths), *_with_folders(Path(_images(case)[0]))]
+        names = [_plain(name) for name in (str(case["case_id"]), *files)]
         for name in {*names, *(name.removesuffix("_0000") for name in names)}:  # nnU-Net's number of the channel
             of_files[name] = case["case_id"] if of_files.get(name, case["case_id"]) == case["case_id"] else None
     return {**of_files, **ids}
+
+
+def _with_folders(path: Path) -> Iterator[str]:
+    """What `predict` calls the mask of an image that shares its name with those in other folders: s0001__ct."""
+    parts = (*path.absolute().parent.parts[1:], stem(path))
+    yield from ("__".join(parts[-count:]) for count in range(2, min(DEEPEST, len(parts)) + 1))
 
 
 def _plain(name: str) -> str:

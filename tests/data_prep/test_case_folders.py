@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -82,6 +83,11 @@ def test_a_folder_without_one_of_the_contrasts_is_told_and_may_be_left_out(tmp_p
     assert found.code == "D551" and found.message.startswith("no t2f; it holds BraTS-GLI-00001-000-t1c.nii.gz")
     build(root, tmp_path / "out", accept="D551")
     assert len(read_datalist(tmp_path / "out")["training"]) == 2
+    for contrast in ("t1n", "t2w"):
+        (root / f"BraTS-GLI-00001-000/BraTS-GLI-00001-000-{contrast}.nii.gz").unlink()
+    assert next(f for f in check(root) if f.code == "D551").message.startswith(
+        "no t1n, no t2f, no t2w; it holds BraTS-GLI-00001"
+    )
 
 
 def test_frames_with_a_mask_each_are_cases_of_one_patient(tmp_path: Path) -> None:
@@ -220,8 +226,10 @@ def test_folders_of_other_data_are_no_cases(tmp_path: Path) -> None:
         detect(tmp_path / "a")
     for part in ("images", "labels", "masks"):
         save(tmp_path / f"b/train/{part}/p.nii.gz", noise(SHAPE))
-    with pytest.raises(ConfigError, match=r"A folder one level up or down has one\. Give it: .*b/train"):
-        detect(tmp_path / "b")
+    for _ in range(2):
+        with pytest.raises(ConfigError, match=r"A folder one level up or down has one\. Give it: .*b/train"):
+            detect(tmp_path / "b")
+        save(tmp_path / "b/train/overview.nii.gz", noise(SHAPE))  # then with an image beside the folders
 
 
 def test_two_folders_of_masks_must_be_chosen_from(tmp_path: Path) -> None:
@@ -265,3 +273,121 @@ def test_a_file_called_segmentation_is_no_scan(tmp_path: Path) -> None:
         save(tmp_path / f"case/{name}.nii.gz", box(slice(1, 3)))
     found = sort_files(sorted(tmp_path.rglob("*.nii.gz")), tmp_path)
     assert [scan.files[0].name for scan in found.scans] == ["imaging.nii.gz"]
+
+
+def pair(root: Path, folder: str, image: str, mask: str, seed: int = 0) -> None:
+    save(root / folder / image, noise(SHAPE, seed))
+    save(root / folder / mask, box(slice(2, 5)))
+
+
+def test_images_with_one_mask_that_is_called_like_one_of_them_are_refused(tmp_path: Path) -> None:
+    """Four slices of which one is labelled were four channels."""
+    for case in ("a", "b", "c"):
+        pair(tmp_path / "raw", case, "2.nii.gz", "2_mask.nii.gz", ord(case))
+        save(tmp_path / f"raw/{case}/1.nii.gz", noise(SHAPE, 7 + ord(case)))
+    (found,) = check(tmp_path / "raw")
+    assert found.code == "D550" and "the mask is called like one of the images" in found.message
+    for case in ("a", "b", "c"):  # what the message says to type
+        (tmp_path / f"raw/{case}/2_mask.nii.gz").rename(tmp_path / f"raw/{case}/seg.nii.gz")
+    assert read_source(tmp_path / "raw").channels == ("1", "2")
+
+
+def test_one_pair_is_a_case_where_other_folders_have_several(tmp_path: Path) -> None:
+    for case, frames in {"p1": (1, 2), "p2": (1, 2), "p3": (1,)}.items():
+        for frame in frames:
+            pair(tmp_path / "raw", case, f"{case}_f{frame}.nii.gz", f"{case}_f{frame}_gt.nii.gz", frame + ord(case[1]))
+        save(tmp_path / f"raw/{case}/{case}_4d.nii.gz", noise((*SHAPE, 2)))
+    source = read_source(tmp_path / "raw")
+    assert [case.case_id for case in source.cases] == ["p1_f1", "p1_f2", "p2_f1", "p2_f2", "p3_f1"]
+    assert source.faults == () and {case.patient for case in source.cases} == {"p1", "p2", "p3"}
+
+
+def test_volumes_and_segmentations_are_paired_by_their_numbers(tmp_path: Path) -> None:
+    for number in (0, 1, 2):
+        pair(
+            tmp_path / "raw", f"Training Batch {1 + number // 2}", f"volume-{number}.nii", f"segmentation-{number}.nii", number
+        )
+    cases = read_source(tmp_path / "raw").cases
+    assert [case.label.name for case in cases if case.label] == [f"segmentation-{number}.nii" for number in (0, 1, 2)]
+
+
+@pytest.mark.parametrize(("folder", "patients"), [("train", 2), ("Test set", 2), ("P7", 1), ("training_01_smith", 1)])
+def test_a_folder_of_a_split_is_no_patient(tmp_path: Path, folder: str, patients: int) -> None:
+    for name in ("ax", "by"):
+        pair(tmp_path / "raw", folder, f"{name}.nii.gz", f"{name}_mask.nii.gz", ord(name[0]))
+    report = build(tmp_path / "raw", tmp_path / "out")
+    assert len({case["patient"] for case in read_datalist(tmp_path / "out")["training"]}) == patients
+    assert ("if each case is a patient, type: --patient-regex each" in report.patients) is (patients == 1)
+
+
+def test_a_second_mask_of_an_image_is_not_left_out_as_an_image(tmp_path: Path) -> None:
+    for number in (1, 2):
+        pair(tmp_path / "raw", "benign", f"benign ({number}).nii.gz", f"benign ({number})_mask.nii.gz", number)
+    save(tmp_path / "raw/benign/benign (2)_mask_1.nii.gz", box(slice(6, 8)))
+    (found,) = check(tmp_path / "raw")
+    assert found.code == "D550" and "no image is called like benign (2)_mask_1.nii.gz" in found.message
+
+
+def test_channels_that_differ_by_case_alone_are_one(tmp_path: Path) -> None:
+    root = tumours(tmp_path / "brats")
+    name = "BraTS-GLI-00001-000"
+    (root / name / f"{name}-t1c.nii.gz").rename(root / name / f"{name}-T1C.nii.gz")
+    source = read_source(root)
+    assert source.channels == ("t1c", "t1n", "t2f", "t2w") and len(source.cases) == 3 and not source.faults
+
+
+def test_a_contrast_that_all_images_of_a_case_share_stays_in_the_names_of_channels(tmp_path: Path) -> None:
+    """T1 before and after contrast agent in one folder, T2 in the other, were the same two channels."""
+    for case, contrast in {"p1": "t1", "p2": "t2"}.items():
+        for time in ("pre", "post"):
+            save(tmp_path / f"raw/{case}/{case}_{contrast}_{time}.nii.gz", noise(SHAPE, ord(time[1])))
+        save(tmp_path / f"raw/{case}/{case}_seg.nii.gz", box(slice(2, 5)))
+    assert codes(check(tmp_path / "raw")) == {"D550"}
+    for path in list((tmp_path / "raw/p2").glob("p2_t2_*")):
+        path.rename(path.with_name(path.name.replace("t2", "t1")))
+    assert read_source(tmp_path / "raw").channels == ("t1_post", "t1_pre")
+    for case in ("p1", "p2"):  # dates are no contrasts
+        for path in list((tmp_path / f"raw/{case}").glob("*_t1_*")):
+            path.rename(path.with_name(path.name.replace("_t1_", f"_201{case[1]}_")))
+    assert read_source(tmp_path / "raw").channels == ("post", "pre")
+
+
+def test_several_images_where_the_others_have_one_are_told_so(tmp_path: Path) -> None:
+    for case in ("a", "b", "c"):
+        pair(tmp_path / "raw", case, "ct.nii.gz", "seg.nii.gz", ord(case))
+    save(tmp_path / "raw/b/pet.nii.gz", noise(SHAPE))
+    (found,) = check(tmp_path / "raw")
+    assert found.code == "D551" and found.message.startswith(
+        "2 images, of which none is the one that other folders have: ct, pet"
+    )
+
+
+def test_another_folder_of_masks_is_named_by_labels_dir(tmp_path: Path) -> None:
+    root = organs(tmp_path / "ts", within="organs")
+    with pytest.raises(ConfigError, match="no known layout"):
+        check(root)
+    assert check(root, labels_dir="organs") == []
+    organs(root)
+    with pytest.raises(ConfigError, match=r"--labels-dir nothere: no folder in .* holds one of this name"):
+        check(root, labels_dir="nothere")
+
+
+def test_case_folders_one_level_off_are_proposed(tmp_path: Path) -> None:
+    tumours(tmp_path / "brats/HGG")
+    tumours(tmp_path / "brats/LGG")
+    with pytest.raises(ConfigError, match=r"Give it: .*brats/HGG, .*brats/LGG"):
+        detect(tmp_path / "brats")
+    one = tmp_path / "brats/HGG/BraTS-GLI-00001-000"
+    with pytest.raises(ConfigError, match=r"Give it: .*brats/HGG$"):
+        detect(one)
+    shutil.copytree(one, tmp_path / "alone/case")
+    with pytest.raises(ConfigError, match="5 images lie directly in it"):
+        detect(tmp_path / "alone/case")
+
+
+def test_what_an_archive_of_a_mac_adds_is_no_case(tmp_path: Path) -> None:
+    root = organs(tmp_path / "ts")
+    (root / "__MACOSX/s0000").mkdir(parents=True)
+    (root / "__MACOSX/s0000/._ct.nii.gz").write_bytes(b"\0\5\x16\7")
+    (root / "s0000/segmentations/._liver.nii.gz").write_bytes(b"\0\5\x16\7")
+    assert check(root) == []

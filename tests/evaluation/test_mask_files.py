@@ -46,6 +46,14 @@ def test_a_mask_is_called_like_its_case_its_image_or_its_label(name: str, tmp_pa
     assert cases_with_masks([own], str(folder)) == [{**own, "mask": str(folder / name)}]
 
 
+def test_a_mask_of_an_image_that_is_called_alike_in_each_folder_is_known_by_the_folder(tmp_path: Path) -> None:
+    """As `predict` calls it."""
+    cases = [case(name, image=[f"/data/ts/{name}/ct.nii.gz"]) for name in ("s1", "s2")]
+    folder = touched(tmp_path, "s1__ct_seg.nii.gz", "ts__s2__ct_seg.nii.gz", "s3__ct_seg.nii.gz")
+    found = cases_with_masks(cases, str(folder))
+    assert [Path(one["mask"]).name for one in found] == ["s1__ct_seg.nii.gz", "ts__s2__ct_seg.nii.gz"]
+
+
 def test_a_number_behind_a_name_makes_another_name(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"no mask of 1 of 1 case: a; saw masks of a_0002"):
         cases_with_masks([case("a")], str(touched(tmp_path, "a_0002.nii.gz")))
