@@ -242,7 +242,8 @@ def resolve_arms(given: Sequence[str] | Mapping[str, Mapping[str, Any] | None], 
             _check_settings(part, changes.get(part) or {}, f"{where}: arm {name}: {part}")
             if changes.get(part) is not None:
                 changes[part] = {**(getattr(known[base], part) or {}), **changes[part]}
-        tune_as = changes.pop("tune_as", base if base != name else "")
+        fixed = changes.get("learning_rate") is not None  # a rate of its own is not searched
+        tune_as = changes.pop("tune_as", "" if fixed or base == name else base)
         arms[name] = replace(known[base], **{**changes, "name": name, "like": base, "tune_as": tune_as})
         if arms[name].kind not in KINDS:
             raise ConfigError(f"{where}: arm {name}: kind {arms[name].kind!r}: expected one of {', '.join(KINDS)}")

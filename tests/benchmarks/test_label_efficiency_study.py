@@ -66,6 +66,8 @@ def test_arms_build_on_each_other() -> None:
     assert a.pretrain == {"objective": "hybrid", "lambda_mask": 0.1} == b.pretrain and b.tune_as == "a"
     assert study.pretrain_settings(a)["updates"] == 3 and study.pretrain_settings(a)["lambda_mask"] == 0.1
     assert tiny(arms={"a": {"like": "hybrid"}}).arms["a"].tune_as == ""  # hybrid is not in this study
+    own = tiny(arms={"hybrid": {}, "fast": {"like": "hybrid", "learning_rate": 0.003}}).arms["fast"]
+    assert (own.learning_rate, own.tune_as) == (0.003, "")  # a rate of its own is held
 
 
 def test_updates_follow_the_number_of_labels() -> None:
