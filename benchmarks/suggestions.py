@@ -35,7 +35,7 @@ from data_prep.json_io import dump_json
 from monai_hybrid.bundle.data import PreparedData, read_prepared
 from monai_hybrid.few_shot.starting_point import StartingPoint, starting_point
 from monai_hybrid.suggesting import ORDERS, ordered
-from monai_hybrid.suggesting.seen import Seen, look
+from monai_hybrid.suggesting.seen import Seen, look, signals_of
 
 CHOOSING = tuple(order for order in ORDERS if order != "random")
 LEVEL = 0.95
@@ -97,8 +97,9 @@ def divided(cases: Mapping[str, Case], pool: int, repetition: int) -> tuple[list
 def choices(seen: Sequence[Seen], number: int, draws: int, repetition: int) -> list[tuple[str, list[str]]]:
     """(order, scans): of each order one choice, of the random one several."""
     features = np.stack([one.features for one in seen])
-    signals = {"error": [one.error for one in seen], "entropy": [one.entropy for one in seen]}
-    found = [(order, ordered(order, number, features, signals=signals)) for order in CHOOSING]
+    signals = signals_of(seen)
+    orders = [order for order in CHOOSING if any(value is not None for value in signals.get(order, [0.0]))]
+    found = [(order, ordered(order, number, features, signals=signals)) for order in orders]
     found += [("random", ordered("random", number, features, seed=1000 * repetition + draw)) for draw in range(draws)]
     return [(order, sorted(seen[i].case_id for i in places)) for order, places in found]
 

@@ -53,7 +53,8 @@ PREDICTED = ("volume_", "predicted_")  # how columns of single structures begin
 STATISTICS = {"case_id", "structure", "voxels", "pixels", "volume_mm3", "volume_ml", "area_mm2"}
 CASES = ("case_id", "class", "dice", "label_voxels", "pred_voxels")
 CASES_ALL = {*CASES, "patient", "nsd", "hd95", "label_ml", "pred_ml", "status"}
-SUGGESTION_COLUMNS = ("label_next", "case_id", "entropy_foreground", "denoising_error", "image")
+SUGGESTION_COLUMNS = ("label_next", "case_id", "entropy_foreground", "denoising_error", "predicted_dice", "image")
+EARLIER_SUGGESTION = tuple(name for name in SUGGESTION_COLUMNS if name != "predicted_dice")
 Known = Callable[[Path], bool]
 
 
@@ -195,7 +196,7 @@ RESULTS = (
     ResultFile("shift.png", marked_or_beside("shift.json"), ("shift", EVALUATE)),
     ResultFile("nearest.json", says("target", "models"), ("nearest",)),
     ResultFile("suggestion.json", says("model", "order", "suggested", "scans"), ("suggest",)),
-    ResultFile("suggestion.csv", has_columns(SUGGESTION_COLUMNS, set(SUGGESTION_COLUMNS)), ("suggest",)),
+    ResultFile("suggestion.csv", has_columns(EARLIER_SUGGESTION, set(SUGGESTION_COLUMNS)), ("suggest",)),
     ResultFile("run.json", _is_run_record, RUNS[1:]),
     ResultFile("run.json", _is_run_record, (TRAIN,), "logs"),
     ResultFile("history.jsonl", _is_history, (TRAIN,), "logs"),

@@ -289,12 +289,12 @@ def suggest(
         model: model file, the folder of its run, or the name of a model of the package.
         output: folder for `suggestion.csv` and `suggestion.json`; None: nothing is written.
         number: how many scans to choose.
-        order: "random", "typical", "spread", "error" or "entropy".
+        order: "random", "typical", "spread", "error", "entropy" or "dice".
         seed: of the order "random".
 
     Returns:
         The rows of `suggestion.csv`, the chosen ones first: {"label_next", "case_id", "entropy_foreground",
-        "denoising_error", "image"}; "label_next" counts from 1, and is "" of the others.
+        "denoising_error", "predicted_dice", "image"}; "label_next" counts from 1, and is "" of the others.
 
     Raises:
         HybridError: as `pretrain`.

@@ -72,7 +72,9 @@ def suggest(
     ],
     model: Model,
     number: Annotated[int, typer.Option("--number", help="how many scans to choose", min=1, metavar="N")] = 3,
-    order: Annotated[str, one_of("--order", "what decides", "random", "typical", "spread", "error", "entropy")] = "random",
+    order: Annotated[
+        str, one_of("--order", "what decides", "random", "typical", "spread", "error", "entropy", "dice")
+    ] = "random",
     seed: Annotated[int, typer.Option("--seed", help="of the order random", min=0, metavar="N")] = 0,
     output: Annotated[
         str | None, typer.Option("--output", help="folder for suggestion.csv and suggestion.json", metavar="FOLDER")

@@ -26,7 +26,7 @@ def predictions(quality: Mapping[str, Any], signals: Mapping[str, Mapping[str, f
 
 def prediction_cells(predicted: Predicted, structures: Sequence[str]) -> dict[str, Any]:
     """The cells of a case, by column; None where nothing is predicted."""
-    cells: dict[str, Any] = {"predicted_dice": _mean(predicted)}
+    cells: dict[str, Any] = {"predicted_dice": mean_dice(predicted)}
     for name in structures:
         said = predicted.get(name)
         cells[f"predicted_dice_{name}"] = None if said is None else round(said[0], 4)
@@ -34,7 +34,8 @@ def prediction_cells(predicted: Predicted, structures: Sequence[str]) -> dict[st
     return cells
 
 
-def _mean(predicted: Predicted) -> float | None:
+def mean_dice(predicted: Predicted) -> float | None:
+    """Over the structures; None where nothing is predicted."""
     return round(fmean(said[0] for said in predicted.values()), 4) if predicted else None
 
 
@@ -44,7 +45,7 @@ def low_prediction(predicted: Predicted, quality: Mapping[str, Any]) -> list[str
     Of n usual cases one in n + 1 is the lowest, so that is how often a usual case is flagged.
     """
     usual = (quality.get("reference") or {}).get("predicted_dice") or []
-    dice = _mean(predicted)
+    dice = mean_dice(predicted)
     if dice is None or len(usual) < FEWEST_USUAL or dice >= min(usual):
         return []
     worst = min(predicted, key=lambda name: predicted[name][0])

@@ -21,7 +21,7 @@ def suggestions(content: Mapping[str, Any], quality: Sequence[Mapping[str, str]]
         quality: rows of the folder's `quality.csv`; a scan's predicted Dice and flag stand beside it.
     """
     by_case = {str(row.get("case_id")): row for row in quality}
-    known = [by_case.get(str(scan["case_id"]), {}) for scan in content["scans"]]
+    known = [_beside(scan, by_case.get(str(scan["case_id"]), {})) for scan in content["scans"]]
     beside = {
         title: column
         for title, column in (("Predicted Dice", "predicted_dice"), ("Flag", "flag"))
@@ -42,6 +42,12 @@ def suggestions(content: Mapping[str, Any], quality: Sequence[Mapping[str, str]]
         "chosen": suggested_sentence(content),
         "said": _said(content),
     }
+
+
+def _beside(scan: Mapping[str, Any], row: Mapping[str, str]) -> Mapping[str, str]:
+    """What a prediction says of the scan; without one the predicted Dice is that of the suggestion."""
+    own = str(scan.get("predicted_dice") or "-")
+    return {"predicted_dice": own, **row} if own != "-" else row
 
 
 def _said(content: Mapping[str, Any]) -> list[str]:

@@ -23,6 +23,7 @@ ORDERS = {  # of scans to label, in words
     "spread": "the scan least like all before it first",
     "error": "the scan that the model denoises worst first",
     "entropy": "the scan in whose foreground the model is least sure first",
+    "dice": "the scan with the lowest predicted Dice first",
 }
 
 

@@ -43,11 +43,13 @@ def show(found: Suggestion, data: Path, model: str, number: int) -> None:
     console = Console()
     rows = list(found.rows())
     table = Table(title=escape(f"{data.name}: {plural(len(rows), 'scan')} without a label, order {found.order}"))
-    for heading in ("label", "scan", "entropy", "denoising error"):
+    columns = {"label_next": "label", "case_id": "scan", "entropy_foreground": "entropy", "denoising_error": "denoising error"}
+    columns |= {"predicted_dice": "predicted Dice"} if any(one.dice is not None for one in found.seen) else {}
+    for heading in columns.values():
         table.add_column(heading, overflow="fold")
     shown = rows[: len(found.chosen) + SHOWN]
     for row in shown:
-        table.add_row(*(escape(str(row[key])) for key in ("label_next", "case_id", "entropy_foreground", "denoising_error")))
+        table.add_row(*(escape(str(row[key])) for key in columns))
     console.print(table)
     if len(rows) == 1:
         print(f"{data}: one scan, so there is nothing to choose")

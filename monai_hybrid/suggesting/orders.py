@@ -1,4 +1,4 @@
-"""Orders in which scans may be labelled: by what lies in the middle of a group, by spread, by error, by entropy, or by chance.
+"""Orders in which scans may be labelled: by groups, by spread, by error, entropy or predicted Dice, or by chance.
 
 `typical` is TypiClust (Hacohen et al., ICML 2022), made for a handful of labels: as many groups as labels, of each the scan in
 whose neighbourhood most others lie. `spread` is the greedy k-centre (Sener & Savarese, ICLR 2018): each next scan is the one
@@ -16,7 +16,8 @@ from scipy.cluster.vq import kmeans2
 from data_prep.volume import Array
 
 DEFAULT = "random"  # no other was shown to beat it, see docs/how-to/label-next.md
-ORDERS = ("random", "typical", "spread", "error", "entropy")
+ORDERS = ("random", "typical", "spread", "error", "entropy", "dice")
+HIGHEST_FIRST = {"error": 1, "entropy": 1, "dice": -1}  # signals; of the predicted Dice the lowest comes first
 NEIGHBOURS = 20
 ROUNDS = 50  # of k-means
 SEED = 0
@@ -37,7 +38,8 @@ def ordered(
         number: how many; of fewer candidates, all.
         features: (N, F) of every scan.
         known: (N,) bool, scans that have a label already; they are covered and never chosen.
-        signals: "error" and "entropy" of every scan, None where there is none; the highest comes first.
+        signals: "error", "entropy" and "dice" of every scan, None where there is none. The highest comes first, of "dice" the
+            lowest.
         seed: of "random".
 
     Raises:
@@ -49,8 +51,9 @@ def ordered(
     number = min(number, int((~known).sum()))
     if order == "random":
         return [int(i) for i in np.random.default_rng(seed).permutation(np.flatnonzero(~known))[:number]]
-    if order in ("error", "entropy"):
-        values = [-np.inf if value is None else float(value) for value in (signals or {})[order]]
+    if order in HIGHEST_FIRST:
+        sign = HIGHEST_FIRST[order]
+        values = [-np.inf if value is None else sign * float(value) for value in (signals or {})[order]]
         return sorted(np.flatnonzero(~known).tolist(), key=lambda i: (-values[i], i))[:number]
     x = scaled(features)
     return typical(x, known, number) if order == "typical" else spread(x, known, number)

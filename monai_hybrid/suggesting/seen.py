@@ -1,4 +1,4 @@
-"""What a model sees in a scan, without a label: features of its bottleneck, entropy over the foreground, error of denoising."""
+"""What a model sees in a scan, without a label: features of its bottleneck, entropy, error of denoising, predicted Dice."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from monai_hybrid.bundle.model import find_card, network_of
 from monai_hybrid.bundle.preprocessing import image_transforms
 from monai_hybrid.inferers.input_grid import InputGridInferer
 from monai_hybrid.prediction.denoising import DenoisingScore
+from monai_hybrid.prediction.expected import mean_dice, predictions
+from monai_hybrid.prediction.signals import CaseSignals
 from monai_hybrid.weights import with_pretrained
 
 OVERLAP = 0.25  # of windows: half of what a mask needs
@@ -29,6 +31,7 @@ class Seen:
     features: Array
     entropy: float | None
     error: float | None
+    dice: float | None = None
 
 
 class Watched(nn.Module):
@@ -81,17 +84,26 @@ def look(
     prepare = image_transforms(card, training["spacing"], colour or card.get("colour"))
     inferer = InputGridInferer(training["patch_size"], sw_batch_size=4, overlap=OVERLAP)
     score, watched = DenoisingScore(card, training["patch_size"]), Watched(network)
+    signals, quality = CaseSignals(card, score), card.get("quality") or {}
 
     @torch.no_grad()
     def seen(case: Mapping[str, Any]) -> Seen:
         image = prepare({"image": case["image"], "case_id": case["case_id"]})["image"].to(device)
         watched.reset()
+        sums = signals.sums(image, inferer)
         entropy = inferer.segment(image, watched).entropy_foreground
         features = watched.features  # before the score, which is no clean pass
         first = case["image"][0] if isinstance(case["image"], list) else case["image"]
-        return Seen(str(case["case_id"]), str(first), features, _number(entropy), _number(score(image, network)))
+        error, of = (score(image, network), {}) if sums is None else signals.measured(sums, image, network, inferer)
+        dice = mean_dice(predictions(quality, of))
+        return Seen(str(case["case_id"]), str(first), features, _number(entropy), _number(error), dice)
 
     return seen
+
+
+def signals_of(seen: Sequence[Seen]) -> dict[str, list[float | None]]:
+    """What scans are ordered by, by the name of the order."""
+    return {"error": [one.error for one in seen], "entropy": [one.entropy for one in seen], "dice": [one.dice for one in seen]}
 
 
 def _number(value: float | None) -> float | None:

@@ -32,7 +32,7 @@ from monai_hybrid.prediction.cases import inspect
 from monai_hybrid.prediction.reasons import by_reason, headline, kind_of
 from monai_hybrid.setting_checks import check_there, model_in
 from monai_hybrid.suggesting.orders import DEFAULT, ORDERS, ordered
-from monai_hybrid.suggesting.seen import Seen, look
+from monai_hybrid.suggesting.seen import Seen, look, signals_of
 
 logger = logging.getLogger("monai_hybrid.suggest")
 
@@ -58,7 +58,7 @@ class Suggestion:
         at_once = [i for i, known in enumerate(self.labelled) if not known]
         for i in sorted(at_once, key=lambda i: (place.get(i, len(self.seen) + 1), self.seen[i].case_id)):
             one = self.seen[i]
-            values = (place.get(i, ""), one.case_id, _shown(one.entropy), _shown(one.error), one.image)
+            values = (place.get(i, ""), one.case_id, _shown(one.entropy), _shown(one.error), _shown(one.dice), one.image)
             yield dict(zip(SUGGESTION_COLUMNS, values, strict=True))
 
     def write(self, folder: Path) -> None:
@@ -107,9 +107,10 @@ def suggest(data: Path, model: str, number: int = 3, order: str = DEFAULT, seed:
         raise DataError("\n  ".join([f"{data}: no scan can be read:", *by_reason(failed)]))
     by_name = {case["case_id"]: bool(case["labelled"]) for case in cases}
     known = [by_name[one.case_id] for one in seen]
-    signals = {"error": [one.error for one in seen], "entropy": [one.entropy for one in seen]}
+    signals = signals_of(seen)
     if order in signals and all(value is None for value in signals[order]):
-        raise DataError(f"--order {order}: the model gives no {order} on these scans. Type: --order {DEFAULT}")
+        what = "predicted Dice, for which it needs held-out cases (monai-hybrid calibrate)," if order == "dice" else order
+        raise DataError(f"--order {order}: the model gives no {what} on these scans. Type: --order {DEFAULT}")
     features = np.stack([one.features for one in seen])
     chosen = ordered(order, number, features, np.asarray(known), signals, seed)
     return Suggestion(model, order, seen, chosen, known, failed)

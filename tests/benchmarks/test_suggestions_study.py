@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -24,7 +26,14 @@ def test_every_order_chooses_from_the_same_pool_and_random_several_times() -> No
     random = np.random.default_rng(0)
     seen = [Seen(f"c{i}", "", random.normal(size=4), float(i), float(-i)) for i in range(8)]
     found = choices(seen, 3, 2, 0)
-    assert [order for order, _ in found] == [*CHOOSING, "random", "random"]
+    without_dice = [order for order in CHOOSING if order != "dice"]  # the model predicts none
+    assert [order for order, _ in found] == [*without_dice, "random", "random"]
+    predicted = choices([replace(one, dice=0.1 * i) for i, one in enumerate(seen)], 3, 2, 0)
+    assert [order for order, _ in predicted] == [*CHOOSING, "random", "random"] and dict(predicted)["dice"] == [
+        "c0",
+        "c1",
+        "c2",
+    ]
     chosen = dict(found)
     assert chosen["entropy"] == ["c5", "c6", "c7"] and chosen["error"] == ["c0", "c1", "c2"]
     assert all(len(set(names)) == 3 for _, names in found) and found[-1] != found[-2]

@@ -67,7 +67,7 @@ def test_any_order_gives_each_open_scan_at_most_once(
 ) -> None:
     labelled = np.array([bool(known >> i & 1) for i in range(count)])
     features = np.ones((count, 3)) if alike else np.random.default_rng(seed).normal(size=(count, 3))
-    signals = {"error": [None, 1.0, 2.0] * count, "entropy": [0.5] * count}
+    signals = {"error": [None, 1.0, 2.0] * count, "entropy": [0.5] * count, "dice": [0.5, None, 0.7] * count}
     signals = {name: values[:count] for name, values in signals.items()}
     chosen = ordered(order, number, features, labelled, signals)
     assert len(chosen) == len(set(chosen)) == min(number, int((~labelled).sum()))
@@ -75,7 +75,8 @@ def test_any_order_gives_each_open_scan_at_most_once(
 
 
 def test_errors_come_first_and_unknown_ones_last() -> None:
-    signals = {"error": [0.2, None, 0.9, 0.9], "entropy": [0.1, 0.2, 0.3, None]}
+    signals = {"error": [0.2, None, 0.9, 0.9], "entropy": [0.1, 0.2, 0.3, None], "dice": [0.9, 0.2, None, 0.5]}
+    assert ordered("dice", 4, np.zeros((4, 1)), signals=signals) == [1, 3, 0, 2], "the worst first"
     assert ordered("error", 4, np.zeros((4, 1)), signals=signals) == [2, 3, 0, 1]
     assert ordered("entropy", 2, np.zeros((4, 1)), signals=signals) == [2, 1]
 
