@@ -12,6 +12,7 @@ from data_prep.ignoring import IGNORE
 
 LONGEST = 200  # characters of a name
 BACKGROUND = "background"
+ALL = "all"  # in results: the mean over the structures
 OTHERS = f"others={BACKGROUND}"  # of all values that have no name
 _MADE_UP = re.compile(r"label[\s_-]*\d+", re.IGNORECASE)
 
@@ -80,15 +81,27 @@ def chosen_names(stated: str | Mapping[int, str] | None, raw: Source) -> Mapping
 
     Raises:
         ConfigError: other names than those of the segments are stated, or the text has another form.
+        DataListError: a structure is called "all".
     """
     declared = parse_option(stated) if stated else None
     if declared and raw.segments_named and {0: BACKGROUND, **declared} != raw.label_names:
         own = ",".join(f"{value}={name}" for value, name in (raw.label_names or {}).items() if value)
         raise ConfigError(f'--label-names: the segments of the DICOM files have names: "{own}". Leave --label-names out')
     names = declared or raw.label_names
+    _refuse_all(names or {})
     if names and raw.ignore is not None and alike_name(names.get(raw.ignore, "")) == IGNORE:
         return {value: name for value, name in names.items() if value != raw.ignore}
     return names
+
+
+def _refuse_all(names: Mapping[int, str]) -> None:
+    """Refuse a structure that is called as the mean over the structures is in every result."""
+    taken = next((value for value, name in names.items() if alike_name(name) == ALL), None)
+    if taken is None:
+        return
+    others = ",".join(f"{value}={'OTHER' if value == taken else name}" for value, name in names.items() if value)
+    said = f"value {taken} is named {names[taken]!r}, as the mean over all structures is in results"
+    raise DataListError("D502", f'{said}. Type: --label-names "{others}"')
 
 
 def parse_option(text: str | Mapping[int, str], option: str = "--label-names") -> dict[int, str]:

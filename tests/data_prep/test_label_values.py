@@ -7,13 +7,13 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
-from prep_samples import noise, save, write_json
+from prep_samples import cube, noise, save, write_json
 from typer.testing import CliRunner
 
 from data_prep.build import build
 from data_prep.check import check
 from data_prep.cli import app
-from data_prep.errors import ConfigError, DataListError
+from data_prep.errors import ConfigError, DataError, DataListError
 from data_prep.files import read_dataset
 from data_prep.label_names import parse_names, parse_option
 
@@ -160,3 +160,15 @@ def test_a_draw_that_leaves_a_class_to_test_says_so(tmp_path: Path) -> None:
         app, ["build", str(root), "--output", str(tmp_path / "out"), "--splits", str(tmp_path / "splits.json")], env=WIDE
     )
     assert said.exit_code == 0 and "class 'label_3' (value 3) is in none of the 4 training labels" in said.output
+
+
+@pytest.mark.parametrize("name", ["all", "All"])
+def test_no_structure_is_called_as_the_mean_over_structures(tmp_path: Path, name: str) -> None:
+    """In results "all" is the mean; a structure of that name would take its place."""
+    save(tmp_path / "raw/images/a.nii.gz", noise((6, 7, 8)))
+    save(tmp_path / "raw/labels/a.nii.gz", cube((6, 7, 8)) * 2)
+    with pytest.raises(DataError, match=f"value 2 is named '{name}', .* Type: --label-names \"1=liver,2=OTHER\""):
+        build(tmp_path / "raw", tmp_path / "out", label_names=f"1=liver,2={name}")
+    assert not (tmp_path / "out").exists()
+    (found,) = check(tmp_path / "raw", label_names=f"1=liver,2={name}")
+    assert found.code == "D502"
