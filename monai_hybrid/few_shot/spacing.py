@@ -28,6 +28,8 @@ def tell_spacing(data: PreparedData, cases: Sequence[Mapping[str, Any]], spacing
         cases: of the training; those with "label" are measured.
         spacing: of the network's grid, an edge an axis, in mm, or in pixels or voxels where the files state none.
     """
+    if "spacing" not in data.plan:  # scans alone, without labels, have the model's plan or none
+        return
     plan = [float(edge) for edge in data.plan["spacing"]]
     ratios = [float(own) / edge for own, edge in zip(spacing, plan, strict=True)]
     if idist.get_rank() != 0 or all(1 / NAMED < ratio < NAMED for ratio in ratios):

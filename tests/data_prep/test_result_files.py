@@ -239,6 +239,7 @@ WRITERS = {
     "monai_hybrid/evaluation/forgetting.py": TABLED,
     "monai_hybrid/evaluation/report.py": TABLED,
     "monai_hybrid/evaluation/slices.py": TABLED,
+    "monai_hybrid/evaluation/structure_masks.py": "a temporary folder",
     "monai_hybrid/exporting/program.py": "a temporary file",
     "monai_hybrid/exporting/write.py": "only with --overwrite",
     "monai_hybrid/few_shot/shots.py": TABLED,
