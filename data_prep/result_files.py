@@ -108,7 +108,10 @@ def has_columns(needed: Iterable[str], others: set[str], prefix: str | tuple[str
     """CSV tables with the needed columns, and no others than the known ones and those of a prefix."""
 
     def known(path: Path) -> bool:
-        first = next(csv.reader(io.StringIO(_content(path, 65536).decode("utf-8", "replace"))), [])
+        try:
+            first = next(csv.reader(io.StringIO(_content(path, 65536).decode("utf-8", "replace"))), [])
+        except csv.Error:  # Python 3.10 reads no NUL
+            return False
         names = {name.lstrip("'") for name in first}
         return names >= set(needed) and all(name in others or name.startswith(prefix) for name in names)
 

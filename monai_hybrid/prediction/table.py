@@ -110,6 +110,7 @@ class QualityTable:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             text = self.path.read_bytes().decode("utf-8", "replace") if self.path.is_file() else ""
+            text = text.replace("\0", "\ufffd")  # of a torn file; csv of Python 3.10 reads no NUL
         except OSError as error:
             raise EnvironmentFault(f"{self.path}: cannot be used ({error.strerror}); choose another --output_dir") from error
         refuse_other(self.path)
