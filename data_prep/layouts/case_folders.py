@@ -116,8 +116,11 @@ def read(root: Path, labels_dir: str | None = None, label_names: str | Mapping[i
         raise DataListError("D503", f"{root}: no folder in it holds an image. Type: ls {quoted(root)}", str(root))
     found = _with_roles(_in_one_spelling(found), root)
     channels = _channels(found)
-    whole = [case for case in found if set(channels) <= set(case.images)]
-    faults += [SourceFault("D551", _lacking(c, channels), c.case_id, c.folder) for c in found if c not in whole]
+    whole: list[_Found] = []
+    parts: list[_Found] = []
+    for case in found:
+        (whole if set(channels) <= set(case.images) else parts).append(case)
+    faults += [SourceFault("D551", _lacking(case, channels), case.case_id, case.folder) for case in parts]
     structures = {case.case_id: case.structures for case in whole if case.structures}
     names = names_beside(root, labels_dir or "labels")
     stated, where = (label_names, "--label-names") if label_names else (names, str(root / f"{labels_dir or 'labels'}.json"))
