@@ -219,21 +219,23 @@ def _converted(raw: Source, cases: Sequence[Case], result: Examination, folder: 
     files = converted({case.case_id: raw.series[case.case_id] for case in cases}, folder / NIFTI_FOLDER)
     masks = converted_labels(raw, cases, folder / LABEL_FOLDER)
     written = [replace(case, images=(files[case.case_id],), label=masks.get(case.case_id, case.label)) for case in cases]
-    own = {case.case_id: case for case in written}
-    records = tuple(replace(record, case=own[record.case.case_id]) for record in result.records)
     note = f"wrote {len(files)} DICOM series as NIfTI to {folder / NIFTI_FOLDER}"
     note += f", {len(masks)} masks to {folder / LABEL_FOLDER}" if masks else ""
-    return written, replace(result, records=records), note
+    return written, _of(written, result), note
+
+
+def _of(written: Sequence[Case], result: Examination) -> Examination:
+    """What was found, of cases whose files are others now."""
+    own = {case.case_id: case for case in written}
+    return replace(result, records=tuple(replace(record, case=own[record.case.case_id]) for record in result.records))
 
 
 def _with_joined(raw: Source, cases: Sequence[Case], result: Examination, folder: Path) -> tuple[list[Case], Examination, str]:
     """The cases with one label file in the place of their masks of structures."""
     masks = write_joined(raw, cases, folder / JOINED_FOLDER)
     written = [replace(case, label=masks.get(case.case_id, case.label)) for case in cases]
-    own = {case.case_id: case for case in written}
-    records = tuple(replace(record, case=own[record.case.case_id]) for record in result.records)
     note = f"joined the masks of structures of {len(masks)} cases into one label each, in {folder / JOINED_FOLDER}"
-    return written, replace(result, records=records), note
+    return written, _of(written, result), note
 
 
 def _corrected(

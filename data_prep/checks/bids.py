@@ -4,17 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from data_prep.checks.datalist import seen
+from data_prep.checks.datalist import seen, told
 from data_prep.checks.registry import Remark, check, check_kind
 from data_prep.checks.subjects import DatasetSubject
 from data_prep.errors import DataListError
-
-
-def told(subject: DatasetSubject, code: str) -> Iterator[Remark]:
-    """What the layout's reader passed over, of one code."""
-    for fault in subject.faults:
-        if fault.code == code:
-            yield Remark(fault.message, fault.case, str(fault.file or ""))
 
 
 @check("D540", on="datalist", level="error", remedy="Choose by --bids-filter, of check, build and predict: docs/how-to/bids.md")

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from data_prep.checks.bids import told
-from data_prep.checks.datalist import seen
+from data_prep.checks.datalist import seen, told
 from data_prep.checks.registry import Remark, check, check_kind
 from data_prep.checks.subjects import DatasetSubject
 from data_prep.errors import DataListError

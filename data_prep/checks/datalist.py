@@ -19,6 +19,13 @@ def seen(fault: DataListError, code: str) -> str | None:
     return str(fault).removeprefix(f"{fault.file}: ") if fault.code == code else None
 
 
+def told(subject: DatasetSubject, code: str) -> Iterator[Remark]:
+    """What the layout's reader passed over, of one code."""
+    for fault in subject.faults:
+        if fault.code == code:
+            yield Remark(fault.message, fault.case, str(fault.file or ""))
+
+
 @check("D501", on="datalist", level="error", remedy="Correct the JSON, or write it anew: monai-hybrid build --help")
 def not_json(fault: DataListError) -> str | None:
     """A list or description is not readable as JSON, or a key appears twice."""
