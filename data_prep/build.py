@@ -99,7 +99,7 @@ def _build(source: Path, folder: Path, settings: BuildOptions) -> BuildReport:
 def _raw(source: Path, settings: BuildOptions) -> Source:
     return read_source(
         source, settings.layout, settings.labels_dir, settings.series, settings.accepted,
-        settings.bids_filter, settings.bids_labels, settings.label_names,
+        settings.bids_filter, settings.bids_labels, settings.label_names, settings.images_dir,
     )  # fmt: skip
 
 

@@ -74,6 +74,7 @@ def checked(
     keep_names: bool = False,
     ignore_label: int | None = None,
     jobs: int = 1,
+    images_dir: str | None = None,
 ) -> Checked:
     """Examine a folder of any layout that `build` reads, a datalist.json, a folder that holds one, or one image.
 
@@ -94,7 +95,8 @@ def checked(
     refuse_special(path)
     declared = parse_option(label_names) if label_names else None
     codes, colour = parse_codes(accept), chosen_colour(channels, grey)
-    how = {"layout": layout, "labels_dir": labels_dir, "series": series, "bids_filter": bids_filter, "bids_labels": bids_labels}
+    how = {"layout": layout, "images_dir": images_dir, "labels_dir": labels_dir, "series": series}
+    how |= {"bids_filter": bids_filter, "bids_labels": bids_labels}
     with named(keep_names):
         seen = _seen(
             path,

@@ -37,9 +37,10 @@ app = typer.Typer(
 )
 
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+ImagesDir = Annotated[str | None, typer.Option(help="Another folder of images; . is FOLDER itself.", metavar="NAME")]
 LabelsDir = Annotated[str | None, typer.Option(help="Another label folder than the layout's own.", metavar="NAME")]
 LabelNames = Annotated[str | None, typer.Option(help='Names of label values: "1=LV,2=RV".')]
-Layout = Annotated[str, typer.Option(help="auto, folders, msd, nnunet, cases (a folder each), dicom or bids.")]
+Layout = Annotated[str, typer.Option(help="auto, folders, pairs, msd, nnunet, cases (a folder each), dicom or bids.")]
 SeriesWords = Annotated[str | None, typer.Option(help='DICOM series: UID, number, "T1*", EchoTime=2.5.', metavar="WORDS")]
 BidsFilter = Annotated[
     str | None,
@@ -82,9 +83,10 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
 
 @command
 def build(
-    source: Annotated[Path, typer.Argument(help="Folder of the raw data (images/ + labels/, MSD, nnU-Net, DICOM or BIDS).")],
+    source: Annotated[Path, typer.Argument(help="Folder of the raw data, as it lies: docs/how-to/files-as-they-lie.md.")],
     out: Annotated[Path, typer.Option("--output", help="Folder for datalist.json, dataset.json and plan.json.")],
     layout: Layout = "auto",
+    images_dir: ImagesDir = None,
     labels_dir: LabelsDir = None,
     bids_filter: BidsFilter = None,
     bids_labels: BidsLabels = None,
@@ -137,6 +139,7 @@ def check(
     path: Annotated[Path, typer.Argument(help="Folder of raw data, a datalist.json, a folder that holds one, or one image.")],
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the findings here; - prints them.")] = None,
     layout: Layout = "auto",
+    images_dir: ImagesDir = None,
     labels_dir: LabelsDir = None,
     bids_filter: BidsFilter = None,
     bids_labels: BidsLabels = None,
@@ -187,6 +190,7 @@ def repair(
     label_map: Annotated[str | None, typer.Option("--map", help='Label values to replace: "255=1,-1=0".')] = None,
     link: Annotated[bool, typer.Option("--link", help="Link to files without defects instead of copying them.")] = False,
     layout: Layout = "auto",
+    images_dir: ImagesDir = None,
     labels_dir: LabelsDir = None,
     bids_filter: BidsFilter = None,
     bids_labels: BidsLabels = None,
@@ -200,8 +204,8 @@ def repair(
         from data_prep.repair import repair as run
         from data_prep.summary import print_repair
 
-        report = run(path, out, dry_run, parse_map(label_map), link, layout, labels_dir, bids_filter, bids_labels)
-        told = {"labels_dir": labels_dir, "bids_filter": bids_filter, "bids_labels": bids_labels}
+        told = {"images_dir": images_dir, "labels_dir": labels_dir, "bids_filter": bids_filter, "bids_labels": bids_labels}
+        report = run(path, out, dry_run, parse_map(label_map), link, layout, **told)
         print_repair(report, out, dry_run, Console(), told | ({} if layout == "auto" else {"layout": layout}))
     if any(finding.level == "error" for finding in report.remaining):
         raise typer.Exit(DataError.exit_code)

@@ -15,8 +15,8 @@ from data_prep.quoting import quoted
 
 # Those that `check` takes too.
 OF_CHECK = (
-    "layout", "labels_dir", "bids_filter", "bids_labels", "label_names", "allow_unlabelled", "accept", "channels", "grey",
-    "patient_regex", "series", "ignore_label", "keep_names",
+    "layout", "images_dir", "labels_dir", "bids_filter", "bids_labels", "label_names", "allow_unlabelled", "accept", "channels",
+    "grey", "patient_regex", "series", "ignore_label", "keep_names",
 )  # fmt: skip
 
 
@@ -35,6 +35,7 @@ class BuildOptions:
     """Settings of `build`; each is an option of the command line of the same name."""
 
     layout: str = "auto"
+    images_dir: str | None = None
     labels_dir: str | None = None
     bids_filter: str | None = None
     bids_labels: str | None = None

@@ -25,7 +25,7 @@ MADE_HERE = b"by monai_hybrid"  # in the description of every file that predicti
 TABLE = "quality.csv"  # of prediction; its column mask names the files that it wrote
 DICOM = ".dcm"
 LABEL_FOLDER = re.compile(
-    r"(?:\d(?:st|nd|rd)[_\-]?)?(?:labels?|masks?|segs?|segmentations?|annotations?|gt|ground[_\-]?truths?|manual|predictions?)"
+    r"(?:\d(?:st|nd|rd)[_\-]?)?(?:labels?|masks?|segs?|segmentations?|annotations?|gt|ground[\s_\-]?truths?|manual|predictions?)"
     r"(?:tr|ts|val)?\d*",
     re.IGNORECASE,
 )

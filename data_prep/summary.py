@@ -30,7 +30,7 @@ NEXT = "monai-hybrid pretrain --data {folder} --output {source}"
 NAMED = 6  # values whose names a line to type holds
 ADAPT = "monai-hybrid adapt --data {folder} --model auto{further} --output {output}"
 MERGE = re.compile(r'monai-hybrid repair FOLDER --output OUT --map "[\d=,]+"')
-READING = ("layout", "labels_dir", "bids_filter", "bids_labels")  # options of `check` and `build` that `repair` has too
+READING = ("layout", "images_dir", "labels_dir", "bids_filter", "bids_labels")  # those of `build` that `repair` has too
 FEW = 10  # patients, of whom all are taken
 CEILINGS = 5  # rows
 MASKS = (

@@ -16,6 +16,8 @@ from data_prep.free_names import ADAPTED, PREPARED, free
 from data_prep.home import at_home
 from data_prep.json_io import load_json
 from data_prep.layouts.case_folders import is_case_folders
+from data_prep.layouts.pairs import is_pairs
+from data_prep.layouts.two_folders import HERE, fitting
 from data_prep.quoting import quoted
 from monai_hybrid.catalogue.naming import name_of
 from monai_hybrid.model_card import read_card
@@ -136,18 +138,19 @@ def labelled_patients(cases: Any) -> set[str]:
 
 def _refuse_raw(folder: Path) -> None:
     """A folder with images and labels: only a prepared data set knows which scan has one."""
-    if folder.is_dir() and is_case_folders(folder):
+    if folder.is_dir() and (is_case_folders(folder) or is_pairs(folder)):
         raise DataError(
             f"{folder}: holds masks beside the images, and which scans have a label is known once it is built. Type: "
             f"monai-hybrid build {quoted(folder)} --allow-unlabelled --output {free(PREPARED)}"
         )
-    for images, labels in RAW:
+    others = fitting(folder) if folder.is_dir() and not any((folder / images).is_dir() for images, _ in RAW) else []
+    for images, labels in (*RAW, *others):
         beside = folder / labels
         if (folder / images).is_dir() and beside.is_dir() and any(not file.name.startswith(".") for file in beside.iterdir()):
-            there, scans = quoted(folder), quoted(folder / images)
+            alike = "" if images == HERE else f"; or look at all scans alike: --data {quoted(folder / images)}"
             raise DataError(
                 f"{folder}: holds {labels}/, and which scans have a label is known once it is built. Type: monai-hybrid build "
-                f"{there} --allow-unlabelled --output {free(PREPARED)}; or look at all scans alike: --data {scans}"
+                f"{quoted(folder)} --allow-unlabelled --output {free(PREPARED)}{alike}"
             )
 
 

@@ -1,4 +1,4 @@
-"""D550 to D554: a folder a case: does each say which files are images, masks and structures?"""
+"""D550 to D554: does each case say which of its files are images, masks and structures?"""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from data_prep.errors import DataListError
     "D550",
     on="datalist",
     level="error",
-    remedy="Name the files so that they say it, or sort them into images/ and labels/: docs/how-to/case-folders.md",
+    remedy="Name the files so that they say it, or sort them into images/ and labels/: docs/how-to/files-as-they-lie.md",
 )
 def roles_unclear(fault: DataListError) -> str | None:
-    """A folder a case: which files are images, channels, masks or structures cannot be told by their names."""
+    """Which files are images, channels, masks or structures cannot be told by their names."""
     return seen(fault, "D550")
 
 
@@ -26,10 +26,10 @@ def roles_unclear(fault: DataListError) -> str | None:
     on="dataset",
     level="error",
     acceptable=True,
-    remedy="Add what is missing, or take the folder away: {file}",
+    remedy="Add what is missing, or take this away: {file}",
 )
 def case_incomplete(subject: DatasetSubject) -> Iterator[Remark]:
-    """A folder a case: a folder has no image, or lacks a channel that the others have; it is left out."""
+    """A case has a folder or a mask and no image, or lacks a channel that the others have; it is left out."""
     yield from told(subject, "D551")
 
 
@@ -51,5 +51,5 @@ check_kind(
 
 @check("D554", on="dataset", level="warning", remedy="If it was not drawn there, take that folder away: {file}")
 def structure_absent(subject: DatasetSubject) -> Iterator[Remark]:
-    """A folder a case: a case has no mask of a structure that others have; it counts as absent."""
+    """A case has no mask of a structure that others have; it counts as absent."""
     yield from told(subject, "D554")

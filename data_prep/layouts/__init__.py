@@ -13,17 +13,19 @@ from data_prep.cases import Source
 from data_prep.dead_links import absent
 from data_prep.errors import ConfigError, DataError, DataListError
 from data_prep.foreign import dicom_readable, foreign_kind, foreign_sentence, holds_dicom, links_sentence
-from data_prep.layouts import bids, case_folders, dicom, folders, msd, nnunet
+from data_prep.layouts import bids, case_folders, dicom, folders, msd, nnunet, pairs
 from data_prep.layouts.common import image_files, raw_dataset_json
+from data_prep.layouts.two_folders import HERE, fitting, the_one
 from data_prep.quoting import quoted
 from data_prep.reading import extension
 
-NAMING_STRUCTURES = {"folders": folders.read, "cases": case_folders.read}  # each may have a file
 READERS = {"msd": msd.read, "nnunet": nnunet.read}
 DICOM = "dicom"
 BIDS = "bids"
 CASES = "cases"
-LAYOUTS = ("auto", "folders", *READERS, CASES, DICOM, BIDS)
+FOLDERS = "folders"
+PAIRS = "pairs"
+LAYOUTS = ("auto", FOLDERS, PAIRS, *READERS, CASES, DICOM, BIDS)
 COMPANIONS = (".cfg", ".json", ".csv", ".tsv", ".txt", ".md", ".bval", ".bvec", ".raw", ".zraw")  # of images, no images
 
 
@@ -36,18 +38,20 @@ def read_source(
     bids_filter: str | None = None,
     bids_labels: str | None = None,
     label_names: str | Mapping[int, str] | None = None,
+    images_dir: str | None = None,
 ) -> Source:
     """List the cases of a raw data set.
 
     Args:
         root: its folder; of DICOM also one file.
-        layout: "auto", "folders", "msd", "nnunet", "cases", "dicom" or "bids".
+        layout: "auto", "folders", "pairs", "msd", "nnunet", "cases", "dicom" or "bids".
         labels_dir: another label folder than the layout's own; of BIDS the folder in derivatives/.
         series: which DICOM series are meant; see `data_prep.dicom.choice.choose`.
         accept: codes of judgements that the user overrules, where they say which cases there are.
         bids_filter: of BIDS, which contrasts; see `bids.wanted`.
         bids_labels: of BIDS, which labels.
         label_names: value -> name; of masks of structures in a file each they say which are meant.
+        images_dir: of "folders", the folder of images; "." is `root` itself.
 
     Raises:
         ConfigError: the layout or the label folder does not exist.
@@ -61,19 +65,36 @@ def read_source(
         raise DataError(f"{root}: {said}")
     if layout not in LAYOUTS:
         raise ConfigError(f"--layout {layout}: unknown; expected one of {', '.join(LAYOUTS)}")
-    kind = DICOM if root.is_file() else detect(root, labels_dir) if layout == "auto" else layout
+    kind = DICOM if root.is_file() else detect(root, labels_dir, images_dir) if layout == "auto" else layout
     choice = BidsChoice(bids_filter, bids_labels, labels_dir)
+    if images_dir is not None and kind != FOLDERS:
+        raise ConfigError(f"--images-dir {quoted(images_dir)}: {root} has the layout {kind}, not {FOLDERS}; leave it out")
     if choice.given and kind != BIDS:
         raise ConfigError(f"{choice.given}: {root} has the layout {kind}, not bids; leave the option out")
     if kind == DICOM:
         return dicom.read(root, labels_dir, series, accept)
     if series is not None:
         raise ConfigError(f"--series {shlex.quote(series)}: {root} holds no DICOM series. Leave --series out")
-    if kind in NAMING_STRUCTURES:
-        source = NAMING_STRUCTURES[kind](root, labels_dir, label_names)
-    else:
-        source = bids.read(root, choice) if kind == BIDS else READERS[kind](root, labels_dir)
-    return replace(source, ignored=_ignored(source))
+    return replace(source := _read(kind, root, labels_dir, label_names, images_dir, choice), ignored=_ignored(source))
+
+
+def _read(
+    kind: str,
+    root: Path,
+    labels_dir: str | None,
+    label_names: str | Mapping[int, str] | None,
+    images_dir: str | None,
+    choice: BidsChoice,
+) -> Source:
+    if kind == FOLDERS:
+        return folders.read(root, labels_dir, label_names, images_dir)
+    if kind == CASES:
+        return case_folders.read(root, labels_dir, label_names)
+    if kind == PAIRS:
+        if labels_dir is not None:
+            raise ConfigError(f"--labels-dir {quoted(labels_dir)}: in {root} masks lie beside their images; leave it out")
+        return pairs.read(root)
+    return bids.read(root, choice) if kind == BIDS else READERS[kind](root, labels_dir)
 
 
 def _ignored(source: Source) -> tuple[Path, ...]:
@@ -83,11 +104,13 @@ def _ignored(source: Source) -> tuple[Path, ...]:
     return tuple(path for path in files if not path.name.startswith(".") and path.suffix.lower() not in COMPANIONS)
 
 
-def detect(root: Path, labels_dir: str | None = None) -> str:
-    """The layout of a folder: by its dataset.json, else by its sub-folders; `labels_dir` as in `read_source`.
+def detect(root: Path, labels_dir: str | None = None, images_dir: str | None = None) -> str:
+    """The layout of a folder: by its dataset.json, else by its sub-folders and the names of its files.
+
+    `labels_dir` and `images_dir` as in `read_source`.
 
     Raises:
-        ConfigError: no layout fits.
+        ConfigError: no layout fits, or several folders of images and masks do.
         DataListError: it holds archives, or DICOM though pydicom is not installed.
     """
     described = raw_dataset_json(root)
@@ -95,8 +118,8 @@ def detect(root: Path, labels_dir: str | None = None) -> str:
         return "nnunet" if "channel_names" in described else "msd"
     if is_bids(root):
         return BIDS
-    if (root / "images").is_dir() and (image_files(root / "images") or not holds_dicom(root)):
-        return "folders"
+    if images_dir is not None or ((root / "images").is_dir() and (image_files(root / "images") or not holds_dicom(root))):
+        return FOLDERS
     if dicom_readable() and holds_dicom(root):
         return _dicom_alone(root)
     whole = around(root)
@@ -108,6 +131,10 @@ def detect(root: Path, labels_dir: str | None = None) -> str:
     if case_folders.is_case_folders(root, labels_dir) or (labels_dir and case_folders.is_case_folders(root)):
         return CASES
     nearby = _one_level_off(root)
+    if not nearby and not labels_dir and pairs.is_pairs(root):
+        return PAIRS
+    if not nearby and the_one(root, fitting(root, None, labels_dir)):
+        return FOLDERS
     if nearby:
         names = ", ".join(quoted(folder) for folder in nearby[:8])
         raise ConfigError(f"{root}: no known layout. A folder one level up or down has one. Give it: {names}")
@@ -117,9 +144,9 @@ def detect(root: Path, labels_dir: str | None = None) -> str:
     loose = image_files(root)
     if loose:
         raise ConfigError(
-            f"{root}: no known layout; {len(loose)} images lie directly in it. Expected images/, and labels/ with the same "
-            f"file names: mkdir {_quoted(root, 'images')} {_quoted(root, 'labels')}, then move them; or look at one alone: "
-            f"monai-hybrid check {quoted(loose[0])}"
+            f"{root}: no known layout; {len(loose)} images lie directly in it, and no mask that is called like one of them. "
+            f"Expected p1 and p1_seg, or images/, and labels/ with the same file names: mkdir {_quoted(root, 'images')} "
+            f"{_quoted(root, 'labels')}, then move them; or look at one alone: monai-hybrid check {quoted(loose[0])}"
         )
     links = links_sentence(root)
     if links:
@@ -129,9 +156,9 @@ def detect(root: Path, labels_dir: str | None = None) -> str:
         raise ConfigError(f"{root}: no known layout; it looks like BIDS without dataset_description.json. Type: --layout bids")
     error = ConfigError if found else DataError  # what is not there is no mistaken setting
     raise error(
-        f"{root}: no known layout; it holds {', '.join(found) or 'nothing'}. Expected images/ and "
-        "labels/, a dataset.json of the Decathlon (MSD) or of nnU-Net, a folder a case with image and mask, or BIDS. "
-        "Type: monai-hybrid build --help"
+        f"{root}: no known layout; it holds {', '.join(found) or 'nothing'}. Expected images/ and labels/ (other names: "
+        "--images-dir NAME --labels-dir NAME), a dataset.json of the Decathlon (MSD) or of nnU-Net, a folder a case with image "
+        "and mask, or BIDS. Type: monai-hybrid build --help"
     )
 
 
@@ -160,7 +187,8 @@ def _one_level_off(root: Path) -> list[Path]:
     for images, labels in (("images", "labels"), ("imagesTr", "labelsTr")):
         if root.absolute().name in (images, labels) and (above / images).is_dir() and (above / labels).is_dir():
             return [root.parent if root.name else above]
-    if image_files(root):
-        return case_folders.near(root)
+    if loose := image_files(root):
+        several = len(loose) > 1 and any(one.images == HERE for one in fitting(root))  # with masks of their names in a folder
+        return [] if several else case_folders.near(root)
     named = [p for p in sorted(root.iterdir()) if (p / "images").is_dir() or (p / "imagesTr").is_dir()]
     return named or case_folders.near(root)

@@ -17,11 +17,12 @@ from pathlib import Path
 from data_prep.amounts import few, plural
 from data_prep.cases import Case, Source, SourceFault
 from data_prep.errors import ConfigError, DataListError
-from data_prep.label_affixes import says_mask, without_image_words, without_label_words
+from data_prep.label_affixes import says_mask, without_label_words
+from data_prep.layouts.beside import images_and_masks, pairs
 from data_prep.layouts.common import image_files, modality_of, names_beside
 from data_prep.quoting import quoted
 from data_prep.reading import stem
-from data_prep.scans import LABEL_FOLDER, OWN, sort_files
+from data_prep.scans import LABEL_FOLDER
 from data_prep.structure_names import (
     SEPARATORS,
     absent,
@@ -157,13 +158,8 @@ def _folders(root: Path) -> list[Path]:
 
 def _look(folder: Path, labels_dir: str | None = None, choose: bool = True) -> _Folder:
     """With `choose` several folders of masks beside an image are an error."""
-    files = image_files(folder)
-    sorted_files = sort_files(files, folder)
-    ours = set(sorted_files.left_out.get(OWN, ()))
-    images = {path for scan in sorted_files.scans for path in scan.files}
-    masks = tuple(path for path in files if path not in images and path not in ours)
-    own = tuple(path for path in files if path in images)
-    return _Folder(folder, own, masks, _within(folder, labels_dir, choose and bool(own)))
+    found = images_and_masks(folder)
+    return _Folder(folder, found.images, found.masks, _within(folder, labels_dir, choose and bool(found.images)))
 
 
 def _within(folder: Path, labels_dir: str | None, choose: bool) -> tuple[Path, ...]:
@@ -193,46 +189,36 @@ def _cases_of(one: _Folder, paired: bool) -> Iterator[_Found]:
     Raises:
         DataListError: it cannot be told which files belong together.
     """
-    pairs = {} if one.within else _pairs(one)
-    if not pairs:
+    own = {} if one.within else pairs(one.images, one.masks)
+    if not own:
         structures = by_name(one.within or one.masks, one.path.name, one.path)
         whole = len(structures) == 1 and (not one.within or _is_plain(next(iter(structures.items())), one))
         yield _Found(one.path.name, "", one.path, _by_channel(one), None, structures, whole)
         return
-    _refuse_unclear(one, pairs, paired)
+    _refuse_unclear(one, own, paired)
     if len(one.images) == 1:
         yield _Found(one.path.name, "", one.path, _by_channel(one), None, by_name(one.masks, one.path.name, one.path), True)
         return
-    for mask, image in pairs.items():
+    for mask, image in own.items():
         name = stem(image)
         case = name if name.startswith(one.path.name) else f"{one.path.name}_{name}"
         patient = "" if OF_SPLIT.fullmatch(one.path.name) else one.path.name
         yield _Found(case, patient, one.path, {"image": image}, mask)
 
 
-def _pairs(one: _Folder) -> dict[Path, Path]:
-    """Mask -> the image of its name; of several, also of its name but for a word that says "image"."""
-    exact = {stem(path): path for path in one.images}
-    own = {rest: path for path in one.images for rest in without_image_words(stem(path))} | exact
-    for known in (exact, own if len(one.masks) > 1 else {}):
-        if pairs := {mask: known[name] for mask in one.masks for name in without_label_words(stem(mask)) if name in known}:
-            return pairs
-    return {}
-
-
 def _is_paired(one: _Folder) -> bool:
     """Whether there are several masks, and each has an image of its own."""
-    pairs = _pairs(one)
-    return len(one.masks) == len(pairs) == len(set(pairs.values())) > 1 and not one.within
+    own = pairs(one.images, one.masks)
+    return len(one.masks) == len(own) == len(set(own.values())) > 1 and not one.within
 
 
-def _refuse_unclear(one: _Folder, pairs: Mapping[Path, Path], paired: bool) -> None:
+def _refuse_unclear(one: _Folder, own: Mapping[Path, Path], paired: bool) -> None:
     there = (
         f"{one.path}: {plural(len(one.masks), 'mask')} ({few([path.name for path in one.masks])}) and "
         f"{plural(len(one.images), 'image')} ({few([path.name for path in one.images])})"
     )
     if len(one.masks) > 1 and not _is_paired(one):
-        alone = [mask.name for mask in one.masks if mask not in pairs]
+        alone = [mask.name for mask in one.masks if mask not in own]
         said = f"; no image is called like {few(alone)}" if alone else ""
         raise DataListError("D550", f"{there}: which belong together cannot be told by their names{said}")
     if len(one.masks) == 1 and len(one.images) > 1 and not paired:

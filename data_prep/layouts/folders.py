@@ -1,4 +1,4 @@
-"""Two folders, images/ and labels/, with equal file names but for a common ending: NIfTI, pictures, MHA or NRRD.
+"""Two folders, images/ and labels/ or of other names, with equal file names but for a common ending.
 
 In labels/ a case may have a folder with a mask for each structure: images/p1.nii.gz, labels/p1/liver.nii.gz.
 """
@@ -12,30 +12,55 @@ from pathlib import Path
 from data_prep.cases import Case, Source
 from data_prep.label_affixes import pair_labels, says_mask, without_label_words
 from data_prep.layouts.common import image_files, label_folder, names_beside, require_images
+from data_prep.layouts.two_folders import HERE, Folders, fitting, the_one
 from data_prep.reading import stem
 from data_prep.structure_names import absent, by_name, in_one_spelling, many, names_of, table_of, whole_labels
 from data_prep.structures import Joined
 
+USUAL = Folders("images", "labels")
 
-def read(root: Path, labels_dir: str | None = None, label_names: str | Mapping[int, str] | None = None) -> Source:
-    """List the cases of a folder with images/ and labels/ (or another label folder).
 
-    `label_names` says which masks of structures are meant, where a case has a folder of them.
+def read(
+    root: Path,
+    labels_dir: str | None = None,
+    label_names: str | Mapping[int, str] | None = None,
+    images_dir: str | None = None,
+) -> Source:
+    """List the cases of a folder with images/ and labels/, or with two folders of other names.
+
+    `label_names` says which masks of structures are meant, where a case has a folder of them. `images_dir` "." is `root`.
 
     Raises:
-        ConfigError: the label folder does not exist, or a structure that is asked for.
-        DataError: images/ is missing or empty, the file of label names is damaged, or no structure can be told.
+        ConfigError: the label folder does not exist, a structure that is asked for, or several pairs of folders fit.
+        DataError: the folder of images is missing or empty, the file of label names is damaged, or no structure can be told.
     """
-    images = require_images(root / "images")
-    name = labels_dir or "labels"
+    where = _named(root, images_dir, labels_dir)
+    images = require_images(root / where.images)
+    name = where.labels
     place = label_folder(root, name)
     files = {stem(path): path for path in image_files(place)}
     labels = files or {path.name: path for path in sorted(place.iterdir()) if path.is_dir() and image_files(path)}
     pairs = pair_labels([stem(path) for path in images], labels)
     cases = tuple(Case(stem(path), (path,), pairs.labels.get(stem(path))) for path in images)
-    notes = (pairs.note,) if pairs.note else ()
+    usual = where.images == images_dir or where == USUAL
+    told = () if usual and where.labels in (labels_dir, USUAL.labels) else (_said(where),)
+    notes = (*told, pairs.note) if pairs.note else told
     source = Source(root, "folders", root.name, cases, names_beside(root, name), orphans=pairs.orphans, notes=notes)
     return _with_structures(source, label_names, root / f"{name}.json") if labels and not files else source
+
+
+def _named(root: Path, images_dir: str | None, labels_dir: str | None) -> Folders:
+    """The two folders: as they were named, else images/ and labels/, else the only two that belong together."""
+    plain = Folders(images_dir or USUAL.images, labels_dir or USUAL.labels)
+    if (root / plain.images).is_dir() and (root / plain.labels).is_dir():
+        return plain
+    known = images_dir or (USUAL.images if (root / USUAL.images).is_dir() else None)
+    return the_one(root, fitting(root, known, labels_dir)) or plain
+
+
+def _said(where: Folders) -> str:
+    images = "the folder itself" if where.images == HERE else f"{where.images}/"
+    return f"images lie in {images}, masks in {where.labels}/"
 
 
 def _with_structures(source: Source, label_names: str | Mapping[int, str] | None, names: Path) -> Source:

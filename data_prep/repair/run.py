@@ -35,7 +35,7 @@ from data_prep.volume import ReadError, Volume
 
 SMALL = (".json", ".csv", ".tsv", ".md")  # files that describe a data set
 LOG = "repair.json"
-Reading = tuple[str, str | None, str | None, str | None]  # layout, folder of labels, and what of BIDS is meant
+Reading = Mapping[str, Any]  # layout, folders of images and labels, and what of BIDS is meant
 
 
 @dataclass(frozen=True)
@@ -90,6 +90,7 @@ def repair(
     labels_dir: str | None = None,
     bids_filter: str | None = None,
     bids_labels: str | None = None,
+    images_dir: str | None = None,
 ) -> RepairReport:
     """Write a corrected copy of a raw data set, or a corrected data list; never touch the source.
 
@@ -103,6 +104,7 @@ def repair(
         labels_dir: see `read_source`.
         bids_filter: see `read_source`.
         bids_labels: see `read_source`.
+        images_dir: see `read_source`.
 
     Raises:
         DataError: the path does not exist.
@@ -111,11 +113,18 @@ def repair(
         EnvironmentFault: no space or no right; `out` is not there then.
     """
     path, out = Path(path), Path(out)
+    how = {
+        "layout": layout,
+        "labels_dir": labels_dir,
+        "bids_filter": bids_filter,
+        "bids_labels": bids_labels,
+        "images_dir": images_dir,
+    }
     _check_folders(path, out)
     try:
         with tempfile.TemporaryDirectory(prefix=f".{out.name}.") if dry_run else new_folder(out) as name:
             made = Path(name)
-            report = _into(path, made, values or {}, link or dry_run, (layout, labels_dir, bids_filter, bids_labels))
+            report = _into(path, made, values or {}, link or dry_run, how)
             report.remaining = list(_renamed(report.remaining, str(made), str(out)))
             if not dry_run:
                 dump_json(report.as_json(path, out, dry_run), made / LOG)
@@ -151,8 +160,7 @@ def _into(path: Path, made: Path, values: Mapping[int, int], link: bool, how: Re
         _datalist(path if path.is_file() else path / "datalist.json", made, report)
         report.remaining = check(made)
         return report
-    layout, labels_dir, bids_filter, bids_labels = how
-    raw = read_source(path, layout, labels_dir, bids_filter=bids_filter, bids_labels=bids_labels)
+    raw = read_source(path, **how)
     if raw.series:
         raise ConfigError(f"{path}: it is DICOM, which is never changed. Type: {CHECK} {quoted(path)}")
     for case in raw.cases:
@@ -160,7 +168,7 @@ def _into(path: Path, made: Path, values: Mapping[int, int], link: bool, how: Re
             _put(made / _copy_name(file, raw, report), data, file, link)
     for file in _beside(raw):
         _put(made / _copy_name(file, raw, report), None, file, link)
-    report.remaining = check(made, layout, labels_dir, bids_filter=bids_filter, bids_labels=bids_labels)
+    report.remaining = check(made, **how)
     return report
 
 

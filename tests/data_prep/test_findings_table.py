@@ -82,7 +82,9 @@ def test_the_command_ends_with_the_verdict(bad: Path, monkeypatch: pytest.Monkey
 
 
 def test_images_without_a_layout_are_told_where_to_go(bad: Path) -> None:
-    with pytest.raises(ConfigError, match=r"images lie directly in it\. Expected images/, .*monai-hybrid check .*gz'?$"):
+    with pytest.raises(
+        ConfigError, match=r"images lie directly in it, .* Expected p1 and p1_seg, or images/, .*monai-hybrid check .*gz'?$"
+    ):
         read_source((bad / "images").rename(bad / "scans"))
     (bad / "scans").rename(bad / "images")
     assert len(read_source(bad).cases) >= 6

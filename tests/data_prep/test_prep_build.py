@@ -132,9 +132,12 @@ def test_a_label_folder_beside_the_data_set_is_proposed_by_its_whole_path(nifti_
 def test_other_label_folder(nifti_set, tmp_path):
     root = nifti_set()
     (root / "labels").rename(root / "labels_whole")
-    with pytest.raises(ConfigError, match=r"no such label folder; .* holds images, labels_whole"):
-        build(root, tmp_path / "out")
-    build(root, tmp_path / "out", labels_dir="labels_whole")
+    assert "images lie in images/, masks in labels_whole/" in build(root, tmp_path / "out").notes
+    (root / "labels_whole").rename(root / "drawn")
+    with pytest.raises(ConfigError, match=r"no such label folder; .* holds drawn, images"):
+        build(root, tmp_path / "second")
+    (root / "drawn").rename(root / "labels_whole")
+    build(root, tmp_path / "second", labels_dir="labels_whole")
     shutil.rmtree(root / "labels_whole")
     with pytest.raises(DataError, match=r"no such label folder; .* holds images alone\. Put a mask .*predict .*images --help"):
         build(root, tmp_path / "other")

@@ -1,0 +1,46 @@
+"""Which files of a folder are images, which are masks beside them, and which mask is that of which image."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from data_prep.label_affixes import without_image_words, without_label_words
+from data_prep.layouts.common import image_files
+from data_prep.reading import stem
+from data_prep.scans import OWN, sort_files
+
+
+@dataclass(frozen=True)
+class Beside:
+    """The images of a folder, the masks beside them, and the masks and maps that this tool wrote."""
+
+    images: tuple[Path, ...]
+    masks: tuple[Path, ...]
+    ours: tuple[Path, ...] = ()
+
+
+def images_and_masks(folder: Path) -> Beside:
+    """Sort the image files that lie directly in a folder."""
+    files = image_files(folder)
+    sorted_files = sort_files(files, folder)
+    ours = tuple(sorted_files.left_out.get(OWN, ()))
+    images = {path for scan in sorted_files.scans for path in scan.files}
+    masks = tuple(path for path in files if path not in images and path not in ours)
+    return Beside(tuple(path for path in files if path in images), masks, ours)
+
+
+def pairs(images: Sequence[Path], masks: Sequence[Path]) -> dict[Path, Path]:
+    """Mask -> the image of its name; of several, also of its name but for a word that says "image"."""
+    exact = {stem(path): path for path in images}
+    own = {rest: path for path in images for rest in without_image_words(stem(path))} | exact
+    for known in (exact, own if len(masks) > 1 else {}):
+        if found := {mask: known[name] for mask in masks for name in names_of_image(mask) if name in known}:
+            return found
+    return {}
+
+
+def names_of_image(mask: Path) -> tuple[str, ...]:
+    """The names that the image of a mask may have: its own, of another format, or without a word that says "mask"."""
+    return (stem(mask), *without_label_words(stem(mask)))

@@ -1,0 +1,240 @@
+"""Folders of images and masks under any name, and masks beside their images."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from prep_samples import noise, save
+from typer.testing import CliRunner
+
+from data_prep.build import build
+from data_prep.check import check
+from data_prep.cli import app
+from data_prep.errors import ConfigError, DataError
+from data_prep.files import read_datalist, read_dataset
+from data_prep.layouts import detect, read_source
+
+SHAPE = (10, 9, 8)
+RUN = CliRunner()
+WIDE = {"COLUMNS": "300"}
+
+
+def volumes(*patterns: str, root: Path, cases: int = 4) -> Path:
+    """A volume for each pattern but the last, which is that of the mask; {} is the number of the case."""
+    for index in range(cases):
+        for channel, pattern in enumerate(patterns[:-1]):
+            save(root / pattern.format(index), noise(SHAPE, 10 * index + channel))
+        mask = np.zeros(SHAPE, np.uint8)
+        mask[2:6, 2:7, 1 + index % 3 : 6] = 1
+        save(root / patterns[-1].format(index), mask)
+    return root
+
+
+def pictures(image: str, mask: str, root: Path, colour: bool = True, cases: int = 4) -> Path:
+    for index in range(cases):
+        drawn = np.zeros((20, 24), np.uint8)
+        drawn[4:12, 6 + index : 16] = 255
+        grey = noise((20, 24), index).clip(0, 255).astype(np.uint8)
+        shown = np.stack([grey, grey // 2, 255 - grey], axis=2) if colour else grey
+        for name, array in ((image, shown), (mask, drawn)):
+            path = root / name.format(index)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(array).save(path)
+    return root
+
+
+def listed(folder: Path) -> dict[str, dict[str, object]]:
+    return {case["case_id"]: dict(case) for part in read_datalist(folder).values() if isinstance(part, list) for case in part}
+
+
+def by_command(root: Path, tmp_path: Path, *words: str) -> str:
+    """`check`, `repair` and `build` as they are typed; the repaired copy is built too."""
+    for command in (["check", str(root)], ["repair", str(root), "--output", str(tmp_path / "copy")]):
+        said = RUN.invoke(app, [*command, *words], env=WIDE)
+        assert said.exit_code == 0, said.output
+    copy = RUN.invoke(app, ["build", str(tmp_path / "copy"), "--output", str(tmp_path / "second"), *words], env=WIDE)
+    assert copy.exit_code == 0, copy.output
+    said = RUN.invoke(app, ["build", str(root), "--output", str(tmp_path / "out"), *words], env=WIDE)
+    assert said.exit_code == 0, said.output
+    assert listed(tmp_path / "out").keys() == listed(tmp_path / "second").keys()
+    return said.output
+
+
+@pytest.mark.parametrize(
+    ("image", "mask", "cases"),
+    [
+        ("p{}.nii.gz", "p{}_seg.nii.gz", "p"),
+        ("p{}.nii.gz", "p{}-label.nii.gz", "p"),
+        ("volume-{}.nii", "segmentation-{}.nii", "volume-"),
+        ("p{}_image.nii.gz", "p{}_mask.nii.gz", "p{}_image"),
+    ],
+)
+def test_volumes_with_their_masks_beside(image: str, mask: str, cases: str, tmp_path: Path) -> None:
+    said = by_command(volumes(image, mask, root=tmp_path / "raw"), tmp_path)
+    assert "masks beside their images: 4 cases" in said
+    found = listed(tmp_path / "out")
+    assert len(found) == 4 and all(name.startswith(cases.split("{")[0]) for name in found)
+    for case in found.values():
+        number = re.search(r"\d", str(case["case_id"]))
+        assert number and Path(str(case["label"])).name == mask.format(number[0])
+
+
+def test_channels_with_their_mask_beside(tmp_path: Path) -> None:
+    root = volumes("p_{}_t1.nii.gz", "p_{}_FLAIR.nii.gz", "p_{}_seg.nii.gz", root=tmp_path / "raw")
+    (root / "p_0_FLAIR.nii.gz").rename(root / "p_0_flair.nii.gz")
+    (root / "p_3_seg.nii.gz").unlink()
+    report = build(root, tmp_path / "out", allow_unlabelled=True)
+    assert "masks beside their images: 3 cases, channels: FLAIR, t1" in report.notes
+    assert read_dataset(tmp_path / "out")["channels"] == ["FLAIR", "t1"]
+    found = listed(tmp_path / "out")
+    assert sorted(found) == ["p_0", "p_1", "p_2", "p_3"] and "label" not in found["p_3"]
+    assert [Path(path).name for path in found["p_0"]["image"]] == ["p_0_flair.nii.gz", "p_0_t1.nii.gz"]  # type: ignore[attr-defined]
+
+
+def test_a_case_that_lacks_a_channel_is_told_and_left_out(tmp_path: Path) -> None:
+    root = volumes("p{}_t1.nii.gz", "p{}_t2.nii.gz", "p{}_seg.nii.gz", root=tmp_path / "raw")
+    (root / "p1_t2.nii.gz").unlink()
+    save(root / "overview_all.nii.gz", noise(SHAPE, 9))
+    (found,) = check(root)
+    assert found.code == "D551" and found.message == "no t2; there are t1" and found.case == "p1"
+    report = build(root, tmp_path / "out", accept="D551")
+    assert "images that are no channel of a case, left out: 1 (overview_all.nii.gz)" in report.notes
+    assert sorted(listed(tmp_path / "out")) == ["p0", "p2", "p3"]
+
+
+@pytest.mark.parametrize("colour", [True, False])
+@pytest.mark.parametrize(
+    ("image", "mask"), [("p{}.jpg", "p{}_mask.png"), ("p{}.jpg", "p{}.png"), ("img_{}.png", "mask_{}.png")]
+)
+def test_pictures_with_their_masks_beside(image: str, mask: str, colour: bool, tmp_path: Path) -> None:
+    by_command(pictures(image, mask, tmp_path / "raw", colour), tmp_path)
+    assert read_dataset(tmp_path / "out")["channels"] == (["red", "green", "blue"] if colour else ["image"])
+    assert all(str(case["label"]).endswith(".png") for case in listed(tmp_path / "out").values())
+
+
+def test_an_image_without_a_mask_and_a_mask_without_an_image(tmp_path: Path) -> None:
+    root = volumes("p{}.nii.gz", "p{}_seg.nii.gz", root=tmp_path / "raw")
+    (root / "p0.nii.gz").unlink()
+    (root / "p1_seg.nii.gz").unlink()
+    assert {(found.code, found.case) for found in check(root) if found.level == "error"} == {("D403", "p1"), ("D404", "")}
+
+
+def test_two_masks_of_one_image_are_refused(tmp_path: Path) -> None:
+    root = volumes("p{}.nii.gz", "p{}_seg.nii.gz", root=tmp_path / "raw")
+    save(root / "p2_label.nii.gz", np.ones(SHAPE, np.uint8))
+    (found,) = check(root)
+    assert found.code == "D550" and "p2.nii.gz has 2 masks: p2_label.nii.gz, p2_seg.nii.gz" in found.message
+
+
+def test_two_masks_of_the_channels_of_a_case_are_refused(tmp_path: Path) -> None:
+    root = volumes("p{}_t1.nii.gz", "p{}_t2.nii.gz", "p{}_seg.nii.gz", root=tmp_path / "raw")
+    save(root / "p2_label.nii.gz", np.ones(SHAPE, np.uint8))
+    (found,) = check(root)
+    assert found.code == "D550" and "p2 has 2 masks: p2_label.nii.gz, p2_seg.nii.gz" in found.message
+
+
+def test_other_endings_for_each_mask_are_no_channels(tmp_path: Path) -> None:
+    for index, contrast in enumerate(("a", "b", "c")):
+        save(tmp_path / f"raw/p{index}_{contrast}.nii.gz", noise(SHAPE, index))
+        save(tmp_path / f"raw/p{index}_seg.nii.gz", np.ones(SHAPE, np.uint8))
+    (found,) = check(tmp_path / "raw")
+    assert found.code == "D550" and "channels cannot be told: p0_a.nii.gz" in found.message
+
+
+def test_the_longest_name_of_a_mask_takes_a_channel(tmp_path: Path) -> None:
+    root = tmp_path / "raw"
+    for name in ("a", "a_b", "c"):
+        for contrast in ("t1", "t2"):
+            save(root / f"{name}_{contrast}.nii.gz", noise(SHAPE, len(name)))
+        save(root / f"{name}_seg.nii.gz", np.ones(SHAPE, np.uint8))
+    assert {case.case_id: [path.name for path in case.images] for case in read_source(root).cases} == {
+        name: [f"{name}_t1.nii.gz", f"{name}_t2.nii.gz"] for name in ("a", "a_b", "c")
+    }
+
+
+@pytest.mark.parametrize(
+    ("images", "image", "masks", "mask"),
+    [
+        (
+            "ISIC2018_Task1-2_Training_Input",
+            "ISIC_000{}.jpg",
+            "ISIC2018_Task1_Training_GroundTruth",
+            "ISIC_000{}_segmentation.png",
+        ),
+        ("CXR_png", "CHNCXR_{}_0.png", "masks", "CHNCXR_{}_0_mask.png"),
+        ("Original", "{}.png", "Ground Truth", "{}.png"),
+        ("train", "{}.jpg", "train_masks", "{}_mask.png"),
+        ("images", "{}.jpg", "masks", "{}.png"),
+        (".", "p{}.png", "labels", "p{}.png"),
+    ],
+)
+def test_two_folders_of_other_names(images: str, image: str, masks: str, mask: str, tmp_path: Path) -> None:
+    root = pictures(f"{images}/{image}", f"{masks}/{mask}", tmp_path / "raw")
+    (root / "test").mkdir()
+    Image.fromarray(np.zeros((20, 24), np.uint8)).save(root / "test/unknown.png")
+    said = by_command(root, tmp_path)
+    where = "the folder itself" if images == "." else f"{images}/"
+    assert f"images lie in {where}, masks in {masks}/" in said
+    found = listed(tmp_path / "out")
+    assert len(found) == 4 and all(Path(str(case["label"])).parent.name == masks for case in found.values())
+
+
+def test_several_pairs_of_folders_are_chosen_from_by_the_line_that_is_told(tmp_path: Path) -> None:
+    root = tmp_path / "raw"
+    for part in ("Training", "Validation"):
+        pictures(f"{part}_Input/{part[0]}{{}}.jpg", f"{part}_GroundTruth/{part[0]}{{}}_segmentation.png", root)
+    with pytest.raises(ConfigError, match="several folders of images and masks") as refused:
+        detect(root)
+    lines = str(refused.value).split("Type: ")[1].split("; ")
+    assert len(lines) == 2
+    words = shlex.split(lines[1])
+    assert words == ["--images-dir", "Validation_Input", "--labels-dir", "Validation_GroundTruth"]
+    by_command(root, tmp_path, *words)
+    assert all("/Validation_Input/" in str(case["image"]) for case in listed(tmp_path / "out").values())
+    build(root, tmp_path / "by_one_name", labels_dir="Training_GroundTruth")  # that is enough: one folder fits to it
+    assert all("/Training_Input/" in str(case["image"]) for case in listed(tmp_path / "by_one_name").values())
+
+
+def test_names_that_do_not_belong_together_are_no_data_set(tmp_path: Path) -> None:
+    pictures("photos/a{}.jpg", "masks/b{}.png", tmp_path / "raw")
+    with pytest.raises(ConfigError, match=r"no known layout; it holds masks, photos.*--images-dir NAME --labels-dir NAME"):
+        detect(tmp_path / "raw")
+    found = check(tmp_path / "raw", images_dir="photos", labels_dir="masks")
+    assert {one.code for one in found} >= {"D403", "D404"}
+
+
+@pytest.mark.parametrize("layout", ["auto", "cases"])
+def test_a_folder_of_images_is_of_one_layout(layout: str, tmp_path: Path) -> None:
+    root = tmp_path / "raw"
+    for index in range(3):
+        save(root / f"p{index}/ct.nii.gz", noise(SHAPE, index))
+        save(root / f"p{index}/seg.nii.gz", np.ones(SHAPE, np.uint8))
+    with pytest.raises((ConfigError, DataError), match=r"leave it out|no such folder"):
+        read_source(root, layout, images_dir="ct")
+
+
+def test_masks_beside_have_no_folder_of_labels(tmp_path: Path) -> None:
+    root = volumes("p{}.nii.gz", "p{}_seg.nii.gz", root=tmp_path / "raw")
+    with pytest.raises(ConfigError, match="masks lie beside their images; leave it out"):
+        read_source(root, "pairs", labels_dir="labels")
+    for mask in root.glob("*_seg.nii.gz"):
+        mask.unlink()
+    with pytest.raises(DataError, match="no mask beside its image; it holds 4 images"):
+        read_source(root, "pairs")
+
+
+def test_folders_within_and_masks_of_this_tool_are_told(tmp_path: Path) -> None:
+    root = volumes("p{}.nii.gz", "p{}_label.nii.gz", root=tmp_path / "raw")
+    (root / "old").mkdir()
+    notes = read_source(root).notes
+    assert "folders within were not looked into: old" in notes
+    (root / "quality.csv").write_text("case_id,mask\np0,p0_seg.nii.gz\n")
+    save(root / "p0_seg.nii.gz", np.ones(SHAPE, np.uint8))
+    source = read_source(root)
+    assert "masks or maps that this tool wrote, left out: 1 (p0_seg.nii.gz)" in source.notes
+    assert {str(case.label) for case in source.cases} == {str(root / f"p{i}_label.nii.gz") for i in range(4)}
