@@ -208,6 +208,7 @@ RESULTS = (
     ResultFile("transfer.txt", begins(rb"weights from "), (TRAIN,), "logs"),
     ResultFile("shots.json", says("seed", "patients", "cases"), (TRAIN,)),
     ResultFile("leave_one_out.json", says("epochs", "updates", "dice", "patients"), (TRAIN,), "logs"),
+    ResultFile("leave_one_out_part.json", says("of", "folds"), (TRAIN,), "logs"),
     ResultFile("fold_*.safetensors", begins(rb".{8}\{\"__metadata__\":\{.{0,300}left_out"), (TRAIN,), "logs/folds"),
     ResultFile("safety_stop.json", says("kept", "reasons", "scans", "cases"), (TRAIN,), "logs"),
     ResultFile("cases.csv", has_columns(CASES, CASES_ALL), (EVALUATE,)),

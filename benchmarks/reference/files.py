@@ -28,6 +28,7 @@ MEANINGS = {
     "fold_*.safetensors": "Weights of a fold of leave one out, kept by `--keep-folds True` for `calibrate`.",
     "shots.json": "The labelled patients and cases that an adaptation used.",
     "leave_one_out.json": "Dice by epoch of the patients left out.",
+    "leave_one_out_part.json": "The same of the patients that are done, while leave one out goes on.",
     "safety_stop.json": "Adapting without labels: which model was kept, why, and what was seen in each held-out scan.",
     "cases.csv": "A row a case and structure; [its columns](evaluation.md#files).",
     "summary.json": "Means and intervals; [its keys](evaluation.md#files).",

@@ -19,9 +19,10 @@ from torch.utils.data import Sampler
 from monai_hybrid.engines import ReplayableDataset, mixed_sampler
 from monai_hybrid.engines.length import total_updates
 from monai_hybrid.errors import ConfigError, DataError
-from monai_hybrid.few_shot.shots import write_record
+from monai_hybrid.few_shot.folds_done import Fold, FoldsDone, folds_of
 from monai_hybrid.networks.merged_state import merged_state_dict
 from monai_hybrid.quality.folds import write_fold
+from monai_hybrid.weights import checksum
 
 STOPPING = ("budget", "leave_one_out")
 MINIMUM_PATIENTS = 3
@@ -77,12 +78,18 @@ def choose_epochs(stopping: str, trainer: Any, keep_folds: bool = False) -> None
     the patients, smoothed over three epochs, is taken; the learning rate still follows the schedule of the whole budget, as it
     did in the folds. `logs/leave_one_out.json` keeps the curves. With
     `keep_folds` the averaged weights at the end of each fold stay in `logs/folds/`, for `monai-hybrid calibrate`.
+    A run that goes on (`resume`) trains the folds that it has not finished.
     """
     if stopping == "leave_one_out":
         main = _calling_parser()
-        folder = Path(main.get_parsed_content("output_dir")) / "logs"
-        record = _folds(main, folder if keep_folds else None)
-        write_record(record, folder / "leave_one_out.json")
+        parsed = main.get_parsed_content
+        settings = {"updates": parsed("updates"), "epochs": trainer.state.max_epochs, "keep": keep_folds}
+        settings["weights"] = checksum({name: w.cpu() for name, w in parsed("starting_network").state_dict().items()})
+        done = folds_of(Path(parsed("output_dir")) / "logs", parsed("cases"), settings, parsed("resume"))
+        record = done.record if parsed("resume") else None
+        if record is None:
+            record = _folds(main, done, keep_folds)
+            done.finish(record)
         trainer.state.max_epochs = record["epochs"]
 
 
@@ -103,33 +110,38 @@ def _calling_parser() -> ConfigParser:
     raise ConfigError("stopping leave_one_out: works in a bundle's configuration only")
 
 
-def _folds(main: ConfigParser, keep: Path | None = None) -> dict[str, Any]:
-    """Train and validate each fold; the record that is written. `keep` is the folder below which its weights stay."""
+def _folds(main: ConfigParser, done: FoldsDone, keep: bool) -> dict[str, Any]:
+    """Train and validate each fold that is not done; the record that is written. With `keep` their weights stay."""
     cases, deterministic = main.get_parsed_content("cases"), main.get_parsed_content("deterministic")
     patients = sorted({case["patient"] for case in cases})
-    before, curves, kept = [], {}, {}
     for number, patient in enumerate(patients, 1):
-        if deterministic:
-            set_determinism(main.get_parsed_content("seed"))
-        fold = _fold(main, patient)
-        start, curve = train_fold(fold)
-        if keep is not None:
-            kept[patient] = write_fold(keep, number, patient, merged_state_dict(fold.get_parsed_content("ema").ema_model))
-        before.append(start)
-        curves[patient] = curve
+        before = patient in done.folds
+        if not before:
+            if deterministic:
+                set_determinism(main.get_parsed_content("seed"))
+            fold = _fold(main, patient)
+            start, curve = train_fold(fold)
+            weights = merged_state_dict(fold.get_parsed_content("ema").ema_model) if keep else None
+            file = None if weights is None else write_fold(done.logs, number, patient, weights)
+            done.add(patient, Fold(start, curve, file))
+        start, curve = done.folds[patient].start, done.folds[patient].curve
         logger.info(
-            "leave one out %d/%d, without %s: Dice %.3f at the start, best %.3f after epoch %d of %d",
+            "leave one out %d/%d, without %s: Dice %.3f at the start, best %.3f after epoch %d of %d%s",
             *(number, len(patients), patient, start, max(curve), int(np.argmax(curve)) + 1, len(curve)),
+            " (trained before)" if before else "",
         )
     if deterministic:
         set_determinism(main.get_parsed_content("seed"))
-    record = best_epoch(list(curves.values()))
+    folds = {patient: done.folds[patient] for patient in patients}
+    starts = [fold.start for fold in folds.values()]
+    record = best_epoch([fold.curve for fold in folds.values()])
     updates, per_epoch = (main.get_parsed_content(name) for name in ("updates", "updates_per_epoch"))
     record |= {"updates": total_updates(updates, record["epochs"], per_epoch)}
     logger.info("leave one out: %d epochs (%d updates), mean Dice %.3f", *(record[k] for k in ("epochs", "updates", "dice")))
-    if float(np.mean(before)) >= record["dice"]:
-        logger.warning("leave one out: no epoch is better than the start (mean Dice %.3f)", np.mean(before))
-    return record | {"start": before, "patients": curves} | ({"folds": kept} if keep else {})
+    if float(np.mean(starts)) >= record["dice"]:
+        logger.warning("leave one out: no epoch is better than the start (mean Dice %.3f)", np.mean(starts))
+    record |= {"start": starts, "patients": {patient: fold.curve for patient, fold in folds.items()}}
+    return record | ({"folds": {patient: fold.file for patient, fold in folds.items()}} if keep else {})
 
 
 def _fold(main: ConfigParser, patient: str) -> ConfigParser:

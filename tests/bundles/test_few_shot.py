@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -132,19 +133,33 @@ def test_leave_one_out_sets_the_epochs_of_the_training(
         score, curve = train_fold(parser)
         assert not all(torch.equal(w, starts[-1][name]) for name, w in network.state_dict().items()), "the fold trains"
         assert len(curve) == 3 and all(0 <= dice <= 1 for dice in [score, *curve])
+        if len(starts) == 3:
+            raise KeyboardInterrupt
         return 0.5, [0.2, 0.9, 0.1]
 
     monkeypatch.setattr(stopping, "train_fold", fold)
     settings = {**SHORT, "max_epochs": 3, "updates_per_epoch": 1, "shots": 3, "stopping": "leave_one_out", "warmup_updates": 1}
     settings |= {"keep_folds": True}
     settings |= {"dataset_dir": str(target), "pretrained": str(trained), "output_dir": str(tmp_path)}
-    workflow = ConfigWorkflow(
-        str(CONFIGS / "train.json"), workflow_type="train", logging_file=False, bundle_root=str(CONFIGS.parent), **settings
-    )
-    workflow.initialize()
-    workflow.run()
-    workflow.finalize()
-    assert epochs == [(2, 1)] * 3, "two patients train, one validates"
+
+    def run(**further: Any) -> None:
+        workflow = ConfigWorkflow(
+            str(CONFIGS / "train.json"),
+            workflow_type="train",
+            logging_file=False,
+            bundle_root=str(CONFIGS.parent),
+            **settings,
+            **further,
+        )
+        workflow.initialize()
+        workflow.run()
+        workflow.finalize()
+
+    with pytest.raises(KeyboardInterrupt):
+        run()
+    assert list((tmp_path / "logs/folds").iterdir()) and not (tmp_path / "logs/leave_one_out.json").exists()
+    run(resume=True)
+    assert epochs == [(2, 1)] * 4, "two patients train, one validates; the fold that was stopped is trained again"
     source = load_weights(trained / "models/model.pt")
     assert all(torch.equal(start[name], source[name]) for start in starts for name in source)
     record = json.loads((tmp_path / "logs/leave_one_out.json").read_text())

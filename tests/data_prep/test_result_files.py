@@ -92,6 +92,7 @@ FILES: dict[str, tuple[bytes, bytes]] = {
     "safety_stop.json": (text({"kept": "original", "reasons": [], "scans": 2, "cases": []}), text({"kept": "original"})),
     "fold_*.safetensors": (weights({"left_out": "p1"}), weights({"format_version": 1})),
     "leave_one_out.json": (text({"epochs": 1, "updates": 2, "dice": 0.5, "patients": {}}), text({"epochs": 1})),
+    "leave_one_out_part.json": (text({"of": "ab", "folds": {}}), text({"folds": {}})),
     "cases.csv": (b"case_id,patient,class,dice,label_voxels,pred_voxels\n", b"case_id,patient,class,dice,mine\n"),
     "summary.json": (text({"unit": "mm", "nsd_tolerance": 2, "policy": "", "cases": 1}), text({"unit": "mm", "cases": 1})),
     "forgetting.json": (text({"source": "a", "metric": "dice", "classes": {}, "mean": {}}), text({"metric": "dice"})),
