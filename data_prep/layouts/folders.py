@@ -1,17 +1,20 @@
 """Two folders, images/ and labels/ or of other names, with equal file names but for a common ending.
 
-In labels/ a case may have a folder with a mask for each structure: images/p1.nii.gz, labels/p1/liver.nii.gz.
+In labels/ a case may have a folder with a mask for each structure, images/p1.nii.gz and labels/p1/liver.nii.gz, or a structure
+one with a mask for each case, labels/liver/p1.nii.gz.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from data_prep.amounts import few
 from data_prep.cases import Case, Source
 from data_prep.label_affixes import pair_labels, says_mask, without_label_words
 from data_prep.layouts.common import image_files, label_folder, names_beside, require_images
+from data_prep.layouts.structure_folders import ByStructure, by_structure, folders_within
 from data_prep.layouts.two_folders import HERE, Folders, fitting, the_one
 from data_prep.reading import stem
 from data_prep.structure_names import absent, by_name, in_one_spelling, many, names_of, table_of, whole_labels
@@ -39,11 +42,17 @@ def read(
     name = where.labels
     place = label_folder(root, name)
     files = {stem(path): path for path in image_files(place)}
-    labels = files or {path.name: path for path in sorted(place.iterdir()) if path.is_dir() and image_files(path)}
+    labels = files or {path.name: path for path in folders_within(place)}
     pairs = pair_labels([stem(path) for path in images], labels)
-    cases = tuple(Case(stem(path), (path,), pairs.labels.get(stem(path))) for path in images)
     usual = where.images == images_dir or where == USUAL
     told = () if usual and where.labels in (labels_dir, USUAL.labels) else (_said(where),)
+    if labels and not files and not pairs.labels:
+        turned = by_structure(place, [stem(path) for path in images])
+        if len(turned.folders) == 1:  # one set of masks, which may be of many classes
+            return read(root, f"{name}/{turned.folders[0]}", label_names, where.images)
+        if turned.folders:
+            return _of_structures(root, images, turned, label_names, name, told)
+    cases = tuple(Case(stem(path), (path,), pairs.labels.get(stem(path))) for path in images)
     notes = (*told, pairs.note) if pairs.note else told
     source = Source(root, "folders", root.name, cases, names_beside(root, name), orphans=pairs.orphans, notes=notes)
     return _with_structures(source, label_names, root / f"{name}.json") if labels and not files else source
@@ -78,6 +87,36 @@ def _with_structures(source: Source, label_names: str | Mapping[int, str] | None
         notes=(*source.notes, *many(table, stated)),
         faults=tuple(absent(found, table, places)),
         volumes={place: Joined(place, found[case], table) for case, place in places.items()},
+        table_of_names=not stated,
+    )
+
+
+def _of_structures(
+    root: Path,
+    images: Sequence[Path],
+    turned: ByStructure,
+    label_names: str | Mapping[int, str] | None,
+    labels: str,
+    told: Sequence[str],
+) -> Source:
+    """Each folder of masks is of a structure; the first mask of a case stands for all of them."""
+    beside = names_beside(root, labels)
+    stated, where = (label_names, "--label-names") if label_names else (beside, str(root / f"{labels}.json"))
+    table = table_of(turned.cases, stated, root, where)
+    places = {case: next(iter(own.values())) for case, own in turned.cases.items()}
+    said = [*told, f"masks lie in a folder for each structure: {few(turned.folders)}"]
+    if turned.others:
+        said.append(f"folders in {labels}/ without a mask of an image, left out: {few(turned.others)}")
+    return Source(
+        root,
+        "folders",
+        root.name,
+        tuple(Case(stem(path), (path,), places.get(stem(path))) for path in images),
+        names_of(table) or beside,
+        orphans=tuple(turned.orphans),
+        notes=(*said, *many(table, stated)),
+        faults=tuple(absent(turned.cases, table, places)),
+        volumes={place: Joined(place, turned.cases[case], table) for case, place in places.items()},
         table_of_names=not stated,
     )
 

@@ -238,3 +238,95 @@ def test_folders_within_and_masks_of_this_tool_are_told(tmp_path: Path) -> None:
     source = read_source(root)
     assert "masks or maps that this tool wrote, left out: 1 (p0_seg.nii.gz)" in source.notes
     assert {str(case.label) for case in source.cases} == {str(root / f"p{i}_label.nii.gz") for i in range(4)}
+
+
+def lungs(
+    root: Path, images: str = "CXR_png", masks: str = "ManualMask", names: tuple[str, ...] = ("leftMask", "rightMask")
+) -> Path:
+    """The layout of the chest X-rays of Montgomery County: a folder of masks for each lung."""
+    pictures(f"{images}/MCUCXR_{{}}_0.png", "unused/{}.png", root, colour=False)
+    for index in range(4):
+        for side, name in enumerate(names):
+            mask = np.zeros((20, 24), np.uint8)
+            mask[4:16, 3 + 10 * side : 9 + 10 * side] = 255
+            (root / masks / name).mkdir(parents=True, exist_ok=True)
+            Image.fromarray(mask).save(root / masks / name / f"MCUCXR_{index}_0.png")
+    for file in (root / "unused").iterdir():
+        file.unlink()
+    (root / "unused").rmdir()
+    return root
+
+
+def test_a_folder_of_masks_for_each_structure(tmp_path: Path) -> None:
+    root = lungs(tmp_path / "raw")
+    (root / "ManualMask/leftMask/MCUCXR_3_0.png").unlink()
+    said = by_command(root, tmp_path)
+    assert "images lie in CXR_png/, masks in ManualMask/" in said
+    assert "masks lie in a folder for each structure: leftMask, rightMask" in said and "D554" in said
+    assert [(label["value"], label["name"]) for label in read_dataset(tmp_path / "out")["labels"]][1:] == [
+        (1, "leftMask"),
+        (2, "rightMask"),
+    ]
+    found = listed(tmp_path / "out")
+    values = {case: set(np.unique(np.asarray(Image.open(str(entry["label"]))))) for case, entry in found.items()}
+    assert values == {f"MCUCXR_{index}_0": {0, 2} if index == 3 else {0, 1, 2} for index in range(4)}
+
+
+def test_structures_of_folders_are_chosen_by_name(tmp_path: Path) -> None:
+    root = lungs(tmp_path / "raw", "images", "labels", ("heart_masks", "lung_masks"))
+    build(root, tmp_path / "out", label_names="1=lung")
+    assert [label["name"] for label in read_dataset(tmp_path / "out")["labels"]] == ["background", "lung"]
+    label = Image.open(str(listed(tmp_path / "out")["MCUCXR_0_0"]["label"]))
+    assert np.asarray(label)[5, 14] == 1 and np.asarray(label)[5, 4] == 0
+
+
+def test_volumes_with_a_folder_of_masks_for_each_structure(tmp_path: Path) -> None:
+    root = volumes("images/p{}.nii.gz", "labels/liver/p{}.nii.gz", root=tmp_path / "raw")
+    for index in range(4):
+        mask = np.zeros(SHAPE, np.uint8)
+        mask[7:9, 2:7, 1:6] = 1
+        save(root / f"labels/spleen/p{index}_seg.nii.gz", mask)
+    (root / "labels/pictures").mkdir()
+    save(root / "labels/pictures/overview.nii.gz", noise(SHAPE))
+    said = by_command(root, tmp_path)
+    assert "folders in labels/ without a mask of an image, left out: pictures" in said
+    assert [label["name"] for label in read_dataset(tmp_path / "out")["labels"]][1:] == ["liver", "spleen"]
+
+
+def test_one_folder_within_the_labels_is_the_folder_of_labels(tmp_path: Path) -> None:
+    root = volumes("images/p{}.nii.gz", "labels/final/p{}.nii.gz", root=tmp_path / "raw")
+    for file in (root / "labels/final").iterdir():
+        save(file, np.arange(np.prod(SHAPE)).reshape(SHAPE).astype(np.uint8) % 3)
+    build(root, tmp_path / "out")
+    assert len(read_dataset(tmp_path / "out")["labels"]) == 3
+
+
+def test_two_folders_of_one_structure_are_refused(tmp_path: Path) -> None:
+    (found,) = check(lungs(tmp_path / "raw", "images", "labels", ("lung_mask", "Lung")))
+    assert found.code == "D550" and "are both masks of" in found.message
+
+
+@pytest.mark.parametrize(
+    ("images", "masks"),
+    [("photos/{}.png", "Ground Truth/{}.png"), ("CXR/{}.png", "ManualMask/left/{}.png"), ("{}.png", "gt/{}.png")],
+)
+def test_a_prediction_takes_no_mask_of_another_folder_for_a_scan(
+    images: str, masks: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    from monai_hybrid.bundle.cases import cases_to_predict
+
+    root = pictures(images, masks, tmp_path / "raw")
+    names = [case["case_id"] for case in cases_to_predict(str(root), str(tmp_path / "out"))]
+    assert sorted(name.split("__")[-1] for name in names) == ["0", "1", "2", "3"]
+    assert f"the masks in {masks.split('/')[0]}/ are no scans" in caplog.text
+
+
+def test_folders_of_masks_for_each_structure_beside_the_images_are_told_what_to_do(tmp_path: Path) -> None:
+    root = pictures("images/{}.png", "left_masks/{}.png", tmp_path / "raw")
+    pictures("images/{}.png", "right_masks/{}.png", root)
+    with pytest.raises(ConfigError, match=r"If each is of a structure, put these folders of masks into one, labels/\. Choose"):
+        read_source(root)
+    (root / "labels").mkdir()
+    for side in ("left", "right"):
+        (root / f"{side}_masks").rename(root / f"labels/{side}_masks")
+    assert read_source(root).label_names == {0: "background", 1: "left", 2: "right"}

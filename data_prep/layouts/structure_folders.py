@@ -1,0 +1,67 @@
+"""A folder for each structure: labels/left_lung/p1.png, labels/right_lung/p1.png beside images/p1.png."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from data_prep.errors import DataListError
+from data_prep.label_affixes import pair_labels, without_label_words
+from data_prep.label_names import BACKGROUND, LONGEST, alike_name
+from data_prep.layouts.common import image_files
+from data_prep.reading import stem
+
+
+@dataclass
+class ByStructure:
+    """The folders that hold a structure, case -> structure -> mask, masks without an image, and folders that hold none."""
+
+    folders: list[str] = field(default_factory=list)
+    cases: dict[str, dict[str, Path]] = field(default_factory=dict)
+    orphans: list[Path] = field(default_factory=list)
+    others: list[str] = field(default_factory=list)
+
+
+def folders_within(place: Path) -> list[Path]:
+    """Folders that hold image files themselves; hidden ones and those of archives are left out."""
+    within = (path for path in sorted(place.iterdir()) if path.is_dir() and not path.name.startswith((".", "__")))
+    return [path for path in within if image_files(path)]
+
+
+def by_structure(place: Path, cases: Sequence[str]) -> ByStructure:
+    """Look for folders within `place` whose masks are called like the cases.
+
+    Raises:
+        DataListError: two folders are of one structure, or the name of one cannot be told to others.
+    """
+    found, names = ByStructure(), dict[str, Path]()
+    for folder in folders_within(place):
+        pairs = pair_labels(cases, {stem(path): path for path in image_files(folder)})
+        if not pairs.labels:
+            found.others.append(folder.name)
+            continue
+        name = next((rest for rest in without_label_words(folder.name) if rest), folder.name)
+        if alike_name(name) == BACKGROUND:
+            continue
+        _check(name, folder, names)
+        found.folders.append(folder.name)
+        found.orphans += pairs.orphans
+        for case, mask in pairs.labels.items():
+            found.cases.setdefault(case, {})[name] = mask
+    return found
+
+
+def _check(name: str, folder: Path, names: dict[str, Path]) -> None:
+    if (other := names.setdefault(alike_name(name), folder)) is not folder:
+        raise DataListError(
+            "D550",
+            f"{folder.parent}: {other.name}/ and {folder.name}/ are both masks of {name!r}; expected one for each structure",
+            str(folder.parent),
+        )
+    if len(name) > LONGEST or not name.isprintable():
+        raise DataListError(
+            "D550",
+            f"{folder.parent}: a folder of masks is called {name[:40]!r}; expected at most {LONGEST} printable characters",
+            str(folder.parent),
+        )
