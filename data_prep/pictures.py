@@ -1,4 +1,4 @@
-"""PNG, JPEG, TIFF and BMP from bytes, exactly as stored: no bit is dropped, no colour mixed, no page left out unsaid."""
+"""PNG, JPEG, TIFF, BMP and GIF from bytes, exactly as stored: no bit is dropped, no colour mixed, no page left out unsaid."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ from data_prep.errors import EnvironmentFault
 from data_prep.png_chunks import check_chunks
 from data_prep.volume import Array, ReadError, Volume
 
-FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".tif": "TIFF", ".tiff": "TIFF", ".bmp": "BMP"}
+FORMATS = {
+    ".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".tif": "TIFF", ".tiff": "TIFF", ".bmp": "BMP", ".gif": "GIF",
+}  # fmt: skip
+EIGHT_BITS = ("BMP", "GIF")
 PICTURES = tuple(FORMATS)
 LOSSY = (".jpg", ".jpeg")
 LARGEST_VALUE = 65535  # of PNG, in which the masks of pictures are written
@@ -102,6 +105,8 @@ def _stored(path: Path, raw: bytes, picture: Image.Image) -> tuple[Array, str, A
         if picture.format == "TIFF" and said != 1:
             raise ReadError("voxel_type", "it is turned by a tag and has colours of 16 bits, which are not read together")
         return turned(_opaque(array, picture), turn), str(array.dtype), None, said
+    if picture.mode == "P" and picture.format == "GIF":
+        return _by_colour(np.asarray(picture), _table(picture)), "uint8", None, said
     if picture.mode == "P":
         return turned(np.asarray(picture), turn), "palette", _table(picture), said
     if picture.mode in _GREY:
@@ -177,6 +182,22 @@ def _table(picture: Image.Image) -> Array:
     elif key is not None:
         table[int(key), 3] = 0
     return table
+
+
+def _by_colour(indices: Array, table: Array) -> Array:
+    """What the indices of a GIF show: grey values where all colours in use are grey, else (H, W, 3).
+
+    Each program numbers the colours of a GIF as it likes, so that an index says nothing.
+
+    Raises:
+        ReadError: a pixel is not opaque.
+    """
+    used = table[np.unique(indices)]
+    hidden = table[indices][..., 3] < OPAQUE["uint8"]
+    if hidden.any():
+        raise ReadError("transparent", f"{int(hidden.sum())} of its {hidden.size} pixels are transparent")
+    grey = bool((used[:, :3] == used[:, :1]).all())
+    return table[indices][..., 0] if grey else table[indices][..., :3]
 
 
 def turned(array: Array, code: int) -> Array:

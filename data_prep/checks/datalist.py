@@ -75,7 +75,7 @@ def unknown_formats(subject: DatasetSubject) -> Iterator[Remark]:
     "D507",
     on="datalist",
     level="error",
-    remedy="What is read: NIfTI, PNG, JPEG, TIFF, BMP, MHA, NRRD, and folders of DICOM: monai-hybrid build --help",
+    remedy="What is read: NIfTI, PNG, JPEG, TIFF, BMP, GIF, MHA, NRRD, and folders of DICOM: monai-hybrid build --help",
 )
 def no_images_but_foreign_files(fault: DataListError) -> str | None:
     """A folder holds archives in the place of images, or DICOM that cannot be read here."""

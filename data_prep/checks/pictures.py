@@ -1,4 +1,4 @@
-"""D020 to D028: what is peculiar to pictures (PNG, JPEG, TIFF, BMP): transparency, pages, colours, lossy masks."""
+"""D020 to D028: what is peculiar to pictures (PNG, JPEG, TIFF, BMP, GIF): transparency, pages, colours, lossy masks."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from data_prep.pictures import FORMATS, LARGEST_VALUE, LOSSY, png_mask
+from data_prep.pictures import EIGHT_BITS, FORMATS, LARGEST_VALUE, LOSSY, png_mask
 from data_prep.roles import read_label
 
 
@@ -28,7 +28,7 @@ def mapped_picture(path: Path, values: Mapping[int, int]) -> tuple[bytes, str]:
     for value, other in values.items():
         new[old == value] = other
     kind = FORMATS[path.suffix.lower()]
-    if not counts or new.min() < 0 or new.max() > (255 if kind == "BMP" else LARGEST_VALUE):
+    if not counts or new.min() < 0 or new.max() > (255 if kind in EIGHT_BITS else LARGEST_VALUE):
         return b"", ""
     stream = io.BytesIO()
     png_mask(new).save(stream, format=kind)

@@ -52,8 +52,8 @@ def no_such_model(text: str) -> str:
 
 
 IMAGES = (
-    ".nii.gz", ".nii", ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".mha", ".mhd", ".nrrd", ".nhdr", ".hdr", ".img",
-    ".mgz", ".dcm",
+    ".nii.gz", ".nii", ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".mha", ".mhd", ".nrrd", ".nhdr", ".hdr",
+    ".img", ".mgz", ".dcm",
 )  # fmt: skip
 TEXTS = (".csv", ".tsv", ".json", ".jsonl", ".yaml", ".yml", ".txt", ".md", ".html", ".pdf", ".log", ".py")
 EXPORTED = (".onnx", ".ts")

@@ -170,6 +170,7 @@ def test_the_longest_name_of_a_mask_takes_a_channel(tmp_path: Path) -> None:
         ("Original", "{}.png", "Ground Truth", "{}.png"),
         ("train", "{}.jpg", "train_masks", "{}_mask.png"),
         ("images", "{}.jpg", "masks", "{}.png"),
+        ("images", "{}_training.tif", "1st_manual", "{}_manual1.gif"),
         (".", "p{}.png", "labels", "p{}.png"),
     ],
 )

@@ -24,7 +24,7 @@ def put(path: Path, content: bytes) -> Path:
     return path
 
 
-@pytest.mark.parametrize("suffix", [".png", ".tif", ".tiff", ".bmp", ".PNG"])
+@pytest.mark.parametrize("suffix", [".png", ".tif", ".tiff", ".bmp", ".gif", ".PNG"])
 def test_eight_bits_of_colour_are_kept(tmp_path: Path, suffix: str) -> None:
     rgb = colours()
     Image.fromarray(rgb).save(tmp_path / f"a{suffix}")
@@ -32,6 +32,29 @@ def test_eight_bits_of_colour_are_kept(tmp_path: Path, suffix: str) -> None:
     assert volume.shape == (20, 12) and volume.channels == 3 and volume.spatial_dims == 2 and volume.affine is None
     np.testing.assert_array_equal(volume.array, rgb.swapaxes(0, 1))
     np.testing.assert_array_equal(read_image(tmp_path / f"a{suffix}", ("blue", "red")).channel(0), rgb[..., 2].T)
+
+
+@pytest.mark.parametrize("values", [(0, 255), (255, 0), (0, 1, 2), tuple(range(256))])
+def test_a_gif_of_grey_values_keeps_them_whatever_their_numbers_are(values: tuple[int, ...], tmp_path: Path) -> None:
+    """An encoder numbers colours as it likes: the masks of one data set may have other numbers for the same grey."""
+    grey = np.resize(np.array(values, np.uint8), (17, 31))
+    Image.fromarray(grey).save(tmp_path / "a.gif")
+    np.testing.assert_array_equal(read_label(tmp_path / "a.gif").array.squeeze(), grey.T)
+    turned_table = Image.fromarray((grey == grey.max()).astype(np.uint8)).convert("P")
+    turned_table.putpalette([9, 9, 9, 7, 7, 7] + [0, 0, 0] * 254)
+    turned_table.save(tmp_path / "b.gif", optimize=False)
+    assert set(np.unique(read_label(tmp_path / "b.gif").array)) == {7, 9}
+
+
+def test_a_gif_that_moves_or_shows_through_is_refused(tmp_path: Path) -> None:
+    frames = [Image.fromarray(np.full((9, 8), value, np.uint8)) for value in (0, 200)]
+    frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
+    with pytest.raises(ReadError, match="holds 2 pictures"):
+        read_volume(tmp_path / "a.gif")
+    shown = Image.fromarray(colours()).quantize(16)
+    shown.save(tmp_path / "b.gif", transparency=int(np.asarray(shown)[0, 0]))
+    with pytest.raises(ReadError, match="pixels are transparent"):
+        read_volume(tmp_path / "b.gif")
 
 
 def test_jpeg_is_what_pillow_decodes(tmp_path: Path) -> None:
