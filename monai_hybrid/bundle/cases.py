@@ -147,11 +147,11 @@ def images_under(folder: Path, leave_out: str | None, parts: Sequence[str] = IMA
         p for p in files if not inside or apart not in Path(os.path.realpath(p)).parents
     ]  # resolve fails on a loop of links
     images = [p for p in files if extension(p)]
+    if images and len(images) < len(files):
+        logger.info("%s: %d images; %d files of other kinds are left alone", root, len(images), len(files) - len(images))
     if masks:
         logger.warning("%s: the masks in %s are no scans, and left out", root, " and ".join(f"{name}/" for name in masks))
         images = [p for p in images if p.relative_to(root).parts[0] not in masks]
-    if images and len(images) < len(files):
-        logger.info("%s: %d images; %d files of other kinds are left alone", root, len(images), len(files) - len(images))
     return root, images
 
 
