@@ -18,6 +18,7 @@ from data_prep.layouts.common import image_files, raw_dataset_json
 from data_prep.layouts.two_folders import HERE, fitting, the_one
 from data_prep.quoting import quoted
 from data_prep.reading import extension
+from data_prep.slicer_segments import by_segments
 
 READERS = {"msd": msd.read, "nnunet": nnunet.read}
 DICOM = "dicom"
@@ -75,7 +76,9 @@ def read_source(
         return dicom.read(root, labels_dir, series, accept)
     if series is not None:
         raise ConfigError(f"--series {shlex.quote(series)}: {root} holds no DICOM series. Leave --series out")
-    return replace(source := _read(kind, root, labels_dir, label_names, images_dir, choice), ignored=_ignored(source))
+    source = _read(kind, root, labels_dir, label_names, images_dir, choice)
+    source = by_segments(source, label_names) if kind in (FOLDERS, PAIRS, CASES) else source
+    return replace(source, ignored=_ignored(source))
 
 
 def _read(

@@ -37,7 +37,7 @@ from data_prep.reading import NIFTI, extension
 from data_prep.voxel_order import TOLERANCE
 from monai_hybrid.errors import ConfigError, DataError
 from monai_hybrid.evaluation.mask_owners import LABELS
-from monai_hybrid.evaluation.structure_masks import joined_file, structure_masks
+from monai_hybrid.evaluation.structure_masks import by_segments_file, follows_segments, joined_file, structure_masks
 from monai_hybrid.transforms.classes import IGNORE_VALUE, LoadClassesd
 
 logger = logging.getLogger("monai_hybrid.evaluation")
@@ -167,7 +167,9 @@ class LoadMasksd(LoadClassesd):
         return {**data, **{key: loaded[key] for key in files}}
 
     def _one_file(self, name: str, place: Path, data: Mapping[Hashable, Any]) -> str:
-        """The mask, or, of a folder, the label that its masks of structures are together."""
+        """The mask, or the label that masks of structures in a folder, or segments of 3D Slicer, are together."""
+        if Path(name).is_file() and follows_segments(Path(name), self.structures):
+            return str(by_segments_file(Path(name), self.structures, place))
         if not Path(name).is_dir():
             return name
         for path in structure_masks(Path(name), self.structures).values():

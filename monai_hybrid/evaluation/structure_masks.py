@@ -9,6 +9,7 @@ from data_prep.amounts import few
 from data_prep.label_names import alike_name
 from data_prep.quoting import printable
 from data_prep.reading import extension, stem
+from data_prep.slicer_segments import ENDING, BySegment, segments_of
 from data_prep.structures import Joined, as_file
 from data_prep.volume import ReadError
 from monai_hybrid.errors import DataError
@@ -54,10 +55,28 @@ def joined_file(folder: Path, structures: Mapping[str, int], place: Path) -> Pat
     Raises:
         DataError: as `structure_masks`; masks that overlap, cannot be read, or lie on several grids.
     """
+    return _written(Joined(folder, structure_masks(folder, structures), structures), folder, place)
+
+
+def follows_segments(file: Path, structures: Mapping[str, int]) -> bool:
+    """Whether a mask is a segmentation of 3D Slicer with a segment of the data set: its values are of this file alone."""
+    return file.name.lower().endswith(ENDING) and any(alike_name(one.name) in structures for one in segments_of(file))
+
+
+def by_segments_file(file: Path, structures: Mapping[str, int], place: Path) -> Path:
+    """Write a segmentation of 3D Slicer into `place`, with the value of each structure; other segments are background.
+
+    Raises:
+        DataError: segments overlap, or it cannot be read.
+    """
+    return _written(BySegment(file, structures), file, place)
+
+
+def _written(reader: Joined | BySegment, where: Path, place: Path) -> Path:
     try:
-        label = Joined(folder, structure_masks(folder, structures), structures)()
+        label = reader()
     except ReadError as fault:
-        raise DataError(f"{printable(str(folder))}: {printable(fault.seen)}") from fault
+        raise DataError(f"{printable(str(where))}: {printable(fault.seen)}") from fault
     file = place / f"label{'.png' if label.affine is None else '.nii.gz'}"
     file.write_bytes(as_file(label))
     return file

@@ -255,6 +255,31 @@ def test_a_mask_of_another_voxel_order_is_turned(loaded: dict[str, Any], tmp_pat
     assert bool((load(other)["mask"] == plain).all())
 
 
+@pytest.mark.parametrize("numbers", [(1, 2), (2, 1), (9, 5)])
+def test_a_segmentation_of_3d_slicer_is_read_by_the_names_of_its_segments(
+    numbers: tuple[int, int], loaded: dict[str, Any], tmp_path: Path
+) -> None:
+    """A second reader drew the structures in another order, so that the values are other ones."""
+    sitk = pytest.importorskip("SimpleITK")
+    mask = np.asanyarray(nib.load(loaded["mask"]).dataobj).copy()
+    drawn = np.where(mask == 5, numbers[0], 0).astype(np.uint8)
+    drawn[0, 0, 0], drawn[0, 0, 1] = numbers[1], 77
+    image = sitk.GetImageFromArray(np.ascontiguousarray(drawn[::-1, ::-1].T))
+    image.SetSpacing((1.0, 1.5, 2.0))
+    image.SetOrigin((-5.0, -6.0, 0.0))  # LPS: the first two axes of the label are turned
+    for index, (name, value) in enumerate(zip(("lv", "RV cavity", "liver"), (*numbers, 77), strict=True)):
+        image.SetMetaData(f"Segment{index}_Name", name)
+        image.SetMetaData(f"Segment{index}_LabelValue", str(value))
+        image.SetMetaData(f"Segment{index}_Layer", "0")
+    sitk.WriteImage(image, str(tmp_path / "a.seg.nrrd"))
+    read = LoadMasksd("mask", mask_values(str(tmp_path), None, LABELS))({**loaded, "mask": str(tmp_path / "a.seg.nrrd")})[
+        "mask"
+    ]
+    expected = np.where(mask == 5, 1, 0)
+    expected[0, 0, 0] = 2
+    np.testing.assert_array_equal(np.asarray(read)[0], expected)
+
+
 def test_masks_of_one_structure_each_are_one_label(loaded: dict[str, Any], tmp_path: Path) -> None:
     """As TotalSegmentator writes them: a folder a case, in it a file a structure, also such as the data set does not have."""
     affine, mask = np.diag([1.0, 1.5, 2.0, 1.0]), np.asanyarray(nib.load(loaded["mask"]).dataobj)
