@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from data_prep.amounts import plural
 from data_prep.cases import Case, Source
 from data_prep.ceiling import Masks
 from data_prep.checks import Finding, run_checks
@@ -234,7 +235,8 @@ def _with_joined(raw: Source, cases: Sequence[Case], result: Examination, folder
     """The cases with one label file in the place of their masks of structures."""
     masks = write_joined(raw, cases, folder / JOINED_FOLDER)
     written = [replace(case, label=masks.get(case.case_id, case.label)) for case in cases]
-    note = f"joined the masks of structures of {len(masks)} cases into one label each, in {folder / JOINED_FOLDER}"
+    number = plural(len(masks), "label")
+    note = f"wrote {number} by the names of structures, in {folder / JOINED_FOLDER}"
     return written, _of(written, result), note
 
 

@@ -27,7 +27,7 @@ CASES = "cases"
 FOLDERS = "folders"
 PAIRS = "pairs"
 LAYOUTS = ("auto", FOLDERS, PAIRS, *READERS, CASES, DICOM, BIDS)
-COMPANIONS = (".cfg", ".json", ".csv", ".tsv", ".txt", ".md", ".bval", ".bvec", ".raw", ".zraw")  # of images, no images
+COMPANIONS = (".cfg", ".json", ".csv", ".tsv", ".txt", ".md", ".bval", ".bvec", ".raw", ".zraw", ".mrml")  # no images
 
 
 def read_source(
