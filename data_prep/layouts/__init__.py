@@ -14,7 +14,7 @@ from data_prep.dead_links import absent
 from data_prep.errors import ConfigError, DataError, DataListError
 from data_prep.foreign import dicom_readable, foreign_kind, foreign_sentence, holds_dicom, links_sentence
 from data_prep.layouts import bids, case_folders, dicom, folders, msd, nnunet, pairs
-from data_prep.layouts.common import image_files, raw_dataset_json
+from data_prep.layouts.common import image_files, label_folder, raw_dataset_json
 from data_prep.layouts.two_folders import HERE, fitting, the_one
 from data_prep.quoting import quoted
 from data_prep.reading import extension
@@ -57,6 +57,7 @@ def read_source(
         ConfigError: the layout or the label folder does not exist.
         DataError: the folder does not exist, the layout's own description (dataset.json) is damaged, or there is no image.
     """
+    images_dir, labels_dir = (str(Path(name)) if name else name for name in (images_dir, labels_dir))  # labels/ is labels
     foreign = foreign_sentence(root) if root.is_file() else None
     if foreign and not (dicom_readable() and foreign_kind(root) == DICOM):
         raise DataListError("D507", f"{root}: {foreign}", str(root))
@@ -75,7 +76,9 @@ def read_source(
         return dicom.read(root, labels_dir, series, accept)
     if series is not None:
         raise ConfigError(f"--series {shlex.quote(series)}: {root} holds no DICOM series. Leave --series out")
-    return replace(source := _read(kind, root, labels_dir, label_names, images_dir, choice), ignored=_ignored(source))
+    source = _read(kind, root, labels_dir, label_names, images_dir, choice)
+    name = source.name if source.name not in ("", "..") else root.resolve().name  # where . is given
+    return replace(source, name=name, ignored=_ignored(source))
 
 
 def _read(
@@ -92,9 +95,13 @@ def _read(
         return case_folders.read(root, labels_dir, label_names)
     if kind == PAIRS:
         if labels_dir is not None:
-            raise ConfigError(f"--labels-dir {quoted(labels_dir)}: in {root} masks lie beside their images; leave it out")
+            raise _beside(root, labels_dir)
         return pairs.read(root)
     return bids.read(root, choice) if kind == BIDS else READERS[kind](root, labels_dir)
+
+
+def _beside(root: Path, labels_dir: str) -> ConfigError:
+    return ConfigError(f"--labels-dir {quoted(labels_dir)}: in {root} masks lie beside their images; leave it out")
 
 
 def _ignored(source: Source) -> tuple[Path, ...]:
@@ -142,6 +149,10 @@ def detect(root: Path, labels_dir: str | None = None, images_dir: str | None = N
     if foreign:
         raise DataListError("D507", f"{root}: {foreign}", str(root))
     loose = image_files(root)
+    if loose and labels_dir:
+        label_folder(root, labels_dir)
+        if pairs.is_pairs(root):
+            raise _beside(root, labels_dir)
     if loose:
         raise ConfigError(
             f"{root}: no known layout; {len(loose)} images lie directly in it, and no mask that is called like one of them. "
@@ -188,7 +199,8 @@ def _one_level_off(root: Path) -> list[Path]:
         if root.absolute().name in (images, labels) and (above / images).is_dir() and (above / labels).is_dir():
             return [root.parent if root.name else above]
     if loose := image_files(root):
-        several = len(loose) > 1 and any(one.images == HERE for one in fitting(root))  # with masks of their names in a folder
+        # With masks of their names beside them or in a folder.
+        several = pairs.are_several(root) or (len(loose) > 1 and any(one.images == HERE for one in fitting(root)))
         return [] if several else case_folders.near(root)
     named = [p for p in sorted(root.iterdir()) if (p / "images").is_dir() or (p / "imagesTr").is_dir()]
     return named or case_folders.near(root)

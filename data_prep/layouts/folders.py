@@ -5,14 +5,17 @@ In labels/ a case may have a folder with a mask for each structure: images/p1.ni
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from data_prep.cases import Case, Source
+from data_prep.errors import ConfigError, DataListError
 from data_prep.label_affixes import pair_labels, says_mask, without_label_words
+from data_prep.layouts.beside import images_and_masks, listed
 from data_prep.layouts.common import image_files, label_folder, names_beside, require_images
-from data_prep.layouts.two_folders import HERE, Folders, fitting, the_one
+from data_prep.layouts.two_folders import HERE, Folders, fitting, masks_in, the_one
+from data_prep.quoting import quoted
 from data_prep.reading import stem
 from data_prep.structure_names import absent, by_name, in_one_spelling, many, names_of, table_of, whole_labels
 from data_prep.structures import Joined
@@ -38,15 +41,42 @@ def read(
     images = require_images(root / where.images)
     name = where.labels
     place = label_folder(root, name)
-    files = {stem(path): path for path in image_files(place)}
-    labels = files or {path.name: path for path in sorted(place.iterdir()) if path.is_dir() and image_files(path)}
+    if place.resolve() == (root / where.images).resolve():
+        raise ConfigError(f"{place}: images and masks cannot be the same folder. Give two: --images-dir NAME --labels-dir NAME")
+    _refuse_two_of_a_name(files := image_files(place))
+    labels = masks_in(place)
+    images, beside = (images, ()) if where.images == USUAL.images else _without_ours(root / where.images, images)
     pairs = pair_labels([stem(path) for path in images], labels)
     cases = tuple(Case(stem(path), (path,), pairs.labels.get(stem(path))) for path in images)
     usual = where.images == images_dir or where == USUAL
     told = () if usual and where.labels in (labels_dir, USUAL.labels) else (_said(where),)
-    notes = (*told, pairs.note) if pairs.note else told
+    notes = (*told, pairs.note, *beside) if pairs.note else (*told, *beside)
     source = Source(root, "folders", root.name, cases, names_beside(root, name), orphans=pairs.orphans, notes=notes)
     return _with_structures(source, label_names, root / f"{name}.json") if labels and not files else source
+
+
+def _without_ours(folder: Path, images: list[Path]) -> tuple[list[Path], tuple[str, ...]]:
+    """Images but for what this tool wrote beside them, as in a folder that was predicted into; and what to say of it."""
+    found = images_and_masks(folder)
+    notes = [f"masks or maps that this tool wrote, left out: {listed(found.ours)}"] if found.ours else []
+    if found.masks:
+        notes.append(f"called like masks, but in the folder of images, and so taken for images: {listed(found.masks)}")
+    ours = set(found.ours)
+    return [path for path in images if path not in ours], tuple(notes)
+
+
+def _refuse_two_of_a_name(masks: Sequence[Path]) -> None:
+    """Raises: DataListError: two masks are of one image, such as a.png and a.jpg."""
+    seen: dict[str, Path] = {}
+    for mask in masks:
+        other = seen.setdefault(stem(mask), mask)
+        if other is not mask:
+            raise DataListError(
+                "D550",
+                f"{mask.parent}: {other.name} and {mask.name} are both the mask of {stem(mask)}. Keep one of the two; to "
+                f"have the other passed over: mv {quoted(other)} {quoted(f'{other}.unused')}",
+                str(mask.parent),
+            )
 
 
 def _named(root: Path, images_dir: str | None, labels_dir: str | None) -> Folders:

@@ -9,10 +9,10 @@ from typing import NamedTuple
 from data_prep.errors import ConfigError
 from data_prep.label_affixes import pair_labels
 from data_prep.layouts.beside import images_and_masks
-from data_prep.layouts.common import LABEL_WORDS, image_files
+from data_prep.layouts.common import image_files
 from data_prep.quoting import quoted
 from data_prep.reading import stem
-from data_prep.scans import LABEL_FOLDER
+from data_prep.scans import says_labels
 
 HERE = "."  # the folder of the data set itself
 
@@ -24,11 +24,6 @@ class Folders(NamedTuple):
     labels: str
 
 
-def says_labels(name: str) -> bool:
-    """Whether the name of a folder says that it holds masks."""
-    return bool(LABEL_FOLDER.fullmatch(name) or LABEL_WORDS.search(name.lower()))
-
-
 def fitting(root: Path, images_dir: str | None = None, labels_dir: str | None = None) -> list[Folders]:
     """Folders of which one's name says masks, and whose files belong together by their names.
 
@@ -37,18 +32,23 @@ def fitting(root: Path, images_dir: str | None = None, labels_dir: str | None = 
     within = [path.name for path in sorted(root.iterdir()) if path.is_dir() and not path.name.startswith((".", "__"))]
     labels = [labels_dir] if labels_dir else [name for name in within if says_labels(name)]
     images = [images_dir] if images_dir else [HERE, *(name for name in within if name not in labels and not says_labels(name))]
-    return [Folders(i, m) for i in images for m in labels if i != m and _belong(root / i, root / m)]
+    masks = {name: files for name in labels if (files := masks_in(root / name))}
+    scans = {name: names for name in images if masks and (names := _scans(root / name))}
+    return [Folders(i, m) for i in scans for m in masks if i != m and pair_labels(scans[i], masks[m]).labels]
 
 
-def _belong(images: Path, labels: Path) -> bool:
-    if not (images.is_dir() and labels.is_dir()):
-        return False
-    found = images_and_masks(images)
-    if not found.images or found.masks:  # masks beside the images: not these
-        return False
-    masks = {stem(path): path for path in image_files(labels)}
-    masks = masks or {path.name: path for path in labels.iterdir() if path.is_dir() and image_files(path)}
-    return bool(pair_labels([stem(path) for path in found.images], masks).labels)
+def _scans(folder: Path) -> list[str]:
+    """Names of the images in a folder; [] where masks lie beside them."""
+    found = images_and_masks(folder) if folder.is_dir() else None
+    return [stem(path) for path in found.images] if found and not found.masks else []
+
+
+def masks_in(folder: Path) -> dict[str, Path]:
+    """Name -> mask in a folder of masks; of a case with a folder for its structures that folder."""
+    if not folder.is_dir():
+        return {}
+    files = {stem(path): path for path in image_files(folder)}
+    return files or {path.name: path for path in sorted(folder.iterdir()) if path.is_dir() and image_files(path)}
 
 
 def the_one(root: Path, fit: Sequence[Folders]) -> Folders | None:
