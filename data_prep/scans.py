@@ -30,7 +30,7 @@ LABEL_FOLDER = re.compile(
     r"(?:tr|ts|val)?\d*",
     re.IGNORECASE,
 )
-LABEL_WORDS = re.compile(r"label|mask|seg|annot|manual|truth|^gts?$")
+LABEL_WORDS = re.compile(r"label|mask|seg|annot|manual|truth|(?<![a-z])gts?(?![a-z])")
 HEAD = 4096  # bytes of a file that the description lies in: NIfTI-1 and 2 have it in the first 540, PNG before the pixels
 FEW_VALUES = 16  # colours of a mask beside a picture of the same name
 OWN, FOLDER, BESIDE, NAMED = (

@@ -57,7 +57,7 @@ def read_source(
         ConfigError: the layout or the label folder does not exist.
         DataError: the folder does not exist, the layout's own description (dataset.json) is damaged, or there is no image.
     """
-    images_dir, labels_dir = (str(Path(name)) if name else name for name in (images_dir, labels_dir))  # labels/ is labels
+    images_dir, labels_dir = folder_within(root, images_dir), folder_within(root, labels_dir)
     foreign = foreign_sentence(root) if root.is_file() else None
     if foreign and not (dicom_readable() and foreign_kind(root) == DICOM):
         raise DataListError("D507", f"{root}: {foreign}", str(root))
@@ -79,6 +79,15 @@ def read_source(
     source = _read(kind, root, labels_dir, label_names, images_dir, choice)
     name = source.name if source.name not in ("", "..") else root.resolve().name  # where . is given
     return replace(source, name=name, ignored=_ignored(source))
+
+
+def folder_within(root: Path, name: str | None) -> str | None:
+    """The name of a folder in `root`: labels of labels/, and of its whole path."""
+    if not name:
+        return name
+    path = Path(name)
+    inside = path.is_absolute() and path.is_relative_to(root.absolute())
+    return str(path.relative_to(root.absolute()) if inside else path)
 
 
 def _read(

@@ -352,3 +352,25 @@ def test_many_files_are_sorted_in_a_moment(tmp_path: Path) -> None:
     names = [f"p{index}" for index in range(20000)]
     assert len(pair_labels(names, {f"{name}_abc": tmp_path for name in names}).labels) == 20000
     assert time.process_time() - began < 10  # 30 s where each is held against each
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_lines_to_type_name_the_folders_that_were_named(whole: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for part in ("Tr", "Va"):
+        root = volumes(f"{part} In/{part}{{}}.nii.gz", f"{part} GT/{part}{{}}.nii.gz", root=tmp_path / "my set")
+    with pytest.raises(ConfigError, match="several folders of images and masks"):
+        detect(root)
+    (root / "Tr GT/Tr0.nii.gz").unlink()
+    (root / "Tr GT/Tr1.nii.gz").unlink()
+    monkeypatch.chdir(tmp_path)
+    names = [str(root / name) if whole else name for name in ("Tr In", "Tr GT")]
+    words = ["--images-dir", names[0], "--labels-dir", names[1]]
+    line = f"monai-hybrid build 'my set' {shlex.join(words)} --output 'my set_prepared' --allow-unlabelled"
+    for command in (["check", "my set"], ["build", "my set", "--output", "x"]):
+        assert line in RUN.invoke(app, [*command, *words], env=WIDE).output
+    copied = RUN.invoke(app, ["repair", "my set", *words, "--output", "copy"], env=WIDE).output
+    assert "copy/Tr In/Tr0.nii.gz: this image has no label" in copied
+    line = copied.split("or type: monai-hybrid ")[1].splitlines()[0]
+    built = RUN.invoke(app, shlex.split(line), env=WIDE)
+    assert built.exit_code == 0 and sorted(listed(tmp_path / "copy_prepared")) == ["Tr0", "Tr1", "Tr2", "Tr3"]
+    assert line == "build copy --images-dir 'Tr In' --labels-dir 'Tr GT' --output copy_prepared --allow-unlabelled"
