@@ -14,6 +14,7 @@ from data_prep.errors import ConfigError, DataListError
 from data_prep.label_affixes import pair_labels, says_mask, without_label_words
 from data_prep.layouts.beside import images_and_masks, listed
 from data_prep.layouts.common import image_files, label_folder, names_beside, require_images
+from data_prep.layouts.pairs import is_pairs
 from data_prep.layouts.two_folders import HERE, Folders, fitting, masks_in, the_one
 from data_prep.quoting import quoted
 from data_prep.reading import stem
@@ -39,6 +40,10 @@ def read(
     """
     where = _named(root, images_dir, labels_dir)
     images = require_images(root / where.images)
+    if labels_dir is None and not (root / where.labels).is_dir() and is_pairs(root / where.images):
+        place = root if where.images == HERE else root / where.images
+        alone = " without --images-dir" if images_dir else ""
+        raise ConfigError(f"{place}: masks lie beside their images there; give that folder{alone}: {quoted(place)}")
     name = where.labels
     place = label_folder(root, name)
     if place.resolve() == (root / where.images).resolve():

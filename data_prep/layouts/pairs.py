@@ -62,7 +62,7 @@ def read(root: Path) -> Source:
     elif channels:
         made = _of_channels(root, found, channels)
     else:
-        seen = f"{plural(len(found.images), 'image')} ({few([path.name for path in found.images])})"
+        seen = plural(len(found.images), "image") + (f" ({few([path.name for path in found.images])})" if found.images else "")
         raise DataListError("D503", f"{root}: no mask beside its image; it holds {seen}. Expected names like p1 and p1_seg")
     used = {case.label for case in made.cases} | {fault.file for fault in made.faults}
     return Source(

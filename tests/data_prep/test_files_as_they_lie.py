@@ -374,3 +374,12 @@ def test_lines_to_type_name_the_folders_that_were_named(whole: bool, tmp_path: P
     built = RUN.invoke(app, shlex.split(line), env=WIDE)
     assert built.exit_code == 0 and sorted(listed(tmp_path / "copy_prepared")) == ["Tr0", "Tr1", "Tr2", "Tr3"]
     assert line == "build copy --images-dir 'Tr In' --labels-dir 'Tr GT' --output copy_prepared --allow-unlabelled"
+
+
+@pytest.mark.parametrize(("place", "words"), [("images", {}), (".", {"images_dir": "."}), ("scans", {"images_dir": "scans"})])
+def test_masks_beside_the_images_of_a_folder_of_images(place: str, words: dict[str, str], tmp_path: Path) -> None:
+    root = volumes("p{}.nii.gz", "p{}_seg.nii.gz", root=tmp_path / "raw" / place)
+    with pytest.raises(ConfigError, match="masks lie beside their images there; give that folder") as refused:
+        read_source(tmp_path / "raw", **words)  # type: ignore[arg-type]
+    assert shlex.split(str(refused.value).rsplit(": ", 1)[1]) == [str(root)]
+    assert detect(root) == "pairs"
