@@ -14,6 +14,7 @@ from data_prep.quoting import quoted
 from data_prep.reading import stem
 from data_prep.scans import says_labels
 
+LISTED = 4  # pairs of folders in an error
 HERE = "."  # the folder of the data set itself
 
 
@@ -58,6 +59,7 @@ def the_one(root: Path, fit: Sequence[Folders]) -> Folders | None:
         ConfigError: there are several.
     """
     if len(fit) > 1:
-        lines = "; ".join(f"--images-dir {quoted(one.images)} --labels-dir {quoted(one.labels)}" for one in fit[:4])
+        lines = "; ".join(f"--images-dir {quoted(one.images)} --labels-dir {quoted(one.labels)}" for one in fit[:LISTED])
+        lines += f"; and {len(fit) - LISTED} more such pairs" if len(fit) > LISTED else ""
         raise ConfigError(f"{root}: several folders of images and masks. Choose one pair. Type: {lines}")
     return fit[0] if fit else None

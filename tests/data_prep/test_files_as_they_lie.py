@@ -383,3 +383,10 @@ def test_masks_beside_the_images_of_a_folder_of_images(place: str, words: dict[s
         read_source(tmp_path / "raw", **words)  # type: ignore[arg-type]
     assert shlex.split(str(refused.value).rsplit(": ", 1)[1]) == [str(root)]
     assert detect(root) == "pairs"
+
+
+def test_of_many_pairs_of_folders_it_is_said_how_many_there_are(tmp_path: Path) -> None:
+    for index in range(7):
+        pictures(f"s{index}/{index}_{{}}.png", f"s{index}_masks/{index}_{{}}.png", tmp_path, cases=1)
+    with pytest.raises(ConfigError, match=r"--labels-dir s3_masks; and 3 more such pairs$"):
+        detect(tmp_path)
