@@ -15,7 +15,7 @@ from data_prep.errors import ConfigError, DataError, DataListError
 from data_prep.foreign import dicom_readable, foreign_kind, foreign_sentence, holds_dicom, links_sentence
 from data_prep.layouts import bids, case_folders, dicom, folders, msd, nnunet, pairs
 from data_prep.layouts.common import image_files, label_folder, raw_dataset_json
-from data_prep.layouts.two_folders import HERE, fitting, the_one
+from data_prep.layouts.two_folders import fitting, has_labels_within, the_one
 from data_prep.quoting import quoted
 from data_prep.reading import extension
 
@@ -201,15 +201,23 @@ def _quoted(root: Path, name: str) -> str:
     return quoted(root / name)
 
 
+def _is_data_set(folder: Path) -> bool:
+    try:
+        own = any((folder / name).is_dir() for name in case_folders.DATA_SETS)
+        return own or (folder.is_dir() and not folder.name.startswith(".") and has_labels_within(folder))
+    except OSError:  # a folder that nobody has asked for may be closed
+        return False
+
+
 def _one_level_off(root: Path) -> list[Path]:
     """Data sets one level off: the folder above, when its images or one of its cases were given, or those within."""
     above = root.absolute().parent
     for images, labels in (("images", "labels"), ("imagesTr", "labelsTr")):
         if root.absolute().name in (images, labels) and (above / images).is_dir() and (above / labels).is_dir():
             return [root.parent if root.name else above]
-    if loose := image_files(root):
+    if image_files(root):
         # With masks of their names beside them or in a folder.
-        several = pairs.are_several(root) or (len(loose) > 1 and any(one.images == HERE for one in fitting(root)))
+        several = pairs.are_several(root) or has_labels_within(root)
         return [] if several else case_folders.near(root)
-    named = [p for p in sorted(root.iterdir()) if (p / "images").is_dir() or (p / "imagesTr").is_dir()]
+    named = [p for p in sorted(root.iterdir()) if _is_data_set(p)]
     return named or case_folders.near(root)

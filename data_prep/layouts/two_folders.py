@@ -52,6 +52,11 @@ def masks_in(folder: Path) -> dict[str, Path]:
     return files or {path.name: path for path in sorted(folder.iterdir()) if path.is_dir() and image_files(path)}
 
 
+def has_labels_within(folder: Path) -> bool:
+    """Whether several images lie in the folder itself, and masks of their names in a folder within: a data set, and no case."""
+    return len(image_files(folder)) > 1 and any(one.images == HERE for one in fitting(folder))
+
+
 def the_one(root: Path, fit: Sequence[Folders]) -> Folders | None:
     """The pair of folders; None where there is none.
 

@@ -390,3 +390,13 @@ def test_of_many_pairs_of_folders_it_is_said_how_many_there_are(tmp_path: Path) 
         pictures(f"s{index}/{index}_{{}}.png", f"s{index}_masks/{index}_{{}}.png", tmp_path, cases=1)
     with pytest.raises(ConfigError, match=r"--labels-dir s3_masks; and 3 more such pairs$"):
         detect(tmp_path)
+
+
+def test_folders_with_images_and_labels_within_are_data_sets_and_no_cases(tmp_path: Path) -> None:
+    for site in ("site A", "site B"):
+        volumes("p{}.nii.gz", "labels/p{}.nii.gz", root=tmp_path / site)
+    with pytest.raises(ConfigError, match="A folder one level up or down has one") as refused:
+        detect(tmp_path)
+    given = shlex.split(str(refused.value).split("Give it: ")[1].replace(",", ""))
+    assert given == [str(tmp_path / site) for site in ("site A", "site B")]
+    assert [detect(Path(place)) for place in given] == ["folders", "folders"]
