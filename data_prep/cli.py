@@ -124,11 +124,12 @@ def build(
 
         from data_prep.build import build as run
         from data_prep.findings_table import print_findings
+        from data_prep.options import reading_words
         from data_prep.summary import merge_line, print_build
 
         report = run(source, out, **options)
         console = Console()
-        print_findings(report.findings, console, source)
+        print_findings(report.findings, console, source, reading_words(options))
         for note in (*report.notes, report.patients):
             console.print(f"note: {note}", markup=False, soft_wrap=True)
         print_build(out, console, spacing, merge_line(source, report.findings, options))
@@ -162,6 +163,7 @@ def check(
 
         from data_prep.check import checked
         from data_prep.findings_table import print_findings
+        from data_prep.options import reading_words
         from data_prep.result_files import FINDINGS, refuse_other
         from data_prep.summary import next_line, verdict, write_findings
 
@@ -173,7 +175,7 @@ def check(
             write_findings(findings, str(path), json_file)
         if str(json_file) != "-":
             console = Console()
-            print_findings(findings, console, path)
+            print_findings(findings, console, path, reading_words(options))
             console.print(f"{path}: {verdict(findings)}", soft_wrap=True, markup=False, highlight=False)
             told = {name: value for name, value in options.items() if name != "jobs" and (name, value) != ("layout", "auto")}
             if line := next_line(path, findings, result.labelled, told):
@@ -201,9 +203,11 @@ def repair(
         from rich.console import Console
 
         from data_prep.label_names import parse_map
+        from data_prep.layouts import folder_within
         from data_prep.repair import repair as run
         from data_prep.summary import print_repair
 
+        images_dir, labels_dir = folder_within(path, images_dir), folder_within(path, labels_dir)
         told = {"images_dir": images_dir, "labels_dir": labels_dir, "bids_filter": bids_filter, "bids_labels": bids_labels}
         report = run(path, out, dry_run, parse_map(label_map), link, layout, **told)
         print_repair(report, out, dry_run, Console(), told | ({} if layout == "auto" else {"layout": layout}))

@@ -24,13 +24,14 @@ EXAMPLES = 3
 INDENT = 4
 
 
-def print_findings(findings: Sequence[Finding], console: Console, root: Path | None = None) -> None:
+def print_findings(findings: Sequence[Finding], console: Console, root: Path | None = None, reading: str = "") -> None:
     """Print each code once, with its count, its first files and its remedy.
 
     Args:
         findings: as `check` gives them.
         console: rich's; its width counts on a terminal only.
         root: the data set, which file names are relative to and which remedies name.
+        reading: options that say how it is read, which they name too; see `reading_words`.
     """
     groups = {members[0].code: members for members in by_code(findings)}
     for code, members in groups.items():
@@ -38,11 +39,11 @@ def print_findings(findings: Sequence[Finding], console: Console, root: Path | N
         title = Text.assemble((f"{code} {level}", COLOURS[level]), f" {REGISTRY[code].title} ({len(members)})")
         console.print(title, soft_wrap=not console.is_terminal, highlight=False)
         _examples(members, console, root)
-        remedy = named(printable(members[0].remedy), root)
+        remedy = named(printable(members[0].remedy), root, reading)
         console.print(Text(f"{' ' * INDENT}-> {remedy}"), soft_wrap=True, highlight=False)  # a command is never broken
         if console.is_terminal:
             console.print()
-    _repairable(groups, console, root)
+    _repairable(groups, console, root, reading)
 
 
 def _examples(members: Sequence[Finding], console: Console, root: Path | None) -> None:
@@ -71,9 +72,9 @@ def _place(finding: Finding, root: Path | None) -> str:
     return printable(str(path.relative_to(folder) if path.is_relative_to(folder) and path != folder else path))
 
 
-def _repairable(groups: Mapping[str, Sequence[Finding]], console: Console, root: Path | None) -> None:
+def _repairable(groups: Mapping[str, Sequence[Finding]], console: Console, root: Path | None, reading: str) -> None:
     """One command for all that can be corrected with certainty."""
     codes = [code for code, members in groups.items() if code in REPAIRED and members[0].level != "note"]
     if root is not None and root.is_dir() and codes:
-        command = f"python -m data_prep {named('repair FOLDER --output OUT', root)} --dry-run"
+        command = f"python -m data_prep {named('repair FOLDER --output OUT', root, reading)} --dry-run"
         console.print(Text(f"{', '.join(codes)}: what a repair would do: {command}"), soft_wrap=True, highlight=False)

@@ -39,18 +39,21 @@ def line_of(members: Sequence[Finding], level: bool = False) -> str:
     return printable(f"{head}: {first.subject}: {first.sentence}. Alike are {len(others)} more: {names}. {first.remedy}")
 
 
-def named(remedy: str, root: Path | None) -> str:
-    """A remedy with the data set in the place of FOLDER, and a free folder in that of OUT: it can be typed as it stands."""
+def named(remedy: str, root: Path | None, reading: str = "") -> str:
+    """A remedy with the data set in the place of FOLDER, and a free folder in that of OUT: it can be typed as it stands.
+
+    `reading` are the options that say how the data set is read, with a blank before each.
+    """
     if root is None or not root.is_dir():
         return remedy
     for command, ending in (("repair", "_repaired"), ("build", "_prepared")):
-        places = f"{quoted(root)} --output {quoted(proposed(root, ending))}"
+        places = f"{quoted(root)}{reading} --output {quoted(proposed(root, ending))}"
         remedy = remedy.replace(f"{command} FOLDER --output OUT", f"{command} {places}")
     return remedy
 
 
-def refusal_lines(errors: Sequence[Finding], root: Path | None = None) -> list[str]:
-    """A line for each kind of error, indented; of many kinds the first ones. `root` is the data set, see `named`."""
+def refusal_lines(errors: Sequence[Finding], root: Path | None = None, reading: str = "") -> list[str]:
+    """A line for each kind of error, indented; of many kinds the first ones. `root` and `reading`: see `named`."""
     groups = by_code(ordered(errors))
     more = [f"  and {len(groups) - SHOWN} more kinds of errors"] if len(groups) > SHOWN else []
-    return [f"  {named(line_of(members, level=True), root)}" for members in groups[:SHOWN]] + more
+    return [f"  {named(line_of(members, level=True), root, reading)}" for members in groups[:SHOWN]] + more

@@ -31,6 +31,11 @@ def without_label_words(name: str) -> Iterator[str]:
             yield match["rest"]
 
 
+def of_mask_beside(name: str) -> Iterator[str]:
+    """As `without_label_words`, where a number alone makes no mask: p1-2019 beside p1 is another scan."""
+    yield from (rest for rest in without_label_words(name) if not name.removeprefix(rest).strip(" _.-").isdigit())
+
+
 def without_image_words(name: str) -> Iterator[str]:
     """The names that the mask of this image may have but for its own word: `01` of `01_test`, `7` of `img_7`."""
     for pattern in (_IMAGE_END, _IMAGE_START):
@@ -60,7 +65,8 @@ def pair_labels(case_ids: Collection[str], labels: Mapping[str, Path]) -> Pairs:
         case_ids: of the images.
         labels: name without extension -> file.
     """
-    exact = {name: path for name, path in labels.items() if name in set(case_ids)}
+    known = set(case_ids)
+    exact = {name: path for name, path in labels.items() if name in known}
     if not exact:
         for own, other in _cuts(list(labels), list(case_ids)):
             cores = {_core(name, own): path for name, path in labels.items()}
@@ -87,7 +93,9 @@ def _cuts(labels: Sequence[str], images: Sequence[str]) -> Iterator[tuple[Affix,
     of_images = [("", ""), *_common(images, _IMAGE_START, _IMAGE_END)]
     yield from ((own, other) for other in of_images for own in of_labels)
     if len(labels) == len(images) > 1:
-        ends = {name[len(max((i for i in images if name.startswith(i)), key=len, default=name)) :] for name in labels}
+        known = set(images)
+        begins = (next((name[:end] for end in range(len(name), 0, -1) if name[:end] in known), name) for name in labels)
+        ends = {name[len(begin) :] for name, begin in zip(labels, begins, strict=True)}
         if len(ends) == 1 and len(end := ends.pop()) > 1 and not end[0].isalnum():
             yield ("", end), ("", "")
 

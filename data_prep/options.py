@@ -20,10 +20,18 @@ OF_CHECK = (
 )  # fmt: skip
 
 
+READING = ("layout", "images_dir", "labels_dir", "bids_filter", "bids_labels")  # those of `build` that `repair` has too
+
+
 def as_typed(options: Mapping[str, Any]) -> str:
     """Options as they are typed, with a blank before each: {"ignore_label": 255} -> ` --ignore-label 255`."""
     named = {f"--{name.replace('_', '-')}": value for name, value in options.items()}
     return "".join(f" {name}" if value is True else f" {name} {_word(value)}" for name, value in named.items())
+
+
+def reading_words(options: Mapping[str, Any]) -> str:
+    """Those of some options that say how a data set is read, as they are typed."""
+    return as_typed({name: options[name] for name in READING if options.get(name) not in (None, "auto")})
 
 
 def _word(value: Any) -> str:
@@ -80,6 +88,11 @@ class BuildOptions:
         given = {field.name: getattr(self, field.name) for field in fields(self) if field.name in OF_CHECK}
         defaults = {field.name: field.default for field in fields(self)}
         return as_typed({name: v for name, v in given.items() if v != defaults[name] and not isinstance(v, Mapping)})
+
+    @property
+    def reading(self) -> str:
+        """What `repair` and `build` must be told to read the same files."""
+        return reading_words({name: getattr(self, name) for name in READING})
 
     @property
     def accepted(self) -> frozenset[str]:

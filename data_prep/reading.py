@@ -14,6 +14,7 @@ from data_prep.volume import ReadError, Volume
 NIFTI = (".nii", ".nii.gz")
 ITK = ATTACHED + DETACHED
 EXTENSIONS = NIFTI + PICTURES + ITK
+LONGEST_FIRST = sorted(EXTENSIONS, key=len, reverse=True)
 FOREIGN = {
     "dicom": "it is DICOM, of which folders are read and no single files",
     "archive": "it is an archive, which is not opened here",
@@ -23,7 +24,7 @@ FOREIGN = {
 def extension(path: Path) -> str | None:
     """The known extension a file name ends with, or None."""
     name = path.name.lower()
-    return next((end for end in sorted(EXTENSIONS, key=len, reverse=True) if name.endswith(end)), None)
+    return next((end for end in LONGEST_FIRST if name.endswith(end)), None)
 
 
 def stem(path: Path) -> str:

@@ -9,12 +9,13 @@ import os
 import re
 import zlib
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
 from data_prep.amounts import few
-from data_prep.label_affixes import says_mask, without_image_words, without_label_words
+from data_prep.label_affixes import of_mask_beside, says_mask, without_image_words
 from data_prep.nifti import GZIP_MAGIC
 from data_prep.nifti_open import open_nifti
 from data_prep.pictures import is_picture
@@ -29,6 +30,7 @@ LABEL_FOLDER = re.compile(
     r"(?:tr|ts|val)?\d*",
     re.IGNORECASE,
 )
+LABEL_WORDS = re.compile(r"label|mask|seg|annot|manual|truth|(?<![a-z])gts?(?![a-z])")
 HEAD = 4096  # bytes of a file that the description lies in: NIfTI-1 and 2 have it in the first 540, PNG before the pixels
 FEW_VALUES = 16  # colours of a mask beside a picture of the same name
 OWN, FOLDER, BESIDE, NAMED = (
@@ -74,9 +76,11 @@ def sort_files(files: Sequence[Path], root: Path, channels: Sequence[str] = ("im
     names |= {(path.parent, name) for path in files for name in without_image_words(stem(path))}
     written = {folder: written_here(folder) for folder in {path.parent for path in files}}
     twins = _masks_of_same_name(files)
+    folders = _folders_of_masks(files, root)
     kept: list[Path] = []
     for path in files:
         why = BESIDE if path in twins else _why_not(path, root, names, written[path.parent])
+        why = why or (FOLDER if path.relative_to(root).parts[0] in folders else None)
         (reasons[why] if why else kept).append(path)
     return Scans(tuple(_joined(kept, channels)), dict(reasons))
 
@@ -104,14 +108,37 @@ def _why_not(path: Path, root: Path, names: set[tuple[Path, str]], written: set[
         return OWN
     if any(LABEL_FOLDER.fullmatch(part) for part in path.relative_to(root).parts[:-1]):
         return FOLDER
-    if any((path.parent, rest) in names for rest in _images_of(stem(path))):
+    if any((path.parent, rest) in names for rest in of_mask_beside(stem(path))):
         return BESIDE
     return NAMED if says_mask(stem(path)) else None
 
 
-def _images_of(name: str) -> Iterator[str]:
-    """Names that the image of this mask may have; a channel number alone makes no mask."""
-    yield from (rest for rest in without_label_words(name) if not (CHANNEL.fullmatch(name) and _case(name) == rest))
+def says_labels(name: str) -> bool:
+    """Whether the name of a folder says that it holds masks."""
+    return bool(LABEL_FOLDER.fullmatch(name) or LABEL_WORDS.search(name.lower()))
+
+
+def _folders_of_masks(files: Sequence[Path], root: Path) -> set[str]:
+    """Folders in `root` with a word for masks in their names, whose files are called like images elsewhere: lung_masks.
+
+    One common name says nothing: each patient's folder may have a ct.
+    """
+    images: dict[str, set[str]] = defaultdict(set)  # folder -> names
+    masks: dict[str, set[str]] = defaultdict(set)  # a case may have a folder of its structures
+    turned: dict[str, set[str]] = defaultdict(set)  # a structure one of its cases
+    for path in files:
+        *above, _ = path.relative_to(root).parts
+        if above and says_labels(above[0]):
+            masks[above[0]].add(above[1] if len(above) > 1 else stem(path))
+            turned[above[0]].add(stem(path))
+        elif len(above) < 2:
+            images[above[0] if above else ""].add(stem(path))
+    return {name for name in masks if any(_are_of(own[name], others) for own in (masks, turned) for others in images.values())}
+
+
+def _are_of(masks: Collection[str], images: Collection[str]) -> bool:
+    alike = sum(any(name in images for name in (mask, *of_mask_beside(mask))) for mask in masks)
+    return alike > 1 and 2 * alike >= len(masks)
 
 
 def _masks_of_same_name(files: Sequence[Path]) -> set[Path]:
@@ -128,6 +155,15 @@ def _masks_of_same_name(files: Sequence[Path]) -> set[Path]:
 
 
 def _has_few_values(path: Path) -> bool:
+    try:
+        state = path.stat()
+    except OSError:
+        return False
+    return _counted(path, state.st_size, state.st_mtime_ns)
+
+
+@lru_cache(maxsize=2**17)  # the same folder is looked at several times, and large pictures take long
+def _counted(path: Path, size: int, changed: int) -> bool:
     try:
         from PIL import Image
 

@@ -20,7 +20,7 @@ from data_prep.fingerprint import small_unit
 from data_prep.free_names import ADAPTED, SOURCE, free, proposed
 from data_prep.grouped import named
 from data_prep.json_io import dump_json
-from data_prep.options import as_typed
+from data_prep.options import as_typed, reading_words
 from data_prep.patches import by
 from data_prep.quoting import printable, quoted
 from data_prep.repair import RepairReport
@@ -30,7 +30,6 @@ NEXT = "monai-hybrid pretrain --data {folder} --output {source}"
 NAMED = 6  # values whose names a line to type holds
 ADAPT = "monai-hybrid adapt --data {folder} --model auto{further} --output {output}"
 MERGE = re.compile(r'monai-hybrid repair FOLDER --output OUT --map "[\d=,]+"')
-READING = ("layout", "images_dir", "labels_dir", "bids_filter", "bids_labels")  # those of `build` that `repair` has too
 FEW = 10  # patients, of whom all are taken
 CEILINGS = 5  # rows
 MASKS = (
@@ -166,7 +165,7 @@ def print_repair(
         console.print(escape(line), soft_wrap=True, highlight=False)
     if report.remaining:
         console.print("\nWhat check says about the result:")
-        print_findings(report.remaining, console, None if dry_run else out)
+        print_findings(report.remaining, console, None if dry_run else out, reading_words(options or {}))
     written = "nothing written (--dry-run)" if dry_run else f"written: {out}, with the log {out}/repair.json"
     files = len({entry.source for entry in report.repairs})
     console.print(f"{plural(files, 'file')} corrected; {written}", soft_wrap=True, markup=False)
@@ -223,8 +222,7 @@ def merge_line(path: Path, findings: Sequence[Finding], options: Mapping[str, An
     found = next((match for one in findings if one.code == "D323" and (match := MERGE.search(one.remedy))), None)
     if found is None or not path.is_dir():
         return ""
-    told = {name: options[name] for name in READING if options.get(name) not in (None, "auto")}
-    return f"Next, if those masks show one structure: {named(found[0], path)}{as_typed(told)}"
+    return f"Next, if those masks show one structure: {named(found[0], path, reading_words(options))}"
 
 
 def findings_json(findings: Sequence[Finding], path: str) -> dict[str, Any]:

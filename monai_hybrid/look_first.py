@@ -18,6 +18,7 @@ from data_prep.json_io import load_json
 from data_prep.layouts.case_folders import is_case_folders
 from data_prep.layouts.pairs import is_pairs
 from data_prep.layouts.two_folders import HERE, fitting
+from data_prep.options import as_typed
 from data_prep.quoting import quoted
 from monai_hybrid.catalogue.naming import name_of
 from monai_hybrid.model_card import read_card
@@ -143,14 +144,16 @@ def _refuse_raw(folder: Path) -> None:
             f"{folder}: holds masks beside the images, and which scans have a label is known once it is built. Type: "
             f"monai-hybrid build {quoted(folder)} --allow-unlabelled --output {free(PREPARED)}"
         )
-    others = fitting(folder) if folder.is_dir() and not any((folder / images).is_dir() for images, _ in RAW) else []
+    usual = next((images for images, _ in RAW if (folder / images).is_dir()), None)
+    others = fitting(folder, usual) if folder.is_dir() else []
     for images, labels in (*RAW, *others):
         beside = folder / labels
         if (folder / images).is_dir() and beside.is_dir() and any(not file.name.startswith(".") for file in beside.iterdir()):
             alike = "" if images == HERE else f"; or look at all scans alike: --data {quoted(folder / images)}"
+            which = as_typed({"images_dir": images, "labels_dir": labels}) if len(others) > 1 else ""
             raise DataError(
                 f"{folder}: holds {labels}/, and which scans have a label is known once it is built. Type: monai-hybrid build "
-                f"{quoted(folder)} --allow-unlabelled --output {free(PREPARED)}{alike}"
+                f"{quoted(folder)}{which} --allow-unlabelled --output {free(PREPARED)}{alike}"
             )
 
 

@@ -138,3 +138,27 @@ def test_scans_with_labels_beside_them_are_built_first(
     words = shlex.split(str(told.value).partition("Type: ")[2].partition(";")[0])
     assert words == ["monai-hybrid", "build", str(tmp_path / "raw data"), "--allow-unlabelled", "--output", "prepared"]
     refuse_all_labelled(shlex.split(str(told.value).partition("--data ")[2])[0])
+
+
+@pytest.mark.parametrize(
+    ("folders", "line"),
+    [
+        (("images", "masks"), "monai-hybrid build raw --allow-unlabelled"),
+        (("scans", "lung_masks"), "monai-hybrid build raw --allow-unlabelled"),
+        (
+            ("scans", "masks", "validation", "validation_gt"),
+            "monai-hybrid build raw --images-dir scans --labels-dir masks --allow-unlabelled",
+        ),
+    ],
+)
+def test_two_folders_are_refused_with_a_line_that_builds_them(
+    folders: tuple[str, ...], line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for number, folder in enumerate(folders):
+        (tmp_path / "raw" / folder).mkdir(parents=True)
+        for index in range(2):
+            (tmp_path / "raw" / folder / f"p{number // 2}_{index}.nii.gz").write_bytes(b"")
+    with pytest.raises(DataError, match="which scans have a label is known once it is built") as refused:
+        refuse_all_labelled("raw")
+    assert line in str(refused.value)

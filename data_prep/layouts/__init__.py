@@ -14,8 +14,8 @@ from data_prep.dead_links import absent
 from data_prep.errors import ConfigError, DataError, DataListError
 from data_prep.foreign import dicom_readable, foreign_kind, foreign_sentence, holds_dicom, links_sentence
 from data_prep.layouts import bids, case_folders, dicom, folders, msd, nnunet, pairs
-from data_prep.layouts.common import image_files, raw_dataset_json
-from data_prep.layouts.two_folders import HERE, fitting, the_one
+from data_prep.layouts.common import image_files, label_folder, raw_dataset_json
+from data_prep.layouts.two_folders import fitting, has_labels_within, the_one
 from data_prep.quoting import quoted
 from data_prep.reading import extension
 from data_prep.slicer_segments import by_segments
@@ -58,6 +58,7 @@ def read_source(
         ConfigError: the layout or the label folder does not exist.
         DataError: the folder does not exist, the layout's own description (dataset.json) is damaged, or there is no image.
     """
+    images_dir, labels_dir = folder_within(root, images_dir), folder_within(root, labels_dir)
     foreign = foreign_sentence(root) if root.is_file() else None
     if foreign and not (dicom_readable() and foreign_kind(root) == DICOM):
         raise DataListError("D507", f"{root}: {foreign}", str(root))
@@ -78,7 +79,17 @@ def read_source(
         raise ConfigError(f"--series {shlex.quote(series)}: {root} holds no DICOM series. Leave --series out")
     source = _read(kind, root, labels_dir, label_names, images_dir, choice)
     source = by_segments(source, label_names) if kind in (FOLDERS, PAIRS, CASES) else source
-    return replace(source, ignored=_ignored(source))
+    name = source.name if source.name not in ("", "..") else root.resolve().name  # where . is given
+    return replace(source, name=name, ignored=_ignored(source))
+
+
+def folder_within(root: Path, name: str | None) -> str | None:
+    """The name of a folder in `root`: labels of labels/, and of its whole path."""
+    if not name:
+        return name
+    path = Path(name)
+    inside = path.is_absolute() and path.is_relative_to(root.absolute())
+    return str(path.relative_to(root.absolute()) if inside else path)
 
 
 def _read(
@@ -95,9 +106,13 @@ def _read(
         return case_folders.read(root, labels_dir, label_names)
     if kind == PAIRS:
         if labels_dir is not None:
-            raise ConfigError(f"--labels-dir {quoted(labels_dir)}: in {root} masks lie beside their images; leave it out")
+            raise _beside(root, labels_dir)
         return pairs.read(root)
     return bids.read(root, choice) if kind == BIDS else READERS[kind](root, labels_dir)
+
+
+def _beside(root: Path, labels_dir: str) -> ConfigError:
+    return ConfigError(f"--labels-dir {quoted(labels_dir)}: in {root} masks lie beside their images; leave it out")
 
 
 def _ignored(source: Source) -> tuple[Path, ...]:
@@ -145,6 +160,10 @@ def detect(root: Path, labels_dir: str | None = None, images_dir: str | None = N
     if foreign:
         raise DataListError("D507", f"{root}: {foreign}", str(root))
     loose = image_files(root)
+    if loose and labels_dir:
+        label_folder(root, labels_dir)
+        if pairs.is_pairs(root):
+            raise _beside(root, labels_dir)
     if loose:
         raise ConfigError(
             f"{root}: no known layout; {len(loose)} images lie directly in it, and no mask that is called like one of them. "
@@ -184,14 +203,23 @@ def _quoted(root: Path, name: str) -> str:
     return quoted(root / name)
 
 
+def _is_data_set(folder: Path) -> bool:
+    try:
+        own = any((folder / name).is_dir() for name in case_folders.DATA_SETS)
+        return own or (folder.is_dir() and not folder.name.startswith(".") and has_labels_within(folder))
+    except OSError:  # a folder that nobody has asked for may be closed
+        return False
+
+
 def _one_level_off(root: Path) -> list[Path]:
     """Data sets one level off: the folder above, when its images or one of its cases were given, or those within."""
     above = root.absolute().parent
     for images, labels in (("images", "labels"), ("imagesTr", "labelsTr")):
         if root.absolute().name in (images, labels) and (above / images).is_dir() and (above / labels).is_dir():
             return [root.parent if root.name else above]
-    if loose := image_files(root):
-        several = len(loose) > 1 and any(one.images == HERE for one in fitting(root))  # with masks of their names in a folder
+    if image_files(root):
+        # With masks of their names beside them or in a folder.
+        several = pairs.are_several(root) or has_labels_within(root)
         return [] if several else case_folders.near(root)
-    named = [p for p in sorted(root.iterdir()) if (p / "images").is_dir() or (p / "imagesTr").is_dir()]
+    named = [p for p in sorted(root.iterdir()) if _is_data_set(p)]
     return named or case_folders.near(root)

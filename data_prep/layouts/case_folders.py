@@ -20,6 +20,7 @@ from data_prep.errors import ConfigError, DataListError
 from data_prep.label_affixes import says_mask, without_label_words
 from data_prep.layouts.beside import images_and_masks, pairs
 from data_prep.layouts.common import image_files, modality_of, names_beside
+from data_prep.layouts.two_folders import has_labels_within
 from data_prep.quoting import quoted
 from data_prep.reading import stem
 from data_prep.scans import LABEL_FOLDER
@@ -73,7 +74,10 @@ def is_case_folders(root: Path, labels_dir: str | None = None) -> bool:
     within = _folders(root)
     if any(LABEL_FOLDER.fullmatch(path.name) or any((path / name).is_dir() for name in DATA_SETS) for path in within):
         return False
-    return any(one.images and (one.masks or one.within) for one in (_look(path, labels_dir, choose=False) for path in within))
+    looked = [_look(path, labels_dir, choose=False) for path in within]
+    if any(len(one.images) > 1 and one.within and has_labels_within(one.path) for one in looked):
+        return False
+    return any(one.images and (one.masks or one.within) for one in looked)
 
 
 def near(root: Path) -> list[Path]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,9 +14,9 @@ from data_prep.json_io import load_json
 from data_prep.label_names import parse_names
 from data_prep.quoting import quoted
 from data_prep.reading import EXTENSIONS, extension
+from data_prep.scans import LABEL_WORDS
 
 OWN_LABELS = ("labels", "labelsTr")  # of layouts, where nobody names a folder
-LABEL_WORDS = re.compile(r"label|mask|seg|annot|manual|truth|^gts?$")
 
 
 def image_files(folder: Path) -> list[Path]:

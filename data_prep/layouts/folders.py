@@ -12,10 +12,14 @@ from pathlib import Path
 
 from data_prep.amounts import few
 from data_prep.cases import Case, Source
+from data_prep.errors import ConfigError
 from data_prep.label_affixes import pair_labels, says_mask, without_label_words
+from data_prep.layouts.beside import images_and_masks, listed, refuse_two_of_a_name
 from data_prep.layouts.common import image_files, label_folder, names_beside, require_images
-from data_prep.layouts.structure_folders import ByStructure, by_structure, folders_within
-from data_prep.layouts.two_folders import HERE, Folders, fitting, the_one
+from data_prep.layouts.pairs import is_pairs
+from data_prep.layouts.structure_folders import ByStructure, by_structure
+from data_prep.layouts.two_folders import HERE, Folders, fitting, masks_in, the_one
+from data_prep.quoting import quoted
 from data_prep.reading import stem
 from data_prep.structure_names import absent, by_name, in_one_spelling, many, names_of, table_of, whole_labels
 from data_prep.structures import Joined
@@ -39,23 +43,42 @@ def read(
     """
     where = _named(root, images_dir, labels_dir)
     images = require_images(root / where.images)
+    if labels_dir is None and not (root / where.labels).is_dir() and is_pairs(root / where.images):
+        place = root if where.images == HERE else root / where.images
+        alone = " without --images-dir" if images_dir else ""
+        raise ConfigError(f"{place}: masks lie beside their images there; give that folder{alone}: {quoted(place)}")
     name = where.labels
     place = label_folder(root, name)
-    files = {stem(path): path for path in image_files(place)}
-    labels = files or {path.name: path for path in folders_within(place)}
+    if place.resolve() == (root / where.images).resolve():
+        raise ConfigError(f"{place}: images and masks cannot be the same folder. Give two: --images-dir NAME --labels-dir NAME")
+    refuse_two_of_a_name(files := image_files(place))
+    labels = masks_in(place)
+    images, beside = (images, ()) if where.images == USUAL.images else _without_ours(root / where.images, images)
     pairs = pair_labels([stem(path) for path in images], labels)
     usual = where.images == images_dir or where == USUAL
     told = () if usual and where.labels in (labels_dir, USUAL.labels) else (_said(where),)
     if labels and not files and not pairs.labels:
         turned = by_structure(place, [stem(path) for path in images])
         if len(turned.folders) == 1:  # one set of masks, which may be of many classes
-            return read(root, f"{name}/{turned.folders[0]}", label_names, where.images)
+            within = f"{name}/{turned.folders[0]}"
+            only = read(root, within, label_names, where.images)
+            return replace(only, notes=(*told, f"masks lie in {within}/", *only.notes))
         if turned.folders:
-            return _of_structures(root, images, turned, label_names, name, told)
+            return _of_structures(root, images, turned, label_names, name, (*told, *beside))
     cases = tuple(Case(stem(path), (path,), pairs.labels.get(stem(path))) for path in images)
-    notes = (*told, pairs.note) if pairs.note else told
+    notes = (*told, pairs.note, *beside) if pairs.note else (*told, *beside)
     source = Source(root, "folders", root.name, cases, names_beside(root, name), orphans=pairs.orphans, notes=notes)
     return _with_structures(source, label_names, root / f"{name}.json") if labels and not files else source
+
+
+def _without_ours(folder: Path, images: list[Path]) -> tuple[list[Path], tuple[str, ...]]:
+    """Images but for what this tool wrote beside them, as in a folder that was predicted into; and what to say of it."""
+    found = images_and_masks(folder)
+    notes = [f"masks or maps that this tool wrote, left out: {listed(found.ours)}"] if found.ours else []
+    if found.masks:
+        notes.append(f"called like masks, but in the folder of images, and so taken for images: {listed(found.masks)}")
+    ours = set(found.ours)
+    return [path for path in images if path not in ours], tuple(notes)
 
 
 def _named(root: Path, images_dir: str | None, labels_dir: str | None) -> Folders:

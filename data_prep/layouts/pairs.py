@@ -17,8 +17,8 @@ from typing import NamedTuple
 from data_prep.amounts import few, plural
 from data_prep.cases import Case, Source, SourceFault
 from data_prep.errors import DataListError
-from data_prep.label_affixes import without_label_words
-from data_prep.layouts.beside import Beside, images_and_masks, pairs
+from data_prep.label_affixes import of_mask_beside
+from data_prep.layouts.beside import Beside, exact_pairs, images_and_masks, listed, pairs
 from data_prep.layouts.common import modality_of, names_beside
 from data_prep.reading import stem
 from data_prep.structure_names import SEPARATORS
@@ -41,6 +41,12 @@ def is_pairs(root: Path) -> bool:
     return bool(pairs(found.images, found.masks) or _by_case(found))
 
 
+def are_several(root: Path) -> bool:
+    """Whether more than one image has its mask beside it, so that this is no folder of one case."""
+    found = images_and_masks(root)
+    return len(set(exact_pairs(found.images, found.masks).values())) > 1
+
+
 def read(root: Path) -> Source:
     """List the cases of a folder in which each mask lies beside its image or its channels.
 
@@ -48,13 +54,15 @@ def read(root: Path) -> Source:
         DataListError: there is no mask of an image's name, two of one image, or the channels cannot be told.
     """
     found = images_and_masks(root)
-    mask_of = _one_each({mask: image.name for mask, image in pairs(found.images, found.masks).items()}, root)
-    if mask_of:
+    paired, channels = pairs(found.images, found.masks), _by_case(found)
+    several = channels and len(_most(channels)) > 1 and not exact_pairs(found.images, found.masks)  # p1_0000, p1_0001, p1_seg
+    if paired and not several:
+        mask_of = _one_each({mask: image.name for mask, image in paired.items()}, root)
         made = _Cases(tuple(Case(stem(image), (image,), mask_of.get(image.name)) for image in found.images))
-    elif channels := _by_case(found):
+    elif channels:
         made = _of_channels(root, found, channels)
     else:
-        seen = f"{plural(len(found.images), 'image')} ({few([path.name for path in found.images])})"
+        seen = plural(len(found.images), "image") + (f" ({few([path.name for path in found.images])})" if found.images else "")
         raise DataListError("D503", f"{root}: no mask beside its image; it holds {seen}. Expected names like p1 and p1_seg")
     used = {case.label for case in made.cases} | {fault.file for fault in made.faults}
     return Source(
@@ -92,7 +100,7 @@ def _one_each(images: Mapping[Path, str], root: Path) -> dict[str, Path]:
 
 def _by_case(found: Beside) -> Channels:
     """Images that go on where the name of a mask ends: of p1_seg p1_t1 and p1_flair. {} where there are none."""
-    bases = {name for mask in found.masks for name in without_label_words(stem(mask))}
+    bases = {name for mask in found.masks for name in of_mask_beside(stem(mask))}
     cases: Channels = defaultdict(dict)
     for image in found.images:
         name = stem(image)
@@ -102,19 +110,24 @@ def _by_case(found: Beside) -> Channels:
     return dict(cases)
 
 
+def _most(cases: Channels) -> frozenset[str]:
+    """The channels that most cases have."""
+    sets = Counter(frozenset(own) for own in cases.values())
+    return max(sets, key=lambda names: (sets[names], -len(names)))
+
+
 def _of_channels(root: Path, found: Beside, by_case: Channels) -> _Cases:
     """Raises: DataListError: each case has other channels, so that they are none; or two masks."""
     cases = _in_one_spelling(by_case)
-    sets = Counter(frozenset(own) for own in cases.values())
-    most = max(sets, key=lambda names: (sets[names], -len(names)))
-    if sets[most] == 1 and len(cases) > 1:
+    most = _most(cases)
+    if len(cases) > 1 and sum(set(own) == most for own in cases.values()) == 1:
         some = next(iter(cases.values()))
         raise DataListError(
             "D550",
             f"{root}: channels cannot be told: {few([path.name for path in some.values()])}, and other endings "
             "for each other mask. Give channels the same ending for each case, such as _t1 and _flair",
         )
-    masks = {mask: name for mask in found.masks for name in without_label_words(stem(mask)) if name in cases}
+    masks = {mask: name for mask in found.masks for name in of_mask_beside(stem(mask)) if name in cases}
     mask_of, channels = _one_each(masks, root), tuple(sorted(most))
     whole = {name: own for name, own in cases.items() if most <= set(own)}
     faults = tuple(
@@ -122,7 +135,8 @@ def _of_channels(root: Path, found: Beside, by_case: Channels) -> _Cases:
         for name, own in cases.items()
         if name not in whole
     )
-    rest = [image for image in found.images if not any(image in own.values() for own in cases.values())]
+    of_cases = {path for own in cases.values() for path in own.values()}
+    rest = [image for image in found.images if image not in of_cases]
     unlabelled = _without_masks(rest, channels)
     listed = [Case(name, tuple(own[c] for c in channels), mask_of.get(name)) for name, own in (whole | unlabelled).items()]
     used = {path for case in listed for path in case.images}
@@ -154,13 +168,9 @@ def _notes(root: Path, found: Beside, made: _Cases) -> Iterator[str]:
     said = f"masks beside their images: {plural(sum(case.label is not None for case in made.cases), 'case')}"
     yield said + (f", channels: {', '.join(made.channels)}" if len(made.channels) > 1 else "")
     if made.others:
-        yield f"images that are no channel of a case, left out: {_listed(made.others)}"
+        yield f"images that are no channel of a case, left out: {listed(made.others)}"
     if found.ours:
-        yield f"masks or maps that this tool wrote, left out: {_listed(found.ours)}"
+        yield f"masks or maps that this tool wrote, left out: {listed(found.ours)}"
     folders = [path.name for path in sorted(root.iterdir()) if path.is_dir() and not path.name.startswith((".", "__"))]
     if folders:
         yield f"folders within were not looked into: {few(folders)}"
-
-
-def _listed(paths: Sequence[Path]) -> str:
-    return f"{len(paths)} ({few([path.name for path in paths])})"

@@ -9,6 +9,7 @@ from pathlib import Path
 from data_prep.errors import DataListError
 from data_prep.label_affixes import pair_labels, without_label_words
 from data_prep.label_names import BACKGROUND, LONGEST, alike_name
+from data_prep.layouts.beside import refuse_two_of_a_name
 from data_prep.layouts.common import image_files
 from data_prep.reading import stem
 
@@ -37,7 +38,8 @@ def by_structure(place: Path, cases: Sequence[str]) -> ByStructure:
     """
     found, names = ByStructure(), dict[str, Path]()
     for folder in folders_within(place):
-        pairs = pair_labels(cases, {stem(path): path for path in image_files(folder)})
+        files = image_files(folder)
+        pairs = pair_labels(cases, {stem(path): path for path in files})
         if not pairs.labels:
             found.others.append(folder.name)
             continue
@@ -45,6 +47,7 @@ def by_structure(place: Path, cases: Sequence[str]) -> ByStructure:
         if alike_name(name) == BACKGROUND:
             continue
         _check(name, folder, names)
+        refuse_two_of_a_name(files)
         found.folders.append(folder.name)
         found.orphans += pairs.orphans
         for case, mask in pairs.labels.items():

@@ -21,7 +21,7 @@ from data_prep.files import read_datalist
 from data_prep.foreign import CHECK
 from data_prep.free_names import free
 from data_prep.json_io import dump_json
-from data_prep.layouts import read_source
+from data_prep.layouts import folder_within, read_source
 from data_prep.naming import keep_key_out
 from data_prep.pictures import PICTURES
 from data_prep.places import refuse_special
@@ -115,10 +115,10 @@ def repair(
     path, out = Path(path), Path(out)
     how = {
         "layout": layout,
-        "labels_dir": labels_dir,
+        "labels_dir": folder_within(path, labels_dir),
         "bids_filter": bids_filter,
         "bids_labels": bids_labels,
-        "images_dir": images_dir,
+        "images_dir": folder_within(path, images_dir),  # as it is called in the copy too
     }
     _check_folders(path, out)
     try:

@@ -13,7 +13,6 @@ from data_prep.bids import is_bids
 from data_prep.files import read_datalist
 from data_prep.foreign import foreign_sentence, links_sentence
 from data_prep.home import at_home
-from data_prep.layouts.two_folders import fitting
 from data_prep.quoting import quoted
 from data_prep.reading import EXTENSIONS, extension
 from data_prep.scans import Scan, scan_of_file, sort_files
@@ -133,12 +132,8 @@ def _listed(scans: Sequence[Scan], root: Path) -> list[dict[str, Any]]:
 
 
 def images_under(folder: Path, leave_out: str | None, parts: Sequence[str] = IMAGE_FOLDERS) -> tuple[Path, list[Path]]:
-    """The first of `parts` that the folder has, else itself, and all image files in it and below, but for `leave_out`.
-
-    Folders of masks whose files belong to those of a folder beside them hold no images, whatever they are called.
-    """
+    """The first of `parts` that the folder has, else itself, and all image files in it and below, but for `leave_out`."""
     root = next((folder / name for name in parts if (folder / name).is_dir()), folder)
-    masks = sorted({one.labels for one in fitting(root)})
     apart = at_home(leave_out).resolve() if leave_out else None
     there = [p for p in root.rglob("*") if p.is_file() or (p.is_symlink() and not p.exists())]  # reading tells of the latter
     files = sorted(p for p in there if not any(part[0] == "." for part in p.relative_to(root).parts))
@@ -149,9 +144,6 @@ def images_under(folder: Path, leave_out: str | None, parts: Sequence[str] = IMA
     images = [p for p in files if extension(p)]
     if images and len(images) < len(files):
         logger.info("%s: %d images; %d files of other kinds are left alone", root, len(images), len(files) - len(images))
-    if masks:
-        logger.warning("%s: the masks in %s are no scans, and left out", root, " and ".join(f"{name}/" for name in masks))
-        images = [p for p in images if p.relative_to(root).parts[0] not in masks]
     return root, images
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import logging
+import os
 import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -58,6 +59,7 @@ def cases_with_masks(
         place = place / LABELS
         files = mask_files(place)
     files = files or [path for path in sorted(place.iterdir()) if path.is_dir() and path.name[0] != "." and mask_files(path)]
+    files = _without_images(files, [*cases, *others], place)
     listed = _listed(place)
     mask_of = _masks_of(cases, {name: path for name, (path, _) in listed.items()}, files, _owners([*cases, *others]))
     found, missing = [], []
@@ -73,6 +75,19 @@ def cases_with_masks(
         _tell_missing(place, len(cases), missing, list(dict.fromkeys(map(stem, files))), without_mask)
     _tell_other_images(place, found, listed)
     return found
+
+
+def _without_images(files: Sequence[Path], cases: Sequence[Mapping[str, Any]], place: Path) -> list[Path]:
+    """Files that are no images of the data set itself, which may lie beside the masks of a second reader.
+
+    Raises:
+        DataError: all are.
+    """
+    images = {os.path.realpath(path) for case in cases for path in _images(case)}  # resolve fails on a loop of links
+    kept = [path for path in files if os.path.realpath(path) not in images]
+    if files and not kept:
+        raise DataError(f"{printable(str(place))}: holds the images of the data set; expected masks, a file a case")
+    return kept
 
 
 def _tell_missing(place: Path, total: int, missing: Sequence[str], there: Sequence[str], without_mask: str) -> None:

@@ -67,12 +67,14 @@ def folds_of(logs: Path, cases: Sequence[Mapping[str, Any]], settings: Mapping[s
 
     Args:
         logs: of the run's folder.
-        cases: all labelled ones.
+        cases: all that it trains on, those without labels too.
         settings: what else decides how a fold is trained, such as its number of updates.
         resume: else none is done.
     """
     given = without_watchers(run_settings())
-    text = json.dumps([given, describe_cases(cases), {name: str(value) for name, value in settings.items()}], sort_keys=True)
+    patients = [str(case.get("patient")) for case in cases]  # regrouped, a fold was trained on one that is now left out
+    decides = {name: str(value) for name, value in settings.items()}
+    text = json.dumps([given, describe_cases(cases), patients, decides], sort_keys=True)
     done = FoldsDone(logs, hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:32])
     part = _read(logs / PART) if resume else {}
     if part.get("of") == done.of and isinstance(part.get("folds"), dict):

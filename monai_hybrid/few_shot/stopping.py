@@ -22,6 +22,7 @@ from monai_hybrid.errors import ConfigError, DataError
 from monai_hybrid.few_shot.folds_done import Fold, FoldsDone, folds_of
 from monai_hybrid.networks.merged_state import merged_state_dict
 from monai_hybrid.quality.folds import write_fold
+from monai_hybrid.runs.same_run import flat
 from monai_hybrid.weights import checksum
 
 STOPPING = ("budget", "leave_one_out")
@@ -83,9 +84,8 @@ def choose_epochs(stopping: str, trainer: Any, keep_folds: bool = False) -> None
     if stopping == "leave_one_out":
         main = _calling_parser()
         parsed = main.get_parsed_content
-        settings = {"updates": parsed("updates"), "epochs": trainer.state.max_epochs, "keep": keep_folds}
-        settings["weights"] = checksum({name: w.cpu() for name, w in parsed("starting_network").state_dict().items()})
-        done = folds_of(Path(parsed("output_dir")) / "logs", parsed("cases"), settings, parsed("resume"))
+        settings = {**_deciding(main), "epochs": trainer.state.max_epochs, "keep": keep_folds}
+        done = folds_of(Path(parsed("output_dir")) / "logs", parsed("train#dataset").data, settings, parsed("resume"))
         record = done.record if parsed("resume") else None
         if record is None:
             record = _folds(main, done, keep_folds)
@@ -108,6 +108,17 @@ def _calling_parser() -> ConfigParser:
             return frame.f_locals["self"]
         frame = frame.f_back
     raise ConfigError("stopping leave_one_out: works in a bundle's configuration only")
+
+
+def _deciding(main: ConfigParser) -> dict[str, Any]:
+    """What decides how a fold is trained and measured, besides the settings that were given and the files of the cases."""
+    parsed = main.get_parsed_content
+    return {
+        "updates": parsed("updates"),
+        "weights": checksum({name: w.cpu() for name, w in parsed("starting_network").state_dict().items()}),
+        "plan": flat(parsed("origin").plan),  # built anew with another spacing, it is another training
+        "dataset": flat(parsed("data").dataset),
+    }
 
 
 def _folds(main: ConfigParser, done: FoldsDone, keep: bool) -> dict[str, Any]:

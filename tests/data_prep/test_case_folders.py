@@ -112,7 +112,7 @@ def test_masks_of_structures_are_joined_into_one_label(tmp_path: Path) -> None:
     assert [(label["value"], label["name"]) for label in dataset["labels"]] == [
         (0, "background"), (1, "kidney_left"), (2, "liver"), (3, "spleen"),
     ]  # fmt: skip
-    assert dataset["modality"] == "CT" and any("joined the masks" in note for note in report.notes)
+    assert dataset["modality"] == "CT" and any("by the names of structures" in note for note in report.notes)
     label = nib.load(datalist["training"][0]["label"])
     assert Path(datalist["training"][0]["label"]) == tmp_path / "out/labels/s0000.nii.gz"
     expected = sum(box(where, value) for value, where in enumerate(ORGANS.values(), start=1))

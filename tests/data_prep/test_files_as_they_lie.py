@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import re
 import shlex
+import shutil
+import subprocess
+import time
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +20,9 @@ from data_prep.check import check
 from data_prep.cli import app
 from data_prep.errors import ConfigError, DataError
 from data_prep.files import read_datalist, read_dataset
+from data_prep.label_affixes import pair_labels
 from data_prep.layouts import detect, read_source
+from data_prep.scans import sort_files
 
 SHAPE = (10, 9, 8)
 RUN = CliRunner()
@@ -319,7 +324,7 @@ def test_a_prediction_takes_no_mask_of_another_folder_for_a_scan(
     root = pictures(images, masks, tmp_path / "raw")
     names = [case["case_id"] for case in cases_to_predict(str(root), str(tmp_path / "out"))]
     assert sorted(name.split("__")[-1] for name in names) == ["0", "1", "2", "3"]
-    assert f"the masks in {masks.split('/')[0]}/ are no scans" in caplog.text
+    assert "left out: 4 in folders of labels" in caplog.text
 
 
 def test_folders_of_masks_for_each_structure_beside_the_images_are_told_what_to_do(tmp_path: Path) -> None:
@@ -331,3 +336,160 @@ def test_folders_of_masks_for_each_structure_beside_the_images_are_told_what_to_
     for side in ("left", "right"):
         (root / f"{side}_masks").rename(root / f"labels/{side}_masks")
     assert read_source(root).label_names == {0: "background", 1: "left", 2: "right"}
+
+
+def test_a_year_or_a_number_makes_no_mask(tmp_path: Path) -> None:
+    for name in ("p1", "p1-2019", "p2", "p2 2019"):
+        save(tmp_path / f"raw/{name}.nii.gz", noise(SHAPE, len(name)))
+        save(tmp_path / f"raw/labels/{name}.nii.gz", np.ones(SHAPE, np.uint8))
+    assert {case.case_id: case.label for case in read_source(tmp_path / "raw").cases} == {
+        name: tmp_path / f"raw/labels/{name}.nii.gz" for name in ("p1", "p1-2019", "p2", "p2 2019")
+    }
+    files = sorted((tmp_path / "raw").glob("*.nii.gz"))
+    assert [scan.files for scan in sort_files(files, tmp_path / "raw").scans] == [(file,) for file in files]
+    shutil.rmtree(tmp_path / "raw/labels")
+    with pytest.raises(ConfigError, match="4 images lie directly in it, and no mask"):
+        detect(tmp_path / "raw")
+
+
+@pytest.mark.parametrize("channels", [("0000", "0001"), ("norm", "orig")])
+def test_channels_of_which_one_has_a_word_for_images(channels: tuple[str, str], tmp_path: Path) -> None:
+    root = volumes(*(f"p{{}}_{name}.nii.gz" for name in channels), "p{}_seg.nii.gz", root=tmp_path / "raw")
+    source = read_source(root)
+    assert source.channels == channels and [case.case_id for case in source.cases] == ["p0", "p1", "p2", "p3"]
+    assert all(case.label == root / f"{case.case_id}_seg.nii.gz" and len(case.images) == 2 for case in source.cases)
+
+
+@pytest.mark.parametrize("labels", ["labels", "masks"])
+def test_two_masks_of_one_name_in_a_folder_are_refused(labels: str, tmp_path: Path) -> None:
+    root = pictures("images/p{}.png", f"{labels}/p{{}}.png", tmp_path / "raw")
+    shutil.copy(root / "images/p2.png", root / labels / "p2.bmp")
+    (found,) = check(root)
+    assert found.code == "D550" and "p2.bmp and p2.png are both the mask of p2" in found.message
+    said = found.message.split("passed over: ")[1]
+    subprocess.run(shlex.split(said), check=True)
+    assert not [one for one in check(root) if one.level == "error"]
+
+
+def test_one_folder_cannot_be_that_of_images_and_of_masks(tmp_path: Path) -> None:
+    root = pictures("a/p{}.png", "b/p{}.png", tmp_path / "raw")
+    with pytest.raises(ConfigError, match="cannot be the same folder"):
+        check(root, images_dir="b", labels_dir="b/")
+
+
+def test_a_folder_of_labels_is_named_with_a_slash_or_without(tmp_path: Path) -> None:
+    root = pictures("a/p{}.png", "b/p{}.png", tmp_path / "raw")
+    (root / "b.json").write_text('{"255": "lung"}')
+    for images, labels in (("a", "b"), ("a/", "b/")):
+        assert read_source(root, images_dir=images, labels_dir=labels).label_names == {255: "lung"}
+
+
+@pytest.mark.parametrize(("images", "masks"), [("images/p{}.png", "labels/p{}.png"), ("p{}.png", "labels/p{}.png")])
+def test_the_name_of_the_folder_in_which_one_is(
+    images: str, masks: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = pictures(images, masks, tmp_path / "raw")
+    monkeypatch.chdir(root)
+    build(Path(), tmp_path / "out")
+    assert read_dataset(tmp_path / "out")["name"] == "raw"
+
+
+def test_a_folder_of_labels_that_does_not_fit_is_told(tmp_path: Path) -> None:
+    root = volumes("p{}.nii.gz", "p{}_seg.nii.gz", root=tmp_path / "raw")
+    (root / "labels").mkdir()
+    with pytest.raises(ConfigError, match="masks lie beside their images; leave it out"):
+        read_source(root, labels_dir="labels")
+    with pytest.raises(ConfigError, match=r"nix: there is no such label folder.*Type: --labels-dir labels"):
+        read_source(root, labels_dir="nix")
+
+
+def test_a_folder_of_labels_within_makes_no_case_of_several_pairs(tmp_path: Path) -> None:
+    for name in ("first", "second"):
+        root = volumes("p{}.nii.gz", "p{}_seg.nii.gz", "labels/p{}.nii.gz", root=tmp_path / name)
+    assert detect(root) == "pairs"
+
+
+def test_masks_among_the_images_of_a_folder_are_told(tmp_path: Path) -> None:
+    root = pictures("p{}.png", "labels/p{}.png", tmp_path / "raw")
+    (root / "quality.csv").write_text("case_id,mask\np0,p0_seg.png\n")
+    shutil.copy(root / "labels/p0.png", root / "p0_seg.png")
+    source = read_source(root)
+    assert len(source.cases) == 4 and "masks or maps that this tool wrote, left out: 1 (p0_seg.png)" in source.notes
+    shutil.copy(root / "labels/p0.png", root / "p1_seg.png")
+    source = read_source(root, images_dir=".")
+    assert "called like masks, but in the folder of images, and so taken for images: 1 (p1_seg.png)" in source.notes
+
+
+@pytest.mark.parametrize("mask", ["lung_masks/p{}.nii.gz", "Manual Labels/p{}.nii.gz", "liver_segs/p{}/left.nii.gz"])
+def test_the_scans_of_two_folders_are_the_images_that_are_built(mask: str, tmp_path: Path) -> None:
+    root = volumes("cxr/p{}.nii.gz", mask, root=tmp_path / "raw")
+    built = [case.images for case in read_source(root).cases]
+    assert [scan.files for scan in sort_files(sorted(root.rglob("*.nii.gz")), root).scans] == built
+
+
+def test_a_word_for_masks_in_a_folder_of_other_files_says_nothing(tmp_path: Path) -> None:
+    for place in ("segment_1/ct", "segment_2/ct", "third/ct", "unlabelled/a", "labelled/b", "labelled/c"):
+        save(tmp_path / f"{place}.nii.gz", noise(SHAPE, 1))
+    assert len(sort_files(sorted(tmp_path.rglob("*.nii.gz")), tmp_path).scans) == 6
+
+
+def test_many_files_are_sorted_in_a_moment(tmp_path: Path) -> None:
+    save(tmp_path / "one.nii", noise((2, 2, 2), 1))
+    root = tmp_path / "raw"
+    root.mkdir()
+    for index in range(3000):
+        for end in ("t1", "t2", "seg"):
+            (root / f"p{index}_{end}.nii").hardlink_to(tmp_path / "one.nii")
+    began = time.process_time()
+    assert len(read_source(root).cases) == 3000
+    names = [f"p{index}" for index in range(20000)]
+    assert len(pair_labels(names, {f"{name}_abc": tmp_path for name in names}).labels) == 20000
+    assert time.process_time() - began < 10  # 30 s where each is held against each
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_lines_to_type_name_the_folders_that_were_named(whole: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for part in ("Tr", "Va"):
+        root = volumes(f"{part} In/{part}{{}}.nii.gz", f"{part} GT/{part}{{}}.nii.gz", root=tmp_path / "my set")
+    with pytest.raises(ConfigError, match="several folders of images and masks"):
+        detect(root)
+    (root / "Tr GT/Tr0.nii.gz").unlink()
+    (root / "Tr GT/Tr1.nii.gz").unlink()
+    monkeypatch.chdir(tmp_path)
+    names = [str(root / name) if whole else name for name in ("Tr In", "Tr GT")]
+    words = ["--images-dir", names[0], "--labels-dir", names[1]]
+    line = f"monai-hybrid build 'my set' {shlex.join(words)} --output 'my set_prepared' --allow-unlabelled"
+    for command in (["check", "my set"], ["build", "my set", "--output", "x"]):
+        assert line in RUN.invoke(app, [*command, *words], env=WIDE).output
+    copied = RUN.invoke(app, ["repair", "my set", *words, "--output", "copy"], env=WIDE).output
+    assert "copy/Tr In/Tr0.nii.gz: this image has no label" in copied
+    line = copied.split("or type: monai-hybrid ")[1].splitlines()[0]
+    built = RUN.invoke(app, shlex.split(line), env=WIDE)
+    assert built.exit_code == 0 and sorted(listed(tmp_path / "copy_prepared")) == ["Tr0", "Tr1", "Tr2", "Tr3"]
+    assert line == "build copy --images-dir 'Tr In' --labels-dir 'Tr GT' --output copy_prepared --allow-unlabelled"
+
+
+@pytest.mark.parametrize(("place", "words"), [("images", {}), (".", {"images_dir": "."}), ("scans", {"images_dir": "scans"})])
+def test_masks_beside_the_images_of_a_folder_of_images(place: str, words: dict[str, str], tmp_path: Path) -> None:
+    root = volumes("p{}.nii.gz", "p{}_seg.nii.gz", root=tmp_path / "raw" / place)
+    with pytest.raises(ConfigError, match="masks lie beside their images there; give that folder") as refused:
+        read_source(tmp_path / "raw", **words)  # type: ignore[arg-type]
+    assert shlex.split(str(refused.value).rsplit(": ", 1)[1]) == [str(root)]
+    assert detect(root) == "pairs"
+
+
+def test_of_many_pairs_of_folders_it_is_said_how_many_there_are(tmp_path: Path) -> None:
+    for index in range(7):
+        pictures(f"s{index}/{index}_{{}}.png", f"s{index}_masks/{index}_{{}}.png", tmp_path, cases=1)
+    with pytest.raises(ConfigError, match=r"--labels-dir s3_masks; and 3 more such pairs$"):
+        detect(tmp_path)
+
+
+def test_folders_with_images_and_labels_within_are_data_sets_and_no_cases(tmp_path: Path) -> None:
+    for site in ("site A", "site B"):
+        volumes("p{}.nii.gz", "labels/p{}.nii.gz", root=tmp_path / site)
+    with pytest.raises(ConfigError, match="A folder one level up or down has one") as refused:
+        detect(tmp_path)
+    given = shlex.split(str(refused.value).split("Give it: ")[1].replace(",", ""))
+    assert given == [str(tmp_path / site) for site in ("site A", "site B")]
+    assert [detect(Path(place)) for place in given] == ["folders", "folders"]

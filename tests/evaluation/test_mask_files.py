@@ -46,6 +46,16 @@ def test_a_mask_is_called_like_its_case_its_image_or_its_label(name: str, tmp_pa
     assert cases_with_masks([own], str(folder)) == [{**own, "mask": str(folder / name)}]
 
 
+def test_an_image_of_the_data_set_is_no_mask_of_it(tmp_path: Path) -> None:
+    folder = touched(tmp_path / "raw", "a.nii.gz", "a_reader2.nii.gz", "b.nii.gz", "b_seg.nii.gz")
+    cases = [case(name, image=[str(folder / f"{name}.nii.gz")], label=f"other/{name}_reader2.nii.gz") for name in "ab"]
+    assert [Path(one["mask"]).name for one in cases_with_masks(cases, str(folder))] == ["a_reader2.nii.gz", "b_seg.nii.gz"]
+    for mask in (*folder.glob("*_reader2*"), *folder.glob("*_seg*")):
+        mask.unlink()
+    with pytest.raises(DataError, match="holds the images of the data set; expected masks"):
+        cases_with_masks(cases, str(folder))
+
+
 def test_a_mask_of_an_image_that_is_called_alike_in_each_folder_is_known_by_the_folder(tmp_path: Path) -> None:
     """As `predict` calls it."""
     cases = [case(name, image=[f"/data/ts/{name}/ct.nii.gz"]) for name in ("s1", "s2")]

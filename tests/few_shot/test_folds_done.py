@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
 
 from data_prep.errors import ConfigError
-from monai_hybrid.few_shot.folds_done import PART, Fold, folds_of
+from monai_hybrid.few_shot import stopping
+from monai_hybrid.few_shot.folds_done import PART, Fold, FoldsDone, folds_of
 from monai_hybrid.quality.folds import RECORD
 
 SETTINGS = {"updates": 30, "epochs": 3}
@@ -44,6 +47,50 @@ def test_folds_of_other_settings_or_images_are_trained_anew(cases: list[dict[str
     other.finish(RESULT)
     (tmp_path / "b.nii").write_bytes(b"b")
     assert folds_of(logs, cases, SETTINGS, resume=True).record is None
+
+
+def test_folds_of_other_patients_are_trained_anew(cases: list[dict[str, Any]], tmp_path: Path) -> None:
+    folds_of(tmp_path / "logs", cases, SETTINGS, resume=False).add("a", Fold(0.1, [0.2]))
+    regrouped = [case | {"patient": "a"} for case in cases]
+    assert folds_of(tmp_path / "logs", regrouped, SETTINGS, resume=True).folds == {}
+    assert list(folds_of(tmp_path / "logs", cases, SETTINGS, resume=True).folds) == ["a"]
+
+
+@pytest.mark.parametrize(
+    "changed", [{"plan": {"spacing": [2.0]}}, {"dataset": {"ignore_value": 255}}, {"data": [{"case_id": "other"}]}]
+)
+def test_folds_of_another_plan_or_other_unlabelled_scans_are_trained_anew(
+    changed: dict[str, Any], cases: list[dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained: list[str] = []
+
+    def folds(_: Any, done: FoldsDone, __: bool) -> dict[str, Any]:
+        trained.extend({"a", "b"} - set(done.folds))
+        for patient in "ab":
+            done.add(patient, Fold(0.1, [0.2]))
+        return dict(RESULT)
+
+    def run(resume: bool, plan: Any = None, dataset: Any = None, data: Any = ()) -> None:
+        content = {
+            "updates": 30,
+            "starting_network": torch.nn.Linear(1, 1, bias=False),
+            "cases": cases,
+            "origin": SimpleNamespace(plan=plan or {"spacing": [1.0]}),
+            "data": SimpleNamespace(dataset=dataset or {}),
+            "train#dataset": SimpleNamespace(data=[*cases, *data]),
+            "output_dir": str(tmp_path),
+            "resume": resume,
+        }
+        torch.nn.init.ones_(content["starting_network"].weight)
+        monkeypatch.setattr(stopping, "_calling_parser", lambda: SimpleNamespace(get_parsed_content=content.__getitem__))
+        stopping.choose_epochs("leave_one_out", SimpleNamespace(state=SimpleNamespace(max_epochs=3)))
+
+    monkeypatch.setattr(stopping, "_folds", folds)
+    run(False)
+    run(True)
+    assert sorted(trained) == ["a", "b"]
+    run(True, **changed)
+    assert sorted(trained) == ["a", "a", "b", "b"]
 
 
 def test_weights_that_are_gone_are_trained_anew(cases: list[dict[str, Any]], tmp_path: Path) -> None:
