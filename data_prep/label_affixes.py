@@ -67,15 +67,23 @@ def pair_labels(case_ids: Collection[str], labels: Mapping[str, Path]) -> Pairs:
     """
     known = set(case_ids)
     exact = {name: path for name, path in labels.items() if name in known}
-    if not exact:
-        for own, other in _cuts(list(labels), list(case_ids)):
-            cores = {_core(name, own): path for name, path in labels.items()}
-            images = {_core(case_id, other): case_id for case_id in case_ids}
-            if len(cores) == len(labels) and len(images) == len(case_ids) and set(cores) <= set(images):
-                words = " and ".join(f"{text!r}" for text in (*own, *other) if text)
-                note = f"images and labels are paired by their names without {words}"
-                return Pairs({images[core]: path for core, path in cores.items()}, (), note)
-    return Pairs(exact, tuple(path for name, path in labels.items() if name not in exact))
+    best = Pairs(exact, tuple(path for name, path in labels.items() if name not in exact))
+    if exact:
+        return best
+    for own, other in _cuts(list(labels), list(case_ids)):
+        cores = {_core(name, own): path for name, path in labels.items()}
+        images = {_core(case_id, other): case_id for case_id in case_ids}
+        if len(cores) < len(labels) or len(images) < len(case_ids):
+            continue
+        found = {images[core]: path for core, path in cores.items() if core in images}
+        # All labels, or most of several: the others are told as labels without an image.
+        if len(found) > len(best.labels) and (len(found) == len(labels) or 1 < len(found) > len(labels) / 2):
+            words = " and ".join(f"{text!r}" for text in (*own, *other) if text)
+            orphans = tuple(path for core, path in cores.items() if core not in images)
+            best = Pairs(found, orphans, f"images and labels are paired by their names without {words}")
+            if not orphans:
+                break
+    return best
 
 
 Affix = tuple[str, str]  # a beginning and an ending; "" for none

@@ -19,7 +19,7 @@ from data_prep.cases import Case, Source, SourceFault
 from data_prep.errors import ConfigError, DataListError
 from data_prep.label_affixes import says_mask, without_label_words
 from data_prep.layouts.beside import images_and_masks, pairs
-from data_prep.layouts.common import image_files, modality_of, names_beside
+from data_prep.layouts.common import image_files, modality_of, names_beside, names_file
 from data_prep.layouts.two_folders import has_labels_within
 from data_prep.quoting import quoted
 from data_prep.reading import stem
@@ -128,7 +128,7 @@ def read(root: Path, labels_dir: str | None = None, label_names: str | Mapping[i
     faults += [SourceFault("D551", _lacking(case, channels), case.case_id, case.folder) for case in parts]
     structures = {case.case_id: case.structures for case in whole if case.structures}
     names = names_beside(root, labels_dir or "labels")
-    stated, where = (label_names, "--label-names") if label_names else (names, str(root / f"{labels_dir or 'labels'}.json"))
+    stated, where = (label_names, "--label-names") if label_names else (names, str(names_file(root, labels_dir or "labels")))
     table = table_of(structures, stated, root, where)
     faults += absent(structures, table, {case.case_id: case.folder for case in whole})
     cases = tuple(

@@ -92,9 +92,15 @@ def raw_dataset_json(root: Path) -> dict[str, Any] | None:
 
 
 def names_beside(root: Path, labels_dir: str) -> dict[int, str] | None:
-    """Label names from `<labels_dir>.json` (`labels.json` for the usual folder); None when there is no such file."""
-    path = root / f"{labels_dir}.json"
+    """Label names from `<labels_dir>.json`; None when there is no such file."""
+    path = names_file(root, labels_dir)
     return parse_names(load_json(path), str(path)) if path.is_file() else None
+
+
+def names_file(root: Path, labels_dir: str) -> Path:
+    """The file of label names: `<labels_dir>.json`, or `labels.json` where there is no folder of labels that this is about."""
+    own, usual = root / f"{labels_dir}.json", root / "labels.json"
+    return usual if not own.is_file() and usual.is_file() and not (root / "labels").is_dir() else own
 
 
 def channel_names(content: Mapping[str, Any], key: str, path: Path) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from data_prep.cases import Case, Source
 from data_prep.errors import ConfigError
 from data_prep.label_affixes import pair_labels, says_mask, without_label_words
 from data_prep.layouts.beside import images_and_masks, listed, refuse_two_of_a_name
-from data_prep.layouts.common import image_files, label_folder, names_beside, require_images
+from data_prep.layouts.common import image_files, label_folder, names_beside, names_file, require_images
 from data_prep.layouts.pairs import is_pairs
 from data_prep.layouts.structure_folders import ByStructure, by_structure
 from data_prep.layouts.two_folders import HERE, Folders, fitting, masks_in, the_one
@@ -68,7 +68,7 @@ def read(
     cases = tuple(Case(stem(path), (path,), pairs.labels.get(stem(path))) for path in images)
     notes = (*told, pairs.note, *beside) if pairs.note else (*told, *beside)
     source = Source(root, "folders", root.name, cases, names_beside(root, name), orphans=pairs.orphans, notes=notes)
-    return _with_structures(source, label_names, root / f"{name}.json") if labels and not files else source
+    return _with_structures(source, label_names, names_file(root, name)) if labels and not files else source
 
 
 def _without_ours(folder: Path, images: list[Path]) -> tuple[list[Path], tuple[str, ...]]:
@@ -124,7 +124,7 @@ def _of_structures(
 ) -> Source:
     """Each folder of masks is of a structure; the first mask of a case stands for all of them."""
     beside = names_beside(root, labels)
-    stated, where = (label_names, "--label-names") if label_names else (beside, str(root / f"{labels}.json"))
+    stated, where = (label_names, "--label-names") if label_names else (beside, str(names_file(root, labels)))
     table = table_of(turned.cases, stated, root, where)
     places = {case: next(iter(own.values())) for case, own in turned.cases.items()}
     said = [*told, f"masks lie in a folder for each structure: {few(turned.folders)}"]

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from data_prep.cli import app
 from data_prep.files import read_datalist
 from data_prep.label_affixes import pair_labels
+from data_prep.layouts import read_source
 
 RUN = CliRunner()
 WIDE = {"COLUMNS": "400"}
@@ -101,3 +102,25 @@ def test_a_message_names_what_to_take_off(tmp_path: Path) -> None:
     (tmp_path / "raw/labels/p1_seg.nii.gz").rename(tmp_path / "raw/labels/p1_byHand.nii.gz")
     said = RUN.invoke(app, ["check", str(tmp_path / "raw")], env=WIDE)
     assert "all such labels end in '_byHand'" in said.output, said.output
+
+
+def test_a_label_without_an_image_does_not_part_the_others(tmp_path: Path) -> None:
+    """Of 2,594 masks one may have no picture; it is told, and the others keep their images."""
+    labels = {f"ISIC_{index}_segmentation": Path(f"{index}.png") for index in range(6)}
+    pairs = pair_labels([f"ISIC_{index}" for index in range(1, 8)], labels)
+    assert pairs.labels == {f"ISIC_{index}": Path(f"{index}.png") for index in range(1, 6)}
+    assert pairs.orphans == (Path("0.png"),) and "'_segmentation'" in pairs.note
+    few = {f"ISIC_{index}_segmentation": Path(f"{index}.png") for index in (1, 11, 12, 13)}
+    assert pair_labels(["ISIC_1", "ISIC_2"], few).labels == {}, "one of four is chance"
+
+
+@pytest.mark.parametrize("labels", ["masks", "Ground Truth"])
+def test_names_beside_two_folders_of_other_names(labels: str, tmp_path: Path) -> None:
+    for index in range(3):
+        for folder, array in (("photos", noise((9, 8), index).astype(np.uint8)), (labels, cube((9, 8), 255))):
+            (tmp_path / "raw" / folder).mkdir(parents=True, exist_ok=True)
+            Image.fromarray(array).save(tmp_path / f"raw/{folder}/{index}.png")
+    write_json(tmp_path / "raw/labels.json", {"255": "lesion"})
+    assert read_source(tmp_path / "raw").label_names == {255: "lesion"}
+    write_json(tmp_path / f"raw/{labels}.json", {"255": "own"})
+    assert read_source(tmp_path / "raw").label_names == {255: "own"}
