@@ -154,7 +154,7 @@ def by_segments(raw: Source, label_names: str | Mapping[int, str] | None) -> Sou
     if not found:
         return raw
     spelled = {alike_name(one.name): one.name for segments in reversed(list(found.values())) for one in segments}
-    stated = parse_option(label_names) if label_names else dict(raw.label_names or {})
+    stated = parse_option(label_names) if label_names else dict({} if raw.table_of_names else raw.label_names or {})
     asked = {value: name for value, name in stated.items() if value and alike_name(name) in spelled}
     strange = [name for value, name in stated.items() if value and value not in asked]
     same = _same_values(found.values())

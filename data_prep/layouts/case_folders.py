@@ -19,7 +19,7 @@ from data_prep.cases import Case, Source, SourceFault
 from data_prep.errors import ConfigError, DataListError
 from data_prep.label_affixes import says_mask, without_label_words
 from data_prep.layouts.beside import images_and_masks, pairs
-from data_prep.layouts.common import image_files, modality_of, names_beside, names_file
+from data_prep.layouts.common import described, image_files, modality_of, names_beside, names_file
 from data_prep.layouts.two_folders import has_labels_within
 from data_prep.quoting import quoted
 from data_prep.reading import stem
@@ -130,6 +130,7 @@ def read(root: Path, labels_dir: str | None = None, label_names: str | Mapping[i
     names = names_beside(root, labels_dir or "labels")
     stated, where = (label_names, "--label-names") if label_names else (names, str(names_file(root, labels_dir or "labels")))
     table = table_of(structures, stated, root, where)
+    told, said = (None, ()) if table or names else described(root, ".")
     faults += absent(structures, table, {case.case_id: case.folder for case in whole})
     cases = tuple(
         Case(
@@ -145,13 +146,13 @@ def read(root: Path, labels_dir: str | None = None, label_names: str | Mapping[i
         "cases",
         root.resolve().name,
         cases,
-        names_of(table) or names,
+        names_of(table) or names or told,
         channels if len(channels) > 1 else ("image",),
         _modality(whole, channels),
-        notes=tuple(_notes(looked, whole, channels, table, stated)),
+        notes=(*_notes(looked, whole, channels, table, stated), *said),
         faults=tuple(faults),
         volumes={_place(case): Joined(_place(case), case.structures, table) for case in whole if case.structures},
-        table_of_names=bool(table) and not stated,
+        table_of_names=(bool(table) and not stated) or told is not None,
     )
 
 

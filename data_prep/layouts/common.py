@@ -11,7 +11,9 @@ from data_prep.dead_links import absent
 from data_prep.errors import ConfigError, DataError, DataListError
 from data_prep.foreign import foreign_sentence
 from data_prep.json_io import load_json
-from data_prep.label_names import parse_names
+from data_prep.label_file import NAME as LABEL_FILE
+from data_prep.label_file import read_label_file
+from data_prep.label_names import alike_name, is_made_up, parse_names
 from data_prep.quoting import quoted
 from data_prep.reading import EXTENSIONS, extension
 from data_prep.scans import LABEL_WORDS
@@ -95,6 +97,18 @@ def names_beside(root: Path, labels_dir: str) -> dict[int, str] | None:
     """Label names from `<labels_dir>.json`; None when there is no such file."""
     path = names_file(root, labels_dir)
     return parse_names(load_json(path), str(path)) if path.is_file() else None
+
+
+def described(root: Path, labels_dir: str) -> tuple[dict[int, str] | None, tuple[str, ...]]:
+    """Label names from ITK-SNAP's `labels.txt` among the labels or beside them, as `predict` writes it; and what to say of it.
+
+    The names are those of a table: it has labels that no mask need hold.
+    """
+    for path in (root / labels_dir / LABEL_FILE, root / LABEL_FILE):
+        names = {value: name for value, name in read_label_file(path) or () if value}
+        if not all(is_made_up(alike_name(name)) for name in names.values()):  # Label 1, Label 2: nobody has named them
+            return parse_names(names, str(path)), (f"labels are called as {path} says",)
+    return None, ()
 
 
 def names_file(root: Path, labels_dir: str) -> Path:

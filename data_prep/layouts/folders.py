@@ -15,7 +15,7 @@ from data_prep.cases import Case, Source
 from data_prep.errors import ConfigError
 from data_prep.label_affixes import pair_labels, says_mask, without_label_words
 from data_prep.layouts.beside import images_and_masks, listed, refuse_two_of_a_name
-from data_prep.layouts.common import image_files, label_folder, names_beside, names_file, require_images
+from data_prep.layouts.common import described, image_files, label_folder, names_beside, names_file, require_images
 from data_prep.layouts.pairs import is_pairs
 from data_prep.layouts.structure_folders import ByStructure, by_structure
 from data_prep.layouts.two_folders import HERE, Folders, fitting, masks_in, the_one
@@ -67,7 +67,10 @@ def read(
             return _of_structures(root, images, turned, label_names, name, (*told, *beside))
     cases = tuple(Case(stem(path), (path,), pairs.labels.get(stem(path))) for path in images)
     notes = (*told, pairs.note, *beside) if pairs.note else (*told, *beside)
-    source = Source(root, "folders", root.name, cases, names_beside(root, name), orphans=pairs.orphans, notes=notes)
+    names = names_beside(root, name)
+    table, said = (None, ()) if names or not files else described(root, name)
+    source = Source(root, "folders", root.name, cases, names or table, orphans=pairs.orphans, notes=(*notes, *said))
+    source = replace(source, table_of_names=table is not None)
     return _with_structures(source, label_names, names_file(root, name)) if labels and not files else source
 
 

@@ -19,7 +19,7 @@ from data_prep.cases import Case, Source, SourceFault
 from data_prep.errors import DataListError
 from data_prep.label_affixes import of_mask_beside
 from data_prep.layouts.beside import Beside, exact_pairs, images_and_masks, listed, pairs
-from data_prep.layouts.common import modality_of, names_beside
+from data_prep.layouts.common import described, modality_of, names_beside
 from data_prep.reading import stem
 from data_prep.structure_names import SEPARATORS
 
@@ -64,18 +64,21 @@ def read(root: Path) -> Source:
     else:
         seen = plural(len(found.images), "image") + (f" ({few([path.name for path in found.images])})" if found.images else "")
         raise DataListError("D503", f"{root}: no mask beside its image; it holds {seen}. Expected names like p1 and p1_seg")
+    names = names_beside(root, "labels")
+    table, told = (None, ()) if names else described(root, ".")
     used = {case.label for case in made.cases} | {fault.file for fault in made.faults}
     return Source(
         root,
         "pairs",
         root.resolve().name,
         made.cases,
-        names_beside(root, "labels"),
+        names or table,
         made.channels if len(made.channels) > 1 else ("image",),
         modality_of(made.channels),
         orphans=tuple(mask for mask in found.masks if mask not in used),
-        notes=tuple(_notes(root, found, made)),
+        notes=(*_notes(root, found, made), *told),
         faults=made.faults,
+        table_of_names=table is not None,
     )
 
 

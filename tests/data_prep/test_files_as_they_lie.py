@@ -493,3 +493,38 @@ def test_folders_with_images_and_labels_within_are_data_sets_and_no_cases(tmp_pa
     given = shlex.split(str(refused.value).split("Give it: ")[1].replace(",", ""))
     assert given == [str(tmp_path / site) for site in ("site A", "site B")]
     assert [detect(Path(place)) for place in given] == ["folders", "folders"]
+
+
+ITK_SNAP = """################################################
+# ITK-SnAP Label Description File
+################################################
+    0     0    0    0        0  0  0    "Clear Label"
+    1   255    0    0        1  1  1    "{}"
+    2     0  255    0        1  1  1    "Label 2"
+    3     0    0  255        1  1  1    "Label 3"
+"""
+
+
+@pytest.mark.parametrize("place", ["labels/labels.txt", "labels.txt"])
+def test_names_come_from_the_label_description_of_itk_snap(place: str, tmp_path: Path) -> None:
+    root = volumes("images/p{}.nii.gz", "labels/p{}.nii.gz", root=tmp_path / "raw")
+    (root / place).write_text(ITK_SNAP.format("Liver"))
+    report = build(root, tmp_path / "out")
+    assert [label["name"] for label in read_dataset(tmp_path / "out")["labels"]] == ["background", "Liver"]
+    assert f"labels are called as {root / place} says" in report.notes
+    (root / "labels.json").write_text('{"1": "spleen"}')
+    assert read_source(root).label_names == {1: "spleen"}, "what was written for this tool goes first"
+    (root / "labels.json").unlink()
+    (root / place).write_text(ITK_SNAP.format("Label 1"))
+    assert read_source(root).label_names is None, "nobody has named them"
+
+
+@pytest.mark.parametrize("layout", ["pairs", "cases"])
+def test_the_label_description_beside_masks_of_other_layouts(layout: str, tmp_path: Path) -> None:
+    names = ("p{}.nii.gz", "p{}_seg.nii.gz") if layout == "pairs" else ("p{}/ct.nii.gz", "p{}/seg.nii.gz")
+    root = volumes(*names, root=tmp_path / "raw")
+    (root / "labels.txt").write_text(ITK_SNAP.format("Liver"))
+    source = read_source(root)
+    assert source.layout == layout and (source.label_names or {})[1] == "Liver"
+    build(root, tmp_path / "out")
+    assert [label["name"] for label in read_dataset(tmp_path / "out")["labels"]] == ["background", "Liver"]
