@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from data_prep.amounts import few
-from data_prep.cases import Case, Source
+from data_prep.cases import Source
 from data_prep.errors import ConfigError, DataListError
 from data_prep.itk import itk_image, ras_affine, simple_itk
 from data_prep.itk_header import LONGEST_HEADER
@@ -35,8 +35,10 @@ class Segment:
     layer: int
 
 
-def segments_of(path: Path) -> tuple[Segment, ...]:
+def segments_of(path: Path, shown: str = "") -> tuple[Segment, ...]:
     """The segments that the header of an NRRD file names; none where it names none or cannot be read.
+
+    `shown` is what the file is called in an error; its path where nothing is said.
 
     Raises:
         DataListError: two segments of one name, or a name that cannot be told to others.
@@ -57,18 +59,18 @@ def segments_of(path: Path) -> tuple[Segment, ...]:
         value, layer = own.get("LabelValue", "" if stated else "1"), own.get("Layer", "0" if stated else str(order))
         if value.isdecimal() and layer.isdecimal() and alike_name(own["Name"]) != BACKGROUND:
             found.append(Segment(own["Name"], int(value), int(layer)))
-    _check(found, path)
+    _check(found, shown or str(path))
     return tuple(found)
 
 
-def _check(segments: Sequence[Segment], path: Path) -> None:
+def _check(segments: Sequence[Segment], file: str) -> None:
     names = [alike_name(segment.name) for segment in segments]
     for segment in segments:
         if names.count(alike_name(segment.name)) > 1:
-            raise DataListError("D550", f"{path}: two segments are called {segment.name!r}; expected each name once", str(path))
+            raise DataListError("D550", f"{file}: two segments are called {segment.name!r}; expected each name once", file)
         if len(segment.name) > LONGEST or not segment.name.isprintable():
             seen = f"a segment is called {segment.name[:40]!r}"
-            raise DataListError("D550", f"{path}: {seen}; expected at most {LONGEST} printable characters", str(path))
+            raise DataListError("D550", f"{file}: {seen}; expected at most {LONGEST} printable characters", file)
 
 
 @dataclass(frozen=True)
@@ -149,7 +151,10 @@ def by_segments(raw: Source, label_names: str | Mapping[int, str] | None) -> Sou
         DataListError: values mean other segments in each file, and others of the labels name none.
     """
     labels = {case.label: case for case in raw.cases if case.label is not None and case.label not in raw.volumes}
-    found = {path: segments_of(path) for path in labels if path.name.lower().endswith(ENDING)}
+    shown = {
+        path: f"the mask of {case.case_id}" if raw.series else str(path) for path, case in labels.items()
+    }  # of DICOM no name
+    found = {path: segments_of(path, shown[path]) for path in labels if path.name.lower().endswith(ENDING)}
     found = {path: segments for path, segments in found.items() if segments}
     if not found:
         return raw
@@ -170,7 +175,7 @@ def by_segments(raw: Source, label_names: str | Mapping[int, str] | None) -> Sou
     unnamed = [path for path in labels if path not in found]
     volumes = {path: BySegment(path, table) for path, segments in found.items() if not _as_stored(segments, table)}
     if volumes and unnamed:
-        _refuse_mixed(raw, labels, unnamed, spelled)
+        _refuse_mixed(raw, shown[unnamed[0]], spelled)
     names = names_of({spelled[name]: value for name, value in sorted(table.items(), key=lambda item: item[1])})
     said = f"labels are called as the segments of {len(found)} files: {few(list((names or {}).values())[1:])}"
     if volumes and same is None and not asked:
@@ -207,10 +212,10 @@ def _as_stored(segments: Sequence[Segment], table: Mapping[str, int]) -> bool:
     return all(one.layer == 0 and table.get(alike_name(one.name)) == one.value for one in segments)
 
 
-def _refuse_mixed(raw: Source, labels: Mapping[Path, Case], other: Sequence[Path], spelled: Mapping[str, str]) -> None:
+def _refuse_mixed(raw: Source, other: str, spelled: Mapping[str, str]) -> None:
     raise DataListError(
         "D550",
-        f"{raw.root}: labels follow the names of segments ({few(sorted(spelled.values()))}), and {other[0].name} of the case "
-        f"{labels[other[0]].case_id} names none. Save it as a segmentation of 3D Slicer (.seg.nrrd) too, with these names",
+        f"{raw.root}: labels follow the names of segments ({few(sorted(spelled.values()))}), and {other} names none. "
+        f"Save it as a segmentation of 3D Slicer (.seg.nrrd) too, with these names",
         str(raw.root),
     )

@@ -14,6 +14,7 @@ from data_prep.naming import naming
 from data_prep.nifti import GZIP_MAGIC
 from data_prep.reading import NIFTI, extension
 from data_prep.result_files import anything, take_folder
+from data_prep.slicer_segments import BySegment
 from data_prep.structures import as_nifti
 from data_prep.volume import ReadError
 
@@ -36,10 +37,12 @@ def converted_labels(raw: Source, cases: Sequence[Case], folder: Path) -> dict[s
         reader = raw.volumes.get(case.label)
         if reader is not None:
             try:
-                voxels = reader().array
+                label = reader()
             except ReadError as fault:
                 raise DataError(f"{case.case_id}: its segmentation: {fault.seen}") from fault
-            path, data = folder / f"{case.case_id}.nii.gz", as_nifti(voxels, raw.series[case.case_id].affine)
+            own = label.affine if isinstance(reader, BySegment) else None  # in the voxel order of its file
+            affine = raw.series[case.case_id].affine if own is None else own
+            path, data = folder / f"{case.case_id}.nii.gz", as_nifti(label.array, affine)
         elif naming().keep or case.label.name in naming().given:
             continue
         else:

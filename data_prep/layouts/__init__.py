@@ -74,7 +74,7 @@ def read_source(
     if choice.given and kind != BIDS:
         raise ConfigError(f"{choice.given}: {root} has the layout {kind}, not bids; leave the option out")
     if kind == DICOM:
-        return dicom.read(root, labels_dir, series, accept)
+        return by_segments(dicom.read(root, labels_dir, series, accept), label_names)
     if series is not None:
         raise ConfigError(f"--series {shlex.quote(series)}: {root} holds no DICOM series. Leave --series out")
     source = _read(kind, root, labels_dir, label_names, images_dir, choice)

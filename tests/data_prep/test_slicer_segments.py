@@ -135,7 +135,7 @@ def test_a_label_without_segments_among_files_that_differ_is_refused(tmp_path: P
     image(root / "p9.nrrd", 9)
     save(root / "p9_seg.nii.gz", np.zeros(SHAPE[::-1], np.uint8))
     (found,) = check(root)
-    assert found.code == "D550" and "p9_seg.nii.gz of the case p9 names none" in found.message
+    assert found.code == "D550" and "p9_seg.nii.gz names none" in found.message
 
 
 def test_segments_that_overlap_are_refused(tmp_path: Path) -> None:
@@ -154,6 +154,38 @@ def test_a_value_of_no_segment_is_told_where_labels_are_written_anew(tmp_path: P
     _write(root / "p1.seg.nrrd", label, [{"Name": "Liver", "LabelValue": "2", "Layer": "0"}], None)
     (found,) = [one for one in check(root) if one.level == "error"]
     assert found.case == "p1" and "holds the value 9, which is none of its segments" in found.message
+
+
+def test_series_of_dicom_with_masks_of_3d_slicer(tmp_path: Path) -> None:
+    """A series is loaded into 3D Slicer and segmented there; the second patient's segments were drawn in another order."""
+    from dicom_files import AXIAL, CORONAL, write_series
+
+    for index, order in enumerate(((1, 2), (2, 1), (1, 2))):
+        pixels = np.random.default_rng(index).integers(0, 300, (12, 24, 20)).astype(np.int16)
+        pixels[3:9, 6:16, 8:18] += 900
+        folder = tmp_path / f"raw/{index}/study"
+        written = write_series(folder, pixels, directions=CORONAL if index == 2 else AXIAL, PatientID=f"planted{index}")
+        scan = sitk.ReadImage(sitk.ImageSeriesReader.GetGDCMSeriesFileNames(str(folder)))
+        stored = sitk.GetArrayFromImage(scan)
+        bright = stored > (stored.min() + stored.max()) / 2
+        label = np.where(bright, order[0], 0).astype(np.uint8)
+        label[0, 0, 0] = order[1]
+        made = sitk.GetImageFromArray(label)
+        made.CopyInformation(scan)
+        for number, (name, value) in enumerate(zip(("Liver", "Tumour"), order, strict=True)):
+            for key, text in (("Name", name), ("LabelValue", str(value)), ("Layer", "0")):
+                made.SetMetaData(f"Segment{number}_{key}", text)
+        (tmp_path / "raw/labels").mkdir(exist_ok=True)
+        sitk.WriteImage(made, str(tmp_path / f"raw/labels/{written.series_uid}.seg.nrrd"))
+    report = build(tmp_path / "raw", tmp_path / "out")
+    assert any("their values differ from file to file" in note for note in report.notes)
+    assert [label["name"] for label in read_dataset(tmp_path / "out")["labels"]] == ["background", "Liver", "Tumour"]
+    for case in read_datalist(tmp_path / "out")["training"]:
+        image, label = sitk.ReadImage(str(case["image"])), sitk.ReadImage(str(case["label"]))
+        on_grid = sitk.GetArrayFromImage(sitk.Resample(label, image, sitk.Transform(), sitk.sitkNearestNeighbor))
+        values = sitk.GetArrayFromImage(image)
+        inside = values > (values.min() + values.max()) / 2
+        assert (on_grid[inside] == 1).all() and (on_grid == 1).sum() == inside.sum() > 100 and (on_grid == 2).sum() == 1
 
 
 @pytest.mark.parametrize("names", [("Liver", "liver"), ("Liver", "x" * 300)])
