@@ -29,6 +29,7 @@ FOLDERS = "folders"
 PAIRS = "pairs"
 LAYOUTS = ("auto", FOLDERS, PAIRS, *READERS, CASES, DICOM, BIDS)
 COMPANIONS = (".cfg", ".json", ".csv", ".tsv", ".txt", ".md", ".bval", ".bvec", ".raw", ".zraw", ".mrml")  # no images
+OF_WINDOWS = ("thumbs.db", "desktop.ini")  # which it puts into folders of pictures
 
 
 def read_source(
@@ -120,6 +121,7 @@ def _ignored(source: Source) -> tuple[Path, ...]:
     """Files beside the images that no reader knows: scans in another format would be lost without a word."""
     folders = sorted({image.parent for case in source.cases for image in case.images if image.parent.is_dir()})
     files = (path for folder in folders for path in sorted(folder.iterdir()) if path.is_file() and not extension(path))
+    files = (path for path in files if path.name.lower() not in OF_WINDOWS)
     return tuple(path for path in files if not path.name.startswith(".") and path.suffix.lower() not in COMPANIONS)
 
 

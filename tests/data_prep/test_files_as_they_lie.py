@@ -260,6 +260,13 @@ def test_previews_and_maps_of_a_prediction_are_no_masks(masks: str, tmp_path: Pa
     assert "previews or maps that this tool wrote beside masks, left out: 4 (" in " ".join(read_source(root).notes)
 
 
+def test_what_windows_puts_among_pictures_is_no_scan(tmp_path: Path) -> None:
+    root = pictures("images/p{}.jpg", "labels/p{}.png", root=tmp_path / "raw")
+    for name in ("Thumbs.db", "desktop.ini", "scan.xyz"):
+        (root / "images" / name).write_bytes(b"x")
+    assert [path.name for path in read_source(root).ignored] == ["scan.xyz"]
+
+
 def test_masks_of_a_prediction_beside_the_images_are_told(tmp_path: Path) -> None:
     root = pictures("p{}.jpg", "p{}_seg.png", root=tmp_path / "raw")
     (root / "quality.csv").write_text("case_id,mask\n" + "".join(f"p{i},p{i}_seg.png\n" for i in range(4)))
