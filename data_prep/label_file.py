@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -51,7 +52,16 @@ def read_label_file(path: Path) -> list[tuple[int, str]] | None:
     """Value and name of each label, in the order of the file; None where it is no such file."""
     if not path.is_file() or path.stat().st_size > LARGEST:
         return None
-    text = path.read_bytes().decode("utf-8", "replace")
-    lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
+    lines = [line for line in _text(path.read_bytes()).splitlines() if line.strip() and not line.startswith("#")]
     found = [match for line in lines if (match := _LINE.fullmatch(line))]
     return [(int(match[1]), match[2]) for match in found] if found and len(found) == len(lines) else None
+
+
+def _text(content: bytes) -> str:
+    """UTF-8, or what editors of Windows write: with a byte order mark, UTF-16, or letters of Western Europe."""
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return content.decode("utf-16", "replace")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return content.decode("cp1252", "replace")

@@ -196,6 +196,13 @@ def written_here(folder: Path) -> set[str]:
 
 
 NO_MASKS = ("_entropy", "_probabilities", "_probseg", "_preview")  # what lies beside masks
+
+
+def lies_beside_masks(path: Path) -> bool:
+    """Whether prediction wrote this file beside a mask, as a preview or a map, so that it is none itself."""
+    return stem(path).endswith(NO_MASKS) and is_own(path)
+
+
 DEEPEST = 4  # folders below the output: of a BIDS derivative sub-*/ses-*/anat
 
 

@@ -163,11 +163,13 @@ def by_segments(raw: Source, label_names: str | Mapping[int, str] | None) -> Sou
     asked = {value: name for value, name in stated.items() if value and alike_name(name) in spelled}
     strange = [name for value, name in stated.items() if value and value not in asked]
     same = _same_values(found.values())
+    layered = any(one.layer for segments in found.values() for one in segments)
+    why = "segments lie in several layers" if layered else "their values differ from file to file"
     if strange and not asked and same is not None:
         return raw  # the user names the values, which mean the same in each file
     if strange:
         there = f"no segment is called {strange[0]!r}; there are {few(sorted(spelled.values()), most=12)}"
-        more = "" if same is not None else ". Values differ from file to file, so that they cannot be named"
+        more = "" if same is not None else f". {why[0].upper()}{why[1:]}, so that values cannot be named"
         raise ConfigError(f"--label-names: {there}{more}")
     table = {alike_name(name): value for value, name in asked.items()} if asked else same or _numbered(spelled)
     if max(table.values()) > LARGEST:
@@ -179,7 +181,7 @@ def by_segments(raw: Source, label_names: str | Mapping[int, str] | None) -> Sou
     names = names_of({spelled[name]: value for name, value in sorted(table.items(), key=lambda item: item[1])})
     said = f"labels are called as the segments of {len(found)} files: {few(list((names or {}).values())[1:])}"
     if volumes and same is None and not asked:
-        said += "; their values differ from file to file, so labels are written anew by the names"
+        said += f"; {why}, so labels are written anew by the names"
     return replace(
         raw,
         label_names=names,

@@ -121,7 +121,7 @@ class _Repeat(NamedTuple):
 
 def _repeated(subject: DatasetSubject) -> Iterator[_Repeat]:
     seen: dict[str, list[tuple[str, Affine | None]]] = defaultdict(list)
-    for facts in subject.facts:
+    for facts in sorted(subject.facts, key=lambda one: one.case.label is None):  # of two, the one without a label goes
         split = f" ({facts.case.split})" if facts.case.split else ""
         for path, digest, place in zip(facts.case.images, facts.digests, facts.places, strict=True):
             earlier = seen[digest]

@@ -14,6 +14,7 @@ from data_prep.dead_links import absent
 from data_prep.errors import ConfigError, DataError, DataListError
 from data_prep.foreign import dicom_readable, foreign_kind, foreign_sentence, holds_dicom, links_sentence
 from data_prep.layouts import bids, case_folders, dicom, folders, msd, nnunet, pairs
+from data_prep.layouts.beside import images_and_masks, listed
 from data_prep.layouts.common import image_files, label_folder, raw_dataset_json
 from data_prep.layouts.two_folders import fitting, has_labels_within, the_one
 from data_prep.quoting import quoted
@@ -28,6 +29,7 @@ FOLDERS = "folders"
 PAIRS = "pairs"
 LAYOUTS = ("auto", FOLDERS, PAIRS, *READERS, CASES, DICOM, BIDS)
 COMPANIONS = (".cfg", ".json", ".csv", ".tsv", ".txt", ".md", ".bval", ".bvec", ".raw", ".zraw", ".mrml")  # no images
+OF_WINDOWS = ("thumbs.db", "desktop.ini")  # which it puts into folders of pictures
 
 
 def read_source(
@@ -119,6 +121,7 @@ def _ignored(source: Source) -> tuple[Path, ...]:
     """Files beside the images that no reader knows: scans in another format would be lost without a word."""
     folders = sorted({image.parent for case in source.cases for image in case.images if image.parent.is_dir()})
     files = (path for folder in folders for path in sorted(folder.iterdir()) if path.is_file() and not extension(path))
+    files = (path for path in files if path.name.lower() not in OF_WINDOWS)
     return tuple(path for path in files if not path.name.startswith(".") and path.suffix.lower() not in COMPANIONS)
 
 
@@ -165,8 +168,11 @@ def detect(root: Path, labels_dir: str | None = None, images_dir: str | None = N
         if pairs.is_pairs(root):
             raise _beside(root, labels_dir)
     if loose:
+        ours = images_and_masks(root).ours
+        told = f"What this tool wrote there is taken for masks in labels/ alone: {listed(ours)}. " if ours else ""
         raise ConfigError(
-            f"{root}: no known layout; {len(loose)} images lie directly in it, and no mask that is called like one of them. "
+            f"{root}: no known layout; {len(loose) - len(ours)} images lie directly in it, and no mask that is called like one "
+            f"of them. {told}"
             f"Expected p1 and p1_seg, or images/, and labels/ with the same file names: mkdir {_quoted(root, 'images')} "
             f"{_quoted(root, 'labels')}, then move them; or look at one alone: monai-hybrid check {quoted(loose[0])}"
         )

@@ -21,6 +21,7 @@ from data_prep.layouts.structure_folders import ByStructure, by_structure
 from data_prep.layouts.two_folders import HERE, Folders, fitting, masks_in, the_one
 from data_prep.quoting import quoted
 from data_prep.reading import stem
+from data_prep.scans import lies_beside_masks
 from data_prep.structure_names import absent, by_name, in_one_spelling, many, names_of, table_of, whole_labels
 from data_prep.structures import Joined
 
@@ -52,8 +53,10 @@ def read(
     if place.resolve() == (root / where.images).resolve():
         raise ConfigError(f"{place}: images and masks cannot be the same folder. Give two: --images-dir NAME --labels-dir NAME")
     refuse_two_of_a_name(files := image_files(place))
-    labels = masks_in(place)
+    labels, left_out = masks_in(place), [path for path in files if lies_beside_masks(path)]
     images, beside = (images, ()) if where.images == USUAL.images else _without_ours(root / where.images, images)
+    if left_out:
+        beside = (*beside, f"previews or maps that this tool wrote beside masks, left out: {listed(left_out)}")
     pairs = pair_labels([stem(path) for path in images], labels)
     usual = where.images == images_dir or where == USUAL
     told = () if usual and where.labels in (labels_dir, USUAL.labels) else (_said(where),)

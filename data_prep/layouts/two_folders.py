@@ -13,7 +13,7 @@ from data_prep.layouts.common import image_files
 from data_prep.layouts.structure_folders import by_structure, folders_within
 from data_prep.quoting import quoted
 from data_prep.reading import stem
-from data_prep.scans import says_labels
+from data_prep.scans import lies_beside_masks, says_labels
 
 LISTED = 4  # pairs of folders in an error
 HERE = "."  # the folder of the data set itself
@@ -46,10 +46,13 @@ def _scans(folder: Path) -> list[str]:
 
 
 def masks_in(folder: Path) -> dict[str, Path]:
-    """Name -> mask in a folder of masks; of a case with a folder for its structures that folder."""
+    """Name -> mask in a folder of masks; of a case with a folder for its structures that folder.
+
+    Previews and maps that prediction wrote beside its masks are left out.
+    """
     if not folder.is_dir():
         return {}
-    files = {stem(path): path for path in image_files(folder)}
+    files = {stem(path): path for path in image_files(folder) if not lies_beside_masks(path)}
     return files or {path.name: path for path in folders_within(folder)}
 
 

@@ -18,7 +18,7 @@ from data_prep.label_affixes import without_label_words
 from data_prep.quoting import printable, quoted
 from data_prep.reading import stem
 from monai_hybrid.errors import ConfigError, DataError
-from monai_hybrid.evaluation.structure_masks import mask_files
+from monai_hybrid.evaluation.structure_masks import mask_files, one_segmentation
 
 logger = logging.getLogger("monai_hybrid.evaluation")
 TABLE, DIGEST = "quality.csv", "image_digest"  # of a prediction of ours, and a column of it
@@ -37,7 +37,8 @@ def cases_with_masks(
 
     A word that says "mask" may stand at its end or beginning, as `build` reads them of labels. In a folder of `predict` its
     `quality.csv` says whose a mask is. A file belongs to one case at most: `a_seg` to the case `a_seg` where there is one, else
-    to `a`; `scan` to none where each image is called so. Where there are folders alone, each holds the masks of a case.
+    to `a`; `scan` to none where each image is called so. Where there are folders alone, each holds the masks of a case,
+    or one segmentation of 3D Slicer.
 
     Args:
         cases: with "case_id", "image" and "label".
@@ -68,6 +69,8 @@ def cases_with_masks(
         if path is None:
             missing.append(str(case["case_id"]))
         else:
+            if path.is_dir():
+                path = one_segmentation(path, {Path(str(image)).name for image in _images(case)}) or path
             _refuse_name(path)
             _refuse_label(path, Path(str(case["label"])))
             found.append({**case, "mask": str(path)})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from data_prep.amounts import few
@@ -61,6 +61,12 @@ def joined_file(folder: Path, structures: Mapping[str, int], place: Path) -> Pat
 def follows_segments(file: Path, structures: Mapping[str, int]) -> bool:
     """Whether a mask is a segmentation of 3D Slicer with a segment of the data set: its values are of this file alone."""
     return file.name.lower().endswith(ENDING) and any(alike_name(one.name) in structures for one in segments_of(file))
+
+
+def one_segmentation(folder: Path, images: Collection[str]) -> Path | None:
+    """The segmentation of 3D Slicer that a folder of a case holds, alone or beside images of these names; else None."""
+    files = [path for path in mask_files(folder) if path.name not in images]
+    return files[0] if len(files) == 1 and files[0].name.lower().endswith(ENDING) and segments_of(files[0]) else None
 
 
 def by_segments_file(file: Path, structures: Mapping[str, int], place: Path) -> Path:

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 from prep_samples import noise, save
 from typer.testing import CliRunner
 
@@ -244,6 +245,33 @@ def test_folders_within_and_masks_of_this_tool_are_told(tmp_path: Path) -> None:
     source = read_source(root)
     assert "masks or maps that this tool wrote, left out: 1 (p0_seg.nii.gz)" in source.notes
     assert {str(case.label) for case in source.cases} == {str(root / f"p{i}_label.nii.gz") for i in range(4)}
+
+
+@pytest.mark.parametrize("masks", ["labels", "masks"])
+def test_previews_and_maps_of_a_prediction_are_no_masks(masks: str, tmp_path: Path) -> None:
+    """A folder of `predict` as the folder of labels, once its masks were corrected."""
+    root = pictures("images/p {}.jpg", f"{masks}/p {{}}_seg.png", root=tmp_path / "raw")
+    told = PngInfo()
+    told.add_text("Description", "preview by monai_hybrid")
+    for index in range(4):
+        Image.fromarray(np.zeros((40, 48, 3), np.uint8)).save(root / masks / f"p {index}_preview.png", pnginfo=told)
+    build(root, tmp_path / "out")
+    assert {Path(str(case["label"])).name for case in listed(tmp_path / "out").values()} == {f"p {i}_seg.png" for i in range(4)}
+    assert "previews or maps that this tool wrote beside masks, left out: 4 (" in " ".join(read_source(root).notes)
+
+
+def test_what_windows_puts_among_pictures_is_no_scan(tmp_path: Path) -> None:
+    root = pictures("images/p{}.jpg", "labels/p{}.png", root=tmp_path / "raw")
+    for name in ("Thumbs.db", "desktop.ini", "scan.xyz"):
+        (root / "images" / name).write_bytes(b"x")
+    assert [path.name for path in read_source(root).ignored] == ["scan.xyz"]
+
+
+def test_masks_of_a_prediction_beside_the_images_are_told(tmp_path: Path) -> None:
+    root = pictures("p{}.jpg", "p{}_seg.png", root=tmp_path / "raw")
+    (root / "quality.csv").write_text("case_id,mask\n" + "".join(f"p{i},p{i}_seg.png\n" for i in range(4)))
+    with pytest.raises(ConfigError, match=r"; 4 images lie .*What this tool wrote .* in labels/ alone: 4 \(p0_seg\.png"):
+        read_source(root)
 
 
 def lungs(

@@ -36,3 +36,10 @@ def test_a_file_of_somebody_else_is_left_alone_and_not_read(text: str, tmp_path:
     (tmp_path / "labels.txt").write_text(text, encoding="utf-8")
     assert write_label_file(tmp_path, LABELS) is None and (tmp_path / "labels.txt").read_text(encoding="utf-8") == text
     assert read_label_file(tmp_path / "labels.txt") is None and read_label_file(tmp_path / "absent.txt") is None
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
+def test_a_file_of_a_windows_editor_is_read(encoding: str, tmp_path: Path) -> None:
+    text = '# a comment\r\n0 0 0 0 0 0 0 "Clear Label"\r\n1 255 0 0 1 1 1 "L\u00e4sion"\r\n'
+    (tmp_path / "labels.txt").write_bytes(text.encode(encoding))
+    assert read_label_file(tmp_path / "labels.txt") == [(0, "Clear Label"), (1, "L\u00e4sion")]

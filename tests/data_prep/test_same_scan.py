@@ -94,3 +94,13 @@ def test_a_picture_packed_anew_is_the_same(tmp_path: Path) -> None:
     assert (tmp_path / "images/a.png").read_bytes() != (tmp_path / "images/c.png").read_bytes()
     said = RUN.invoke(app, ["check", str(tmp_path)])
     assert said.exit_code == 3 and "D405 error" in said.output and "c.png" in said.output
+
+
+@pytest.mark.parametrize("unlabelled", ["a", "c"])
+def test_of_two_alike_the_one_without_a_label_is_the_one_to_remove(unlabelled: str, tmp_path: Path) -> None:
+    root = tmp_path / "raw"
+    two_cases(root, _plain)
+    (root / f"labels/{unlabelled}.nii.gz").unlink()
+    for words in (["check", str(root)], ["build", str(root), "--output", str(tmp_path / "out"), "--allow-unlabelled"]):
+        said = RUN.invoke(app, words, env={"COLUMNS": "300"}).output
+        assert f"Keep one of the two: rm {next((root / 'images').glob(f'{unlabelled}.nii*'))}" in said

@@ -106,6 +106,7 @@ def test_a_layer_for_each_segment(stated: bool, tmp_path: Path) -> None:
     for index in range(4):
         image(tmp_path / f"raw/images/p{index}.nrrd", index)
         layers(tmp_path / f"raw/labels/p{index}.seg.nrrd", ["Tumour", "Liver"] if index else ["Liver", "Tumour"], stated)
+    assert "; segments lie in several layers, so labels are written anew" in " ".join(read_source(tmp_path / "raw").notes)
     names, labels = built(tmp_path / "raw", tmp_path / "out")
     assert names == {0: "background", 1: "Liver", 2: "Tumour"}
     assert all((label[LIVER] == 1).all() and (label[TUMOUR] == 2).all() for label in labels.values())
@@ -126,7 +127,7 @@ def test_values_are_named_by_the_user_where_they_mean_the_same(tmp_path: Path) -
         segmentation(root / f"p{index}.seg.nrrd", {"Liver": 1, "Tumour": 2})
     assert built(root, tmp_path / "out", label_names="1=organ,2=lesion")[0] == {0: "background", 1: "organ", 2: "lesion"}
     segmentation(root / "p2.seg.nrrd", {"Liver": 2, "Tumour": 1})
-    with pytest.raises(ConfigError, match=r"no segment is called 'organ'.*Values differ from file to file"):
+    with pytest.raises(ConfigError, match=r"no segment is called 'organ'.*Their values differ from file to file"):
         build(root, tmp_path / "second", label_names="1=organ,2=lesion")
 
 

@@ -290,6 +290,23 @@ def test_a_segmentation_of_3d_slicer_is_read_by_the_names_of_its_segments(
     np.testing.assert_array_equal(np.asarray(read)[0], expected)
 
 
+def test_a_segmentation_of_3d_slicer_lies_in_the_folder_of_its_case(tmp_path: Path) -> None:
+    """As the data set itself has it: Patient 1/T1.nrrd and Patient 1/Segmentation.seg.nrrd."""
+    sitk = pytest.importorskip("SimpleITK")
+    image = sitk.GetImageFromArray(np.ones((2, 3, 4), np.uint8))
+    for key, value in {"Name": "LV", "LabelValue": "1", "Layer": "0"}.items():
+        image.SetMetaData(f"Segment0_{key}", value)
+    own = case("Patient 1", image=["raw/Patient 1/T1.nrrd"], label=str(tmp_path / "raw/Patient 1/Segmentation.seg.nrrd"))
+    for root in ("raw", "reader"):
+        file = touched(tmp_path / root / "Patient 1", "T1.nrrd") / "Segmentation.seg.nrrd"
+        sitk.WriteImage(image, str(file))
+    assert cases_with_masks([own], str(tmp_path / "reader"))[0]["mask"] == str(file)
+    with pytest.raises(DataError, match="is the label that the masks are held against"):
+        cases_with_masks([own], str(tmp_path / "raw"))
+    touched(file.parent, "lv.nii.gz")  # masks of one structure each
+    assert cases_with_masks([own], str(tmp_path / "reader"))[0]["mask"] == str(file.parent)
+
+
 def test_masks_of_one_structure_each_are_one_label(loaded: dict[str, Any], tmp_path: Path) -> None:
     """As TotalSegmentator writes them: a folder a case, in it a file a structure, also such as the data set does not have."""
     affine, mask = np.diag([1.0, 1.5, 2.0, 1.0]), np.asanyarray(nib.load(loaded["mask"]).dataobj)
