@@ -79,7 +79,7 @@ class CardReference:
         patients = {case.get("patient") or case["case_id"] for case in self.held_out}
         if not self.config.is_file() or len(patients) < FEWEST_PATIENTS:
             held_out = plural(len(patients), "patient")
-            logger.info("no predicted Dice on the card: %s held out, it takes %d", held_out, FEWEST_PATIENTS)
+            logger.info("masks come without a predicted Dice: %s held out, and it takes %d", held_out, FEWEST_PATIENTS)
             return None
         until = time.monotonic() + SHARE_OF_TRAINING * (earlier + time.monotonic() - self.began)
         try:
@@ -87,12 +87,12 @@ class CardReference:
             entry = make_entry(found, {"data": str(self.dataset.get("name") or ""), "split": "validation"})
             if not entry["dice"]:
                 logger.info(
-                    "no predicted Dice on the card: a tenth of the training was too short. Type: "
+                    "masks come without a predicted Dice: a tenth of the training was too short. Type: "
                     "monai-hybrid calibrate --data DATA --model RUN"
                 )
             return entry if entry["dice"] else None
         except Exception as error:  # the model is saved; nothing may be lost for a number beside it
-            logger.warning("no predicted Dice on the card: %s", " ".join(str(error).split())[:200])
+            logger.warning("masks come without a predicted Dice: %s", " ".join(str(error).split())[:200])
             return None
 
     def images(self, model: Path) -> dict[str, Any]:

@@ -146,8 +146,8 @@ def test_the_quality_of_a_finished_training(
         assert CardReference(dataset, [], cases[:2], bundle, "cpu").quality(model) is None
         other = {**dataset, "labels": [*dataset["labels"][:2], {"index": 2, "value": 20, "name": "black"}]}
         assert CardReference(other, [], cases, bundle, "cpu").quality(model) is None
-    assert "a tenth of the training was too short" in caplog.text and "2 patients held out, it takes 3" in caplog.text
-    assert "no predicted Dice on the card: the data set's labels are" in caplog.text
+    assert "a tenth of the training was too short" in caplog.text and "2 patients held out, and it takes 3" in caplog.text
+    assert "masks come without a predicted Dice: the data set's labels are" in caplog.text
 
 
 @pytest.mark.parametrize(
