@@ -28,7 +28,7 @@ CASES = "cases"
 FOLDERS = "folders"
 PAIRS = "pairs"
 LAYOUTS = ("auto", FOLDERS, PAIRS, *READERS, CASES, DICOM, BIDS)
-COMPANIONS = (".cfg", ".json", ".csv", ".tsv", ".txt", ".md", ".bval", ".bvec", ".raw", ".zraw", ".mrml")  # no images
+COMPANIONS = (".cfg", ".json", ".csv", ".tsv", ".txt", ".md", ".bval", ".bvec", ".raw", ".zraw", ".mrml", ".label")  # no images
 OF_WINDOWS = ("thumbs.db", "desktop.ini")  # which it puts into folders of pictures
 
 

@@ -100,11 +100,13 @@ def names_beside(root: Path, labels_dir: str) -> dict[int, str] | None:
 
 
 def described(root: Path, labels_dir: str) -> tuple[dict[int, str] | None, tuple[str, ...]]:
-    """Label names from ITK-SNAP's `labels.txt` among the labels or beside them, as `predict` writes it; and what to say of it.
+    """Label names from ITK-SNAP's `labels.txt` among the labels or beside them, or the only `*.label`; and what to say of it.
 
     The names are those of a table: it has labels that no mask need hold.
     """
-    for path in (root / labels_dir / LABEL_FILE, root / LABEL_FILE):
+    places = list(dict.fromkeys((root / labels_dir, root)))
+    others = [path for place in places for path in sorted(place.glob("*.label"))]
+    for path in [*(place / LABEL_FILE for place in places), *(others if len(others) == 1 else ())]:
         names = {value: name for value, name in read_label_file(path) or () if value}
         if not all(is_made_up(alike_name(name)) for name in names.values()):  # Label 1, Label 2: nobody has named them
             return parse_names(names, str(path)), (f"labels are called as {path} says",)

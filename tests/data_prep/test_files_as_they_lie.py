@@ -533,7 +533,7 @@ ITK_SNAP = """################################################
 """
 
 
-@pytest.mark.parametrize("place", ["labels/labels.txt", "labels.txt"])
+@pytest.mark.parametrize("place", ["labels/labels.txt", "labels.txt", "atlas.label", "labels/mine.label"])
 def test_names_come_from_the_label_description_of_itk_snap(place: str, tmp_path: Path) -> None:
     root = volumes("images/p{}.nii.gz", "labels/p{}.nii.gz", root=tmp_path / "raw")
     (root / place).write_text(ITK_SNAP.format("Liver"))
