@@ -7,7 +7,9 @@ import gzip
 import json
 import re
 import zipfile
+import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import cache
 from io import BytesIO
 from pathlib import Path
@@ -44,7 +46,8 @@ def contents(data: bytes) -> Iterator[bytes]:
     """The bytes, what is packed in them, texts of pictures, and files that a page holds as data."""
     yield data
     if data[:2] == b"\x1f\x8b":
-        yield from contents(gzip.decompress(data))
+        with suppress(OSError, EOFError, zlib.error):  # weights that begin so by chance, one array in 65,536
+            yield from contents(gzip.decompress(data))
     elif data[:4] == b"PK\x03\x04":
         with zipfile.ZipFile(BytesIO(data)) as file:
             for name in file.namelist():

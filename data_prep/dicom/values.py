@@ -15,8 +15,15 @@ LARGEST_WHOLE = 2**53  # of a count; sizes are held to the file and to memory el
 
 
 def texts(dataset: Any, keyword: str) -> tuple[str, ...]:
-    """All values of an element as text."""
-    value = dataset.get(keyword)
+    """All values of an element as text.
+
+    Raises:
+        ReadError: "damaged", it is of a kind that there is not.
+    """
+    try:
+        value = dataset.get(keyword)
+    except Exception as error:  # pydicom converts a value when it is asked for, and has no one error class
+        raise ReadError("damaged", f"its {keyword} cannot be read ({type(error).__name__})") from error
     if value is None:
         return ()
     several = value if not isinstance(value, str | bytes) and hasattr(value, "__iter__") and _is_list(value) else [value]

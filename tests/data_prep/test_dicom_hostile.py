@@ -266,6 +266,16 @@ def one_file(folder: Path) -> bytes:
     return written.files[0].read_bytes()
 
 
+def test_an_element_of_a_kind_that_there_is_not_is_told(tmp_path: Path) -> None:
+    """The kind of the SOP class ends in a zero byte, and the file before its value: pydicom raises when asked for it."""
+    content = bytearray(one_file(tmp_path / "first"))
+    content[385] = 0
+    (tmp_path / "raw").mkdir()
+    (tmp_path / "raw/a.dcm").write_bytes(content[:388])
+    assert find_series(tmp_path / "raw") == []
+    assert codes(tmp_path / "raw")
+
+
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(flips=st.lists(st.tuples(st.integers(0, 2000), st.integers(0, 255)), max_size=6), end=st.integers(0, 3000))
 def test_damaged_bytes_never_end_in_a_traceback(flips: list[tuple[int, int]], end: int, tmp_path: Path) -> None:
