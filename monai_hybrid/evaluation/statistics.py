@@ -56,7 +56,8 @@ def bootstrap_interval(
         confidence_level=level,
         random_state=np.random.default_rng(seed),
     ).confidence_interval
-    return float(found.low), float(found.high)
+    low, high = sorted((float(found.low), float(found.high)))  # of equal values rounding may turn them
+    return low, high
 
 
 def patient_means(values: Sequence[float], patients: Sequence[str] | None = None) -> list[float]:

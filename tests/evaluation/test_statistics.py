@@ -43,6 +43,11 @@ def test_the_interval_stays_within_the_values(values: list[float]) -> None:
     assert min(values) - 1e-12 <= interval[0] <= interval[1] <= max(values) + 1e-12
 
 
+def test_the_ends_of_an_interval_of_equal_values_are_in_order() -> None:
+    low, high = bootstrap_interval([0.35500405542206265] * 2, resamples=200) or (1.0, 0.0)
+    assert low <= high
+
+
 def test_one_case_has_no_interval() -> None:
     assert bootstrap_interval([0.9]) is None and bootstrap_interval([]) is None
     assert bootstrap_interval([0.9, 0.8]) is not None
