@@ -6,6 +6,7 @@ segmentation files; files of before 2020 have a layer of 0 and 1 for each segmen
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -132,8 +133,6 @@ def _layers(path: Path) -> Volume:
 
 
 def _digest(path: Path, voxels: bytes) -> str:
-    import hashlib
-
     return hashlib.sha256(path.read_bytes() + voxels).hexdigest()
 
 

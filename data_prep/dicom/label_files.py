@@ -14,7 +14,6 @@ from data_prep.naming import naming
 from data_prep.nifti import GZIP_MAGIC
 from data_prep.reading import NIFTI, extension
 from data_prep.result_files import anything, take_folder
-from data_prep.slicer_segments import BySegment
 from data_prep.structures import as_nifti
 from data_prep.volume import ReadError
 
@@ -40,8 +39,7 @@ def converted_labels(raw: Source, cases: Sequence[Case], folder: Path) -> dict[s
                 label = reader()
             except ReadError as fault:
                 raise DataError(f"{case.case_id}: its segmentation: {fault.seen}") from fault
-            own = label.affine if isinstance(reader, BySegment) else None  # in the voxel order of its file
-            affine = raw.series[case.case_id].affine if own is None else own
+            affine = raw.series[case.case_id].affine if label.affine is None else label.affine
             path, data = folder / f"{case.case_id}.nii.gz", as_nifti(label.array, affine)
         elif naming().keep or case.label.name in naming().given:
             continue

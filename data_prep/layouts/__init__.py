@@ -159,18 +159,23 @@ def detect(root: Path, labels_dir: str | None = None, images_dir: str | None = N
     if nearby:
         names = ", ".join(quoted(folder) for folder in nearby[:8])
         raise ConfigError(f"{root}: no known layout. A folder one level up or down has one. Give it: {names}")
+    raise _unknown(root, labels_dir)
+
+
+def _unknown(root: Path, labels_dir: str | None) -> ConfigError | DataError:
+    """What to say of a folder of no known layout."""
     foreign = foreign_sentence(root)
     if foreign:
-        raise DataListError("D507", f"{root}: {foreign}", str(root))
+        return DataListError("D507", f"{root}: {foreign}", str(root))
     loose = image_files(root)
     if loose and labels_dir:
         label_folder(root, labels_dir)
         if pairs.is_pairs(root):
-            raise _beside(root, labels_dir)
+            return _beside(root, labels_dir)
     if loose:
         ours = images_and_masks(root).ours
         told = f"What this tool wrote there is taken for masks in labels/ alone: {listed(ours)}. " if ours else ""
-        raise ConfigError(
+        return ConfigError(
             f"{root}: no known layout; {len(loose) - len(ours)} images lie directly in it, and no mask that is called like one "
             f"of them. {told}"
             f"Expected p1 and p1_seg, or images/, and labels/ with the same file names: mkdir {_quoted(root, 'images')} "
@@ -178,12 +183,12 @@ def detect(root: Path, labels_dir: str | None = None, images_dir: str | None = N
         )
     links = links_sentence(root)
     if links:
-        raise ConfigError(f"{root}: no known layout; {links}")
+        return ConfigError(f"{root}: no known layout; {links}")
     found = sorted(path.name for path in root.iterdir())[:8]
     if has_subjects(root):
-        raise ConfigError(f"{root}: no known layout; it looks like BIDS without dataset_description.json. Type: --layout bids")
+        return ConfigError(f"{root}: no known layout; it looks like BIDS without dataset_description.json. Type: --layout bids")
     error = ConfigError if found else DataError  # what is not there is no mistaken setting
-    raise error(
+    return error(
         f"{root}: no known layout; it holds {', '.join(found) or 'nothing'}. Expected images/ and labels/ (other names: "
         "--images-dir NAME --labels-dir NAME), a dataset.json of the Decathlon (MSD) or of nnU-Net, a folder a case with image "
         "and mask, or BIDS. Type: monai-hybrid build --help"

@@ -19,7 +19,7 @@ from data_prep.cases import Case, Source, SourceFault
 from data_prep.errors import ConfigError, DataListError
 from data_prep.label_affixes import says_mask, without_label_words
 from data_prep.layouts.beside import images_and_masks, pairs
-from data_prep.layouts.common import described, image_files, modality_of, names_beside, names_file
+from data_prep.layouts.common import described, folders_in, image_files, modality_of, names_beside, names_file
 from data_prep.layouts.two_folders import has_labels_within
 from data_prep.quoting import quoted
 from data_prep.reading import stem
@@ -71,7 +71,7 @@ def is_case_folders(root: Path, labels_dir: str | None = None) -> bool:
     """Whether each folder here may be a case: at least one holds an image and a mask, none is of labels alone or a data set."""
     if image_files(root):
         return False
-    within = _folders(root)
+    within = folders_in(root)
     if any(LABEL_FOLDER.fullmatch(path.name) or any((path / name).is_dir() for name in DATA_SETS) for path in within):
         return False
     looked = [_look(path, labels_dir, choose=False) for path in within]
@@ -84,9 +84,9 @@ def near(root: Path) -> list[Path]:
     """Data sets of case folders one level off: the folder above, where one case of several was given, or those within."""
     try:
         if not image_files(root):
-            return [path for path in _folders(root) if is_case_folders(path)]
+            return [path for path in folders_in(root) if is_case_folders(path)]
         above = root.absolute().parent
-        others = (path for path in _folders(above) if path.name != root.absolute().name)
+        others = (path for path in folders_in(above) if path.name != root.absolute().name)
         among = _is_case(root) and not image_files(above) and any(_is_case(path) for path in others)
         return [root.parent if root.name else above] if among else []
     except OSError:  # a folder that nobody has asked for may be closed
@@ -111,7 +111,7 @@ def read(root: Path, labels_dir: str | None = None, label_names: str | Mapping[i
         ConfigError: structures, or a folder of masks, that are not there are asked for.
         DataListError: it cannot be told which files are images, masks or channels.
     """
-    looked = [_look(folder, labels_dir) for folder in _folders(root)]
+    looked = [_look(folder, labels_dir) for folder in folders_in(root)]
     if labels_dir and not any(one.path.joinpath(labels_dir).is_dir() for one in looked):
         raise ConfigError(f"--labels-dir {quoted(labels_dir)}: no folder in {root} holds one of this name. Leave it out")
     faults = [SourceFault("D551", why, one.path.name, one.path) for one in looked if (why := _no_case(one))]
@@ -156,11 +156,6 @@ def read(root: Path, labels_dir: str | None = None, label_names: str | Mapping[i
     )
 
 
-def _folders(root: Path) -> list[Path]:
-    """Folders; hidden ones and __MACOSX of archives are left out."""
-    return [path for path in sorted(root.iterdir()) if path.is_dir() and not path.name.startswith((".", "__"))]
-
-
 def _look(folder: Path, labels_dir: str | None = None, choose: bool = True) -> _Folder:
     """With `choose` several folders of masks beside an image are an error."""
     found = images_and_masks(folder)
@@ -169,7 +164,7 @@ def _look(folder: Path, labels_dir: str | None = None, choose: bool = True) -> _
 
 def _within(folder: Path, labels_dir: str | None, choose: bool) -> tuple[Path, ...]:
     """Masks in the folder of labels within a case's folder."""
-    within = [path for path in _folders(folder) if path.name == labels_dir or LABEL_FOLDER.fullmatch(path.name)]
+    within = [path for path in folders_in(folder) if path.name == labels_dir or LABEL_FOLDER.fullmatch(path.name)]
     chosen = [path for path in within if path.name == labels_dir] if labels_dir else within
     holding = [(path, files) for path in chosen if (files := image_files(path))]
     if choose and len(holding) > 1:

@@ -26,6 +26,11 @@ def image_files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if not path.name.startswith(".") and extension(path))
 
 
+def folders_in(folder: Path) -> list[Path]:
+    """Folders in a folder, sorted by name; hidden ones and __MACOSX of archives are left out."""
+    return [path for path in sorted(folder.iterdir()) if path.is_dir() and not path.name.startswith((".", "__"))]
+
+
 def require_images(folder: Path) -> list[Path]:
     """As `image_files`, but at least one.
 

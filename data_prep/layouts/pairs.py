@@ -19,7 +19,7 @@ from data_prep.cases import Case, Source, SourceFault
 from data_prep.errors import DataListError
 from data_prep.label_affixes import of_mask_beside
 from data_prep.layouts.beside import Beside, exact_pairs, images_and_masks, listed, pairs
-from data_prep.layouts.common import described, modality_of, names_beside
+from data_prep.layouts.common import described, folders_in, modality_of, names_beside
 from data_prep.reading import stem
 from data_prep.structure_names import SEPARATORS
 
@@ -174,6 +174,6 @@ def _notes(root: Path, found: Beside, made: _Cases) -> Iterator[str]:
         yield f"images that are no channel of a case, left out: {listed(made.others)}"
     if found.ours:
         yield f"masks or maps that this tool wrote, left out: {listed(found.ours)}"
-    folders = [path.name for path in sorted(root.iterdir()) if path.is_dir() and not path.name.startswith((".", "__"))]
+    folders = [path.name for path in folders_in(root)]
     if folders:
         yield f"folders within were not looked into: {few(folders)}"

@@ -10,7 +10,7 @@ from data_prep.errors import DataListError
 from data_prep.label_affixes import pair_labels, without_label_words
 from data_prep.label_names import BACKGROUND, LONGEST, alike_name
 from data_prep.layouts.beside import refuse_two_of_a_name
-from data_prep.layouts.common import image_files
+from data_prep.layouts.common import folders_in, image_files
 from data_prep.reading import stem
 
 
@@ -26,8 +26,7 @@ class ByStructure:
 
 def folders_within(place: Path) -> list[Path]:
     """Folders that hold image files themselves; hidden ones and those of archives are left out."""
-    within = (path for path in sorted(place.iterdir()) if path.is_dir() and not path.name.startswith((".", "__")))
-    return [path for path in within if image_files(path)]
+    return [path for path in folders_in(place) if image_files(path)]
 
 
 def by_structure(place: Path, cases: Sequence[str]) -> ByStructure:

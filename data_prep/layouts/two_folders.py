@@ -9,7 +9,7 @@ from typing import NamedTuple
 from data_prep.errors import ConfigError
 from data_prep.label_affixes import pair_labels
 from data_prep.layouts.beside import images_and_masks
-from data_prep.layouts.common import image_files
+from data_prep.layouts.common import folders_in, image_files
 from data_prep.layouts.structure_folders import by_structure, folders_within
 from data_prep.quoting import quoted
 from data_prep.reading import stem
@@ -31,7 +31,7 @@ def fitting(root: Path, images_dir: str | None = None, labels_dir: str | None = 
 
     `images_dir` and `labels_dir`: where the user has said one of them.
     """
-    within = [path.name for path in sorted(root.iterdir()) if path.is_dir() and not path.name.startswith((".", "__"))]
+    within = [path.name for path in folders_in(root)]
     labels = [labels_dir] if labels_dir else [name for name in within if says_labels(name)]
     images = [images_dir] if images_dir else [HERE, *(name for name in within if name not in labels and not says_labels(name))]
     masks = {name: files for name in labels if (files := masks_in(root / name))}
