@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from data_prep.foreign import foreign_kind
-from data_prep.itk import ATTACHED, DETACHED, read_itk
+from data_prep.itk import ATTACHED, DETACHED, NRRD, read_itk
+from data_prep.itk_header import LONGEST_HEADER, read_header
 from data_prep.nifti import read_nifti
+from data_prep.nifti_open import open_nifti
 from data_prep.pictures import PICTURES, read_picture
 from data_prep.raw_bytes import read_bytes
 from data_prep.volume import ReadError, Volume
@@ -58,3 +60,17 @@ def read_volume(path: Path) -> Volume:
     except MemoryError as error:
         raise ReadError("too_large", "it does not fit into memory") from error
     raise ReadError("not_an_image", f"its name ends with none of {', '.join(EXTENSIONS)}")
+
+
+def size_of(path: Path) -> tuple[int, ...] | None:
+    """All sizes of a volume by its header alone, axes in its order; None for pictures, and without a sound header."""
+    end = extension(path)
+    try:
+        if end in NIFTI:
+            return tuple(int(size) for size in open_nifti(path).shape)
+        if end in ITK:
+            with path.open("rb") as file:
+                return read_header(file.read(LONGEST_HEADER), nrrd=end in NRRD).shape
+    except Exception:  # nibabel has many; who reads the voxels says what is wrong
+        return None
+    return None

@@ -8,18 +8,21 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from data_prep.amounts import few
-from data_prep.cases import Source
+from data_prep.cases import Case, Source
 from data_prep.errors import ConfigError, DataListError
 from data_prep.itk import itk_image, ras_affine, simple_itk
 from data_prep.itk_header import LONGEST_HEADER
 from data_prep.label_names import BACKGROUND, LONGEST, alike_name, parse_option
+from data_prep.part_of_grid import on_whole_grid
+from data_prep.reading import read_volume, size_of
 from data_prep.structure_names import LARGEST, names_of
 from data_prep.volume import Array, ReadError, Volume
 
@@ -76,13 +79,18 @@ def _check(segments: Sequence[Segment], file: str) -> None:
 
 @dataclass(frozen=True)
 class BySegment:
-    """Reads a segmentation as one label; `values` of the segments by name, as `alike_name` has it."""
+    """Reads a segmentation as one label; `values` of the segments by name, as `alike_name` has it.
+
+    `image` reads what it was drawn on, where the file may hold a part of that grid alone.
+    """
 
     place: Path
     values: Mapping[str, int]
+    image: Callable[[], Volume] | None = None
 
     def __call__(self) -> Volume:
-        """The label, uint8 or uint16, on the grid of the file; a segment without a value is background.
+        """The label, uint8 or uint16, on the grid of its image where it is a part of it, else on that of the file; a segment
+        without a value is background.
 
         Raises:
             ReadError: it cannot be read, or has other layers than its header says; "structures_overlap": a voxel would need
@@ -115,13 +123,12 @@ class BySegment:
                 raise ReadError("structures_overlap", seen)
             owner[value] = segment.name
             label[inside] = value
-        return replace(stored, array=label, pixel_type=str(label.dtype))
+        label_of_file = replace(stored, array=label, pixel_type=str(label.dtype))
+        return (on_whole_grid(self.image(), label_of_file, from_corner=True) if self.image else None) or label_of_file
 
 
 def _layers(path: Path) -> Volume:
     """(X, Y, Z, layers), affine to RAS in mm."""
-    from data_prep.reading import read_volume
-
     if all(segment.layer == 0 for segment in segments_of(path)):
         volume = read_volume(path)
         return replace(volume, array=volume.array[..., None])
@@ -174,13 +181,17 @@ def by_segments(raw: Source, label_names: str | Mapping[int, str] | None) -> Sou
     if max(table.values()) > LARGEST:
         raise ConfigError(f"--label-names: the value {max(table.values())}; a label holds at most {LARGEST}")
     unnamed = [path for path in labels if path not in found]
-    volumes = {path: BySegment(path, table) for path, segments in found.items() if not _as_stored(segments, table)}
-    if volumes and unnamed:
+    renumbered = [path for path, segments in found.items() if not _as_stored(segments, table)]
+    if renumbered and unnamed:
         _refuse_mixed(raw, shown[unnamed[0]], spelled)
+    images = {path: image for path in found if (image := _drawn_on(raw, labels[path], path)) is not None}
+    volumes = {path: BySegment(path, table, images.get(path)) for path in found if path in renumbered or path in images}
     names = names_of({spelled[name]: value for name, value in sorted(table.items(), key=lambda item: item[1])})
     said = f"labels are called as the segments of {len(found)} files: {few(list((names or {}).values())[1:])}"
-    if volumes and same is None and not asked:
+    if renumbered and same is None and not asked:
         said += f"; {why}, so labels are written anew by the names"
+    if images:
+        said += f"; {len(images)} hold a part of their image's grid, and are written on all of it"
     return replace(
         raw,
         label_names=names,
@@ -202,6 +213,19 @@ def _same_values(files: Iterable[Sequence[Segment]]) -> dict[str, int] | None:
             if values.setdefault(name, segment.value) != segment.value or names.setdefault(segment.value, name) != name:
                 return None
     return values
+
+
+def _drawn_on(raw: Source, case: Case, path: Path) -> Callable[[], Volume] | None:
+    """Reads the image of a segmentation that has another size, as 3D Slicer saves it cropped to its segments; else None."""
+    image = case.images[0]
+    if (series := raw.series.get(case.case_id)) is not None:
+        size: tuple[int, ...] | None = series.shape
+    else:
+        size = None if image in raw.volumes else size_of(image)
+    own = size_of(path)
+    if size is None or own is None or sorted(own[-3:]) == sorted(size[:3]):  # layers come first in the file
+        return None
+    return raw.volumes.get(image, partial(read_volume, image))
 
 
 def _numbered(spelled: Mapping[str, str]) -> dict[str, int]:

@@ -48,17 +48,24 @@ def order_of(image: Affine, image_shape: Sequence[int], other: Affine, other_sha
     """
     if len(image_shape) != len(other_shape) or not (is_invertible(image) and is_invertible(other)):
         return None
-    turn = np.rint(np.linalg.solve(image, other)[:3, :3])  # index steps of `other` in index steps of `image`
-    if not np.array_equal(np.abs(turn) @ np.abs(turn).T, np.eye(3)):  # no signed permutation
+    order = order_along(image, other)
+    if order is None or (order.axes == (0, 1, 2) and not order.flips):
         return None
-    axes = tuple(int(axis) for axis in np.abs(turn).argmax(axis=1))
-    order = VoxelOrder((axes[0], axes[1], axes[2]), tuple(new for new, old in enumerate(axes) if turn[new, old] < 0))
-    if (order.axes == (0, 1, 2) and not order.flips) or max(order.axes[: len(image_shape)]) >= len(image_shape):
+    if max(order.axes[: len(image_shape)]) >= len(image_shape):
         return None
     if tuple((*other_shape, 1)[axis] for axis in order.axes)[: len(image_shape)] != tuple(image_shape):
         return None
     away = corner_distance(image, order.affine(other, other_shape), image_shape)
     return order if away <= TOLERANCE * float(np.linalg.norm(image[:3, :3], axis=0).min()) else None
+
+
+def order_along(image: Affine, other: Affine) -> VoxelOrder | None:
+    """The order in which axes of `other` run along those of `image`, both invertible (4, 4); None where they run askew."""
+    turn = np.rint(np.linalg.solve(image, other)[:3, :3])  # index steps of `other` in index steps of `image`
+    if not np.array_equal(np.abs(turn) @ np.abs(turn).T, np.eye(3)):  # no signed permutation
+        return None
+    axes = tuple(int(axis) for axis in np.abs(turn).argmax(axis=1))
+    return VoxelOrder((axes[0], axes[1], axes[2]), tuple(new for new, old in enumerate(axes) if turn[new, old] < 0))
 
 
 def order_of_volumes(image: Volume, other: Volume) -> VoxelOrder | None:

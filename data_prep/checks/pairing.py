@@ -16,8 +16,9 @@ from data_prep.checks.registry import Remark, check
 from data_prep.checks.subjects import DatasetSubject, PairSubject
 from data_prep.geometry import corner_distance, is_invertible
 from data_prep.label_affixes import common_ending, without_label_words
+from data_prep.part_of_grid import on_whole_grid
 from data_prep.pictures import is_picture
-from data_prep.reading import stem
+from data_prep.reading import NIFTI, extension, stem
 from data_prep.same_scan import same_place
 from data_prep.volume import Affine
 from data_prep.voxel_order import TOLERANCE, order_of_volumes
@@ -26,6 +27,7 @@ REPAIRABLE = (
     "If it was drawn on this image and is at most half a voxel off, or is the same grid in another voxel order, "
     "type: monai-hybrid repair FOLDER --output OUT. Else: "
 )
+CUT_OUT = "To fill it up with 0 to the grid of its image, type: monai-hybrid repair FOLDER --output OUT"
 REGRID = "Export the label again on the grid of its image, or leave the case out: {case}"
 CHANNELS = "Bring one of the two channels onto the grid of the other one, or leave the case out"
 
@@ -40,7 +42,10 @@ def shape_mismatch(pair: PairSubject) -> Remark | None:
     """Image and label (or two channels) have different shapes."""
     if pair.first.shape == pair.second.shape or order_of_volumes(pair.first, pair.second):
         return None
-    return _remark(pair, f"shape {pair.second.shape}; {pair.first.path.name} has {pair.first.shape}")
+    seen = f"shape {pair.second.shape}; {pair.first.path.name} has {pair.first.shape}"
+    if pair.counts is not None and extension(pair.second.path) in NIFTI and on_whole_grid(pair.first, pair.second):
+        return Remark(f"{seen}; the label is cut out of that grid", remedy=CUT_OUT)
+    return _remark(pair, seen)
 
 
 @check("D402", on="pair", level="error", remedy=REPAIRABLE + REGRID)

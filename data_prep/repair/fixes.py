@@ -12,6 +12,7 @@ import numpy as np
 from data_prep.checks.geometry import SHEAR
 from data_prep.checks.labels import number
 from data_prep.geometry import corner_distance, is_invertible, largest_cosine
+from data_prep.part_of_grid import on_whole_grid
 from data_prep.repair.draft import Draft
 from data_prep.volume import Affine, Array
 from data_prep.voxel_order import order_of_volumes
@@ -36,6 +37,30 @@ def fixes(code: str) -> Callable[[Fix], Fix]:
         return function
 
     return register
+
+
+@fixes("D401")
+def whole_grid(draft: Draft) -> str | None:
+    """A label cut out of its image's grid gets the whole grid, 0 around it, every voxel at its place."""
+    image, label = draft.partner, draft.volume
+    if not draft.is_label or image is None or image.affine is None or label.shape == image.shape:
+        return None
+    whole = None if order_of_volumes(image, label) else on_whole_grid(image, label)
+    if whole is None:
+        return None
+    code = max(1, *((image.facts.sform_code, image.facts.qform_code) if image.facts else (1,)))
+    draft.header.set_data_shape(whole.shape)
+    draft.header.set_zooms(_edges(image.affine))
+    draft.header.set_sform(image.affine, code)
+    straight = _rectangular(image.affine)  # a qform can hold it
+    draft.header.set_qform(image.affine if straight else None, code if straight else 0)
+    draft.array = whole.array
+    facts = label.facts
+    if facts is not None:
+        facts = replace(facts, pixdim=_edges(image.affine), sform=image.affine, sform_code=code)
+        facts = replace(facts, qform=image.affine, qform_code=code if straight else 0)
+    draft.volume = replace(whole, facts=facts)
+    return f"shape {label.shape} to {whole.shape}: each voxel is one of {image.path.name}, 0 elsewhere"
 
 
 @fixes("D412")

@@ -53,6 +53,15 @@ def _five_axes(root: Path) -> None:
     save(_label(root), cube()[..., None, None])
 
 
+def _cut_out(root: Path) -> None:
+    """A box around the structure, as programs save it to spare room, in the voxel order of another program."""
+    save(_label(root), cube()[1:6, 1:7, 2:8][::-1], affine(shift=(5, 1, 2)) @ np.diag([-1, 1, 1, 1]))
+
+
+def _missing_slice(root: Path) -> None:
+    save(_label(root), cube()[..., :-1])
+
+
 ZERO = [1, 1, 0, 1, 0, 0, 0, 0]
 CERTAIN: dict[str, tuple[str, Callable[[Path], object], str]] = {
     "plain as gz": ("D005", lambda r: edit_bytes(_image(r), gzip.decompress), "packed, as its name says"),
@@ -62,6 +71,7 @@ CERTAIN: dict[str, tuple[str, Callable[[Path], object], str]] = {
     "no qform": ("D112", lambda r: edit_header(_image(r), qform_code=0), "qform set to the sform"),
     "0.9999": ("D302", _nearly_whole, "largest change 0.0001, tolerance 0.001"),
     "scale factor": ("D302", lambda r: edit_header(_label(r), scl_slope=0.5), "scale factor 0.5 dropped"),
+    "cut out": ("D401", _cut_out, "shape (5, 6, 6) to (8, 9, 10): each voxel is one of case_a.nii.gz, 0 elsewhere"),
     "half a voxel": ("D402", lambda r: save(_label(r), cube(), affine(shift=(0.5, 0, 0))), "0.5 mm away; tolerance 0.5 mm"),
 }
 
@@ -115,6 +125,32 @@ def test_a_judgement_is_refused_and_said(tmp_path: Path, name: str) -> None:
     line = next(line for line in result.output.splitlines() if line.startswith(f"not corrected {code}: "))
     assert why in line and "case_a.nii.gz" in line and line.endswith("this is for you to judge")
     assert code in errors(tmp_path / "out")
+
+
+NO_PART: dict[str, Callable[[Path], object]] = {
+    "a slice is missing": _missing_slice,
+    "between the voxels": lambda r: save(_label(r), cube()[1:6, 1:7, 2:8], affine(shift=(1.3, 1, 2))),
+    "reaches beyond": lambda r: save(_label(r), np.ones((5, 6, 6), np.uint8), affine(shift=(5, 1, 2))),
+    "elsewhere": lambda r: save(_label(r), cube()[1:6, 1:7, 2:8], affine(shift=(100, 1, 2))),
+}
+
+
+@pytest.mark.parametrize("name", NO_PART)
+def test_a_label_of_another_size_that_is_no_part_of_the_grid_stays(tmp_path: Path, name: str) -> None:
+    root = sound(tmp_path / "raw")
+    NO_PART[name](root)
+    (finding,) = (finding for finding in check(root) if finding.code == "D401")
+    assert finding.remedy.startswith("Export the label again on the grid of its image")
+    assert repair(root, tmp_path / "out").repairs == [] and "D401" in errors(tmp_path / "out")
+
+
+def test_voxels_beyond_the_image_may_go_where_they_are_empty(tmp_path: Path) -> None:
+    root = sound(tmp_path / "raw")
+    save(_label(root), np.pad(cube(), ((2, 0), (1, 1), (0, 3))), affine(shift=(-2, -1, 0)))
+    (finding,) = (finding for finding in check(root) if finding.code == "D401")
+    assert "monai-hybrid repair" in finding.remedy
+    repair(root, tmp_path / "out")
+    np.testing.assert_array_equal(read_volume(_label(tmp_path / "out")).array, cube())
 
 
 def test_what_no_repair_knows_stays_and_is_told(tmp_path: Path) -> None:

@@ -61,6 +61,19 @@ def _write(path: Path, array: np.ndarray, segments: Sequence[Mapping[str, str]],
     sitk.WriteImage(made, str(path), useCompression=True)
 
 
+def cropped(
+    path: Path, origin: tuple[float, float, float] | None = None, box: tuple[slice, ...] = np.s_[2:9, 1:8, 1:8]
+) -> None:
+    """A part of the grid that holds all segments, at its place or at another one."""
+    whole = sitk.ReadImage(str(path))
+    part = whole[box]  # X, Y, Z
+    for key in whole.GetMetaDataKeys():
+        part.SetMetaData(key, whole.GetMetaData(key))
+    if origin is not None:
+        part.SetOrigin(origin)
+    sitk.WriteImage(part, str(path))
+
+
 def patients(root: Path, *values: Mapping[str, int]) -> Path:
     for index, own in enumerate(values):
         image(root / f"p{index}.nrrd", index)
@@ -157,6 +170,35 @@ def test_a_value_of_no_segment_is_told_where_labels_are_written_anew(tmp_path: P
     assert found.case == "p1" and "holds the value 9, which is none of its segments" in found.message
 
 
+@pytest.mark.parametrize("values", [(1, 2), (2, 1)], ids=["equal values", "other values"])
+def test_a_segmentation_cropped_to_its_segments_is_written_on_the_grid_of_its_image(
+    tmp_path: Path, values: tuple[int, int]
+) -> None:
+    root = patients(tmp_path / "raw", {"Liver": 1, "Tumour": 2}, dict(zip(("Liver", "Tumour"), values, strict=True)))
+    cropped(root / "p1.seg.nrrd")
+    names, labels = built(root, tmp_path / "out")
+    assert names == {0: "background", 1: "Liver", 2: "Tumour"}
+    for label in labels.values():
+        assert label.shape == SHAPE and (label[LIVER] == 1).all() and (label[TUMOUR] == 2).all()
+        assert np.count_nonzero(label) == 75 + 50
+    assert any("1 hold a part of their image's grid" in note for note in read_source(root).notes)
+
+
+def test_layers_cropped_to_their_segments(tmp_path: Path) -> None:
+    for index in range(2):
+        image(tmp_path / f"raw/p{index}.nrrd", index)
+        layers(tmp_path / f"raw/p{index}.seg.nrrd", ["Liver", "Tumour"])
+    cropped(tmp_path / "raw/p0.seg.nrrd")
+    _, labels = built(tmp_path / "raw", tmp_path / "out")
+    assert all(label.shape == SHAPE and (label[LIVER] == 1).all() and (label[TUMOUR] == 2).all() for label in labels.values())
+
+
+def test_a_cropped_segmentation_between_the_voxels_is_refused(tmp_path: Path) -> None:
+    root = patients(tmp_path / "raw", {"Liver": 1}, {"Liver": 1})
+    cropped(root / "p1.seg.nrrd", origin=(2.4, 1.0, 1.5))
+    assert "D401" in {finding.code for finding in check(root)}
+
+
 def test_series_of_dicom_with_masks_of_3d_slicer(tmp_path: Path) -> None:
     """A series is loaded into 3D Slicer and segmented there; the second patient's segments were drawn in another order."""
     from dicom_files import AXIAL, CORONAL, write_series
@@ -177,7 +219,10 @@ def test_series_of_dicom_with_masks_of_3d_slicer(tmp_path: Path) -> None:
             for key, text in (("Name", name), ("LabelValue", str(value)), ("Layer", "0")):
                 made.SetMetaData(f"Segment{number}_{key}", text)
         (tmp_path / "raw/labels").mkdir(exist_ok=True)
-        sitk.WriteImage(made, str(tmp_path / f"raw/labels/{written.series_uid}.seg.nrrd"))
+        file = tmp_path / f"raw/labels/{written.series_uid}.seg.nrrd"
+        sitk.WriteImage(made, str(file))
+        if index == 0:
+            cropped(file, box=np.s_[0:19, 0:18, 0:10])
     report = build(tmp_path / "raw", tmp_path / "out")
     assert any("their values differ from file to file" in note for note in report.notes)
     assert [label["name"] for label in read_dataset(tmp_path / "out")["labels"]] == ["background", "Liver", "Tumour"]

@@ -1,4 +1,4 @@
-"""Group O: a folder a case, and masks of one structure each."""
+"""Group O: a folder a case, masks of one structure each, masks beside images, segments by their names."""
 
 from __future__ import annotations
 
@@ -64,6 +64,37 @@ def _nameless(folder: Path) -> Path:
     return folder / "ds"
 
 
+def _beside(change: Callable[[Path], object]) -> Callable[[Path], Path]:
+    """Three cases of two contrasts with a mask beside them, all in one folder, then the change, which gets the folder."""
+
+    def make(folder: Path) -> Path:
+        for index, name in enumerate("abc"):
+            for channel, contrast in enumerate(CONTRASTS):
+                save(folder / f"ds/case_{name}_{contrast}.nii.gz", noise(seed=10 * index + channel))
+            save(folder / f"ds/case_{name}_seg.nii.gz", cube())
+        change(folder / "ds")
+        return folder / "ds"
+
+    return make
+
+
+def _two_masks(folder: Path) -> None:
+    save(folder / "case_a_mask.nii.gz", cube())
+
+
+def _two_segments_of_a_name(folder: Path) -> Path:
+    """3D Slicer lets a user give two segments one name."""
+    fields = "".join(f"Segment{n}_Name:=liver\nSegment{n}_LabelValue:={n + 1}\nSegment{n}_Layer:=0\n" for n in (0, 1))
+    for index, name in enumerate("abc"):
+        save(folder / f"ds/images/case_{name}.nii.gz", noise(seed=index))
+        sizes = " ".join(map(str, SHAPE))
+        header = f"NRRD0004\ntype: uint8\ndimension: 3\nsizes: {sizes}\nencoding: raw\n{fields}\n"
+        label = folder / f"ds/labels/case_{name}.seg.nrrd"
+        label.parent.mkdir(exist_ok=True)
+        label.write_bytes(header.encode() + _mask(0).tobytes())
+    return folder / "ds"
+
+
 FAULTS = [
     Fault("O01", "masks whose names say nothing", "D550", _nameless, "ds", "no structure can be told by them"),
     Fault(
@@ -82,4 +113,8 @@ FAULTS = [
         "case_a",
         "no mask of spleen",
     ),
+    Fault("O06", "two masks beside an image", "D550", _beside(_two_masks), "ds", "case_a has 2 masks"),
+    Fault("O06", "channels beside their masks", ACCEPTED, _beside(lambda folder: folder)),
+    Fault("O07", "a channel missing beside its mask", "D551", _beside(lambda f: (f / "case_a_t2.nii.gz").unlink()), "case_a"),
+    Fault("O08", "two segments of one name", "D550", _two_segments_of_a_name, "ds", "two segments are called 'liver'"),
 ]

@@ -62,6 +62,11 @@ def _turned(path: Path) -> None:
     save(path, cube()[::-1, ::-1], affine((-1, -1, 1), (7, 8, 0)))
 
 
+def _cut_out(path: Path) -> None:
+    """A box around the structure, as programs save it to spare room."""
+    save(path, cube()[1:6, 1:6, 2:8], affine(shift=(1, 1, 2)))
+
+
 def _unpacked(root: Path) -> None:
     (root / "images" / "case_a.nii.gz").unlink()
     save(root / "images" / "case_a.nii", noise(seed=1).astype(np.float32))
@@ -123,4 +128,5 @@ FAULTS = [
     Fault("E14", "label half a voxel off", "D402", on_label(_moved(0.5)), message="0.5 mm away"),
     Fault("E15", "size of image and label lost alike", "D415", _resized([1] + 5 * [5]), message="1 x 1 x 1 mm; 5 of 6 .* 5 mm"),
     Fault("E15", "sizes of two scanners", ACCEPTED, _resized([1, 1, 1, 5, 5, 5])),
+    Fault("E16", "a label cut out of the grid", "D401", on_label(_cut_out), message="the label is cut out of that grid"),
 ]
