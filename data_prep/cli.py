@@ -40,7 +40,10 @@ Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an e
 ImagesDir = Annotated[str | None, typer.Option(help="Another folder of images; . is FOLDER itself.", metavar="NAME")]
 LabelsDir = Annotated[str | None, typer.Option(help="Another label folder than the layout's own.", metavar="NAME")]
 LabelNames = Annotated[str | None, typer.Option(help='Names of label values: "1=LV,2=RV".')]
-Layout = Annotated[str, typer.Option(help="auto, folders, pairs, msd, nnunet, cases (a folder each), dicom or bids.")]
+Layout = Annotated[
+    str,
+    typer.Option(help="auto, folders, pairs, msd, nnunet, cases (a folder each), parts (train/, test/), sites, dicom or bids."),
+]
 SeriesWords = Annotated[str | None, typer.Option(help='DICOM series: UID, number, "T1*", EchoTime=2.5.', metavar="WORDS")]
 BidsFilter = Annotated[
     str | None,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -64,17 +64,22 @@ def _names(path: Path, key: str, names: object) -> list[str]:
 
 
 def split_by_chance(cases: Sequence[Case], validation: float | None, testing: float | None, seed: int) -> list[Case]:
-    """Draw the splits by patient. Cases whose split the layout gives keep it; patients without any label train.
+    """Draw the splits by patient. Validation and test cases that the layout states stay, and none of that split is drawn;
+    patients without any label train.
 
     Fractions that are not given are 0.1 and 0.2, and 0 where fewer than FEW_PATIENTS labelled ones are to be shared out: who
     has labels for three patients needs all three.
 
     Raises:
-        ConfigError: a fraction is below 0, or both together leave nothing to train on.
+        ConfigError: a fraction is below 0, or both together leave nothing to train on; or it is of a split that is stated.
     """
-    given = {case.patient for case in cases if case.split == "testing"}
-    training_only = {case.patient for case in cases if case.label is None} - given
-    free = sorted({case.patient for case in cases} - given - training_only)
+    stated = {case.split for case in cases}
+    for option, fraction, split in (("--val-fraction", validation, "validation"), ("--test-fraction", testing, "testing")):
+        if fraction and split in stated:
+            raise ConfigError(f"{option} {fraction}: the data set itself says which cases are of {split}. Leave it out")
+    given = {case.patient: case.split for case in cases if case.split in ("validation", "testing")}
+    training_only = {case.patient for case in cases if case.label is None} - set(given)
+    free = sorted({case.patient for case in cases} - set(given) - training_only)
     defaults = (0.0, 0.0) if len(free) < FEW_PATIENTS else (0.1, 0.2)
     validation, testing = (d if f is None else f for f, d in zip((validation, testing), defaults, strict=True))
     if min(validation, testing) < 0 or validation + testing >= 1:
@@ -82,11 +87,19 @@ def split_by_chance(cases: Sequence[Case], validation: float | None, testing: fl
             f"--val-fraction {validation} --test-fraction {testing}: expected numbers from 0 that sum to less than 1"
         )
     random.Random(seed).shuffle(free)
-    tests = 0 if given else _share(len(free), testing)
-    validations = min(_share(len(free), validation), max(0, len(free) - tests - (0 if training_only else 1)))
-    chosen = dict.fromkeys(given | set(free[:tests]), "testing")
+    tests = 0 if "testing" in stated else _share(len(free), testing)
+    held = 0 if "validation" in stated else _share(len(free), validation)
+    validations = min(held, max(0, len(free) - tests - (0 if training_only else 1)))
+    chosen = {**given, **dict.fromkeys(free[:tests], "testing")}
     chosen |= dict.fromkeys(free[tests : tests + validations], "validation")
-    return [replace(case, split=chosen.get(case.patient, "training")) for case in cases]
+    return [replace(case, split=_split(case, given, chosen)) for case in cases]
+
+
+def _split(case: Case, given: Mapping[str, str | None], chosen: Mapping[str, str | None]) -> str:
+    """What the layout states for a case comes first: a patient whom it has in two splits is found by D407."""
+    if case.split and (case.split != "training" or case.patient in given):
+        return case.split
+    return chosen.get(case.patient) or "training"
 
 
 def _share(patients: int, fraction: float) -> int:

@@ -1,4 +1,4 @@
-"""The matrix of 223 faults as a table: id, fault, answer, test, or "missing".
+"""The matrix of 224 faults as a table: id, fault, answer, test, or "missing".
 
 `python -m benchmarks.reliability.matrix [--output FILE]` prints it as Markdown, and writes it with `--output`.
 """
@@ -46,7 +46,7 @@ class Row:
 
 
 def rows() -> list[Row]:
-    """All 223 cases: the data border's from its registry, the others from the table of pointers."""
+    """All 224 cases: the data border's from its registry, the others from the table of pointers."""
     border = {fault.id: [other for other in FAULTS if other.id == fault.id] for fault in FAULTS}
     own = [
         Row(key, "; ".join(fault.title for fault in group), _answers([fault.answer for fault in group]), BORDER_TEST)

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from data_prep.bids import BidsChoice, is_bids
 from data_prep.bids.listing import around, has_subjects
 from data_prep.cases import Source
 from data_prep.dead_links import absent
-from data_prep.errors import ConfigError, DataError, DataListError
+from data_prep.errors import ConfigError, DataError, DataListError, HybridError
 from data_prep.foreign import dicom_readable, foreign_kind, foreign_sentence, holds_dicom, links_sentence
-from data_prep.layouts import bids, case_folders, dicom, folders, msd, nnunet, pairs
+from data_prep.layouts import bids, case_folders, dicom, folders, msd, nnunet, pairs, parts
 from data_prep.layouts.beside import images_and_masks, listed
-from data_prep.layouts.common import image_files, label_folder, raw_dataset_json
+from data_prep.layouts.common import image_files, label_folder, names_beside, raw_dataset_json
+from data_prep.layouts.parts import PARTS, SITES
 from data_prep.layouts.two_folders import fitting, has_labels_within, the_one
 from data_prep.quoting import quoted
 from data_prep.reading import extension
@@ -27,7 +29,9 @@ BIDS = "bids"
 CASES = "cases"
 FOLDERS = "folders"
 PAIRS = "pairs"
-LAYOUTS = ("auto", FOLDERS, PAIRS, *READERS, CASES, DICOM, BIDS)
+AS_THEY_LIE = (FOLDERS, PAIRS, CASES)
+LAYOUTS = ("auto", FOLDERS, PAIRS, *READERS, CASES, PARTS, SITES, DICOM, BIDS)
+MOST_SITES = 12  # that are proposed: a folder of many data sets is none itself
 COMPANIONS = (".cfg", ".json", ".csv", ".tsv", ".txt", ".md", ".bval", ".bvec", ".raw", ".zraw", ".mrml", ".label")  # no images
 OF_WINDOWS = ("thumbs.db", "desktop.ini")  # which it puts into folders of pictures
 
@@ -47,7 +51,7 @@ def read_source(
 
     Args:
         root: its folder; of DICOM also one file.
-        layout: "auto", "folders", "pairs", "msd", "nnunet", "cases", "dicom" or "bids".
+        layout: "auto", "folders", "pairs", "msd", "nnunet", "cases", "parts", "sites", "dicom" or "bids".
         labels_dir: another label folder than the layout's own; of BIDS the folder in derivatives/.
         series: which DICOM series are meant; see `data_prep.dicom.choice.choose`.
         accept: codes of judgements that the user overrules, where they say which cases there are.
@@ -71,7 +75,7 @@ def read_source(
         raise ConfigError(f"--layout {layout}: unknown; expected one of {', '.join(LAYOUTS)}")
     kind = DICOM if root.is_file() else detect(root, labels_dir, images_dir) if layout == "auto" else layout
     choice = BidsChoice(bids_filter, bids_labels, labels_dir)
-    if images_dir is not None and kind != FOLDERS:
+    if images_dir is not None and kind not in (FOLDERS, PARTS, SITES):
         raise ConfigError(f"--images-dir {quoted(images_dir)}: {root} has the layout {kind}, not {FOLDERS}; leave it out")
     if choice.given and kind != BIDS:
         raise ConfigError(f"{choice.given}: {root} has the layout {kind}, not bids; leave the option out")
@@ -80,7 +84,7 @@ def read_source(
     if series is not None:
         raise ConfigError(f"--series {shlex.quote(series)}: {root} holds no DICOM series. Leave --series out")
     source = _read(kind, root, labels_dir, label_names, images_dir, choice)
-    source = by_segments(source, label_names) if kind in (FOLDERS, PAIRS, CASES) else source
+    source = by_segments(source, label_names) if kind in (*AS_THEY_LIE, PARTS, SITES) else source
     name = source.name if source.name not in ("", "..") else root.resolve().name  # where . is given
     return replace(source, name=name, ignored=_ignored(source))
 
@@ -104,6 +108,12 @@ def _read(
 ) -> Source:
     if kind == FOLDERS:
         return folders.read(root, labels_dir, label_names, images_dir)
+    if kind in (PARTS, SITES):
+        found = (parts.splits_of if kind == PARTS else parts.sites_of)(root, labels_dir, images_dir)
+        if not found:
+            wanted = "train/ and val/ or test/; for others type: --layout sites" if kind == PARTS else "a folder for each site"
+            raise ConfigError(f"--layout {kind}: {root} has no such parts; expected {wanted}")
+        return parts.read(root, found, partial(_part, label_names=label_names or names_beside(root, "labels")))
     if kind == CASES:
         return case_folders.read(root, labels_dir, label_names)
     if kind == PAIRS:
@@ -111,6 +121,18 @@ def _read(
             raise _beside(root, labels_dir)
         return pairs.read(root)
     return bids.read(root, choice) if kind == BIDS else READERS[kind](root, labels_dir)
+
+
+def _part(place: Path, labels_dir: str | None, images_dir: str | None, label_names: str | Mapping[int, str] | None) -> Source:
+    """A part of a data set, of one of the layouts whose files lie as they lie.
+
+    Raises:
+        ConfigError: it has another layout, or none.
+    """
+    kind = detect(place, labels_dir, images_dir)
+    if kind not in AS_THEY_LIE:
+        raise ConfigError(f"{place}: its layout is {kind}; a part of a data set holds images and masks as files. Give it alone")
+    return _read(kind, place, labels_dir, label_names, images_dir, BidsChoice(None, None, None))
 
 
 def _beside(root: Path, labels_dir: str) -> ConfigError:
@@ -139,6 +161,9 @@ def detect(root: Path, labels_dir: str | None = None, images_dir: str | None = N
         return "nnunet" if "channel_names" in described else "msd"
     if is_bids(root):
         return BIDS
+    splits = [] if holds_dicom(root) else parts.splits_of(root, labels_dir, images_dir)
+    if splits and _trains(splits):
+        return PARTS
     if images_dir is not None or ((root / "images").is_dir() and (image_files(root / "images") or not holds_dicom(root))):
         return FOLDERS
     if dicom_readable() and holds_dicom(root):
@@ -158,8 +183,29 @@ def detect(root: Path, labels_dir: str | None = None, images_dir: str | None = N
         return FOLDERS
     if nearby:
         names = ", ".join(quoted(folder) for folder in nearby[:8])
-        raise ConfigError(f"{root}: no known layout. A folder one level up or down has one. Give it: {names}")
+        joined = "; to take its folders as one data set, a site each, type: --layout sites" if _are_sites(nearby) else ""
+        raise ConfigError(f"{root}: no known layout{joined}. A folder one level up or down has one. Give it: {names}")
+    for part in splits:
+        detect(part.place, part.labels_dir, part.images_dir)  # says what is wrong with it
     raise _unknown(root, labels_dir)
+
+
+def _are_sites(places: Sequence[Path]) -> bool:
+    """Whether these few data sets may be read as one."""
+    try:
+        return 1 < len(places) <= MOST_SITES and all(detect(place) in AS_THEY_LIE for place in places)
+    except HybridError:
+        return False
+
+
+def _trains(splits: Sequence[parts.Part]) -> bool:
+    """Whether each part to train on holds images and masks: train/ may as well hold images alone, beside train_masks/."""
+    try:
+        return all(
+            detect(part.place, part.labels_dir, part.images_dir) in AS_THEY_LIE for part in splits if part.split == "training"
+        )
+    except HybridError:
+        return False
 
 
 def _unknown(root: Path, labels_dir: str | None) -> ConfigError | DataError:

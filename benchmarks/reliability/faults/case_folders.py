@@ -95,6 +95,21 @@ def _two_segments_of_a_name(folder: Path) -> Path:
     return folder / "ds"
 
 
+def _parts(channel: str) -> Callable[[Path], Path]:
+    """train/ and test/ of two contrasts and a mask beside them; the second contrast of test/ is `channel`."""
+
+    def make(folder: Path) -> Path:
+        for place, (part, second) in enumerate((("train", "t2"), ("test", channel))):
+            for index, name in enumerate("abc"):
+                case = folder / f"ds/{part}/case_{part}{name}"
+                for at, contrast in enumerate(("t1", second)):
+                    save(case.with_name(f"{case.name}_{contrast}.nii.gz"), noise(seed=20 * place + 2 * index + at))
+                save(case.with_name(f"{case.name}_seg.nii.gz"), cube())
+        return folder / "ds"
+
+    return make
+
+
 FAULTS = [
     Fault("O01", "masks whose names say nothing", "D550", _nameless, "ds", "no structure can be told by them"),
     Fault(
@@ -116,5 +131,7 @@ FAULTS = [
     Fault("O06", "two masks beside an image", "D550", _beside(_two_masks), "ds", "case_a has 2 masks"),
     Fault("O06", "channels beside their masks", ACCEPTED, _beside(lambda folder: folder)),
     Fault("O07", "a channel missing beside its mask", "D551", _beside(lambda f: (f / "case_a_t2.nii.gz").unlink()), "case_a"),
+    Fault("O09", "train/ and test/ of other channels", "D550", _parts("flair"), "ds", "parts have other channels"),
+    Fault("O09", "train/ and test/ alike", ACCEPTED, _parts("t2")),
     Fault("O08", "two segments of one name", "D550", _two_segments_of_a_name, "ds", "two segments are called 'liver'"),
 ]
