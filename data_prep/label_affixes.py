@@ -58,19 +58,20 @@ class Pairs:
     note: str = field(default="")
 
 
-def pair_labels(case_ids: Collection[str], labels: Mapping[str, Path]) -> Pairs:
+def pair_labels(case_ids: Collection[str], labels: Mapping[str, Path], some: bool = False) -> Pairs:
     """Find the label of each case: of the same name, else of the same name but for an affix that all labels carry.
 
     Args:
         case_ids: of the images.
         labels: name without extension -> file.
+        some: labels are of a structure that some images may not show, so that fewer of them may all carry an unknown ending.
     """
     known = set(case_ids)
     exact = {name: path for name, path in labels.items() if name in known}
     best = Pairs(exact, tuple(path for name, path in labels.items() if name not in exact))
     if exact:
         return best
-    for own, other in _cuts(list(labels), list(case_ids)):
+    for own, other in _cuts(list(labels), list(case_ids), some):
         cores = {_core(name, own): path for name, path in labels.items()}
         images = {_core(case_id, other): case_id for case_id in case_ids}
         if len(cores) < len(labels) or len(images) < len(case_ids):
@@ -93,14 +94,14 @@ def _core(name: str, affix: Affix) -> str:
     return name.removeprefix(affix[0]).removesuffix(affix[1])
 
 
-def _cuts(labels: Sequence[str], images: Sequence[str]) -> Iterator[tuple[Affix, Affix]]:
+def _cuts(labels: Sequence[str], images: Sequence[str], some: bool) -> Iterator[tuple[Affix, Affix]]:
     """What may be taken off all labels, and off all images: known words, then any ending where nothing else is cut."""
     if not labels or not images:
         return
     of_labels = [("", ""), *_common(labels, _LABEL_START, _LABEL_END)]
     of_images = [("", ""), *_common(images, _IMAGE_START, _IMAGE_END)]
     yield from ((own, other) for other in of_images for own in of_labels)
-    if len(labels) == len(images) > 1:
+    if len(labels) > 1 and (len(labels) == len(images) or (some and len(labels) < len(images))):
         known = set(images)
         begins = (next((name[:end] for end in range(len(name), 0, -1) if name[:end] in known), name) for name in labels)
         ends = {name[len(begin) :] for name, begin in zip(labels, begins, strict=True)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from data_prep.quoting import quoted
 from data_prep.reading import EXTENSIONS, extension
 from data_prep.scans import LABEL_WORDS
 
+_COUNTED = re.compile(r"(?:[a-z]|\d{1,2})[.)]\s*(?=\D)", re.IGNORECASE)
 OWN_LABELS = ("labels", "labelsTr")  # of layouts, where nobody names a folder
 
 
@@ -29,6 +31,11 @@ def image_files(folder: Path) -> list[Path]:
 def folders_in(folder: Path) -> list[Path]:
     """Folders in a folder, sorted by name; hidden ones and __MACOSX of archives are left out."""
     return [path for path in sorted(folder.iterdir()) if path.is_dir() and not path.name.startswith((".", "__"))]
+
+
+def uncounted(name: str) -> str:
+    """The name of a folder without its number in a list: Optic Disc of "5. Optic Disc"."""
+    return name[match.end() :] if (match := _COUNTED.match(name)) else name
 
 
 def require_images(folder: Path) -> list[Path]:

@@ -5,6 +5,7 @@ The parts lie below the data set, train/images and train/masks, or below its two
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -14,7 +15,7 @@ from data_prep.amounts import few
 from data_prep.cases import SPLITS as ORDER
 from data_prep.cases import UNKNOWN_SITE, Case, Source
 from data_prep.errors import DataListError, HybridError
-from data_prep.layouts.common import folders_in, image_files, names_beside
+from data_prep.layouts.common import folders_in, image_files, names_beside, uncounted
 from data_prep.layouts.two_folders import masks_in
 from data_prep.quoting import quoted
 from data_prep.scans import says_labels
@@ -68,7 +69,8 @@ def sites_of(root: Path, labels_dir: str | None = None, images_dir: str | None =
 
 
 def _split(name: str) -> str | None:
-    return SPLITS.get(name.lower())
+    """What a folder is called for: train, Training Set, a. Training Set."""
+    return SPLITS.get(re.sub(r"[\s\-]", "_", uncounted(name).lower()))
 
 
 def _below(root: Path, labels_dir: str | None, images_dir: str | None) -> list[Part]:
@@ -85,19 +87,22 @@ def _images_in(part: Path, images_dir: str | None) -> Path:
 
 
 def _within_two(root: Path, labels_dir: str | None, images_dir: str | None) -> list[Part]:
-    """images/train and masks/train."""
-    images = root / (images_dir or IMAGES)
-    if not images.is_dir() or image_files(images):
-        return []
-    labels = [labels_dir] if labels_dir else [path.name for path in folders_in(root) if says_labels(path.name)]
-    within = folders_in(images)
-    labels = [name for name in labels if any(masks_in(root / name / path.name) for path in within)]
-    if len(labels) != 1:
-        return []
-    return [
-        Part(path.name, root, f"{labels[0]}/{path.name}", f"{images.relative_to(root)}/{path.name}", path, _split(path.name))
-        for path in within
+    """images/train and masks/train; or two folders of other names that hold folders of the same names."""
+    within = {path.name: {own.name for own in folders_in(path)} for path in folders_in(root) if not image_files(path)}
+    labels = [labels_dir] if labels_dir else [name for name in within if says_labels(name)]
+    known = images_dir or (IMAGES if IMAGES in within else None)
+    images = [known] if known else [name for name in within if name not in labels]
+    fit = [
+        (own, other, sorted(names))
+        for own in images
+        for other in labels
+        if own != other and (names := within.get(own, set()) & within.get(other, set()))
     ]
+    if len(fit) != 1:
+        return []
+    own, other, names = fit[0]
+    bare = sorted(within[own] - set(names))  # tests without masks
+    return [Part(name, root, f"{other}/{name}", f"{own}/{name}", root / own / name, _split(name)) for name in (*names, *bare)]
 
 
 def read(root: Path, parts: Sequence[Part], reader: Reader) -> Source:

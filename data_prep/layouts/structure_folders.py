@@ -10,7 +10,7 @@ from data_prep.errors import DataListError
 from data_prep.label_affixes import pair_labels, without_label_words
 from data_prep.label_names import BACKGROUND, LONGEST, alike_name
 from data_prep.layouts.beside import refuse_two_of_a_name
-from data_prep.layouts.common import folders_in, image_files
+from data_prep.layouts.common import folders_in, image_files, uncounted
 from data_prep.reading import stem
 
 
@@ -38,11 +38,12 @@ def by_structure(place: Path, cases: Sequence[str]) -> ByStructure:
     found, names = ByStructure(), dict[str, Path]()
     for folder in folders_within(place):
         files = image_files(folder)
-        pairs = pair_labels(cases, {stem(path): path for path in files})
+        pairs = pair_labels(cases, {stem(path): path for path in files}, some=True)
         if not pairs.labels:
             found.others.append(folder.name)
             continue
-        name = next((rest for rest in without_label_words(folder.name) if rest), folder.name)
+        plain = uncounted(folder.name)
+        name = next((rest for rest in without_label_words(plain) if rest), plain)
         if alike_name(name) == BACKGROUND:
             continue
         _check(name, folder, names)

@@ -225,6 +225,27 @@ def test_what_is_wrong_with_a_part_is_said(tmp_path: Path) -> None:
         read_source(root)
 
 
+def test_lesions_of_eyes_in_folders_of_other_names_and_counted(tmp_path: Path) -> None:
+    """As IDRiD lies: two folders of splits, a folder for each lesion, and no mask where an eye has none."""
+    root = tmp_path / "A. Segmentation"
+    for place, part in enumerate(("a. Training Set", "b. Testing Set")):
+        for number in range(3):
+            name = f"IDRiD_{3 * place + number:02d}"
+            colour(root / "1. Original Images" / part, tmp_path / "elsewhere", name, 10 * place + number)
+            for row, (folder, end) in enumerate((("1. Microaneurysms", "MA"), ("2. Haemorrhages", "HE"))):
+                if (number, end) != (1, "HE"):
+                    mask = np.roll(cube((20, 22)), 4 * row, axis=0)
+                    _picture(root / "2. All Segmentation Groundtruths" / part / folder / f"{name}_{end}.tif", mask)
+    report = build(root, tmp_path / "out")
+    assert [label["name"] for label in read_dataset(tmp_path / "out")["labels"]] == [
+        "background",
+        "Haemorrhages",
+        "Microaneurysms",
+    ]
+    assert {k: len(v) for k, v in by_split(tmp_path / "out").items()} == {"training": 3, "validation": 0, "testing": 3}
+    assert [finding.code for finding in report.findings] == ["D554", "D554"]
+
+
 def test_prediction_finds_the_images_of_all_parts(tmp_path: Path) -> None:
     root = in_parts(tmp_path / "raw", volume)
     scans = sort_files(sorted(path for path in root.rglob("*.nii.gz")), root).scans
