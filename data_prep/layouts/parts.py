@@ -100,9 +100,9 @@ def _within_two(root: Path, labels_dir: str | None, images_dir: str | None) -> l
     ]
     if len(fit) != 1:
         return []
-    own, other, names = fit[0]
-    bare = sorted(within[own] - set(names))  # tests without masks
-    return [Part(name, root, f"{other}/{name}", f"{own}/{name}", root / own / name, _split(name)) for name in (*names, *bare)]
+    own, other, both = fit[0]
+    bare = sorted(within[own] - set(both))  # tests without masks
+    return [Part(name, root, f"{other}/{name}", f"{own}/{name}", root / own / name, _split(name)) for name in (*both, *bare)]
 
 
 def read(root: Path, parts: Sequence[Part], reader: Reader) -> Source:
