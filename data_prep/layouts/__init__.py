@@ -161,8 +161,8 @@ def detect(root: Path, labels_dir: str | None = None, images_dir: str | None = N
         return "nnunet" if "channel_names" in described else "msd"
     if is_bids(root):
         return BIDS
-    splits = [] if holds_dicom(root) else parts.splits_of(root, labels_dir, images_dir)
-    if splits and _trains(splits):
+    splits = parts.splits_of(root, labels_dir, images_dir)
+    if splits and not holds_dicom(root) and _trains(splits):
         return PARTS
     if images_dir is not None or ((root / "images").is_dir() and (image_files(root / "images") or not holds_dicom(root))):
         return FOLDERS
