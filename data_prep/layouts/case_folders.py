@@ -9,7 +9,6 @@ patient001/patient001_frame01.nii.gz, patient001_frame01_gt.nii.gz, ...   (ACDC)
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -19,16 +18,17 @@ from data_prep.cases import Case, Source, SourceFault
 from data_prep.errors import ConfigError, DataListError
 from data_prep.label_affixes import says_mask, without_label_words
 from data_prep.layouts.beside import images_and_masks, pairs
+from data_prep.layouts.channels import Images, usual_channels
 from data_prep.layouts.common import described, folders_in, image_files, modality_of, names_beside, names_file
 from data_prep.layouts.two_folders import has_labels_within
 from data_prep.quoting import quoted
 from data_prep.reading import stem
 from data_prep.scans import LABEL_FOLDER
+from data_prep.spelling import in_one_spelling
 from data_prep.structure_names import (
     SEPARATORS,
     absent,
     by_name,
-    in_one_spelling,
     many,
     names_of,
     table_of,
@@ -61,7 +61,7 @@ class _Found:
     case_id: str
     patient: str
     folder: Path
-    images: Mapping[str, Path]
+    images: Images
     mask: Path | None = None
     structures: Mapping[str, Path] = field(default_factory=dict)
     whole: bool = False
@@ -269,16 +269,9 @@ def _by_channel(one: _Folder) -> dict[str, Path]:
 
 
 def _in_one_spelling(found: Sequence[_Found]) -> list[_Found]:
-    """Channels that are told apart by upper and lower case alone are one, T1 and t1, called as in most folders."""
-    spelled: dict[str, str] = {}
-    for name, _ in Counter(name for case in found for name in case.images).most_common():
-        spelled.setdefault(name.casefold(), name)
-    return [replace(case, images=_renamed(case.images, spelled)) for case in found]
-
-
-def _renamed(images: Mapping[str, Path], spelled: Mapping[str, str]) -> Mapping[str, Path]:
-    named = {spelled[name.casefold()]: path for name, path in images.items()}
-    return named if len(named) == len(images) else images
+    """Channels that are told apart by upper and lower case alone are one."""
+    images = in_one_spelling({at: case.images for at, case in enumerate(found)}, str.casefold)
+    return [replace(case, images=images[at]) for at, case in enumerate(found)]
 
 
 def _common_beginning(names: Sequence[str]) -> str:
@@ -289,9 +282,8 @@ def _common_beginning(names: Sequence[str]) -> str:
 
 def _channels(found: Sequence[_Found]) -> tuple[str, ...]:
     """The channels that most cases have, in the order of their names."""
-    sets = Counter(frozenset(case.images) for case in found)
-    most = max(sets, key=lambda names: (sets[names], -len(names)))
-    if len(most) > 1 and sets[most] == 1 and len(found) > 1:
+    most, times = usual_channels([case.images for case in found])
+    if len(most) > 1 and times == 1 and len(found) > 1:
         some = found[0]
         raise DataListError(
             "D550",

@@ -22,7 +22,8 @@ from data_prep.layouts.two_folders import HERE, Folders, fitting, masks_in, the_
 from data_prep.quoting import quoted
 from data_prep.reading import stem
 from data_prep.scans import lies_beside_masks
-from data_prep.structure_names import absent, by_name, in_one_spelling, many, names_of, table_of, whole_labels
+from data_prep.spelling import in_one_spelling
+from data_prep.structure_names import absent, by_name, many, names_of, table_of, whole_labels
 from data_prep.structures import Joined
 
 USUAL = Folders("images", "labels")
