@@ -14,6 +14,7 @@ from monai_hybrid.reporting.figures import FONT, Picture, empty_figure, finish
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.gridspec import SubplotSpec
 
 # Okabe & Ito's colours, told apart with any colour vision: strong ones first, for white ground.
 ARM_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#AA4499", "#E69F00", "#56B4E9", "#4D4D4D")
@@ -161,6 +162,21 @@ def line_figure(
     axes.set_ylabel(ylabel, color=INK, fontsize=8.5, family=FONT)
     _plot_legend(axes, len(repeats_by_run) + len(levels))
     return finish(figure, path)
+
+
+def panel_grid(panels: int, columns: int, height: float) -> tuple[Figure, list[SubplotSpec]]:
+    """A white figure of panels `height` inches high, row by row, and the place of each of them."""
+    rows = -(-panels // columns)
+    figure = empty_figure(max(3.1 * columns, 4.4), height * rows + 0.6, "white")
+    figure.set_layout_engine("constrained")
+    grid = figure.add_gridspec(rows, columns)
+    return figure, [grid[i // columns, i % columns] for i in range(panels)]
+
+
+def legend_below(figure: Figure, handles: Mapping[str, Any], columns: int) -> None:
+    """One legend for all panels, in so many columns."""
+    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=columns, frameon=False,
+                  labelcolor=INK, prop={"family": FONT, "size": 7.5})  # fmt: skip
 
 
 def _plot(width: float, height: float) -> tuple[Figure, Axes]:

@@ -9,13 +9,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import nibabel as nib
 import numpy as np
 
 from data_prep.cases import Case, Source
 from data_prep.colour import as_label
 from data_prep.errors import DataError
 from data_prep.geometry import corner_distance, is_invertible
+from data_prep.new_nifti import new_nifti
 from data_prep.pictures import LARGEST_VALUE, png_mask
 from data_prep.reading import read_volume
 from data_prep.volume import Affine, Array, ReadError, Volume
@@ -146,8 +146,4 @@ def _as_png(array: Array) -> bytes:
 
 def as_nifti(voxels: Array, affine: Affine) -> bytes:
     """A compressed NIfTI file with both matrices set; mm, RAS."""
-    image = nib.Nifti1Image(voxels, affine)
-    image.set_sform(affine, code="scanner")
-    image.set_qform(affine, code="scanner")
-    image.header.set_xyzt_units("mm")
-    return gzip.compress(image.to_bytes(), 6, mtime=0)
+    return gzip.compress(new_nifti(voxels, affine).to_bytes(), 6, mtime=0)

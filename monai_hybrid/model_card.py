@@ -184,6 +184,19 @@ def check_complete(path: Path | str, card: Mapping[str, Any], needed: Sequence[s
             raise ModelFileError(f"{path}: its card, labels: saw {_short(label)}; expected index, value and name{AGAIN}")
 
 
+def required_card(path: Path | str, needed: Sequence[str] = NEEDED) -> dict[str, Any]:
+    """As `read_card`, of a model that must have one, and with all that is needed.
+
+    Raises:
+        ModelFileError: there is no such file, it has no card, or one that says too little.
+    """
+    card = read_card(path)
+    if card is None:
+        raise ModelFileError(f"{path}: no model file with a card; give models/model.safetensors of a training run")
+    check_complete(path, card, needed)
+    return card
+
+
 def _no_number(word: str) -> float:
     raise ValueError(f"{word} is not a number")
 
