@@ -62,7 +62,6 @@ def loss_by_timestep_figure(
 def dice_bars_figure(
     dice_by_arm: Mapping[str, Mapping[str, Sequence[float]]],
     path: str | Path | None = None,
-    ylabel: str = "Dice per case",
 ) -> Picture:
     """Every case's Dice as a dot, with quartile box and median mark, grouped by class, one colour an arm.
 
@@ -71,7 +70,6 @@ def dice_bars_figure(
     Args:
         dice_by_arm: arm to class to per-case Dice in [0, 1]; NaN (structure absent) is left out and counted below.
         path: where to write it; None: nowhere.
-        ylabel: name of the score.
 
     Raises:
         ValueError: for no finite value, or a value outside [0, 1].
@@ -97,7 +95,7 @@ def dice_bars_figure(
     axes.set_ylim(max(0.0, np.floor(finite.min() * 10 - 0.2) / 10), 1.0)
     axes.set_xticks([j * group for j in range(len(classes))], classes, color=INK, fontsize=8.5, family=FONT)
     axes.tick_params(axis="x", length=0)
-    axes.set_ylabel(ylabel, color=INK, fontsize=8.5, family=FONT)
+    axes.set_ylabel("Dice per case", color=INK, fontsize=8.5, family=FONT)
     note: dict[str, Any] = {"ha": "right", "color": SLATE, "fontsize": 7, "family": FONT}
     axes.text(-0.015, MEDIANS_AT, "median", transform=axes.transAxes, **note)
     _plot_legend(axes, arms, above=0.13)

@@ -46,11 +46,6 @@ def _both(root: Path, affine: np.ndarray) -> None:
     save(_label(root), cube(SHAPE), affine)
 
 
-def _add(root: Path, name: str) -> None:
-    save(root / "images" / f"{name}.nii.gz", noise(SHAPE, 9))
-    save(root / "labels" / f"{name}.nii.gz", cube(SHAPE))
-
-
 def _odd_qform(root: Path, affine: np.ndarray) -> None:
     image = nib.Nifti1Image(noise(SHAPE), RAS)
     image.set_sform(RAS, 1)
