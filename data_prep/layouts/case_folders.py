@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import NamedTuple
 
 from data_prep.amounts import few, plural
 from data_prep.cases import Case, Source, SourceFault
@@ -67,6 +68,19 @@ class _Found:
     whole: bool = False
 
 
+class _Labels(NamedTuple):
+    """What the labels of the cases are called.
+
+    `table`: structure -> value in the joined label. `of_a_table`: `names` has labels that no mask need hold.
+    """
+
+    table: Mapping[str, int]
+    names: Mapping[int, str] | None
+    of_a_table: bool
+    faults: tuple[SourceFault, ...]
+    notes: tuple[str, ...]
+
+
 def is_case_folders(root: Path, labels_dir: str | None = None) -> bool:
     """Whether each folder here may be a case: at least one holds an image and a mask, none is of labels alone or a data set."""
     if image_files(root):
@@ -114,46 +128,54 @@ def read(root: Path, labels_dir: str | None = None, label_names: str | Mapping[i
     looked = [_look(folder, labels_dir) for folder in folders_in(root)]
     if labels_dir and not any(one.path.joinpath(labels_dir).is_dir() for one in looked):
         raise ConfigError(f"--labels-dir {quoted(labels_dir)}: no folder in {root} holds one of this name. Leave it out")
-    faults = [SourceFault("D551", why, one.path.name, one.path) for one in looked if (why := _no_case(one))]
     paired = any(_is_paired(one) for one in looked)
     found = [case for one in looked if one.images for case in _cases_of(one, paired)]
     if not found:
         raise DataListError("D503", f"{root}: no folder in it holds an image. Type: ls {quoted(root)}", str(root))
     found = _with_roles(_in_one_spelling(found), root)
     channels = _channels(found)
-    whole: list[_Found] = []
-    parts: list[_Found] = []
-    for case in found:
-        (whole if set(channels) <= set(case.images) else parts).append(case)
-    faults += [SourceFault("D551", _lacking(case, channels), case.case_id, case.folder) for case in parts]
-    structures = {case.case_id: case.structures for case in whole if case.structures}
-    names = names_beside(root, labels_dir or "labels")
-    stated, where = (label_names, "--label-names") if label_names else (names, str(names_file(root, labels_dir or "labels")))
-    table = table_of(structures, stated, root, where)
-    told, said = (None, ()) if table or names else described(root, ".")
-    faults += absent(structures, table, {case.case_id: case.folder for case in whole})
-    cases = tuple(
-        Case(
-            case.case_id,
-            tuple(case.images[name] for name in channels),
-            _place(case) if case.structures else case.mask,
-            patient=case.patient,
-        )
-        for case in whole
-    )
+    whole = [case for case in found if case.images.keys() >= set(channels)]
+    labels = _labels(whole, root, labels_dir or "labels", label_names)
     return Source(
         root,
         "cases",
         root.resolve().name,
-        cases,
-        names_of(table) or names or told,
+        tuple(_case(case, channels) for case in whole),
+        labels.names,
         channels if len(channels) > 1 else ("image",),
         _modality(whole, channels),
-        notes=(*_notes(looked, whole, channels, table, stated), *said),
-        faults=tuple(faults),
-        volumes={_place(case): Joined(_place(case), case.structures, table) for case in whole if case.structures},
-        table_of_names=(bool(table) and not stated) or told is not None,
+        notes=(*_notes(looked, whole, channels), *labels.notes),
+        faults=(*_incomplete(looked, found, channels), *labels.faults),
+        volumes={_place(case): Joined(_place(case), case.structures, labels.table) for case in whole if case.structures},
+        table_of_names=labels.of_a_table,
     )
+
+
+def _case(case: _Found, channels: Sequence[str]) -> Case:
+    label = _place(case) if case.structures else case.mask
+    return Case(case.case_id, tuple(case.images[name] for name in channels), label, patient=case.patient)
+
+
+def _incomplete(looked: Sequence[_Folder], found: Sequence[_Found], channels: Sequence[str]) -> Iterator[SourceFault]:
+    """Folders that hold no case, and cases that lack a channel."""
+    for one in looked:
+        if why := _no_case(one):
+            yield SourceFault("D551", why, one.path.name, one.path)
+    for case in found:
+        if not case.images.keys() >= set(channels):
+            yield SourceFault("D551", _lacking(case, channels), case.case_id, case.folder)
+
+
+def _labels(cases: Sequence[_Found], root: Path, folder: str, label_names: str | Mapping[int, str] | None) -> _Labels:
+    """The names of the labels: of the masks of structures, else of `folder`.json, else of a description in the data set."""
+    structures = {case.case_id: case.structures for case in cases if case.structures}
+    beside = names_beside(root, folder)
+    stated, where = (label_names, "--label-names") if label_names else (beside, str(names_file(root, folder)))
+    table = table_of(structures, stated, root, where)
+    told, said = (None, ()) if table or beside else described(root, ".")
+    faults = absent(structures, table, {case.case_id: case.folder for case in cases})
+    names = names_of(table) or beside or told
+    return _Labels(table, names, (bool(table) and not stated) or told is not None, tuple(faults), (*many(table, stated), *said))
 
 
 def _look(folder: Path, labels_dir: str | None = None, choose: bool = True) -> _Folder:
@@ -319,9 +341,7 @@ def _modality(cases: Sequence[_Found], channels: Sequence[str]) -> str | None:
     return "CT" if words == OF_CT else "MRI" if words <= OF_MR and words else modality_of(tuple(words))
 
 
-def _notes(
-    looked: Sequence[_Folder], cases: Sequence[_Found], channels: Sequence[str], table: Mapping[str, int], stated: object
-) -> Iterator[str]:
+def _notes(looked: Sequence[_Folder], cases: Sequence[_Found], channels: Sequence[str]) -> Iterator[str]:
     said = f"a folder a case: {plural(len(cases), 'case')}"
     yield said + (f", channels: {', '.join(channels)}" if len(channels) > 1 else "")
     used = {path for case in cases for path in case.images.values()}
@@ -329,7 +349,6 @@ def _notes(
     if others:
         yield f"images without a mask of their name, left out: {len(others)} ({few([path.name for path in others])})"
     yield from _beside(looked)
-    yield from many(table, stated)
 
 
 def _beside(looked: Iterable[_Folder]) -> Iterator[str]:

@@ -135,12 +135,11 @@ def _of_channels(root: Path, found: Beside, by_case: Channels) -> _Cases:
         if name not in whole
     )
     of_cases = {path for own in cases.values() for path in own.values()}
-    rest = [image for image in found.images if image not in of_cases]
-    unlabelled = _without_masks(rest, channels)
-    listed = [Case(name, tuple(own[c] for c in channels), mask_of.get(name)) for name, own in (whole | unlabelled).items()]
-    used = {path for case in listed for path in case.images}
-    others = tuple(image for name in whole for image in by_case[name].values() if image not in used)
-    return _Cases(tuple(listed), channels, faults, (*others, *(image for image in rest if image not in used)))
+    unlabelled = _without_masks([image for image in found.images if image not in of_cases], channels)
+    made = [Case(name, tuple(own[c] for c in channels), mask_of.get(name)) for name, own in (whole | unlabelled).items()]
+    in_faults = {path for name, own in cases.items() if name not in whole for path in own.values()}
+    used = {path for case in made for path in case.images} | in_faults
+    return _Cases(tuple(made), channels, faults, tuple(image for image in found.images if image not in used))
 
 
 def _without_masks(images: Sequence[Path], channels: Sequence[str]) -> Channels:
