@@ -14,6 +14,7 @@ from monai_hybrid.reporting.figures import FONT, Picture, empty_figure, finish
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.gridspec import SubplotSpec
 
 # Okabe & Ito's colours, told apart with any colour vision: strong ones first, for white ground.
 ARM_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#AA4499", "#E69F00", "#56B4E9", "#4D4D4D")
@@ -61,7 +62,6 @@ def loss_by_timestep_figure(
 def dice_bars_figure(
     dice_by_arm: Mapping[str, Mapping[str, Sequence[float]]],
     path: str | Path | None = None,
-    ylabel: str = "Dice per case",
 ) -> Picture:
     """Every case's Dice as a dot, with quartile box and median mark, grouped by class, one colour an arm.
 
@@ -70,7 +70,6 @@ def dice_bars_figure(
     Args:
         dice_by_arm: arm to class to per-case Dice in [0, 1]; NaN (structure absent) is left out and counted below.
         path: where to write it; None: nowhere.
-        ylabel: name of the score.
 
     Raises:
         ValueError: for no finite value, or a value outside [0, 1].
@@ -96,7 +95,7 @@ def dice_bars_figure(
     axes.set_ylim(max(0.0, np.floor(finite.min() * 10 - 0.2) / 10), 1.0)
     axes.set_xticks([j * group for j in range(len(classes))], classes, color=INK, fontsize=8.5, family=FONT)
     axes.tick_params(axis="x", length=0)
-    axes.set_ylabel(ylabel, color=INK, fontsize=8.5, family=FONT)
+    axes.set_ylabel("Dice per case", color=INK, fontsize=8.5, family=FONT)
     note: dict[str, Any] = {"ha": "right", "color": SLATE, "fontsize": 7, "family": FONT}
     axes.text(-0.015, MEDIANS_AT, "median", transform=axes.transAxes, **note)
     _plot_legend(axes, arms, above=0.13)
@@ -161,6 +160,21 @@ def line_figure(
     axes.set_ylabel(ylabel, color=INK, fontsize=8.5, family=FONT)
     _plot_legend(axes, len(repeats_by_run) + len(levels))
     return finish(figure, path)
+
+
+def panel_grid(panels: int, columns: int, height: float) -> tuple[Figure, list[SubplotSpec]]:
+    """A white figure of panels `height` inches high, row by row, and the place of each of them."""
+    rows = -(-panels // columns)
+    figure = empty_figure(max(3.1 * columns, 4.4), height * rows + 0.6, "white")
+    figure.set_layout_engine("constrained")
+    grid = figure.add_gridspec(rows, columns)
+    return figure, [grid[i // columns, i % columns] for i in range(panels)]
+
+
+def legend_below(figure: Figure, handles: Mapping[str, Any], columns: int) -> None:
+    """One legend for all panels, in so many columns."""
+    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=columns, frameon=False,
+                  labelcolor=INK, prop={"family": FONT, "size": 7.5})  # fmt: skip
 
 
 def _plot(width: float, height: float) -> tuple[Figure, Axes]:

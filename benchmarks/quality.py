@@ -68,9 +68,9 @@ def predictions(found: Measured, entry: Mapping[str, Any]) -> list[dict[str, Any
     return [row for row in rows if row["predicted"] is not None]
 
 
-def worst_found(dice: Sequence[float], score: Sequence[float], share: float = REVIEWED) -> float:
+def worst_found(dice: Sequence[float], score: Sequence[float]) -> float:
     """Of the worst tenth of the masks, the part that is among the tenth of the lowest scores; ties count by their chance."""
-    wanted = max(1, round(share * len(dice)))
+    wanted = max(1, round(REVIEWED * len(dice)))
     worst = np.argsort(dice, kind="stable")[:wanted]
     ranked, border = np.asarray(score), np.sort(score)[wanted - 1]
     below, level = ranked < border, ranked == border
@@ -113,7 +113,7 @@ def calibrated(found: Measured, entry: Mapping[str, Any]) -> dict[str, float | N
     return {"before": expected_error(counts.before), "after": expected_error(counts.after) if temperature else None}
 
 
-def called_strange(found: Measured, entry: Mapping[str, Any], seed: int = 0) -> float | None:
+def called_strange(found: Measured, entry: Mapping[str, Any]) -> float | None:
     """Share of random batches of ten cases that are called strange; None with fewer than ten cases."""
     by_case: dict[str, list[float]] = {}
     for row in predictions(found, entry):
@@ -121,7 +121,7 @@ def called_strange(found: Measured, entry: Mapping[str, Any], seed: int = 0) -> 
     cases = [name for name in by_case if name in found.errors]
     if len(cases) < BATCH:
         return None
-    random, strange = np.random.default_rng(seed), 0
+    random, strange = np.random.default_rng(0), 0
     for _ in range(DRAWS):
         batch = random.choice(cases, BATCH, replace=False)
         values = {

@@ -60,11 +60,6 @@ class Suspicion:
     groups: Mapping[str, tuple[str, ...]]
     expression: str | None
 
-    @property
-    def example(self) -> tuple[str, ...]:
-        """The first group of more than one."""
-        return next((ids for ids in self.groups.values() if len(ids) > 1), ())
-
 
 @dataclass(frozen=True)
 class Recognised:

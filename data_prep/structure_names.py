@@ -83,14 +83,6 @@ def whole_labels(found: Mapping[str, Own], alone: Collection[str], root: Path) -
     return {}
 
 
-def in_one_spelling(found: Mapping[str, Own]) -> dict[str, dict[str, Path]]:
-    """The same, where names that are told apart by case, spaces, hyphens or underscores alone are one: the one most used."""
-    spelled: dict[str, str] = {}
-    for name, _ in Counter(name for own in found.values() for name in sorted(own)).most_common():
-        spelled.setdefault(alike_name(name), name)
-    return {case: {spelled[alike_name(name)]: path for name, path in own.items()} for case, own in found.items()}
-
-
 def table_of(
     found: Mapping[str, Own], stated: str | Mapping[int, str] | None, root: Path, where: str = "--label-names"
 ) -> dict[str, int]:

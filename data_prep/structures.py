@@ -5,23 +5,22 @@ from __future__ import annotations
 import gzip
 import hashlib
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import nibabel as nib
 import numpy as np
 
 from data_prep.cases import Case, Source
 from data_prep.colour import as_label
 from data_prep.errors import DataError
 from data_prep.geometry import corner_distance, is_invertible
-from data_prep.json_io import write_atomically
+from data_prep.new_nifti import new_nifti
 from data_prep.pictures import LARGEST_VALUE, png_mask
 from data_prep.reading import read_volume
-from data_prep.result_files import anything, is_ours, take_folder
 from data_prep.volume import Affine, Array, ReadError, Volume
 from data_prep.voxel_order import TOLERANCE
+from data_prep.written_labels import LabelFile, write_labels
 
 FOLDER = "labels"  # in the prepared folder: what masks of structures were joined into
 
@@ -117,7 +116,10 @@ def write_joined(raw: Source, cases: Sequence[Case], folder: Path) -> dict[str, 
         DataError: one cannot be read.
         EnvironmentFault: no space or no right.
     """
-    files: dict[str, Path] = {}
+    return write_labels(_joined(raw, cases), folder, "labels joined from masks of structures", new=True)
+
+
+def _joined(raw: Source, cases: Sequence[Case]) -> Iterator[LabelFile]:
     for case in cases:
         reader = raw.volumes.get(case.label) if case.label is not None else None
         if reader is None:
@@ -126,20 +128,7 @@ def write_joined(raw: Source, cases: Sequence[Case], folder: Path) -> dict[str, 
             label = reader()
         except ReadError as fault:
             raise DataError(f"{fault.file or case.label}: {fault.seen}") from fault
-        if not files:
-            take_folder(folder, "labels joined from masks of structures", new=True)
-        files[case.case_id] = folder / f"{case.case_id}{'.png' if label.affine is None else '.nii.gz'}"
-        data = as_file(label)
-        _let_go_of(files[case.case_id], data)
-        write_atomically(files[case.case_id], data, anything)
-    return files
-
-
-def _let_go_of(file: Path, data: bytes) -> None:
-    """Before a label changes: a list of an earlier build says what its values were, and must not outlive them by a kill."""
-    listed = file.parent.parent / "datalist.json"
-    if file.is_file() and file.read_bytes() != data and is_ours(listed):
-        listed.unlink()
+        yield LabelFile(case.case_id, f"{case.case_id}{'.png' if label.affine is None else '.nii.gz'}", as_file(label))
 
 
 def as_file(label: Volume) -> bytes:
@@ -157,8 +146,4 @@ def _as_png(array: Array) -> bytes:
 
 def as_nifti(voxels: Array, affine: Affine) -> bytes:
     """A compressed NIfTI file with both matrices set; mm, RAS."""
-    image = nib.Nifti1Image(voxels, affine)
-    image.set_sform(affine, code="scanner")
-    image.set_qform(affine, code="scanner")
-    image.header.set_xyzt_units("mm")
-    return gzip.compress(image.to_bytes(), 6, mtime=0)
+    return gzip.compress(new_nifti(voxels, affine).to_bytes(), 6, mtime=0)

@@ -146,14 +146,16 @@ def split_words(args: Sequence[str], params: Sequence[Any]) -> tuple[list[str], 
         name, equals, value = word[2:].partition("=")
         name = bare(name.lstrip("+"))
         param = options.get("--" + dashed(name))
+        at_option = not words or words[0].startswith("--")  # what follows is no value
         if param is None and name != "help":
-            others.append((name, value if equals else words.pop(0) if words and not words[0].startswith("--") else "True"))
+            others.append((name, value if equals else "True" if at_option else words.pop(0)))
         elif param is None or equals or getattr(param, "is_flag", False):
             own.append(word)
-        elif _is_flag_setting(name) and (not words or words[0].startswith("--") or (arguments and not _is_bool(words[0]))):
+        elif _is_flag_setting(name) and (at_option or (arguments and not _is_bool(words[0]))):
             own.append(f"{word}=True")
         else:
-            own += [word, *([words.pop(0)] if words else [])]
+            own += [word, *words[:1]]
+            del words[:1]
     return own, others
 
 

@@ -184,6 +184,19 @@ def check_complete(path: Path | str, card: Mapping[str, Any], needed: Sequence[s
             raise ModelFileError(f"{path}: its card, labels: saw {_short(label)}; expected index, value and name{AGAIN}")
 
 
+def required_card(path: Path | str, needed: Sequence[str] = NEEDED) -> dict[str, Any]:
+    """As `read_card`, of a model that must have one, and with all that is needed.
+
+    Raises:
+        ModelFileError: there is no such file, it has no card, or one that says too little.
+    """
+    card = read_card(path)
+    if card is None:
+        raise ModelFileError(f"{path}: no model file with a card; give models/model.safetensors of a training run")
+    check_complete(path, card, needed)
+    return card
+
+
 def _no_number(word: str) -> float:
     raise ValueError(f"{word} is not a number")
 
@@ -218,16 +231,8 @@ def _problems(card: Any) -> Iterator[str]:
     for error in sorted(islice(_validator().iter_errors(card), PROBLEMS), key=lambda error: len(error.absolute_path)):
         yield against_schema(error)
     labels = card.get("labels") or []
-    for key, values in (("index", list(range(len(labels)))), ("value", None), ("name", None)):
-        found = [label[key] for label in labels if key in label]
-        if (values is not None and found and found != values) or len(set(found)) < len(found):
-            yield f"labels: saw {key} {_short(found)}; expected {'0, 1, 2 in order' if values is not None else 'each once'}"
-    if "colour" in card and "channels" in card and len(card["colour"]) != len(card["channels"]):
-        yield f"colour: saw {card['colour']}; expected {len(card['channels'])}, as many as there are channels"
-    network = card.get("network") or {}
-    for key, named in (("in_channels", "channels"), ("num_classes", "labels")):
-        if key in network and named in card and network[key] != len(card[named]):
-            yield f"network.{key}: saw {network[key]}; expected {len(card[named])}, as many as there are {named}"
+    yield from _label_problems(labels)
+    yield from _count_problems(card)
     for where in (card, card.get("plan") or {}):
         if "network" in where:
             yield from _network_problems(where["network"], card.get("spatial_dims") or 3)
@@ -237,6 +242,25 @@ def _problems(card: Any) -> Iterator[str]:
         patch = (card.get(part) or {}).get("patch_size") or []
         if math.prod(patch) > LARGEST_PATCH:
             yield f"{part}.patch_size: saw {patch}; expected at most {LARGEST_PATCH} voxels"
+
+
+def _label_problems(labels: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Indices that are not 0, 1, 2, ...; values and names that stand twice."""
+    for key in ("index", "value", "name"):
+        found = [label[key] for label in labels if key in label]
+        in_order = key != "index" or not found or found == list(range(len(labels)))
+        if not in_order or len(set(found)) < len(found):
+            yield f"labels: saw {key} {_short(found)}; expected {'0, 1, 2 in order' if key == 'index' else 'each once'}"
+
+
+def _count_problems(card: Mapping[str, Any]) -> Iterator[str]:
+    """Colours and network ends of another number than there are channels and labels."""
+    if "colour" in card and "channels" in card and len(card["colour"]) != len(card["channels"]):
+        yield f"colour: saw {card['colour']}; expected {len(card['channels'])}, as many as there are channels"
+    network = card.get("network") or {}
+    for key, named in (("in_channels", "channels"), ("num_classes", "labels")):
+        if key in network and named in card and network[key] != len(card[named]):
+            yield f"network.{key}: saw {network[key]}; expected {len(card[named])}, as many as there are {named}"
 
 
 def against_schema(error: Any) -> str:

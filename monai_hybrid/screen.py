@@ -33,12 +33,11 @@ class Screen(logging.StreamHandler):
 
     Args:
         verbose: show all lines in full.
-        seconds: between two progress lines.
     """
 
-    def __init__(self, verbose: bool = False, seconds: float = SECONDS) -> None:
+    def __init__(self, verbose: bool = False) -> None:
         super().__init__(sys.stdout)
-        self.seconds, self.last = seconds, -seconds
+        self.last = -SECONDS
         if verbose:
             self.setFormatter(logging.Formatter(FULL))
         else:
@@ -58,7 +57,7 @@ class Screen(logging.StreamHandler):
         if not getattr(record, "tick", False):
             return True
         now = time.monotonic()
-        if now - self.last < self.seconds:
+        if now - self.last < SECONDS:
             return False
         self.last = now
         return True

@@ -270,10 +270,8 @@ def check_there(name: str, path: str, shown: str | None = None) -> None:
     """
     setting, place = SETTINGS[name], at_home(path)
     option = shown or f"--{name}"
-    if setting.kind == "place" and _exists(place, option) and not place.is_dir():
-        raise ConfigError(f"{option} {path}: {'a file' if place.is_file() else KIND}, expected a folder")
-    if setting.kind == "place" and not is_expression(path):
-        refuse_dead_link(place, option)
+    if setting.kind == "place":
+        _check_place(path, place, option)
     if setting.kind in ("place", "text") or path in setting.words or is_expression(path):
         return
     is_model = setting.kind in ("file", "model")
@@ -281,27 +279,46 @@ def check_there(name: str, path: str, shown: str | None = None) -> None:
         return
     error: type[HybridError] = ModelFileError if is_model else DataError
     if not _exists(place, option):
-        if dead_link(place):
-            raise error(f"{option} {path}: {absent(place, '')}")
-        if is_model and (said := no_such_model(path)):
-            raise error(f"{option} {path}: {said}")
-        what = {
-            "file": "no such model file",
-            "model": "no model file with a card: no such file or folder",
-            "folder": "no such folder",
-        }.get(setting.kind, "no such file or folder")
-        raise error(f"{option} {path}: {what}. {_advice(place)}")
+        raise error(f"{option} {path}: {_why_absent(setting.kind, path, place)}")
     if not place.is_dir() and not place.is_file():  # opening a pipe would wait without end
         raise error(f"{option} {path}: {SPECIAL}")
-    if is_model and place.is_file() and (kind := what_else(path)):
-        raise error(f"{option} {path}: no model file but {kind}; expected .pt or .safetensors, or the folder of a run")
-    file = model_in(place) if place.is_dir() else place
-    if is_model and file is not None and (said := said_of_cut_off(file)):
-        raise error(f"{option} {path if file == place else file}: {said}")
+    if is_model:
+        _check_model(path, place, option)
     if setting.kind == "file" and place.is_dir():
         raise error(f"{option} {path}: a folder, expected a file: {_advised_model(place)}")
     if setting.kind == "folder" and not place.is_dir():
         raise error(f"{option} {path}: a file, expected a folder")
+
+
+def _check_place(path: str, place: Path, option: str) -> None:
+    """Raises: ConfigError: what is there is no folder, or a link that leads nowhere."""
+    if _exists(place, option) and not place.is_dir():
+        raise ConfigError(f"{option} {path}: {'a file' if place.is_file() else KIND}, expected a folder")
+    if not is_expression(path):
+        refuse_dead_link(place, option)
+
+
+def _why_absent(kind: str, path: str, place: Path) -> str:
+    """What is said of a file or folder that is not there, and what to type."""
+    if dead_link(place):
+        return absent(place, "")
+    if kind in ("file", "model") and (said := no_such_model(path)):
+        return said
+    what = {
+        "file": "no such model file",
+        "model": "no model file with a card: no such file or folder",
+        "folder": "no such folder",
+    }.get(kind, "no such file or folder")
+    return f"{what}. {_advice(place)}"
+
+
+def _check_model(path: str, place: Path, option: str) -> None:
+    """Raises: ModelFileError: a file of another kind, or one that was cut off."""
+    if place.is_file() and (kind := what_else(path)):
+        raise ModelFileError(f"{option} {path}: no model file but {kind}; expected .pt or .safetensors, or the folder of a run")
+    file = model_in(place) if place.is_dir() else place
+    if file is not None and (said := said_of_cut_off(file)):
+        raise ModelFileError(f"{option} {path if file == place else file}: {said}")
 
 
 def _exists(place: Path, option: str) -> bool:

@@ -76,13 +76,13 @@ def _version(package: str) -> str:
         return "unknown"
 
 
-def save_weights(state_dict: Mapping[str, Tensor], folder: Path, card: Mapping[str, Any], stem: str = "model") -> None:
-    """Write `<stem>.safetensors` and `<stem>.pt` under `folder`; a reader never sees half a file."""
+def save_weights(state_dict: Mapping[str, Tensor], folder: Path, card: Mapping[str, Any]) -> None:
+    """Write `model.safetensors` and `model.pt` under `folder`; a reader never sees half a file."""
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state_dict.items()}
-    with needing(2 * tensor_bytes(tensors), folder / f"{stem}.pt"):
-        write_safetensors(tensors, folder / f"{stem}.safetensors", card)
-        replace_file(folder / f"{stem}.pt", lambda path: torch_save(tensors, path))
+    with needing(2 * tensor_bytes(tensors), folder / "model.pt"):
+        write_safetensors(tensors, folder / "model.safetensors", card)
+        replace_file(folder / "model.pt", lambda path: torch_save(tensors, path))
 
 
 def write_safetensors(

@@ -1,13 +1,17 @@
-"""`monai-hybrid WORDS` as a user types it, in a process of its own; see `warm`."""
+"""`monai-hybrid WORDS` as a user types it, in a process of its own (see `warm`) or in this one."""
 
 from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
 from warm import run_module
+
+from monai_hybrid import cli
 
 ROOT = Path(__file__).parents[1]
 
@@ -24,3 +28,11 @@ def printed(*words: object, expected: int = 0) -> str:
     assert done.returncode == expected, (done.stdout + done.stderr)[-3000:]
     assert "Traceback" not in done.stderr
     return done.stdout + done.stderr
+
+
+def said(words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
+    """Exit code and stderr of `monai-hybrid WORDS` in this process."""
+    monkeypatch.setattr(sys, "argv", ["monai-hybrid", *words])
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    return int(str(stop.value.code)), capsys.readouterr().err

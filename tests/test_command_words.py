@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from command_line import said
 from typer.testing import CliRunner
 from warm import run_module
 
@@ -31,13 +32,6 @@ def commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]
 
     monkeypatch.setattr("monai_hybrid.commands.run_child", record)
     return seen
-
-
-def said(words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
-    monkeypatch.setattr(sys, "argv", ["monai-hybrid", *words])
-    with pytest.raises(SystemExit) as stop:
-        cli.main()
-    return int(str(stop.value.code)), capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 
 import pytest
+from command_line import said
 from typer.testing import CliRunner
 
 from data_prep import cli as data_prep
 from data_prep.errors import HybridError
 from data_prep.phantom import generate
-from monai_hybrid import cli
 from monai_hybrid.audit.__main__ import main as audit
 from monai_hybrid.model_card import read_card
 from monai_hybrid.reporting.report import write_report
@@ -43,13 +42,6 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     signal.alarm(SECONDS)
     yield tmp_path
     signal.alarm(0)
-
-
-def said(words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
-    monkeypatch.setattr(sys, "argv", ["monai-hybrid", *words])
-    with pytest.raises(SystemExit) as stop:
-        cli.main()
-    return int(str(stop.value.code)), capsys.readouterr().err
 
 
 # A line for each option that takes a file or a folder; {} stands for the file.

@@ -78,11 +78,9 @@ def run_module(
     return _run(["-m", module, *words], cwd, environment, timeout, signalled)
 
 
-def run_code(
-    code: str, words: Sequence[str], cwd: Path, environment: Mapping[str, str], timeout: float = 600
-) -> subprocess.CompletedProcess[str]:
+def run_code(code: str, words: Sequence[str], cwd: Path, environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
     """`python -W ignore -c CODE WORDS`, as `run_module`. What asks whether a library is loaded, or how, needs a new process."""
-    return _run(["-c", code, *words], cwd, environment, timeout)
+    return _run(["-c", code, *words], cwd, environment, 600)
 
 
 def run_in_place(command: Sequence[str], **options: Any) -> subprocess.CompletedProcess[str]:

@@ -9,9 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.plots import INK, SLATE, calm
-from data_prep.atomic import replace_file
-from monai_hybrid.reporting.figures import DPI, FONT
+from benchmarks.plots import INK, SLATE, calm, legend_below, panel_grid
+from monai_hybrid.reporting.figures import FONT, finish
 
 # Okabe & Ito; one colour an arm in every panel. Peers are dashed.
 COLOURS = {
@@ -40,22 +39,14 @@ def label_efficiency_figure(panels: Mapping[str, Sequence[Curve]], path: Path) -
 
     Labels are on a logarithmic axis; no label (zero-shot) stands apart on its left. Bands: 95 % intervals of the main arms.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     columns = 2 if len(panels) == 4 else min(COLUMNS, len(panels))
-    rows = -(-len(panels) // columns)
-    figure = Figure(figsize=(max(3.1 * columns, 4.4), 2.7 * rows + 0.6), dpi=DPI, facecolor="white", layout="constrained")
-    FigureCanvasAgg(figure)
+    figure, places = panel_grid(len(panels), columns, 2.7)
     handles: dict[str, Any] = {}
-    for i, (title, curves) in enumerate(panels.items()):
-        axes = figure.add_subplot(rows, columns, i + 1)
-        _panel(axes, title, curves, handles)
-    width = min(5, max(1, len(handles)))
-    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=width, frameon=False,
-                  labelcolor=INK, prop={"family": FONT, "size": 7.5})  # fmt: skip
+    for place, (title, curves) in zip(places, panels.items(), strict=True):
+        _panel(figure.add_subplot(place), title, curves, handles)
+    legend_below(figure, handles, min(5, max(1, len(handles))))
     path.parent.mkdir(parents=True, exist_ok=True)
-    replace_file(path, lambda temporary: figure.savefig(temporary, format="png"))
+    finish(figure, path)
 
 
 def _dashes(arm: str) -> Any:

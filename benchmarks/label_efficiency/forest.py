@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.label_efficiency.figure import COLOURS, COLUMNS
-from benchmarks.plots import INK, SLATE, calm
-from data_prep.atomic import replace_file
-from monai_hybrid.reporting.figures import DPI, FONT
+from benchmarks.plots import INK, SLATE, calm, legend_below, panel_grid
+from monai_hybrid.reporting.figures import FONT, finish
 
 # Kinds of pairs, from top to bottom within a number of labels.
 KINDS = {
@@ -37,24 +36,17 @@ class Pair:
 
 def difference_figure(panels: Mapping[str, Sequence[Pair]], path: Path) -> None:
     """Write the figure (PNG). All panels share the axis of the difference; right of zero hybrid is better."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     columns = min(COLUMNS, len(panels))
-    rows = -(-len(panels) // columns)
-    figure = Figure(figsize=(max(3.1 * columns, 4.4), 2.5 * rows + 0.6), dpi=DPI, facecolor="white", layout="constrained")
-    FigureCanvasAgg(figure)
+    figure, places = panel_grid(len(panels), columns, 2.5)
     handles: dict[str, Any] = {}
     first: Any = None
-    for i, (title, pairs) in enumerate(panels.items()):
-        axes = figure.add_subplot(rows, columns, i + 1, sharex=first)
+    for place, (title, pairs) in zip(places, panels.items(), strict=True):
+        axes = figure.add_subplot(place, sharex=first)
         first = first or axes
         _panel(axes, title, pairs, handles)
-    ordered = {kind: handles[kind] for kind in KINDS if kind in handles}
-    figure.legend(ordered.values(), ordered.keys(), loc="outside lower center", ncols=columns, frameon=False,
-                  labelcolor=INK, prop={"family": FONT, "size": 7.5})  # fmt: skip
+    legend_below(figure, {kind: handles[kind] for kind in KINDS if kind in handles}, columns)
     path.parent.mkdir(parents=True, exist_ok=True)
-    replace_file(path, lambda temporary: figure.savefig(temporary, format="png"))
+    finish(figure, path)
 
 
 def _panel(axes: Any, title: str, pairs: Sequence[Pair], handles: dict[str, Any]) -> None:

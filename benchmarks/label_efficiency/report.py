@@ -174,19 +174,19 @@ def _plain(d: Difference) -> dict[str, Any]:
     return {"mean": d.mean, "interval": d.interval, "wilcoxon": test, "runs": d.runs}
 
 
-def labels_saved(scores: Table, arms: Sequence[str], anchor: int = ANCHOR) -> dict[str, Any] | None:
-    """How many labels each other arm needs for hybrid's score at `anchor` labels; the fewest of the own arms is what counts."""
-    if (HERO, anchor) not in scores:
+def labels_saved(scores: Table, arms: Sequence[str]) -> dict[str, Any] | None:
+    """How many labels each other arm needs for hybrid's score at `ANCHOR` labels; the fewest of the own arms is what counts."""
+    if (HERO, ANCHOR) not in scores:
         return None
-    wanted = scores[HERO, anchor].mean
+    wanted = scores[HERO, ANCHOR].mean
     curves = {arm: {n: s.mean for (a, n), s in scores.items() if a == arm} for arm in arms if arm != HERO}
     needed = {arm: labels_needed(curve, wanted) for arm, curve in curves.items()}
     own = {arm: n for arm, n in needed.items() if arm in OWN}
     reached = {arm: n for arm, n in own.items() if n is not None}
     best = min(reached, key=lambda arm: reached[arm], default=None)
     most = max((n for arm in own for n in curves[arm]), default=0)
-    return {"labels": anchor, "dice": wanted, "needed": needed, "best_other": best,
-            "factor": None if best is None else reached[best] / anchor, "at_least": most / anchor}  # fmt: skip
+    return {"labels": ANCHOR, "dice": wanted, "needed": needed, "best_other": best,
+            "factor": None if best is None else reached[best] / ANCHOR, "at_least": most / ANCHOR}  # fmt: skip
 
 
 def overview(studies: Mapping[str, Mapping[str, Any]]) -> str:

@@ -18,7 +18,7 @@ from benchmarks.label_efficiency.data import Case, CaseStore, StudyData, open_da
 from benchmarks.label_efficiency.peers import nnunet_installed
 from benchmarks.label_efficiency.pictures import worst_cases
 from benchmarks.label_efficiency.scoring import Scores, mean, score
-from benchmarks.label_efficiency.streams import StreamStore
+from benchmarks.label_efficiency.streams import Stream, StreamStore
 from benchmarks.label_efficiency.study import ROOT, Arm, Study, described, described_arm
 from benchmarks.label_efficiency.training import Trained, make_stream, shaping, train
 from data_prep.atomic import replace_file
@@ -144,15 +144,7 @@ class Runner:
         d = d.of_shapes(self.folder / "data") if shapes else d
         curve: list[tuple[int, float | None]] = []
         best: dict[str, torch.Tensor] = {}
-        pairs = [(d.source_store, case) for case in source_labels(d.pretraining, settings.get("source_labels", 1.0))]
-        if settings.get("unlabelled_target"):
-            pairs += [(d.target_store, case) for case in without_labels(d.pool)]
-        # With images without labels the objective decides how often they are drawn; otherwise all arms share their batches.
-        objective = "" if all("label" in case for _, case in pairs) else settings.get("objective", "hybrid")
-        mixed = (str(settings.get(k)) for k in ("source_labels", "unlabelled_target"))
-        key = ("pretrain", seed, shaping(settings), objective, *mixed)
-        plain = {k: v for k, v in settings.items() if k not in ("curve", "source_labels", "unlabelled_target")}
-        stream = self.streams.get(key, lambda: make_stream("pretrain", plain, d.source, d.origin, pairs, seed))
+        stream = self.pretraining_stream(settings, seed, d)
         reads_masks = settings.get("objective", "hybrid") != "diffusion" and not shapes
 
         def on_curve(network: torch.nn.Module, update: int) -> None:
@@ -165,17 +157,24 @@ class Runner:
         trained = train("pretrain", settings, d.source, d.origin, stream, seed, self.device, kind,
                         save_to=folder, curve=int(settings.get("curve", 4)), on_curve=on_curve)  # fmt: skip
         save_best(best, folder, kind)
-        known = [value for _, value in curve if value is not None]
-        gain = known[-1] - known[-2] if len(known) > 1 else None
-        info = {"settings": settings, "updates": trained.updates, "seconds": trained.seconds,
-                "cpu_seconds": trained.cpu_seconds, "source_validation": curve, "best": max(known, default=None),
-                "converged": None if gain is None else gain < FLAT}  # fmt: skip
-        records.write_json(folder / "info.json", info)
+        records.write_json(folder / "info.json", {"settings": settings, **pretraining_record(trained, curve)})
         last = "no mask head" if curve[-1][1] is None else f"source validation {curve[-1][1]:.3f}"
         rate = trained.cpu_seconds / max(1, trained.updates)
         self.tell(
             f"pretrained {folder.name}: {trained.updates} updates, {trained.seconds:.0f} s ({rate:.3f} CPU s each), {last}"
         )
+
+    def pretraining_stream(self, settings: Mapping[str, Any], seed: int, d: StudyData) -> Stream:
+        """The batches of a pretraining, which arms share that draw the same ones."""
+        pairs = [(d.source_store, case) for case in source_labels(d.pretraining, settings.get("source_labels", 1.0))]
+        if settings.get("unlabelled_target"):
+            pairs += [(d.target_store, case) for case in without_labels(d.pool)]
+        # With images without labels the objective decides how often they are drawn; otherwise all arms share their batches.
+        objective = "" if all("label" in case for _, case in pairs) else settings.get("objective", "hybrid")
+        mixed = (str(settings.get(k)) for k in ("source_labels", "unlabelled_target"))
+        key = ("pretrain", seed, shaping(settings), objective, *mixed)
+        plain = {k: v for k, v in settings.items() if k not in ("curve", "source_labels", "unlabelled_target")}
+        return self.streams.get(key, lambda: make_stream("pretrain", plain, d.source, d.origin, pairs, seed))
 
     # Learning rates
 
@@ -363,6 +362,15 @@ def save_best(tensors: Mapping[str, torch.Tensor], folder: Path, kind: str) -> N
         replace_file(folder / BEST / "model.pt", lambda path: torch_save(tensors, path))
     else:
         save_weights(tensors, folder / BEST, read_card(folder / "model.safetensors") or {})
+
+
+def pretraining_record(trained: Trained, curve: Sequence[tuple[int, float | None]]) -> dict[str, Any]:
+    """What `info.json` says of a pretraining; `curve` is (update, mean Dice of the source validation)."""
+    known = [value for _, value in curve if value is not None]
+    gain = known[-1] - known[-2] if len(known) > 1 else None
+    return {"updates": trained.updates, "seconds": trained.seconds, "cpu_seconds": trained.cpu_seconds,
+            "source_validation": curve, "best": max(known, default=None),
+            "converged": None if gain is None else gain < FLAT}  # fmt: skip
 
 
 def source_labels(cases: list[Case], share: float) -> list[Case]:

@@ -233,30 +233,45 @@ def resolve_arms(given: Sequence[str] | Mapping[str, Mapping[str, Any] | None], 
     listed = {name: {} for name in given} if not isinstance(given, Mapping) else {k: dict(v or {}) for k, v in given.items()}
     arms: dict[str, Arm] = {}
     for name, changes in listed.items():
-        base = changes.pop("like", name)
-        known = {**ARMS, **arms}
-        if base not in known:
-            raise ConfigError(f"{where}: arm {name}: like {base!r}: unknown; expected one of {', '.join(known)}")
-        _check_keys(Arm, {"name": name, **changes}, f"{where}: arm {name}")
-        for part in ("pretrain", "finetune"):
-            _check_settings(part, changes.get(part) or {}, f"{where}: arm {name}: {part}")
-            if changes.get(part) is not None:
-                changes[part] = {**(getattr(known[base], part) or {}), **changes[part]}
-        fixed = changes.get("learning_rate") is not None  # a rate of its own is not searched
-        tune_as = changes.pop("tune_as", "" if fixed or base == name else base)
-        arms[name] = replace(known[base], **{**changes, "name": name, "like": base, "tune_as": tune_as})
-        if arms[name].kind not in KINDS:
-            raise ConfigError(f"{where}: arm {name}: kind {arms[name].kind!r}: expected one of {', '.join(KINDS)}")
-        if (arms[name].pretrain or {}).get("shapes") and (arms[name].kind != KINDS[0] or arms[name].zero_shot):
-            raise ConfigError(f"{where}: arm {name}: shapes: expected kind {KINDS[0]} and zero_shot: false")
-        if arms[name].alone and (arms[name].kind != KINDS[0] or not arms[name].zero_shot):
-            raise ConfigError(f"{where}: arm {name}: alone: expected kind {KINDS[0]}, and a model that segments")
-        if arms[name].model and (arms[name].kind != KINDS[0] or arms[name].pretrain is not None):
-            raise ConfigError(f"{where}: arm {name}: model: expected kind {KINDS[0]}, and no settings of a pretraining")
+        arms[name] = _arm(name, changes, {**ARMS, **arms}, f"{where}: arm {name}")
     for arm in arms.values():
         if arm.tune_as and arm.tune_as not in arms:
             arms[arm.name] = replace(arm, tune_as="")  # its model is not in this study: choose for itself
     return arms
+
+
+def _arm(name: str, changes: dict[str, Any], known: Mapping[str, Arm], where: str) -> Arm:
+    """The arm that it is `like`, with its changes.
+
+    Raises:
+        ConfigError: unknown arm, entry or setting, or entries that exclude each other.
+    """
+    base = changes.pop("like", name)
+    if base not in known:
+        raise ConfigError(f"{where}: like {base!r}: unknown; expected one of {', '.join(known)}")
+    _check_keys(Arm, {"name": name, **changes}, where)
+    for part in ("pretrain", "finetune"):
+        _check_settings(part, changes.get(part) or {}, f"{where}: {part}")
+        if changes.get(part) is not None:
+            changes[part] = {**(getattr(known[base], part) or {}), **changes[part]}
+    fixed = changes.get("learning_rate") is not None  # a rate of its own is not searched
+    tune_as = changes.pop("tune_as", "" if fixed or base == name else base)
+    arm = replace(known[base], **{**changes, "name": name, "like": base, "tune_as": tune_as})
+    _check_arm(arm, where)
+    return arm
+
+
+def _check_arm(arm: Arm, where: str) -> None:
+    """Raises: ConfigError: entries that exclude each other."""
+    if arm.kind not in KINDS:
+        raise ConfigError(f"{where}: kind {arm.kind!r}: expected one of {', '.join(KINDS)}")
+    own = arm.kind == KINDS[0]
+    if (arm.pretrain or {}).get("shapes") and (not own or arm.zero_shot):
+        raise ConfigError(f"{where}: shapes: expected kind {KINDS[0]} and zero_shot: false")
+    if arm.alone and (not own or not arm.zero_shot):
+        raise ConfigError(f"{where}: alone: expected kind {KINDS[0]}, and a model that segments")
+    if arm.model and (not own or arm.pretrain is not None):
+        raise ConfigError(f"{where}: model: expected kind {KINDS[0]}, and no settings of a pretraining")
 
 
 def _check_keys(kind: type, given: Any, where: str) -> None:

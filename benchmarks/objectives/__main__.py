@@ -10,26 +10,17 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
+from benchmarks.bundle_run import run_bundle
 from benchmarks.ending import ended
 from benchmarks.objectives.report import write_report
 
-CONFIGS = Path("bundles/hybrid_pretrain/configs")
 ARMS = ("hybrid", "supervised", "noisy_supervised", "two_pass", "diffusion")
 PROBES = {"diffusion_probe": "diffusion", "scratch_probe": None}
-
-
-def bundle(config: str, **settings: Any) -> None:
-    """`python -m monai.bundle run` with these settings; stops the study when it fails."""
-    command = [sys.executable, "-m", "monai.bundle", "run", "--config_file", str(CONFIGS / config)]
-    command += [word for name, value in settings.items() for word in (f"--{name}", str(value))]
-    print("$", " ".join(command[1:]), flush=True)
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
 
 
 def train_and_evaluate(folder: Path, dataset_dir: str, extra: dict[str, str], **settings: Any) -> None:
@@ -37,9 +28,9 @@ def train_and_evaluate(folder: Path, dataset_dir: str, extra: dict[str, str], **
     if (folder / "eval" / "summary.json").is_file():
         return
     started = time.monotonic()
-    bundle("train.json", dataset_dir=dataset_dir, output_dir=folder, resume=True, **extra, **settings)
+    run_bundle("train.json", dataset_dir=dataset_dir, output_dir=folder, resume=True, **extra, **settings)
     minutes = (time.monotonic() - started) / 60
-    bundle("evaluate.json", dataset_dir=dataset_dir, model=folder / "models/model.pt", output_dir=folder / "eval")
+    run_bundle("evaluate.json", dataset_dir=dataset_dir, model=folder / "models/model.pt", output_dir=folder / "eval")
     (folder / "minutes.json").write_text(json.dumps(minutes))
 
 
@@ -64,7 +55,7 @@ def main() -> None:
             train_and_evaluate(args.output_dir / probe, args.dataset_dir, short, objective="supervised", **more)
     if "hybrid" in args.arms and not (args.output_dir / "samples").is_dir():
         model = args.output_dir / "hybrid/models/model.pt"
-        bundle("sample.json", model=model, output_dir=args.output_dir / "samples", num_samples=args.num_samples)
+        run_bundle("sample.json", model=model, output_dir=args.output_dir / "samples", num_samples=args.num_samples)
     print(write_report(args.output_dir))
 
 

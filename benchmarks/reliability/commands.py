@@ -77,10 +77,10 @@ class Base:
         return self.folder / "model"
 
 
-def make_base(folder: Path, cases: int = 6) -> Base:
+def make_base(folder: Path) -> Base:
     """Make data and model; what is there already is taken."""
     base = Base(folder)
-    generate(base.raw, cases=cases, site="A", seed=0, dims=2)
+    generate(base.raw, cases=6, site="A", seed=0, dims=2)
     if not (base.prepared / "datalist.json").is_file():
         build(base.raw, base.prepared, budget="cpu")
     if not (base.model / "models/model.pt").is_file():

@@ -104,9 +104,9 @@ def signalled(trial: Trial, number: int, delay: float, out: Path) -> Outcome:
     return with_again(judge(trial, signal.Signals(number).name, done, out, (-number, 128 + number)), trial, out)
 
 
-def wait_for_orphans(out: Path, seconds: float = 60) -> None:
-    """Until no process names the folder any more: the child of a killed command line saves and ends."""
-    end = time.monotonic() + seconds
+def wait_for_orphans(out: Path) -> None:
+    """At most a minute, until no process names the folder any more: the child of a killed command line saves and ends."""
+    end = time.monotonic() + 60
     while time.monotonic() < end and any(str(out) in words for words in _command_lines()):
         time.sleep(0.05)
 

@@ -6,7 +6,6 @@ import hashlib
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -44,20 +43,6 @@ def start_training(bundle: str = "hybrid_pretrain", **settings: Any) -> subproce
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     pipe = subprocess.PIPE
     return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=pipe, stderr=pipe, text=True)
-
-
-def wait_for_updates(run: subprocess.Popen[str], output_dir: Path, at_least: int = 0, seconds: float = 120) -> None:
-    """Until a checkpoint of `at_least` updates is there, or the run has ended.
-
-    Raises:
-        TimeoutError: neither happened in time.
-    """
-    end = time.monotonic() + seconds
-    while run.poll() is None and latest_update(output_dir) < at_least:
-        if time.monotonic() > end:
-            run.kill()
-            raise TimeoutError(f"no checkpoint of update {at_least} in {output_dir} after {seconds} s")
-        time.sleep(0.01)
 
 
 def latest_update(output_dir: Path) -> int:

@@ -66,14 +66,14 @@ def sound(root: Path, names: Sequence[str] = NAMES) -> Path:
     return root
 
 
-def decathlon(root: Path, images: Sequence[np.ndarray], modality: str, values: dict[str, str] | None = None) -> Path:
+def decathlon(root: Path, images: Sequence[np.ndarray], modality: str) -> Path:
     """An MSD data set of these images (X, Y, Z)."""
     names = [f"case_{letter}" for letter in "abcdefgh"[: len(images)]]
     for name, image in zip(names, images, strict=True):
         save(root / "imagesTr" / f"{name}.nii.gz", image)
         save(root / "labelsTr" / f"{name}.nii.gz", cube(image.shape))
     entries = [{"image": f"./imagesTr/{name}.nii.gz", "label": f"./labelsTr/{name}.nii.gz"} for name in names]
-    labels = values or {"0": "background", "1": "organ"}
+    labels = {"0": "background", "1": "organ"}
     write_json(root / "dataset.json", {"modality": {"0": modality}, "labels": labels, "training": entries})
     return root
 

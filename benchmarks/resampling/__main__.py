@@ -11,27 +11,16 @@ from __future__ import annotations
 
 import argparse
 import platform
-import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import torch
 
+from benchmarks.bundle_run import run_bundle
 from benchmarks.ending import ended
 from benchmarks.resampling.report import summary, write_report
 from data_prep.files import read_datalist, read_dataset, read_plan, write_all
 from data_prep.resampling import AREA, SAMPLE
-
-CONFIGS = Path("bundles/hybrid_pretrain/configs")
-
-
-def bundle(config: str, **settings: Any) -> None:
-    """`python -m monai.bundle run` with these settings; stops the study when it fails."""
-    command = [sys.executable, "-m", "monai.bundle", "run", "--config_file", str(CONFIGS / config)]
-    command += [word for name, value in settings.items() for word in (f"--{name}", str(value))]
-    print("$", " ".join(command[1:]), flush=True)
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
 def with_resampling(prepared: Path, way: str, out: Path) -> Path:
@@ -47,12 +36,12 @@ def run(root: Path, prepared: Path, tests: dict[str, Path], way: str, seed: int,
     folder = root / f"{way}_{seed}"
     if not (folder / "models/model.safetensors").is_file():
         data = with_resampling(prepared, way, root / f"data_{way}")
-        bundle("train.json", dataset_dir=data, output_dir=folder, seed=seed, overwrite=True, progress_bar=False, **extra)
+        run_bundle("train.json", dataset_dir=data, output_dir=folder, seed=seed, overwrite=True, progress_bar=False, **extra)
     for name, data in tests.items():
         out = folder / f"eval_{name}"
         if not (out / "summary.json").is_file():
             model = folder / "models/model.safetensors"
-            bundle("evaluate.json", dataset_dir=data, model=model, output_dir=out, save_slices=False)
+            run_bundle("evaluate.json", dataset_dir=data, model=model, output_dir=out, save_slices=False)
 
 
 def processor() -> str:

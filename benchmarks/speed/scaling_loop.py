@@ -9,19 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).parents[2]
-
-
-def workflow(settings: dict[str, Any]) -> Any:
-    """The pretraining bundle with these settings, with its several-process part where torchrun started this process."""
-    from monai.bundle import ConfigWorkflow
-
-    bundle = ROOT / "bundles/hybrid_pretrain"
-    names = ["train.json", *(["multi_gpu_train.json"] if "RANK" in os.environ else [])]
-    files = [str(bundle / "configs" / name) for name in names]
-    made = ConfigWorkflow(files, workflow_type="train", bundle_root=str(bundle), **settings)
-    made.initialize()
-    return made
+from benchmarks.speed.pretraining import workflow
 
 
 def main() -> None:
@@ -37,7 +25,9 @@ def main() -> None:
     from monai_hybrid.allocator import keep_memory
 
     keep_memory()
-    made = workflow({**args.settings, "max_epochs": 1, "updates_per_epoch": args.updates + args.skip, "val_interval": 2})
+    several = ["multi_gpu_train.json"] if "RANK" in os.environ else []  # where torchrun started this process
+    length = {"max_epochs": 1, "updates_per_epoch": args.updates + args.skip, "val_interval": 2}
+    made = workflow({**args.settings, **length}, *several)
     trainer = made.parser.get_parsed_content("train#trainer")
     network = made.parser.get_parsed_content("network")
     ticks: list[float] = []

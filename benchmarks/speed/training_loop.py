@@ -11,12 +11,12 @@ import os
 import resource
 import sys
 import time
-from pathlib import Path
 from typing import Any, TextIO
 
 from torch.utils.flop_counter import FlopCounterMode
 
-ROOT = Path(__file__).parents[2]
+from benchmarks.speed.pretraining import workflow
+
 CLOCKS = {"wall": time.perf_counter, "process": time.process_time}
 
 
@@ -64,16 +64,6 @@ class Stepper:
         """Until the next line, outside the clock."""
         sys.stdin.readline()
         self.faults, self.started = resource.getrusage(resource.RUSAGE_SELF).ru_minflt, self.clock()
-
-
-def workflow(settings: dict[str, Any]) -> Any:
-    """The pretraining bundle with these settings, ready to run."""
-    from monai.bundle import ConfigWorkflow
-
-    bundle = ROOT / "bundles/hybrid_pretrain"
-    made = ConfigWorkflow(str(bundle / "configs/train.json"), workflow_type="train", bundle_root=str(bundle), **settings)
-    made.initialize()
-    return made
 
 
 def main() -> None:

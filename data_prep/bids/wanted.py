@@ -50,15 +50,15 @@ class BidsChoice:
         return "--bids-filter" if self.images is not None else "--bids-labels" if self.labels is not None else ""
 
 
-def channels_wanted(text: str, option: str = "--bids-filter") -> tuple[Wanted, ...]:
+def channels_wanted(text: str) -> tuple[Wanted, ...]:
     """One `Wanted` a channel: parts between semicolons, and each value of `suffix`, in their order.
 
     Raises:
         ConfigError: another form, or a key that no BIDS name has.
     """
-    found = [one for part in text.split(";") if part.strip() for one in _each_suffix(_pairs(part, option))]
+    found = [one for part in text.split(";") if part.strip() for one in _each_suffix(_pairs(part, "--bids-filter"))]
     if not found:
-        raise ConfigError(f"{option}: it is empty. Type: {option} {EXAMPLE}")
+        raise ConfigError(f"--bids-filter: it is empty. Type: --bids-filter {EXAMPLE}")
     return tuple(found)
 
 

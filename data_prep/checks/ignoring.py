@@ -44,7 +44,7 @@ def ignore_is_a_class(subject: DatasetSubject) -> Iterator[Remark]:
 )
 def ignore_never_used(subject: DatasetSubject) -> Iterator[Remark]:
     """No label holds the ignore value."""
-    labelled = [facts for facts in subject.facts if facts.case.label is not None]
+    labelled = subject.labelled
     if subject.ignore is not None and labelled and not any(facts.ignored for facts in labelled):
         yield Remark(f"the ignore value {number(subject.ignore)} is in none of the {len(labelled)} labels")
 

@@ -210,7 +210,7 @@ def label_axes(subject: LabelSubject) -> str | None:
 @check("D309", on="dataset", level="warning", remedy="Correct the list of label names, or leave that name out")
 def declared_but_absent(subject: DatasetSubject) -> Iterator[Remark]:
     """A declared class is in no label."""
-    labelled = [facts for facts in subject.facts if facts.case.label is not None]
+    labelled = subject.labelled
     seen = frozenset[int]().union(*(facts.values for facts in labelled))
     declared = {} if subject.table_of_names else subject.declared or {}
     for value, name in sorted(declared.items()):
@@ -221,7 +221,7 @@ def declared_but_absent(subject: DatasetSubject) -> Iterator[Remark]:
 @check("D310", on="dataset", level="error", remedy="Choose the folder that holds the labels: --labels-dir NAME")
 def no_foreground(subject: DatasetSubject) -> Iterator[Remark]:
     """No label of the whole data set has any foreground."""
-    labelled = [facts for facts in subject.facts if facts.case.label is not None]
+    labelled = subject.labelled
     if labelled and not any(facts.values - {0} for facts in labelled):
         yield Remark(f"all {len(labelled)} labels hold only background")
 
@@ -261,7 +261,7 @@ def label_merged_by_float32(subject: LabelSubject) -> str | None:
 )
 def class_only_held_out(subject: DatasetSubject) -> Iterator[Remark]:
     """A class is in validation or test labels, but in no training label: it cannot be learnt."""
-    labelled = [facts for facts in subject.facts if facts.case.label is not None]
+    labelled = subject.labelled
     training = [facts for facts in labelled if facts.case.split in (None, "training")]
     held = [facts for facts in labelled if facts.case.split not in (None, "training")]
     learnt = frozenset[int]().union(*(facts.values for facts in training))

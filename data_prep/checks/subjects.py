@@ -76,3 +76,8 @@ class DatasetSubject:
     faults: Sequence[SourceFault] = ()  # what the layout's reader passed over
     ignore: int | None = None  # the label value of voxels that nobody annotated
     table_of_names: bool = False  # `declared` names more than must be there
+
+    @property
+    def labelled(self) -> list[CaseFacts]:
+        """The facts of cases that have a label."""
+        return [facts for facts in self.facts if facts.case.label is not None]

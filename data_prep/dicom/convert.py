@@ -23,13 +23,10 @@ def write_nifti(series: Series, path: Path) -> Path:
         ReadError: see `read_series`.
         OSError: no space or no right; nothing is left behind.
     """
-    import nibabel as nib
+    from data_prep.new_nifti import new_nifti
 
     voxels, affine = read_series(series)
-    image = nib.Nifti1Image(voxels, affine)
-    image.set_sform(affine, code="scanner")
-    image.set_qform(affine, code="scanner")
-    image.header.set_xyzt_units("mm")
+    image = new_nifti(voxels, affine)
     path.parent.mkdir(parents=True, exist_ok=True)
     with needing(voxels.nbytes, path):
         replace_file(path, lambda temporary: _save(image, temporary, path), anything)

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import gzip
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from data_prep.cases import Case, Source
 from data_prep.errors import DataError
 from data_prep.header_text import without_text_in
-from data_prep.json_io import write_atomically
 from data_prep.naming import naming
 from data_prep.nifti import GZIP_MAGIC
 from data_prep.reading import NIFTI, extension
-from data_prep.result_files import anything, take_folder
 from data_prep.structures import as_nifti
 from data_prep.volume import ReadError
+from data_prep.written_labels import LabelFile, write_labels
 
 
 def converted_labels(raw: Source, cases: Sequence[Case], folder: Path) -> dict[str, Path]:
@@ -29,7 +28,10 @@ def converted_labels(raw: Source, cases: Sequence[Case], folder: Path) -> dict[s
         DataError: one cannot be read.
         EnvironmentFault: no space or no right.
     """
-    files: dict[str, Path] = {}
+    return write_labels(_converted(raw, cases), folder, "masks of DICOM series")
+
+
+def _converted(raw: Source, cases: Sequence[Case]) -> Iterator[LabelFile]:
     for case in cases:
         if case.label is None:
             continue
@@ -37,19 +39,12 @@ def converted_labels(raw: Source, cases: Sequence[Case], folder: Path) -> dict[s
         if reader is not None:
             try:
                 label = reader()
-            except ReadError as fault:
+            except ReadError as fault:  # which names no file: it may be called like a patient
                 raise DataError(f"{case.case_id}: its segmentation: {fault.seen}") from fault
             affine = raw.series[case.case_id].affine if label.affine is None else label.affine
-            path, data = folder / f"{case.case_id}.nii.gz", as_nifti(label.array, affine)
-        elif naming().keep or case.label.name in naming().given:
-            continue
-        else:
-            path, data = folder / f"{case.case_id}{extension(case.label)}", _copy(case.label)
-        if not files:
-            take_folder(folder, "masks of DICOM series")
-        write_atomically(path, data, anything)
-        files[case.case_id] = path
-    return files
+            yield LabelFile(case.case_id, f"{case.case_id}.nii.gz", as_nifti(label.array, affine))
+        elif not (naming().keep or case.label.name in naming().given):
+            yield LabelFile(case.case_id, f"{case.case_id}{extension(case.label)}", _copy(case.label))
 
 
 def _copy(mask: Path) -> bytes:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from data_prep.bids.contrasts import Chosen, Scanned, choose
 from data_prep.bids.labels import Found, find_labels, kind_of, name_of_mask
-from data_prep.bids.listing import DESCRIPTION, Listing, empty_folders, files_of, has_subjects
+from data_prep.bids.listing import DESCRIPTION, empty_folders, files_of, has_subjects
 from data_prep.bids.tables import PARTICIPANTS, label_table_of, merged, names_in, read_sites
 from data_prep.bids.wanted import BidsChoice, label_wanted
 from data_prep.cases import UNKNOWN_SITE, Case, Source, SourceFault
@@ -55,7 +55,7 @@ def read(root: Path, choice: BidsChoice | None = None) -> Source:
         cases,
         merged([(path, names) for path, names in tables.items()]) or _names_of_masks(found),
         chosen.channels,
-        _modality(listing, chosen),
+        _modality(chosen),
         found.orphans,
         tuple(_notes(chosen, found, choice)),
         faults=faults,
@@ -98,7 +98,7 @@ def _names_of_masks(found: Found) -> dict[int, str] | None:
     return {1: name} if name else None
 
 
-def _modality(listing: Listing, chosen: Chosen) -> str | None:
+def _modality(chosen: Chosen) -> str | None:
     used = [file for scan in chosen.scans for file in scan.there]
     if {file.suffix.upper() for file in used} == {"CT"}:
         return "CT"

@@ -9,26 +9,27 @@ patient001/patient001_frame01.nii.gz, patient001_frame01_gt.nii.gz, ...   (ACDC)
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import NamedTuple
 
 from data_prep.amounts import few, plural
 from data_prep.cases import Case, Source, SourceFault
 from data_prep.errors import ConfigError, DataListError
 from data_prep.label_affixes import says_mask, without_label_words
 from data_prep.layouts.beside import images_and_masks, pairs
+from data_prep.layouts.channels import Images, usual_channels
 from data_prep.layouts.common import described, folders_in, image_files, modality_of, names_beside, names_file
 from data_prep.layouts.two_folders import has_labels_within
 from data_prep.quoting import quoted
 from data_prep.reading import stem
 from data_prep.scans import LABEL_FOLDER
+from data_prep.spelling import in_one_spelling
 from data_prep.structure_names import (
     SEPARATORS,
     absent,
     by_name,
-    in_one_spelling,
     many,
     names_of,
     table_of,
@@ -61,10 +62,23 @@ class _Found:
     case_id: str
     patient: str
     folder: Path
-    images: Mapping[str, Path]
+    images: Images
     mask: Path | None = None
     structures: Mapping[str, Path] = field(default_factory=dict)
     whole: bool = False
+
+
+class _Labels(NamedTuple):
+    """What the labels of the cases are called.
+
+    `table`: structure -> value in the joined label. `of_a_table`: `names` has labels that no mask need hold.
+    """
+
+    table: Mapping[str, int]
+    names: Mapping[int, str] | None
+    of_a_table: bool
+    faults: tuple[SourceFault, ...]
+    notes: tuple[str, ...]
 
 
 def is_case_folders(root: Path, labels_dir: str | None = None) -> bool:
@@ -114,46 +128,54 @@ def read(root: Path, labels_dir: str | None = None, label_names: str | Mapping[i
     looked = [_look(folder, labels_dir) for folder in folders_in(root)]
     if labels_dir and not any(one.path.joinpath(labels_dir).is_dir() for one in looked):
         raise ConfigError(f"--labels-dir {quoted(labels_dir)}: no folder in {root} holds one of this name. Leave it out")
-    faults = [SourceFault("D551", why, one.path.name, one.path) for one in looked if (why := _no_case(one))]
     paired = any(_is_paired(one) for one in looked)
     found = [case for one in looked if one.images for case in _cases_of(one, paired)]
     if not found:
         raise DataListError("D503", f"{root}: no folder in it holds an image. Type: ls {quoted(root)}", str(root))
     found = _with_roles(_in_one_spelling(found), root)
     channels = _channels(found)
-    whole: list[_Found] = []
-    parts: list[_Found] = []
-    for case in found:
-        (whole if set(channels) <= set(case.images) else parts).append(case)
-    faults += [SourceFault("D551", _lacking(case, channels), case.case_id, case.folder) for case in parts]
-    structures = {case.case_id: case.structures for case in whole if case.structures}
-    names = names_beside(root, labels_dir or "labels")
-    stated, where = (label_names, "--label-names") if label_names else (names, str(names_file(root, labels_dir or "labels")))
-    table = table_of(structures, stated, root, where)
-    told, said = (None, ()) if table or names else described(root, ".")
-    faults += absent(structures, table, {case.case_id: case.folder for case in whole})
-    cases = tuple(
-        Case(
-            case.case_id,
-            tuple(case.images[name] for name in channels),
-            _place(case) if case.structures else case.mask,
-            patient=case.patient,
-        )
-        for case in whole
-    )
+    whole = [case for case in found if case.images.keys() >= set(channels)]
+    labels = _labels(whole, root, labels_dir or "labels", label_names)
     return Source(
         root,
         "cases",
         root.resolve().name,
-        cases,
-        names_of(table) or names or told,
+        tuple(_case(case, channels) for case in whole),
+        labels.names,
         channels if len(channels) > 1 else ("image",),
         _modality(whole, channels),
-        notes=(*_notes(looked, whole, channels, table, stated), *said),
-        faults=tuple(faults),
-        volumes={_place(case): Joined(_place(case), case.structures, table) for case in whole if case.structures},
-        table_of_names=(bool(table) and not stated) or told is not None,
+        notes=(*_notes(looked, whole, channels), *labels.notes),
+        faults=(*_incomplete(looked, found, channels), *labels.faults),
+        volumes={_place(case): Joined(_place(case), case.structures, labels.table) for case in whole if case.structures},
+        table_of_names=labels.of_a_table,
     )
+
+
+def _case(case: _Found, channels: Sequence[str]) -> Case:
+    label = _place(case) if case.structures else case.mask
+    return Case(case.case_id, tuple(case.images[name] for name in channels), label, patient=case.patient)
+
+
+def _incomplete(looked: Sequence[_Folder], found: Sequence[_Found], channels: Sequence[str]) -> Iterator[SourceFault]:
+    """Folders that hold no case, and cases that lack a channel."""
+    for one in looked:
+        if why := _no_case(one):
+            yield SourceFault("D551", why, one.path.name, one.path)
+    for case in found:
+        if not case.images.keys() >= set(channels):
+            yield SourceFault("D551", _lacking(case, channels), case.case_id, case.folder)
+
+
+def _labels(cases: Sequence[_Found], root: Path, folder: str, label_names: str | Mapping[int, str] | None) -> _Labels:
+    """The names of the labels: of the masks of structures, else of `folder`.json, else of a description in the data set."""
+    structures = {case.case_id: case.structures for case in cases if case.structures}
+    beside = names_beside(root, folder)
+    stated, where = (label_names, "--label-names") if label_names else (beside, str(names_file(root, folder)))
+    table = table_of(structures, stated, root, where)
+    told, said = (None, ()) if table or beside else described(root, ".")
+    faults = absent(structures, table, {case.case_id: case.folder for case in cases})
+    names = names_of(table) or beside or told
+    return _Labels(table, names, (bool(table) and not stated) or told is not None, tuple(faults), (*many(table, stated), *said))
 
 
 def _look(folder: Path, labels_dir: str | None = None, choose: bool = True) -> _Folder:
@@ -269,16 +291,9 @@ def _by_channel(one: _Folder) -> dict[str, Path]:
 
 
 def _in_one_spelling(found: Sequence[_Found]) -> list[_Found]:
-    """Channels that are told apart by upper and lower case alone are one, T1 and t1, called as in most folders."""
-    spelled: dict[str, str] = {}
-    for name, _ in Counter(name for case in found for name in case.images).most_common():
-        spelled.setdefault(name.casefold(), name)
-    return [replace(case, images=_renamed(case.images, spelled)) for case in found]
-
-
-def _renamed(images: Mapping[str, Path], spelled: Mapping[str, str]) -> Mapping[str, Path]:
-    named = {spelled[name.casefold()]: path for name, path in images.items()}
-    return named if len(named) == len(images) else images
+    """Channels that are told apart by upper and lower case alone are one."""
+    images = in_one_spelling({at: case.images for at, case in enumerate(found)}, str.casefold)
+    return [replace(case, images=images[at]) for at, case in enumerate(found)]
 
 
 def _common_beginning(names: Sequence[str]) -> str:
@@ -289,9 +304,8 @@ def _common_beginning(names: Sequence[str]) -> str:
 
 def _channels(found: Sequence[_Found]) -> tuple[str, ...]:
     """The channels that most cases have, in the order of their names."""
-    sets = Counter(frozenset(case.images) for case in found)
-    most = max(sets, key=lambda names: (sets[names], -len(names)))
-    if len(most) > 1 and sets[most] == 1 and len(found) > 1:
+    most, times = usual_channels([case.images for case in found])
+    if len(most) > 1 and times == 1 and len(found) > 1:
         some = found[0]
         raise DataListError(
             "D550",
@@ -327,9 +341,7 @@ def _modality(cases: Sequence[_Found], channels: Sequence[str]) -> str | None:
     return "CT" if words == OF_CT else "MRI" if words <= OF_MR and words else modality_of(tuple(words))
 
 
-def _notes(
-    looked: Sequence[_Folder], cases: Sequence[_Found], channels: Sequence[str], table: Mapping[str, int], stated: object
-) -> Iterator[str]:
+def _notes(looked: Sequence[_Folder], cases: Sequence[_Found], channels: Sequence[str]) -> Iterator[str]:
     said = f"a folder a case: {plural(len(cases), 'case')}"
     yield said + (f", channels: {', '.join(channels)}" if len(channels) > 1 else "")
     used = {path for case in cases for path in case.images.values()}
@@ -337,7 +349,6 @@ def _notes(
     if others:
         yield f"images without a mask of their name, left out: {len(others)} ({few([path.name for path in others])})"
     yield from _beside(looked)
-    yield from many(table, stated)
 
 
 def _beside(looked: Iterable[_Folder]) -> Iterator[str]:

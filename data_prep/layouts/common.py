@@ -105,6 +105,21 @@ def raw_dataset_json(root: Path) -> dict[str, Any] | None:
     return None if "fingerprint" in content else content
 
 
+def require_dataset_json(root: Path, layout: str) -> dict[str, Any]:
+    """As `raw_dataset_json`, of a layout that needs one; `layout` is its name, for the message.
+
+    Raises:
+        DataListError: there is none, or it is damaged.
+    """
+    content = raw_dataset_json(root)
+    if content is None:
+        path = root / "dataset.json"
+        raise DataListError(
+            "D503", f"{path}: missing; the {layout} layout needs it. Type: --layout folders, for images/ and labels/"
+        )
+    return content
+
+
 def names_beside(root: Path, labels_dir: str) -> dict[int, str] | None:
     """Label names from `<labels_dir>.json`; None when there is no such file."""
     path = names_file(root, labels_dir)

@@ -22,7 +22,8 @@ from data_prep.layouts.two_folders import HERE, Folders, fitting, masks_in, the_
 from data_prep.quoting import quoted
 from data_prep.reading import stem
 from data_prep.scans import lies_beside_masks
-from data_prep.structure_names import absent, by_name, in_one_spelling, many, names_of, table_of, whole_labels
+from data_prep.spelling import in_one_spelling
+from data_prep.structure_names import absent, by_name, many, names_of, table_of, whole_labels
 from data_prep.structures import Joined
 
 USUAL = Folders("images", "labels")
@@ -44,37 +45,50 @@ def read(
     """
     where = _named(root, images_dir, labels_dir)
     images = require_images(root / where.images)
-    if labels_dir is None and not (root / where.labels).is_dir() and is_pairs(root / where.images):
-        place = root if where.images == HERE else root / where.images
-        alone = " without --images-dir" if images_dir else ""
-        raise ConfigError(f"{place}: masks lie beside their images there; give that folder{alone}: {quoted(place)}")
-    name = where.labels
-    place = label_folder(root, name)
-    if place.resolve() == (root / where.images).resolve():
-        raise ConfigError(f"{place}: images and masks cannot be the same folder. Give two: --images-dir NAME --labels-dir NAME")
+    place = _label_place(root, where, images_dir, labels_dir)
     refuse_two_of_a_name(files := image_files(place))
     labels, left_out = masks_in(place), [path for path in files if lies_beside_masks(path)]
-    images, beside = (images, ()) if where.images == USUAL.images else _without_ours(root / where.images, images)
+    images, notes = (images, ()) if where.images == USUAL.images else _without_ours(root / where.images, images)
     if left_out:
-        beside = (*beside, f"previews or maps that this tool wrote beside masks, left out: {listed(left_out)}")
+        notes = (*notes, f"previews or maps that this tool wrote beside masks, left out: {listed(left_out)}")
     pairs = pair_labels([stem(path) for path in images], labels)
     usual = where.images == images_dir or where == USUAL
     told = () if usual and where.labels in (labels_dir, USUAL.labels) else (_said(where),)
-    if labels and not files and not pairs.labels:
+    in_folders = bool(labels) and not files  # each case or each structure has a folder of masks
+    if in_folders and not pairs.labels:
         turned = by_structure(place, [stem(path) for path in images])
         if len(turned.folders) == 1:  # one set of masks, which may be of many classes
-            within = f"{name}/{turned.folders[0]}"
+            within = f"{where.labels}/{turned.folders[0]}"
             only = read(root, within, label_names, where.images)
             return replace(only, notes=(*told, f"masks lie in {within}/", *only.notes))
         if turned.folders:
-            return _of_structures(root, images, turned, label_names, name, (*told, *beside))
+            return _of_structures(root, images, turned, label_names, where.labels, (*told, *notes))
     cases = tuple(Case(stem(path), (path,), pairs.labels.get(stem(path))) for path in images)
-    notes = (*told, pairs.note, *beside) if pairs.note else (*told, *beside)
-    names = names_beside(root, name)
-    table, said = (None, ()) if names or not files else described(root, name)
-    source = Source(root, "folders", root.name, cases, names or table, orphans=pairs.orphans, notes=(*notes, *said))
-    source = replace(source, table_of_names=table is not None)
-    return _with_structures(source, label_names, names_file(root, name)) if labels and not files else source
+    names = names_beside(root, where.labels)
+    table, said = (None, ()) if names or not files else described(root, where.labels)
+    source = Source(
+        root, "folders", root.name, cases, names or table, orphans=pairs.orphans,
+        notes=(*told, *([pairs.note] if pairs.note else []), *notes, *said), table_of_names=table is not None,
+    )  # fmt: skip
+    return _with_structures(source, label_names, names_file(root, where.labels)) if in_folders else source
+
+
+def _label_place(root: Path, where: Folders, images_dir: str | None, labels_dir: str | None) -> Path:
+    """The folder of labels.
+
+    Raises:
+        ConfigError: it does not exist, it is that of the images, or masks lie beside the images.
+        DataError: it does not exist, and there are images alone.
+    """
+    images = root / where.images
+    if labels_dir is None and not (root / where.labels).is_dir() and is_pairs(images):
+        place = root if where.images == HERE else images
+        alone = " without --images-dir" if images_dir else ""
+        raise ConfigError(f"{place}: masks lie beside their images there; give that folder{alone}: {quoted(place)}")
+    place = label_folder(root, where.labels)
+    if place.resolve() == images.resolve():
+        raise ConfigError(f"{place}: images and masks cannot be the same folder. Give two: --images-dir NAME --labels-dir NAME")
+    return place
 
 
 def _without_ours(folder: Path, images: list[Path]) -> tuple[list[Path], tuple[str, ...]]:

@@ -13,7 +13,7 @@ from data_prep.layouts.common import (
     label_folder,
     modality_of,
     names_beside,
-    raw_dataset_json,
+    require_dataset_json,
     unlisted_labels,
 )
 from data_prep.reading import stem
@@ -27,11 +27,7 @@ def read(root: Path, labels_dir: str | None = None) -> Source:
         DataError: dataset.json is missing, damaged or without training cases.
     """
     path = root / "dataset.json"
-    content = raw_dataset_json(root)
-    if content is None:
-        raise DataListError(
-            "D503", f"{path}: missing; the MSD layout needs it. Type: --layout folders, for images/ and labels/"
-        )
+    content = require_dataset_json(root, "MSD")
     channels = channel_names(content, "modality", path)
     cases = tuple(_case(root, entry, index, labels_dir) for index, entry in enumerate(_entries(content, path)))
     names = names_beside(root, labels_dir) if labels_dir else parse_names(content.get("labels"), f"{path}: $.labels")

@@ -22,7 +22,7 @@ from data_prep.layouts.common import (
     label_folder,
     modality_of,
     names_beside,
-    raw_dataset_json,
+    require_dataset_json,
     require_images,
     unlisted_labels,
 )
@@ -41,11 +41,7 @@ def read(root: Path, labels_dir: str | None = None) -> Source:
         DataError: dataset.json is missing or damaged, or a channel of a case is missing.
     """
     path = root / "dataset.json"
-    content = raw_dataset_json(root)
-    if content is None:
-        raise DataListError(
-            "D503", f"{path}: missing; the nnU-Net layout needs it. Type: --layout folders, for images/ and labels/"
-        )
+    content = require_dataset_json(root, "nnU-Net")
     channels = channel_names(content, "channel_names", path)
     if "dataset" in content:
         return _listed(root, content, channels, path)

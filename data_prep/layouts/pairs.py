@@ -9,7 +9,7 @@ p1_t1.nii.gz, p1_flair.nii.gz, p1_seg.nii.gz                              (chann
 from __future__ import annotations
 
 import re
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -19,8 +19,10 @@ from data_prep.cases import Case, Source, SourceFault
 from data_prep.errors import DataListError
 from data_prep.label_affixes import of_mask_beside
 from data_prep.layouts.beside import Beside, exact_pairs, images_and_masks, listed, pairs
+from data_prep.layouts.channels import usual_channels
 from data_prep.layouts.common import described, folders_in, modality_of, names_beside
 from data_prep.reading import stem
+from data_prep.spelling import in_one_spelling
 from data_prep.structure_names import SEPARATORS
 
 Channels = dict[str, dict[str, Path]]  # case -> channel -> image
@@ -55,8 +57,8 @@ def read(root: Path) -> Source:
     """
     found = images_and_masks(root)
     paired, channels = pairs(found.images, found.masks), _by_case(found)
-    several = channels and len(_most(channels)) > 1 and not exact_pairs(found.images, found.masks)  # p1_0000, p1_0001, p1_seg
-    if paired and not several:
+    several = bool(channels) and len(usual_channels(channels.values()).names) > 1  # p1_0000, p1_0001, p1_seg
+    if paired and (not several or exact_pairs(found.images, found.masks)):
         mask_of = _one_each({mask: image.name for mask, image in paired.items()}, root)
         made = _Cases(tuple(Case(stem(image), (image,), mask_of.get(image.name)) for image in found.images))
     elif channels:
@@ -113,17 +115,11 @@ def _by_case(found: Beside) -> Channels:
     return dict(cases)
 
 
-def _most(cases: Channels) -> frozenset[str]:
-    """The channels that most cases have."""
-    sets = Counter(frozenset(own) for own in cases.values())
-    return max(sets, key=lambda names: (sets[names], -len(names)))
-
-
 def _of_channels(root: Path, found: Beside, by_case: Channels) -> _Cases:
     """Raises: DataListError: each case has other channels, so that they are none; or two masks."""
-    cases = _in_one_spelling(by_case)
-    most = _most(cases)
-    if len(cases) > 1 and sum(set(own) == most for own in cases.values()) == 1:
+    cases = in_one_spelling(by_case, str.casefold)
+    most, times = usual_channels(cases.values())
+    if len(cases) > 1 and times == 1:
         some = next(iter(cases.values()))
         raise DataListError(
             "D550",
@@ -139,20 +135,11 @@ def _of_channels(root: Path, found: Beside, by_case: Channels) -> _Cases:
         if name not in whole
     )
     of_cases = {path for own in cases.values() for path in own.values()}
-    rest = [image for image in found.images if image not in of_cases]
-    unlabelled = _without_masks(rest, channels)
-    listed = [Case(name, tuple(own[c] for c in channels), mask_of.get(name)) for name, own in (whole | unlabelled).items()]
-    used = {path for case in listed for path in case.images}
-    others = tuple(image for name in whole for image in by_case[name].values() if image not in used)
-    return _Cases(tuple(listed), channels, faults, (*others, *(image for image in rest if image not in used)))
-
-
-def _in_one_spelling(cases: Channels) -> Channels:
-    """Channels that upper and lower case alone tell apart, T1 and t1, are one; called as most cases call it."""
-    counted: dict[str, str] = {}
-    for name, _ in Counter(name for own in cases.values() for name in own).most_common():
-        counted.setdefault(name.casefold(), name)
-    return {case: {counted[name.casefold()]: path for name, path in own.items()} for case, own in cases.items()}
+    unlabelled = _without_masks([image for image in found.images if image not in of_cases], channels)
+    made = [Case(name, tuple(own[c] for c in channels), mask_of.get(name)) for name, own in (whole | unlabelled).items()]
+    in_faults = {path for name, own in cases.items() if name not in whole for path in own.values()}
+    used = {path for case in made for path in case.images} | in_faults
+    return _Cases(tuple(made), channels, faults, tuple(image for image in found.images if image not in used))
 
 
 def _without_masks(images: Sequence[Path], channels: Sequence[str]) -> Channels:

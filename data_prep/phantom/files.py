@@ -6,11 +6,11 @@ import gzip
 import io
 from pathlib import Path
 
-import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as PngImage
 
+from data_prep.new_nifti import new_nifti
 from data_prep.phantom.acquisition import Image
 
 SUFFIX = {2: ".png", 3: ".nii.gz"}
@@ -19,10 +19,7 @@ GREY_MAX = 255
 
 def write_nifti(path: Path, voxels: NDArray[np.generic], affine: NDArray[np.float64]) -> None:
     """Write (X, Y, Z) `voxels` with `affine` (mm, RAS) in both sform and qform, code 1 (scanner coordinates)."""
-    image = nib.Nifti1Image(voxels, affine)
-    image.set_sform(affine, code=1)
-    image.set_qform(affine, code=1)
-    image.header.set_xyzt_units("mm")
+    image = new_nifti(voxels, affine)
     packed = io.BytesIO()
     with gzip.GzipFile(filename="", mode="wb", fileobj=packed, compresslevel=6, mtime=0) as stream:
         stream.write(image.to_bytes())

@@ -43,7 +43,7 @@ def shift_figure(source: Domain, target: Domain, path: Path) -> None:
     in_mm = any(domain.facts["spacing_known"] for domain in pair.values())
     grey, contrast, volume, *voxel = figure.subplots(1, 3 + in_mm, width_ratios=[1.25, 1, 1, 1][: 3 + in_mm])
     _quantiles(grey, pair)
-    _per_structure(contrast, pair, names, {who: of.contrasts for who, of in pair.items()}, percent=True)
+    _per_structure(contrast, names, {who: of.contrasts for who, of in pair.items()}, percent=True)
     _titled(contrast, "Contrast of each structure", "inside minus around it, % of the range")
     contrast.axvline(0, color=SLATE, lw=0.8, zorder=1)
     _volumes(volume, pair, names)
@@ -82,9 +82,7 @@ def _quantiles(axes: Axes, pair: dict[str, Domain]) -> None:
     axes.set_ylim(0, 100)
 
 
-def _per_structure(
-    axes: Axes, pair: dict[str, Domain], names: list[str], values: dict[str, Any], percent: bool = False
-) -> None:
+def _per_structure(axes: Axes, names: list[str], values: dict[str, Any], percent: bool = False) -> None:
     """A row a structure: a dot a case, and the median as a bar; source above target."""
     for row, name in enumerate(names):
         for who, offset in (("source", -0.17), ("target", 0.17)):
@@ -109,7 +107,7 @@ def _rows(axes: Axes, names: list[str] | tuple[str, ...]) -> None:
 
 
 def _volumes(axes: Axes, pair: dict[str, Domain], names: list[str]) -> None:
-    _per_structure(axes, pair, names, {who: domain.volumes for who, domain in pair.items()})
+    _per_structure(axes, names, {who: domain.volumes for who, domain in pair.items()})
     units = list(dict.fromkeys(domain.volume_unit for domain in pair.values()))
     seen = [value for domain in pair.values() for name in names for value in domain.volumes.get(name, [])]
     if seen and max(seen) > 30 * np.median(seen):

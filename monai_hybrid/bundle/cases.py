@@ -14,13 +14,12 @@ from data_prep.files import read_datalist
 from data_prep.foreign import foreign_sentence, links_sentence
 from data_prep.home import at_home
 from data_prep.quoting import quoted
-from data_prep.reading import EXTENSIONS, extension
+from data_prep.reading import EXTENSIONS, extension, stem
 from data_prep.scans import Scan, scan_of_file, sort_files
 from monai_hybrid.bids_scans import bids_cases
 from monai_hybrid.bundle.data import ALL, SPLITS, prepare_data
 from monai_hybrid.dicom_border import dicom_cases, is_dicom, refuse_series_words
 from monai_hybrid.errors import ConfigError, DataError
-from monai_hybrid.inferers.native_grid import stem
 
 IMAGE_FOLDERS = ("imagesTs", "images", "imagesTr")  # of a raw data set; the first that is there
 logger = logging.getLogger("monai_hybrid.data")

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from data_prep.atomic import replace_file
 from data_prep.colour import RGB
 from data_prep.normalising import HARD, undone
+from data_prep.on_grid import smallest_integer
 from data_prep.pictures import LARGEST_VALUE, png_mask
 from data_prep.result_files import MADE_WITH, is_ours
 from monai_hybrid.diffusion.noising import NoiseSchedule
@@ -26,7 +27,6 @@ from monai_hybrid.diffusion.sampling import network_denoiser, sample_ode, sample
 from monai_hybrid.distilled_models import refuse_distilled
 from monai_hybrid.errors import ConfigError
 from monai_hybrid.evaluation.scores import dice_per_class
-from monai_hybrid.inferers.native_grid import smallest_integer
 from monai_hybrid.losses.objectives import refuse_to_draw
 from monai_hybrid.reporting.figures import Panel, contact_sheet, shown_slices
 from monai_hybrid.screen import write_log

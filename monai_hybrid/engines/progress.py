@@ -59,15 +59,14 @@ class Progress(ProgressBar):
 
 
 class CaseProgress:
-    """Log how far a validation or an evaluation is, at most every `seconds`; a short one says nothing.
+    """Log how far a validation or an evaluation is, at most every `SECONDS`; a short one says nothing.
 
     Args:
         what: the first word of the line.
-        seconds: between two lines.
     """
 
-    def __init__(self, what: str = "validation", seconds: float = SECONDS) -> None:
-        self.what, self.seconds = what, seconds
+    def __init__(self, what: str = "validation") -> None:
+        self.what = what
 
     def attach(self, engine: Engine) -> None:
         """Start the clock with each run."""
@@ -75,7 +74,7 @@ class CaseProgress:
         engine.add_event_handler(Events.ITERATION_COMPLETED, self._line)
 
     def _start(self, engine: Engine) -> None:
-        self.ticker = Ticker(f"{self.what}: cases done", engine.state.epoch_length or 0, self.seconds)
+        self.ticker = Ticker(f"{self.what}: cases done", engine.state.epoch_length or 0, SECONDS)
 
     def _line(self, engine: Engine) -> None:
         self.ticker.step()

@@ -76,33 +76,36 @@ def mask_values(folder: str | None, stated: str | None, labels: Sequence[Mapping
         ConfigError: `stated` has another form, or names nothing that the data set has.
         DataError: the same of a file, or it is damaged.
     """
-    own = MaskValues(
-        tuple(int(label["value"]) for label in labels),
-        tuple(int(label["index"]) for label in labels),
-        structures={alike_name(str(label["name"])): int(label["value"]) for label in labels[1:]},
-    )
     stated, others_too = without_others(stated or "")
     if others_too and not stated:
         raise ConfigError(f'{OPTION}: names no structure. Type: {OPTION} "1={printable(str(labels[-1]["name"]))},{OTHERS}"')
     names, where = _names(folder, stated)
-    others = {value: name for value, name in (names or {}).items() if value}
-    known = {alike_name(str(label["name"])): int(label["index"]) for label in labels}
+    named = {value: name for value, name in (names or {}).items() if value}
+    if not named or (not stated and all(map(is_made_up, named.values()))):
+        return _own_values(labels)
+    structures = {alike_name(name): value for value, name in named.items()}
     ordered = [str(label["name"]) for label in labels]
-    if not others or (not stated and all(map(is_made_up, others.values()))):
-        return own
-    if len(others) == 1 and same_only_class(ordered, [BACKGROUND, *others.values()]):
-        return MaskValues((0, *others), (0, 1), others_too, {alike_name(name): value for value, name in others.items()})
-    found = {value: known.get(alike_name(name), 0) for value, name in others.items()}
-    if not any(found.values()):
-        seen = f"{where}: names {few(list(map(printable, others.values())), 6)}; the data set has {few(ordered[1:], 6)}"
+    if len(named) == 1 and same_only_class(ordered, [BACKGROUND, *named.values()]):
+        return MaskValues((0, *named), (0, 1), others_too, structures)
+    known = {alike_name(str(label["name"])): int(label["index"]) for label in labels}
+    indices = {value: known.get(alike_name(name), 0) for value, name in named.items()}
+    if not any(indices.values()):
+        seen = f"{where}: names {few(list(map(printable, named.values())), 6)}; the data set has {few(ordered[1:], 6)}"
         example = ",".join(f"{value}={printable(name)}" for value, name in enumerate(ordered[1:4], 1))
         raise (ConfigError if stated else DataError)(f'{seen}. Type: {OPTION} "{example}"')
-    if strange := [name for value, name in others.items() if not found[value]]:
+    if strange := [name for value, name in named.items() if not indices[value]]:
         logger.warning("%s: %s: not in the data set; counted as background", where, few(list(map(printable, strange)), 6))
-    if absent := [name for index, name in enumerate(ordered) if index and index not in found.values()]:
+    if absent := [name for index, name in enumerate(ordered) if index and index not in indices.values()]:
         logger.warning("%s: no value for %s: counted as missed", where, few(absent, 6))
+    return MaskValues((0, *indices), (0, *indices.values()), others_too, structures)
+
+
+def _own_values(labels: Sequence[Mapping[str, Any]]) -> MaskValues:
+    """The values of the data set itself."""
     return MaskValues(
-        (0, *found), (0, *found.values()), others_too, {alike_name(name): value for value, name in others.items()}
+        tuple(int(label["value"]) for label in labels),
+        tuple(int(label["index"]) for label in labels),
+        structures={alike_name(str(label["name"])): int(label["value"]) for label in labels[1:]},
     )
 
 

@@ -117,12 +117,12 @@ def overlap_and_distances(
     return dice.item(), nsd.item(), hd95.item()
 
 
-def crop_to_union(pred: Tensor, label: Tensor, margin: int = 1) -> tuple[Tensor, Tensor]:
-    """Both masks (X, Y[, Z]) in the box around everything in either, with a margin (voxels) where the image has one.
+def crop_to_union(pred: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
+    """Both masks (X, Y[, Z]) in the box around everything in either, with a margin of one voxel where the image has one.
 
     No score changes: each depends on the voxels of the two masks only.
     """
-    low, high = generate_spatial_bounding_box((pred | label)[None], margin=margin, allow_smaller=True)
+    low, high = generate_spatial_bounding_box((pred | label)[None], margin=1, allow_smaller=True)
     box = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
     return pred[box], label[box]
 

@@ -12,12 +12,12 @@ from data_prep.amounts import plural
 from data_prep.evenly import spread
 from data_prep.home import at_home
 from monai_hybrid.bundle.data import PreparedData, prepare_data
-from monai_hybrid.errors import ConfigError, DataError, ModelFileError
+from monai_hybrid.errors import ConfigError, DataError
 from monai_hybrid.few_shot.shots import without_labels
 from monai_hybrid.few_shot.starting_point import SCRATCH, chosen_model
 from monai_hybrid.few_shot.unlabelled import cases_of_folder, others
 from monai_hybrid.losses.objectives import denoises, get_objective
-from monai_hybrid.model_card import NEEDED, check_complete
+from monai_hybrid.model_card import required_card
 from monai_hybrid.weights import read_card
 
 HELD_OUT, MOST_HELD_OUT = 5, 8  # one patient in five is held out for the safety stop, at most so many
@@ -53,10 +53,7 @@ def scans_as_data(
         raise ConfigError("shots 0: a network from scratch knows no structure; give --model a model that was trained on them")
     here = at_home(unlabelled_dir) if unlabelled_dir else None
     path = chosen_model(pretrained, given, bundle_root, here)
-    card = read_card(path)
-    if card is None:
-        raise ModelFileError(f"{path}: no model file with a card; give models/model.safetensors of a training run")
-    check_complete(path, card, NEEDED)
+    card = required_card(path)
     if card["plan"].get("universal"):
         raise ConfigError(f"shots 0: {path} was trained on random shapes and knows no structure of yours; give another --model")
     data = _described(card, here) if given is None else _in_words_of(card, given, path)

@@ -15,13 +15,12 @@ from monai_hybrid.catalogue.entry import universal
 from monai_hybrid.catalogue.naming import model_path
 from monai_hybrid.children import run_child
 from monai_hybrid.errors import ConfigError, ModelFileError
-from monai_hybrid.model_card import TO_ADAPT, check_complete
+from monai_hybrid.model_card import TO_ADAPT, required_card
 from monai_hybrid.nearest.ranking import AUTO, chosen
 from monai_hybrid.results_folder import RUNS, usable
 from monai_hybrid.runs.manifest import note
 from monai_hybrid.runs.stop_signals import Stopped
 from monai_hybrid.setting_checks import which_model
-from monai_hybrid.weights import read_card
 
 SCRATCH = "scratch"
 # The forward process of a model whose card says nothing of it.
@@ -72,10 +71,7 @@ def starting_point(pretrained: str | None, data: PreparedData, bundle_root: str,
     described = path or (model_file(plan_from) if plan_from else None)
     if described is None:
         return StartingPoint(None, _network(data.plan["network"], data), data.plan)
-    card = read_card(described)
-    if card is None:
-        raise ModelFileError(f"{described}: no model file with a card; give models/model.safetensors of a training run")
-    check_complete(described, card, TO_ADAPT)
+    card = required_card(described, TO_ADAPT)
     if card["spatial_dims"] != data.plan["spatial_dims"]:
         raise ModelFileError(f"{described}: a {card['spatial_dims']}D model, but the data are {data.plan['spatial_dims']}D")
     plan = {**card["plan"], "patch_size": card["training"]["patch_size"], "spacing": card["training"]["spacing"]}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,8 @@ from monai.transforms import MapTransform
 
 from data_prep.atomic import replace_file
 from data_prep.disk import needing
-from data_prep.on_grid import map_file, mask_file
-from data_prep.on_grid import smallest_integer as smallest_integer
-from data_prep.reading import extension
+from data_prep.on_grid import map_file, mask_file, smallest_integer
+from data_prep.reading import stem
 from data_prep.result_files import anything
 from data_prep.scans import MADE_HERE, is_own, written_here
 from monai_hybrid.errors import DataError
@@ -113,17 +112,20 @@ def write_map(values: np.ndarray, source: Path, target: Path, affine: np.ndarray
 
 
 def _written(content: bytes, target: Path) -> Path:
-    if target.exists() and not is_own(target) and target.name not in written_here(target.parent):
-        raise DataError(
-            f"{target}: is there already, and was not written by prediction; nothing was written. Give another --output or "
-            "--output-postfix"
-        )
+    refuse_of_others(target, is_own)
     with needing(len(content), target):
         replace_file(target, lambda path: path.write_bytes(content), anything)
     return target
 
 
-def stem(path: Path) -> str:
-    """File name without its image suffix."""
-    known = extension(path)
-    return path.name[: -len(known)] if known else path.stem
+def refuse_of_others(target: Path, is_own: Callable[[Path], bool]) -> None:
+    """Refuse to replace a file that prediction did not write; `is_own` knows such by their content.
+
+    Raises:
+        DataError: one is there.
+    """
+    if target.exists() and not is_own(target) and target.name not in written_here(target.parent):
+        raise DataError(
+            f"{target}: is there already, and was not written by prediction; nothing was written. Give another --output or "
+            "--output-postfix"
+        )

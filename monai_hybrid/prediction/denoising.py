@@ -27,14 +27,13 @@ class DenoisingScore:
         card: of the model. Without a trained image head (objective supervised or noisy_supervised) there is no score.
         roi_size: window, voxels of the network's grid.
         enabled: False gives None always.
-        seed: of the noise.
     """
 
-    def __init__(self, card: Mapping[str, Any], roi_size: Sequence[int], enabled: bool = True, seed: int = 0) -> None:
+    def __init__(self, card: Mapping[str, Any], roi_size: Sequence[int], enabled: bool = True) -> None:
         training = card["training"]
         objective = OBJECTIVES.get(str(training.get("objective")))
         self.enabled = enabled and objective is not None and objective.image_term
-        self.roi, self.seed = tuple(roi_size), seed
+        self.roi = tuple(roi_size)
         if self.enabled:
             self.schedule = NoiseSchedule(training["num_timesteps"], training["noise_schedule"])
             self.prediction_type = training["prediction_type"]
@@ -63,7 +62,7 @@ class DenoisingScore:
         variance = float(x_0.var())
         if not variance >= SMALLEST_VARIANCE:
             return None
-        generator = torch.Generator().manual_seed(self.seed)
+        generator = torch.Generator().manual_seed(0)
         ratios, masks = [], []
         for level in levels:
             t = torch.tensor([max(1, round(level * self.schedule.num_timesteps))])

@@ -12,11 +12,9 @@ from monai.transforms import MapTransform
 
 from data_prep.label_file import NAME as NAMES
 from data_prep.label_file import write_label_file
-from data_prep.scans import written_here
 from monai_hybrid import __version__
 from monai_hybrid.catalogue.naming import model_path
-from monai_hybrid.errors import DataError
-from monai_hybrid.inferers.native_grid import SaveOnInputGridd
+from monai_hybrid.inferers.native_grid import SaveOnInputGridd, refuse_of_others
 from monai_hybrid.prediction.table import DIGITS, file_hash
 from monai_hybrid.reporting.figures import BACKGROUND, LABEL_COLOURS
 
@@ -87,11 +85,7 @@ class SaveMasksd(MapTransform):
         from data_prep.dicom.seg_write import Algorithm, is_own_seg, write_seg
 
         target = self.folder / f"{d['case_id']}_{self.postfix}.dcm"
-        if target.exists() and not is_own_seg(target) and target.name not in written_here(self.folder):
-            raise DataError(
-                f"{target}: is there already, and was not written by prediction; nothing was written. Give another --output "
-                "or --output-postfix"
-            )
+        refuse_of_others(target, is_own_seg)
         mask = torch.as_tensor(d[key])[0].cpu().numpy()
         mask = mask if mask.dtype.kind in "iu" else np.rint(mask).astype(np.int16)
         mask = mask[:, :, None] if mask.ndim == 2 else mask  # a model of pictures takes a series of one slice

@@ -22,6 +22,7 @@ from monai_hybrid.reporting.figures import membership
 
 Array = npt.NDArray[Any]
 LARGEST = 512  # pixels along the longer side
+WIDEST, LARGEST_PNG = 1100, 400_000  # pixels and bytes of a picture file that is kept as it is
 MARGIN = 0.45  # kept around the masks, in their longer extent
 LEAST = 0.42  # share of the slice's longer side that stays at least
 PATH_BYTES = 120_000  # of all borders of one mask
@@ -220,7 +221,7 @@ def png_uri(image: Array) -> str:
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
-def picture_uri(path: Path, width: int = 1100, largest: int = 400_000) -> str:
+def picture_uri(path: Path) -> str:
     """A picture file as a data URI; a large one is made smaller.
 
     Raises:
@@ -229,12 +230,12 @@ def picture_uri(path: Path, width: int = 1100, largest: int = 400_000) -> str:
     try:
         with Image.open(path) as picture:
             picture.load()
-            if path.stat().st_size <= largest and picture.format == "PNG":
+            if path.stat().st_size <= LARGEST_PNG and picture.format == "PNG":
                 return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode()
             small = picture.convert("RGB")
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise DataError(f"{path}: not a readable picture ({error}); delete it, or run again what made it") from error
-    small.thumbnail((width, 4 * width))
+    small.thumbnail((WIDEST, 4 * WIDEST))
     buffer = io.BytesIO()
     small.save(buffer, "JPEG", quality=84, optimize=True, progressive=True)
     return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()

@@ -24,7 +24,7 @@ from monai_hybrid.evaluation.summary import ALL
 from monai_hybrid.gallery.cases import Collection
 from monai_hybrid.reporting import origin, predicted, suggested, tables, trust
 from monai_hybrid.reporting.curves import curves, paired
-from monai_hybrid.reporting.inputs import Evaluation, Inputs, read_inputs
+from monai_hybrid.reporting.inputs import Evaluation, Inputs, Training, read_inputs
 from monai_hybrid.reporting.overlays import cropped, panels, picture_uri, read_slice, reduced
 from monai_hybrid.reporting.planes import of_evaluation, planes
 from monai_hybrid.reporting.shared_flags import collection_without, rows_without, shared_flags
@@ -108,9 +108,6 @@ def render(inputs: Inputs, title: str = "", viewer: bool = True, images: Path | 
 def page(inputs: Inputs, title: str, viewer: bool = True, images: Path | None = None) -> dict[str, Any]:
     """Everything the template shows; a section that is None is left out."""
     against = comparisons(inputs)
-    evaluation, training = inputs.evaluation, inputs.training
-    shift = evaluation.shift if evaluation else None
-    forgetting = evaluation.forgetting if evaluation else None
     collection, why_not = predicted.collection_of(inputs.predicted, images) if inputs.predicted else (None, "")
     shared = shared_flags(inputs.quality)
     collection, quality = collection_without(collection, shared), rows_without(inputs.quality, shared)
@@ -119,33 +116,14 @@ def page(inputs: Inputs, title: str, viewer: bool = True, images: Path | None = 
         "facts": _facts(inputs),
         "verdict": verdict(inputs, against),
         "cautions": cautions(inputs, against),
-        "tiles": _tiles(evaluation, against) if evaluation else [],
-        "structures": tables.structures(evaluation) if evaluation else None,
-        "runs": tables.runs(evaluation.scored, evaluation, against) if evaluation and against else None,
-        "paired": paired(evaluation.scored, evaluation, against) if evaluation and against else None,
-        "pictures": _pictures(evaluation) if evaluation and evaluation.slices else None,
-        "planes": _planes(evaluation, collection) if viewer else None,
-        "cases": tables.cases(evaluation) if evaluation else None,
-        "curves": curves(training.history) if training and training.history else None,
-        "training_pictures": picture_uri(training.pictures) if training and training.pictures else None,
-        "shots": training.shots if training else None,
-        "transfer": origin.transfer(training.transfer) if training and training.transfer is not None else None,
-        "shift": {**shift, "picture": _shift_picture(evaluation)} if evaluation and shift is not None else None,
-        "forgetting": {"table": tables.forgetting(forgetting), **forgetting} if forgetting is not None else None,
+        **_of_evaluation(inputs.evaluation, against),
+        "planes": _planes(inputs.evaluation, collection) if viewer else None,
+        **_of_training(inputs.training),
         "quality": predicted.quality(quality) if quality else None,
         "predicted": predicted.pictures(collection) if collection else None,
         "not_shown": why_not,
-        "trust": trust.of_evaluation(evaluation.trust) if evaluation and evaluation.trust else None,
         "suggestions": suggested.suggestions(inputs.suggestion, quality) if inputs.suggestion else None,
         "runs_made": origin.runs_made(inputs),
-        "model": origin.model(training.card) if training and training.card else None,
-        "meaning": {
-            "tolerance": evaluation.about.get("nsd_tolerance"),
-            "reason": evaluation.about.get("nsd_tolerance_reason"),
-            "unit": evaluation.unit or "the files' unit",
-        }
-        if evaluation
-        else None,
         "left_out": origin.left_out(inputs),
         "made": datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
         "version": __version__,
@@ -155,6 +133,43 @@ def page(inputs: Inputs, title: str, viewer: bool = True, images: Path | None = 
     }
     policy = PLANES_POLICY if shown["planes"] else POLICY
     return {**shown, "policy": policy, "sections": _sections(shown)}
+
+
+def _of_evaluation(evaluation: Evaluation | None, against: Sequence[Comparison]) -> dict[str, Any]:
+    """The sections about scores."""
+    names = ("structures", "runs", "paired", "pictures", "cases", "shift", "forgetting", "trust", "meaning")
+    if evaluation is None:
+        return {"tiles": [], **dict.fromkeys(names)}
+    shift, forgetting = evaluation.shift, evaluation.forgetting
+    return {
+        "tiles": _tiles(evaluation, against),
+        "structures": tables.structures(evaluation),
+        "runs": tables.runs(evaluation.scored, evaluation, against) if against else None,
+        "paired": paired(evaluation.scored, evaluation, against) if against else None,
+        "pictures": _pictures(evaluation) if evaluation.slices else None,
+        "cases": tables.cases(evaluation),
+        "shift": {**shift, "picture": _shift_picture(evaluation)} if shift is not None else None,
+        "forgetting": {"table": tables.forgetting(forgetting), **forgetting} if forgetting is not None else None,
+        "trust": trust.of_evaluation(evaluation.trust) if evaluation.trust else None,
+        "meaning": {
+            "tolerance": evaluation.about.get("nsd_tolerance"),
+            "reason": evaluation.about.get("nsd_tolerance_reason"),
+            "unit": evaluation.unit or "the files' unit",
+        },
+    }
+
+
+def _of_training(training: Training | None) -> dict[str, Any]:
+    """The sections about how the model was made."""
+    if training is None:
+        return dict.fromkeys(("curves", "training_pictures", "shots", "transfer", "model"))
+    return {
+        "curves": curves(training.history) if training.history else None,
+        "training_pictures": picture_uri(training.pictures) if training.pictures else None,
+        "shots": training.shots,
+        "transfer": origin.transfer(training.transfer) if training.transfer is not None else None,
+        "model": origin.model(training.card) if training.card else None,
+    }
 
 
 def _sections(shown: Mapping[str, Any]) -> list[tuple[str, str, bool]]:

@@ -90,11 +90,11 @@ def predicted_sentence(rows: Sequence[Mapping[str, str]]) -> str:
     return ", ".join(parts) + ". Without references nothing can be said about how well the model segments."
 
 
-def suggested_sentence(content: Mapping[str, Any], shown: int = 6) -> str:
+def suggested_sentence(content: Mapping[str, Any]) -> str:
     """Which scans to label next, of how many, and how they were chosen."""
     chosen, scans = list(map(str, content["suggested"])), content["scans"]
     how = ORDERS.get(content["order"], str(content["order"]))
-    return f"To label next: {few(chosen, shown)}, of {plural(len(scans), 'scan')} without a label ({how})."
+    return f"To label next: {few(chosen, 6)}, of {plural(len(scans), 'scan')} without a label ({how})."
 
 
 def _against(of: Comparison) -> str:

@@ -63,11 +63,9 @@ def random_model(folder: Path, dims: int = 3, spacing: float = 4.0, patch: int =
     return folder / "model.pt"
 
 
-def threshold_model(
-    folder: Path, dims: int = 3, spacing: float = 1.0, patch: int = 16, window: tuple[float, float] | None = None
-) -> dict[str, Any]:
+def threshold_model(folder: Path, dims: int = 3, patch: int = 16, window: tuple[float, float] | None = None) -> dict[str, Any]:
     """Settings that put `Threshold` in the network's place; `window`: fixed grey values instead of percentiles."""
-    card = model_card(dims, spacing, patch, objective="supervised")
+    card = model_card(dims, 1.0, patch, objective="supervised")
     if window:
         card["plan"]["normalization"] = {"method": "window", "lower": window[0], "upper": window[1], "range": [-1, 1]}
     save_weights(Threshold().state_dict(), folder, card)

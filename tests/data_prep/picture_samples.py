@@ -20,13 +20,13 @@ def grey_of(rgb: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(rgb[..., 1])
 
 
-def png_bytes(pixels: np.ndarray, kind: int, extra: bytes = b"") -> bytes:
+def png_bytes(pixels: np.ndarray, kind: int) -> bytes:
     """A PNG of 8 or 16 bits, written by hand: no common library writes all forms. `kind` is the colour type of the header."""
     depth = 8 * pixels.dtype.itemsize
     height, width = pixels.shape[:2]
     rows = b"".join(b"\0" + row.astype(pixels.dtype.newbyteorder(">")).tobytes() for row in pixels)
     header = struct.pack(">IIBBBBB", width, height, depth, kind, 0, 0, 0)
-    body = _chunk(b"IHDR", header) + extra + _chunk(b"IDAT", zlib.compress(rows)) + _chunk(b"IEND", b"")
+    body = _chunk(b"IHDR", header) + _chunk(b"IDAT", zlib.compress(rows)) + _chunk(b"IEND", b"")
     return b"\x89PNG\r\n\x1a\n" + body
 
 

@@ -15,6 +15,7 @@ from dicom_files import AXIAL, SAGITTAL, Written, oblique, some_pixels, write_se
 from segmentation_files import highdicom, pydicom, write_segmentation
 from typer.testing import CliRunner
 
+from data_prep import written_labels
 from data_prep.cli import app
 
 SHAPE = (5, 12, 10)  # slices, rows, columns
@@ -362,6 +363,24 @@ def test_masks_stay_where_they_are_with_keep_names(tmp_path: Path) -> None:
     labels, _ = build(root, "--keep-names")
     assert {Path(label.get_filename()).name for label in labels.values()} == {f"p{n}.nii.gz" for n in range(4)}
     assert all(case.startswith("sub-id") for case in labels)
+
+
+def test_a_stopped_build_leaves_no_list_of_masks_that_have_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root, datalist = tmp_path / "export", tmp_path / "prepared/datalist.json"
+    written = labelled(root)
+    build(root)
+    for n, series in enumerate(written):
+        write_segmentation(root / f"p{n}/seg.dcm", series, np.roll(blocks(), 1 + n % 2, axis=1), ("liver", "vessel"))
+
+    def stop(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(written_labels, "write_atomically", stop)
+    assert datalist.exists()
+    CliRunner().invoke(app, ["build", str(root), "--output", str(datalist.parent)])
+    assert not datalist.exists()
+    monkeypatch.undo()
+    assert [entry["name"] for entry in build(root)[1]["labels"]] == ["background", "liver", "vessel"]
 
 
 def test_spellings_of_one_name_are_one_label(tmp_path: Path) -> None:

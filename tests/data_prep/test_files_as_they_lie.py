@@ -102,6 +102,17 @@ def test_channels_with_their_mask_beside(tmp_path: Path) -> None:
     assert [Path(path).name for path in found["p_0"]["image"]] == ["p_0_flair.nii.gz", "p_0_t1.nii.gz"]  # type: ignore[attr-defined]
 
 
+def test_channels_of_one_case_that_differ_by_case_alone_are_two(tmp_path: Path) -> None:
+    for index in range(3):
+        for channel, name in enumerate(("T1", "t1")):
+            save(tmp_path / f"p{index}_{name}.nii.gz", noise(SHAPE, 10 * index + channel))
+        save(tmp_path / f"p{index}_seg.nii.gz", np.ones(SHAPE, np.uint8))
+    if len(list(tmp_path.iterdir())) < 9:
+        pytest.skip("this file system does not tell upper case from lower case")
+    source = read_source(tmp_path)
+    assert source.channels == ("T1", "t1") and all(len(case.images) == 2 for case in source.cases)
+
+
 def test_a_case_that_lacks_a_channel_is_told_and_left_out(tmp_path: Path) -> None:
     root = volumes("p{}_t1.nii.gz", "p{}_t2.nii.gz", "p{}_seg.nii.gz", root=tmp_path / "raw")
     (root / "p1_t2.nii.gz").unlink()

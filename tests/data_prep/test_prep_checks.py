@@ -18,6 +18,7 @@ from PIL import Image
 from prep_samples import RAS, cube, noise, save, write_json
 from typer.testing import CliRunner
 
+from benchmarks.reliability.tiny import edit_bytes, edit_header
 from data_prep.build import build
 from data_prep.check import check
 from data_prep.checks import REGISTRY
@@ -40,27 +41,9 @@ def _label(root: Path) -> Path:
     return root / "labels" / "a.nii.gz"
 
 
-def _bytes(path: Path, change: Callable[[bytearray], bytes]) -> None:
-    path.write_bytes(change(bytearray(path.read_bytes())))
-
-
-def _header(path: Path, **fields: object) -> None:
-    """Change header fields of both image and label bytes, past nibabel's own repairs."""
-    raw = gzip.decompress(path.read_bytes())
-    header = nib.Nifti1Header(raw[:348], check=False)
-    for key, value in fields.items():
-        header[key] = value
-    path.write_bytes(gzip.compress(header.binaryblock + raw[348:]))
-
-
 def _both(root: Path, affine: np.ndarray) -> None:
     save(_image(root), noise(SHAPE), affine)
     save(_label(root), cube(SHAPE), affine)
-
-
-def _add(root: Path, name: str) -> None:
-    save(root / "images" / f"{name}.nii.gz", noise(SHAPE, 9))
-    save(root / "labels" / f"{name}.nii.gz", cube(SHAPE))
 
 
 def _odd_qform(root: Path, affine: np.ndarray) -> None:
@@ -101,29 +84,29 @@ DEFECTS: dict[str, tuple[str, Callable[[Path], object], str]] = {
     "dangling link": ("D001", lambda r: (_image(r).unlink(), _image(r).symlink_to("gone")), "a link to a file"),
     "folder": ("D001", lambda r: (_image(r).unlink(), _image(r).mkdir()), "folder or a special file"),
     "empty": ("D002", lambda r: _image(r).write_bytes(b""), "0 bytes"),
-    "cut in half": ("D003", lambda r: _bytes(_image(r), lambda b: bytes(b[: len(b) // 2])), "stops after"),
-    "cut in header": ("D003", lambda r: _bytes(_image(r), lambda b: bytes(b[:40])), "NIfTI header has 348"),
-    "last byte": ("D003", lambda r: _bytes(_image(r), lambda b: bytes(b[:-1])), "gzip stream stops"),
-    "checksum": ("D004", lambda r: _bytes(_image(r), lambda b: bytes(b[:-8]) + b"\0\0\0\0" + bytes(b[-4:])), "gzip"),
-    "plain as gz": ("D005", lambda r: _bytes(_image(r), lambda b: gzip.decompress(b)), "says gzip"),
+    "cut in half": ("D003", lambda r: edit_bytes(_image(r), lambda b: b[: len(b) // 2]), "stops after"),
+    "cut in header": ("D003", lambda r: edit_bytes(_image(r), lambda b: b[:40]), "NIfTI header has 348"),
+    "last byte": ("D003", lambda r: edit_bytes(_image(r), lambda b: b[:-1]), "gzip stream stops"),
+    "checksum": ("D004", lambda r: edit_bytes(_image(r), lambda b: b[:-8] + b"\0\0\0\0" + b[-4:]), "gzip"),
+    "plain as gz": ("D005", lambda r: edit_bytes(_image(r), gzip.decompress), "says gzip"),
     "text": ("D006", lambda r: _image(r).write_bytes(gzip.compress(b"hello " * 100)), "NIfTI header"),
-    "huge": ("D007", lambda r: _header(_image(r), dim=[3, 30000, 30000, 30000, 1, 1, 1, 1]), "GiB"),
-    "header asks too much": ("D003", lambda r: _header(_image(r), dim=[3, 900, 900, 90, 1, 1, 1, 1]), "too short"),
+    "huge": ("D007", lambda r: edit_header(_image(r), dim=[3, 30000, 30000, 30000, 1, 1, 1, 1]), "GiB"),
+    "header asks too much": ("D003", lambda r: edit_header(_image(r), dim=[3, 900, 900, 90, 1, 1, 1, 1]), "too short"),
     "complex": ("D009", lambda r: save(_image(r), noise(SHAPE).astype(np.complex64)), "complex"),
     "zero voxel size": (
         "D101",
-        lambda r: _header(_image(r), pixdim=[1, 1, 0, 1, 0, 0, 0, 0], sform_code=0),
+        lambda r: edit_header(_image(r), pixdim=[1, 1, 0, 1, 0, 0, 0, 0], sform_code=0),
         r"voxel size \(1\.0, 0\.0, 1\.0\)",
     ),
-    "singular": ("D102", lambda r: _header(_image(r), srow_x=[0, 0, 0, 0]), "cannot be inverted"),
-    "NaN affine": ("D102", lambda r: _header(_image(r), srow_x=[np.nan, 0, 0, 0]), "cannot be inverted"),
-    "no form": ("D103", lambda r: _header(_image(r), sform_code=0, qform_code=0), "guess"),
+    "singular": ("D102", lambda r: edit_header(_image(r), srow_x=[0, 0, 0, 0]), "cannot be inverted"),
+    "NaN affine": ("D102", lambda r: edit_header(_image(r), srow_x=[np.nan, 0, 0, 0]), "cannot be inverted"),
+    "no form": ("D103", lambda r: edit_header(_image(r), sform_code=0, qform_code=0), "guess"),
     "forms flip": ("D104", lambda r: _odd_qform(r, np.diag([-1.0, 1, 1, 1])), "sform says RAS .* qform LAS"),
     "forms scale": ("D104", lambda r: _odd_qform(r, np.diag([1.5, 1, 1, 1])), "1.5"),
     "forms shift": ("D105", lambda r: _odd_qform(r, _moved(3)), r"3\.00 mm apart; tolerance 0\.10 mm"),
     "shear": ("D106", lambda r: _both(r, _sheared(0.2)), r"11\.3 degrees"),
     "400 mm": ("D107", lambda r: _both(r, np.diag([400.0, 1, 1, 1])), "expected 0.02 to 100 mm"),
-    "micrometres": ("D108", lambda r: _header(_image(r), xyzt_units=3), "micron"),
+    "micrometres": ("D108", lambda r: edit_header(_image(r), xyzt_units=3), "micron"),
     "4D": ("D109", lambda r: save(_image(r), noise((*SHAPE, 3))), r"\(6, 7, 8, 3\); expected \(X, Y\) or"),
     "5D of one": ("D111", lambda r: save(_image(r), noise((*SHAPE, 1, 1))), "at most four axes"),
     "one slice": ("D110", lambda r: (save(_image(r), noise((6, 7, 1))), save(_label(r), cube(SHAPE)[:, :, 2:3])), "one"),
@@ -253,7 +236,7 @@ def test_a_grey_png_in_another_form_is_the_same_picture(png_set, mode):
 
 def test_cut_png(png_set):
     root = png_set()
-    _bytes(root / "images" / "a.png", lambda b: bytes(b[: len(b) // 2]))
+    edit_bytes(root / "images" / "a.png", lambda b: b[: len(b) // 2])
     assert codes(root) == {"D004"}
 
 

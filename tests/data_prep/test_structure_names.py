@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from prep_samples import noise, save
 
-from data_prep import structures
+from data_prep import written_labels
 from data_prep.build import build
 from data_prep.check import check
 from data_prep.errors import ConfigError, DataError
@@ -215,7 +215,7 @@ def test_a_stopped_build_leaves_no_list_of_labels_that_have_other_values(
     build(root, out)
     build(root, out)  # labels that stay as they are keep their list
     assert (out / "datalist.json").exists()
-    write, written = structures.write_atomically, []
+    write, written = written_labels.write_atomically, []
 
     def stop(*given: Any) -> None:
         if written:
@@ -223,7 +223,7 @@ def test_a_stopped_build_leaves_no_list_of_labels_that_have_other_values(
         written.append(given)
         write(*given)
 
-    monkeypatch.setattr(structures, "write_atomically", stop)
+    monkeypatch.setattr(written_labels, "write_atomically", stop)
     with pytest.raises(KeyboardInterrupt):
         build(root, out, label_names="2=liver,1=spleen")
     assert not (out / "datalist.json").exists()

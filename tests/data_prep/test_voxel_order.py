@@ -35,8 +35,8 @@ def stored(array: np.ndarray, affine: np.ndarray, axes: tuple[int, ...], signs: 
     return array.transpose(axes)[tuple(slice(None, None, sign) for sign in signs)], affine @ step
 
 
-def shape_of_labels(seed: int, shape: tuple[int, ...] = (8, 9, 10)) -> np.ndarray:
-    label = np.zeros(shape, np.uint8)
+def shape_of_labels(seed: int) -> np.ndarray:
+    label = np.zeros((8, 9, 10), np.uint8)
     label[1:4, 2:6, 3:5], label[5:7, 1:3, 6:9] = 1, 2
     label[seed % 3, 0, 0] = 1
     return label

@@ -16,7 +16,7 @@ from monai_hybrid.engines import AccumulatedUpdate, GradientClip, StopOnNonFinit
 from monai_hybrid.errors import TrainingFault
 
 
-def norms_of_a_run(max_norm: float, cases: int = 8, accumulation_steps: int = 1) -> list[float]:
+def norms_of_a_run(max_norm: float, accumulation_steps: int = 1) -> list[float]:
     """The gradient's norm after the clip, update by update."""
     norms: list[float] = []
 
@@ -26,7 +26,7 @@ def norms_of_a_run(max_norm: float, cases: int = 8, accumulation_steps: int = 1)
     torch.manual_seed(0)
     watch = Watch(IterationEvents.BACKWARD_COMPLETED, note)
     trainer = make_trainer(
-        [square(i) for i in range(cases)], [GradientClip(max_norm), watch], batch_size=2, accumulation_steps=accumulation_steps
+        [square(i) for i in range(8)], [GradientClip(max_norm), watch], batch_size=2, accumulation_steps=accumulation_steps
     )
     trainer.run()
     return norms

@@ -40,7 +40,7 @@ def test_the_forward_process_is_the_models(monkeypatch: pytest.MonkeyPatch) -> N
         "network": {"channels": [8, 16]},
         "training": {"patch_size": [8] * 3, "spacing": [1.0] * 3, "prediction_type": "epsilon", "num_timesteps": 500},
     }
-    monkeypatch.setattr(module, "read_card", lambda path: card)
+    monkeypatch.setattr(module, "required_card", lambda path, needed: card)
     data: Any = SimpleNamespace(dataset={"channels": ["image"]}, plan={"spatial_dims": 3, "network": {}}, num_classes=2)
     found = module.starting_point("model.safetensors", data, "bundle")
     assert found.noise == {"prediction_type": "epsilon", "noise_schedule": "cosine", "num_timesteps": 500}

@@ -21,12 +21,11 @@ from monai_hybrid.inferers.windows import plan_windows
 from monai_hybrid.transforms import SafeSpacingd
 
 ROOT = Path(__file__).parents[2]
-ODD = ROOT.parent / "shared/data/odd_files"
 
 
-def random_network(dims: int, num_classes: int = 4) -> nn.Module:
+def random_network(dims: int) -> nn.Module:
     torch.manual_seed(1)
-    return (nn.Conv2d if dims == 2 else nn.Conv3d)(1, num_classes, 5, padding=2)
+    return (nn.Conv2d if dims == 2 else nn.Conv3d)(1, 4, 5, padding=2)
 
 
 def monai_labels(x: torch.Tensor, network: nn.Module, roi: tuple[int, ...], overlap: float) -> torch.Tensor:

@@ -15,8 +15,9 @@ from monai.transforms import AsDiscreted, Compose, Invertd, LoadImaged, Orientat
 from nibabel.orientations import inv_ornt_aff
 from PIL import Image
 
+from data_prep.on_grid import smallest_integer
 from monai_hybrid.errors import DataError
-from monai_hybrid.inferers.native_grid import SaveOnInputGridd, smallest_integer, stem, write_map, write_mask
+from monai_hybrid.inferers.native_grid import SaveOnInputGridd, write_map, write_mask
 from monai_hybrid.transforms import SafeSpacingd
 
 ROOT = Path(__file__).parents[2]
@@ -145,10 +146,6 @@ def test_a_trailing_axis_of_one_is_no_obstacle(tmp_path: Path) -> None:
 )
 def test_the_smallest_integer_that_holds_the_values(values: list[int], kind: type) -> None:
     assert smallest_integer(values) is kind
-
-
-def test_stem_takes_the_whole_suffix_off() -> None:
-    assert [stem(Path(p)) for p in ("a/x.y.nii.gz", "x.nii", "p.png", "q.mha", "odd.file")] == ["x.y", "x", "p", "q", "odd"]
 
 
 @pytest.mark.parametrize("end", [".nii.gz", ".png"])

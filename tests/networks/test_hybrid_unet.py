@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 import torch
 from monai.networks.nets import DiffusionModelUNet
-from torch import Tensor, nn
+from torch import Tensor
+from transfer_samples import SMALL, awake
 
 from monai_hybrid.bundle import mixed_precision_pays
 from monai_hybrid.networks import HybridDiffusionUNet, merged_layers
 from monai_hybrid.networks.merged_layers import PointwiseProduct, ShortAttention
 
-SMALL: dict[str, Any] = {"channels": (8, 16), "num_res_blocks": 1, "norm_num_groups": 8, "num_head_channels": 8}
 SIZE = {2: (8, 12), 3: (8, 4, 6)}
 DIMS = pytest.mark.parametrize("dims", [2, 3])
 
@@ -22,15 +22,6 @@ DIMS = pytest.mark.parametrize("dims", [2, 3])
 @pytest.fixture(autouse=True)
 def _same_weights_every_time() -> None:
     torch.manual_seed(0)
-
-
-def awake(network: nn.Module, seed: int = 0) -> Any:
-    """Give every weight a value: MONAI starts many layers at zero, which would hide what they do."""
-    generator = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for weight in network.parameters():
-            weight.add_(0.1 * torch.randn(weight.shape, generator=generator))
-    return network.eval()
 
 
 def tiny(dims: int, in_channels: int = 1, num_classes: int = 3, **changes: Any) -> HybridDiffusionUNet:

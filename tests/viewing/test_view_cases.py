@@ -37,10 +37,6 @@ def rewritten(folder: Path, **changes: str) -> None:
         writer.writerows(rows)
 
 
-def by_name(collection: Collection, name: str) -> Case:
-    return next(case for case in collection.cases if case.case_id == name)
-
-
 @pytest.fixture
 def masks(tmp_path: Path) -> Path:
     return predicted(tmp_path / "masks", volumes(tmp_path / "images"))

@@ -10,6 +10,7 @@ from typing import Any
 from data_prep.json_io import dump_json, write_atomically
 
 STATUSES = ("loaded", "adapted", "new", "dropped")
+LISTED = 6  # tensors of a status in the text
 
 
 @dataclass(frozen=True)
@@ -96,13 +97,13 @@ class TransferReport:
         lines = [head, f"  tensors   {counts}", *channels, *labels, *left]
         return "\n".join([*lines, *self._tensor_lines()])
 
-    def _tensor_lines(self, at_most: int = 6) -> list[str]:
+    def _tensor_lines(self) -> list[str]:
         lines = []
         for status in STATUSES[1:]:
             entries = [entry for entry in self.tensors if entry.status == status]
-            lines += [f"  {status:<9} {e.name}: {e.how}" for e in entries[:at_most]]
-            if len(entries) > at_most:
-                lines.append(f"  {status:<9} ... and {len(entries) - at_most} more, see transfer.json")
+            lines += [f"  {status:<9} {e.name}: {e.how}" for e in entries[:LISTED]]
+            if len(entries) > LISTED:
+                lines.append(f"  {status:<9} ... and {len(entries) - LISTED} more, see transfer.json")
         return lines
 
     def save(self, folder: Path | str) -> None:
