@@ -17,7 +17,7 @@ from data_prep.label_affixes import pair_labels, says_mask, without_label_words
 from data_prep.layouts.beside import images_and_masks, listed, refuse_two_of_a_name
 from data_prep.layouts.common import described, image_files, label_folder, names_beside, names_file, require_images
 from data_prep.layouts.pairs import is_pairs
-from data_prep.layouts.structure_folders import ByStructure, by_structure
+from data_prep.layouts.structure_folders import ByStructure, by_ending, by_structure
 from data_prep.layouts.two_folders import HERE, Folders, fitting, masks_in, the_one
 from data_prep.quoting import quoted
 from data_prep.reading import stem
@@ -55,6 +55,10 @@ def read(
     usual = where.images == images_dir or where == USUAL
     told = () if usual and where.labels in (labels_dir, USUAL.labels) else (_said(where),)
     in_folders = bool(labels) and not files  # each case or each structure has a folder of masks
+    if files and not pairs.labels:
+        loose = by_ending(list(labels.values()), [stem(path) for path in images])
+        if loose.cases:
+            return _of_structures(root, images, loose, label_names, where.labels, (*told, *notes))
     if in_folders and not pairs.labels:
         turned = by_structure(place, [stem(path) for path in images])
         if len(turned.folders) == 1:  # one set of masks, which may be of many classes
@@ -142,12 +146,18 @@ def _of_structures(
     labels: str,
     told: Sequence[str],
 ) -> Source:
-    """Each folder of masks is of a structure; the first mask of a case stands for all of them."""
+    """Each mask is of a structure, by its folder or by its name; the first mask of a case stands for all of them."""
     beside = names_beside(root, labels)
     stated, where = (label_names, "--label-names") if label_names else (beside, str(names_file(root, labels)))
     table = table_of(turned.cases, stated, root, where)
     places = {case: next(iter(own.values())) for case, own in turned.cases.items()}
-    said = [*told, f"masks lie in a folder for each structure: {few(turned.folders)}"]
+    structures = sorted({name for own in turned.cases.values() for name in own})
+    by = (
+        f"lie in a folder for each structure: {few(turned.folders)}"
+        if turned.folders
+        else f"are of one structure each: {few(structures)}"
+    )
+    said = [*told, f"masks {by}"]
     if turned.others:
         said.append(f"folders in {labels}/ without a mask of an image, left out: {few(turned.others)}")
     return Source(

@@ -1,8 +1,11 @@
-"""A folder for each structure: labels/left_lung/p1.png, labels/right_lung/p1.png beside images/p1.png."""
+"""A folder for each structure: labels/left_lung/p1.png, labels/right_lung/p1.png beside images/p1.png; or a mask for each
+structure in one folder, labels/p1_left_lung.png.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,6 +15,8 @@ from data_prep.label_names import BACKGROUND, LONGEST, alike_name
 from data_prep.layouts.beside import refuse_two_of_a_name
 from data_prep.layouts.common import folders_in, image_files, uncounted
 from data_prep.reading import stem
+from data_prep.spelling import in_one_spelling
+from data_prep.structure_names import SEPARATORS, by_name
 
 
 @dataclass
@@ -53,6 +58,33 @@ def by_structure(place: Path, cases: Sequence[str]) -> ByStructure:
         for case, mask in pairs.labels.items():
             found.cases.setdefault(case, {})[name] = mask
     return found
+
+
+def by_ending(masks: Sequence[Path], cases: Sequence[str]) -> ByStructure:
+    """Masks called like their case and a structure, in one folder: labels/p1_liver.png, labels/p1_spleen.png.
+
+    Nothing is found where a mask is of no case, or none has two: then a word that all masks carry says "mask", not what of. Nor
+    where a name says no more than "mask", as of two readers, or a number.
+
+    Raises:
+        DataListError: two masks of a case are of one structure, or the name of one cannot be told to others.
+    """
+    known = set(cases)
+    of: dict[str, list[Path]] = defaultdict(list)
+    for mask in masks:
+        case, rest = _case_of(stem(mask), known)
+        if not case or rest.isdigit() or not known.isdisjoint(without_label_words(stem(mask))):
+            return ByStructure()
+        of[case].append(mask)
+    if all(len(own) == 1 for own in of.values()):
+        return ByStructure()
+    return ByStructure(cases=in_one_spelling({case: by_name(own, case, own[0].parent) for case, own in of.items()}))
+
+
+def _case_of(name: str, known: Collection[str]) -> tuple[str, str]:
+    """The case that a name begins with, the longest of several, and what comes after it; "" where there is none."""
+    cuts = [match for match in SEPARATORS.finditer(name) if name[: match.start()] in known]
+    return (name[: cuts[-1].start()], name[cuts[-1].end() :]) if cuts else ("", name)
 
 
 def _check(name: str, folder: Path, names: dict[str, Path]) -> None:

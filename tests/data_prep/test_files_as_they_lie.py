@@ -7,8 +7,10 @@ import shlex
 import shutil
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 
+import nibabel as nib
 import numpy as np
 import pytest
 from PIL import Image
@@ -23,6 +25,7 @@ from data_prep.errors import ConfigError, DataError
 from data_prep.files import read_datalist, read_dataset
 from data_prep.label_affixes import pair_labels
 from data_prep.layouts import detect, read_source
+from data_prep.reading import read_volume
 from data_prep.scans import sort_files
 
 SHAPE = (10, 9, 8)
@@ -567,3 +570,64 @@ def test_the_label_description_beside_masks_of_other_layouts(layout: str, tmp_pa
     assert source.layout == layout and (source.label_names or {})[1] == "Liver"
     build(root, tmp_path / "out")
     assert [label["name"] for label in read_dataset(tmp_path / "out")["labels"]] == ["background", "Liver"]
+
+
+def loose(root: Path, image: Callable[[Path, int], object], end: str, mask_end: str) -> Path:
+    """Three cases, and a mask for each structure in labels/: p0_liver, p0_spleen."""
+    for number in range(3):
+        image(root / f"images/p{number}{end}", number)
+        for place, structure in enumerate(("liver", "spleen")):
+            shape = SHAPE if mask_end == ".nii.gz" else (20, 24)
+            mask = np.zeros(shape, np.uint8)
+            mask[1 + 4 * place : 4 + 4 * place, 2:6] = 1
+            path = root / f"labels/p{number}_{structure}{mask_end}"
+            save(path, mask) if mask_end == ".nii.gz" else _draw(path, mask)
+    return root
+
+
+def _draw(path: Path, array: np.ndarray) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(array).save(path)
+
+
+def _shown(path: Path, seed: int, colours: int = 0) -> None:
+    shape = (20, 24, colours) if colours else (20, 24)
+    _draw(path, np.random.default_rng(seed).integers(0, 255, shape).astype(np.uint8))
+
+
+LOOSE: dict[str, tuple[Callable[[Path, int], object], str, str]] = {
+    "volumes": (lambda path, seed: save(path, noise(SHAPE, seed), np.diag([1, 1, 2, 1])), ".nii.gz", ".nii.gz"),
+    "grey": (_shown, ".png", ".png"),
+    "colour": (lambda path, seed: _shown(path, seed, 3), ".jpg", ".png"),
+}
+
+
+@pytest.mark.parametrize("form", LOOSE)
+def test_masks_of_structures_lie_in_one_folder(form: str, tmp_path: Path) -> None:
+    image, end, mask_end = LOOSE[form]
+    root = loose(tmp_path / "raw", image, end, mask_end)
+    if form == "volumes":  # masks on the grid of their image
+        for path in (root / "labels").iterdir():
+            save(path, np.asarray(nib.load(path).dataobj), np.diag([1, 1, 2, 1]))
+    (root / f"labels/p1_spleen{mask_end}").unlink()
+    done = RUN.invoke(app, ["build", str(root), "--output", str(tmp_path / "out")], env=WIDE)
+    assert done.exit_code == 0, done.output
+    assert "masks are of one structure each: liver, spleen" in done.output and "D554" in done.output
+    assert [label["name"] for label in read_dataset(tmp_path / "out")["labels"]] == ["background", "liver", "spleen"]
+    for case, entry in listed(tmp_path / "out").items():
+        label = read_volume(Path(str(entry["label"]))).array
+        assert set(np.unique(label)) == ({0, 1} if case == "p1" else {0, 1, 2})
+    only = tmp_path / "one"
+    assert RUN.invoke(app, ["build", str(root), "--output", str(only), "--label-names", "1=liver"]).exit_code == 0
+    assert [label["name"] for label in read_dataset(only)["labels"]] == ["background", "liver"]
+
+
+@pytest.mark.parametrize("ends", [("_1stHO", "_2ndHO"), ("_1", "_2"), ("_seg", "_mask")], ids=["readers", "numbers", "words"])
+def test_two_masks_that_name_no_structure_are_not_guessed(ends: tuple[str, str], tmp_path: Path) -> None:
+    for number in range(3):
+        save(tmp_path / f"images/p{number}.nii.gz", noise(SHAPE, number))
+        for place, end in enumerate(ends):
+            mask = np.zeros(SHAPE, np.uint8)
+            mask[1 + 4 * place : 4 + 4 * place, 2:6] = 1
+            save(tmp_path / f"labels/p{number}{end}.nii.gz", mask)
+    assert {"D403", "D404"} <= {finding.code for finding in check(tmp_path)}
