@@ -80,7 +80,8 @@ def sort_files(files: Sequence[Path], root: Path, channels: Sequence[str] = ("im
     kept: list[Path] = []
     for path in files:
         why = BESIDE if path in twins else _why_not(path, root, names, written[path.parent])
-        why = why or (FOLDER if path.relative_to(root).parts[0] in folders else None)
+        parts = path.relative_to(root).parts
+        why = why or (FOLDER if any(parts[:depth] in folders for depth in range(1, len(parts))) else None)
         (reasons[why] if why else kept).append(path)
     return Scans(tuple(_joined(kept, channels)), dict(reasons))
 
@@ -118,22 +119,28 @@ def says_labels(name: str) -> bool:
     return bool(LABEL_FOLDER.fullmatch(name) or LABEL_WORDS.search(name.lower()))
 
 
-def _folders_of_masks(files: Sequence[Path], root: Path) -> set[str]:
-    """Folders in `root` with a word for masks in their names, whose files are called like images elsewhere: lung_masks.
+def _folders_of_masks(files: Sequence[Path], root: Path) -> set[tuple[str, ...]]:
+    """Folders with a word for masks in their names, whose files are called like images beside them: lung_masks, of imgs.
 
-    One common name says nothing: each patient's folder may have a ct.
+    One common name says nothing: each patient's folder may have a ct. Each is given by its parts below `root`.
     """
-    images: dict[str, set[str]] = defaultdict(set)  # folder -> names
-    masks: dict[str, set[str]] = defaultdict(set)  # a case may have a folder of its structures
-    turned: dict[str, set[str]] = defaultdict(set)  # a structure one of its cases
+    images: dict[tuple[str, ...], dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))  # place -> folder in it -> names
+    masks: dict[tuple[str, ...], set[str]] = defaultdict(set)  # a case may have a folder of its structures
+    turned: dict[tuple[str, ...], set[str]] = defaultdict(set)  # a structure one of its cases
     for path in files:
         *above, _ = path.relative_to(root).parts
-        if above and says_labels(above[0]):
-            masks[above[0]].add(above[1] if len(above) > 1 else stem(path))
-            turned[above[0]].add(stem(path))
-        elif len(above) < 2:
-            images[above[0] if above else ""].add(stem(path))
-    return {name for name in masks if any(_are_of(own[name], others) for own in (masks, turned) for others in images.values())}
+        for depth in range(len(above) + 1):
+            place, rest = tuple(above[:depth]), above[depth:]
+            if rest and says_labels(rest[0]):
+                masks[(*place, rest[0])].add(rest[1] if len(rest) > 1 else stem(path))
+                turned[(*place, rest[0])].add(stem(path))
+            elif len(rest) < 2:
+                images[place][rest[0] if rest else ""].add(stem(path))
+    return {
+        folder
+        for folder in masks
+        if any(_are_of(own[folder], others) for own in (masks, turned) for others in images[folder[:-1]].values())
+    }
 
 
 def _are_of(masks: Collection[str], images: Collection[str]) -> bool:

@@ -469,6 +469,14 @@ def test_the_scans_of_two_folders_are_the_images_that_are_built(mask: str, tmp_p
     assert [scan.files for scan in sort_files(sorted(root.rglob("*.nii.gz")), root).scans] == built
 
 
+def test_folders_of_masks_lie_deeper_too(tmp_path: Path) -> None:
+    for site in ("north", "south/2024"):
+        volumes("cxr/p{}.nii.gz", "lung_masks/p{}.nii.gz", root=tmp_path / site)
+    found = sort_files(sorted(tmp_path.rglob("*.nii.gz")), tmp_path)
+    assert len(found.scans) == 8 and {scan.files[0].parent.name for scan in found.scans} == {"cxr"}
+    assert "8 in folders of labels" in found.said()
+
+
 def test_a_word_for_masks_in_a_folder_of_other_files_says_nothing(tmp_path: Path) -> None:
     for place in ("segment_1/ct", "segment_2/ct", "third/ct", "unlabelled/a", "labelled/b", "labelled/c"):
         save(tmp_path / f"{place}.nii.gz", noise(SHAPE, 1))
