@@ -31,6 +31,7 @@ LABEL_FOLDER = re.compile(
     re.IGNORECASE,
 )
 LABEL_WORDS = re.compile(r"label|mask|seg|annot|manual|truth|(?<![a-z])gts?(?![a-z])")
+_SEPARATORS = re.compile(r"[\s_.\-]+")
 HEAD = 4096  # bytes of a file that the description lies in: NIfTI-1 and 2 have it in the first 540, PNG before the pixels
 FEW_VALUES = 16  # colours of a mask beside a picture of the same name
 OWN, FOLDER, BESIDE, NAMED = (
@@ -127,25 +128,31 @@ def _folders_of_masks(files: Sequence[Path], root: Path) -> set[tuple[str, ...]]
     images: dict[tuple[str, ...], dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))  # place -> folder in it -> names
     masks: dict[tuple[str, ...], set[str]] = defaultdict(set)  # a case may have a folder of its structures
     turned: dict[tuple[str, ...], set[str]] = defaultdict(set)  # a structure one of its cases
+    parted: dict[tuple[str, ...], set[str]] = defaultdict(set)  # train/ and test/ may lie in the folders of images and masks
     for path in files:
         *above, _ = path.relative_to(root).parts
         for depth in range(len(above) + 1):
             place, rest = tuple(above[:depth]), above[depth:]
+            part = f"{rest[1]}/{stem(path)}" if len(rest) > 1 else stem(path)
             if rest and says_labels(rest[0]):
-                masks[(*place, rest[0])].add(rest[1] if len(rest) > 1 else stem(path))
-                turned[(*place, rest[0])].add(stem(path))
-            elif len(rest) < 2:
-                images[place][rest[0] if rest else ""].add(stem(path))
-    return {
-        folder
-        for folder in masks
-        if any(_are_of(own[folder], others) for own in (masks, turned) for others in images[folder[:-1]].values())
-    }
+                folder = (*place, rest[0])
+                masks[folder].add(rest[1] if len(rest) > 1 else stem(path))
+                turned[folder].add(stem(path))
+                parted[folder].add(part)
+            elif len(rest) < 3:
+                images[place][rest[0] if rest else ""].add(part)
+    ways = (masks, turned, parted)
+    return {f for f in masks if any(_are_of(own[f], others) for own in ways for others in images[f[:-1]].values())}
 
 
 def _are_of(masks: Collection[str], images: Collection[str]) -> bool:
-    alike = sum(any(name in images for name in (mask, *of_mask_beside(mask))) for mask in masks)
+    alike = sum(any(name in images for name in (mask, *of_mask_beside(mask), *_beginnings(mask))) for mask in masks)
     return alike > 1 and 2 * alike >= len(masks)
+
+
+def _beginnings(name: str) -> Iterator[str]:
+    """What a name may add a structure to: p1 of p1_left_lung."""
+    return (name[: match.start()] for match in _SEPARATORS.finditer(name))
 
 
 def _masks_of_same_name(files: Sequence[Path]) -> set[Path]:

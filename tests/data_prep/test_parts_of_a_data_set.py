@@ -244,6 +244,8 @@ def test_lesions_of_eyes_in_folders_of_other_names_and_counted(tmp_path: Path) -
     ]
     assert {k: len(v) for k, v in by_split(tmp_path / "out").items()} == {"training": 3, "validation": 0, "testing": 3}
     assert [finding.code for finding in report.findings] == ["D554", "D554"]
+    scans = sort_files(sorted(path for path in root.rglob("*.*") if path.is_file()), root).scans
+    assert [scan.files[0].name for scan in scans] == [f"IDRiD_{number:02d}.jpg" for number in range(6)]
 
 
 def test_prediction_finds_the_images_of_all_parts(tmp_path: Path) -> None:
