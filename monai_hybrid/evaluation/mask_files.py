@@ -172,7 +172,8 @@ class LoadMasksd(LoadClassesd):
     def _one_file(self, name: str, place: Path, data: Mapping[Hashable, Any]) -> str:
         """The mask, or the label that masks of structures in a folder, or segments of 3D Slicer, are together."""
         if Path(name).is_file() and follows_segments(Path(name), self.structures):
-            return str(by_segments_file(Path(name), self.structures, place))
+            drawn_on = getattr(data[self.label_key], "meta", {}).get("filename_or_obj")  # 3D Slicer may have cropped it
+            return str(by_segments_file(Path(name), self.structures, place, drawn_on and Path(drawn_on)))
         if not Path(name).is_dir():
             return name
         for path in structure_masks(Path(name), self.structures).values():

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from functools import partial
 from pathlib import Path
 
 from data_prep.amounts import few
 from data_prep.label_names import alike_name
 from data_prep.quoting import printable
-from data_prep.reading import extension, stem
+from data_prep.reading import extension, read_volume, size_of, stem
 from data_prep.slicer_segments import ENDING, BySegment, segments_of
 from data_prep.structures import Joined, as_file
 from data_prep.volume import ReadError
@@ -69,13 +70,16 @@ def one_segmentation(folder: Path, images: Collection[str]) -> Path | None:
     return files[0] if len(files) == 1 and files[0].name.lower().endswith(ENDING) and segments_of(files[0]) else None
 
 
-def by_segments_file(file: Path, structures: Mapping[str, int], place: Path) -> Path:
+def by_segments_file(file: Path, structures: Mapping[str, int], place: Path, label: Path | None = None) -> Path:
     """Write a segmentation of 3D Slicer into `place`, with the value of each structure; other segments are background.
+
+    One that holds a part of the grid of `label` gets all of it.
 
     Raises:
         DataError: segments overlap, or it cannot be read.
     """
-    return _written(BySegment(file, structures), file, place)
+    grid = partial(read_volume, label) if label is not None and size_of(file) != size_of(label) else None
+    return _written(BySegment(file, structures, grid), file, place)
 
 
 def _written(reader: Joined | BySegment, where: Path, place: Path) -> Path:

@@ -265,9 +265,10 @@ def test_a_mask_of_another_voxel_order_is_turned(loaded: dict[str, Any], tmp_pat
     assert bool((load(other)["mask"] == plain).all())
 
 
+@pytest.mark.parametrize("cropped", [False, True], ids=["whole", "cropped"])
 @pytest.mark.parametrize("numbers", [(1, 2), (2, 1), (9, 5)])
 def test_a_segmentation_of_3d_slicer_is_read_by_the_names_of_its_segments(
-    numbers: tuple[int, int], loaded: dict[str, Any], tmp_path: Path
+    cropped: bool, numbers: tuple[int, int], loaded: dict[str, Any], tmp_path: Path
 ) -> None:
     """A second reader drew the structures in another order, so that the values are other ones."""
     sitk = pytest.importorskip("SimpleITK")
@@ -277,6 +278,11 @@ def test_a_segmentation_of_3d_slicer_is_read_by_the_names_of_its_segments(
     image = sitk.GetImageFromArray(np.ascontiguousarray(drawn[::-1, ::-1].T))
     image.SetSpacing((1.0, 1.5, 2.0))
     image.SetOrigin((-5.0, -6.0, 0.0))  # LPS: the first two axes of the label are turned
+    if cropped:  # to its segments, as 3D Slicer can save it; voxel (0, 0) is at the far end of the first two axes
+        inside = np.argwhere(np.asarray(sitk.GetArrayFromImage(image)))
+        (z0, y0, x0), (z1, y1, x1) = inside.min(axis=0).tolist(), (inside.max(axis=0) + 1).tolist()
+        assert (z1 - z0, y1 - y0, x1 - x0) != drawn.T.shape
+        image = image[x0:x1, y0:y1, z0:z1]
     for index, (name, value) in enumerate(zip(("lv", "RV cavity", "liver"), (*numbers, 77), strict=True)):
         image.SetMetaData(f"Segment{index}_Name", name)
         image.SetMetaData(f"Segment{index}_LabelValue", str(value))
