@@ -17,6 +17,7 @@ from data_prep.home import at_home
 from data_prep.json_io import load_json
 from data_prep.layouts.case_folders import is_case_folders
 from data_prep.layouts.pairs import is_pairs
+from data_prep.layouts.parts import splits_of
 from data_prep.layouts.two_folders import HERE, fitting
 from data_prep.options import as_typed
 from data_prep.quoting import quoted
@@ -139,9 +140,9 @@ def labelled_patients(cases: Any) -> set[str]:
 
 def _refuse_raw(folder: Path) -> None:
     """A folder with images and labels: only a prepared data set knows which scan has one."""
-    if folder.is_dir() and (is_case_folders(folder) or is_pairs(folder)):
+    if folder.is_dir() and (splits_of(folder) or is_case_folders(folder) or is_pairs(folder)):
         raise DataError(
-            f"{folder}: holds masks beside the images, and which scans have a label is known once it is built. Type: "
+            f"{folder}: holds masks with the images, and which scans have a label is known once it is built. Type: "
             f"monai-hybrid build {quoted(folder)} --allow-unlabelled --output {free(PREPARED)}"
         )
     usual = next((images for images, _ in RAW if (folder / images).is_dir()), None)

@@ -118,7 +118,7 @@ def test_folders_of_cases_with_masks_are_built_first(tmp_path: Path, monkeypatch
         (tmp_path / "raw" / case / "t1.nii.gz").write_bytes(b"")
     refuse_all_labelled(tmp_path / "raw")
     (tmp_path / "raw/p2/seg.nii.gz").write_bytes(b"")
-    with pytest.raises(DataError, match=r"masks beside the images.*monai-hybrid build .*raw --allow-unlabelled"):
+    with pytest.raises(DataError, match=r"masks with the images.*monai-hybrid build .*raw --allow-unlabelled"):
         refuse_all_labelled(tmp_path / "raw")
 
 
@@ -138,6 +138,15 @@ def test_scans_with_labels_beside_them_are_built_first(
     words = shlex.split(str(told.value).partition("Type: ")[2].partition(";")[0])
     assert words == ["monai-hybrid", "build", str(tmp_path / "raw data"), "--allow-unlabelled", "--output", "prepared"]
     refuse_all_labelled(shlex.split(str(told.value).partition("--data ")[2])[0])
+
+
+def test_parts_with_masks_are_built_first(tmp_path: Path) -> None:
+    for part in ("train", "test"):
+        for folder in ("images", "masks"):
+            (tmp_path / part / folder).mkdir(parents=True)
+            (tmp_path / part / folder / f"{part}.png").write_bytes(b"")
+    with pytest.raises(DataError, match="which scans have a label is known once it is built"):
+        refuse_all_labelled(tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from data_prep.errors import ConfigError, DataListError
 from data_prep.label_affixes import says_mask, without_label_words
 from data_prep.layouts.beside import images_and_masks, pairs
 from data_prep.layouts.channels import Images, usual_channels
-from data_prep.layouts.common import described, folders_in, image_files, modality_of, names_beside, names_file
+from data_prep.layouts.common import described, folders_in, image_files, modality_of, names_beside, names_file, split_of
 from data_prep.layouts.two_folders import has_labels_within
 from data_prep.quoting import quoted
 from data_prep.reading import stem
@@ -37,9 +37,6 @@ from data_prep.structure_names import (
 )
 from data_prep.structures import Joined
 
-OF_SPLIT = re.compile(
-    r"(?:train|test|val|valid)(?:ing|ation|idation)?(?:[\s_\-]*(?:set|data|batch))?[\s_\-]*\d*", re.IGNORECASE
-)
 DATA_SETS = ("images", "imagesTr")  # within folders that are data sets of their own
 CONTRAST = re.compile(r"(?<![A-Za-z0-9])(?:t[12]|pd|flair|adc|dwi|swi|ct|pet|mra?)[a-z]{0,3}(?![A-Za-z0-9])", re.IGNORECASE)
 OF_CT, OF_MR = {"CT"}, {"MR", "MRI", "MRT"}
@@ -224,7 +221,7 @@ def _cases_of(one: _Folder, paired: bool) -> Iterator[_Found]:
     for mask, image in own.items():
         name = stem(image)
         case = name if name.startswith(one.path.name) else f"{one.path.name}_{name}"
-        patient = "" if OF_SPLIT.fullmatch(one.path.name) else one.path.name
+        patient = "" if split_of(one.path.name) else one.path.name
         yield _Found(case, patient, one.path, {"image": image}, mask)
 
 

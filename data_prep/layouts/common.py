@@ -20,6 +20,11 @@ from data_prep.reading import EXTENSIONS, extension
 from data_prep.scans import LABEL_WORDS
 
 _COUNTED = re.compile(r"(?:[a-z]|\d{1,2})[.)]\s*(?=\D)", re.IGNORECASE)
+_SPLIT = re.compile(
+    r"(?:(?P<training>train(?:ing)?|trn?)|(?P<validation>val(?:id)?(?:ation)?|dev)|(?P<testing>test(?:ing)?|tst?))"
+    r"(?:[\s_\-]*(?:set|data|batch|images))?[\s_\-]*\d*",
+    re.IGNORECASE,
+)
 OWN_LABELS = ("labels", "labelsTr")  # of layouts, where nobody names a folder
 
 
@@ -36,6 +41,12 @@ def folders_in(folder: Path) -> list[Path]:
 def uncounted(name: str) -> str:
     """The name of a folder without its number in a list: Optic Disc of "5. Optic Disc"."""
     return name[match.end() :] if (match := _COUNTED.match(name)) else name
+
+
+def split_of(folder: str) -> str | None:
+    """What a folder is called for, "training", "validation" or "testing": train, Training Set, "a. Training Set"; else None."""
+    match = _SPLIT.fullmatch(uncounted(folder))
+    return match and match.lastgroup
 
 
 def require_images(folder: Path) -> list[Path]:

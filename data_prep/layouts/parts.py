@@ -5,26 +5,19 @@ The parts lie below the data set, train/images and train/masks, or below its two
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from data_prep.amounts import few
-from data_prep.cases import SPLITS as ORDER
-from data_prep.cases import UNKNOWN_SITE, Case, Source
+from data_prep.cases import SPLITS, UNKNOWN_SITE, Case, Source
 from data_prep.errors import DataListError, HybridError
-from data_prep.layouts.common import folders_in, image_files, names_beside, uncounted
+from data_prep.layouts.common import folders_in, image_files, names_beside, split_of
 from data_prep.layouts.two_folders import masks_in
 from data_prep.quoting import quoted
 from data_prep.scans import says_labels
 
-SPLITS = {
-    **dict.fromkeys(("train", "training", "trainset", "train_set", "training_set", "trn", "tr"), "training"),
-    **dict.fromkeys(("val", "valid", "validation", "validation_set", "val_set", "dev"), "validation"),
-    **dict.fromkeys(("test", "testing", "testset", "test_set", "testing_set", "tst", "ts"), "testing"),
-}
 PARTS, SITES = "parts", "sites"
 IMAGES = "images"
 LISTS = (".json", ".csv", ".tsv", ".txt", ".label")  # what may describe a part
@@ -58,7 +51,7 @@ def splits_of(root: Path, labels_dir: str | None = None, images_dir: str | None 
     for found in (_below(root, labels_dir, images_dir), _within_two(root, labels_dir, images_dir)):
         parts = [part for part in found if part.split]
         if len(parts) > 1 and any(part.split == "training" for part in parts):
-            return sorted(parts, key=lambda part: ORDER.index(str(part.split)))
+            return sorted(parts, key=lambda part: SPLITS.index(str(part.split)))
     return []
 
 
@@ -68,15 +61,10 @@ def sites_of(root: Path, labels_dir: str | None = None, images_dir: str | None =
     return [replace(part, split=None) for part in found]
 
 
-def _split(name: str) -> str | None:
-    """What a folder is called for: train, Training Set, a. Training Set."""
-    return SPLITS.get(re.sub(r"[\s\-]", "_", uncounted(name).lower()))
-
-
 def _below(root: Path, labels_dir: str | None, images_dir: str | None) -> list[Part]:
     """train/images and train/masks."""
     return [
-        Part(path.name, path, labels_dir, images_dir, _images_in(path, images_dir), _split(path.name))
+        Part(path.name, path, labels_dir, images_dir, _images_in(path, images_dir), split_of(path.name))
         for path in folders_in(root)
     ]
 
@@ -102,7 +90,7 @@ def _within_two(root: Path, labels_dir: str | None, images_dir: str | None) -> l
         return []
     own, other, both = fit[0]
     bare = sorted(within[own] - set(both))  # tests without masks
-    return [Part(name, root, f"{other}/{name}", f"{own}/{name}", root / own / name, _split(name)) for name in (*both, *bare)]
+    return [Part(name, root, f"{other}/{name}", f"{own}/{name}", root / own / name, split_of(name)) for name in (*both, *bare)]
 
 
 def read(root: Path, parts: Sequence[Part], reader: Reader) -> Source:

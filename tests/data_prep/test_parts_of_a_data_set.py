@@ -18,6 +18,7 @@ from data_prep.cli import app
 from data_prep.errors import ConfigError, DataError, DataListError
 from data_prep.files import read_datalist, read_dataset
 from data_prep.layouts import detect, read_source
+from data_prep.layouts.common import split_of
 from data_prep.repair import repair
 from data_prep.scans import sort_files
 
@@ -70,6 +71,18 @@ def in_parts(root: Path, write: Writer, names: dict[str, str] | None = None, wit
 def by_split(folder: Path) -> dict[str, list[str]]:
     content = read_datalist(folder)
     return {split: [case["case_id"] for case in content[split]] for split in SPLITS.values()}
+
+
+@pytest.mark.parametrize(
+    ("folder", "split"),
+    [
+        ("train", "training"), ("Training Set", "training"), ("a. Training Set", "training"), ("train_batch 2", "training"),
+        ("valid", "validation"), ("val", "validation"), ("Validation", "validation"), ("b) testing", "testing"),
+        ("ts", "testing"), ("trainer", None), ("valve", None), ("tests of hearing", None), ("contest", None), ("p1", None),
+    ],
+)  # fmt: skip
+def test_what_a_folder_is_called_for(folder: str, split: str | None) -> None:
+    assert split_of(folder) == split
 
 
 @pytest.mark.parametrize("form", FORMS)
