@@ -257,7 +257,7 @@ def _read(
 
 
 def count_values(label: Array) -> dict[float, int]:
-    """Number of voxels of each value; every NaN is counted under one key."""
+    """Number of voxels of each value of a label of any shape; every NaN is counted under one key."""
     if label.dtype == bool or (label.dtype.kind == "u" and label.dtype.itemsize <= 2):
         counts = np.bincount(label.ravel(order="K"))
         return {float(value): int(counts[value]) for value in np.flatnonzero(counts)}
@@ -301,5 +301,5 @@ def draw(values: Array, seed: int) -> Array:
 
 
 def pooled(parts: Iterable[Sequence[Array]]) -> list[Array]:
-    """Join the drawn values of many cases, channel by channel."""
+    """Join the drawn values (N,) of many cases, channel by channel."""
     return [np.concatenate(channel) for channel in zip(*(part for part in parts if part), strict=True)]

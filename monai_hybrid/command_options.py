@@ -47,7 +47,11 @@ class Group(TyperGroup):
     """The commands; a mistyped one is answered with the nearest."""
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """As typer does it, but that our own sentence refuses an unknown command."""
+        """As typer does it, but that our own sentence refuses an unknown command.
+
+        Raises:
+            ConfigError: an unknown command.
+        """
         name = args[0] if args else ""
         shown = [known for known, command in self.commands.items() if not command.hidden]
         if name and not name.startswith("-") and self.get_command(ctx, name) is None and not ctx.resilient_parsing:

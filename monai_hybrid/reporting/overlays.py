@@ -157,14 +157,17 @@ def _some(mask: Array, names: Sequence[str]) -> str:
 
 
 def filled(mask: Array, spacing: tuple[float, float], names: Sequence[str]) -> Markup:
-    """Each structure as a translucent area with a clear border."""
+    """Each structure of a mask (H, W) as a translucent area with a clear border; `spacing` in mm (row, column)."""
     found = _labels(mask, names)
     shape = Markup('<g fill="{0}" stroke="{0}" class="mask">{1}</g>')
     return Markup("").join(shape.format(label_colour(k), outline(mask, spacing, k, PATH_BYTES // len(found))) for k in found)
 
 
 def outline(mask: Array, spacing: tuple[float, float], index: int, budget: int = PATH_BYTES) -> Markup:
-    """The border of one class, half-way between pixels, in mm from the upper left corner; coarser when it is very long."""
+    """The border of one class, half-way between pixels, in mm from the upper left corner; coarser when it is very long.
+
+    `mask` is (H, W) class index, `spacing` its rows and columns in mm, `budget` the most bytes.
+    """
     from contourpy import contour_generator
 
     x, y, inside = membership(mask == index)
