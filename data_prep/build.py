@@ -17,7 +17,7 @@ from data_prep.datalist import make_datalist
 from data_prep.dicom.hiding import hidden, mask_files
 from data_prep.dicom.labels import OWN
 from data_prep.errors import ConfigError, DataError
-from data_prep.examine import Examination, examine_source
+from data_prep.examine import About, Examination, examine_source
 from data_prep.files import write_all
 from data_prep.fingerprint import describe
 from data_prep.free_names import MASKS, free
@@ -185,8 +185,13 @@ def _require_masks(raw: Source) -> None:
 def _examined(
     raw: Source, cases: Sequence[Case], names: Mapping[int, str] | None, settings: BuildOptions, about: Naming
 ) -> Examination:
-    told = settings.allow_unlabelled, settings.accepted, about.unused, about.patients_stated
-    result = examine_source(raw, cases, names, *told, settings.modality, settings.jobs)
+    told = About(
+        allow_unlabelled=settings.allow_unlabelled,
+        modality=settings.modality,
+        unused=about.unused,
+        patients_stated=about.patients_stated,
+    )
+    result = examine_source(raw, cases, names, settings.accepted, told, settings.jobs)
     found = ordered((*raw.findings, *result.findings), [case.case_id for case in raw.cases])
     findings = hidden(found, [*mask_files(raw), *(entry.path for entry in about.unused)])
     result = replace(result, findings=findings)

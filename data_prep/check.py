@@ -18,7 +18,7 @@ from data_prep.datalist import case_of
 from data_prep.dead_links import absent
 from data_prep.dicom.hiding import hidden, mask_files
 from data_prep.errors import DataError, DataListError
-from data_prep.examine import examine, examine_source
+from data_prep.examine import About, Reading, examine, examine_source
 from data_prep.files import read_datalist, read_dataset
 from data_prep.foreign import foreign_kind
 from data_prep.grouped import ordered
@@ -149,7 +149,8 @@ def _check_image(path: Path, accept: Collection[str], colour: Colour) -> Finding
     case = Case(stem(path), (path,), None)
     alone = with_colour(Source(path.parent, "image", path.name, (case,)), colour)
     channels = len(alone.channels)
-    return list(examine([case], channels, allow_unlabelled=True, accept=accept, colour=alone.colour).findings)
+    how = Reading(channels, accept=accept, colour=alone.colour)
+    return list(examine([case], how, About(allow_unlabelled=True)).findings)
 
 
 def _check_source(
@@ -164,8 +165,9 @@ def _check_source(
     assigned = finder.assign(raw.cases)
     cases = assigned.cases
     unused = unused_lists(raw.root, cases, finder.table, False, raw.beside)
-    names, unlabelled = chosen_names(declared, raw), allow_unlabelled or not raw.labelled
-    result = examine_source(raw, cases, names, unlabelled, accept, unused, assigned.stated, jobs=jobs)
+    unlabelled = allow_unlabelled or not raw.labelled
+    about = About(allow_unlabelled=unlabelled, unused=unused, patients_stated=assigned.stated)
+    result = examine_source(raw, cases, chosen_names(declared, raw), accept, about, jobs)
     return [*raw.findings, *result.findings]
 
 
@@ -185,13 +187,18 @@ def check_datalist(
     cases = [case_of(entry, split) for split in SPLITS for entry in content[split]]
     folds = [entry["fold"] for entry in content["training"]]
     if not (path.parent / "dataset.json").is_file():
-        loose = examine(cases, 1, declared, allow_unlabelled=True, accept=accept, folds=folds, ignore=ignore, jobs=jobs)
-        return list(loose.findings)
+        how, about = Reading(1, declared, accept, ignore=ignore), About(allow_unlabelled=True, folds=folds)
+        return list(examine(cases, how, about, jobs=jobs).findings)
     dataset = read_dataset(path.parent)
     names = declared or {entry["value"]: entry["name"] for entry in dataset["labels"]}
     accepted = frozenset(accept) | frozenset(dataset.get("accepted", ()))
-    made = {"colour": parse_colour(dataset.get("colour")), "dims": dataset["spatial_dims"]}
-    made |= {"ignore": ignore if ignore is not None else dataset.get("ignore_value")}
-    made |= {"patients_stated": PATIENTS_STATED in accepted, "jobs": jobs}
-    result = examine(cases, len(dataset["channels"]), names, (), True, accepted, dataset["modality"], folds, **made)
-    return list(result.findings)
+    how = Reading(
+        len(dataset["channels"]),
+        names,
+        accepted,
+        parse_colour(dataset.get("colour")),
+        ignore=ignore if ignore is not None else dataset.get("ignore_value"),
+    )
+    stated = PATIENTS_STATED in accepted
+    about = About(allow_unlabelled=True, modality=dataset["modality"], folds=folds, patients_stated=stated)
+    return list(examine(cases, how, about, dataset["spatial_dims"], jobs).findings)

@@ -85,83 +85,92 @@ class Examination:
         return [finding for finding in self.findings if finding.level == "error"]
 
 
-def examine(
-    cases: Sequence[Case],
-    channels: int = 1,
-    declared: Mapping[int, str] | None = None,
-    orphans: Sequence[Path] = (),
-    allow_unlabelled: bool = False,
-    accept: Collection[str] = (),
-    modality: str | None = None,
-    folds: Sequence[int | None] = (),
-    ignored: Sequence[Path] = (),
-    colour: Colour = None,
-    dims: int | None = None,
-    unused: Sequence[UnusedList] = (),
-    patients_stated: bool = False,
-    volumes: Mapping[Path, Callable[[], Volume]] | None = None,
-    faults: Sequence[SourceFault] = (),
-    table_of_names: bool = False,
-    ignore: int | None = None,
-    jobs: int = 1,
-) -> Examination:
+@dataclass(frozen=True)
+class Reading:
+    """How each case is read and judged.
+
+    Attributes:
+        channels: number of channels an image must have, over all files of a case.
+        declared: label value -> name; None accepts any whole number from 0.
+        accept: codes of judgements that the user overrules.
+        colour: which colours of a picture are the channels, None for pictures of one grey value.
+        volumes: how to read the images and labels that are no single file, by the path that stands for them.
+        ignore: see `Source`.
+    """
+
+    channels: int = 1
+    declared: Mapping[int, str] | None = None
+    accept: Collection[str] = ()
+    colour: Colour = None
+    volumes: Mapping[Path, Callable[[], Volume]] = field(default_factory=dict)
+    ignore: int | None = None
+
+
+@dataclass(frozen=True)
+class About:
+    """What is known of a data set beside its cases.
+
+    Attributes:
+        orphans: labels without an image.
+        allow_unlabelled: images without a label are no error.
+        modality: "CT", "MRI", another word, or None when not said.
+        folds: of the training cases, when the list gives them.
+        ignored: files beside the images, of unknown formats.
+        unused: lists and tables beside the images.
+        patients_stated: the user said which patient each case is of.
+        faults: what the layout's reader passed over.
+        table_of_names: see `Source`.
+    """
+
+    orphans: Sequence[Path] = ()
+    allow_unlabelled: bool = False
+    modality: str | None = None
+    folds: Sequence[int | None] = ()
+    ignored: Sequence[Path] = ()
+    unused: Sequence[UnusedList] = ()
+    patients_stated: bool = False
+    faults: Sequence[SourceFault] = ()
+    table_of_names: bool = False
+
+
+def examine(cases: Sequence[Case], how: Reading, about: About, dims: int | None = None, jobs: int = 1) -> Examination:
     """Read and check every case, then check the data set as a whole.
 
     Args:
         cases: what to read.
-        channels: number of channels an image must have, over all files of a case.
-        declared: label value -> name; None accepts any whole number from 0.
-        orphans: labels without an image.
-        allow_unlabelled: images without a label are no error.
-        accept: codes of judgements that the user overrules.
-        modality: "CT", "MRI", another word, or None when not said.
-        folds: of the training cases, when the list gives them.
-        ignored: files beside the images, of unknown formats.
-        colour: which colours of a picture are the channels, None for pictures of one grey value.
+        how, about: see there.
         dims: 2 or 3, as an earlier build has decided; None decides now. Volumes of one slice count as 2D where most images are
             2D, and as 3D in a data set of volumes.
-        unused: lists and tables beside the images.
-        patients_stated: the user said which patient each case is of.
-        volumes: how to read the images that are no single file, by the path that stands for them.
-        faults: what the layout's reader passed over.
-        table_of_names, ignore: see `Source`.
-        jobs: processes that read; images that are no single file (in `volumes`) are read by this one.
+        jobs: processes that read; images that are no single file (in `how.volumes`) are read by this one.
     """
-    read = partial(
-        _examined, channels=channels, declared=declared, accept=accept, colour=colour, volumes=volumes or {}, ignore=ignore
-    )
-    alone = _of_series(cases, volumes or {})
-    done = list(told(each(partial(read, flat=dims != 3), cases, 1 if alone else jobs), "cases read", total=len(cases)))
+    jobs = 1 if _of_series(cases, how.volumes) else jobs
+    done = list(told(each(partial(_examined, how=how, flat=dims != 3), cases, jobs), "cases read", total=len(cases)))
     if dims is None and _mostly_thick(done):
         again = zip(cases, done, strict=True)
-        done = [read(case, flat=False) if one.flat else one for case, one in again]
+        done = [_examined(case, how, flat=False) if one.flat else one for case, one in again]
     findings = [finding for one in done for finding in one.findings]
     records = [one.record for one in done if one.record is not None]
-    subject = DatasetSubject(
-        cases, [_case_facts(record) for record in records], orphans, allow_unlabelled, declared, modality, folds, ignored,
-        unused, patients_stated, faults, ignore, table_of_names,
-    )  # fmt: skip
-    shown = _shown_files(cases, volumes or {})
-    return Examination(tuple(records), (*findings, *run_checks("dataset", subject, accept=accept, files=shown)))
+    facts = [_case_facts(record) for record in records]
+    subject = DatasetSubject(cases, facts, declared=how.declared, ignore=how.ignore, **vars(about))
+    shown = _shown_files(cases, how.volumes)
+    return Examination(tuple(records), (*findings, *run_checks("dataset", subject, accept=how.accept, files=shown)))
 
 
 def examine_source(
     raw: Source,
     cases: Sequence[Case],
     declared: Mapping[int, str] | None,
-    allow_unlabelled: bool,
     accept: Collection[str],
-    unused: Sequence[UnusedList],
-    patients_stated: bool,
-    modality: str | None = None,
+    about: About,
     jobs: int = 1,
 ) -> Examination:
-    """`examine` of cases of a raw data set, with all that its layout says of them; `modality` None: the layout's."""
-    return examine(
-        cases, len(raw.channels), declared, raw.orphans, allow_unlabelled, accept, modality or raw.modality,
-        ignored=raw.ignored, colour=raw.colour, unused=unused, patients_stated=patients_stated, volumes=raw.volumes,
-        faults=raw.faults, table_of_names=raw.table_of_names, ignore=raw.ignore, jobs=jobs,
+    """`examine` of cases of a raw data set; to `about` comes all that its layout says of them."""
+    how = Reading(len(raw.channels), declared, accept, raw.colour, raw.volumes, raw.ignore)
+    about = replace(
+        about, orphans=raw.orphans, modality=about.modality or raw.modality, ignored=raw.ignored, faults=raw.faults,
+        table_of_names=raw.table_of_names,
     )  # fmt: skip
+    return examine(cases, how, about, jobs=jobs)
 
 
 def _of_series(cases: Sequence[Case], volumes: Mapping[Path, Callable[[], Volume]]) -> bool:
@@ -203,34 +212,29 @@ def examine_case(
     case: Case, channels: int = 1, colour: Colour = None, flat: bool = False
 ) -> tuple[CaseRecord | None, list[Finding]]:
     """Read one case once; no record when a file is unreadable or a finding is an error. `flat` reads one slice as 2D."""
-    done = _examined(case, channels, None, (), colour, {}, None, flat)
+    done = _examined(case, Reading(channels, colour=colour), flat)
     return done.record, done.findings
 
 
-def _examined(
-    case: Case,
-    channels: int,
-    declared: Mapping[int, str] | None,
-    accept: Collection[str],
-    colour: Colour,
-    volumes: Mapping[Path, Callable[[], Volume]],
-    ignore: int | None,
-    flat: bool,
-) -> Examined:
+def _examined(case: Case, how: Reading, flat: bool) -> Examined:
     findings: list[Finding] = []
-    asked = partial(run_checks, case=case.case_id, accept=accept, files=_shown_files([case], volumes))
-    images = [_read(partial(read_image, path, colour, flat, volumes.get(path)), path, findings, asked) for path in case.images]
+    asked = partial(run_checks, case=case.case_id, accept=how.accept, files=_shown_files([case], how.volumes))
+
+    def read(path: Path, reader: Callable[[], Volume]) -> Volume | None:
+        return _read(reader, path, findings, asked)
+
+    images = [read(path, partial(read_image, path, how.colour, flat, how.volumes.get(path))) for path in case.images]
     label = None
     if case.label is not None:
-        label = _read(partial(read_label, case.label, flat, volumes.get(case.label)), case.label, findings, asked)
+        label = read(case.label, partial(read_label, case.label, flat, how.volumes.get(case.label)))
     sound = [image for image in images if image is not None]
     for image in sound:
-        wanted = channels if len(case.images) == 1 else 1
+        wanted = how.channels if len(case.images) == 1 else 1
         findings += asked("image", ImageSubject(image, wanted), file=str(image.path))
     counts = count_values(label.array) if label is not None else {}
-    ignored = counts.pop(float(ignore), 0) if ignore is not None else 0
+    ignored = counts.pop(float(how.ignore), 0) if how.ignore is not None else 0
     if label is not None:
-        findings += asked("label", LabelSubject(label, counts, declared, ignored), file=str(label.path))
+        findings += asked("label", LabelSubject(label, counts, how.declared, ignored), file=str(label.path))
     for other in [*sound[1:], *([label] if label is not None else [])]:
         if sound and other is not sound[0]:
             pair = PairSubject(sound[0], other, counts if other is label else None)
@@ -239,7 +243,7 @@ def _examined(
     if any(finding.level == "error" for finding in findings):
         return Examined(None, findings, dims, is_flat)
     label = in_order_of(sound[0], label) if label is not None and sound else label
-    record = _record(case, sound, label, {int(value): count for value, count in counts.items()}, ignore)
+    record = _record(case, sound, label, {int(value): count for value, count in counts.items()}, how.ignore)
     record = replace(record, ignored=ignored) if ignored else record
     return Examined(record, findings, dims, is_flat)
 
@@ -257,7 +261,7 @@ def _read(
 
 
 def count_values(label: Array) -> dict[float, int]:
-    """Number of voxels of each value; every NaN is counted under one key."""
+    """Number of voxels of each value of a label of any shape; every NaN is counted under one key."""
     if label.dtype == bool or (label.dtype.kind == "u" and label.dtype.itemsize <= 2):
         counts = np.bincount(label.ravel(order="K"))
         return {float(value): int(counts[value]) for value in np.flatnonzero(counts)}
@@ -301,5 +305,5 @@ def draw(values: Array, seed: int) -> Array:
 
 
 def pooled(parts: Iterable[Sequence[Array]]) -> list[Array]:
-    """Join the drawn values of many cases, channel by channel."""
+    """Join the drawn values (N,) of many cases, channel by channel."""
     return [np.concatenate(channel) for channel in zip(*(part for part in parts if part), strict=True)]

@@ -32,7 +32,7 @@ def checked_ignore(value: int | None) -> int | None:
 
 
 def marked(label: Array, value: int | None) -> Array:
-    """Whole numbers of any type, with `IGNORED` where the file holds `value`; the label itself where it holds none."""
+    """Whole numbers, any shape and type, with `IGNORED` where the file holds `value`; the label itself where it holds none."""
     if value is None or not (here := label == value).any():
         return label
     signed = label.astype(np.int64)

@@ -1,4 +1,4 @@
-"""N4 bias field correction (Tustison et al., IEEE TMI 2010) with SimpleITK: the one thing that writes images."""
+"""N4 bias field correction (Tustison et al., IEEE TMI 2010) with SimpleITK, written as copies of the images."""
 
 from __future__ import annotations
 

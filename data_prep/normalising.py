@@ -20,7 +20,7 @@ Bounds = tuple[float, float]
 
 
 def bulk(values: Array, lower: float = LOWER, upper: float = UPPER) -> Bounds:
-    """Two percentiles of an image; its smallest and largest value where they coincide: over 99 % of one grey."""
+    """Two percentiles of an image, any shape; its smallest and largest value where they coincide: over 99 % of one grey."""
     low, high = (float(bound) for bound in np.percentile(values, [lower, upper]))
     return (low, high) if high > low else (float(values.min()), float(values.max()))
 
@@ -57,7 +57,7 @@ def undone(values: Array, normalization: Mapping[str, Any]) -> Array:
     own, so the way back is right as far as the image has the share of darkest and brightest voxels that it should have.
 
     Args:
-        values: in [-1, 1].
+        values: of any shape, in [-1, 1].
         normalization: the plan's entry; one without a method leaves the values as they are.
     """
     grey, method = np.asarray(values, dtype=np.float64), normalization.get("method")

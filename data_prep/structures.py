@@ -145,5 +145,5 @@ def _as_png(array: Array) -> bytes:
 
 
 def as_nifti(voxels: Array, affine: Affine) -> bytes:
-    """A compressed NIfTI file with both matrices set; mm, RAS."""
+    """A compressed NIfTI file of (X, Y, Z) voxels; see `new_nifti`."""
     return gzip.compress(new_nifti(voxels, affine).to_bytes(), 6, mtime=0)

@@ -7,7 +7,7 @@ import inspect
 import itertools
 import json
 import typing
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import wraps
 from pathlib import Path
 from typing import Annotated, Any
@@ -47,7 +47,11 @@ class Group(TyperGroup):
     """The commands; a mistyped one is answered with the nearest."""
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """As typer does it, but that our own sentence refuses an unknown command."""
+        """As typer does it, but that our own sentence refuses an unknown command.
+
+        Raises:
+            ConfigError: an unknown command.
+        """
         name = args[0] if args else ""
         shown = [known for known, command in self.commands.items() if not command.hidden]
         if name and not name.startswith("-") and self.get_command(ctx, name) is None and not ctx.resilient_parsing:
@@ -289,14 +293,20 @@ def check_names(given: Mapping[str, str], config: Mapping[str, Any], params: Seq
     options = [word.strip("-").replace("-", "_") for param in params for word in param.opts if word.startswith("--")]
     refuse_idle(given, config)
     for first in map(top, given):
-        if first == "resume" and first not in known and "overwrite" in known:
-            raise ConfigError("--resume: finished cases are kept without it; type the same command and leave it out")
-        if first not in known and first in SETTINGS:
-            raise ConfigError(f"--{first} is a setting of another command, and would do nothing in this run; leave it out")
-        if first not in known and (argument := misnamed_argument(f"--{first}", params)):
-            raise ConfigError(f"unknown option --{first}: {argument}")
-        if first not in known and first not in RUN_ARGUMENTS:
-            raise ConfigError(unknown(first, [*known, *options]))
+        if first not in known:
+            _refuse_name(first, known, options, params)
+
+
+def _refuse_name(name: str, known: Collection[str], options: Sequence[str], params: Sequence[Any]) -> None:
+    """Raises: ConfigError: a name that the configuration does not have, unless it is one of MONAI's `run`."""
+    if name == "resume" and "overwrite" in known:
+        raise ConfigError("--resume: finished cases are kept without it; type the same command and leave it out")
+    if name in SETTINGS:
+        raise ConfigError(f"--{name} is a setting of another command, and would do nothing in this run; leave it out")
+    if argument := misnamed_argument(f"--{name}", params):
+        raise ConfigError(f"unknown option --{name}: {argument}")
+    if name not in RUN_ARGUMENTS:
+        raise ConfigError(unknown(name, [*known, *options]))
 
 
 def check_values(given: Mapping[str, str], config: Mapping[str, Any]) -> None:

@@ -83,7 +83,11 @@ def bundle_command(
 
 
 def training_command(bundle: str, settings: Mapping[str, str], named: Named, report: bool) -> Command:
-    """The run of a training; without a folder for them, results of real data go to runs/..."""
+    """The run of a training; without a folder for them, results of real data go to runs/...
+
+    Raises:
+        ConfigError: a pretraining from "auto", or an adaptation to drawn shapes.
+    """
     given = {**{name: text for name, text in named.values() if text is not None}, **settings}
     if not given.get("output_dir"):
         default = default_folder(str(bundle_folder(bundle)), given.get("dataset_dir") or given.get("unlabelled_dir"))

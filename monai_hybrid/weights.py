@@ -203,7 +203,12 @@ def _load_safetensors(path: Path) -> dict[str, Tensor]:
 
 
 def load_torch(path: Path) -> Any:
-    """The content of a .pt file; torch reads the archive's members without looking at their checksums, so we look."""
+    """The content of a .pt file; torch reads the archive's members without looking at their checksums, so we look.
+
+    Raises:
+        ValueError: packed or damaged members.
+        pickle.UnpicklingError: it holds more than tensors and plain values.
+    """
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
             if any(member.compress_type != zipfile.ZIP_STORED for member in archive.infolist()):

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
+PAGE = ROOT / "docs/architecture.md"
 PLACE = re.compile(r"`((?:monai_hybrid|data_prep|bundles|benchmarks|tests|docs)/[\w/.]+)`")
 
 
@@ -20,8 +21,25 @@ def test_every_file_that_is_named_exists(page: str) -> None:
 
 
 def test_the_walks_name_the_files_of_both_ends() -> None:
-    named = set(PLACE.findall((ROOT / "docs/architecture.md").read_text(encoding="utf-8")))
+    named = set(PLACE.findall(PAGE.read_text(encoding="utf-8")))
     assert {"data_prep/reading.py", "monai_hybrid/inferers/native_grid.py", "monai_hybrid/losses/hybrid.py"} <= named
+
+
+def test_every_module_that_is_named_by_its_file_alone_exists() -> None:
+    there = {file.name for room in ("monai_hybrid", "data_prep", "benchmarks", "tests") for file in (ROOT / room).rglob("*.py")}
+    named = re.findall(r"`(?:[\w/]+/)?(\w+\.py)`", PAGE.read_text(encoding="utf-8"))
+    assert len(named) > 100 and not set(named) - there - {"setup.py"}
+
+
+def test_every_package_is_named() -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    packages = [file.parent.name for room in ("monai_hybrid", "data_prep") for file in (ROOT / room).rglob("*/__init__.py")]
+    assert not [name for name in packages if not re.search(rf"`(?:\w+/)*{name}(?:/|`)", page)]
+
+
+def test_the_page_gives_the_levels() -> None:
+    line = next(line for line in PAGE.read_text(encoding="utf-8").splitlines() if line.startswith(f"`{LEVELS[0][0]}`"))
+    assert [set(re.findall(r"`(\w+)`", level)) for level in line.split("→")] == [set(level) for level in LEVELS]
 
 
 # From the bottom up: a room imports rooms before it, none beside or after it.
@@ -40,16 +58,21 @@ LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
 PACKAGE = ROOT / "monai_hybrid"
 
 
-def imports_of(file: Path) -> Iterator[str]:
-    """Rooms of the package that a file imports, at its top or inside a function."""
+def modules_of(file: Path) -> Iterator[str]:
+    """Modules that a file imports, at its top or inside a function."""
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-        modules = [node.module] if isinstance(node, ast.ImportFrom) and node.module else []
+        if isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
         if isinstance(node, ast.Import):
-            modules = [alias.name for alias in node.names]
-        for module in modules:
-            first, *rest = module.split(".")
-            if first == "monai_hybrid" and rest and rest[0] in LEVEL:
-                yield rest[0]
+            yield from (alias.name for alias in node.names)
+
+
+def imports_of(file: Path) -> Iterator[str]:
+    """Rooms of the package that a file imports."""
+    for module in modules_of(file):
+        first, *rest = module.split(".")
+        if first == "monai_hybrid" and rest and rest[0] in LEVEL:
+            yield rest[0]
 
 
 def test_every_room_has_a_level() -> None:
@@ -65,3 +88,20 @@ def test_rooms_import_in_one_direction() -> None:
         if other != room and LEVEL[other] >= level
     ]
     assert not wrong, wrong
+
+
+def test_data_prep_imports_no_other_room() -> None:
+    wrong = [
+        f"{file.relative_to(ROOT)} imports {module}"
+        for file in (ROOT / "data_prep").rglob("*.py")
+        for module in modules_of(file)
+        if module.split(".")[0] in ("torch", "monai", "monai_hybrid", "benchmarks")
+    ]
+    assert not wrong, wrong
+
+
+def test_the_packages_import_no_benchmark() -> None:
+    files = [
+        file for file in PACKAGE.rglob("*.py") if any(m.split(".")[0] in ("benchmarks", "tests") for m in modules_of(file))
+    ]
+    assert not files

@@ -125,16 +125,16 @@ class PixelHead(nn.Module):
             drawn = torch.tensor(self.steps)[torch.randint(len(self.steps), (len(x),))]
             logits = self.head(self.features(x, drawn, torch.randn(x.shape, device=x.device)))
         else:
-            noise = torch.randn(x.shape[1:], generator=torch.Generator().manual_seed(0)).to(x.device).expand_as(x)
-            levels = [self.head(self.features(x, torch.full((len(x),), step), noise)).softmax(1) for step in self.steps]
+            epsilon = torch.randn(x.shape[1:], generator=torch.Generator().manual_seed(0)).to(x.device).expand_as(x)
+            levels = [self.head(self.features(x, torch.full((len(x),), step), epsilon)).softmax(1) for step in self.steps]
             logits = torch.stack(levels).mean(0).clamp(min=1e-8).log()
         return _as_pair(logits, self.in_channels, return_noise)
 
     @torch.no_grad()
-    def features(self, x: Tensor, timesteps: Tensor, noise: Tensor) -> Tensor:
+    def features(self, x: Tensor, timesteps: Tensor, epsilon: Tensor) -> Tensor:
         """(B, C, ...) -> (B, F, ...): decoder outputs of x_t at full resolution; the pass of MONAI's class, step by step."""
         body = self.body
-        h = add_noise(x, noise, timesteps, self.schedule)
+        h = add_noise(x, epsilon, timesteps, self.schedule)
         embedding = body.time_embed(get_timestep_embedding(timesteps.to(x.device), body.block_out_channels[0]).to(h.dtype))
         h = body.conv_in(h)
         skips = [h]

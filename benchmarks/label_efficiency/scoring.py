@@ -27,12 +27,12 @@ def predict(
     if tuple(timesteps) == (0,) or schedule is None:
         only: Tensor = inferer(images, network).argmax(1)
         return only
-    noise = torch.randn(images.shape[1:], generator=torch.Generator().manual_seed(0)).to(images.device).expand_as(images)
+    epsilon = torch.randn(images.shape[1:], generator=torch.Generator().manual_seed(0)).to(images.device).expand_as(images)
     total = torch.zeros(())
     for step in timesteps:
         t = torch.full((len(images),), int(step))
         at_t = lambda x, level=int(step): network(x, timesteps=torch.full((1,), level, device=x.device))  # noqa: E731
-        total = total.to(images.device) + inferer(add_noise(images, noise, t, schedule), at_t).softmax(1)
+        total = total.to(images.device) + inferer(add_noise(images, epsilon, t, schedule), at_t).softmax(1)
     return total.argmax(1)
 
 

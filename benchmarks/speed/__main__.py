@@ -11,6 +11,7 @@ import argparse
 import json
 import os
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -49,15 +50,11 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     from monai_hybrid.networks.number_types import fastest_dtype
 
     torch.manual_seed(0)
-    if args.networks:
-        known = [row.name for row in parts.ROWS]
-        unknown = [name for name in args.networks if name not in known]
-        if unknown:
-            raise ConfigError(f"--networks {unknown[0]!r}: unknown; expected of {', '.join(map(repr, known))}")
-        parts.ROWS = tuple(row for row in parts.ROWS if row.name in args.networks)
     device = torch.device(args.device)
     dtypes = tuple(dict.fromkeys((torch.float32, fastest_dtype(device))))
-    if not args.networks:  # bfloat16 without instructions for it would take minutes a patch
+    if args.networks:
+        parts.ROWS = _named(args.networks, parts.ROWS)
+    else:  # bfloat16 without instructions for it would take minutes a patch
         parts.ROWS = tuple(row for row in parts.ROWS if row.dtype in dtypes)
     if args.threads:
         torch.set_num_threads(args.threads)
@@ -66,15 +63,13 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         sizes = replace(sizes, volumes=tuple(tuple(shape) for shape in args.volume))
     stopwatch = measure.Stopwatch(device, 3 if args.quick else args.repetitions, args.clock)
     peaks = {dtype: measure.convolution_peak(stopwatch, dtype, args.quick) for dtype in dtypes}
-    report: dict[str, Any] = {
-        "machine": {
-            "device": torch.cuda.get_device_name(device) if device.type == "cuda" else processor(),
-            "threads": torch.get_num_threads(),
-            "torch": torch.__version__,
-            "clock": args.clock,
-            "allocator": "kept memory" if "MALLOC_TRIM_THRESHOLD_" in os.environ else "default",
-            **{f"convolution peak {str(k).removeprefix('torch.')}, GFLOP/s": round(v / 1e9, 1) for k, v in peaks.items()},
-        }
+    machine = {
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else processor(),
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+        "clock": args.clock,
+        "allocator": "kept memory" if "MALLOC_TRIM_THRESHOLD_" in os.environ else "default",
+        **{f"convolution peak {str(k).removeprefix('torch.')}, GFLOP/s": round(v / 1e9, 1) for k, v in peaks.items()},
     }
     measured = {
         "forward": lambda: parts.forward(stopwatch, sizes, peaks),
@@ -82,7 +77,19 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         "volume": lambda: parts.volume(stopwatch, sizes),
         "sampling": lambda: parts.sampling(stopwatch, sizes),
     }
-    return report | {part: measured[part]() for part in args.parts}
+    return {"machine": machine, **{part: measured[part]() for part in args.parts}}
+
+
+def _named(names: Sequence[str], rows: Sequence[Any]) -> tuple[Any, ...]:
+    """The rows of these names.
+
+    Raises:
+        ConfigError: there is none of a name.
+    """
+    known = [row.name for row in rows]
+    if unknown := [name for name in names if name not in known]:
+        raise ConfigError(f"--networks {unknown[0]!r}: unknown; expected of {', '.join(map(repr, known))}")
+    return tuple(row for row in rows if row.name in names)
 
 
 def main() -> None:

@@ -128,11 +128,11 @@ def sampling(stopwatch: Stopwatch, sizes: Sizes) -> list[Result]:
     """Joint samples (image and mask) of one patch by the ODE, seconds a pair by number of steps."""
     network, schedule = plain().to(stopwatch.device).eval(), NoiseSchedule(num_timesteps=1000)
     denoiser = network_denoiser(network, schedule, "v", 1)
-    noise = torch.randn(1, 1, *sizes.patch, device=stopwatch.device)
+    x_T = torch.randn(1, 1, *sizes.patch, device=stopwatch.device)
 
     def draw(steps: int) -> Any:
         with torch.no_grad():
-            return sample_ode(denoiser, noise, schedule, steps)
+            return sample_ode(denoiser, x_T, schedule, steps)
 
     draw(1)
     once = Stopwatch(stopwatch.device, 1, stopwatch.clock)

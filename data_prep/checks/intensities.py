@@ -83,7 +83,7 @@ def looks_like_a_mask(subject: ImageSubject) -> str | None:
 
 
 def few_whole_values(array: Array) -> set[float]:
-    """The values of an image of at most 16 different whole ones; empty for any other image.
+    """The values of an image, of any shape, of at most 16 different whole ones; empty for any other image.
 
     A scan is told by its first voxels: a mask of 512 cubed takes a second, as most of its stretches have one value.
     """

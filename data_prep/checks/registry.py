@@ -116,6 +116,9 @@ def check(
 
     In `remedy`, `{file}` stands for the file's name, quoted for a shell, and `{case}` for the command that moves all files of
     its case out of the data set.
+
+    Raises:
+        ValueError: an unknown level, a code that is taken, or a note that could be accepted.
     """
     if level not in LEVELS or code in REGISTRY or (acceptable and level == "note"):
         raise ValueError(f"check {code}: level {level!r} unknown, or the code is taken, or nothing to accept")

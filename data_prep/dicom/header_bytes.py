@@ -34,7 +34,11 @@ def kind_of(head: bytes) -> str:
 
 
 def head_of(path: Path) -> bytes:
-    """The first bytes of a regular file; b"" for anything else, and for what the system refuses."""
+    """The first bytes of a regular file; b"" for anything else.
+
+    Raises:
+        ReadError: "unreadable", the system refuses it.
+    """
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode) or not status.st_size:  # files of the kernel say size 0, and some never end

@@ -15,6 +15,7 @@ OFF_GRID = 0.05  # voxels by which a frame may lie beside a slice: positions are
 
 
 def item_of(own: Any, shared: Any, sequence: str) -> Any:
+    """A sequence of a frame's functional groups: the frame's own, else that of all frames; None without one."""
     return own.get(sequence) or (shared.get(sequence) if shared is not None else None)
 
 

@@ -106,7 +106,11 @@ def unlisted_labels(cases: Iterable[Case]) -> tuple[Path, ...]:
 
 
 def raw_dataset_json(root: Path) -> dict[str, Any] | None:
-    """The dataset.json of an MSD or nnU-Net data set; None when there is none, or when `build` has written it."""
+    """The dataset.json of an MSD or nnU-Net data set; None when there is none, or when `build` has written it.
+
+    Raises:
+        DataListError: it is damaged.
+    """
     path = root / "dataset.json"
     if not path.is_file():
         return None

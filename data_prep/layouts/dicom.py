@@ -49,39 +49,47 @@ def read(root: Path, labels_dir: str | None = None, series: str | None = None, a
     if not every and not found.faults:
         raise DataListError("D503", f"{root}: its DICOM files hold no image; expected CT or MR series", str(root))
     places = places_of(every, root)
-    findings = [f for one, place in places for f in run_checks("series", one, case_name(one), str(place), accept)]
-    findings += _faults(found)
+    findings = [*_findings(places, accept), *_faults(found)]
     findings += run_checks("dicom_folder", _without_labels(found, root, labels_dir), file=str(root))
-    solved = {*ACCEPTED} & {*accept}
-    usable = [(without(one, solved), place) for one, place in places if without(one, solved).usable]
-    sound = [one for one, _ in usable]
+    usable = _usable(places, accept)
     labels, name = _labels(root, labels_dir)
     if not usable and not any(finding.level == "error" for finding in findings):
         raise DataListError("D503", f"{root}: none of its DICOM series is a volume: {_why(findings)}", str(root))
+    sound = [one for one, _ in usable]
+    by_case = {case_name(one): one for one in sound}
     pairs, note = _paired(sound, there, labels, root)
-    _show(pairs, {case_name(one): one.uid for one in sound})
-    of_headers = drawn(found if not labels else replace(found, segmentations=[], structures=[]), there, sound, accept)
-    findings += of_headers.findings
-    made = readers(of_headers, {case_name(one): one for one in sound}, root, accept)
+    _show(pairs, {case: one.uid for case, one in by_case.items()})
+    unpaired = found if not labels else replace(found, segmentations=[], structures=[])
+    of_headers = drawn(unpaired, there, sound, accept)
+    made = readers(of_headers, by_case, root, accept)
     masks = {**{case: place for case, (place, _) in made.items()}, **pairs.labels}
-    cases = [Case(case_name(one), (place,), masks.get(case_name(one)), patient_of(one)) for one, place in usable]
-    volumes = {case.images[0]: partial(volume_of, one, case.images[0]) for case, one in zip(cases, sound, strict=True)}
     modalities = {MODALITIES.get(one.modality, "") for one in sound}
     return Source(
         root,
         "dicom",
         root.name or "dicom",
-        tuple(cases),
+        tuple(Case(case_name(one), (place,), masks.get(case_name(one)), patient_of(one)) for one, place in usable),
         of_headers.label_names or (names_beside(root, name) if root.is_dir() else None),
         modality=modalities.pop() or None if len(modalities) == 1 else None,
         orphans=pairs.orphans,
         notes=(note,) if note else (),
-        volumes={**volumes, **dict(made.values())},
-        series={case.case_id: one for case, one in zip(cases, sound, strict=True)},
-        findings=tuple(findings),
+        volumes={**{place: partial(volume_of, one, place) for one, place in usable}, **dict(made.values())},
+        series=by_case,
+        findings=(*findings, *of_headers.findings),
         labelled=bool(labels or made),
         segments_named=bool(made),
     )
+
+
+def _findings(places: Sequence[tuple[Series, Path]], accept: Collection[str]) -> Iterator[Finding]:
+    for one, place in places:
+        yield from run_checks("series", one, case_name(one), str(place), accept)
+
+
+def _usable(places: Sequence[tuple[Series, Path]], accept: Collection[str]) -> list[tuple[Series, Path]]:
+    """The series that are volumes, where they lie, without the problems that the user overrules."""
+    solved = {*ACCEPTED} & {*accept}
+    return [(sound, place) for one, place in places if (sound := without(one, solved)).usable]
 
 
 def patient_of(series: Series) -> str:

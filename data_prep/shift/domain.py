@@ -122,7 +122,7 @@ def _read(read: Callable[[], Volume], path: str) -> Volume:
 
 
 def normalised(values: Array, normalization: Mapping[str, Any]) -> Array:
-    """Grey values as the network sees them, but on the file's own grid: in [-1, 1], float64."""
+    """Grey values of any shape as the network sees them, but on the file's own grid: in [-1, 1], float64."""
     grey = np.nan_to_num(np.asarray(values, dtype=np.float64))
     if normalization["method"] == SOFT:
         return soft(grey, normalization)

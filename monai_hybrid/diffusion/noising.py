@@ -93,7 +93,20 @@ def check_prediction_type(prediction_type: str) -> None:
 
 
 def prediction_target(x_0: Tensor, epsilon: Tensor, timesteps: Tensor, schedule: NoiseSchedule, prediction_type: str) -> Tensor:
-    """What the image channels have to predict: epsilon, v = a epsilon - s x_0 (Salimans & Ho 2022), or the sample x_0."""
+    """What the image channels have to predict: epsilon, v = a epsilon - s x_0 (Salimans & Ho 2022), or the sample x_0.
+
+    Args:
+        x_0, epsilon: (B, C, X, Y[, Z]), clean images in [-1, 1] and their noise.
+        timesteps: (B,) int64, 0..T.
+        schedule: alpha_bar_t, of which a = sqrt(alpha_bar_t), s = sqrt(1 - alpha_bar_t).
+        prediction_type: "epsilon", "v" or "sample".
+
+    Returns:
+        As `x_0`, float32.
+
+    Raises:
+        ValueError: another prediction type.
+    """
     check_prediction_type(prediction_type)
     if prediction_type == "epsilon":
         return epsilon.float()
@@ -104,7 +117,18 @@ def prediction_target(x_0: Tensor, epsilon: Tensor, timesteps: Tensor, schedule:
 
 
 def predicted_x_0(prediction: Tensor, x_t: Tensor, timesteps: Tensor, schedule: NoiseSchedule, prediction_type: str) -> Tensor:
-    """E[x_0 | x_t] from the network's image channels: the inverse of `prediction_target` for each prediction type."""
+    """E[x_0 | x_t] from the network's image channels: the inverse of `prediction_target` for each prediction type.
+
+    Args:
+        prediction, x_t: (B, C, X, Y[, Z]), the image channels and what they were computed of.
+        timesteps, schedule, prediction_type: as in `prediction_target`; of "epsilon" no t may have alpha_bar_t = 0.
+
+    Returns:
+        As `x_t`, float32, not clipped.
+
+    Raises:
+        ValueError: another prediction type.
+    """
     check_prediction_type(prediction_type)
     if prediction_type == "sample":
         return prediction.float()

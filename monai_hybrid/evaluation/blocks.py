@@ -36,7 +36,13 @@ def surroundings(inside: Array, spacing: Sequence[float] | Array) -> tuple[slice
 
 
 def steps(shape: Sequence[int], spacing: Sequence[float] | Array, most: int) -> tuple[int, int, int]:
-    """How many voxels along each axis become one, so that at most `most` are left: always the shortest voxel grows."""
+    """How many voxels along each axis become one, so that at most `most` are left: always the shortest voxel grows.
+
+    Args:
+        shape: (X, Y, Z).
+        spacing: lengths of a voxel along them, mm.
+        most: voxels.
+    """
     step = [1, 1, 1]
     while np.prod([-(-size // by) for size, by in zip(shape, step, strict=True)]) > most:
         lengths = [float(length) * by if size > by else np.inf for length, by, size in zip(spacing, step, shape, strict=True)]
@@ -45,7 +51,7 @@ def steps(shape: Sequence[int], spacing: Sequence[float] | Array, most: int) -> 
 
 
 def averaged(array: Array, step: Sequence[int]) -> Array:
-    """The mean of each block of `step` voxels, float32; blocks that reach over the edge are filled up with it."""
+    """The mean of each block of `step` voxels of (X, Y, Z), float32; blocks that reach over the edge are filled up with it."""
     if tuple(step) == (1, 1, 1):
         return array
     full = np.pad(array, [(0, -size % by) for size, by in zip(array.shape, step, strict=True)], mode="edge")
@@ -55,7 +61,7 @@ def averaged(array: Array, step: Sequence[int]) -> Array:
 
 
 def thinned(mask: Array, step: Sequence[int]) -> Array:
-    """The voxel in the middle of each block; labels are not averaged."""
+    """The voxel in the middle of each block of (X, Y, Z); labels are not averaged."""
     places = [np.minimum(np.arange(0, size, by) + by // 2, size - 1) for size, by in zip(mask.shape, step, strict=True)]
     return mask[np.ix_(*places)]
 

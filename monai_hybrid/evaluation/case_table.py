@@ -72,18 +72,22 @@ def check_rows(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
     if not rows:
         raise DataError(f"{path}: holds no case; evaluate again")
     for row in rows:
-        where = f"{path}: case {row['case_id']}, class {row['class']}"
-        if row["status"] not in (OK, MISSED, INVENTED, ABSENT):
-            raise DataError(f"{where}: status {row['status']!r}; expected ok, missed, invented or absent")
-        scores = {metric: row[metric] for metric in METRICS if metric in row} if row["status"] != ABSENT else {}
-        if scores.get("nsd", 0) is None and scores.get("hd95", 0) is None:  # annotated in part
-            scores = {"dice": row["dice"]}
-        for metric, value in scores.items():
-            if value is None or not math.isfinite(value) or value < 0 or (metric != "hd95" and value > 1):
-                raise DataError(f"{where}: {metric} is {value}; expected a number{'' if metric == 'hd95' else ' from 0 to 1'}")
+        _check_row(row, f"{path}: case {row['case_id']}, class {row['class']}")
     expected = len({row["case_id"] for row in rows}) * len({row["class"] for row in rows})
     if len(rows) != expected:
         raise DataError(f"{path}: {len(rows)} rows, expected {expected}, one for each case and class; evaluate again")
+
+
+def _check_row(row: Mapping[str, Any], where: str) -> None:
+    """Raises: DataError: an unknown status, or a score out of its range."""
+    if row["status"] not in (OK, MISSED, INVENTED, ABSENT):
+        raise DataError(f"{where}: status {row['status']!r}; expected ok, missed, invented or absent")
+    scores = {metric: row[metric] for metric in METRICS if metric in row} if row["status"] != ABSENT else {}
+    if scores.get("nsd", 0) is None and scores.get("hd95", 0) is None:  # annotated in part
+        scores = {"dice": row["dice"]}
+    for metric, value in scores.items():
+        if value is None or not math.isfinite(value) or value < 0 or (metric != "hd95" and value > 1):
+            raise DataError(f"{where}: {metric} is {value}; expected a number{'' if metric == 'hd95' else ' from 0 to 1'}")
 
 
 def _typed(raw: Mapping[str, str]) -> Row:

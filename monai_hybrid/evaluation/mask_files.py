@@ -220,6 +220,9 @@ def _hold_to(mask: Any, label: Any, name: str) -> None:
 
 
 def mask_and_label(batch: Mapping[str, Any], device: Any = None, non_blocking: bool = False, **_: Any) -> tuple[Tensor, Tensor]:
-    """What an evaluator takes for its input and its target: the mask, which is its own prediction, and the label."""
+    """What an evaluator takes for its input and its target: the mask, which is its own prediction, and the label.
+
+    Both are (B, 1, X, Y[, Z]) class indices.
+    """
     mask, label = (torch.as_tensor(batch[key]).to(device, non_blocking=non_blocking) for key in ("mask", "label"))
     return mask, label

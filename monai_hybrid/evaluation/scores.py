@@ -14,6 +14,10 @@ def dice_per_class(pred: Tensor, label: Tensor, num_classes: int) -> list[float]
 
     Args:
         pred, label: (1, X, Y[, Z]) class index, same grid.
+        num_classes: K, the background included.
+
+    Raises:
+        ValueError: another grid.
     """
     if pred.shape != label.shape:
         raise ValueError(f"prediction {tuple(pred.shape)} and label {tuple(label.shape)} are on different grids")

@@ -48,6 +48,11 @@ class FoldsDone:
         (self.logs / PART).unlink(missing_ok=True)
 
     def write(self, content: Mapping[str, Any], name: str) -> None:
+        """Write a file beside the log, unless one of somebody else's is there.
+
+        Raises:
+            ConfigError: one is.
+        """
         refuse_other(self.logs / name)
         write_record(content, self.logs / name)
 

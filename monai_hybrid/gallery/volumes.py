@@ -218,7 +218,7 @@ def _colours(array: Array) -> Array:
 
 
 def mask_indices(collection: Collection, case: Case, mask: Path | None) -> Array:
-    """The class index of each voxel, uint8 as `Grid.for_page` orders them; 0 without a mask.
+    """The class index of each voxel, (X, Y, Z) uint8 as `Grid.for_page` orders them; 0 without a mask.
 
     Raises:
         DataError: it cannot be read, lies on another grid, or holds a value of no label.
@@ -240,7 +240,7 @@ def mask_indices(collection: Collection, case: Case, mask: Path | None) -> Array
 
 
 def indices(array: Array, collection: Collection, mask: Path) -> Array:
-    """Label values as class indices, uint8.
+    """Label values of any shape as class indices, uint8.
 
     Raises:
         DataError: a value is of no label.

@@ -129,7 +129,7 @@ def grid_map(source_shape: Sequence[int], shape: Sequence[int], affine: np.ndarr
 
 
 def axis_map(positions: np.ndarray, length: int) -> AxisMap:
-    """Linear interpolation at `positions` (voxels) in a row of `length` voxels; within 1e-4 of a voxel it is that voxel."""
+    """Linear interpolation at `positions` (N,), voxels, in a row of `length`; within 1e-4 of a voxel it is that voxel."""
     near = np.round(positions)
     exact = np.where(np.abs(positions - near) < 1e-4, near, positions).clip(0, length - 1)
     low = np.floor(exact).astype(np.int64)

@@ -28,17 +28,18 @@ class Style:
 
     @property
     def layout(self) -> torch.memory_format:
+        """The order of axes in memory."""
         if not self.channels_last:
             return torch.contiguous_format
         return torch.channels_last if self.spatial_dims == 2 else torch.channels_last_3d
 
     def lay_out(self, tensor: Tensor) -> Tensor:
-        """A kernel or an image, converted and laid out."""
+        """A kernel (F, C, X, Y[, Z]) or an image (B, C, X, Y[, Z]), converted and laid out."""
         return tensor.detach().to(self.dtype).contiguous(memory_format=self.layout)
 
 
 class FoldedConvolution:
-    """A convolution, `constant` (F,) added to what it gives."""
+    """A convolution (B, C, X, Y[, Z]) -> (B, F, ...), `constant` (F,) added to what it gives."""
 
     def __init__(
         self, style: Style, weight: Tensor, bias: Tensor, stride: int = 1, padding: int = 1, constant: Tensor | None = None
@@ -71,7 +72,10 @@ def _by_onednn(x: Tensor, weight: Tensor, bias: Tensor, stride: int, padding: in
 
 
 class FoldedPointwise:
-    """A convolution of kernel 1: with channels last a matrix product, which CPUs do up to 4 times faster."""
+    """A convolution of kernel 1, (B, C, ...) -> (B, F, ...).
+
+    With channels last it is a matrix product, which CPUs do up to 4 times faster.
+    """
 
     def __init__(self, style: Style, layer: nn.Module) -> None:
         weight, bias = parameters_of(layer)
@@ -85,7 +89,10 @@ class FoldedPointwise:
 
 
 class FoldedUpsampling:
-    """Nearest-neighbour doubling, then a 3-wide convolution: as one transposed convolution (`doubling_kernel`)."""
+    """Nearest-neighbour doubling, then a 3-wide convolution: as one transposed convolution (`doubling_kernel`).
+
+    (B, C, X, Y[, Z]) -> (B, F, 2 X, 2 Y[, 2 Z]).
+    """
 
     def __init__(self, style: Style, layer: nn.Module) -> None:
         weight, self.bias = parameters_of(layer)
@@ -98,7 +105,7 @@ class FoldedUpsampling:
 
 
 class FoldedNorm:
-    """Group normalisation, then SiLU in place if `activate`. Its statistics and factors stay float32 on the CPU."""
+    """Group normalisation of (B, C, ...), then SiLU in place if `activate`. Statistics and factors stay float32 on the CPU."""
 
     def __init__(self, style: Style, norm: nn.GroupNorm, activate: bool = True) -> None:
         dtype = torch.float32 if norm.weight.device.type == "cpu" and style.dtype == torch.bfloat16 else style.dtype
@@ -111,7 +118,7 @@ class FoldedNorm:
 
 
 class FoldedResidual:
-    """A residual block whose time path is a constant in the first convolution's bias."""
+    """A residual block (B, C, ...) -> (B, F, ...) whose time path is a constant in the first convolution's bias."""
 
     def __init__(self, style: Style, block: DiffusionUNetResnetBlock, embedding: Tensor) -> None:
         constant = block.time_emb_proj(F.silu(embedding))[0]
@@ -127,7 +134,7 @@ class FoldedResidual:
 
 
 class FoldedAttention:
-    """Self-attention over all positions, fused, with one projection for queries, keys and values."""
+    """Self-attention over all positions of (B, C, ...), fused, with one projection for queries, keys and values."""
 
     def __init__(self, style: Style, block: SpatialAttentionBlock) -> None:
         attention = block.attn
@@ -148,7 +155,7 @@ class FoldedAttention:
 
 
 def parameters_of(layer: nn.Module) -> tuple[Tensor, Tensor]:
-    """Weight and bias of MONAI's Convolution (kept as its child `conv`), as it computes with them.
+    """Weight (F, C, X, Y[, Z]) and bias (F,) of MONAI's Convolution (kept as its child `conv`), as it computes with them.
 
     Read as attributes: a parametrised layer makes its weight anew from parameters of other names.
     """

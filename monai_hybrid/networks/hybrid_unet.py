@@ -158,7 +158,11 @@ class HybridDiffusionUNet(DiffusionModelUNet):
         return ScriptableUNet(self)
 
     def check_size(self, x: Tensor) -> None:
-        """Refuse an input of other axes, or whose sizes the levels cannot halve (`forward` says how)."""
+        """Refuse an input other than (B, C, X, Y[, Z]), or whose sizes the levels cannot halve (`forward` says how).
+
+        Raises:
+            ValueError: with what fits.
+        """
         if x.ndim != self.spatial_dims + 2 or x.shape[1] != self.in_channels:
             axes = ", ".join("XYZ"[: self.spatial_dims])
             raise ValueError(f"expected an input (B, {self.in_channels}, {axes}), got {tuple(x.shape)}")

@@ -39,7 +39,11 @@ class ScriptableUNet(nn.Module):
 
     # TorchScript reads annotations as they stand: no `Tensor | None`.
     def forward(self, x: Tensor, timesteps: Optional[Tensor] = None, return_noise: bool = False) -> Tensor:  # noqa: UP045
-        """As `HybridDiffusionUNet.forward`: (B, C, ...) -> (B, K, ...) or (B, C + K, ...)."""
+        """As `HybridDiffusionUNet.forward`: (B, C, ...) -> (B, K, ...) or (B, C + K, ...).
+
+        Raises:
+            ValueError: a size that the levels cannot halve.
+        """
         for n in x.shape[2:]:
             if n % self.divisor != 0:
                 raise ValueError("each spatial size must be a multiple of " + str(self.divisor))

@@ -106,7 +106,7 @@ def planes(image: Array, index: Array, affine: Array, oriented: bool) -> Image.I
 
 
 def largest(index: Array, axis: int) -> int:
-    """The slice along `axis` with most of the mask; the middle one of an empty mask."""
+    """The slice along `axis` with most of a mask (X, Y, Z) of class indices; the middle one of an empty mask."""
     areas = (index > 0).sum(axis=tuple(other for other in range(3) if other != axis))
     return int(areas.argmax()) if areas.any() else index.shape[axis] // 2
 
@@ -119,7 +119,10 @@ def painted(scan: Array, index: Array) -> Array:
 
 
 def sized(picture: Array, spacing: tuple[float, float], longest: float = 0.0) -> Image.Image:
-    """In true proportions of the spacing (row, column); `longest`, or else its longer side, is `HEIGHT` pixels."""
+    """A picture (H, W, 3) uint8 in true proportions of the spacing (row, column).
+
+    `longest`, in the unit of the spacing, or else its longer side, is `HEIGHT` pixels.
+    """
     height, width = picture.shape[0] * spacing[0], picture.shape[1] * spacing[1]
     scale = HEIGHT / (longest or max(height, width))
     size = max(1, round(width * scale)), max(1, round(height * scale))

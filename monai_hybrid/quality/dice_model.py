@@ -85,7 +85,10 @@ def predicted(line: Mapping[str, Any], x: Array) -> Array:
 
 
 def conformal_bounds(scores: Array) -> tuple[float, float]:
-    """The lowest and highest residual that `LEVEL` of new ones keep to, by ranks among n + 1; the ends where n is too small."""
+    """The lowest and highest residual that `LEVEL` of new ones keep to, by ranks among n + 1; the ends where n is too small.
+
+    `scores` are residuals (n,), Dice.
+    """
     ranked, n = np.sort(scores), len(scores)
     beyond = math.floor((n + 1) * (1 - LEVEL) / 2 + 1e-9)
     return float(ranked[max(beyond - 1, 0)]), float(ranked[min(n - beyond, n - 1)])

@@ -44,13 +44,16 @@ def _counted(p: Tensor, classes: Tensor) -> Array:
 
 
 def expected_error(counts: Array) -> float | None:
-    """Expected calibration error: mean of |confidence - share right| over the voxels; None without a voxel."""
+    """Expected calibration error: mean of |confidence - share right| over the voxels; None without a voxel.
+
+    `counts` (3, BINS) as in `Counts`: voxels, their summed confidence, and how many are right.
+    """
     total = counts[0].sum()
     return float(np.abs(counts[1] - counts[2]).sum() / total) if total else None
 
 
 def curve(counts: Array) -> list[dict[str, float]]:
-    """A point a bin that holds voxels: {"confidence", "right", "voxels"}."""
+    """A point a bin that holds voxels, {"confidence", "right", "voxels"}, of `counts` (3, BINS)."""
     return [
         {"confidence": round(float(c / n), 5), "right": round(float(r / n), 5), "voxels": float(n)} for n, c, r in counts.T if n
     ]
@@ -80,7 +83,7 @@ class InTheBox:
 
 
 def box_of(label: Tensor) -> tuple[slice, ...] | None:
-    """The box around all structures, a quarter wider on each side."""
+    """The box around all structures of (X, Y[, Z]) class indices, a quarter wider on each side; None without one."""
     places = (label > 0).nonzero()
     if not len(places):
         return None

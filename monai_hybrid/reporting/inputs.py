@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -174,21 +174,27 @@ def _suggestion(folder: Path, named: Path | None) -> dict[str, Any] | None:
     path = (named or folder) / SUGGESTION
     content = read_record(path)
     if content is not None:
-        if missing := [key for key in SUGGESTED if key not in content]:
-            raise DataError(f"{path}: lacks {', '.join(missing)}; expected what monai-hybrid suggest --output FOLDER writes")
-        if not isinstance(content["order"], str):
-            raise DataError(f"{path}: order is no word; expected what monai-hybrid suggest --output FOLDER writes")
-        for key, inside in LISTED.items():
-            listed = content.get(key) or []
-            if not isinstance(listed, list) or any(inside and not (isinstance(x, dict) and inside <= x.keys()) for x in listed):
-                told = f", each with {', '.join(sorted(inside))}" if inside else ""
-                raise DataError(f"{path}: {key} is no list{told}; expected what monai-hybrid suggest --output FOLDER writes")
+        _check_suggestion(content, path)
     elif named is not None:
         raise DataError(
             f"--suggestions {named}: no {SUGGESTION} there. Type: monai-hybrid suggest --data SCANS --model MODEL "
             f"--output {quoted(named)}"
         )
     return content
+
+
+def _check_suggestion(content: Mapping[str, Any], path: Path) -> None:
+    """Raises: DataError: an entry is missing, or has another form."""
+    expected = "expected what monai-hybrid suggest --output FOLDER writes"
+    if missing := [key for key in SUGGESTED if key not in content]:
+        raise DataError(f"{path}: lacks {', '.join(missing)}; {expected}")
+    if not isinstance(content["order"], str):
+        raise DataError(f"{path}: order is no word; {expected}")
+    for key, inside in LISTED.items():
+        listed = content.get(key) or []
+        if not isinstance(listed, list) or any(inside and not (isinstance(x, dict) and inside <= x.keys()) for x in listed):
+            told = f", each with {', '.join(sorted(inside))}" if inside else ""
+            raise DataError(f"{path}: {key} is no list{told}; {expected}")
 
 
 def _named(compare: Sequence[str]) -> dict[str, Path]:

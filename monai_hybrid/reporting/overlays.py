@@ -65,6 +65,18 @@ def read_slice(path: Path) -> CaseSlice:
             unit, edges = (str(arrays[name]) if name in arrays else None for name in ("unit", "edges"))
     except (OSError, TypeError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise DataError(f"{path}: not a slice of evaluate.json ({str(error).splitlines()[0]}); evaluate again") from error
+    _check_arrays(path, image, reference, prediction)
+    if spacing.shape == (2,) and unit is None and not spacing.any():
+        spacing, unit = np.ones(2), "pixels"
+    if spacing.shape != (2,) or not np.isfinite(spacing).all() or (spacing <= 0).any():
+        raise DataError(f"{path}: spacing is {spacing.tolist()}; expected two lengths above 0; evaluate again")
+    if unit not in (None, *UNITS):
+        raise DataError(f"{path}: unit is {unit[:20]!r}; expected one of {', '.join(UNITS)}; evaluate again")
+    return CaseSlice(image, reference, prediction, (float(spacing[0]), float(spacing[1])), unit, edges or "")
+
+
+def _check_arrays(path: Path, image: np.ndarray, reference: np.ndarray, prediction: np.ndarray) -> None:
+    """Raises: DataError: the image is not (H, W) or (H, W, 3), a mask not (H, W), or one not uint8."""
     if image.ndim not in (2, 3) or image.shape[2:] not in ((), (3,)):
         raise DataError(f"{path}: image is {image.dtype} {image.shape}; expected uint8 (H, W) or (H, W, 3); evaluate again")
     for name, array, shape in (
@@ -74,13 +86,6 @@ def read_slice(path: Path) -> CaseSlice:
     ):
         if array.dtype != np.uint8 or array.shape != shape or not array.size:
             raise DataError(f"{path}: {name} is {array.dtype} {array.shape}; expected uint8 {shape} (H, W); evaluate again")
-    if spacing.shape == (2,) and unit is None and not spacing.any():
-        spacing, unit = np.ones(2), "pixels"
-    if spacing.shape != (2,) or not np.isfinite(spacing).all() or (spacing <= 0).any():
-        raise DataError(f"{path}: spacing is {spacing.tolist()}; expected two lengths above 0; evaluate again")
-    if unit not in (None, *UNITS):
-        raise DataError(f"{path}: unit is {unit[:20]!r}; expected one of {', '.join(UNITS)}; evaluate again")
-    return CaseSlice(image, reference, prediction, (float(spacing[0]), float(spacing[1])), unit, edges or "")
 
 
 def cropped(of: CaseSlice) -> tuple[CaseSlice, bool]:
@@ -152,14 +157,17 @@ def _some(mask: Array, names: Sequence[str]) -> str:
 
 
 def filled(mask: Array, spacing: tuple[float, float], names: Sequence[str]) -> Markup:
-    """Each structure as a translucent area with a clear border."""
+    """Each structure of a mask (H, W) as a translucent area with a clear border; `spacing` in mm (row, column)."""
     found = _labels(mask, names)
     shape = Markup('<g fill="{0}" stroke="{0}" class="mask">{1}</g>')
     return Markup("").join(shape.format(label_colour(k), outline(mask, spacing, k, PATH_BYTES // len(found))) for k in found)
 
 
 def outline(mask: Array, spacing: tuple[float, float], index: int, budget: int = PATH_BYTES) -> Markup:
-    """The border of one class, half-way between pixels, in mm from the upper left corner; coarser when it is very long."""
+    """The border of one class, half-way between pixels, in mm from the upper left corner; coarser when it is very long.
+
+    `mask` is (H, W) class index, `spacing` its rows and columns in mm, `budget` the most bytes.
+    """
     from contourpy import contour_generator
 
     x, y, inside = membership(mask == index)

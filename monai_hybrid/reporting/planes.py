@@ -154,7 +154,7 @@ def packed(volume: CaseVolume, budget: int) -> dict[str, Any]:
 
 
 def nifti(array: Array, affine: Array) -> bytes:
-    """A gzipped NIfTI file."""
+    """A gzipped NIfTI file of (X, Y, Z) voxels; affine voxel -> RAS mm."""
     return gzip.compress(nib.Nifti1Image(array, affine).to_bytes(), 9, mtime=0)
 
 
