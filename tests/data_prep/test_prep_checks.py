@@ -8,7 +8,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import nibabel as nib
@@ -274,10 +274,12 @@ def test_c_locale(nifti_set):
 
 
 def test_a_folder_that_cannot_be_listed_ends_in_one_line(nifti_set, monkeypatch):
-    root = nifti_set()
+    root, listed = nifti_set(), Path.iterdir
 
-    def refuse(self: Path) -> None:
-        raise PermissionError(13, "Permission denied", str(self))
+    def refuse(self: Path) -> Iterator[Path]:
+        if self.name == "images":
+            raise PermissionError(13, "Permission denied", str(self))
+        return listed(self)
 
     monkeypatch.setattr(Path, "iterdir", refuse)
     result = CliRunner().invoke(app, ["check", str(root)])
