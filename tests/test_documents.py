@@ -14,7 +14,7 @@ from monai_hybrid.cli import app
 ROOT = Path(__file__).resolve().parent.parent
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
 FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
-COMMAND = re.compile(r"monai-hybrid (.*?)(?=`|$|#)", re.MULTILINE)
+COMMAND = re.compile(r"(?<!runpip )monai-hybrid (.*?)(?=`|$|#)", re.MULTILINE)
 
 
 def documents() -> list[Path]:
