@@ -201,9 +201,10 @@ def _facts(inputs: Inputs) -> dict[str, str]:
         done = [row for row in inputs.quality if row.get("status", "done") == "done"]
         found |= {"Cases": str(len(inputs.quality)), "Flagged": str(sum(bool(row.get("flag")) for row in done))}
     if shots and isinstance(shots.get("cases"), list):
-        cases, patients = shots["cases"], shots.get("patients")
-        fewer = isinstance(patients, list) and len(patients) < len(cases)
-        found["Adapted with"] = plural(len(cases), "labelled case") + f" of {plural(len(patients), 'patient')}" * fewer
+        number, patients = len(shots["cases"]), shots.get("patients")
+        found["Adapted with"] = plural(number, "labelled case")
+        if isinstance(patients, list) and len(patients) < number:
+            found["Adapted with"] += f" of {plural(len(patients), 'patient')}"
     run = (inputs.evaluation and inputs.evaluation.run) or (inputs.training and inputs.training.run) or inputs.prediction
     if run and run.get("ended"):
         found["Run on"] = str(run["ended"])[:10]
