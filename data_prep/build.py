@@ -21,7 +21,7 @@ from data_prep.examine import About, Examination, examine_source
 from data_prep.files import write_all
 from data_prep.fingerprint import describe
 from data_prep.free_names import MASKS, free
-from data_prep.grouped import ordered, refusal_lines
+from data_prep.grouped import Findings, ordered, refusal_lines
 from data_prep.ignoring import checked_ignore
 from data_prep.in_processes import checked_jobs
 from data_prep.label_names import chosen_names, label_table
@@ -44,13 +44,18 @@ NIFTI_FOLDER = "nifti"  # in the prepared folder: what DICOM series were turned 
 AIR_HU = -500  # MR values are not negative; air in CT is -1000
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class BuildReport:
     """What a build has to say besides its files: warnings, and sentences about what was left out or written."""
 
     findings: tuple[Finding, ...]
     notes: tuple[str, ...]
     patients: str = ""  # how many, and by what rule
+
+    def __repr__(self) -> str:
+        """As the command line tells it: a line for each kind of finding, then the notes."""
+        told = [repr(Findings(self.findings))] if self.findings else []
+        return "\n".join([*told, *(f"note: {note}" for note in (*self.notes, self.patients) if note)])
 
 
 def build(source: str | Path, out: str | Path, **options: Any) -> BuildReport:

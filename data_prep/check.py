@@ -21,7 +21,7 @@ from data_prep.errors import DataError, DataListError
 from data_prep.examine import About, Reading, examine, examine_source
 from data_prep.files import read_datalist, read_dataset
 from data_prep.foreign import foreign_kind
-from data_prep.grouped import ordered
+from data_prep.grouped import Findings, ordered
 from data_prep.ignoring import checked_ignore
 from data_prep.in_processes import checked_jobs
 from data_prep.label_names import chosen_names, parse_option
@@ -33,7 +33,6 @@ from data_prep.quoting import quoted
 from data_prep.reading import extension, stem
 from data_prep.unused_lists import unused_lists
 
-Findings = list[Finding]
 P = ParamSpec("P")
 
 
@@ -41,7 +40,7 @@ P = ParamSpec("P")
 class Checked:
     """Findings, errors first; and whether there are masks, which of DICOM series need not be."""
 
-    findings: Findings
+    findings: list[Finding]
     labelled: bool = True
 
 
@@ -50,7 +49,8 @@ def _findings_of(function: Callable[P, Checked]) -> Callable[P, Findings]:
 
     @wraps(function)
     def findings(*args: P.args, **options: P.kwargs) -> Findings:
-        return function(*args, **options).findings
+        path = args[0] if args else options["path"]
+        return Findings(function(*args, **options).findings, Path(str(path)))
 
     findings.__name__ = findings.__qualname__ = "check"
     shown = inspect.signature(function).replace(return_annotation="Findings")
@@ -83,7 +83,7 @@ def checked(
     A folder of DICOM without any label counts as unlabelled images. `series` says which of its series are meant.
 
     Returns:
-        All findings, errors first; empty when there is nothing to say. `checked` says besides whether there are masks.
+        All findings, errors first; empty when there is nothing to say. Shown in a notebook they are a line for each kind.
 
     Raises:
         ConfigError: the path is of no known layout, or an option is wrong.
@@ -144,7 +144,7 @@ def _is_dicom(path: Path) -> bool:
     return extension(path) is None and foreign_kind(path) == "dicom"
 
 
-def _check_image(path: Path, accept: Collection[str], colour: Colour) -> Findings:
+def _check_image(path: Path, accept: Collection[str], colour: Colour) -> list[Finding]:
     """One image, as a data set of one case without a label."""
     case = Case(stem(path), (path,), None)
     alone = with_colour(Source(path.parent, "image", path.name, (case,)), colour)
@@ -160,7 +160,7 @@ def _check_source(
     accept: Collection[str],
     patient_regex: str | None,
     jobs: int,
-) -> Findings:
+) -> list[Finding]:
     finder = PatientFinder(raw.root, patient_regex)
     assigned = finder.assign(raw.cases)
     cases = assigned.cases
@@ -177,7 +177,7 @@ def check_datalist(
     accept: Collection[str] = (),
     ignore: int | None = None,
     jobs: int = 1,
-) -> Findings:
+) -> list[Finding]:
     """Examine the cases of a datalist.json, held to the dataset.json beside it when there is one.
 
     Raises:

@@ -219,6 +219,27 @@ def repair(
 
 
 @command
+def slices(
+    path: Annotated[Path, typer.Argument(help="Folder of NIfTI volumes, with images/ and labels/ or not; or one file.")],
+    out: Annotated[Path, typer.Option("--output", help="A new folder for the slices; the volumes stay as they are.")],
+    debug: Debug = False,
+) -> None:
+    """Cut volumes into slices, for a 2D model: NIfTI files of one slice, each at its place in the patient."""
+    with reported(debug):
+        from data_prep.amounts import plural
+        from data_prep.slices import cut
+
+        volumes, number = cut(path, out)
+        typer.echo(f"Written: {out}: {plural(number, 'slice')} of {plural(volumes, 'volume')}.")
+        if (out / "labels").is_dir():
+            typer.echo(f"Next: monai-hybrid build {quoted(out)} --output {quoted(free(f'{out}_prepared'))}")
+        else:
+            typer.echo(
+                f"Next, with a model for MODEL: monai-hybrid predict {quoted(out)} --model MODEL --output {free('masks')}"
+            )
+
+
+@command
 def codes() -> None:
     """Print the codes of all checks, and of all repairs, as Markdown tables."""
     from data_prep.checks import REGISTRY

@@ -76,5 +76,5 @@ def _repairable(groups: Mapping[str, Sequence[Finding]], console: Console, root:
     """One command for all that can be corrected with certainty."""
     codes = [code for code, members in groups.items() if code in REPAIRED and members[0].level != "note"]
     if root is not None and root.is_dir() and codes:
-        command = f"python -m data_prep {named('repair FOLDER --output OUT', root, reading)} --dry-run"
+        command = f"monai-hybrid {named('repair FOLDER --output OUT', root, reading)} --dry-run"
         console.print(Text(f"{', '.join(codes)}: what a repair would do: {command}"), soft_wrap=True, highlight=False)

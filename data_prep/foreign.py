@@ -8,6 +8,7 @@ import stat
 from pathlib import Path
 
 from data_prep.quoting import quoted
+from data_prep.this_python import install
 
 HEAD = 512  # bytes that all the signatures below lie in
 DICOM_AT, DICOM = 128, b"DICM"  # DICOM PS3.10, section 7.1: a preamble of 128 bytes, then the prefix
@@ -18,7 +19,6 @@ DICOM_NAMES = (".dcm", ".ima", ".dicom")
 FIRST_KINDS = (b"UL", b"UI", b"CS", b"OB", b"SH", b"DA")  # of the first element of a file without preamble
 CHECK = "monai-hybrid check"
 SEARCHED = 5000  # files of a folder that are looked at
-DICOM_INSTALL = 'pip install "monai-hybrid[dicom]"'
 
 
 def foreign_kind(path: Path) -> str | None:
@@ -73,7 +73,7 @@ def foreign_sentence(path: Path) -> str | None:
         return f"{place} is an archive; archives are not opened here. Unpack it yourself and give the folder"
     said = str(path) if where == path else "a file in it"  # an export names folders and files after patients
     if not dicom_readable():
-        return f"{said} is DICOM, and pydicom, which reads it, is not installed. Type: {DICOM_INSTALL}"
+        return f"{said} is DICOM, and pydicom, which reads it, is not installed. Type: {install('dicom')}"
     return f"{said} is DICOM in the place of images. Give the folder of its series: {CHECK} {quoted(folder)}"
 
 

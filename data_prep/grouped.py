@@ -21,6 +21,17 @@ def ordered(findings: Iterable[Finding], cases: Sequence[str] = ()) -> list[Find
     return sorted(findings, key=lambda one: (LEVELS.index(one.level), one.code, place.get(one.case, -1)))
 
 
+class Findings(list[Finding]):
+    """Findings in the order of `ordered`; shown, as at the end of a notebook's cell, they are a line for each kind."""
+
+    def __init__(self, findings: Iterable[Finding] = (), root: Path | None = None) -> None:
+        super().__init__(findings)
+        self.root = root
+
+    def __repr__(self) -> str:
+        return "\n".join(named(line_of(members, level=True), self.root) for members in by_code(self)) or "no findings"
+
+
 def by_code(findings: Iterable[Finding]) -> list[list[Finding]]:
     """The findings of each code, in the order of the first ones."""
     groups: dict[str, list[Finding]] = defaultdict(list)

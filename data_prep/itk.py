@@ -16,6 +16,7 @@ from data_prep.inflate import check_packed
 from data_prep.itk_header import Stored, read_header
 from data_prep.nifti import MAX_BYTES, free_memory
 from data_prep.raw_bytes import read_bytes
+from data_prep.this_python import install
 from data_prep.volume import ReadError, Volume
 
 ATTACHED = (".mha", ".nrrd")
@@ -34,7 +35,7 @@ def simple_itk() -> ModuleType:
     except ImportError as error:
         raise EnvironmentFault(
             "MHA and NRRD files, colours of 16 bits and --n4 need SimpleITK, which is not installed. "
-            'Type: pip install "monai-hybrid[formats]"'
+            f"Type: {install('formats')}"
         ) from error
     return SimpleITK
 

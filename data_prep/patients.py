@@ -94,8 +94,8 @@ class PatientFinder:
             source = str(self.table.path) if by_table else own
             rule = f"--patient-regex {shlex.quote(self._expression.pattern)}" if self._expression else f"{source}{of}"
             by.append(f"by {rule}")
-            if own == "their folders" and number < len(ids) and not self._expression:
-                by.append(f"if each case is a patient, type: --patient-regex {EACH}")
+            if source == "their folders" and number < len(ids) and not self._expression:
+                by[-1] += f"; if each case is a patient, type: --patient-regex {EACH}"
         if shortened:
             by.append(
                 "by the names, without side, visit, time, slice and the like; "

@@ -11,13 +11,17 @@ def quoted(path: str | Path) -> str:
     """The path with quotes where a shell needs them, and with `./` before a name that begins with `-`.
 
     `Path` drops a `./` that was typed, and every command takes such a name for an option. Line breaks, directions and other
-    signs that a screen does not show as they are come in the quotes of bash and zsh, $'...', as the bytes that they are.
+    signs that a screen does not show as they are come by `printf`, which every POSIX shell has, as the bytes that they are; at
+    the end of a name, where a shell drops line breaks of `printf`, in the quotes of bash and zsh, $'...'.
     """
     text = str(path)
     text = f"./{text}" if text.startswith("-") else text
     if text.isprintable():
         return shlex.quote(text)
-    return "$'" + "".join(sign if sign.isprintable() and sign not in "\\'" else _in_bytes(sign) for sign in text) + "'"
+    if text.endswith("\n"):
+        return "$'" + "".join(sign if sign.isprintable() and sign not in "\\'" else _in_bytes(sign) for sign in text) + "'"
+    inside = "".join(sign if sign.isprintable() and sign not in "\\'%!" else _in_bytes(sign) for sign in text)
+    return f"\"$(printf '{inside}')\""
 
 
 def _in_bytes(sign: str) -> str:

@@ -1,4 +1,4 @@
-"""`monai-hybrid check`, `build`, `repair`, `shift`, `suggest` and `phantom`: commands on data sets."""
+"""`monai-hybrid check`, `build`, `repair`, `slices`, `who`, `shift`, `suggest` and `phantom`: commands on data sets."""
 
 from __future__ import annotations
 
@@ -33,6 +33,20 @@ def build(words: list[str]) -> None:
 def repair(words: list[str]) -> None:
     """Correct what is certain into a new folder, with a log."""
     run(["-m", "data_prep", "repair", *words])
+
+
+@command("slices", "slices /data/my_hospital --output slices")
+@forwards(data_prep.slices)
+def slices(words: list[str]) -> None:
+    """Cut volumes into slices, for a 2D model such as cardiac_lv_mr."""
+    run(["-m", "data_prep", "slices", *words])
+
+
+@command("who", "who sub-kfmtajjvph_ser-jalbpo")
+@forwards(data_prep.who)
+def who(words: list[str]) -> None:
+    """Say who or what is behind a pseudonym. For your eyes: the answer names patients."""
+    run(["-m", "data_prep", "who", *words])
 
 
 @command("shift", "shift source target --output shift", "shift target --model hippocampus_mr", "shift target")

@@ -15,6 +15,7 @@ import typer
 from data_prep.home import at_home
 from data_prep.label_file import NAME as LABEL_FILE
 from data_prep.quoting import quoted
+from data_prep.this_python import python
 from monai_hybrid.allocator import process_environment
 from monai_hybrid.bundle_folders import bundle_folder, load_config
 from monai_hybrid.catalogue.naming import model_path, said_of
@@ -233,5 +234,5 @@ def _has_news(folder: Path, since: float) -> bool:
 
 
 def _run(words: list[str], more: Mapping[str, str] | None = None) -> int:
-    typer.secho("python " + shlex.join(words), dim=True, err=True)
+    typer.secho(f"{python()} {shlex.join(words)}", dim=True, err=True)
     return run_child([sys.executable, *words], {**os.environ, **process_environment(), **(more or {})})

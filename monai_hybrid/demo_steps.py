@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from data_prep.interrupts import signal_of
+from data_prep.this_python import python
 from monai_hybrid.allocator import process_environment
 from monai_hybrid.children import end_with_parent
 from monai_hybrid.errors import EnvironmentFault
@@ -70,7 +71,7 @@ class Teller:
             EnvironmentFault: one failed; its last lines and the log's name are in the message.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        commands = "".join(f"python {shlex.join(step.words)}\n" for step in self.steps)
+        commands = "".join(f"{python()} {shlex.join(step.words)}\n" for step in self.steps)
         (self.folder / COMMANDS).write_text(commands, encoding="utf-8")
         log = self.folder / LOG
         log.unlink(missing_ok=True)

@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from data_prep.errors import ConfigError, EnvironmentFault
+from data_prep.this_python import install
 
 MLFLOW = "mlflow"
 # What MONAI puts into a configuration for a tracker, unless it is given.
@@ -36,7 +37,7 @@ def check_tracking(given: Mapping[str, Any]) -> None:
     if tracker != MLFLOW and not Path(str(tracker)).is_file():
         raise ConfigError(f"--tracking: got {tracker!r}, expected {MLFLOW} or a file of MONAI's tracking settings")
     if find_spec(MLFLOW) is None:
-        raise EnvironmentFault(f'--tracking: {MLFLOW} is not installed. Type: pip install "monai-hybrid[tracking]"')
+        raise EnvironmentFault(f"--tracking: {MLFLOW} is not installed. Type: {install('tracking')}")
 
 
 def tracker_environment(words: Sequence[str], environment: Mapping[str, str]) -> dict[str, str]:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from data_prep.quoting import quoted
 from monai_hybrid import cli
 
 ROOT = Path(__file__).parents[1]
@@ -147,6 +148,14 @@ def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ),
         (["compare", "d", "s", "--seed", "1"], ["-m", "monai_hybrid.evaluation", "d", "s", "--seed", "1"]),
         (
+            ["who", "sub-a_ser-b"],
+            ["-m", "data_prep", "who", "sub-a_ser-b"],
+        ),
+        (
+            ["slices", "raw", "--output", "s"],
+            ["-m", "data_prep", "slices", "raw", "--output", "s"],
+        ),
+        (
             ["report", "d", "--compare", "before=runs/a", "--title", "B"],
             ["-m", "monai_hybrid.reporting", "d", "--compare", "before=runs/a", "--title", "B"],
         ),
@@ -162,6 +171,13 @@ def test_each_command_is_one_line_and_its_exit_code(typed: list[str], expected: 
     assert seen == [expected]
     assert result.exit_code == 3
     assert "python -m" in result.output
+
+
+def test_the_line_that_runs_is_of_this_python(seen: list[list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After `uv tool install` the `python` of the shell is another one."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    result = CliRunner().invoke(cli.app, ["check", str(tmp_path)])
+    assert f"{quoted(sys.executable)} -m data_prep check " in result.output and len(seen) == 1
 
 
 def test_every_setting_given_exists(seen: list[list[str]]) -> None:

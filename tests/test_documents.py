@@ -14,7 +14,7 @@ from monai_hybrid.cli import app
 ROOT = Path(__file__).resolve().parent.parent
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
 FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
-COMMAND = re.compile(r"monai-hybrid (.*?)(?=`|$|#)", re.MULTILINE)
+COMMAND = re.compile(r"(?<!runpip )monai-hybrid (.*?)(?=`|$|#)", re.MULTILINE)
 
 
 def documents() -> list[Path]:
@@ -87,6 +87,27 @@ def test_links_and_anchors_lead_somewhere(path: Path) -> None:
 @pytest.mark.parametrize("path", documents(), ids=lambda p: str(p.relative_to(ROOT)))
 def test_commands_and_options_of_the_documents_exist(path: Path) -> None:
     assert unknown_words(path.read_text(encoding="utf-8")) == []
+
+
+PAGES = [path for path in documents() if not {"notes", "benchmarks"} & set(path.relative_to(ROOT).parts)]
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_lines_to_paste_hold_no_comment(path: Path) -> None:
+    """An interactive zsh knows no comments: it takes their words for arguments, and runs what stands in backticks."""
+    blocks = re.findall(r"^```(?:bash|sh|console)?\n(.*?)^```", path.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    lines = [
+        line for block in blocks for line in block.splitlines() if line.startswith(("monai-hybrid", "python", "pip", "uv"))
+    ]
+    assert not [line for line in lines if re.search(r"\s#", line)]
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_an_extra_is_installed_as_the_package_was(path: Path) -> None:
+    """The package is on no index: a name alone is right only where it is installed already."""
+    text = path.read_text(encoding="utf-8")
+    assert 'pip install "monai-hybrid[' not in text or "install.md" in text or path.name in ("install.md", "CHANGELOG.md")
+    assert not re.search(r"pip install .*(?<![/\w\"-])monai-hybrid(?![\w\[-])", text)
 
 
 def test_the_readme_is_short() -> None:

@@ -22,6 +22,7 @@ from benchmarks.reliability.tiny import sound
 from data_prep.build import build
 from data_prep.check import check
 from data_prep.errors import DataError
+from data_prep.this_python import python
 
 PEERS = ("MONAI 1.6.1", "Auto3DSeg", "nnU-Net 2.8.1", "TorchIO 1.2.1", "MIST 2.3.0")
 NAMED = (6, 6, 17, 8, 21)  # of 39: how often the peer's message names the file or case
@@ -113,7 +114,7 @@ def ask(defect: Defect) -> Answer:
         errors = [finding for finding in check(path, **options) if finding.level == "error"]  # type: ignore[arg-type]
         seconds = time.perf_counter() - start
         found = next((finding for finding in errors if finding.code == code), errors[0] if errors else None)
-        line = str(found).replace(str(path), "DATA") if found else ""
+        line = str(found).replace(str(path), "DATA").replace(f"{python()} -c", "python -c") if found else ""
         named = found is not None and names in found.file + found.case and bool(found.remedy)
         return Answer(
             defect, bool(errors), _builds(path, Path(name) / "out", options), found.code if found else "", named, line, seconds

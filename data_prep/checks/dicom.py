@@ -20,10 +20,10 @@ NEVER_SCANS = (
     *(".exe", ".dll", ".inf", ".ini", ".ico", ".jar", ".sh", ".bat"),
 )
 
-COPY_SERIES = "Fetch the series again, whole, or take it out of the folder; where it lies: python -m data_prep who {file}"
+COPY_SERIES = "Fetch the series again, whole, or take it out of the folder; where it lies: monai-hybrid who {file}"
 CHOOSE = "Choose with --series, by the words that the message gives"
-TAKE_OUT = "take it out of the folder; where it lies: python -m data_prep who {file}"
-CONVERT = "mkdir OUT && dcm2niix -z y -f series_%s -o OUT FOLDER, with the FOLDER that python -m data_prep who {file} tells"
+TAKE_OUT = "take it out of the folder; where it lies: monai-hybrid who {file}"
+CONVERT = "mkdir OUT && dcm2niix -z y -f series_%s -o OUT FOLDER, with the FOLDER that monai-hybrid who {file} tells"
 
 
 def _series(code: str, title: str, level: str, remedy: str, acceptable: bool = False) -> None:
@@ -90,7 +90,7 @@ check_kind(
     code="D521",
     title="The pixels of a DICOM file are compressed in a way that nothing installed here decodes.",
     level="error",
-    remedy='Install the decoders: pip install "monai-hybrid[dicom]"',
+    remedy="Install the decoders: {dicom_install}",
 )
 _series(
     "D522",
@@ -137,5 +137,5 @@ _series(
     level="error",
     acceptable=True,
     remedy="Correct the PatientID of the slices that have a wrong one, or fetch the series again; where it lies: "
-    "python -m data_prep who {file}",
+    "monai-hybrid who {file}",
 )

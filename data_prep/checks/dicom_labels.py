@@ -6,7 +6,7 @@ from data_prep.checks.copies import copies
 from data_prep.checks.registry import check, check_kind
 from data_prep.volume import Volume
 
-FIND = "where it lies: python -m data_prep who {file}"
+FIND = "where it lies: monai-hybrid who {file}"
 OR_MASKS = "or give masks as NIfTI, named like the cases, in a folder of the data set: --labels-dir NAME"
 
 

@@ -59,8 +59,7 @@ check_kind(
     code="D011",
     title="A file is DICOM where one image file is expected.",
     level="error",
-    remedy="Give the folder that holds the whole series: monai-hybrid check FOLDER; "
-    'without pydicom, first: pip install "monai-hybrid[dicom]"',
+    remedy="Give the folder that holds the whole series: monai-hybrid check FOLDER; without pydicom, first: {dicom_install}",
 )
 check_kind(
     "archive",
@@ -75,14 +74,15 @@ check_kind(
     title="A header names another file, out of its folder or several, as the place of its voxels.",
     level="error",
     remedy="If you know whose file it is, write it as one: "
-    'python -c "import SimpleITK as s; import sys; s.WriteImage(s.ReadImage(sys.argv[1]), sys.argv[2])" {file} OUT.nii.gz',
+    '{python} -c "import SimpleITK as s; import sys; s.WriteImage(s.ReadImage(sys.argv[1]), sys.argv[2])" {file} OUT.nii.gz',
 )
 
 
+SHAPE = '{python} -c "import nibabel, sys; print(nibabel.load(sys.argv[1]).shape)" {file}'
 SLACK = 4096  # some writers fill up the last block
 
 
-@check("D010", on="volume", level="warning", remedy="Check that the shape in the header is right: nib-ls {file}")
+@check("D010", on="volume", level="warning", remedy=f"Check that the shape in the header is right: {SHAPE}")
 def surplus_bytes(volume: Volume) -> str | None:
     """A file goes on after its last voxel: the header may give too small a shape."""
     surplus = volume.facts.surplus if volume.facts else 0

@@ -44,8 +44,9 @@ def names_alike(subject: DatasetSubject) -> Iterator[Remark]:
     """Names look like several scans of one patient, but count as different patients: they may lie in two splits."""
     if subject.patients_stated:
         return
-    patients = {case.case_id: case.patient for case in subject.cases}
-    files = {case.case_id: str(case.images[0]) for case in subject.cases}
+    cases = sorted(subject.cases, key=lambda case: case.case_id)  # `build` has them by split, and names the same ones
+    patients = {case.case_id: case.patient for case in cases}
+    files = {case.case_id: str(case.images[0]) for case in cases}
     found = recognise(list(patients))
     for doubt in found.suspicions:
         apart = [ids for ids in doubt.groups.values() if len({patients[name] for name in ids}) > 1]

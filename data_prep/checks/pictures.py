@@ -8,13 +8,15 @@ from data_prep.checks.registry import Remark, check, check_kind
 from data_prep.checks.subjects import DatasetSubject, LabelSubject, PairSubject
 from data_prep.pictures import LARGEST_VALUE, LOSSY, is_picture
 
+# In double quotes an exclamation mark calls for the history of interactive shells.
+FILES = "Path(sys.argv[1]).parent.glob('*.*') if not p.name.startswith('.')"
+
 
 def _copies(what: str) -> str:
     """A line for the shell that writes the pictures of a whole folder as PNG into a new one; the user's files stay."""
     return (
-        'mkdir NEW && python -c "import sys; from pathlib import Path; from PIL import Image; '
-        f"[Image.open(p){what}.save(Path('NEW') / (p.stem + '.png')) for p in Path(sys.argv[1]).glob('[!.]*.*')]\" "
-        '"$(dirname {file})"'
+        'mkdir NEW && {python} -c "import sys; from pathlib import Path; from PIL import Image; '
+        f"[Image.open(p){what}.save(Path('NEW') / (p.stem + '.png')) for p in {FILES}]\" {{file}}"
     )
 
 
@@ -22,12 +24,11 @@ AS_RGB = _copies(".convert('RGB')")
 TWO_VALUES = _copies(".convert('L').point(lambda v: 255 * (v > 127))")
 # Each colour is the class of its place in C; one that is not there ends the line, so none becomes a class unseen.
 BY_COLOUR = (
-    'mkdir NEW && python -c "import sys; from pathlib import Path; import numpy as np; from PIL import Image; '
+    'mkdir NEW && {python} -c "import sys; from pathlib import Path; import numpy as np; from PIL import Image; '
     "C = [(0, 0, 0), (255, 0, 0), (0, 255, 0)]; "
     "of = lambda u, k, s: Image.fromarray(np.array([C.index(tuple(c)) for c in u.tolist()], np.uint8)[k.ravel()].reshape(s)); "
     "[of(*np.unique(a.reshape(-1, 3), axis=0, return_inverse=True), a.shape[:2]).save(Path('NEW') / (p.stem + '.png')) "
-    "for p in Path(sys.argv[1]).glob('*.*') if p.name[0] != '.' for a in [np.asarray(Image.open(p).convert('RGB'))]]\" "
-    '"$(dirname {file})"'
+    f"for p in {FILES} for a in [np.asarray(Image.open(p).convert('RGB'))]]\" {{file}}"
 )
 NEW_LABELS = '--labels-dir "$PWD/NEW"'  # a name alone is looked for in the data set's own folder
 CHOOSE = (

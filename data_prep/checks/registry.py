@@ -11,6 +11,7 @@ from typing import Any
 
 from data_prep.amounts import cells
 from data_prep.quoting import printable, quoted
+from data_prep.this_python import install, python
 
 LEVELS = ("error", "warning", "note")
 _PLACE = ("voxels", "index", "mm")
@@ -115,7 +116,7 @@ def check(
     """Register a check. It returns None (nothing to say), a sentence, a remark, or remarks (only `on="dataset"`).
 
     In `remedy`, `{file}` stands for the file's name, quoted for a shell, and `{case}` for the command that moves all files of
-    its case out of the data set.
+    its case out of the data set, `{python}` for the Python that runs, `{dicom_install}` for what adds the readers of DICOM.
 
     Raises:
         ValueError: an unknown level, a code that is taken, or a note that could be accepted.
@@ -171,8 +172,11 @@ def _finding(
     entry: Check, remark: Remark, accept: Collection[str], files: Mapping[str, Sequence[str]] | None = None
 ) -> Finding:
     own = remark.file or remark.case
-    words = {"file": quoted(own), "case": moved_out((files or {}).get(remark.case) or [own]), **remark.words}
+    words = {"file": quoted(own), "case": moved_out((files or {}).get(remark.case) or [own])}
+    words |= remark.words
     wanted = remark.remedy or entry.remedy
+    words |= {"python": python()} if "{python}" in wanted else {}
+    words |= {"dicom_install": install("dicom")} if "{dicom_install}" in wanted else {}
     remedy = _PLACES.sub(lambda place: words.get(place[1], place[0]), wanted)  # once: names of files may hold such words
     if entry.acceptable and entry.code in accept:
         return Finding(entry.code, "warning", **_fields(remark), remedy="Accepted by --accept; nothing to do")

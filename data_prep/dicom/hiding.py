@@ -55,7 +55,7 @@ def _findable(finding: Finding) -> Finding:
     place = quoted(finding.file)
     if Path(finding.file).name not in naming().given or place not in finding.remedy or f"who {place}" in finding.remedy:
         return finding
-    return replace(finding, remedy=f"{finding.remedy}; its real path: python -m data_prep who {place}")
+    return replace(finding, remedy=f"{finding.remedy}; its real path: monai-hybrid who {place}")
 
 
 def _words(path: Path) -> Iterator[tuple[str, str]]:

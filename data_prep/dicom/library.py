@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from types import ModuleType
 
 from data_prep.errors import EnvironmentFault
-from data_prep.foreign import DICOM_INSTALL
+from data_prep.this_python import install
 
 # A prediction reads in one thread and writes in another, and what `quiet` sets is the whole process's.
 _ALONE = threading.RLock()
@@ -39,7 +39,7 @@ def _of_the_extra(name: str, purpose: str) -> ModuleType:
     try:
         return importlib.import_module(name)
     except ImportError as error:
-        raise EnvironmentFault(f"{purpose} needs {name}, which is not installed. Type: {DICOM_INSTALL}") from error
+        raise EnvironmentFault(f"{purpose} needs {name}, which is not installed. Type: {install('dicom')}") from error
 
 
 @contextmanager

@@ -37,10 +37,10 @@ def worth_seeing(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
     return {case: [*chosen.get(case, []), *wrong.get(case, [])] for case in order[:MOST]}
 
 
-def kept_volumes(folder: Path, cases: Sequence[str]) -> list[str]:
-    """Those of `cases` whose volume an evaluation keeps: by its `cases.csv`; without one the first."""
+def kept_cases(folder: Path, cases: Sequence[str], first: int = MOST) -> list[str]:
+    """Those of `cases` that an evaluation keeps for its report: by its `cases.csv`; without one the `first` ones."""
     try:
         wanted = list(worth_seeing(read_cases(folder)))
     except DataError:
-        wanted = list(cases)[:MOST]
+        wanted = list(cases)[:first]
     return [case for case in cases if case in wanted]

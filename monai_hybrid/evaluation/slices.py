@@ -26,7 +26,7 @@ from data_prep.pictures import is_picture
 from data_prep.result_files import is_ours
 from monai_hybrid.evaluation.blocks import grey
 from monai_hybrid.evaluation.case_table import file_name
-from monai_hybrid.evaluation.chosen import kept_volumes
+from monai_hybrid.evaluation.chosen import MOST, kept_cases
 from monai_hybrid.evaluation.small_volumes import plain, small_volume, turned
 from monai_hybrid.processes import rank_and_number, wait_for_all
 from monai_hybrid.transforms import CaseReader
@@ -45,13 +45,13 @@ logger = logging.getLogger("monai_hybrid.evaluation")
 class SliceSaver:
     """Keep the slice with most reference of each case, and write all when the evaluation is over.
 
-    Of volumes those that a report shows in three planes are written too: see `chosen.kept_volumes`.
+    Cases that a report shows are kept wherever they stand in the list, of volumes three planes too: see `chosen.kept_cases`.
 
     Args:
         folder: the evaluation's; the files go to `slices/` and `volumes/` in it, and those of an earlier run there are removed.
         num_classes: K; above 256 nothing is kept, and that is said.
         unit: "mm" when every file states its spacing; otherwise slices are in pixels.
-        limit: number of cases kept, the first of the data list.
+        limit: number of cases kept, the first of the data list; those that a report shows come on top.
         colour: which colours of a picture are the channels, as the model reads them; three are shown in colour.
         spatial_dims: of the model.
     """
@@ -71,6 +71,7 @@ class SliceSaver:
         self.load = LoadImage(reader=reader, ensure_channel_first=True, image_only=True)
         self.coloured = reader.colour is not None and len(reader.colour) == COLOURS
         self.kept: dict[str, bytes] = {}
+        self.later: dict[str, Path] = {}  # case beyond the limit -> where its slice waits
         self.volumes: dict[str, Path] = {}  # case -> where its volume waits
         self.waiting: tempfile.TemporaryDirectory[str] | None = None
 
@@ -83,31 +84,36 @@ class SliceSaver:
     def begin(self) -> None:
         """Forget what an earlier run has left in memory."""
         self.kept.clear()
+        self.later.clear()
         self.volumes.clear()
 
     def collect(self, engine: Engine) -> None:
         """One slice for each decollated item of the batch; the image is read anew, since the network's is resampled."""
         for item, case in zip(engine.state.output, engine.state.batch, strict=True):
-            if len(self.kept) < self.limit:
-                file = case["image"].meta["filename_or_obj"]
+            if self.limit:
+                file, case_id = case["image"].meta["filename_or_obj"], case["case_id"]
                 image, in_mm = self.load(file), self.unit == "mm"
                 oriented = in_mm and not is_picture(Path(file))
-                found = case_slice(image, item["label"], item["pred"], in_mm, self.coloured, oriented)
-                self.kept[file_name(case["case_id"])] = _packed(found)
+                found = _packed(case_slice(image, item["label"], item["pred"], in_mm, self.coloured, oriented))
+                if len(self.kept) >= self.limit:
+                    self._put_aside(case_id, found, "slices", self.later)
+                    continue
+                self.kept[file_name(case_id)] = found
                 if item["label"].ndim == 4:
                     volume = small_volume(image, item["label"], item["pred"], in_mm, oriented)
-                    self._put_aside(case["case_id"], _packed(volume))
+                    self._put_aside(case_id, _packed(volume), "volumes", self.volumes)
 
-    def _put_aside(self, case_id: str, content: bytes) -> None:
-        """On the disk: together the volumes are larger than the slices, and which are kept is known at the end."""
+    def _put_aside(self, case_id: str, content: bytes, kind: str, places: dict[str, Path]) -> None:
+        """On the disk: together they are large, and which of them a report shows is known at the end."""
         try:
             self.waiting = self.waiting or tempfile.TemporaryDirectory(prefix="monai_hybrid_")
-            path = Path(self.waiting.name) / file_name(case_id)
+            path = Path(self.waiting.name) / kind / file_name(case_id)
+            path.parent.mkdir(exist_ok=True)
             path.write_bytes(content)
         except OSError as error:  # the scores are not lost for a picture
-            logger.warning("case %s is not among the volumes of the report (%s)", case_id, error)
+            logger.warning("case %s is not among the %s of the report (%s)", case_id, kind, error)
         else:
-            self.volumes[case_id] = path
+            places[case_id] = path
 
     def write(self, engine: Engine) -> None:
         """Write each file whole; remove what an earlier run left."""
@@ -119,10 +125,11 @@ class SliceSaver:
         self._remove_old(volumes)
         for name, content in self.kept.items():
             replace_file(self.folder / name, lambda path, content=content: path.write_bytes(content))  # type: ignore[misc]
-        for case in kept_volumes(self.folder.parent, list(self.volumes)):
-            volumes.mkdir(exist_ok=True)
-            content = self.volumes[case].read_bytes()
-            replace_file(volumes / file_name(case), lambda path, content=content: path.write_bytes(content))  # type: ignore[misc]
+        for folder, places, first in ((self.folder, self.later, 0), (volumes, self.volumes, MOST)):
+            for case in kept_cases(self.folder.parent, list(places), first):
+                folder.mkdir(exist_ok=True)
+                content = places[case].read_bytes()
+                replace_file(folder / file_name(case), lambda path, content=content: path.write_bytes(content))  # type: ignore[misc]
         if self.waiting is not None:
             self.waiting.cleanup()
             self.waiting = None

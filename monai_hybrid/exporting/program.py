@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from data_prep.this_python import install
 from monai_hybrid.errors import EnvironmentFault
 from monai_hybrid.networks.folding import FixedSegmenter
 
@@ -74,7 +75,7 @@ def needed(name: str) -> Any:
         return import_module(name)
     except ImportError as error:
         raise EnvironmentFault(
-            f'--format onnx: {name} is not installed. Type: pip install "monai-hybrid[export]", or take --format torchscript'
+            f"--format onnx: {name} is not installed. Type: {install('export')}, or take --format torchscript"
         ) from error
 
 

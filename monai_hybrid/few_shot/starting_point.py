@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from data_prep.home import at_home
+from data_prep.slices import is_nifti, line
 from monai_hybrid.bundle.data import PreparedData
 from monai_hybrid.catalogue.entry import universal
 from monai_hybrid.catalogue.naming import model_path
@@ -73,7 +76,8 @@ def starting_point(pretrained: str | None, data: PreparedData, bundle_root: str,
         return StartingPoint(None, _network(data.plan["network"], data), data.plan)
     card = required_card(described, TO_ADAPT)
     if card["spatial_dims"] != data.plan["spatial_dims"]:
-        raise ModelFileError(f"{described}: a {card['spatial_dims']}D model, but the data are {data.plan['spatial_dims']}D")
+        differ = f"a {card['spatial_dims']}D model, but the data are {data.plan['spatial_dims']}D"
+        raise ModelFileError(f"{described}: {differ}{_as_slices(data, card)}")
     plan = {**card["plan"], "patch_size": card["training"]["patch_size"], "spacing": card["training"]["spacing"]}
     of_shapes = bool(card["plan"].get("universal"))
     if of_shapes:  # its shapes were drawn in voxels: it knows no spacing and no unit of grey
@@ -81,6 +85,15 @@ def starting_point(pretrained: str | None, data: PreparedData, bundle_root: str,
     noise = {name: card["training"].get(name) or default for name, default in NOISE.items()}
     rate = LEARNING_RATE_OF_SHAPES if path and of_shapes else LEARNING_RATE
     return StartingPoint(path, _network(card["network"], data), plan, noise, rate)
+
+
+def _as_slices(data: PreparedData, card: Mapping[str, Any]) -> str:
+    """What to type where volumes of one file each can be cut for a 2D model; else what model to give."""
+    first = next((case for case in data.training if isinstance(case["image"], str) and case.get("label")), None)
+    if card["spatial_dims"] != 2 or first is None or not (is_nifti(first["image"]) and is_nifti(first["label"])):
+        return f". Give a {data.plan['spatial_dims']}D model: monai-hybrid models"
+    raw = os.path.commonpath([first["image"], first["label"]])
+    return f". Give a 3D model, or cut the volumes into slices, and build these: {line(raw)}"
 
 
 def chosen_model(pretrained: str | None, data: PreparedData | None, bundle_root: str, scans: Path | None = None) -> str:

@@ -19,6 +19,7 @@ from data_prep.known_files import file_digest
 from data_prep.naming import named
 from data_prep.quoting import quoted
 from data_prep.result_files import anything
+from data_prep.this_python import install
 from data_prep.volume import ReadError
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ class Export:
         if self.folder is None or not self.folder.exists():
             return f"its DICOM series is not there. {MOVED}"
         if not dicom_readable():
-            return 'its image is DICOM. Type: pip install "monai-hybrid[dicom]"'
+            return f"its image is DICOM. Type: {install('dicom')}"
         return "" if holds_dicom(self.folder) else f"{self.folder} holds no DICOM. {MOVED}"
 
     @cached_property

@@ -17,6 +17,7 @@ from data_prep.checks.subjects import ImageSubject, PairSubject
 from data_prep.colour import Colour, parse_colour
 from data_prep.pictures import LARGEST_VALUE, is_picture
 from data_prep.roles import read_image
+from data_prep.slices import is_nifti, line
 from data_prep.volume import ReadError, Volume
 from monai_hybrid import dicom_border
 from monai_hybrid.errors import DataError, EnvironmentFault
@@ -116,15 +117,17 @@ class PredictionDataset(Dataset):
 
     def _facts(self, case: Mapping[str, Any]) -> FileFacts:
         try:
-            return inspect(case["image"], self.channels, self.dims, self.colour)
+            return inspect(case["image"], self.channels, self.dims, self.colour, "series" not in case)
         except DataError as error:
             if case.get("missing"):  # explains what the single file lacks
                 raise DataError(str(case["missing"])) from error
             raise
 
 
-def inspect(image: str | Sequence[str], channels: int, dims: int, colour: Colour = None) -> FileFacts:
+def inspect(image: str | Sequence[str], channels: int, dims: int, colour: Colour = None, of_user: bool = True) -> FileFacts:
     """Read and check the file(s) of one image with the checks that `data_prep` trains by.
+
+    `of_user`: the file is the user's own, so that a message may name it in a line to type.
 
     Raises:
         DataError: what is wrong and what to do; "another number of axes or channels than the model's" included.
@@ -143,9 +146,11 @@ def inspect(image: str | Sequence[str], channels: int, dims: int, colour: Colour
         if len(volumes) > 1:
             findings += run_checks("pair", PairSubject(volumes[0], volume), file=name)
     if volumes[0].spatial_dims != dims:  # before what is said of its channels
+        to_cut = of_user and dims == 2 and len(names) == 1 and is_nifti(names[0])
+        slices = f", or cut the volumes into slices: {line(Path(names[0]).parent)}" if to_cut else ""
         raise DataError(
             f"{names[0]}: the image has shape {volumes[0].array.shape}, that is {volumes[0].spatial_dims}D; the model was "
-            f"trained on {dims}D images: use a {volumes[0].spatial_dims}D model"
+            f"trained on {dims}D images: use a {volumes[0].spatial_dims}D model{slices}"
         )
     _refuse(findings)
     if len(names) > 1 and len(names) != channels:

@@ -33,6 +33,7 @@ from monai_hybrid.reporting.verdict import (
     cautions,
     comparisons,
     dice_by_case,
+    of_tests,
     signed,
     signed_span,
     span,
@@ -208,14 +209,17 @@ def _facts(inputs: Inputs) -> dict[str, str]:
         told = {"Data set": "dataset", "Masks": "masks", "Split": "split"}
         about = {name: evaluation.about.get(key) for name, key in told.items()}
         found |= {name: str(value) for name, value in about.items() if value}
-        found["Test cases"] = str(evaluation.scores["dice"][ALL]["cases"])
+        found["Test cases" if of_tests(evaluation) else "Cases"] = str(evaluation.scores["dice"][ALL]["cases"])
         found["Structures"] = str(len(evaluation.classes))
     shots = inputs.training.shots if inputs.training else None
     if inputs.of_predictions_alone:
         done = [row for row in inputs.quality if row.get("status", "done") == "done"]
         found |= {"Cases": str(len(inputs.quality)), "Flagged": str(sum(bool(row.get("flag")) for row in done))}
     if shots and isinstance(shots.get("cases"), list):
-        found["Adapted with"] = plural(len(shots["cases"]), "labelled case")
+        number, patients = len(shots["cases"]), shots.get("patients")
+        found["Adapted with"] = plural(number, "labelled case")
+        if isinstance(patients, list) and len(patients) < number:
+            found["Adapted with"] += f" of {plural(len(patients), 'patient')}"
     run = (inputs.evaluation and inputs.evaluation.run) or (inputs.training and inputs.training.run) or inputs.prediction
     if run and run.get("ended"):
         found["Run on"] = str(run["ended"])[:10]

@@ -55,6 +55,11 @@ def dice_by_case(rows: Sequence[Row], metric: str = "dice") -> dict[str, float]:
     return within_case([row for row in rows if row.get(metric) is not None], metric)
 
 
+def of_tests(evaluation: Evaluation) -> bool:
+    """Whether these are test cases; an older evaluation, which does not say its split, has no others."""
+    return evaluation.about.get("split") in (None, "", "testing")
+
+
 def verdict(inputs: Inputs, against: Sequence[Comparison]) -> str:
     """The result in one sentence, with its numbers and the number of cases."""
     if inputs.of_predictions_alone:
@@ -121,6 +126,7 @@ def cautions(inputs: Inputs, against: Sequence[Comparison]) -> list[str]:
     told: list[str] = []
     evaluation = inputs.evaluation
     if evaluation is not None:
+        told += _of_learned(inputs, evaluation)
         told += _of_structures(evaluation.rows) + _of_size(evaluation) + _of_files(inputs, evaluation)
         told += [sentence for c in against for sentence in _of_comparison(c, evaluation.scored)]
         told += _of_forgetting(evaluation) + _of_shift(evaluation)
@@ -147,8 +153,26 @@ def _of_structures(rows: Sequence[Row], shown: int = 6) -> list[str]:
     return told
 
 
+def _of_learned(inputs: Inputs, evaluation: Evaluation) -> list[str]:
+    """Cases of the training: known where the run says which it learnt from, else possible."""
+    if evaluation.about.get("masks"):
+        return []
+    shots = (inputs.training and inputs.training.shots) or {}
+    learned = set(map(str, shots["cases"])) if isinstance(shots.get("cases"), list) else set()
+    scored = {str(row["case_id"]) for row in evaluation.rows}
+    if known := scored & learned:
+        of = f"{len(known)} of the {plural(len(scored), 'case')}" if len(known) < len(scored) else "all of these cases"
+        return [f"The model learnt from {of}: their scores say nothing of new patients."]
+    if evaluation.about.get("split") in ("training", "all"):
+        return [
+            "Cases of the split training are among these. Where the model learnt from them, scores say nothing of new patients."
+        ]
+    return []
+
+
 def _of_size(evaluation: Evaluation) -> list[str]:
     scores = evaluation.scores["dice"]
+    who = "test patient" if of_tests(evaluation) else "patient"
     # Patients, not cases: slices of one heart are no independent evidence.
     n = scores[ALL]["patients"]
     told = []
@@ -158,9 +182,9 @@ def _of_size(evaluation: Evaluation) -> list[str]:
             if n == 1
             else "the interval is a rough guide at most, and too narrow"
         )
-        told.append(f"Only {plural(n, 'test patient')}: {why}. Label at least {FEW} for a first estimate, 20 for a firm one.")
+        told.append(f"Only {plural(n, who)}: {why}. Label at least {FEW} for a first estimate, 20 for a firm one.")
     elif n < 20:
-        told.append(f"{n} test patients: bootstrap intervals from fewer than about 20 are somewhat too narrow.")
+        told.append(f"{n} {who}s: bootstrap intervals from fewer than about 20 are somewhat too narrow.")
     rare = [f"{name} ({of['n']} of {of['cases']})" for name, of in scores.items() if name != ALL and of["undefined"]]
     if rare:
         told.append(f"Not every case has every structure; its scores rest on fewer cases: {', '.join(rare)}.")

@@ -7,6 +7,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
+from PIL import Image
 from typer.testing import CliRunner
 
 from data_prep.build import build, refusal
@@ -85,3 +86,35 @@ def test_check_and_build_say_the_same_in_the_same_order_and_the_repair_comes_nex
     assert merge in built.output.splitlines()
     named_them = CliRunner().invoke(app, ["check", str(raw), "--label-names", "1=organ,255=tumour"], env={"COLUMNS": "400"})
     assert named_them.output.splitlines()[-1].startswith("Next: monai-hybrid build ")
+
+
+def test_a_notebook_shows_a_line_for_each_kind(tmp_path: Path) -> None:
+    for name in ("p1", "p2", "p3"):
+        for folder, high in (("images", 900), ("labels", 2)):
+            (tmp_path / "raw" / folder).mkdir(parents=True, exist_ok=True)
+            values = np.random.default_rng(len(name + folder) + ord(name[1])).integers(0, high, (8, 9, 10)).astype(np.int16)
+            image = nib.Nifti1Image(values, np.diag([1, 1, 2, 1]))
+            image.set_qform(None, 0)
+            nib.save(image, tmp_path / "raw" / folder / f"{name}.nii.gz")
+    findings = check(tmp_path / "raw")
+    (line,) = repr(findings).splitlines()
+    assert len(findings) == 6 and findings == list(findings)
+    assert (
+        line.startswith("D112 note: ") and "Alike are 5 more: " in line and f"monai-hybrid repair {tmp_path / 'raw'} " in line
+    )
+    told = repr(build(tmp_path / "raw", tmp_path / "out")).splitlines()
+    assert told[0].startswith("D112 note: ") and told[-1].startswith("note: patients: 3 in 3 cases")
+    assert repr(type(findings)()) == "no findings"
+
+
+def test_check_and_build_name_the_same_cases_as_scans_of_one_patient(tmp_path: Path) -> None:
+    """Of pictures `build` goes through the cases by split."""
+    for number in range(1, 5):
+        for letter in ("dr", "g", "h"):
+            for folder, high in (("images", 255), ("labels", 2)):
+                (tmp_path / "raw" / folder).mkdir(parents=True, exist_ok=True)
+                values = np.random.default_rng([number, ord(letter[0]), high]).integers(0, high, (16, 16)).astype(np.uint8)
+                Image.fromarray(values).save(tmp_path / "raw" / folder / f"{number:02d}_{letter}.png")
+    checked = [one.message for one in check(tmp_path / "raw") if one.code == "D414"]
+    built = [one.message for one in build(tmp_path / "raw", tmp_path / "out").findings if one.code == "D414"]
+    assert checked == built and checked[0].startswith("12 cases such as 01_dr, 01_g, 01_h may be")

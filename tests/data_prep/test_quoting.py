@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import shlex
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -30,12 +32,22 @@ WORDS = {"words", "words or ''", "str(words)", "series", "expression", "self._ex
         ("./scans", "./scans"),
         ("it's", "'it'\"'\"'s'"),
         ("Müller", "'Müller'"),
-        ("-two\nlines", r"$'./-two\012lines'"),
-        ("it's \\ $(id)\u202e", r"$'it\047s \134 $(id)\342\200\256'"),
+        ("-two\nlines", r""" "$(printf './-two\012lines')" """.strip()),
+        ("it's \\ 5% $(id)!\u202e", r""" "$(printf 'it\047s \134 5\045 $(id)\041\342\200\256')" """.strip()),
+        ("ends\n", r"$'ends\012'"),
     ],
 )
 def test_a_path_is_typed_as_a_path(path: str | Path, word: str) -> None:
     assert quoted(path) == word
+
+
+@pytest.mark.parametrize("name", ["two\nlines", "it's \\ 5% `id` $(id)! \u202e", "a\tb\\012", "-n\x07", "\u202e'\"!"])
+@pytest.mark.parametrize("shell", ["sh", "bash", "zsh"])
+def test_every_shell_reads_the_path(name: str, shell: str) -> None:
+    if shutil.which(shell) is None:
+        pytest.skip(f"no {shell} here")
+    done = subprocess.run([shell, "-c", f"printf %s {quoted(name)}"], capture_output=True, check=True)
+    assert done.stdout.decode() == ("./" * name.startswith("-") + name)
 
 
 def test_no_other_place_quotes_a_path() -> None:

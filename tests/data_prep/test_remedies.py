@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import subprocess
 import sys
@@ -27,9 +28,16 @@ def typed(code: str, file: Path, cwd: Path) -> None:
 def run(remedy: str, file: Path, cwd: Path) -> subprocess.CompletedProcess[str]:
     """The command of a remedy, typed."""
     line = "mkdir NEW" + remedy.split("mkdir NEW")[1].split(" and give them")[0].replace("{file}", shlex.quote(str(file)))
-    return subprocess.run(
-        ["bash", "-c", line.replace("python", sys.executable, 1)], cwd=cwd, capture_output=True, text=True, check=False
-    )
+    line = line.replace("{python}", shlex.quote(sys.executable))
+    return subprocess.run(["sh", "-c", line], cwd=cwd, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("code", sorted(REGISTRY))
+def test_a_command_of_a_remedy_is_for_every_shell(code: str) -> None:
+    """Interactive bash and zsh take `!` in double quotes for their history, and $'...' is not of every shell."""
+    remedy = REGISTRY[code].remedy
+    assert "!" not in remedy and "$'" not in remedy and "`" not in remedy
+    assert not re.search(r"(?<!\{)python -[cm]", remedy), "the Python that runs is {python}; a command is one of monai-hybrid"
 
 
 def test_colours_of_masks_become_the_classes_that_the_user_names(tmp_path: Path) -> None:

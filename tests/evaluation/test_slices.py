@@ -14,6 +14,7 @@ from monai.data import MetaTensor
 from PIL import Image
 
 from monai_hybrid.evaluation import SliceSaver
+from monai_hybrid.evaluation.case_table import write_cases
 from monai_hybrid.evaluation.slices import case_slice, file_name
 
 # (X, Y, Z) in RAS: patient's right, anterior and superior are at the high ends.
@@ -113,6 +114,17 @@ def test_the_image_comes_from_its_file_and_old_slices_go(tmp_path: Path) -> None
         assert sorted(found) == ["edges", "image", "prediction", "reference", "spacing", "unit"]
         assert found["image"].shape == (3, 4) and (np.diff(found["image"].astype(int).ravel()) >= 0).all()
         assert found["image"].min() == 0 and found["image"].max() == 255
+
+
+def test_the_best_median_and_worst_case_are_kept_wherever_they_stand(tmp_path: Path) -> None:
+    """Of hundreds of slices the report shows three; they need not be among the first."""
+    ids = [f"case{number}" for number in range(9)]
+    dice = dict(zip(ids, (0.5, 0.4, 0.6, 0.7, 0.3, 0.9, 0.2, 0.1, 0.8), strict=True))
+    (tmp_path / "eval").mkdir()
+    about = {"patient": "p", "class": "LV", "nsd": 1.0, "hd95": 0.0, "label_voxels": 1, "pred_voxels": 1, "status": "ok"}
+    write_cases([{"case_id": name, "dice": dice[name], **about} for name in ids], tmp_path / "eval/cases.csv")
+    run(SliceSaver(str(tmp_path / "eval"), 2, "pixels", limit=2), tmp_path, ids)
+    assert sorted(path.stem for path in (tmp_path / "eval/slices").iterdir()) == ["case0", "case1", "case5", "case7"]
 
 
 def test_more_classes_than_a_byte_holds_are_said_not_saved(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

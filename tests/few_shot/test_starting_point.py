@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from data_prep.slices import line
 from monai_hybrid.errors import ModelFileError
 from monai_hybrid.few_shot.starting_point import model_file
 
@@ -30,6 +31,20 @@ def test_a_file_is_taken_as_it_is(name: str, tmp_path: Path) -> None:
 def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelFileError, match=r"a folder without models/model.safetensors or model.safetensors; give a run"):
         model_file(str(tmp_path))
+
+
+def test_a_2d_model_for_volumes_says_how_they_are_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    card = {"spatial_dims": 2, "plan": {}, "network": {}, "training": {}}
+    monkeypatch.setattr(module, "required_card", lambda path, needed: card)
+    case = {"image": "raw/images/p1.nii.gz", "label": "raw/labels/p1.nii.gz"}
+    data: Any = SimpleNamespace(plan={"spatial_dims": 3}, training=[case])
+    with pytest.raises(ModelFileError) as refused:
+        module.starting_point("model.safetensors", data, "bundle")
+    said = "a 2D model, but the data are 3D. Give a 3D model, or cut the volumes into slices, and build these: "
+    assert str(refused.value).endswith(f"{said}{line('raw')}")
+    data.training = [{"image": "a.png", "label": "b.png"}]
+    with pytest.raises(ModelFileError, match=r"3D. Give a 3D model: monai-hybrid models$"):
+        module.starting_point("model.safetensors", data, "bundle")
 
 
 def test_the_forward_process_is_the_models(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,10 +6,12 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import nibabel
 import numpy as np
 import pytest
 from PIL import Image
 
+from data_prep.slices import line
 from monai_hybrid.errors import DataError
 from monai_hybrid.prediction.cases import inspect
 from monai_hybrid.prediction.engine import Predictor
@@ -65,3 +67,13 @@ def test_other_axes_are_told_before_channels(tmp_path: Path) -> None:
     Image.fromarray(np.arange(96, dtype=np.uint8).reshape(8, 12)).save(tmp_path / "a.png")
     with pytest.raises(DataError, match=r"that is 2D; the model was trained on 3D images: use a 2D model"):
         inspect(str(tmp_path / "a.png"), channels=2, dims=3)
+
+
+def test_a_2d_model_says_how_volumes_are_cut(tmp_path: Path) -> None:
+    file = tmp_path / "p1.nii.gz"
+    nibabel.save(nibabel.Nifti1Image(np.arange(120, dtype=np.int16).reshape(4, 5, 6), np.eye(4)), file)
+    with pytest.raises(DataError) as refused:
+        inspect(str(file), channels=1, dims=2)
+    assert str(refused.value).endswith(f"use a 3D model, or cut the volumes into slices: {line(tmp_path)}")
+    with pytest.raises(DataError, match=r"use a 3D model$"):
+        inspect(str(file), channels=1, dims=2, of_user=False)

@@ -120,6 +120,19 @@ def test_few_cases_are_said_to_be_few(tmp_path: Path) -> None:
     assert "Read with care" not in Page(write_report(evaluation(tmp_path / "many", many)).read_text()).text
 
 
+def test_cases_that_the_model_learnt_from_are_no_test_cases(tmp_path: Path) -> None:
+    folder = training(tmp_path / "known")
+    evaluation(folder / "eval", {"p1_1": (0.9, 0.8), "p2_1": (0.8, 0.7), "new": (0.5, 0.4)}, split="training")
+    known = Page(write_report(folder).read_text()).text
+    assert "The model learnt from 2 of the 3 cases: their scores say nothing of new patients." in known
+    assert "Only 3 patients: the interval" in known and "Test cases" not in known and "test patient" not in known
+    assert "Adapted with 3 labelled cases of 2 patients" in known
+    possible = Page(write_report(evaluation(tmp_path / "alone", DICE, split="all")).read_text()).text
+    assert "Where the model learnt from them, scores say nothing of new patients." in possible
+    for name, about in {"tested": {"split": "testing"}, "masks": {"split": "all", "masks": "nnunet"}}.items():
+        assert "learnt" not in Page(write_report(evaluation(tmp_path / name, DICE, **about)).read_text()).text
+
+
 def test_equal_runs_are_not_called_different_and_a_worse_one_is_named(tmp_path: Path) -> None:
     noise = {
         case: [None if d is None else d + (0.02 if i % 2 else -0.02) for d in values]
