@@ -200,10 +200,10 @@ def _case_facts(record: CaseRecord) -> CaseFacts:
 
 
 def examine_case(
-    case: Case, channels: int = 1, colour: Colour = None, flat: bool = False
+    case: Case, channels: int = 1, colour: Colour = None, flat: bool = False, accept: Collection[str] = ()
 ) -> tuple[CaseRecord | None, list[Finding]]:
     """Read one case once; no record when a file is unreadable or a finding is an error. `flat` reads one slice as 2D."""
-    done = _examined(case, channels, None, (), colour, {}, None, flat)
+    done = _examined(case, channels, None, accept, colour, {}, None, flat)
     return done.record, done.findings
 
 

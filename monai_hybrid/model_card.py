@@ -99,6 +99,7 @@ SCHEMA: dict[str, Any] = {
         "colour": {**_listed({"enum": list(COMPONENTS)}, 1, 3, f"of {', '.join(COMPONENTS)}"), "uniqueItems": True},
         "labels": _listed(_LABEL, 1, 4096, "labels, background first"),
         "codes": CODES_SCHEMA,
+        "accepted": _listed({"type": "string", "pattern": "^D[0-9]{3}$"}, 0, 1000, "codes such as D107"),
         "network": _NETWORK,
         "plan": {"type": "object", "properties": {**_PLAN, "network": _NETWORK}},
         "training": {"type": "object", "properties": {**_PLAN, "distilled_from": _TEACHER}},

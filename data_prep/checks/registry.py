@@ -107,6 +107,7 @@ class Check:
 
 
 REGISTRY: dict[str, Check] = {}
+OFFER = "; or, if it is meant so, add --accept"
 
 
 def check(
@@ -174,7 +175,7 @@ def _finding(
     if entry.acceptable and entry.code in accept:
         return Finding(entry.code, "warning", **_fields(remark), remedy="Accepted by --accept; nothing to do")
     if entry.acceptable:
-        remedy += f"; or, if it is meant so, add --accept {entry.code}"
+        remedy += f"{OFFER} {entry.code}"
     return Finding(entry.code, entry.level, **_fields(remark), remedy=remedy)
 
 
