@@ -13,6 +13,7 @@ from data_prep.atomic import remove_leftovers
 from data_prep.dead_links import absent
 from data_prep.errors import DataListError
 from data_prep.json_io import dump_json, load_json
+from data_prep.network_rules import plan_problems
 from data_prep.quoting import quoted
 
 KINDS = ("datalist", "dataset", "plan")
@@ -50,9 +51,13 @@ def read_plan(path: str | Path) -> dict[str, Any]:
     """plan.json; `path` may be the folder that holds it.
 
     Raises:
-        DataListError: missing, not JSON, or against its schema.
+        DataListError: missing, not JSON, against its schema, or of numbers that contradict each other.
     """
-    return _read(_file(path, "plan"), "plan")
+    file = _file(path, "plan")
+    plan = _read(file, "plan")
+    if problem := next(plan_problems(plan), None):
+        raise DataListError("D502", f"{file}: $.{problem}. {_remedy(file.parent)}", str(file))
+    return plan
 
 
 def write_all(folder: Path, contents: Mapping[str, Any]) -> None:

@@ -189,8 +189,16 @@ def _files(entry: dict[str, Any]) -> list[Path]:
 
 
 def read_prepared(folder: Path) -> PreparedData:
-    """Read the three files that `python -m data_prep build` wrote into `folder`."""
+    """Read the three files that `python -m data_prep build` wrote into `folder`.
+
+    Raises:
+        DataListError: one is missing or damaged, or they are not of one data set.
+    """
+    plan = read_plan(folder / "plan.json")
     datalist, dataset = read_datalist(folder / "datalist.json"), read_dataset(folder / "dataset.json")
+    if plan["spatial_dims"] != (dims := dataset["spatial_dims"]):
+        told = f"the plan is of {plan['spatial_dims']}D data, and dataset.json beside it of {dims}D"
+        raise DataListError("D502", f"{folder / 'plan.json'}: {told}; expected the three files of one build", str(folder))
     if (ignore := dataset.get(IGNORE_VALUE)) is not None:
         datalist = {name: with_ignore_value(datalist[name], ignore) for name in ("training", "validation", "testing")}
     return PreparedData(
@@ -199,7 +207,7 @@ def read_prepared(folder: Path) -> PreparedData:
         validation=datalist["validation"],
         testing=datalist["testing"],
         dataset=dataset,
-        plan=read_plan(folder / "plan.json"),
+        plan=plan,
     )
 
 

@@ -75,6 +75,17 @@ def _set(content: Any, where: str, value: Any) -> Any:
         ("plan", "normalization", {"method": "z"}, r"\$\.normalization: .*expected \{method: percentiles"),
         ("plan", "network.stem", "patch", r"\$\.network\.stem: saw \"patch\"; expected enum .*'plain', 'space_to_depth'"),
         ("plan", "patch_size.0", 0.5, r"\$\.patch_size\[0\]: saw 0.5; expected a whole number from 1"),
+        ("plan", "network.channels.0", 12, r"\$\.network\.channels: saw \[12, .*; expected multiples of norm_num_groups, 8"),
+        ("plan", "network.num_head_channels", 48, r"\$\.network\.num_head_channels: .*; expected divisors of \[16, 32"),
+        (
+            "plan",
+            "network.num_res_blocks",
+            [1, 1],
+            r"\$\.network\.num_res_blocks: saw \[1, 1\]; expected 3 entries, one a level",
+        ),
+        ("plan", "patch_size", [8, 8], r"\$\.patch_size: saw \[8, 8\]; expected 3 numbers, as spatial_dims is 3"),
+        ("plan", "spacing", [1, 1], r"\$\.spacing: saw \[1, 1\]; expected 3 numbers"),
+        ("plan", "spatial_dims", 2, r"\$\.spacing: saw .*; expected 2 numbers, as spatial_dims is 2"),
     ],
 )
 def test_message_names_file_place_seen_expected(built, kind, where, value, message):
