@@ -182,7 +182,7 @@ def check_datalist(
         DataListError: one of the two is damaged.
     """
     content = read_datalist(path)
-    cases = [case_of(entry, split) for split in SPLITS for entry in content[split]]
+    cases = [replace(case_of(entry, split), listed_in=path) for split in SPLITS for entry in content[split]]
     folds = [entry["fold"] for entry in content["training"]]
     if not (path.parent / "dataset.json").is_file():
         loose = examine(cases, 1, declared, allow_unlabelled=True, accept=accept, folds=folds, ignore=ignore, jobs=jobs)

@@ -144,11 +144,11 @@ def run_checks(
     case: str = "",
     file: str = "",
     accept: Collection[str] = (),
-    files: Mapping[str, Sequence[str]] | None = None,
+    files: Mapping[str, Sequence[str] | str] | None = None,
 ) -> list[Finding]:
     """Run every check registered for one kind of subject, in the order of the codes; errors in `accept` become warnings.
 
-    `files` has the files of cases, by case; a remedy that leaves a case out names them all.
+    `files` has the files of cases, by case; a remedy that leaves a case out names them all. A text says how it is left out.
     """
     findings: list[Finding] = []
     for entry in sorted(REGISTRY.values(), key=lambda item: item.code):
@@ -166,10 +166,11 @@ def _remarks(result: Result, case: str, file: str) -> list[Remark]:
 
 
 def _finding(
-    entry: Check, remark: Remark, accept: Collection[str], files: Mapping[str, Sequence[str]] | None = None
+    entry: Check, remark: Remark, accept: Collection[str], files: Mapping[str, Sequence[str] | str] | None = None
 ) -> Finding:
     own = remark.file or remark.case
-    words = {"file": quoted(own), "case": moved_out((files or {}).get(remark.case) or [own]), **remark.words}
+    whole = (files or {}).get(remark.case) or [own]
+    words = {"file": quoted(own), "case": whole if isinstance(whole, str) else moved_out(whole), **remark.words}
     wanted = remark.remedy or entry.remedy
     remedy = _PLACES.sub(lambda place: words.get(place[1], place[0]), wanted)  # once: names of files may hold such words
     if entry.acceptable and entry.code in accept:
