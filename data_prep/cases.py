@@ -21,7 +21,8 @@ class Case:
     """One examination (3D) or one slice (2D).
 
     `images` holds one file per channel. `label` is None for a case without a label. `split` is what the layout or a
-    splits file says: "training", "validation", "testing" or None (not said).
+    splits file says: "training", "validation", "testing" or None (not said). `listed_in` is the JSON file that names it, None
+    where folders are read as they lie.
     """
 
     case_id: str
@@ -30,6 +31,7 @@ class Case:
     patient: str = ""
     site: str = UNKNOWN_SITE
     split: str | None = None
+    listed_in: Path | None = None
 
 
 @dataclass(frozen=True)

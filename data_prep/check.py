@@ -184,7 +184,7 @@ def check_datalist(
         DataListError: one of the two is damaged.
     """
     content = read_datalist(path)
-    cases = [case_of(entry, split) for split in SPLITS for entry in content[split]]
+    cases = [replace(case_of(entry, split), listed_in=path) for split in SPLITS for entry in content[split]]
     folds = [entry["fold"] for entry in content["training"]]
     if not (path.parent / "dataset.json").is_file():
         how, about = Reading(1, declared, accept, ignore=ignore), About(allow_unlabelled=True, folds=folds)

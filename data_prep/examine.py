@@ -12,12 +12,14 @@ import numpy as np
 
 from data_prep.cases import Case, Source, SourceFault
 from data_prep.checks import Finding, run_checks
+from data_prep.checks.registry import moved_out
 from data_prep.checks.subjects import CaseFacts, DatasetSubject, ImageSubject, LabelSubject, PairSubject
 from data_prep.colour import Colour
 from data_prep.geometry import in_ras_order, orientation
 from data_prep.ignoring import marked
 from data_prep.in_processes import each
 from data_prep.progress import told
+from data_prep.quoting import quoted
 from data_prep.roles import read_image, read_label
 from data_prep.same_scan import canonical
 from data_prep.tones import Tone, tones
@@ -178,11 +180,18 @@ def _of_series(cases: Sequence[Case], volumes: Mapping[Path, Callable[[], Volume
     return any(path in volumes for case in cases for path in case.images)
 
 
-def _shown_files(cases: Sequence[Case], volumes: Mapping[Path, Callable[[], Volume]]) -> dict[str, list[str]]:
+def _shown_files(cases: Sequence[Case], volumes: Mapping[Path, Callable[[], Volume]]) -> dict[str, list[str] | str]:
     return {} if _of_series(cases, volumes) else {case.case_id: _files(case) for case in cases}
 
 
-def _files(case: Case) -> list[str]:
+def _files(case: Case) -> list[str] | str:
+    """The files that leave with a case; of a list, which would miss them, what to do."""
+    if case.listed_in is not None:
+        entry = f"take its entry {quoted(case.case_id)} out of {quoted(case.listed_in)}"
+        alone = (
+            case.label is None or case.listed_in.name == "datalist.json"
+        )  # which has no folder of labels, where one would be left
+        return entry if alone else f"{entry}, and its label away: {moved_out([str(case.label)])}"
     return [str(path) for path in (*case.images, case.label) if path is not None]
 
 
@@ -209,10 +218,10 @@ def _case_facts(record: CaseRecord) -> CaseFacts:
 
 
 def examine_case(
-    case: Case, channels: int = 1, colour: Colour = None, flat: bool = False
+    case: Case, channels: int = 1, colour: Colour = None, flat: bool = False, accept: Collection[str] = ()
 ) -> tuple[CaseRecord | None, list[Finding]]:
     """Read one case once; no record when a file is unreadable or a finding is an error. `flat` reads one slice as 2D."""
-    done = _examined(case, Reading(channels, colour=colour), flat)
+    done = _examined(case, Reading(channels, accept=accept, colour=colour), flat)
     return done.record, done.findings
 
 

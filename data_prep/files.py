@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from data_prep.atomic import remove_leftovers
+from data_prep.dataset_rules import dataset_problems
 from data_prep.dead_links import absent
 from data_prep.errors import DataListError
 from data_prep.json_io import dump_json, load_json
+from data_prep.network_rules import plan_problems
 from data_prep.quoting import quoted
 
 KINDS = ("datalist", "dataset", "plan")
@@ -41,18 +43,26 @@ def read_dataset(path: str | Path) -> dict[str, Any]:
     """dataset.json; `path` may be the folder that holds it.
 
     Raises:
-        DataListError: missing, not JSON, or against its schema.
+        DataListError: missing, not JSON, against its schema, or with labels or colours that contradict each other.
     """
-    return _read(_file(path, "dataset"), "dataset")
+    file = _file(path, "dataset")
+    dataset = _read(file, "dataset")
+    if problem := next(dataset_problems(dataset), None):
+        raise DataListError("D502", f"{file}: $.{problem}. {_remedy(file.parent)}", str(file))
+    return dataset
 
 
 def read_plan(path: str | Path) -> dict[str, Any]:
     """plan.json; `path` may be the folder that holds it.
 
     Raises:
-        DataListError: missing, not JSON, or against its schema.
+        DataListError: missing, not JSON, against its schema, or of numbers that contradict each other.
     """
-    return _read(_file(path, "plan"), "plan")
+    file = _file(path, "plan")
+    plan = _read(file, "plan")
+    if problem := next(plan_problems(plan), None):
+        raise DataListError("D502", f"{file}: $.{problem}. {_remedy(file.parent)}", str(file))
+    return plan
 
 
 def write_all(folder: Path, contents: Mapping[str, Any]) -> None:

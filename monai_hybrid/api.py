@@ -281,6 +281,7 @@ def suggest(
     number: int = 3,
     order: str = "random",
     seed: int = 0,
+    accept: str | None = None,
 ) -> list[dict[str, Any]]:
     """Choose the scans to label next, from what a model sees in them; no label is read.
 
@@ -291,6 +292,7 @@ def suggest(
         number: how many scans to choose.
         order: "random", "typical", "spread", "error", "entropy" or "dice".
         seed: of the order "random".
+        accept: judgements of the checks that you overrule, "D103,D107".
 
     Returns:
         The rows of `suggestion.csv`, the chosen ones first: {"label_next", "case_id", "entropy_foreground",
@@ -302,7 +304,7 @@ def suggest(
     from monai_hybrid.suggesting.suggestion import suggest_into
 
     place = None if output is None else at_home(output)
-    return list(suggest_into(at_home(data), str(model), number, order, seed, place).rows())
+    return list(suggest_into(at_home(data), str(model), number, order, seed, place, accept).rows())
 
 
 def calibrate(

@@ -93,6 +93,9 @@ def suggest(
     output: Annotated[
         str | None, typer.Option("--output", help="folder for suggestion.csv and suggestion.json", metavar="FOLDER")
     ] = None,
+    accept: Annotated[
+        str | None, typer.Option("--accept", help="judgements of the checks that you overrule: D103,D107", metavar="CODES")
+    ] = None,
 ) -> None:
     """Choose the scans to label next, from what a model sees in them; no label is read."""
     check_there("input", data, "--data")

@@ -164,8 +164,11 @@ def series_of_case(case: Mapping[str, Any]) -> list[tuple[Series, str]]:
 
 
 def _sentence(findings: Sequence[Finding]) -> str:
+    """What is wrong and what to do; without the offer of `--accept`: a DICOM-SEG refers to one patient and one frame."""
+    from data_prep.checks.registry import OFFER
+
     first = findings[0]
-    return f"{first.code}: {first.sentence}. {first.remedy}"
+    return f"{first.code}: {first.sentence}. {first.remedy.split(OFFER)[0]}"
 
 
 def _faults(faults: Sequence[tuple[Path, Any]], every: Sequence[Series]) -> list[dict[str, Any]]:

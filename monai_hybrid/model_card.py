@@ -20,6 +20,7 @@ from data_prep.colour import COMPONENTS
 from data_prep.dicom.codes import CODES_SCHEMA
 from data_prep.json_io import half_character
 from data_prep.lack_of_memory import refuse_for_memory
+from data_prep.network_rules import network_problems, per_level
 from monai_hybrid.catalogue.naming import model_path
 from monai_hybrid.cut_off import COPY_AGAIN, cut_off
 from monai_hybrid.errors import ModelFileError
@@ -99,6 +100,7 @@ SCHEMA: dict[str, Any] = {
         "colour": {**_listed({"enum": list(COMPONENTS)}, 1, 3, f"of {', '.join(COMPONENTS)}"), "uniqueItems": True},
         "labels": _listed(_LABEL, 1, 4096, "labels, background first"),
         "codes": CODES_SCHEMA,
+        "accepted": _listed({"type": "string", "pattern": "^D[0-9]{3}$"}, 0, 1000, "codes such as D107"),
         "network": _NETWORK,
         "plan": {"type": "object", "properties": {**_PLAN, "network": _NETWORK}},
         "training": {"type": "object", "properties": {**_PLAN, "distilled_from": _TEACHER}},
@@ -271,29 +273,15 @@ def against_schema(error: Any) -> str:
 
 
 def _network_problems(network: Mapping[str, Any], dims: int) -> Iterator[str]:
+    yield from network_problems(network)
     channels = network.get("channels") or []
-    levels = len(channels)
-    for key in ("num_res_blocks", "attention_levels", "num_head_channels"):
-        if isinstance(network.get(key), list) and channels and len(network[key]) != levels:
-            yield f"network.{key}: saw {network[key]}; expected {levels} entries, one a level"
-    groups = network.get("norm_num_groups", 1)
-    if any(width % groups for width in channels):
-        yield f"network.channels: saw {channels}; expected multiples of norm_num_groups, {groups}"
-    heads = _per_level(network.get("num_head_channels", 1), levels)
-    attention = [*_per_level(network.get("attention_levels", False), levels)[:-1], True]
-    if any(on and width % head for on, width, head in zip(attention, channels, heads, strict=False)):
-        yield f"network.num_head_channels: saw {_short(heads)}; expected divisors of {channels}"
     if network.get("stem", STEMS[0]) not in STEMS:
         yield f"network.stem: saw {_short(network['stem'])}; expected one of {', '.join(STEMS)}"
-    blocks = _per_level(network.get("num_res_blocks", 1), levels)
+    blocks = per_level(network.get("num_res_blocks", 1), len(channels))
     # two convolutions a block, on the way up with the skipped features beside its own, and one block more a level
     size = sum((2 * number + 1) * 5 * 3**dims * width**2 for number, width in zip(blocks, channels, strict=False))
     if size > LARGEST_NETWORK:
         yield f"network: saw one of about {size / 1e9:.1f} billion parameters; expected at most {LARGEST_NETWORK / 1e9:.1f}"
-
-
-def _per_level(value: Any, levels: int) -> list[Any]:
-    return value if isinstance(value, list) else [value] * levels
 
 
 def _short(value: Any) -> str:

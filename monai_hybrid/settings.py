@@ -204,6 +204,7 @@ def _use() -> Iterator[Setting]:
         'DICOM series to take: UID, number, "T1*", EchoTime=2.5; of several channels "T1:3;FLAIR:4"',
         default="all",
     )
+    yield s("accept", "text", "judgements of the checks that you overrule: D103,D107", default="those of the training data")
     yield s("also_nifti", "flag", "write masks of DICOM series as NIfTI too, beside the DICOM-SEG")
     yield s("save_probabilities", "flag", "write probabilities")
     yield s("save_entropy", "flag", "write entropy maps")

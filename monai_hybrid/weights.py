@@ -59,6 +59,7 @@ def make_card(
         **({"colour": list(dataset["colour"])} if dataset.get("colour") else {}),
         "labels": list(dataset["labels"]),
         **({"codes": dict(dataset["codes"])} if dataset.get("codes") else {}),
+        **({"accepted": list(dataset["accepted"])} if dataset.get("accepted") else {}),
         "modality": dataset.get("modality"),
         "source": dataset.get("name"),
         "plan": dict(plan),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
@@ -98,12 +99,17 @@ def missing_image(subject: DatasetSubject) -> Iterator[Remark]:
         yield Remark(f"this label has no image of the same name{hint}", "", str(path))
 
 
+# Where one file was given twice, removing it would lose it.
+ONE_FILE = "Both are one file: keep it, and take one of the two entries out of the list, or the link away"
+
+
 @check("D405", on="dataset", level="error", remedy="Keep one of the two: rm {file}")
 def same_scan_twice(subject: DatasetSubject) -> Iterator[Remark]:
     """Two cases have the same image, voxel for voxel: one person would be counted twice, or cross a split."""
     for again in _repeated(subject):
         if again.same_header:
-            yield Remark(f"the same content{again.split} as {again.earlier}", again.case, again.file)
+            remedy = ONE_FILE if os.path.realpath(again.file) == os.path.realpath(again.first) else ""
+            yield Remark(f"the same content{again.split} as {again.earlier}", again.case, again.file, remedy=remedy)
 
 
 @check("D413", on="dataset", level="warning", remedy="If it is one examination, keep one of the two: rm {file}")
@@ -122,18 +128,20 @@ class _Repeat(NamedTuple):
     split: str
     earlier: str
     same_header: bool
+    first: str
 
 
 def _repeated(subject: DatasetSubject) -> Iterator[_Repeat]:
-    seen: dict[str, list[tuple[str, Affine | None]]] = defaultdict(list)
+    seen: dict[str, list[tuple[str, Affine | None, str]]] = defaultdict(list)
     for facts in sorted(subject.facts, key=lambda one: one.case.label is None):  # of two, the one without a label goes
         split = f" ({facts.case.split})" if facts.case.split else ""
         for path, digest, place in zip(facts.case.images, facts.digests, facts.places, strict=True):
             earlier = seen[digest]
-            equal = next((name for name, other in earlier if same_place(other, place)), None)
+            equal = next((one for one in earlier if same_place(one[1], place)), None)
             if earlier:
-                yield _Repeat(str(path), facts.case.case_id, split, equal or earlier[0][0], equal is not None)
-            earlier.append((f"{path}{split}", place))
+                name, _, first = equal or earlier[0]
+                yield _Repeat(str(path), facts.case.case_id, split, name, equal is not None, first)
+            earlier.append((f"{path}{split}", place, str(path)))
 
 
 @check(

@@ -108,6 +108,7 @@ class Check:
 
 
 REGISTRY: dict[str, Check] = {}
+OFFER = "; or, if it is meant so, add --accept"
 
 
 def check(
@@ -147,11 +148,11 @@ def run_checks(
     case: str = "",
     file: str = "",
     accept: Collection[str] = (),
-    files: Mapping[str, Sequence[str]] | None = None,
+    files: Mapping[str, Sequence[str] | str] | None = None,
 ) -> list[Finding]:
     """Run every check registered for one kind of subject, in the order of the codes; errors in `accept` become warnings.
 
-    `files` has the files of cases, by case; a remedy that leaves a case out names them all.
+    `files` has the files of cases, by case; a remedy that leaves a case out names them all. A text says how it is left out.
     """
     findings: list[Finding] = []
     for entry in sorted(REGISTRY.values(), key=lambda item: item.code):
@@ -169,11 +170,11 @@ def _remarks(result: Result, case: str, file: str) -> list[Remark]:
 
 
 def _finding(
-    entry: Check, remark: Remark, accept: Collection[str], files: Mapping[str, Sequence[str]] | None = None
+    entry: Check, remark: Remark, accept: Collection[str], files: Mapping[str, Sequence[str] | str] | None = None
 ) -> Finding:
     own = remark.file or remark.case
-    words = {"file": quoted(own), "case": moved_out((files or {}).get(remark.case) or [own])}
-    words |= remark.words
+    whole = (files or {}).get(remark.case) or [own]
+    words = {"file": quoted(own), "case": whole if isinstance(whole, str) else moved_out(whole), **remark.words}
     wanted = remark.remedy or entry.remedy
     words |= {"python": python()} if "{python}" in wanted else {}
     words |= {"dicom_install": install("dicom")} if "{dicom_install}" in wanted else {}
@@ -181,7 +182,7 @@ def _finding(
     if entry.acceptable and entry.code in accept:
         return Finding(entry.code, "warning", **_fields(remark), remedy="Accepted by --accept; nothing to do")
     if entry.acceptable:
-        remedy += f"; or, if it is meant so, add --accept {entry.code}"
+        remedy += f"{OFFER} {entry.code}"
     return Finding(entry.code, entry.level, **_fields(remark), remedy=remedy)
 
 

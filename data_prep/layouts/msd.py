@@ -53,4 +53,4 @@ def _case(root: Path, entry: Any, index: int, labels_dir: str | None) -> Case:
     label = root / entry["label"] if isinstance(entry.get("label"), str) else None
     if labels_dir is not None and label is not None:
         label = label_folder(root, labels_dir) / label.name
-    return Case(stem(image), (image,), label)
+    return Case(stem(image), (image,), label, listed_in=root / "dataset.json")

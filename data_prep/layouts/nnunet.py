@@ -79,7 +79,7 @@ def _entry(root: Path, name: str, entry: Any, channels: int, path: Path) -> Case
             "D503",
             f'{path}: $.dataset.{name}: expected {{"images": [1 or {channels} files], "label": ...}}, saw {str(entry)[:60]!r}',
         )
-    return Case(name, tuple(root / file for file in images), root / str(label))
+    return Case(name, tuple(root / file for file in images), root / str(label), listed_in=path)
 
 
 def _paired(cases: tuple[Case, ...], labels: dict[str, Path]) -> tuple[tuple[Case, ...], tuple[Path, ...], tuple[str, ...]]:

@@ -13,6 +13,7 @@ from typing import Any
 from filelock import FileLock
 
 from data_prep.checks import Finding
+from data_prep.checks.registry import OFFER
 from data_prep.datalist import images_of
 from data_prep.errors import DataListError
 from data_prep.files import read_datalist, read_dataset, read_plan
@@ -188,8 +189,16 @@ def _files(entry: dict[str, Any]) -> list[Path]:
 
 
 def read_prepared(folder: Path) -> PreparedData:
-    """Read the three files that `python -m data_prep build` wrote into `folder`."""
+    """Read the three files that `python -m data_prep build` wrote into `folder`.
+
+    Raises:
+        DataListError: one is missing or damaged, or they are not of one data set.
+    """
+    plan = read_plan(folder / "plan.json")
     datalist, dataset = read_datalist(folder / "datalist.json"), read_dataset(folder / "dataset.json")
+    if plan["spatial_dims"] != (dims := dataset["spatial_dims"]):
+        told = f"the plan is of {plan['spatial_dims']}D data, and dataset.json beside it of {dims}D"
+        raise DataListError("D502", f"{folder / 'plan.json'}: {told}; expected the three files of one build", str(folder))
     if (ignore := dataset.get(IGNORE_VALUE)) is not None:
         datalist = {name: with_ignore_value(datalist[name], ignore) for name in ("training", "validation", "testing")}
     return PreparedData(
@@ -198,7 +207,7 @@ def read_prepared(folder: Path) -> PreparedData:
         validation=datalist["validation"],
         testing=datalist["testing"],
         dataset=dataset,
-        plan=read_plan(folder / "plan.json"),
+        plan=plan,
     )
 
 
@@ -244,15 +253,18 @@ def _built(source: Path, out: Path, **settings: Any) -> Sequence[Finding]:
 
     try:
         return build(source, out, **settings).findings
-    except DataListError as error:
-        if error.code not in CHOICES:
+    except DataError as error:
+        is_choice = isinstance(error, DataListError) and error.code in CHOICES
+        if not is_choice and OFFER not in str(error):
             raise
         whole = source.resolve()
         prepared = quoted(proposed(whole, "_prepared"))
         first = f"monai-hybrid build {quoted(whole)} --output {prepared}"
-        raise DataListError(
-            error.code, f"{error}. These are options of build: add one to {first}, then give {prepared} as the data", error.file
-        ) from error
+        if isinstance(error, DataListError) and is_choice:
+            told = f"{error}. These are options of build: add one to {first}, then give {prepared} as the data"
+            raise DataListError(error.code, told, error.file) from error
+        told = f"{error}\n--accept is an option of build: add it to {first}, then give {prepared} as the data"
+        raise DataError(told) from error
 
 
 def _state(source: Path, *settings: Any) -> str:

@@ -9,9 +9,9 @@ from typing import Any
 
 import torch
 
+from data_prep.network_rules import divisor, one_value_left
 from monai_hybrid.errors import ConfigError, EnvironmentFault
 from monai_hybrid.networks.number_types import warn_of_slow_bfloat16
-from monai_hybrid.networks.subpixel import FACTOR
 from monai_hybrid.setting_checks import check_plain_value, is_expression
 
 logger = logging.getLogger("monai_hybrid.settings")
@@ -57,12 +57,12 @@ def _check_device(value: Any) -> None:
 
 
 def check_patch(patch_size: Sequence[int], spatial_dims: int, network: Mapping[str, Any]) -> None:
-    """Refuse a patch that the network cannot halve at each of its levels.
+    """Refuse a patch that the network cannot halve at each of its levels, or of which nothing would be left.
 
     Args:
         patch_size: in voxels.
         spatial_dims: of the data, 2 or 3.
-        network: its settings, as in plan.json or on a model's card: "channels", one width a level, and "stem".
+        network: its settings, as in plan.json or on a model's card: "channels", one width a level, "stem", "norm_num_groups".
 
     Raises:
         ConfigError: with the next patch that fits.
@@ -71,11 +71,16 @@ def check_patch(patch_size: Sequence[int], spatial_dims: int, network: Mapping[s
         raise ConfigError(
             f"--patch_size: got {list(patch_size)}, expected {spatial_dims} numbers: the data are {spatial_dims}D"
         )
-    levels = len(network["channels"])
-    divisor = 2 ** (levels - 1) * (FACTOR if network.get("stem") == "space_to_depth" else 1)
-    if any(edge % divisor for edge in patch_size):
-        fit = "[" + ",".join(str(-(-edge // divisor) * divisor) for edge in patch_size) + "]"
+    levels, multiple = len(network["channels"]), divisor(network)
+    if any(edge % multiple for edge in patch_size):
+        fit = "[" + ",".join(str(-(-edge // multiple) * multiple) for edge in patch_size) + "]"
         raise ConfigError(
-            f"--patch_size: got {list(patch_size)}, expected multiples of {divisor} (the network has {levels} levels); "
+            f"--patch_size: got {list(patch_size)}, expected multiples of {multiple} (the network has {levels} levels); "
             f"type --patch_size {fit}"
+        )
+    if one_value_left(patch_size, network):
+        larger = "[" + ",".join(map(str, (2 * patch_size[0], *patch_size[1:]))) + "]"
+        raise ConfigError(
+            f"--patch_size: got {list(patch_size)}, of which the network's {levels} levels leave one voxel, with one channel a "
+            f"group: its norm makes 0 of each. Type --patch_size {larger}, or larger"
         )

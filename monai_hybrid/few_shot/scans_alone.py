@@ -71,7 +71,9 @@ def _described(card: Mapping[str, Any], folder: Path | None) -> PreparedData:
     unit = ((card.get("reference") or {}).get("volumes") or {}).get("unit")
     dataset = {"name": folder.name, "cases": [], "fingerprint": {"spacing_known": unit in ("ml", "mm2")}}
     dataset |= {
-        key: card[key] for key in ("spatial_dims", "channels", "labels", "modality", "colour", "codes") if card.get(key)
+        key: card[key]
+        for key in ("spatial_dims", "channels", "labels", "modality", "colour", "codes", "accepted")
+        if card.get(key)
     }
     return PreparedData(folder, [], [], [], dataset, {**card["plan"], "spatial_dims": card["spatial_dims"]})
 

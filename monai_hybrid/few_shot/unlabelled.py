@@ -10,6 +10,7 @@ from typing import Any
 
 from data_prep.bids import is_bids, scans_to_predict
 from data_prep.cases import Case
+from data_prep.checks.registry import OFFER
 from data_prep.colour import parse_colour
 from data_prep.datalist import images_of
 from data_prep.examine import examine_case
@@ -28,6 +29,7 @@ from monai_hybrid.few_shot.shots import without_labels
 from monai_hybrid.losses.objectives import get_objective
 
 WHERE = "unlabelled_dir: "
+OFFERED_BY_BUILD = "; or, if it is meant so, build the data set with --accept"  # in the place of OFFER
 SHOWN = 10
 logger = logging.getLogger("monai_hybrid.adaptation")
 
@@ -226,12 +228,14 @@ def _checked(scan: Scan, data: PreparedData) -> dict[str, Any]:
     """One scan, held to the checks that `data_prep` makes on images."""
     path, name, dims = scan.files[0], stem(scan.name), data.dataset["spatial_dims"]
     channels, colour = len(data.dataset["channels"]), parse_colour(data.dataset.get("colour"))
-    record, findings = examine_case(Case(name, scan.files, None), channels, colour=colour, flat=dims == 2)
+    accept = data.dataset.get("accepted") or ()
+    record, findings = examine_case(Case(name, scan.files, None), channels, colour, flat=dims == 2, accept=accept)
     errors = [finding for finding in findings if finding.level == "error"]
     if scan.missing and (errors or len(scan.files) > 1):
         raise DataError(f"unlabelled_dir: {scan.missing}")
     if errors or record is None:
-        raise DataError(f"unlabelled_dir: {errors[0]}" if errors else f"unlabelled_dir: {path}: cannot be used")
+        said = str(errors[0]).replace(OFFER, OFFERED_BY_BUILD) if errors else ""
+        raise DataError(f"unlabelled_dir: {said}" if errors else f"unlabelled_dir: {path}: cannot be used")
     if record.spatial_dims != dims:
         raise DataError(f"unlabelled_dir: {path} is {record.spatial_dims}D, the labelled data are {dims}D")
     files = [str(file.resolve()) for file in scan.files]

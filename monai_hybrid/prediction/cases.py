@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from monai.data import Dataset
 
+from data_prep.accepting import parse_codes
 from data_prep.checks import REGISTRY, Finding, run_checks
 from data_prep.checks.subjects import ImageSubject, PairSubject
 from data_prep.colour import Colour, parse_colour
@@ -56,6 +57,10 @@ class PredictionDataset(Dataset):
         table: knows what is finished.
         card: of the model: channels and spatial_dims that an image must have, and the values that its masks hold.
         colour: which colours of a picture are the channels; None: one grey value a pixel.
+        accept: judgements of the checks that are overruled, "D103,D107", beside those that the training data had overruled.
+
+    Raises:
+        ConfigError: a code that cannot be accepted.
     """
 
     def __init__(
@@ -65,8 +70,10 @@ class PredictionDataset(Dataset):
         table: QualityTable,
         card: Mapping[str, Any],
         colour: str | Sequence[str] | None = None,
+        accept: str | None = None,
     ) -> None:
         super().__init__(data, transform)
+        self.accepted = accepted_by(card, accept)
         self.colour = parse_colour(colour, "--colour")
         self.highest = max((int(label["value"]) for label in card["labels"]), default=0)
         self.remarks = (REMARK,) if is_of_shapes(card) else ()
@@ -117,15 +124,32 @@ class PredictionDataset(Dataset):
 
     def _facts(self, case: Mapping[str, Any]) -> FileFacts:
         try:
-            return inspect(case["image"], self.channels, self.dims, self.colour, "series" not in case)
+            own = "series" not in case
+            return inspect(case["image"], self.channels, self.dims, self.colour, self.accepted, own)
         except DataError as error:
             if case.get("missing"):  # explains what the single file lacks
                 raise DataError(str(case["missing"])) from error
             raise
 
 
-def inspect(image: str | Sequence[str], channels: int, dims: int, colour: Colour = None, of_user: bool = True) -> FileFacts:
-    """Read and check the file(s) of one image with the checks that `data_prep` trains by.
+def accepted_by(known: Mapping[str, Any], typed: str | None = None) -> frozenset[str]:
+    """The judgements that are overruled for scans: by a card or a data set, whose own scans are so, and on the command line.
+
+    Raises:
+        ConfigError: a code that cannot be accepted.
+    """
+    return frozenset(known.get("accepted") or ()) | parse_codes(typed)
+
+
+def inspect(
+    image: str | Sequence[str],
+    channels: int,
+    dims: int,
+    colour: Colour = None,
+    accept: Collection[str] = (),
+    of_user: bool = True,
+) -> FileFacts:
+    """Read and check the file(s) of one image with the checks that `data_prep` trains by, but for judgements in `accept`.
 
     `of_user`: the file is the user's own, so that a message may name it in a line to type.
 
@@ -138,11 +162,11 @@ def inspect(image: str | Sequence[str], channels: int, dims: int, colour: Colour
         try:
             volume = read_image(Path(name), colour, dims == 2)
         except ReadError as fault:
-            findings = run_checks("fault", fault, file=name)
+            findings = run_checks("fault", fault, file=name, accept=accept)
             raise DataError(str(findings[0]) if findings else f"{name}: {fault.seen}") from fault
         volumes.append(volume)
-        findings += run_checks("volume", volume, file=name)
-        findings += run_checks("image", ImageSubject(volume, channels if len(names) == 1 else 1), file=name)
+        findings += run_checks("volume", volume, file=name, accept=accept)
+        findings += run_checks("image", ImageSubject(volume, channels if len(names) == 1 else 1), file=name, accept=accept)
         if len(volumes) > 1:
             findings += run_checks("pair", PairSubject(volumes[0], volume), file=name)
     if volumes[0].spatial_dims != dims:  # before what is said of its channels
@@ -157,7 +181,7 @@ def inspect(image: str | Sequence[str], channels: int, dims: int, colour: Colour
         raise DataError(f"{names[0]}: got {len(names)} channel files, expected the model's {channels}")
     greys = [name for name, volume in zip(names, volumes, strict=True) if volume.grey and volume.channels > 1]
     told = [f"a grey picture, its one value taken for each of {', '.join(colour or ())}"] if greys else []
-    remarks = (*told, *_remarks(findings))
+    remarks = (*told, *_remarks(finding for finding in findings if finding.code not in accept))
     return FileFacts(*_size(volumes[0]), remarks)
 
 
@@ -168,7 +192,7 @@ def _other_modality(series: Series | None, trained_on: str) -> Iterator[str]:
         yield f"the series is {taken}, the model was trained on {trained_on}"
 
 
-def _remarks(findings: Sequence[Finding]) -> tuple[str, ...]:
+def _remarks(findings: Iterable[Finding]) -> tuple[str, ...]:
     return tuple(f"{f.code}: {f.message}" for f in findings if f.level == "warning" or REGISTRY[f.code].training_only)
 
 

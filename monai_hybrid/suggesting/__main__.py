@@ -30,12 +30,13 @@ def suggesting(
     order: Annotated[str, typer.Option("--order", help="random, typical, spread, error or entropy")] = DEFAULT,
     seed: Annotated[int, typer.Option("--seed", help="of the order random", min=0)] = 0,
     out: Annotated[Path | None, typer.Option("--out", "--output", help="folder for suggestion.csv", metavar="FOLDER")] = None,
+    accept: Annotated[str | None, typer.Option("--accept", help="judgements you overrule: D103,D107", metavar="CODES")] = None,
 ) -> None:
     """Choose scans to label, from what a model sees in them."""
     logging.getLogger("monai").setLevel(logging.ERROR)
     show_progress()
     with told():
-        show(suggest_into(data, model, number, order, seed, out), data, model, number)
+        show(suggest_into(data, model, number, order, seed, out, accept), data, model, number)
 
 
 def show(found: Suggestion, data: Path, model: str, number: int) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ from monai_hybrid.bundle.cases import cases_to_predict
 from monai_hybrid.bundle.model import find_card
 from monai_hybrid.dicom_border import is_dicom
 from monai_hybrid.look_first import refuse_all_labelled
-from monai_hybrid.prediction.cases import inspect
+from monai_hybrid.prediction.cases import accepted_by, inspect
 from monai_hybrid.prediction.reasons import by_reason, headline, kind_of
 from monai_hybrid.setting_checks import check_there, model_in
 from monai_hybrid.suggesting.orders import DEFAULT, ORDERS, ordered
@@ -82,7 +82,9 @@ class Suggestion:
         dump_json(content, folder / "suggestion.json")
 
 
-def suggest(data: Path, model: str, number: int = 3, order: str = DEFAULT, seed: int = 0) -> Suggestion:
+def suggest(
+    data: Path, model: str, number: int = 3, order: str = DEFAULT, seed: int = 0, accept: str | None = None
+) -> Suggestion:
     """Look at every scan with the model, and choose some to label.
 
     Args:
@@ -91,17 +93,18 @@ def suggest(data: Path, model: str, number: int = 3, order: str = DEFAULT, seed:
         number: how many.
         order: one of `ORDERS`.
         seed: of the order "random".
+        accept: judgements of the checks that are overruled, "D103,D107", beside those of the model's card and of the data set.
 
     Raises:
-        ConfigError: an unknown order.
+        ConfigError: an unknown order, or a code that cannot be accepted.
         DataError: no scan without a label, or none that can be read.
         ModelFileError: no such model.
     """
     if order not in ORDERS:
         raise ConfigError(f"--order {order}: expected one of {', '.join(ORDERS)}")
     card = find_card(model)
-    cases, colour = _cases(data, card["channels"])
-    seen, failed = _looked(cases, model, card, colour)
+    cases, colour, overruled = _cases(data, card["channels"])
+    seen, failed = _looked(cases, model, card, colour, overruled | accepted_by(card, accept))
     names = {one.case_id for one in seen}
     if not any(case["case_id"] in names and not case["labelled"] for case in cases):
         raise DataError("\n  ".join([f"{data}: no scan can be read:", *by_reason(failed)]))
@@ -117,7 +120,13 @@ def suggest(data: Path, model: str, number: int = 3, order: str = DEFAULT, seed:
 
 
 def suggest_into(
-    data: Path, model: str, number: int = 3, order: str = DEFAULT, seed: int = 0, output: Path | None = None
+    data: Path,
+    model: str,
+    number: int = 3,
+    order: str = DEFAULT,
+    seed: int = 0,
+    output: Path | None = None,
+    accept: str | None = None,
 ) -> Suggestion:
     """`suggest`, for the model of a run by its folder as well; suggestion.csv and suggestion.json go into `output`.
 
@@ -131,19 +140,21 @@ def suggest_into(
     inside = model_in(at_home(model))
     if inside is None:
         check_there("model", model, "--model")
-    found = suggest(data, str(inside or model), number, order, seed)
+    found = suggest(data, str(inside or model), number, order, seed, accept)
     if output is not None:
         found.write(output)
     return found
 
 
-def _cases(data: Path, channels: Sequence[str]) -> tuple[list[dict[str, Any]], Any]:
-    """{"image", "case_id", "labelled"} by name, and which colours are the channels; labels stay closed."""
+def _cases(data: Path, channels: Sequence[str]) -> tuple[list[dict[str, Any]], Any, frozenset[str]]:
+    """{"image", "case_id", "labelled"} by name, which colours are the channels, and what the data set has overruled."""
     refuse_all_labelled(data)
+    overruled: frozenset[str] = frozenset()
     if (data / "datalist.json").is_file():
         listed = read_datalist(data)["training"]
         cases = [{"image": c["image"], "case_id": c["case_id"], "labelled": "label" in c} for c in listed]
-        colour = parse_colour(read_dataset(data).get("colour"))
+        dataset = read_dataset(data)
+        colour, overruled = parse_colour(dataset.get("colour")), accepted_by(dataset)
     elif data.exists() and is_dicom(data):
         raise DataError(
             f"{data}: holds DICOM. Type: monai-hybrid build {quoted(data)} --output {free(PREPARED)}, and give that folder"
@@ -151,11 +162,11 @@ def _cases(data: Path, channels: Sequence[str]) -> tuple[list[dict[str, Any]], A
     else:
         cases = [{**case, "labelled": False} for case in cases_to_predict(str(data), str(data), channels=channels)]
         colour = None
-    return sorted(cases, key=lambda case: str(case["case_id"])), colour
+    return sorted(cases, key=lambda case: str(case["case_id"])), colour, overruled
 
 
 def _looked(
-    cases: Sequence[Mapping[str, Any]], model: str, card: Mapping[str, Any], colour: Any
+    cases: Sequence[Mapping[str, Any]], model: str, card: Mapping[str, Any], colour: Any, accept: Collection[str]
 ) -> tuple[list[Seen], list[tuple[str, str]]]:
     channels, dims = len(card["channels"]), int(card["spatial_dims"])
     colour = colour or parse_colour(card.get("colour"))
@@ -166,7 +177,7 @@ def _looked(
     ticker = Ticker("scans looked at", len(cases), 10)
     for case in cases:
         try:
-            inspect(case["image"], channels, dims, colour)
+            inspect(case["image"], channels, dims, colour, accept)
             seen.append(eye(case))
         except DataError as error:
             case_id, why = str(case["case_id"]), str(error)

@@ -15,6 +15,7 @@ from data_prep.geometry import largest_cosine
 from data_prep.resampling import AREA, SAMPLE
 from monai_hybrid.errors import ConfigError
 from monai_hybrid.transforms.area import AreaResample
+from monai_hybrid.transforms.fits import refuse_too_large
 
 SHEAR = float(np.sin(np.deg2rad(1)))
 
@@ -34,6 +35,7 @@ class SafeSpacingd(Spacingd):
 
     Raises:
         ConfigError: another `resampling`.
+        DataError: in a call, an image that is larger than the machine's memory on the new grid.
     """
 
     def __init__(self, *args: Any, resampling: str = SAMPLE, **kwargs: Any) -> None:
@@ -44,11 +46,20 @@ class SafeSpacingd(Spacingd):
 
     def __call__(self, data: Mapping[Hashable, Any], lazy: bool | None = None) -> dict[Hashable, Any]:
         d = dict(data)
+        for key in self.key_iterator(d):
+            self._refuse_too_large(d[key])
         if self.resampling == AREA and not any(_is_sheared(d[key]) for key in self.key_iterator(d)):
             return self._by_area(d)
         prefixes = tuple(f"{key}_" for key in self.keys)
         aside = {k: d.pop(k) for k in list(d) if str(k).startswith(prefixes) and not isinstance(d[k], dict)}
         return {**super().__call__(d, lazy=lazy), **aside}
+
+    def _refuse_too_large(self, image: Any) -> None:
+        """Before memory is taken; an array that knows no grid of its own is let through."""
+        if isinstance(image, MetaTensor):
+            own = affine_to_spacing(np.asarray(to_affine_nd(image.ndim - 1, image.peek_pending_affine())), image.ndim - 1)
+            shape = (len(image), *image.peek_pending_shape())
+            refuse_too_large(str(image.meta.get("filename_or_obj", "an image")), shape, own, self._target(own))
 
     def _by_area(self, d: dict[Hashable, Any]) -> dict[Hashable, Any]:
         """Always done at once. A label on the grid of its image gets the image's new size, whatever their affines round to."""

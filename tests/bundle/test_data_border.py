@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from benchmarks.reliability.faults import ACCEPTED, FAULTS, Fault
 from benchmarks.reliability.tiny import cube, edit_header, noise, prepared, save
 from data_prep.checks import REGISTRY
 from monai_hybrid.bundle.cases import cases_to_predict
-from monai_hybrid.bundle.data import PreparedData, prepare_data
+from monai_hybrid.bundle.data import PreparedData, prepare_data, read_prepared
 from monai_hybrid.errors import DataError
 
 NAMES_ONLY = [fault for fault in FAULTS if not fault.options]  # the bundles have no setting for names of labels
@@ -77,3 +78,12 @@ def test_an_empty_split_is_refused_with_what_to_type(validation: int, advice: st
     data = PreparedData(tmp_path, [case] * 3, [case] * validation, [], {}, {})
     with pytest.raises(DataError, match=rf"the split testing has no labelled case \(labelled: training 3, .*\); {advice}"):
         data.labelled("testing", required=True)
+
+
+def test_a_plan_of_other_data_than_the_list_is_refused(tmp_path: Path) -> None:
+    folder = prepared(tmp_path)
+    plan = json.loads((folder / "plan.json").read_text())
+    read_prepared(folder)
+    (folder / "plan.json").write_text(json.dumps({**plan, "spatial_dims": 2, "spacing": [1, 1], "patch_size": [8, 8]}))
+    with pytest.raises(DataError, match=r"the plan is of 2D data, and dataset.json beside it of 3D; expected the three files"):
+        read_prepared(folder)

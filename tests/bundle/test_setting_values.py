@@ -97,3 +97,20 @@ def test_a_patch_that_the_network_cannot_halve_is_refused_with_the_next_that_fit
     with pytest.raises(ConfigError, match=message):
         check_patch(patch, dims, network)
     check_patch([32] * dims, dims, network)
+
+
+@pytest.mark.parametrize(
+    ("patch", "network", "larger"),
+    [
+        ([4, 4, 4], {"channels": [8, 8, 8], "norm_num_groups": 8}, "[8,4,4]"),
+        ([4, 4], {"channels": [16, 8], "norm_num_groups": 8, "stem": "space_to_depth"}, "[8,4]"),
+    ],
+)
+def test_a_patch_of_which_one_value_a_group_is_left_is_refused(patch: list[int], network: dict[str, Any], larger: str) -> None:
+    with pytest.raises(
+        ConfigError,
+        match=re.escape(f"leave one voxel, with one channel a group: its norm makes 0 of each. Type --patch_size {larger}"),
+    ):
+        check_patch(patch, len(patch), network)
+    check_patch([2 * patch[0], *patch[1:]], len(patch), network)
+    check_patch(patch, len(patch), {**network, "channels": [16] * len(network["channels"])})

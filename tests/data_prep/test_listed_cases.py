@@ -73,3 +73,29 @@ def test_a_label_that_is_not_listed_is_an_orphan(tmp_path: Path) -> None:
 def test_a_list_of_another_form_is_refused(cases: Any, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"dataset\.json: \$\.dataset"):
         read_source(listed(tmp_path / "set", cases))
+
+
+@pytest.mark.parametrize("prepared", [False, True])
+def test_a_case_of_a_list_leaves_with_its_entry_and_not_with_its_image(prepared: bool, tmp_path: Path) -> None:
+    cases = {}
+    for seed, name in enumerate(("p1", "p2", "p3")):
+        volume(tmp_path / "set/labels" / f"{name}.nii.gz", 0, mask=True)
+        image = volume(tmp_path / "far" / f"{name}.nii.gz", seed)
+        cases[name] = {"images": [image], "label": f"labels/{name}.nii.gz"}
+    root = listed(tmp_path / "set", cases, channels=1)
+    build(root, tmp_path / "prepared", val_fraction=0, test_fraction=0)
+    grid = np.diag([1.0, 1.0, 2.0, 1.0])
+    nib.save(nib.Nifti1Image(np.full((16, 16, 12), 7.0, np.float32), grid), tmp_path / "far/p2.nii.gz")
+    file = tmp_path / "prepared/datalist.json" if prepared else root / "dataset.json"
+    said = next(finding for finding in check(file.parent) if finding.code == "D202")
+    label = root / "labels/p2.nii.gz"
+    away = "" if prepared else f", and its label away: mv {label} .."
+    assert said.remedy.endswith(f"leave it out: take its entry p2 out of {file}{away}")
+    content = json.loads(file.read_text())  # as it was said
+    if prepared:
+        content["training"] = [case for case in content["training"] if case["case_id"] != "p2"]
+    else:
+        del content["dataset"]["p2"]
+        label.rename(tmp_path / "p2.nii.gz")
+    file.write_text(json.dumps(content))
+    assert not [finding for finding in check(file.parent) if finding.level == "error"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from PIL import Image
 from prep_samples import cube, noise, save
 from typer.testing import CliRunner
 
+from benchmarks.reliability.tiny import prepared
+from data_prep.check import check_datalist
 from data_prep.cli import app
 
 RUN = CliRunner()
@@ -104,3 +107,17 @@ def test_of_two_alike_the_one_without_a_label_is_the_one_to_remove(unlabelled: s
     for words in (["check", str(root)], ["build", str(root), "--output", str(tmp_path / "out"), "--allow-unlabelled"]):
         said = RUN.invoke(app, words, env={"COLUMNS": "300"}).output
         assert f"Keep one of the two: rm {next((root / 'images').glob(f'{unlabelled}.nii*'))}" in said
+
+
+@pytest.mark.parametrize("link", [False, True])
+def test_a_file_that_a_list_names_twice_is_not_to_be_removed(link: bool, tmp_path: Path) -> None:
+    folder = prepared(tmp_path)
+    content = json.loads((folder / "datalist.json").read_text())
+    image = (folder / content["training"][0]["image"]).resolve()
+    again = image.with_name("again.nii.gz") if link else image
+    if link:
+        again.symlink_to(image)
+    content["training"].append({**content["training"][0], "image": str(again), "case_id": "again", "patient": "again"})
+    (folder / "datalist.json").write_text(json.dumps(content))
+    said = next(finding for finding in check_datalist(folder / "datalist.json") if finding.code == "D405")
+    assert said.remedy.startswith("Both are one file: keep it") and "rm " not in said.remedy

@@ -9,7 +9,8 @@ import torch
 from monai.data import MetaTensor
 from monai.transforms import Spacingd
 
-from monai_hybrid.transforms import SafeSpacingd
+from monai_hybrid.errors import DataError
+from monai_hybrid.transforms import SafeSpacingd, fits
 
 
 def case(**more: Any) -> dict[str, Any]:
@@ -52,3 +53,17 @@ def test_the_case_itself_is_not_changed_and_the_way_back_works() -> None:
     assert given["image"].shape == (1, 8, 8, 4) and {key: given[key] for key in BESIDE} == BESIDE
     back = spacing.inverse(out)
     assert back["image"].shape == (1, 8, 8, 4) and torch.allclose(back["image"].affine, given["image"].affine)
+
+
+@pytest.mark.parametrize("resampling", ["area", "sample"])
+def test_an_image_larger_than_memory_on_the_new_grid_is_refused(resampling: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fits, "machine_memory", lambda: 8192)  # two copies of 4 bytes: 1024 voxels
+    spacing = SafeSpacingd("image", pixdim=[0.5, 0.5, 2.0], mode="bilinear", resampling=resampling)
+    assert spacing(case())["image"].shape[-1] == 4  # 16 x 16 x 4 in area's count: all of it
+    monkeypatch.setattr(fits, "machine_memory", lambda: 8191)
+    with pytest.raises(
+        DataError, match=r"a\.nii\.gz: 8 x 8 x 4 voxels of 1 x 1 x 2 mm become 16 x 16 x 4 of 0\.5 x 0\.5 x 2 mm"
+    ):
+        spacing(case())
+    monkeypatch.setattr(fits, "machine_memory", lambda: None)  # a system that does not say
+    spacing(case())
