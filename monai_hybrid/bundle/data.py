@@ -194,8 +194,8 @@ def read_prepared(folder: Path) -> PreparedData:
     Raises:
         DataListError: one is missing or damaged, or they are not of one data set.
     """
-    plan = read_plan(folder / "plan.json")
     datalist, dataset = read_datalist(folder / "datalist.json"), read_dataset(folder / "dataset.json")
+    plan = read_plan(folder / "plan.json")
     if plan["spatial_dims"] != (dims := dataset["spatial_dims"]):
         told = f"the plan is of {plan['spatial_dims']}D data, and dataset.json beside it of {dims}D"
         raise DataListError("D502", f"{folder / 'plan.json'}: {told}; expected the three files of one build", str(folder))

@@ -182,8 +182,11 @@ def cpu_name(info: Path = Path("/proc/cpuinfo")) -> str:
 
 
 def _files(folder: Path) -> set[tuple[str, int, int]]:
-    """Name, size and time of all in a folder; compared with themselves later, never with the clock, which may be set back."""
-    found = [(file.name, file.stat()) for file in folder.iterdir() if file.name != LOG] if folder.is_dir() else []
+    """Name, size and time of all in a folder; compared with themselves later, never with the clock, which may be set back.
+
+    Links count as themselves: they may lead nowhere.
+    """
+    found = [(file.name, file.lstat()) for file in folder.iterdir() if file.name != LOG] if folder.is_dir() else []
     return {(name, facts.st_size, facts.st_mtime_ns) for name, facts in found}
 
 

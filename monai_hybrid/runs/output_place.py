@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from data_prep.dead_links import refuse_dead_link
 from data_prep.free_names import free
 from data_prep.home import at_home
 from data_prep.places import refuse_among
@@ -17,10 +18,11 @@ from monai_hybrid.settings import SETTINGS
 
 SOURCES = ("dataset_dir", "input", "unlabelled_dir", "source_dir")
 MODELS = ("pretrained", "plan_from")
+FOLDERS = ("data", "logs", "models", "checkpoints", "slices", "volumes")  # in an output folder
 
 
 def refuse_place(output: Path, configs: Sequence[str], given: Mapping[str, Any]) -> None:
-    """Refuse an output folder among the images of the run, on the model that it starts from, or on files of somebody else's.
+    """Refuse an output folder among the images of the run, on the model that it starts from, or on what is not the run's.
 
     Args:
         output: the folder, there or not.
@@ -37,7 +39,19 @@ def refuse_place(output: Path, configs: Sequence[str], given: Mapping[str, Any])
     if TRAIN in configs and given.get("resume") is not True:
         for name in MODELS:
             _refuse_model(output, name, given.get(name))
+    _refuse_no_folders(output)
     refuse_others(output, *configs)
+
+
+def _refuse_no_folders(output: Path) -> None:
+    """What a run makes folders of must not be files, nor links to a disk that has gone."""
+    for inside in (output / name for name in FOLDERS):
+        refuse_dead_link(inside, "--output_dir")
+        if inside.exists() and not inside.is_dir():
+            raise ConfigError(
+                f"--output_dir {output}: {inside} is a file, and the run makes a folder of that name. "
+                f"Type: mv {quoted(inside)} {quoted(f'{inside}.kept')}"
+            )
 
 
 def _refuse_model(output: Path, name: str, model: Any) -> None:

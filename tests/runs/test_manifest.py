@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from warm import run_module
 
-from monai_hybrid.runs.manifest import RunRecord, cpu_name
+from monai_hybrid.runs.manifest import RunRecord, _files, cpu_name
 
 ROOT = Path(__file__).parents[2]
 WORDS = ["/monai/bundle/__main__.py", "run"]
@@ -98,3 +98,10 @@ def test_the_processor_is_named_on_linux_and_elsewhere(tmp_path: Path) -> None:
     (tmp_path / "cpuinfo").write_text("processor\t: 0\nmodel name\t: A Fine CPU\nmodel name\t: A Fine CPU\n")
     assert cpu_name(tmp_path / "cpuinfo") == "A Fine CPU"
     assert cpu_name(tmp_path / "none") in (platform.processor(), platform.machine())
+
+
+def test_links_that_lead_nowhere_are_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "gone.nii.gz").symlink_to(tmp_path / "unmounted")
+    before = _files(tmp_path)
+    (tmp_path / "new").write_text("x")
+    assert {name for name, _, _ in _files(tmp_path) - before} == {"new"}

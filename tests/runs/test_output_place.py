@@ -77,3 +77,19 @@ def test_a_training_never_replaces_the_model_that_it_starts_from(model: str, tmp
     refuse_place(tmp_path / "run_adapted", ["train.json"], given)
     refuse_place(tmp_path / "run", ["train.json"], {**given, "resume": True})
     refuse_place(tmp_path / "run/eval", ["evaluate.json"], {"model": str(tmp_path / model)})
+
+
+@pytest.mark.parametrize("name", ["models", "checkpoints", "data", "logs"])
+@pytest.mark.parametrize("resume", [True, False])
+def test_the_folders_of_a_run_are_folders(name: str, resume: bool, tmp_path: Path) -> None:
+    output, scratch = tmp_path / "run", tmp_path / "scratch"
+    folders(tmp_path, "run", "scratch")
+    (output / name).symlink_to(scratch)
+    refuse_place(output, ["train.json"], {"resume": resume})  # of another disk, which is there
+    scratch.rmdir()
+    with pytest.raises(ConfigError, match=rf"{name} is a link that leads nowhere: it points to .*scratch\. Type: rm "):
+        refuse_place(output, ["train.json"], {"resume": resume})
+    (output / name).unlink()
+    (output / name).write_text("mine")
+    with pytest.raises(ConfigError, match=rf"{name} is a file, and the run makes a folder of that name\. Type: mv "):
+        refuse_place(output, ["train.json"], {"resume": resume})
