@@ -213,7 +213,6 @@ def test_a_command_asks_before_its_work_about_its_own_files_alone(tmp_path: Path
 TABLED = "in the table"
 WRITERS = {
     "data_prep/dicom/convert.py": "a folder of `take_folder`",
-    "data_prep/dicom/label_files.py": "a folder of `take_folder`",
     "data_prep/dicom/seg_write.py": "prediction/masks.py asks `is_own_seg`",
     "data_prep/json_io.py": TABLED,
     "data_prep/label_file.py": "leaves another's `labels.txt` alone",
@@ -224,10 +223,12 @@ WRITERS = {
     "data_prep/repair/run.py": "a new folder",
     "data_prep/files.py": TABLED,
     "data_prep/result_files.py": "asks itself",
+    "data_prep/slices.py": "a new folder",
     "data_prep/structures.py": "a folder of `take_folder`",
     "data_prep/shift/figure.py": TABLED,
     "data_prep/shift/report.py": TABLED,
     "data_prep/summary.py": "asks `FINDINGS`",
+    "data_prep/written_labels.py": "a folder of `take_folder`",
     "monai_hybrid/audit/__main__.py": "asks `VERDICT`",
     "monai_hybrid/audit/zip.py": "a temporary folder",
     "monai_hybrid/bundle/data.py": "marks of sha256 below data/",
