@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import ctypes
 import os
+import select
 import signal
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 from data_prep.interrupts import ALL, ignored
 from monai_hybrid.launch import as_launched, is_of_module
 
+HEARD_WITHIN = 1.0  # seconds
 _SET_PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of Linux's prctl
 
 
@@ -45,11 +47,28 @@ def run_child(command: Sequence[str], environment: Mapping[str, str] | None = No
         child = subprocess.Popen(full, env=environment, preexec_fn=end_with_parent())
         children.append(child)
     try:
-        code = child.wait()
+        code = _ended(child)
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
     return code if code >= 0 else 128 - code
+
+
+def _ended(child: subprocess.Popen[bytes]) -> int:
+    """As `child.wait()`, but that a signal which comes just before the waiting begins is heard within a second.
+
+    Python answers signals between its own steps. One that comes after the last of them and before the system's call does not
+    interrupt that call, and would be handed on when the child has ended.
+    """
+    if hasattr(os, "pidfd_open"):
+        with suppress(OSError):
+            ending = os.pidfd_open(child.pid)
+            try:
+                while not select.select([ending], [], [], HEARD_WITHIN)[0]:
+                    pass
+            finally:
+                os.close(ending)
+    return child.wait()
 
 
 @contextmanager

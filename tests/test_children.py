@@ -51,6 +51,23 @@ def test_a_signal_is_handed_on_and_the_child_waited_for(number: int, tmp_path: P
     assert parent.wait(60) == 128 + number and (tmp_path / "saved").read_text() == str(int(number))
 
 
+@pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="the system does not say when a process has ended")
+def test_a_signal_that_interrupts_no_call_is_handed_on(tmp_path: Path) -> None:
+    """Python notes a signal, and answers it at its next step, which may lie behind a call that waits for the child."""
+    noted = f"""
+import _thread, pathlib, threading, time
+def note():
+    while not pathlib.Path({str(tmp_path / "pid")!r}).is_file():
+        time.sleep(0.01)
+    time.sleep(0.2)
+    _thread.interrupt_main({int(signal.SIGTERM)})
+threading.Thread(target=note, daemon=True).start()
+"""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    parent = subprocess.Popen([sys.executable, "-c", noted + PARENT, CHILD, str(tmp_path)], env=environment)
+    assert parent.wait(30) == 128 + signal.SIGTERM and (tmp_path / "saved").is_file()
+
+
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="prctl is Linux's")
 def test_the_child_of_a_killed_parent_saves_and_ends(tmp_path: Path) -> None:
     parent = started(tmp_path)

@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-HANGS = "import os, pathlib, time\npathlib.Path(os.environ['HERE']).write_text('now')\ntime.sleep(60)\n"
+HANGS = (
+    "import os, pathlib, time\npathlib.Path(os.environ['HERE']).write_text('now')\nfor _ in range(600):\n    time.sleep(0.1)\n"
+)
 SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1]
 COMMANDS = {
     "pretrain": ["--data", "data", "--output", "out"],
