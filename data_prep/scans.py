@@ -146,7 +146,8 @@ def _folders_of_masks(files: Sequence[Path], root: Path) -> set[tuple[str, ...]]
 
 
 def _are_of(masks: Collection[str], images: Collection[str]) -> bool:
-    alike = sum(any(name in images for name in (mask, *of_mask_beside(mask), *_beginnings(mask))) for mask in masks)
+    known = {*images, *(beginning for name in images for beginning in _beginnings(name))}  # p1 of p1_t1, a channel
+    alike = sum(any(name in known for name in (mask, *of_mask_beside(mask), *_beginnings(mask))) for mask in masks)
     return alike > 1 and 2 * alike >= len(masks)
 
 

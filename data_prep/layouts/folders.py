@@ -6,7 +6,7 @@ one with a mask for each case, labels/liver/p1.nii.gz.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,9 +15,10 @@ from data_prep.cases import Case, Source
 from data_prep.errors import ConfigError
 from data_prep.label_affixes import pair_labels, says_mask, without_label_words
 from data_prep.layouts.beside import images_and_masks, listed, refuse_two_of_a_name
-from data_prep.layouts.common import described, image_files, label_folder, names_beside, names_file, require_images
+from data_prep.layouts.channels import Channeled, by_ending, names_in_labels, of_channels, several
+from data_prep.layouts.common import described, image_files, label_folder, modality_of, names_beside, names_file, require_images
 from data_prep.layouts.pairs import is_pairs
-from data_prep.layouts.structure_folders import ByStructure, by_ending, by_structure
+from data_prep.layouts.structure_folders import ByStructure, by_names, by_structure
 from data_prep.layouts.two_folders import HERE, Folders, fitting, masks_in, the_one
 from data_prep.quoting import quoted
 from data_prep.reading import stem
@@ -56,7 +57,12 @@ def read(
     told = () if usual and where.labels in (labels_dir, USUAL.labels) else (_said(where),)
     in_folders = bool(labels) and not files  # each case or each structure has a folder of masks
     if files and not pairs.labels:
-        loose = by_ending(list(labels.values()), [stem(path) for path in images])
+        masks = names_in_labels(labels.values())
+        if several(channels := by_ending(images, masks)):
+            return _of_channels(
+                root, where.labels, (*told, *notes), of_channels(root, images, masks, channels), labels.values()
+            )
+        loose = by_names(list(labels.values()), [stem(path) for path in images])
         if loose.cases:
             return _of_structures(root, images, loose, label_names, where.labels, (*told, *notes))
     if in_folders and not pairs.labels:
@@ -75,6 +81,29 @@ def read(
         notes=(*told, *([pairs.note] if pairs.note else []), *notes, *said), table_of_names=table is not None,
     )  # fmt: skip
     return _with_structures(source, label_names, names_file(root, where.labels)) if in_folders else source
+
+
+def _of_channels(root: Path, labels: str, told: Sequence[str], made: Channeled, masks: Iterable[Path]) -> Source:
+    """A case has an image for each channel, p1_t1 and p1_flair, and one mask, p1."""
+    names = names_beside(root, labels)
+    table, said = (None, ()) if names else described(root, labels)
+    used = {case.label for case in made.cases} | {fault.file for fault in made.faults}
+    notes = [*told, f"channels: {', '.join(made.channels)}", *said]
+    if made.others:
+        notes.append(f"images that are no channel of a case, left out: {listed(made.others)}")
+    return Source(
+        root,
+        "folders",
+        root.name,
+        made.cases,
+        names or table,
+        made.channels,
+        modality_of(made.channels),
+        orphans=tuple(mask for mask in masks if mask not in used),
+        notes=tuple(notes),
+        faults=made.faults,
+        table_of_names=table is not None,
+    )
 
 
 def _label_place(root: Path, where: Folders, images_dir: str | None, labels_dir: str | None) -> Path:

@@ -60,7 +60,7 @@ def by_structure(place: Path, cases: Sequence[str]) -> ByStructure:
     return found
 
 
-def by_ending(masks: Sequence[Path], cases: Sequence[str]) -> ByStructure:
+def by_names(masks: Sequence[Path], cases: Sequence[str]) -> ByStructure:
     """Masks called like their case and a structure, in one folder: labels/p1_liver.png, labels/p1_spleen.png.
 
     Nothing is found where a mask is of no case, or none has two: then a word that all masks carry says "mask", not what of. Nor

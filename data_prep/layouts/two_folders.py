@@ -9,6 +9,7 @@ from typing import NamedTuple
 from data_prep.errors import ConfigError
 from data_prep.label_affixes import pair_labels
 from data_prep.layouts.beside import images_and_masks
+from data_prep.layouts.channels import by_ending, names_in_labels, several
 from data_prep.layouts.common import folders_in, image_files
 from data_prep.layouts.structure_folders import by_structure, folders_within
 from data_prep.quoting import quoted
@@ -57,7 +58,7 @@ def masks_in(folder: Path) -> dict[str, Path]:
 
 
 def _belong(cases: Sequence[str], masks: Mapping[str, Path], folder: Path) -> bool:
-    if pair_labels(cases, masks).labels:
+    if pair_labels(cases, masks).labels or several(by_ending(list(map(Path, cases)), names_in_labels(masks.values()))):
         return True
     return not image_files(folder) and bool(by_structure(folder, cases).folders)
 

@@ -639,3 +639,51 @@ def test_two_masks_that_name_no_structure_are_not_guessed(ends: tuple[str, str],
             mask[1 + 4 * place : 4 + 4 * place, 2:6] = 1
             save(tmp_path / f"labels/p{number}{end}.nii.gz", mask)
     assert {"D403", "D404"} <= {finding.code for finding in check(tmp_path)}
+
+
+@pytest.mark.parametrize(
+    ("images", "label", "channels"),
+    [
+        (("images/p{}_t1.nii.gz", "images/p{}_flair.nii.gz"), "labels/p{}.nii.gz", ("flair", "t1")),
+        (("images/p{}_t1.nii.gz", "images/p{}_flair.nii.gz"), "labels/p{}_seg.nii.gz", ("flair", "t1")),
+        (("images/p{}_0000.nii.gz", "images/p{}_0001.nii.gz"), "labels/p{}.nii.gz", ("0000", "0001")),
+        (("imagesTr/p{}_0000.nii.gz", "imagesTr/p{}_0001.nii.gz"), "labelsTr/p{}.nii.gz", ("0000", "0001")),
+        (("scans/p{}-adc.nii.gz", "scans/p{}-dwi.nii.gz"), "lesion masks/p{}.nii.gz", ("adc", "dwi")),
+    ],
+)
+def test_channels_lie_in_the_folder_of_images(
+    images: tuple[str, str], label: str, channels: tuple[str, str], tmp_path: Path
+) -> None:
+    root = volumes(*images, label, root=tmp_path / "raw")
+    done = RUN.invoke(app, ["build", str(root), "--output", str(tmp_path / "out"), "--label-names", "1=organ"], env=WIDE)
+    assert done.exit_code == 0 and f"channels: {', '.join(channels)}" in done.output, done.output
+    cases = listed(tmp_path / "out")
+    assert read_dataset(tmp_path / "out")["channels"] == list(channels) and sorted(cases) == ["p0", "p1", "p2", "p3"]
+    for name, entry in cases.items():
+        files = [Path(str(file)).name for file in list(entry["image"])]  # type: ignore[call-overload]
+        assert files == [image.rpartition("/")[2].format(name[1:]) for image in sorted(images)]
+    scans = sort_files(sorted(root.rglob("*.nii.gz")), root, channels).scans
+    assert [len(scan.files) for scan in scans] == [2, 2, 2, 2]
+
+
+def test_channels_of_pictures_and_what_is_wrong_with_them(tmp_path: Path) -> None:
+    root = tmp_path / "raw"
+    for number in range(5):
+        for place, channel in enumerate(("dapi", "GFP" if number else "gfp")):
+            _shown(root / f"images/p{number}_{channel}.png", 10 * number + place)
+        if number != 4:
+            _draw(root / f"labels/p{number}.png", np.pad(np.ones((6, 6), np.uint8), ((2, 12), (3, 15))))
+    _shown(root / "images/other.png", 99)
+    source = read_source(root)
+    assert source.channels == ("GFP", "dapi") and [case.label is not None for case in source.cases] == 4 * [True] + [False]
+    assert "images that are no channel of a case, left out: 1 (other.png)" in source.notes
+    assert {finding.code for finding in check(root)} == {"D403"}
+    (root / "images/p1_dapi.png").unlink()
+    _draw(root / "labels/nobody.png", np.ones((20, 24), np.uint8))
+    assert {"D403", "D404", "D551"} == {finding.code for finding in check(root)}
+
+
+def test_the_masks_of_one_channel_are_no_masks_of_cases(tmp_path: Path) -> None:
+    """Each scan has its own mask: these are cases, and no channels."""
+    root = volumes("images/p{}_t1.nii.gz", "labels/p{}_t1.nii.gz", root=tmp_path / "raw")
+    assert read_source(root).channels == ("image",) and len(read_source(root).cases) == 4

@@ -51,7 +51,7 @@ def colour(images: Path, masks: Path, name: str, seed: int) -> None:
 def channels(images: Path, masks: Path, name: str, seed: int) -> None:
     for place, contrast in enumerate(("t1", "t2")):
         save(images / f"{name}_{contrast}.nii.gz", noise(SHAPE, 100 * place + seed))
-    save(images / f"{name}_seg.nii.gz", cube(SHAPE))
+    save(masks / f"{name}_seg.nii.gz", cube(SHAPE))
 
 
 FORMS: dict[str, Writer] = {"volumes": volume, "grey": grey, "colour": colour, "several channels": channels}
@@ -61,7 +61,7 @@ def in_parts(root: Path, write: Writer, names: dict[str, str] | None = None, wit
     """`each` cases a part; `names`: folder -> prefix of its cases. `within`: images/train and masks/train."""
     for place, (part, prefix) in enumerate((names or {"train": "a", "val": "b", "test": "c"}).items()):
         folders = (root / "images" / part, root / "masks" / part) if within else (root / part / "images", root / part / "masks")
-        if write is channels:  # masks lie beside their images, in one folder
+        if write is channels and not within:  # masks lie beside their images, in one folder
             folders = (root / part, root / part)
         for number in range(each):
             write(*folders, f"{prefix}{number}", 10 * place + number)
