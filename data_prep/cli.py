@@ -222,13 +222,21 @@ def repair(
 def slices(
     path: Annotated[Path, typer.Argument(help="Folder of NIfTI volumes, with images/ and labels/ or not; or one file.")],
     out: Annotated[Path, typer.Option("--output", help="A new folder for the slices; the volumes stay as they are.")],
+    masks: Annotated[
+        Path | None, typer.Option("--join", help="Folder of masks of its slices; they become masks of the volumes.")
+    ] = None,
     debug: Debug = False,
 ) -> None:
-    """Cut volumes into slices, for a 2D model: NIfTI files of one slice, each at its place in the patient."""
+    """Cut volumes into NIfTI files of one slice, each at its place in the patient, for a 2D model. Or join their masks."""
     with reported(debug):
         from data_prep.amounts import plural
         from data_prep.slices import cut
 
+        if masks is not None:
+            from data_prep.slices_joined import join
+
+            typer.echo(f"Written: {out}: {plural(join(path, masks, out), 'mask')} of volumes.")
+            return
         volumes, number = cut(path, out)
         typer.echo(f"Written: {out}: {plural(number, 'slice')} of {plural(volumes, 'volume')}.")
         if (out / "labels").is_dir():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 
@@ -49,9 +50,9 @@ def cut(source: str | Path, out: str | Path) -> tuple[int, int]:
         EnvironmentFault: no space or no right.
     """
     source, out = Path(source), Path(out)
-    _check_places(source, out)
+    check_places(source, out)
     root = source if source.is_dir() else source.parent
-    files = list(_files(source))
+    files = list(volumes_in(source))
     if not files:
         raise DataError(f"{source}: no NIfTI file; expected .nii or .nii.gz. DICOM becomes NIfTI by monai-hybrid build")
     try:
@@ -64,7 +65,12 @@ def cut(source: str | Path, out: str | Path) -> tuple[int, int]:
     return len(files), number
 
 
-def _check_places(source: Path, out: Path) -> None:
+def check_places(source: Path, out: Path) -> None:
+    """Refuse a source that is not there, and an output that is there or lies within it.
+
+    Raises:
+        DataError, ConfigError: as `cut`.
+    """
     if not source.exists():
         raise DataError(f"{source}: {absent(source, f'there is no such file or folder. Type: ls {quoted(source.parent)}')}")
     refuse_special(source)
@@ -74,7 +80,8 @@ def _check_places(source: Path, out: Path) -> None:
         raise ConfigError(f"--output {out}: it lies within {source}. Type: --output {quoted(proposed(source, ENDING))}")
 
 
-def _files(source: Path) -> Iterator[Path]:
+def volumes_in(source: Path) -> Iterator[Path]:
+    """The NIfTI files of a folder and the folders within, or the one file; hidden ones are left out."""
     if source.is_file():
         yield from [source] * is_nifti(source)
         return
@@ -93,13 +100,18 @@ def _cut(file: Path, to: Path) -> int:
     if axes != DIMS:
         raise DataError(f"{file}: {axes} axes; expected a volume of three. Take it out of the folder: mv {quoted(file)} ..")
     image = nib.load(file)
-    lengths = [round(float(length), 3) for length in image.header.get_zooms()[:DIMS]]
-    axis = max(range(DIMS), key=lambda a: (lengths[a], a))
+    axis = across(image)
     to.mkdir(parents=True, exist_ok=True)
     for k in range(image.shape[axis]):
         part = tuple(slice(k, k + 1) if a == axis else slice(None) for a in range(DIMS))
         image.slicer[part].to_filename(to / _name(file, k))
     return int(image.shape[axis])
+
+
+def across(image: Any) -> int:
+    """The axis of a volume that is cut: its longest voxels, of equal ones the last."""
+    lengths = [round(float(length), 3) for length in image.header.get_zooms()[:DIMS]]
+    return max(range(DIMS), key=lambda axis: (lengths[axis], axis))
 
 
 def _name(file: Path, k: int) -> str:

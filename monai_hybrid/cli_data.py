@@ -35,10 +35,10 @@ def repair(words: list[str]) -> None:
     run(["-m", "data_prep", "repair", *words])
 
 
-@command("slices", "slices /data/my_hospital --output slices")
+@command("slices", "slices /data/my_hospital --output slices", "slices /data/my_hospital --join masks --output joined")
 @forwards(data_prep.slices)
 def slices(words: list[str]) -> None:
-    """Cut volumes into slices, for a 2D model such as cardiac_lv_mr."""
+    """Cut volumes into slices, for a 2D model such as cardiac_lv_mr; join the masks of slices."""
     run(["-m", "data_prep", "slices", *words])
 
 

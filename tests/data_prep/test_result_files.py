@@ -224,6 +224,7 @@ WRITERS = {
     "data_prep/files.py": TABLED,
     "data_prep/result_files.py": "asks itself",
     "data_prep/slices.py": "a new folder",
+    "data_prep/slices_joined.py": "a new folder",
     "data_prep/structures.py": "a folder of `take_folder`",
     "data_prep/shift/figure.py": TABLED,
     "data_prep/shift/report.py": TABLED,

@@ -1,0 +1,84 @@
+"""Masks of slices become masks of the volumes that were cut, on their own grids."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from data_prep.cli import app
+from data_prep.errors import ConfigError, DataError
+from data_prep.slices import cut
+from data_prep.slices_joined import join
+
+RUN = CliRunner()
+
+
+def volume(file: Path, spacing: tuple[float, ...], seed: int = 0) -> np.ndarray:
+    """A file of 4 x 5 x 6 voxels, values 0 to 2, somewhere in the patient."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    values = np.random.default_rng(seed).integers(0, 3, (4, 5, 6)).astype(np.uint8)
+    affine = np.diag([*spacing, 1.0])
+    affine[:3, 3] = 7, -8, 9
+    nib.save(nib.Nifti1Image(values, affine), file)
+    return values
+
+
+def as_predicted(slices: Path, masks: Path) -> Path:
+    """Each slice as its own mask, under the name that `predict` gives it."""
+    masks.mkdir(exist_ok=True)
+    for file in slices.rglob("*.nii.gz"):
+        (masks / file.name.replace(".nii.gz", "_seg.nii.gz")).write_bytes(file.read_bytes())
+    (masks / "labels.txt").write_text("names")
+    return masks
+
+
+@pytest.mark.parametrize("spacing", [(1.4, 1.4, 10), (8, 1, 1), (1, 6, 1)], ids="zxy")
+def test_masks_of_slices_are_joined_on_the_grid_of_their_volumes(spacing: tuple[float, ...], tmp_path: Path) -> None:
+    values = {name: volume(tmp_path / f"raw/{name}.nii.gz", spacing, seed) for seed, name in enumerate(("a/p1", "p2"))}
+    cut(tmp_path / "raw", tmp_path / "cut")
+    masks = as_predicted(tmp_path / "cut", tmp_path / "masks")
+    volume(tmp_path / "raw/never_cut.nii.gz", spacing)
+    words = ["slices", str(tmp_path / "raw"), "--join", str(masks), "--output", str(tmp_path / "out")]
+    done = RUN.invoke(app, words)
+    assert done.exit_code == 0 and "2 masks of volumes" in done.output, done.output
+    for name, expected in values.items():
+        made, scan = nib.load(tmp_path / f"out/{name}_seg.nii.gz"), nib.load(tmp_path / f"raw/{name}.nii.gz")
+        np.testing.assert_array_equal(np.asarray(made.dataobj), expected)
+        np.testing.assert_array_equal(made.affine, scan.affine)
+    assert (tmp_path / "out/labels.txt").read_text() == "names" and not (tmp_path / "out/never_cut_seg.nii.gz").exists()
+
+
+def test_what_cannot_be_joined_leaves_nothing(tmp_path: Path) -> None:
+    volume(tmp_path / "raw/p1.nii.gz", (1, 1, 5))
+    cut(tmp_path / "raw", tmp_path / "cut")
+    masks = as_predicted(tmp_path / "cut", tmp_path / "masks")
+    raw, out = tmp_path / "raw", tmp_path / "out"
+    lost = masks / "p1_slice002_seg.nii.gz"
+    whole = lost.read_bytes()
+    lost.unlink()
+    with pytest.raises(DataError, match=r"p1.nii.gz: 1 of its 6 slices have no mask: 002. Segment them too"):
+        join(raw, masks, out)
+    volume(lost, (1, 1, 5))
+    with pytest.raises(
+        DataError, match=r"p1_slice002_seg.nii.gz: a mask of \(4, 5, 6\); the slice of the volume has \(4, 5, 1\)"
+    ):
+        join(raw, masks, out)
+    lost.write_bytes(whole[:20])
+    with pytest.raises(DataError, match=r"p1_slice002_seg.nii.gz: "):
+        join(raw, masks, out)
+    lost.write_bytes(whole)
+    (masks / "again").mkdir()
+    (masks / "again" / lost.name).write_bytes(whole)
+    with pytest.raises(DataError, match="are of one slice; expected one mask for each"):
+        join(raw, masks, out)
+    with pytest.raises(DataError, match="no mask of a slice of"):
+        join(raw, raw, out)
+    with pytest.raises(DataError, match="there is no such folder"):
+        join(raw, tmp_path / "nothing", out)
+    with pytest.raises(ConfigError, match="it exists"):
+        join(raw, masks, masks)
+    assert not out.exists()
