@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
-from importlib.util import find_spec
+from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 from data_prep.quoting import quoted
@@ -21,7 +21,16 @@ def python() -> str:
 def install(extra: str) -> str:
     """The line that adds an extra to the installed package: its name is found there, so no index need know it."""
     wanted = f'"monai-hybrid[{extra}]"'
-    if find_spec("pip") is None:  # environments of uv hold none
+    if not _has_pip():  # environments of uv hold none
         return f"uv pip install --python {quoted(sys.executable)} {wanted}"
     program = python()
     return f"pip install {wanted}" if program == "python" else f"{program} -m pip install {wanted}"
+
+
+def _has_pip() -> bool:
+    """By its record, not by `find_spec`: setuptools takes a search for pip for pip itself, and can then not be imported."""
+    try:
+        distribution("pip")
+    except PackageNotFoundError:
+        return False
+    return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
 
@@ -34,5 +35,13 @@ def test_elsewhere_it_is_named_by_its_path(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_an_environment_of_uv_has_no_pip(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(this_python, "find_spec", lambda name: None)
+    monkeypatch.setattr(this_python, "_has_pip", lambda: False)
     assert this_python.install("dicom") == f"uv pip install --python {quoted(sys.executable)} {WANTED}"
+
+
+def test_a_line_to_type_leaves_setuptools_as_it_was() -> None:
+    """Before Python 3.12 a search for the module pip makes the next import of setuptools fail."""
+    pytest.importorskip("setuptools")
+    code = "from data_prep.this_python import install; print(install('dicom')); import setuptools"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=Path(__file__).parents[2])
+    assert done.returncode == 0 and WANTED in done.stdout, done.stderr
