@@ -172,6 +172,12 @@ def _fine_tuning() -> Iterator[Setting]:
     yield s("layer_decay", "positive share", "factor on the learning rate for each stage further from the output")
     yield s("teacher", "file", "model whose masks are learnt: a file, the folder of a run or a name")
     yield s("student_width", "count", "channels of the student's first level, a multiple of 8; the others have twice as many")
+    yield s(
+        "student_grid",
+        "word",
+        "grid of the student's first level: full is slower and nearer to its teacher",
+        words=("half", "full"),
+    )
     yield s("label_weight", "not negative", "weight of the labels beside the teacher's probabilities")
     yield s("sampled_pairs", "count or none", "images that a hybrid teacher draws itself, to learn from as well")
     yield s("updates", "count", "length, to the update", free=True, default="200 + 50 a labelled patient, at most 600")

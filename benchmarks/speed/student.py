@@ -90,6 +90,7 @@ def times(args: argparse.Namespace, card: Mapping[str, Any]) -> list[dict[str, A
     networks: dict[str, nn.Module] = {"teacher": HybridDiffusionUNet(dims, *shape, **own)}
     for name, width in WIDTHS.items():
         networks[name] = HybridDiffusionUNet(dims, *shape, **student_network(card["network"], width))
+        networks[f"{name}, full grid"] = HybridDiffusionUNet(dims, *shape, **student_network(card["network"], width, "full"))
     for name, arguments in ((STOCK, stock), (OWN, own)):
         actions[name] = _forward(HybridDiffusionUNet(dims, *shape, merge_layers=False, **arguments).eval(), x)
     dtypes = ["float32"] + ["bfloat16"] * (fastest_dtype(torch.device("cpu")) == torch.bfloat16)

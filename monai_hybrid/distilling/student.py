@@ -1,4 +1,4 @@
-"""The student: the network of the house at half resolution and a few channels, with the plan of its teacher."""
+"""The student: the network of the house with a few channels, at half resolution or not, with the plan of its teacher."""
 
 from __future__ import annotations
 
@@ -12,16 +12,18 @@ from monai_hybrid.few_shot.starting_point import StartingPoint, model_file
 from monai_hybrid.networks.subpixel import FACTOR
 
 GROUPS = 8
+STEMS = {"half": "space_to_depth", "full": "plain"}  # grid that the first level works on -> stem
 FEWEST_LEVELS = 3  # with two, the attention of the middle block sees too many positions
 
 
-def student_of(teacher: str | None, data: PreparedData, width: int) -> StartingPoint:
+def student_of(teacher: str | None, data: PreparedData, width: int, grid: str = "half") -> StartingPoint:
     """What a student starts from: the teacher's file and plan, and a network of its own.
 
     Args:
         teacher: a model file, the folder of a run, or the name of a model of the package.
         data: the prepared data set; its channels and labels must be the teacher's.
         width: channels of the student's first level, a multiple of 8.
+        grid: "half" or "full", that of its first level.
 
     Raises:
         ConfigError: no teacher, a width that does not fit, or a teacher of other labels or channels.
@@ -36,8 +38,8 @@ def student_of(teacher: str | None, data: PreparedData, width: int) -> StartingP
     path = model_file(teacher)
     card = card_of(path)
     check_fits(path, card, data)
-    network = student_network(card["network"], width)
-    divisor = FACTOR ** len(network["channels"])
+    network = student_network(card["network"], width, grid)
+    divisor = FACTOR ** (len(network["channels"]) - (network["stem"] == STEMS["full"]))
     patch = [-(-edge // divisor) * divisor for edge in card["training"]["patch_size"]]
     plan = {**card["plan"], "patch_size": patch, "spacing": card["training"]["spacing"], "network": dict(network)}
     shape = {
@@ -48,20 +50,21 @@ def student_of(teacher: str | None, data: PreparedData, width: int) -> StartingP
     return StartingPoint(path, {**network, **shape}, plan)
 
 
-def student_network(teacher: dict[str, Any], width: int) -> dict[str, Any]:
-    """The student beside a network: space to depth, as many halvings, `width` channels and then twice as many.
+def student_network(teacher: dict[str, Any], width: int, grid: str = "half") -> dict[str, Any]:
+    """The student beside a network: as many halvings, the first by space to depth, `width` channels and then twice as many.
 
     Args:
         teacher: arguments of its `HybridDiffusionUNet`, as on a card.
         width: channels of the first level.
+        grid: "half"; or "full", where the first level works on each voxel, for several times the products.
     """
     halvings = len(teacher["channels"]) - 1 + (teacher.get("stem", "plain") != "plain")
-    levels = max(FEWEST_LEVELS, halvings)
+    levels = max(FEWEST_LEVELS, halvings + (grid == "full"))
     return {
         "channels": [width] + [2 * width] * (levels - 1),
         "num_res_blocks": [1] * levels,
         "attention_levels": [False] * levels,
         "norm_num_groups": GROUPS,
         "num_head_channels": math.gcd(16, 2 * width),
-        "stem": "space_to_depth",
+        "stem": STEMS[grid],
     }

@@ -73,6 +73,17 @@ def test_the_student_halves_as_often_as_its_teacher(teacher: dict[str, Any], lev
     assert all(len(network[name]) == levels for name in ("num_res_blocks", "attention_levels"))
 
 
+def test_a_student_on_the_full_grid_halves_as_often(tmp_path: Path) -> None:
+    network = student_network({"channels": [16, 32, 64, 64]}, 16, "full")
+    assert network["channels"] == [16, 32, 32, 32] and network["stem"] == "plain"
+    data = made_data(2, names=("background", "left_Ventricle", "wall"))
+    half, full = (student_of(str(made_teacher(tmp_path)), data, 16, grid) for grid in ("half", "full"))
+    assert full.plan["network"]["stem"] == "plain" and half.plan["network"]["stem"] == "space_to_depth"
+    made = HybridDiffusionUNet(**full.network)
+    patch = full.plan["patch_size"]
+    assert made(torch.zeros(1, 1, *patch)).shape == (1, 3, *patch)
+
+
 @pytest.mark.parametrize(("dims", "width"), [(2, 8), (3, 16), (2, 24)])
 def test_a_student_has_its_teachers_plan_and_a_patch_that_it_can_halve(dims: int, width: int, tmp_path: Path) -> None:
     found = student_of(
