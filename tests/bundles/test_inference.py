@@ -277,7 +277,7 @@ def test_foreign_formats_are_refused_by_name(name: str, tmp_path: Path) -> None:
         pytest.skip("the real odd files are not beside the repository")
     error = predict(input=ODD / name, output_dir=tmp_path / "out", **threshold_model(tmp_path / "model"))
     assert isinstance(error, DataError) and "1 of 1 cases failed" in str(error)
-    assert "its name ends with none of .nii, .nii.gz" in quality(tmp_path / "out")[Path(name).stem]["error"]
+    assert "its name ends with none of .nii, .nii.gz" in quality(tmp_path / "out")[name]["error"]
 
 
 @pytest.mark.parametrize("size", [(20, 18, 1), (5, 6, 7), (40, 16, 16)], ids=str)
