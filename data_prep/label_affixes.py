@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+SEPARATORS = re.compile(r"[\s_.\-]+")
 _MASK = r"(?:seg|segs|segm|segmentations?|labels?|lbl|masks?|msk|gt|ground[_\-]?truth|annotations?|anno)"
 _ALSO = (  # of masks beside images only
     r"(?:truth|manual\d*|\d(?:st|nd)ho|roi|rois|contours?|delineations?|expert\d*|preds?|predictions?)"
@@ -42,6 +43,19 @@ def without_image_words(name: str) -> Iterator[str]:
         match = pattern.fullmatch(name)
         if match:
             yield match["rest"]
+
+
+def beginnings(name: str) -> Iterator[tuple[str, str]]:
+    """Where a name may be parted: the beginning, from short to long, and what comes after it. p1 and t1 of p1_t1."""
+    return ((name[: match.start()], name[match.end() :]) for match in SEPARATORS.finditer(name))
+
+
+def case_of(name: str, known: Collection[str]) -> tuple[str, str]:
+    """The known name that a name begins with, the longest of several, and what comes after it; "" where there is none.
+
+    Of p1 and p1_a it is p1_a that p1_a_t1 belongs to.
+    """
+    return max((parts for parts in beginnings(name) if parts[0] in known), key=lambda parts: len(parts[0]), default=("", name))
 
 
 def says_mask(name: str) -> bool:

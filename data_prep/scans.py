@@ -15,7 +15,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from data_prep.amounts import few
-from data_prep.label_affixes import of_mask_beside, says_mask, without_image_words
+from data_prep.label_affixes import beginnings, of_mask_beside, says_mask, without_image_words
 from data_prep.nifti import GZIP_MAGIC
 from data_prep.nifti_open import open_nifti
 from data_prep.pictures import is_picture
@@ -31,7 +31,6 @@ LABEL_FOLDER = re.compile(
     re.IGNORECASE,
 )
 LABEL_WORDS = re.compile(r"label|mask|seg|annot|manual|truth|(?<![a-z])gts?(?![a-z])")
-_SEPARATORS = re.compile(r"[\s_.\-]+")
 HEAD = 4096  # bytes of a file that the description lies in: NIfTI-1 and 2 have it in the first 540, PNG before the pixels
 FEW_VALUES = 16  # colours of a mask beside a picture of the same name
 OWN, FOLDER, BESIDE, NAMED = (
@@ -146,14 +145,12 @@ def _folders_of_masks(files: Sequence[Path], root: Path) -> set[tuple[str, ...]]
 
 
 def _are_of(masks: Collection[str], images: Collection[str]) -> bool:
-    known = {*images, *(beginning for name in images for beginning in _beginnings(name))}  # p1 of p1_t1, a channel
-    alike = sum(any(name in known for name in (mask, *of_mask_beside(mask), *_beginnings(mask))) for mask in masks)
+    known = {*images, *(beginning for name in images for beginning, _ in beginnings(name))}  # p1 of p1_t1, a channel
+    alike = sum(
+        any(name in known for name in (mask, *of_mask_beside(mask), *(start for start, _ in beginnings(mask))))
+        for mask in masks
+    )
     return alike > 1 and 2 * alike >= len(masks)
-
-
-def _beginnings(name: str) -> Iterator[str]:
-    """What a name may add a structure to: p1 of p1_left_lung."""
-    return (name[: match.start()] for match in _SEPARATORS.finditer(name))
 
 
 def _masks_of_same_name(files: Sequence[Path]) -> set[Path]:

@@ -46,6 +46,11 @@ def join(source: str | Path, masks: str | Path, out: str | Path) -> int:
     known = _slices_of(masks)
     root = source if source.is_dir() else source.parent
     own = {file: known[name] for file in volumes_in(source) if (name := _plain(file)) in known}
+    names = [_plain(file) for file in own]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise DataError(
+            f"{source}: several volumes are called {twice[0]}; whose slices these are cannot be told. Give one folder"
+        )
     if not own:
         raise DataError(
             f"{masks}: no mask of a slice of {source}; expected names like p1_slice003_seg.nii.gz for p1.nii.gz. "
@@ -88,6 +93,7 @@ def _slices_of(masks: Path) -> dict[str, dict[int, Path]]:
 
 
 def _joined(file: Path, slices: Mapping[int, Path], target: Path) -> tuple[bytes, Path]:
+    _read(file)  # holds the header to the file before a library opens it
     volume = nib.load(file)
     if volume.ndim != DIMS:
         raise DataError(f"{file}: {volume.ndim} axes; expected a volume of three, as `slices` cuts")
@@ -101,10 +107,14 @@ def _joined(file: Path, slices: Mapping[int, Path], target: Path) -> tuple[bytes
 
 
 def _part(file: Path, shape: tuple[int, ...]) -> Array:
-    try:
-        mask = read_volume(file).array
-    except ReadError as fault:
-        raise DataError(f"{file}: {fault.seen}") from fault
+    mask = _read(file)
     if mask.size != int(np.prod(shape)) or [n for n in mask.shape if n > 1] != [n for n in shape if n > 1]:
         raise DataError(f"{file}: a mask of {mask.shape}; the slice of the volume has {shape}")
     return mask.reshape(shape)
+
+
+def _read(file: Path) -> Array:
+    try:
+        return read_volume(file).array
+    except ReadError as fault:
+        raise DataError(f"{file}: {fault.seen}. Type: monai-hybrid check {quoted(file)}") from fault

@@ -10,12 +10,11 @@ from pathlib import Path
 from data_prep.amounts import few
 from data_prep.cases import SourceFault
 from data_prep.errors import ConfigError, DataListError
-from data_prep.label_affixes import says_mask, without_label_words
+from data_prep.label_affixes import SEPARATORS, says_mask, without_label_words
 from data_prep.label_names import BACKGROUND, LONGEST, alike_name, parse_option
 from data_prep.quoting import quoted
 from data_prep.reading import stem
 
-SEPARATORS = re.compile(r"[\s_.\-]+")
 MANY = 30  # structures from which on it is said how to take some of them
 MOST = 255  # structures in one label, beside the background: D306
 LARGEST = 65535  # value of a joined label, which is uint16

@@ -17,7 +17,7 @@ from typing import NamedTuple
 from data_prep.amounts import few, plural
 from data_prep.cases import Case, Source, SourceFault
 from data_prep.errors import ConfigError, DataListError
-from data_prep.label_affixes import says_mask, without_label_words
+from data_prep.label_affixes import SEPARATORS, says_mask, without_label_words
 from data_prep.layouts.beside import images_and_masks, pairs
 from data_prep.layouts.channels import Images, usual_channels
 from data_prep.layouts.common import described, folders_in, image_files, modality_of, names_beside, names_file, split_of
@@ -27,7 +27,6 @@ from data_prep.reading import stem
 from data_prep.scans import LABEL_FOLDER
 from data_prep.spelling import in_one_spelling
 from data_prep.structure_names import (
-    SEPARATORS,
     absent,
     by_name,
     many,

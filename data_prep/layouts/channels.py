@@ -11,10 +11,9 @@ from typing import NamedTuple
 from data_prep.amounts import few
 from data_prep.cases import Case, SourceFault
 from data_prep.errors import DataListError
-from data_prep.label_affixes import without_label_words
+from data_prep.label_affixes import SEPARATORS, case_of, without_label_words
 from data_prep.reading import stem
 from data_prep.spelling import in_one_spelling
-from data_prep.structure_names import SEPARATORS
 
 Images = Mapping[str, Path]  # channel -> image, of one case
 Channels = dict[str, dict[str, Path]]  # case -> channel -> image
@@ -70,10 +69,9 @@ def by_ending(images: Sequence[Path], masks: Mapping[Path, Sequence[str]]) -> Ch
     bases = {name for names in masks.values() for name in names}
     cases: Channels = defaultdict(dict)
     for image in images:
-        name = stem(image)
-        cuts = [match for match in SEPARATORS.finditer(name) if name[: match.start()] in bases]
-        if cuts:  # the longest: of a and a_b it is a_b that a_b_t1 belongs to
-            cases[name[: cuts[-1].start()]][name[cuts[-1].end() :]] = image
+        case, channel = case_of(stem(image), bases)
+        if case:
+            cases[case][channel] = image
     return dict(cases)
 
 

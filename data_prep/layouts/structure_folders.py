@@ -5,18 +5,18 @@ structure in one folder, labels/p1_left_lung.png.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from data_prep.errors import DataListError
-from data_prep.label_affixes import pair_labels, without_label_words
+from data_prep.label_affixes import case_of, pair_labels, without_label_words
 from data_prep.label_names import BACKGROUND, LONGEST, alike_name
 from data_prep.layouts.beside import refuse_two_of_a_name
 from data_prep.layouts.common import folders_in, image_files, uncounted
 from data_prep.reading import stem
 from data_prep.spelling import in_one_spelling
-from data_prep.structure_names import SEPARATORS, by_name
+from data_prep.structure_names import by_name
 
 
 @dataclass
@@ -72,19 +72,13 @@ def by_names(masks: Sequence[Path], cases: Sequence[str]) -> ByStructure:
     known = set(cases)
     of: dict[str, list[Path]] = defaultdict(list)
     for mask in masks:
-        case, rest = _case_of(stem(mask), known)
+        case, rest = case_of(stem(mask), known)
         if not case or rest.isdigit() or not known.isdisjoint(without_label_words(stem(mask))):
             return ByStructure()
         of[case].append(mask)
     if all(len(own) == 1 for own in of.values()):
         return ByStructure()
     return ByStructure(cases=in_one_spelling({case: by_name(own, case, own[0].parent) for case, own in of.items()}))
-
-
-def _case_of(name: str, known: Collection[str]) -> tuple[str, str]:
-    """The case that a name begins with, the longest of several, and what comes after it; "" where there is none."""
-    cuts = [match for match in SEPARATORS.finditer(name) if name[: match.start()] in known]
-    return (name[: cuts[-1].start()], name[cuts[-1].end() :]) if cuts else ("", name)
 
 
 def _check(name: str, folder: Path, names: dict[str, Path]) -> None:

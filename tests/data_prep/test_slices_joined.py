@@ -81,4 +81,13 @@ def test_what_cannot_be_joined_leaves_nothing(tmp_path: Path) -> None:
         join(raw, tmp_path / "nothing", out)
     with pytest.raises(ConfigError, match="it exists"):
         join(raw, masks, masks)
+    (masks / "again" / lost.name).unlink()
+    scan = (raw / "p1.nii.gz").read_bytes()
+    (raw / "p1.nii.gz").write_bytes(scan[:-20])
+    with pytest.raises(DataError, match=r"p1.nii.gz: .*Type: monai-hybrid check"):
+        join(raw, masks, out)
+    (raw / "p1.nii.gz").write_bytes(scan)
+    volume(raw / "other/p1.nii.gz", (1, 1, 5), 7)
+    with pytest.raises(DataError, match="several volumes are called p1; whose slices these are cannot be told"):
+        join(raw, masks, out)
     assert not out.exists()

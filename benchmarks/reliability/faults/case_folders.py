@@ -35,15 +35,18 @@ def _of_organs(change: Callable[[Path], object]) -> Callable[[Path], Path]:
     return make
 
 
-def _of_contrasts(change: Callable[[Path], object]) -> Callable[[Path], Path]:
-    """Three cases with two contrasts and a mask each, then the change, which gets the folder of the first."""
+def _of_contrasts(change: Callable[[Path], object], apart: bool = True) -> Callable[[Path], Path]:
+    """Three cases with two contrasts and a mask each, then the change, which gets the folder of the first, or that of all."""
 
     def make(folder: Path) -> Path:
+        def place(name: str) -> Path:
+            return folder / f"ds/case_{name}" if apart else folder / "ds"
+
         for index, name in enumerate("abc"):
             for channel, contrast in enumerate(CONTRASTS):
-                save(folder / f"ds/case_{name}/case_{name}_{contrast}.nii.gz", noise(seed=10 * index + channel))
-            save(folder / f"ds/case_{name}/case_{name}_seg.nii.gz", cube())
-        change(folder / "ds/case_a")
+                save(place(name) / f"case_{name}_{contrast}.nii.gz", noise(seed=10 * index + channel))
+            save(place(name) / f"case_{name}_seg.nii.gz", cube())
+        change(place("a"))
         return folder / "ds"
 
     return make
@@ -62,20 +65,6 @@ def _nameless(folder: Path) -> Path:
         for place in (0, 1):
             save(folder / f"ds/case_{name}/masks/{name}{place}.nii.gz", _mask(place))
     return folder / "ds"
-
-
-def _beside(change: Callable[[Path], object]) -> Callable[[Path], Path]:
-    """Three cases of two contrasts with a mask beside them, all in one folder, then the change, which gets the folder."""
-
-    def make(folder: Path) -> Path:
-        for index, name in enumerate("abc"):
-            for channel, contrast in enumerate(CONTRASTS):
-                save(folder / f"ds/case_{name}_{contrast}.nii.gz", noise(seed=10 * index + channel))
-            save(folder / f"ds/case_{name}_seg.nii.gz", cube())
-        change(folder / "ds")
-        return folder / "ds"
-
-    return make
 
 
 def _two_masks(folder: Path) -> None:
@@ -128,9 +117,15 @@ FAULTS = [
         "case_a",
         "no mask of spleen",
     ),
-    Fault("O06", "two masks beside an image", "D550", _beside(_two_masks), "ds", "case_a has 2 masks"),
-    Fault("O06", "channels beside their masks", ACCEPTED, _beside(lambda folder: folder)),
-    Fault("O07", "a channel missing beside its mask", "D551", _beside(lambda f: (f / "case_a_t2.nii.gz").unlink()), "case_a"),
+    Fault("O06", "two masks beside an image", "D550", _of_contrasts(_two_masks, apart=False), "ds", "case_a has 2 masks"),
+    Fault("O06", "channels beside their masks", ACCEPTED, _of_contrasts(lambda folder: folder, apart=False)),
+    Fault(
+        "O07",
+        "a channel missing beside its mask",
+        "D551",
+        _of_contrasts(lambda f: (f / "case_a_t2.nii.gz").unlink(), apart=False),
+        "case_a",
+    ),
     Fault("O09", "train/ and test/ of other channels", "D550", _parts("flair"), "ds", "parts have other channels"),
     Fault("O09", "train/ and test/ alike", ACCEPTED, _parts("t2")),
     Fault("O08", "two segments of one name", "D550", _two_segments_of_a_name, "ds", "two segments are called 'liver'"),
