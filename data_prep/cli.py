@@ -18,7 +18,7 @@ from data_prep.home import all_at_home
 from data_prep.interrupts import end_in_order, told
 from data_prep.lack_of_memory import take_blas_memory
 from data_prep.progress import show as show_progress
-from data_prep.quoting import quoted
+from data_prep.quoting import printable, quoted
 
 ALIASES = {"out": "output"}
 
@@ -220,7 +220,7 @@ def repair(
 
 @command
 def slices(
-    path: Annotated[Path, typer.Argument(help="Folder of NIfTI volumes, with images/ and labels/ or not; or one file.")],
+    path: Annotated[Path, typer.Argument(help="Folder of volumes, with images/ and labels/ or not, or of DICOM; or one file.")],
     out: Annotated[Path, typer.Option("--output", help="A new folder for the slices; the volumes stay as they are.")],
     masks: Annotated[
         Path | None, typer.Option("--join", help="Folder of masks of its slices; they become masks of the volumes.")
@@ -237,8 +237,10 @@ def slices(
 
             typer.echo(f"Written: {out}: {plural(join(path, masks, out), 'mask')} of volumes.")
             return
-        volumes, number = cut(path, out)
-        typer.echo(f"Written: {out}: {plural(number, 'slice')} of {plural(volumes, 'volume')}.")
+        done = cut(path, out)
+        for sentence in done.left_out:
+            typer.echo(f"Left out: {printable(sentence)}")
+        typer.echo(f"Written: {out}: {plural(done.slices, 'slice')} of {plural(done.volumes, 'volume')}.")
         if (out / "labels").is_dir():
             typer.echo(f"Next: monai-hybrid build {quoted(out)} --output {quoted(free(f'{out}_prepared'))}")
         else:

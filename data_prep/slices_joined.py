@@ -7,7 +7,6 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-import nibabel as nib
 import numpy as np
 
 from data_prep.amounts import few
@@ -18,7 +17,8 @@ from data_prep.label_file import NAME as NAMES
 from data_prep.on_grid import mask_file
 from data_prep.quoting import quoted
 from data_prep.reading import read_volume
-from data_prep.slices import DIMS, across, check_places, volumes_in
+from data_prep.slices import across, check_places
+from data_prep.to_cut import ToCut, to_cut, volumes_in
 from data_prep.volume import Array, ReadError
 
 DESCRIBED = b"masks of slices, joined by monai_hybrid"
@@ -29,7 +29,8 @@ def join(source: str | Path, masks: str | Path, out: str | Path) -> int:
     """Join the masks of slices into a mask for each volume, on the volume's own grid, in a new folder.
 
     Args:
-        source: the volumes that were cut, a folder or one file. Volumes of which no slice has a mask are passed over.
+        source: the volumes that were cut, a folder or one file, of any format of `to_cut`. Volumes without a mask of a slice
+            are passed over.
         masks: folder of `predict`, or of masks of that form: `p1_slice003_seg.nii.gz` of `p1.nii.gz`.
         out: a new folder; masks are called `p1_seg.nii.gz`, in the subfolders of the volumes.
 
@@ -44,9 +45,8 @@ def join(source: str | Path, masks: str | Path, out: str | Path) -> int:
     source, masks, out = Path(source), Path(masks), Path(out)
     check_places(source, out)
     known = _slices_of(masks)
-    root = source if source.is_dir() else source.parent
-    own = {file: known[name] for file in volumes_in(source) if (name := _plain(file)) in known}
-    names = [_plain(file) for file in own]
+    own = [one for one in to_cut(source)[0] if one.name in known]
+    names = [one.name for one in own]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise DataError(
             f"{source}: several volumes are called {twice[0]}; whose slices these are cannot be told. Give one folder"
@@ -58,20 +58,16 @@ def join(source: str | Path, masks: str | Path, out: str | Path) -> int:
         )
     try:
         with new_folder(out) as made:
-            for file, slices in own.items():
-                place = made / file.relative_to(root).parent
+            for one in own:
+                place = made / one.folder
                 place.mkdir(parents=True, exist_ok=True)
-                content, target = _joined(file, slices, place / f"{_plain(file)}_seg")
+                content, target = _joined(one, known[one.name], place / f"{one.name}_seg")
                 target.write_bytes(content)
             if (masks / NAMES).is_file():
                 shutil.copyfile(masks / NAMES, made / NAMES)
     except OSError as error:
         raise EnvironmentFault(f"{error.filename or out}: {error.strerror or error}") from error
     return len(own)
-
-
-def _plain(file: Path) -> str:
-    return file.name[: file.name.lower().rindex(".nii")]
 
 
 def _slices_of(masks: Path) -> dict[str, dict[int, Path]]:
@@ -92,18 +88,17 @@ def _slices_of(masks: Path) -> dict[str, dict[int, Path]]:
     return found
 
 
-def _joined(file: Path, slices: Mapping[int, Path], target: Path) -> tuple[bytes, Path]:
-    _read(file)  # holds the header to the file before a library opens it
-    volume = nib.load(file)
-    if volume.ndim != DIMS:
-        raise DataError(f"{file}: {volume.ndim} axes; expected a volume of three, as `slices` cuts")
-    axis = across(volume)
+def _joined(one: ToCut, slices: Mapping[int, Path], target: Path) -> tuple[bytes, Path]:
+    volume = one.image()
+    if isinstance(volume, str):
+        raise DataError(f"{volume}, as `slices` cuts")
+    axis = across(volume, one)
     number = int(volume.shape[axis])
     if lacking := [f"{k:03d}" for k in range(number) if k not in slices]:
-        raise DataError(f"{file}: {len(lacking)} of its {number} slices have no mask: {few(lacking)}. Segment them too")
+        raise DataError(f"{one.shown}: {len(lacking)} of its {number} slices have no mask: {few(lacking)}. Segment them too")
     flat = tuple(1 if a == axis else int(size) for a, size in enumerate(volume.shape))
     parts = [_part(slices[k], flat) for k in range(number)]
-    return mask_file(np.concatenate(parts, axis), file, target, volume.affine, DESCRIBED)
+    return mask_file(np.concatenate(parts, axis), one.file, target, volume.affine, DESCRIBED)
 
 
 def _part(file: Path, shape: tuple[int, ...]) -> Array:

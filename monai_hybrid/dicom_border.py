@@ -55,9 +55,10 @@ def dicom_cases(
         channels: names of the model's.
 
     Returns:
-        {"case_id", "series", "image"}: the image is written when the case's turn comes. Of several channels the image is a
-        list, "channels" are their series, and "series" is the first of them. Or {"case_id", "image", "failure"} for
-        a series that is no one volume, with the sentence of its check. Scouts and screen shots are left out.
+        {"case_id", "series", "image", "scans"}: the image is written when the case's turn comes, "scans" is where its series
+        was found. Of several channels the image is a list, "channels" are their series, and "series" is the first of them. Or
+        {"case_id", "image", "failure"} for a series that is no one volume, with the sentence of its check. Scouts and screen
+        shots are left out.
 
     Raises:
         ConfigError: no such series; the results that lie in `output` have names of another key.
@@ -74,7 +75,8 @@ def dicom_cases(
     keep_key_out(output, makes=True)
     folder = path if path.is_dir() else path.parent
     apart = () if output.resolve() == folder.resolve() else _names_of(output, folder)
-    found = read_headers(folder if path.is_dir() or _one_of_several(path) else path, apart)
+    scans = folder if path.is_dir() or _one_of_several(path) else path
+    found = read_headers(scans, apart)
     every = [one for one in series_of(found) if path.is_dir() or path in one.files]
     chosen = choose(every, None if len(channels) > 1 else words)
     left = [one.title for one in chosen if one.left_out]
@@ -93,7 +95,7 @@ def dicom_cases(
     if not cases:
         said = faults[0]["failure"].rstrip(".") if faults else "its DICOM files hold no series of images to segment"
         raise DataError(f"{path}: {said}. Type: monai-hybrid check {quoted(path)}")
-    return [*cases, *faults]
+    return [*(case | {"scans": str(scans)} for case in cases), *faults]
 
 
 def _refuse_other_names(output: Path, cases: set[str]) -> None:

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from data_prep.home import at_home
-from data_prep.slices import is_nifti, line
+from data_prep.slices import line
+from data_prep.to_cut import is_volume
 from monai_hybrid.bundle.data import PreparedData
 from monai_hybrid.catalogue.entry import universal
 from monai_hybrid.catalogue.naming import model_path
@@ -90,9 +91,11 @@ def starting_point(pretrained: str | None, data: PreparedData, bundle_root: str,
 def _as_slices(data: PreparedData, card: Mapping[str, Any]) -> str:
     """What to type where volumes of one file each can be cut for a 2D model; else what model to give."""
     first = next((case for case in data.training if isinstance(case["image"], str) and case.get("label")), None)
-    if card["spatial_dims"] != 2 or first is None or not (is_nifti(first["image"]) and is_nifti(first["label"])):
+    files = [] if first is None else [str(first["image"]), str(first["label"])]
+    written = {Path(file).absolute().is_relative_to(Path(data.folder).absolute()) for file in files}
+    if card["spatial_dims"] != 2 or len(written) != 1 or not all(map(is_volume, files)):  # of DICOM the image alone is written
         return f". Give a {data.plan['spatial_dims']}D model: monai-hybrid models"
-    raw = os.path.commonpath([first["image"], first["label"]])
+    raw = os.path.commonpath(files)
     return f". Give a 3D model, or cut the volumes into slices, and build these: {line(raw)}"
 
 

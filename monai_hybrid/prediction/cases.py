@@ -18,7 +18,8 @@ from data_prep.checks.subjects import ImageSubject, PairSubject
 from data_prep.colour import Colour, parse_colour
 from data_prep.pictures import LARGEST_VALUE, is_picture
 from data_prep.roles import read_image
-from data_prep.slices import is_nifti, line
+from data_prep.slices import line
+from data_prep.to_cut import is_volume
 from data_prep.volume import ReadError, Volume
 from monai_hybrid import dicom_border
 from monai_hybrid.errors import DataError, EnvironmentFault
@@ -124,8 +125,7 @@ class PredictionDataset(Dataset):
 
     def _facts(self, case: Mapping[str, Any]) -> FileFacts:
         try:
-            own = "series" not in case
-            return inspect(case["image"], self.channels, self.dims, self.colour, self.accepted, own)
+            return inspect(case["image"], self.channels, self.dims, self.colour, self.accepted, case.get("scans"))
         except DataError as error:
             if case.get("missing"):  # explains what the single file lacks
                 raise DataError(str(case["missing"])) from error
@@ -147,11 +147,11 @@ def inspect(
     dims: int,
     colour: Colour = None,
     accept: Collection[str] = (),
-    of_user: bool = True,
+    scans: str | None = None,
 ) -> FileFacts:
     """Read and check the file(s) of one image with the checks that `data_prep` trains by, but for judgements in `accept`.
 
-    `of_user`: the file is the user's own, so that a message may name it in a line to type.
+    `scans`: what the user gave, a folder or a file, where the image was made of DICOM; lines to type name it.
 
     Raises:
         DataError: what is wrong and what to do; "another number of axes or channels than the model's" included.
@@ -170,8 +170,8 @@ def inspect(
         if len(volumes) > 1:
             findings += run_checks("pair", PairSubject(volumes[0], volume), file=name)
     if volumes[0].spatial_dims != dims:  # before what is said of its channels
-        to_cut = of_user and dims == 2 and len(names) == 1 and is_nifti(names[0])
-        slices = f", or cut the volumes into slices: {line(Path(names[0]).parent)}" if to_cut else ""
+        to_cut = dims == 2 and len(names) == 1 and is_volume(names[0])
+        slices = f", or cut the volumes into slices: {line(scans or Path(names[0]).parent)}" if to_cut else ""
         raise DataError(
             f"{names[0]}: the image has shape {volumes[0].array.shape}, that is {volumes[0].spatial_dims}D; the model was "
             f"trained on {dims}D images: use a {volumes[0].spatial_dims}D model{slices}"

@@ -52,6 +52,28 @@ def test_masks_of_slices_are_joined_on_the_grid_of_their_volumes(spacing: tuple[
     assert (tmp_path / "out/labels.txt").read_text() == "names" and not (tmp_path / "out/never_cut_seg.nii.gz").exists()
 
 
+def test_masks_of_a_nrrd_and_of_a_series_lie_on_their_grids(tmp_path: Path) -> None:
+    sitk = pytest.importorskip("SimpleITK")
+    pytest.importorskip("pydicom")
+    from dicom_files import write_series
+
+    values = np.random.default_rng(3).integers(0, 3, (6, 5, 4)).astype(np.uint8)
+    image = sitk.GetImageFromArray(values)
+    image.SetSpacing((1.4, 1.4, 10))
+    image.SetOrigin((7, -8, 9))
+    (tmp_path / "nrrd").mkdir()
+    sitk.WriteImage(image, str(tmp_path / "nrrd/p1.nrrd"))
+    written = write_series(tmp_path / "dicom/a", slopes=1, intercepts=0, pixels=values.astype(np.int16))
+    nrrd = np.array([[-1.4, 0, 0, -7], [0, -1.4, 0, 8], [0, 0, 10, 9], [0, 0, 0, 1]])
+    for place, affine in (("nrrd", nrrd), ("dicom", written.affine)):
+        cut(tmp_path / place, tmp_path / f"{place}_cut")
+        masks = as_predicted(tmp_path / f"{place}_cut", tmp_path / f"{place}_masks")
+        assert join(tmp_path / place, masks, tmp_path / f"{place}_out") == 1
+        (made,) = (nib.load(file) for file in (tmp_path / f"{place}_out").glob("*_seg.nii.gz"))
+        np.testing.assert_array_equal(np.asarray(made.dataobj), values.T)
+        np.testing.assert_allclose(made.affine, affine, atol=1e-4)
+
+
 def test_what_cannot_be_joined_leaves_nothing(tmp_path: Path) -> None:
     volume(tmp_path / "raw/p1.nii.gz", (1, 1, 5))
     cut(tmp_path / "raw", tmp_path / "cut")

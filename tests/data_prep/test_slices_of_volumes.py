@@ -8,8 +8,10 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from data_prep.build import build
+from data_prep.cli import app
 from data_prep.errors import ConfigError, DataError
 from data_prep.slices import cut, line
 
@@ -28,7 +30,7 @@ def volume(file: Path, spacing: tuple[float, ...] = (1.4, 1.4, 10), high: int = 
 def test_slices_join_to_the_volume_again(tmp_path: Path, spacing: tuple[float, ...], axis: int) -> None:
     values = volume(tmp_path / "my scans/p1.nii.gz", spacing)
     (tmp_path / "my scans/.hidden.nii.gz").write_bytes(b"no volume")
-    assert cut(tmp_path / "my scans", tmp_path / "cut") == (1, values.shape[axis])
+    assert cut(tmp_path / "my scans", tmp_path / "cut") == (1, values.shape[axis], ())
     slices = [nibabel.load(file) for file in sorted((tmp_path / "cut").iterdir())]
     assert all(one.shape[axis] == 1 for one in slices)
     np.testing.assert_array_equal(np.concatenate([one.get_fdata() for one in slices], axis), values)
@@ -44,16 +46,13 @@ def test_what_was_a_data_set_of_volumes_is_one_of_slices(tmp_path: Path, mask: s
         volume(tmp_path / "raw" / mask.format(patient), high=2)
     (tmp_path / "raw/labels.json").write_text('{"1": "LV"}')
     raw = tmp_path / "raw" if mask.startswith("labels") else tmp_path / "raw/images"
-    assert cut(raw, tmp_path / "cut") == (8, 48)
+    assert cut(raw, tmp_path / "cut") == (8, 48, ())
     report = build(tmp_path / "cut", tmp_path / "target")
     assert report.patients.startswith("patients: 4 in 24 cases")
 
 
 def test_what_cannot_be_cut_leaves_nothing(tmp_path: Path) -> None:
     volume(tmp_path / "raw/a.nii.gz")
-    nibabel.save(nibabel.Nifti1Image(np.zeros((4, 5, 6, 2), np.int16), np.eye(4)), tmp_path / "raw/b.nii.gz")
-    with pytest.raises(DataError, match=r"raw/b.nii.gz: 4 axes; expected a volume of three"):
-        cut(tmp_path / "raw", tmp_path / "cut")
     (tmp_path / "raw/b.nii.gz").write_bytes((tmp_path / "raw/a.nii.gz").read_bytes()[:-20])
     with pytest.raises(DataError, match=r"raw/b.nii.gz: .*Type: monai-hybrid check"):
         cut(tmp_path / "raw", tmp_path / "cut")
@@ -61,10 +60,82 @@ def test_what_cannot_be_cut_leaves_nothing(tmp_path: Path) -> None:
         cut(tmp_path / "raw", tmp_path / "raw/cut")
     with pytest.raises(ConfigError, match=r"raw: it exists; expected the name of a new folder"):
         cut(tmp_path / "raw/a.nii.gz", tmp_path / "raw")
-    with pytest.raises(DataError, match=r"no NIfTI file; expected .nii or .nii.gz"):
+    with pytest.raises(DataError, match=r"empty: no volume; expected .nii, .nii.gz, .mha, .nrrd, .mhd, .nhdr, or DICOM"):
         (tmp_path / "empty").mkdir()
         cut(tmp_path / "empty", tmp_path / "cut")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["empty", "raw"]
+
+
+def test_a_file_of_other_axes_is_left_out_by_name(tmp_path: Path) -> None:
+    volume(tmp_path / "raw/a.nii.gz")
+    voxels = np.arange(240, dtype=np.int16).reshape(4, 5, 6, 2)
+    nibabel.save(nibabel.Nifti1Image(voxels, np.eye(4)), tmp_path / "raw/b.nii.gz")
+    nibabel.save(nibabel.Nifti1Image(voxels[..., :1], np.eye(4)), tmp_path / "raw/c.nii.gz")
+    said = f"{tmp_path / 'raw/b.nii.gz'}: 4 axes; expected a volume of three; give each channel or time a file of its own"
+    words = ["slices", str(tmp_path / "raw"), "--output", str(tmp_path / "cut")]
+    done = CliRunner().invoke(app, words)
+    assert done.exit_code == 0 and f"Left out: {said}" in done.output and "12 slices of 2 volumes" in done.output, done.output
+    kept = [nibabel.load(file) for file in sorted((tmp_path / "cut").glob("c_slice*"))]
+    np.testing.assert_array_equal(np.concatenate([one.get_fdata() for one in kept], 2), voxels[..., 0])
+    with pytest.raises(DataError, match=r"b.nii.gz: no volume of three axes. .*b.nii.gz: 4 axes"):
+        cut(tmp_path / "raw/b.nii.gz", tmp_path / "other")
+    assert not (tmp_path / "other").exists()
+
+
+@pytest.mark.parametrize("ending", [".mha", ".nrrd", ".mhd"])
+def test_other_formats_are_cut_where_they_lie(tmp_path: Path, ending: str) -> None:
+    sitk = pytest.importorskip("SimpleITK")
+    values = np.random.default_rng(1).integers(0, 900, (6, 5, 4)).astype(np.int64)  # (Z, Y, X)
+    image = sitk.GetImageFromArray(values)
+    image.SetSpacing((1.4, 1.4, 10))
+    image.SetOrigin((7, -8, 9))
+    (tmp_path / "raw").mkdir()
+    sitk.WriteImage(image, str(tmp_path / f"raw/p1{ending}"))
+    assert cut(tmp_path / "raw", tmp_path / "cut") == (1, 6, ())
+    slices = [nibabel.load(file) for file in sorted((tmp_path / "cut").iterdir())]
+    np.testing.assert_array_equal(np.concatenate([np.asarray(one.dataobj) for one in slices], 2), values.T)
+    np.testing.assert_allclose(slices[2].affine, [[-1.4, 0, 0, -7], [0, -1.4, 0, 8], [0, 0, 10, 29], [0, 0, 0, 1]], atol=1e-5)
+
+
+def test_two_files_of_one_name_are_refused(tmp_path: Path) -> None:
+    volume(tmp_path / "raw/p1.nii.gz")
+    volume(tmp_path / "raw/p1.nii")
+    with pytest.raises(DataError, match=r"p1.nii and p1.nii.gz would give slices of one name; expected one of them"):
+        cut(tmp_path / "raw", tmp_path / "cut")
+
+
+def test_a_segmentation_of_3d_slicer_keeps_its_names(tmp_path: Path) -> None:
+    sitk = pytest.importorskip("SimpleITK")
+    volume(tmp_path / "raw/p1.nii.gz")
+    label = sitk.GetImageFromArray(np.ones((6, 5, 4), np.uint8))
+    for key, value in {"Name": "liver", "LabelValue": "1", "Layer": "0"}.items():
+        label.SetMetaData(f"Segment0_{key}", value)
+    sitk.WriteImage(label, str(tmp_path / "raw/p1.seg.nrrd"))
+    (said,) = cut(tmp_path / "raw", tmp_path / "cut").left_out
+    assert said.endswith(
+        "p1.seg.nrrd: a segmentation of 3D Slicer; slices would lose its names. Export it there to a label map"
+    )
+
+
+def test_dicom_series_are_cut_under_the_names_of_their_cases(tmp_path: Path) -> None:
+    pytest.importorskip("pydicom")
+    from dicom_files import PLANTED, write_series
+
+    written = write_series(tmp_path / "raw/Plantedname/a")
+    gap = write_series(tmp_path / "raw/Plantedname/b", **{"PatientID": "other"})
+    gap.files[2].unlink()
+    done = cut(tmp_path / "raw", tmp_path / "cut")
+    assert done[:2] == (1, len(written.pixels))
+    slices = sorted((tmp_path / "cut").iterdir())
+    assert all(file.name.startswith("sub-") and f"_slice{k:03d}.nii.gz" in file.name for k, file in enumerate(slices))
+    images = [nibabel.load(file) for file in slices]
+    np.testing.assert_array_equal(np.concatenate([one.get_fdata() for one in images], 2), written.expected())
+    np.testing.assert_allclose(images[0].affine, written.affine, atol=1e-4)
+    (said,) = done.left_out
+    assert "D510" in said and not any(word in said for word in (*PLANTED.values(), "Plantedname"))
+    volume(tmp_path / "raw/labels/p1.nii.gz", high=2)
+    told = cut(tmp_path / "raw", tmp_path / "again").left_out
+    assert "masks of DICOM series. To train on slices, build, and cut what is written: monai-hybrid build" in told[-1]
 
 
 def test_the_line_to_type_names_a_free_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

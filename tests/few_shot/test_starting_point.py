@@ -37,14 +37,16 @@ def test_a_2d_model_for_volumes_says_how_they_are_cut(monkeypatch: pytest.Monkey
     card = {"spatial_dims": 2, "plan": {}, "network": {}, "training": {}}
     monkeypatch.setattr(module, "required_card", lambda path, needed: card)
     case = {"image": "raw/images/p1.nii.gz", "label": "raw/labels/p1.nii.gz"}
-    data: Any = SimpleNamespace(plan={"spatial_dims": 3}, training=[case])
+    data: Any = SimpleNamespace(plan={"spatial_dims": 3}, training=[case], folder=Path("prepared"))
     with pytest.raises(ModelFileError) as refused:
         module.starting_point("model.safetensors", data, "bundle")
     said = "a 2D model, but the data are 3D. Give a 3D model, or cut the volumes into slices, and build these: "
     assert str(refused.value).endswith(f"{said}{line('raw')}")
-    data.training = [{"image": "a.png", "label": "b.png"}]
-    with pytest.raises(ModelFileError, match=r"3D. Give a 3D model: monai-hybrid models$"):
-        module.starting_point("model.safetensors", data, "bundle")
+    of_dicom = {"image": "prepared/nifti/p1.nii.gz", "label": "raw/labels/p1.nii.gz"}  # they may differ in voxel order
+    for other in ({"image": "a.png", "label": "b.png"}, of_dicom):
+        data.training = [other]
+        with pytest.raises(ModelFileError, match=r"3D. Give a 3D model: monai-hybrid models$"):
+            module.starting_point("model.safetensors", data, "bundle")
 
 
 def test_the_forward_process_is_the_models(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,8 +12,9 @@ import pytest
 from PIL import Image
 
 from data_prep.slices import line
+from monai_hybrid.dicom_border import dicom_cases
 from monai_hybrid.errors import DataError
-from monai_hybrid.prediction.cases import inspect
+from monai_hybrid.prediction.cases import PredictionDataset, inspect
 from monai_hybrid.prediction.engine import Predictor
 from monai_hybrid.prediction.reasons import by_reason
 
@@ -75,5 +76,21 @@ def test_a_2d_model_says_how_volumes_are_cut(tmp_path: Path) -> None:
     with pytest.raises(DataError) as refused:
         inspect(str(file), channels=1, dims=2)
     assert str(refused.value).endswith(f"use a 3D model, or cut the volumes into slices: {line(tmp_path)}")
-    with pytest.raises(DataError, match=r"use a 3D model$"):
-        inspect(str(file), channels=1, dims=2, of_user=False)
+    with pytest.raises(DataError) as refused:
+        inspect(str(file), channels=1, dims=2, scans="my export")
+    assert str(refused.value).endswith(f"cut the volumes into slices: {line('my export')}")
+
+
+def test_a_2d_model_says_how_dicom_series_are_cut(tmp_path: Path) -> None:
+    pytest.importorskip("highdicom")
+    from dicom_files import write_series
+
+    write_series(tmp_path / "export/a")
+    table: Any = SimpleNamespace(
+        made_from=lambda case: "", said=lambda *_: {}, is_done=lambda *_: False, fitting=lambda *_: [], model="m",
+        made_with=lambda *_: "",
+    )  # fmt: skip
+    cases = dicom_cases(tmp_path / "export", tmp_path / "masks")
+    card = {"labels": [{"value": 1}], "channels": ["image"], "spatial_dims": 2}
+    failure = PredictionDataset(cases, lambda case: case, table, card)[0]["failure"]
+    assert failure.endswith(f"use a 3D model, or cut the volumes into slices: {line(tmp_path / 'export')}")
