@@ -55,14 +55,14 @@ class ToCut:
         except ReadError as fault:
             remedy = "Fetch the series again" if self.read else f"Type: monai-hybrid check {quoted(self.file)}"
             raise DataError(f"{self.shown}: {fault.seen}. {remedy}") from fault
-        axes = volume.array.ndim
-        if axes < DIMS or volume.channels > 1:
+        axes, affine = volume.array.ndim, volume.affine
+        if affine is None or axes < DIMS or volume.channels > 1:
             more = "; give each channel or time a file of its own" if axes > DIMS else ""
             return f"{self.shown}: {axes} axes; expected a volume of three{more}"
         if self.read is None and extension(self.file) in NIFTI:
             image = nib.load(self.file)
             return image if axes == DIMS else image.slicer[(slice(None),) * DIMS + (0,) * (axes - DIMS)]
-        return new_nifti(volume.array.reshape(volume.shape), volume.affine)
+        return new_nifti(volume.array.reshape(volume.shape), affine)
 
 
 def is_volume(file: str | Path) -> bool:

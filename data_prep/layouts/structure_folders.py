@@ -34,6 +34,12 @@ def folders_within(place: Path) -> list[Path]:
     return [path for path in folders_in(place) if image_files(path)]
 
 
+def structure_of(folder: Path) -> str:
+    """The name of the structure in that of its folder: without its number in a list and a word that says "mask"."""
+    plain = uncounted(folder.name)
+    return next((rest for rest in without_label_words(plain) if rest), plain)
+
+
 def by_structure(place: Path, cases: Sequence[str]) -> ByStructure:
     """Look for folders within `place` whose masks are called like the cases.
 
@@ -47,8 +53,7 @@ def by_structure(place: Path, cases: Sequence[str]) -> ByStructure:
         if not pairs.labels:
             found.others.append(folder.name)
             continue
-        plain = uncounted(folder.name)
-        name = next((rest for rest in without_label_words(plain) if rest), plain)
+        name = structure_of(folder)
         if alike_name(name) == BACKGROUND:
             continue
         _check(name, folder, names)

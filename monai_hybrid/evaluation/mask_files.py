@@ -141,7 +141,7 @@ class LoadMasksd(LoadClassesd):
     """Load masks as class indices, (1, X, Y[, Z]) float32, in the voxel order of their image, on the label's grid.
 
     Args:
-        keys: masks, a path each; a folder holds a mask for each structure, called like it.
+        keys: masks, a path each; a folder holds a mask for each structure, called like it. Or structure -> path of its mask.
         values: which they may hold, and what each means.
         label_key: of the label, loaded before.
         spatial_dims: of the data set.
@@ -159,8 +159,9 @@ class LoadMasksd(LoadClassesd):
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Replace each path; nothing of a mask is "not annotated", whatever value the labels have for that."""
         with TemporaryDirectory() as place:
-            named = {key: str(data[key]) for key in self.key_iterator(dict(data))}
-            files = {key: self._one_file(name, Path(place), data) for key, name in named.items()}
+            masks = {key: data[key] for key in self.key_iterator(dict(data))}
+            named = {key: str(_folder_of(mask)) for key, mask in masks.items()}
+            files = {key: self._one_file(mask, Path(place), data) for key, mask in masks.items()}
             for name in files.values():
                 _hold_to_size(name, tuple(data[self.label_key].shape[1:]))
             others = {key: value for key, value in data.items() if key not in OF_LABELS}
@@ -169,16 +170,24 @@ class LoadMasksd(LoadClassesd):
             _hold_to(loaded[key], data[self.label_key], name)
         return {**data, **{key: loaded[key] for key in files}}
 
-    def _one_file(self, name: str, place: Path, data: Mapping[Hashable, Any]) -> str:
-        """The mask, or the label that masks of structures in a folder, or segments of 3D Slicer, are together."""
-        if Path(name).is_file() and follows_segments(Path(name), self.structures):
+    def _one_file(self, mask: Any, place: Path, data: Mapping[Hashable, Any]) -> str:
+        """The mask, or the label that masks of structures, or segments of 3D Slicer, are together."""
+        where = _folder_of(mask)
+        if where.is_file() and follows_segments(where, self.structures):
             drawn_on = getattr(data[self.label_key], "meta", {}).get("filename_or_obj")  # 3D Slicer may have cropped it
-            return str(by_segments_file(Path(name), self.structures, place, drawn_on and Path(drawn_on)))
-        if not Path(name).is_dir():
-            return name
-        for path in structure_masks(Path(name), self.structures).values():
+            return str(by_segments_file(where, self.structures, place, drawn_on and Path(drawn_on)))
+        if not where.is_dir():
+            return str(where)
+        named = {name: Path(path) for name, path in mask.items()} if isinstance(mask, Mapping) else None
+        found = structure_masks(where, self.structures, named)
+        for path in found.values():
             _hold_to_size(str(path), tuple(data[self.label_key].shape[1:]))
-        return str(joined_file(Path(name), self.structures, place))
+        return str(joined_file(where, found, self.structures, place))
+
+
+def _folder_of(mask: Any) -> Path:
+    """The path of a mask; of masks in a folder for each structure where these folders lie."""
+    return Path(next(iter(mask.values()))).parent.parent if isinstance(mask, Mapping) else Path(str(mask))
 
 
 def _hold_to_size(name: str, expected: tuple[int, ...]) -> None:

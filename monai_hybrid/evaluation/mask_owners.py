@@ -15,6 +15,8 @@ from data_prep.amounts import few, plural
 from data_prep.cells import restored_row
 from data_prep.known_files import joint_digest, lies_below
 from data_prep.label_affixes import without_label_words
+from data_prep.label_names import BACKGROUND, alike_name
+from data_prep.layouts.structure_folders import structure_of
 from data_prep.quoting import printable, quoted
 from data_prep.reading import stem
 from monai_hybrid.errors import ConfigError, DataError
@@ -38,7 +40,7 @@ def cases_with_masks(
     A word that says "mask" may stand at its end or beginning, as `build` reads them of labels. In a folder of `predict` its
     `quality.csv` says whose a mask is. A file belongs to one case at most: `a_seg` to the case `a_seg` where there is one, else
     to `a`; `scan` to none where each image is called so. Where there are folders alone, each holds the masks of a case,
-    or one segmentation of 3D Slicer.
+    or one segmentation of 3D Slicer; or each is of a structure, with a mask for each case: "mask" is structure -> file then.
 
     Args:
         cases: with "case_id", "image" and "label".
@@ -62,18 +64,23 @@ def cases_with_masks(
     files = files or [path for path in sorted(place.iterdir()) if path.is_dir() and path.name[0] != "." and mask_files(path)]
     files = _without_images(files, [*cases, *others], place)
     listed = _listed(place)
-    mask_of = _masks_of(cases, {name: path for name, (path, _) in listed.items()}, files, _owners([*cases, *others]))
+    owner = _owners([*cases, *others])
+    mask_of = _masks_of(cases, {name: path for name, (path, _) in listed.items()}, files, owner)
+    by_folder = {} if mask_of else _by_structure(cases, [path for path in files if path.is_dir()], owner)
     found, missing = [], []
     for case in cases:
-        path = mask_of.get(case["case_id"])
-        if path is None:
+        own = by_folder.get(case["case_id"]) or mask_of.get(case["case_id"])
+        if own is None:
             missing.append(str(case["case_id"]))
         else:
-            if path.is_dir():
-                path = one_segmentation(path, {Path(str(image)).name for image in _images(case)}) or path
-            _refuse_name(path)
-            _refuse_label(path, Path(str(case["label"])))
-            found.append({**case, "mask": str(path)})
+            if isinstance(own, Path) and own.is_dir():
+                own = one_segmentation(own, {Path(str(image)).name for image in _images(case)}) or own
+            for path in own.values() if isinstance(own, dict) else [own]:
+                _refuse_name(path)
+                _refuse_label(path, Path(str(case["label"])))
+            found.append(
+                {**case, "mask": {name: str(path) for name, path in own.items()} if isinstance(own, dict) else str(own)}
+            )
     if missing:
         _tell_missing(place, len(cases), missing, list(dict.fromkeys(map(stem, files))), without_mask)
     _tell_other_images(place, found, listed)
@@ -145,6 +152,29 @@ def _masks_of(
                 f"{printable(case_id)}; keep one: mv {quoted(path)} .."
             )
         found[case_id] = path
+    return found
+
+
+def _by_structure(
+    cases: Sequence[Mapping[str, Any]], folders: Sequence[Path], owner: Mapping[str, str | None]
+) -> dict[str, dict[str, Path]]:
+    """Case -> structure -> its mask, of folders that are called like structures: masks/liver/p1.nii.gz.
+
+    Raises:
+        DataError: two folders of one structure, or two files for one case in one of them.
+    """
+    found: dict[str, dict[str, Path]] = {}
+    known: dict[str, Path] = {}
+    for folder in folders:
+        name = structure_of(folder)
+        own = _masks_of(cases, {}, mask_files(folder), owner)
+        if not own or alike_name(name) == BACKGROUND:
+            continue
+        if (other := known.setdefault(alike_name(name), folder)) is not folder:
+            both = f"{printable(other.name)}/ and {printable(folder.name)}/ are of one structure"
+            raise DataError(f"{printable(str(folder.parent))}: {both}; keep one: mv {quoted(folder)} ..")
+        for case_id, path in own.items():
+            found.setdefault(case_id, {})[name] = path
     return found
 
 

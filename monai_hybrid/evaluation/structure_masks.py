@@ -1,4 +1,4 @@
-"""Masks of one structure each, in a folder a case, as TotalSegmentator writes them: read as one label."""
+"""Masks of one structure each, in a folder a case, as TotalSegmentator writes them, or a folder a structure, as one label."""
 
 from __future__ import annotations
 
@@ -21,20 +21,21 @@ def mask_files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if not path.name.startswith(".") and extension(path) and path.is_file())
 
 
-def structure_masks(folder: Path, structures: Mapping[str, int]) -> dict[str, Path]:
+def structure_masks(folder: Path, structures: Mapping[str, int], named: Mapping[str, Path] | None = None) -> dict[str, Path]:
     """Structure -> its mask, of those that the data set has.
 
     Args:
-        folder: of a case.
+        folder: of a case, or where the folders of structures lie.
         structures: value of each, by the name that `alike_name` gives.
+        named: the masks by the names of their folders; None: by their own.
 
     Raises:
         DataError: it holds none of them, or two masks of one.
     """
-    files = mask_files(folder)
+    files = list(named.items()) if named else [(stem(path), path) for path in mask_files(folder)]
     found: dict[str, Path] = {}
-    for path in files:
-        name = alike_name(stem(path))
+    for called, path in files:
+        name = alike_name(called)
         if name in found:
             raise DataError(
                 f"{printable(str(folder))}: {printable(found[name].name)} and {printable(path.name)} are of one structure"
@@ -42,21 +43,22 @@ def structure_masks(folder: Path, structures: Mapping[str, int]) -> dict[str, Pa
         if name in structures:
             found[name] = path
     if not found:
-        seen = few([printable(stem(path)) for path in files], 6) or "nothing"
+        seen = few([printable(called) for called, _ in files], 6) or "nothing"
         raise DataError(
-            f"{printable(str(folder))}: no mask of {few(list(map(printable, structures)), 6)}; saw {seen}; expected files "
-            "that are called like the structures of the data set"
+            f"{printable(str(folder))}: no mask of {few(list(map(printable, structures)), 6)}; saw {seen}; expected "
+            f"{'folders' if named else 'files'} that are called like the structures of the data set"
         )
     return found
 
 
-def joined_file(folder: Path, structures: Mapping[str, int], place: Path) -> Path:
-    """Write the masks of a folder into `place` as one file, with the value of each structure; one without a mask is absent.
+def joined_file(folder: Path, masks: Mapping[str, Path], structures: Mapping[str, int], place: Path) -> Path:
+    """Write masks, as `structure_masks` gives them, into `place` as one file, with the value of each structure; one without a
+    mask is absent.
 
     Raises:
-        DataError: as `structure_masks`; masks that overlap, cannot be read, or lie on several grids.
+        DataError: masks overlap, cannot be read, or lie on several grids.
     """
-    return _written(Joined(folder, structure_masks(folder, structures), structures), folder, place)
+    return _written(Joined(folder, masks, structures), folder, place)
 
 
 def follows_segments(file: Path, structures: Mapping[str, int]) -> bool:

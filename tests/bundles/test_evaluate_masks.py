@@ -49,6 +49,10 @@ def made(folder: Path, kind: str) -> tuple[Path, Path]:
         (raw / "labels").rename(raw / "labelsTr")
         (raw / "dataset.json").write_text(json.dumps(names))
     build(raw, folder / "data", label_names=None if kind == "channels" else "7=organ")
+    if kind == "structures":
+        (masks / "organ").mkdir()
+        for mask in masks.glob("*.nii.gz"):
+            mask.rename(masks / "organ" / mask.name)
     return folder / "data", masks
 
 
@@ -57,7 +61,7 @@ def scores(folder: Path) -> list[float]:
         return [float(row["dice"]) for row in csv.DictReader(file)]
 
 
-@pytest.mark.parametrize("kind", ["volumes", "grey", "colour", "channels"])
+@pytest.mark.parametrize("kind", ["volumes", "grey", "colour", "channels", "structures"])
 def test_masks_are_scored_in_all_forms_of_data(kind: str, tmp_path: Path) -> None:
     data, masks = made(tmp_path, kind)
     words: Sequence[object] = ("evaluate", "--data", data, "--masks", masks, "--output", tmp_path / "eval", "--split", "all")

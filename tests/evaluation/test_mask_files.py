@@ -340,6 +340,34 @@ def test_masks_of_one_structure_each_are_one_label(loaded: dict[str, Any], tmp_p
         load({**loaded, "mask": one["mask"]})
 
 
+def test_masks_may_lie_in_a_folder_for_each_structure(loaded: dict[str, Any], tmp_path: Path) -> None:
+    """As `build` reads labels: liver/a.nii.gz beside spleen/a.nii.gz; folders of no structure of the data set are not read."""
+    affine, mask = np.diag([1.0, 1.5, 2.0, 1.0]), np.asanyarray(nib.load(loaded["mask"]).dataobj)
+    for name, where in {
+        "RV_cavity/a_seg": mask == 9,
+        "LV masks/a": mask == 5,
+        "liver/a": mask >= 0,
+        "LV masks/b": mask < 0,
+    }.items():
+        written(tmp_path / f"masks/{name}.nii.gz", where.astype(np.uint8), affine)
+    touched(tmp_path / "masks/notes", "c.nii.gz")
+    cases = cases_with_masks([case("a"), case("b")], str(tmp_path / "masks"), others=[case("c")])
+    assert [sorted(one["mask"]) for one in cases] == [["LV", "RV_cavity", "liver"], ["LV"]]
+    values = mask_values(str(tmp_path / "masks"), None, LABELS)
+    load, whole = LoadMasksd("mask", values), LoadMasksd("mask", values)(loaded)["mask"]
+    assert bool((load({**loaded, "mask": cases[0]["mask"]})["mask"] == whole).all()) and float(whole.sum()) == 12
+    assert float(load({**loaded, "mask": cases[1]["mask"]})["mask"].sum()) == 0
+    with pytest.raises(DataError, match=r"no mask of 1 of 2 cases: d\. To score the others"):
+        cases_with_masks([case("a"), case("d")], str(tmp_path / "masks"))
+    with pytest.raises(Exception, match="no mask of lv, rv_cavity; saw liver; expected folders that are called like"):
+        load({**loaded, "mask": {"liver": cases[0]["mask"]["liver"]}})
+    with pytest.raises(DataError, match="is the label that the masks are held against"):
+        cases_with_masks([case("a", label=cases[0]["mask"]["LV"])], str(tmp_path / "masks"))
+    touched(tmp_path / "masks/lv", "a.nii.gz")
+    with pytest.raises(DataError, match=r"LV masks/ and lv/ are of one structure; keep one: mv "):
+        cases_with_masks([case("a")], str(tmp_path / "masks"))
+
+
 def test_a_mask_that_does_not_fit_is_refused_by_name(loaded: dict[str, Any], tmp_path: Path) -> None:
     load, affine = LoadMasksd("mask", MaskValues((0, 5), (0, 1))), np.diag([1.0, 1.5, 2.0, 1.0])
     small = written(tmp_path / "small.nii.gz", np.zeros((6, 5, 3), np.uint8), affine)
