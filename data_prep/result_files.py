@@ -13,7 +13,7 @@ import logging
 import re
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cache
@@ -155,6 +155,11 @@ def _is_run_record(path: Path) -> bool:
     return "command" in content and isinstance(versions, dict) and TOOL in versions
 
 
+def _is_shots(path: Path) -> bool:
+    content = _json(path)
+    return "seed" in content and all(isinstance(content.get(key), list) for key in ("patients", "cases"))
+
+
 def _is_slices(path: Path) -> bool:
     try:
         with zipfile.ZipFile(path) as file:
@@ -206,7 +211,7 @@ RESULTS = (
     ResultFile("pictures.png", marked_or_beside("history.jsonl"), (TRAIN,), "logs"),
     ResultFile("transfer.json", says("format_version", "source", "share", "taken"), (TRAIN,), "logs"),
     ResultFile("transfer.txt", begins(rb"weights from "), (TRAIN,), "logs"),
-    ResultFile("shots.json", says("seed", "patients", "cases"), (TRAIN,)),
+    ResultFile("shots.json", _is_shots, (TRAIN,)),
     ResultFile("leave_one_out.json", says("epochs", "updates", "dice", "patients"), (TRAIN,), "logs"),
     ResultFile("leave_one_out_part.json", says("of", "folds"), (TRAIN,), "logs"),
     ResultFile("fold_*.safetensors", begins(rb".{8}\{\"__metadata__\":\{.{0,300}left_out"), (TRAIN,), "logs/folds"),
@@ -262,6 +267,14 @@ def refuse_other(path: Path, ours: Known | None = None) -> None:
         raise ConfigError(f"{path}: is there already, was not written by monai-hybrid, and is kept. {_remedy(path)}")
 
 
+def written_by(folder: Path, *by: str) -> Iterator[tuple[Path, Known]]:
+    """What lies in an output folder under the names of results, and how each is known to be ours."""
+    for one in RESULTS:
+        place = folder / one.place
+        if set(by) & set(one.by) and place.is_dir():
+            yield from ((path, one.ours) for path in sorted(place.glob(one.name)))
+
+
 def refuse_others(folder: Path, *by: str) -> None:
     """Before any work: refuse an output folder in which a result would replace a file of somebody else.
 
@@ -270,11 +283,8 @@ def refuse_others(folder: Path, *by: str) -> None:
     Raises:
         ConfigError: see `refuse_other`.
     """
-    for one in RESULTS:
-        place = folder / one.place
-        if set(by) & set(one.by) and place.is_dir():
-            for path in sorted(place.glob(one.name)):
-                refuse_other(path)
+    for path, _ in written_by(folder, *by):
+        refuse_other(path)
     _tell(folder)
 
 

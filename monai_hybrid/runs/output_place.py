@@ -11,8 +11,8 @@ from data_prep.free_names import free
 from data_prep.home import at_home
 from data_prep.places import refuse_among
 from data_prep.quoting import quoted
-from data_prep.result_files import TRAIN, refuse_others
-from monai_hybrid.errors import ConfigError
+from data_prep.result_files import TRAIN, refuse_others, written_by
+from monai_hybrid.errors import ConfigError, DataError
 from monai_hybrid.setting_checks import model_in
 from monai_hybrid.settings import SETTINGS
 
@@ -31,6 +31,7 @@ def refuse_place(output: Path, configs: Sequence[str], given: Mapping[str, Any])
 
     Raises:
         ConfigError: with what to type.
+        DataError: a record of the run that is to go on is damaged.
     """
     for name in SOURCES:
         source = given.get(name)
@@ -40,6 +41,8 @@ def refuse_place(output: Path, configs: Sequence[str], given: Mapping[str, Any])
         for name in MODELS:
             _refuse_model(output, name, given.get(name))
     _refuse_no_folders(output)
+    if TRAIN in configs and given.get("resume") is True and any((output / "checkpoints").glob("update_*.pt")):
+        _refuse_damaged(output)
     refuse_others(output, *configs)
 
 
@@ -51,6 +54,16 @@ def _refuse_no_folders(output: Path) -> None:
             raise ConfigError(
                 f"--output_dir {output}: {inside} is a file, and the run makes a folder of that name. "
                 f"Type: mv {quoted(inside)} {quoted(f'{inside}.kept')}"
+            )
+
+
+def _refuse_damaged(output: Path) -> None:
+    """Where a run lies, a file under the name of its record is its own, and no other program's."""
+    for path, ours in written_by(output, TRAIN):
+        if path.is_file() and not ours(path):
+            raise DataError(
+                f"{path}: is damaged: expected what this run wrote there. The run goes on without it. "
+                f"Type: mv {quoted(path)} {quoted(f'{path}.kept')}, and the same command again"
             )
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from data_prep.errors import ConfigError
+from data_prep.errors import ConfigError, DataError
 from data_prep.places import refuse_among
 from monai_hybrid.runs.output_place import refuse_place
 
@@ -93,3 +93,20 @@ def test_the_folders_of_a_run_are_folders(name: str, resume: bool, tmp_path: Pat
     (output / name).write_text("mine")
     with pytest.raises(ConfigError, match=rf"{name} is a file, and the run makes a folder of that name\. Type: mv "):
         refuse_place(output, ["train.json"], {"resume": resume})
+
+
+@pytest.mark.parametrize("content", ["", '{"seed": 0, "pati', "[]", '{"seed": 0, "patients": "p1", "cases": []}'])
+def test_a_damaged_record_of_a_run_that_goes_on_is_called_so(content: str, tmp_path: Path) -> None:
+    record, going_on = tmp_path / "shots.json", {"resume": True}
+    record.write_text(content)
+    if content:  # of a folder without a run nobody knows whose it is
+        with pytest.raises(ConfigError, match="was not written by monai-hybrid, and is kept"):
+            refuse_place(tmp_path, ["train.json"], going_on)
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints/update_00000003.pt").touch()
+    with pytest.raises(DataError, match=rf"shots.json: is damaged: .*Type: mv {record} {record}.kept, and the same command"):
+        refuse_place(tmp_path, ["train.json"], going_on)
+    record.write_text('{"seed": 0, "patients": ["p1"], "cases": ["p1"]}')
+    refuse_place(tmp_path, ["train.json"], going_on)
+    record.unlink()
+    refuse_place(tmp_path, ["train.json"], going_on)
