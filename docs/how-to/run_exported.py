@@ -37,6 +37,8 @@ def normalised(grey, rule):  # one channel to [-1, 1]; with soft percentiles wha
     bounds, below, above = [rule["lower"], rule["upper"]], rule.get("below", 0), rule.get("above", 0)
     low, high = bounds if rule["method"] == "window" else np.percentile(grey, bounds)
     low, high = (grey.min(), grey.max()) if high <= low and "above" in rule else (low, high)
+    if high <= low and "above" in rule:  # a constant image
+        return np.zeros_like(grey)
     u, first, last = (grey - low) / (high - low or 2), -1 + 0.5 * (below > 0), 1 - 0.5 * (above > 0)
     tails = [t and np.log1p(e.clip(0)).clip(max=np.log1p(t)) / np.log1p(t) / 2 for t, e in [(above, u - 1), (below, -u)]]
     return first + (last - first) * u.clip(0, 1) + tails[0] - tails[1]

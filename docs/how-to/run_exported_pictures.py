@@ -8,18 +8,21 @@ from PIL import Image
 from run_exported import load, segment
 
 
-def planes(file, colours):  # channels (W, H) of a picture
+def planes(file, colours):  # channels (W, H) of a picture; without colours it has to be grey
     picture = Image.open(file)
     pixels = np.asarray(picture if picture.mode in ("L", "I", "I;16", "F", "RGB") else picture.convert("RGB")).T
     red, green, blue = pixels if pixels.ndim == 3 else [pixels] * 3
-    grey = red if (red == green).all() and (red == blue).all() else np.rint(0.299 * red + 0.587 * green + 0.114 * blue)
-    return [{"red": red, "green": green, "blue": blue, "grey": grey}[colour] for colour in colours]
+    alike = (red == green).all() and (red == blue).all()
+    if not (alike or colours):
+        sys.exit(f"{file}: it is a colour picture; expected one grey value per pixel")
+    grey = red if alike else np.rint(0.299 * red + 0.587 * green + 0.114 * blue)
+    return [{"red": red, "green": green, "blue": blue, "grey": grey}[colour] for colour in colours or ["grey"]]
 
 
 def main(model, mask, *files):
     told, run = load(model)
     if not files[0].endswith((".nii", ".nii.gz")):
-        image = np.array([plane for file in files for plane in planes(file, told["colour"] or ["red"])], np.float32)
+        image = np.array([plane for file in files for plane in planes(file, told["colour"])], np.float32)
         Image.fromarray(told["values"][segment(image, [1.0, 1.0], told, run)].T).save(mask)
         return
     opened = [nib.load(file) for file in files]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import runpy
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -23,10 +24,12 @@ from warm import run_code
 
 import monai_hybrid
 from data_prep.phantom import generate
-from monai_hybrid.errors import ConfigError, ModelFileError
+from monai_hybrid.errors import ConfigError, DataError, ModelFileError
 from monai_hybrid.exporting import export_model
 from monai_hybrid.exporting.program import write_onnx
 from monai_hybrid.networks import HybridDiffusionUNet
+from monai_hybrid.prediction.cases import inspect
+from monai_hybrid.transforms.intensity import Normalized
 from monai_hybrid.weights import CARD_KEY, SUM_KEY, save_weights
 
 ROOT = Path(__file__).parents[2]
@@ -172,7 +175,7 @@ def test_volumes_get_the_masks_of_the_command_line(tmp_path: Path, rule: str) ->
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("form", ["grey", "colour", "flat volume", "channels"])
+@pytest.mark.parametrize("form", ["grey", "grey in colours", "colour", "flat volume", "channels"])
 def test_pictures_and_channels_get_the_masks_of_the_command_line(tmp_path: Path, form: str) -> None:
     (tmp_path / "images").mkdir()
     images = tmp_path / "images"
@@ -187,6 +190,9 @@ def test_pictures_and_channels_get_the_masks_of_the_command_line(tmp_path: Path,
     else:
         model = made_model(tmp_path / "model", 2, spacing=1.5)
         files = [pictured(images / f"{i}.png", "L", i) for i in range(2)]
+        if form == "grey in colours":
+            for file in files:
+                Image.open(file).convert("RGB").save(file)
         if form == "flat volume":
             (images / "0.png").unlink(), (images / "1.png").unlink()
             noise = values(pictured(tmp_path / "p.png", "L")).T[:, :, None]
@@ -205,9 +211,34 @@ def test_twenty_volumes_get_the_masks_of_the_command_line(tmp_path: Path) -> Non
 
 
 def test_the_runners_are_short_and_need_no_monai() -> None:
-    for runner, most in ((RUNNER, 68), (PICTURES, 27)):
+    for runner, most in ((RUNNER, 70), (PICTURES, 30)):
         lines = [line for line in runner.read_text(encoding="utf-8").splitlines() if line.strip()]
         assert len(lines) <= most and not any("monai" in line for line in lines if line.lstrip().startswith(("import", "from")))
+
+
+@pytest.mark.parametrize("rule", [HARD, SOFT, SOFT | {"below": 1.5}, {"method": "window", "lower": 3, "upper": 3}])
+@pytest.mark.parametrize("kind", ["constant", "one bright voxel", "two greys", "noise"])
+def test_the_runner_normalises_as_the_command_line_does(rule: dict[str, Any], kind: str) -> None:
+    grey = np.full((12, 10, 9), 7.0, np.float32)
+    if kind == "one bright voxel":
+        grey[3, 4, 5] = 900
+    elif kind == "two greys":
+        grey[:6] = 40
+    elif kind == "noise":
+        grey += np.random.default_rng(0).normal(size=grey.shape).astype(np.float32)
+    expected = Normalized("image", rule)({"image": torch.from_numpy(grey[None])})["image"][0].numpy()
+    found = runpy.run_path(str(RUNNER))["normalised"](grey, rule)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_a_grey_model_takes_no_colour_picture_in_either_program(tmp_path: Path) -> None:
+    export_model(made_model(tmp_path / "model", 2, spacing=1.0, levels=1), tmp_path / "m.ts")
+    with pytest.raises(DataError, match="it is a colour picture; expected one grey value per pixel"):
+        inspect(str(pictured(tmp_path / "a.png", "RGB")), channels=1, dims=2)
+    command = [sys.executable, PICTURES, tmp_path / "m.ts", tmp_path / "mask.png", tmp_path / "a.png"]
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 1 and "a.png: it is a colour picture; expected one grey value per pixel" in done.stderr
+    assert not (tmp_path / "mask.png").exists()
 
 
 def test_a_runner_takes_no_other_file_than_the_one_described(tmp_path: Path) -> None:
