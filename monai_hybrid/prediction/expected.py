@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
+from data_prep.amounts import amount
 from data_prep.json_io import dump_json
 from data_prep.result_files import refuse_other
 from monai_hybrid.prediction.table import QualityTable
@@ -52,8 +53,8 @@ def low_prediction(predicted: Predicted, quality: Mapping[str, Any]) -> list[str
     _, low, high = predicted[worst]
     where = f" (lowest: {worst}, {low:.2f} to {high:.2f})" if len(predicted) > 1 else f" ({low:.2f} to {high:.2f})"
     return [
-        f"predicted Dice {dice:.2f}{where}, lower than on all {len(usual)} held-out cases of the model, from {min(usual):.2f}; "
-        f"1 of {len(usual) + 1} usual cases is flagged so"
+        f"predicted Dice {amount(dice)}{where}, lower than on all {len(usual)} held-out cases of the model, from "
+        f"{amount(min(usual))}; 1 of {len(usual) + 1} usual cases is flagged so"
     ]
 
 

@@ -303,10 +303,16 @@ def test_a_case_below_all_held_out_ones_is_flagged_and_a_usual_one_is_not() -> N
     quality = {"reference": {"predicted_dice": [0.8 + 0.01 * i for i in range(12)]}}
     assert low_prediction({"a": (0.85, 0.7, 0.9)}, quality) == [] and low_prediction({}, quality) == []
     assert low_prediction({"a": (0.5, 0.3, 0.7), "b": (0.9, 0.8, 1.0)}, quality) == [
-        "predicted Dice 0.70 (lowest: a, 0.30 to 0.70), lower than on all 12 held-out cases of the model, from 0.80; "
+        "predicted Dice 0.7 (lowest: a, 0.30 to 0.70), lower than on all 12 held-out cases of the model, from 0.8; "
         "1 of 13 usual cases is flagged so"
     ]
     assert low_prediction({"a": (0.5, 0.3, 0.7)}, {"reference": {"predicted_dice": [0.9] * 9}}) == [], "too few"
+    close = {"a": (0.717481, 0.6, 0.8)}  # the flag says the number of its row
+    (said,) = low_prediction(close, {"reference": {"predicted_dice": [0.7199] * 12}})
+    assert prediction_cells(close, ["a"])["predicted_dice"] == 0.7175
+    assert said.startswith(
+        "predicted Dice 0.7175 (0.60 to 0.80), lower than on all 12 held-out cases of the model, from 0.7199;"
+    )
     cells = prediction_cells({"a": (0.85, 0.7, 0.9)}, ["a", "b"])
     assert cells == {
         "predicted_dice": 0.85, "predicted_dice_a": 0.85, "predicted_interval_a": "0.70 to 0.90",
