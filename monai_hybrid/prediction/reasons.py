@@ -20,7 +20,8 @@ def reason(error: Exception) -> str:
     """The last cause's own words; for a lack of memory, what to try."""
     if isinstance(error, torch.OutOfMemoryError) or lacks_memory(error):
         said = " ".join(str(error).split())[:120] or type(error).__name__
-        return f"it does not fit into memory ({said}): try --sw_batch_size 1, or --save_probabilities False"
+        tried = "try --sw_batch_size 1, a smaller --patch_size, or --save_probabilities False"
+        return f"it does not fit into memory ({said}): {tried}"
     return one_line(error)
 
 

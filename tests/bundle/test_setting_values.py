@@ -114,3 +114,24 @@ def test_a_patch_of_which_one_value_a_group_is_left_is_refused(patch: list[int],
         check_patch(patch, len(patch), network)
     check_patch([2 * patch[0], *patch[1:]], len(patch), network)
     check_patch(patch, len(patch), {**network, "channels": [16] * len(network["channels"])})
+
+
+def test_a_patch_that_no_memory_holds_is_refused_with_one_that_fits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the image is: a smaller one is filled up to the patch."""
+    monkeypatch.setattr("monai_hybrid.bundle.setting_values.machine_memory", lambda: 16 * 2**30)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    network = {"channels": [16, 32, 64]}
+    said = (
+        r"got \[1024, 1024, 1024\], which takes about 640 GB, and the machine has 16 GB. Type --patch_size \[256,256,256\], or"
+    )
+    with pytest.raises(ConfigError, match=said):
+        check_patch([1024] * 3, 3, network, "auto")
+    check_patch([256] * 3, 3, network, "auto")
+    check_patch([320] * 3, 3, network, "bfloat16")
+    with pytest.raises(ConfigError, match=r"takes about 20 GB"):
+        check_patch([320] * 3, 3, network, "float32")
+    check_patch([512] * 3, 3, {**network, "stem": "space_to_depth"}, "float32")  # it works on a grid of half the edge
+    with pytest.raises(ConfigError, match=r"takes about 6144 GB"):
+        check_patch([131072, 131072], 2, network)
+    monkeypatch.setattr("monai_hybrid.bundle.setting_values.machine_memory", lambda: None)
+    check_patch([1024] * 3, 3, network, "auto")
