@@ -225,6 +225,7 @@ def slices(
     masks: Annotated[
         Path | None, typer.Option("--join", help="Folder of masks of its slices; they become masks of the volumes.")
     ] = None,
+    series: SeriesWords = None,
     debug: Debug = False,
 ) -> None:
     """Cut volumes into NIfTI files of one slice, each at its place in the patient, for a 2D model. Or join their masks."""
@@ -235,9 +236,9 @@ def slices(
         if masks is not None:
             from data_prep.slices_joined import join
 
-            typer.echo(f"Written: {out}: {plural(join(path, masks, out), 'mask')} of volumes.")
+            typer.echo(f"Written: {out}: {plural(join(path, masks, out, series), 'mask')} of volumes.")
             return
-        done = cut(path, out)
+        done = cut(path, out, series)
         for sentence in done.left_out:
             typer.echo(f"Left out: {printable(sentence)}")
         typer.echo(f"Written: {out}: {plural(done.slices, 'slice')} of {plural(done.volumes, 'volume')}.")

@@ -10,6 +10,7 @@ from data_prep.amounts import few
 from data_prep.atomic import new_folder
 from data_prep.dead_links import absent
 from data_prep.errors import ConfigError, DataError, EnvironmentFault
+from data_prep.flat import flat_axis
 from data_prep.free_names import free, proposed
 from data_prep.label_affixes import of_mask_beside
 from data_prep.places import refuse_special
@@ -27,7 +28,7 @@ class Cut(NamedTuple):
     left_out: tuple[str, ...]
 
 
-def cut(source: str | Path, out: str | Path) -> Cut:
+def cut(source: str | Path, out: str | Path, series: str | None = None) -> Cut:
     """Cut every volume of a folder, or one file, into a new folder of the same subfolders.
 
     The slices are those in which a volume was taken: across its longest voxels, of equal ones along its last axis. Slice 3 of
@@ -37,16 +38,17 @@ def cut(source: str | Path, out: str | Path) -> Cut:
     Args:
         source: folder, or one file, of the formats of `to_cut`. Hidden files are left out, and those of other than three axes.
         out: a new folder outside of it.
+        series: which DICOM series are meant, as with `build`.
 
     Raises:
         DataError: no such path, no volume in it, or one that is damaged; nothing is written then.
-        ConfigError: `out` is there already, or lies within the source.
+        ConfigError: `out` is there already, or lies within the source; or no such series.
         EnvironmentFault: no space or no right, or the format needs a library that is not installed.
     """
     source, out = Path(source), Path(out)
     check_places(source, out)
     root = source if source.is_dir() else source.parent
-    found, left_out = to_cut(source)
+    found, left_out = to_cut(source, series)
     numbers = []
     try:
         with new_folder(out) as made:
@@ -56,7 +58,7 @@ def cut(source: str | Path, out: str | Path) -> Cut:
                 else:
                     numbers.append(_cut(image, one, made / one.folder))
             if not numbers:
-                raise DataError(f"{source}: no volume of three axes. {few(left_out, between='; ')}")
+                raise DataError(few(left_out, between="; "))
             for file in (root / name for name in NAMES if (root / name).is_file()):
                 shutil.copyfile(file, made / file.name)
     except OSError as error:
@@ -90,9 +92,14 @@ def _cut(image: Any, one: ToCut, to: Path) -> int:
 
 
 def across(image: Any, one: ToCut) -> int:
-    """The axis of a volume that is cut: its longest voxels, of equal ones the last; of a DICOM series always the last."""
+    """The axis of a volume that is cut: its longest voxels, of equal ones the last; of a DICOM series always the last.
+
+    A volume of one slice stays that slice.
+    """
     if one.read is not None:
         return DIMS - 1
+    if (flat := flat_axis(image.shape)) is not None:
+        return flat
     lengths = [round(float(length), 3) for length in image.header.get_zooms()[:DIMS]]
     return max(range(DIMS), key=lambda axis: (lengths[axis], axis))
 

@@ -25,7 +25,7 @@ DESCRIBED = b"masks of slices, joined by monai_hybrid"
 _SLICE = re.compile(r"(?P<case>.+)_slice(?P<number>\d{3,})(?:_seg)?\.nii(?:\.gz)?", re.IGNORECASE)
 
 
-def join(source: str | Path, masks: str | Path, out: str | Path) -> int:
+def join(source: str | Path, masks: str | Path, out: str | Path, series: str | None = None) -> int:
     """Join the masks of slices into a mask for each volume, on the volume's own grid, in a new folder.
 
     Args:
@@ -33,6 +33,7 @@ def join(source: str | Path, masks: str | Path, out: str | Path) -> int:
             are passed over.
         masks: folder of `predict`, or of masks of that form: `p1_slice003_seg.nii.gz` of `p1.nii.gz`.
         out: a new folder; masks are called `p1_seg.nii.gz`, in the subfolders of the volumes.
+        series: which DICOM series were cut.
 
     Returns:
         How many volumes.
@@ -45,7 +46,7 @@ def join(source: str | Path, masks: str | Path, out: str | Path) -> int:
     source, masks, out = Path(source), Path(masks), Path(out)
     check_places(source, out)
     known = _slices_of(masks)
-    own = [one for one in to_cut(source)[0] if one.name in known]
+    own = [one for one in to_cut(source, series)[0] if one.name in known]
     names = [one.name for one in own]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise DataError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 import nibabel as nib
 
-from data_prep.errors import DataError
+from data_prep.errors import ConfigError, DataError
 from data_prep.foreign import dicom_readable, foreign_sentence, holds_dicom
 from data_prep.free_names import proposed
 from data_prep.new_nifti import new_nifti
@@ -70,19 +71,23 @@ def is_volume(file: str | Path) -> bool:
     return extension(Path(file)) in FORMATS
 
 
-def to_cut(source: Path) -> tuple[list[ToCut], list[str]]:
+def to_cut(source: Path, series: str | None = None) -> tuple[list[ToCut], list[str]]:
     """The volumes of a folder and the folders within, or of one file, and a sentence for what is left out.
 
-    Hidden files are left out without one. DICOM series count where no other volume lies outside of `labels/`.
+    Hidden files are left out without one. DICOM series count where no other volume lies outside of `labels/`; `series`
+    says which, see `data_prep.dicom.choice.choose`.
 
     Raises:
+        ConfigError: no such series, or `series` where there is none.
         DataError: there is none, or two would give slices of one name.
         EnvironmentFault: pydicom is not installed.
     """
     files = volumes_in(source)
     root = source if source.is_dir() else source.parent
     if all(LABELS in file.relative_to(root).parts for file in files) and dicom_readable() and holds_dicom(source):
-        return _series(source, files)
+        return _series(source, files, series)
+    if series is not None:
+        raise ConfigError(f"--series {shlex.quote(series)}: {source} holds no DICOM series to cut. Leave it out")
     if not files:
         said = foreign_sentence(source) or f"no volume; expected {', '.join(FORMATS)}, or DICOM"
         raise DataError(f"{source}: {said}")
@@ -106,11 +111,11 @@ def _seen(file: Path, source: Path) -> bool:
     return not any(part.startswith(".") for part in file.relative_to(source).parts)
 
 
-def _series(source: Path, masks: Sequence[Path]) -> tuple[list[ToCut], list[str]]:
+def _series(source: Path, masks: Sequence[Path], series: str | None) -> tuple[list[ToCut], list[str]]:
     """The sound DICOM series, called as `predict` calls them; masks belong to series by rules that `build` knows."""
     from data_prep.layouts import dicom
 
-    read = dicom.read(source)
+    read = dicom.read(source, series=series)
     found = [ToCut(case.case_id, Path(), case.images[0], read.volumes[case.images[0]]) for case in read.cases]
     return found, [*_left_out(read), *_masks(source, bool(masks) or read.labelled)]
 

@@ -39,6 +39,15 @@ def test_slices_join_to_the_volume_again(tmp_path: Path, spacing: tuple[float, .
         np.testing.assert_allclose(one.affine[:3, 3], start[:3, 3] + k * start[:3, axis])
 
 
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_a_volume_of_one_slice_stays_that_slice(tmp_path: Path, axis: int) -> None:
+    spacing = [1.4, 1.4, 1.4]
+    spacing[axis] = 0.7
+    image = nibabel.Nifti1Image(np.expand_dims(np.eye(5, 6, dtype=np.int16), axis), np.diag([*spacing, 1]))
+    nibabel.save(image, tmp_path / "p1.nii.gz")
+    assert cut(tmp_path / "p1.nii.gz", tmp_path / "cut") == (1, 1, ())
+
+
 @pytest.mark.parametrize("mask", ["labels/{}.nii.gz", "labels/{}_seg.nii.gz", "images/{}_gt.nii.gz"])
 def test_what_was_a_data_set_of_volumes_is_one_of_slices(tmp_path: Path, mask: str) -> None:
     for patient in ("patient1", "patient2", "patient3", "patient4"):
@@ -77,7 +86,7 @@ def test_a_file_of_other_axes_is_left_out_by_name(tmp_path: Path) -> None:
     assert done.exit_code == 0 and f"Left out: {said}" in done.output and "12 slices of 2 volumes" in done.output, done.output
     kept = [nibabel.load(file) for file in sorted((tmp_path / "cut").glob("c_slice*"))]
     np.testing.assert_array_equal(np.concatenate([one.get_fdata() for one in kept], 2), voxels[..., 0])
-    with pytest.raises(DataError, match=r"b.nii.gz: no volume of three axes. .*b.nii.gz: 4 axes"):
+    with pytest.raises(DataError, match=r"b.nii.gz: 4 axes; expected a volume of three"):
         cut(tmp_path / "raw/b.nii.gz", tmp_path / "other")
     assert not (tmp_path / "other").exists()
 
@@ -133,6 +142,11 @@ def test_dicom_series_are_cut_under_the_names_of_their_cases(tmp_path: Path) -> 
     np.testing.assert_allclose(images[0].affine, written.affine, atol=1e-4)
     (said,) = done.left_out
     assert "D510" in said and not any(word in said for word in (*PLANTED.values(), "Plantedname"))
+    with pytest.raises(DataError, match="D510"):
+        cut(tmp_path / "raw", tmp_path / "other", gap.series_uid)
+    assert cut(tmp_path / "raw", tmp_path / "one", written.series_uid) == (1, len(written.pixels), ())
+    with pytest.raises(ConfigError, match=r"--series 7: .*cut holds no DICOM series to cut. Leave it out"):
+        cut(tmp_path / "cut", tmp_path / "other", "7")
     volume(tmp_path / "raw/labels/p1.nii.gz", high=2)
     told = cut(tmp_path / "raw", tmp_path / "again").left_out
     assert "masks of DICOM series. To train on slices, build, and cut what is written: monai-hybrid build" in told[-1]
