@@ -166,9 +166,8 @@ class _Steps:
         # In float32 always: bfloat16 logits would be rounded by up to 1/256, which is what decides ties between labels.
         self.last_style = replace(style, dtype=torch.float32)
         self.last = FoldedConvolution(self.last_style, weight, bias)
-        self.refine = None
-        if net.out.refine is not None:
-            self.refine = FoldedRefinement(self.last_style, net.out.refine, net.out.detail)
+        refine = net.out.refine
+        self.refine = None if refine is None else FoldedRefinement(self.last_style, refine, net.out.detail)
 
     def __call__(self, x: Tensor) -> Tensor:
         h = self.first(self.style.lay_out(space_to_depth(x) if self.coarse else x))

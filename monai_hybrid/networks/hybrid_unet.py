@@ -25,7 +25,8 @@ class HybridHead(nn.Module):
     The children are named "0", "1", "2" as in the Sequential it replaces, so that `out.*` of a stock DiffusionModelUNet with
     C output channels loads unchanged; the mask rows are the only new tensors, `out.mask.*`. As in MONAI the image rows start at
     zero. The mask rows do not, or the body would get no gradient from the masks in the first step. `image` takes the place of
-    the stock image convolution; then the mask rows are of its kind, and `refinement` features may follow them.
+    the stock image convolution; then the mask rows are of its kind. The features that `refine` reads follow them. It lies here
+    as a part of the head, but the network calls it, for it reads the image as well.
     """
 
     def __init__(
@@ -36,7 +37,7 @@ class HybridHead(nn.Module):
         num_classes: int,
         image: nn.Module | None = None,
         merge_layers: bool = True,
-        refinement: int = 0,
+        refine: Refinement | None = None,
     ) -> None:
         super().__init__()
         self.at_once = merge_layers and image is None
@@ -48,8 +49,8 @@ class HybridHead(nn.Module):
         else:
             self.add_module("2", zero_module(image))
             self.mask = DepthToSpaceConvolution(spatial_dims, in_channels, num_classes)
-        self.detail = DepthToSpacePointwise(spatial_dims, in_channels, refinement) if refinement else None
-        self.refine: Refinement | None = None  # the network's own, for it reads the image as well
+        self.detail = None if refine is None else DepthToSpacePointwise(spatial_dims, in_channels, refine.width)
+        self.refine = refine
 
     def forward(self, features: Tensor) -> Tensor:
         """(B, F, ...) -> (B, C + K, ...), image channels first; then the R features of a refinement, if there is one."""
@@ -134,9 +135,8 @@ class HybridDiffusionUNet(DiffusionModelUNet):
             self.conv_in = SpaceToDepthConvolution(spatial_dims, in_channels, channels[0])
             image = DepthToSpaceConvolution(spatial_dims, channels[0], in_channels)
         stock: nn.Sequential = self._modules["out"]
-        self.out = HybridHead(stock, spatial_dims, channels[0], num_classes, image, merge_layers, refinement)
-        if refinement:
-            self.out.refine = Refinement(spatial_dims, in_channels, refinement, num_classes)
+        refine = Refinement(spatial_dims, in_channels, refinement, num_classes) if refinement else None
+        self.out = HybridHead(stock, spatial_dims, channels[0], num_classes, image, merge_layers, refine)
         if merge_layers:
             merged_layers.merge_layers(self)
         if use_checkpointing:
