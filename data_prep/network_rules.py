@@ -30,6 +30,8 @@ def network_problems(network: Mapping[str, Any]) -> Iterator[str]:
     for key in ("num_res_blocks", "attention_levels", "num_head_channels"):
         if isinstance(network.get(key), list) and channels and len(network[key]) != levels:
             yield f"network.{key}: saw {network[key]}; expected {levels} entries, one a level"
+    if network.get("refinement", 0) and network.get("stem", "plain") == "plain":
+        yield f"network.refinement: saw {network['refinement']} with the stem plain; expected 0, or the stem space_to_depth"
     groups = network.get("norm_num_groups", 1)
     if any(width % groups for width in channels):
         yield f"network.channels: saw {channels}; expected multiples of norm_num_groups, {groups}"

@@ -76,6 +76,7 @@ _NETWORK = {
         "norm_num_groups": _whole(1024),
         "num_head_channels": {"anyOf": [_whole(4096), _listed(_whole(4096), *_LEVELS, "numbers")], "description": "1 to 4096"},
         "stem": WORD,
+        "refinement": _whole(256, 0),
     },
 }
 _TEACHER = {

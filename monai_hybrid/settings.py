@@ -175,8 +175,8 @@ def _fine_tuning() -> Iterator[Setting]:
     yield s(
         "student_grid",
         "word",
-        "grid of the student's first level: full is slower and nearer to its teacher",
-        words=("half", "full"),
+        "grid that the student works on: refined and full are slower and nearer to its teacher",
+        words=("half", "refined", "full"),
     )
     yield s("label_weight", "not negative", "weight of the labels beside the teacher's probabilities")
     yield s("sampled_pairs", "count or none", "images that a hybrid teacher draws itself, to learn from as well")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -13,6 +14,8 @@ from torch import Tensor, nn
 from monai_hybrid.networks import HybridDiffusionUNet, folded
 
 LABELS = 3
+Shape = tuple[int, int, int]  # spatial dimensions, image channels, classes
+CUBE: Shape = (3, 1, LABELS)
 STOCK = "ours, stock form"
 NNUNET_PACKAGE = "dynamic-network-architectures"
 FEATURES, STRIDES = (32, 64, 128, 256, 320), (1, 2, 2, 2, 2)
@@ -57,44 +60,25 @@ def coarse() -> nn.Module:
     return HybridDiffusionUNet(3, 1, LABELS, channels=(64, 128, 128), num_head_channels=32, stem="space_to_depth")
 
 
-def monai_unet() -> nn.Module:
-    return UNet(3, 1, LABELS, channels=(16, 32, 64, 128, 256), strides=(2, 2, 2, 2), num_res_units=2)
+def monai_unet(shape: Shape = CUBE) -> nn.Module:
+    return UNet(*shape, channels=(16, 32, 64, 128, 256), strides=(2, 2, 2, 2), num_res_units=2)
 
 
-class UNetStudent(nn.Module):
-    """MONAI's UNet, called as the trainer calls the project's network; it has no image channels: those are zeros.
-
-    Args:
-        spatial_dims, in_channels, num_classes: of the data.
-    """
-
-    def __init__(self, spatial_dims: int, in_channels: int, num_classes: int) -> None:
-        super().__init__()
-        self.in_channels = in_channels
-        self.body = UNet(
-            spatial_dims, in_channels, num_classes, channels=(16, 32, 64, 128, 256), strides=(2, 2, 2, 2), num_res_units=2
-        )
-
-    def forward(self, x: Tensor, timesteps: Tensor | None = None, return_noise: bool = False) -> Tensor:
-        """(B, C, ...) -> (B, K, ...) logits, after C channels of zeros when `return_noise`."""
-        logits: Tensor = self.body(x)
-        nothing = logits.new_zeros(len(logits), self.in_channels, *logits.shape[2:])
-        return torch.cat([nothing, logits], dim=1) if return_noise else logits
+def segresnet(shape: Shape = CUBE) -> nn.Module:
+    dims, channels, classes = shape
+    return SegResNet(dims, init_filters=16, in_channels=channels, out_channels=classes)
 
 
-def segresnet() -> nn.Module:
-    return SegResNet(3, init_filters=16, in_channels=1, out_channels=LABELS)
+def dynunet(shape: Shape = CUBE) -> nn.Module:
+    return DynUNet(*shape, kernel_size=[3] * 5, strides=STRIDES, upsample_kernel_size=STRIDES[1:], filters=FEATURES)
 
 
-def dynunet() -> nn.Module:
-    return DynUNet(3, 1, LABELS, kernel_size=[3] * 5, strides=STRIDES, upsample_kernel_size=STRIDES[1:], filters=FEATURES)
+def swin_unetr(shape: Shape = CUBE) -> nn.Module:
+    dims, channels, classes = shape
+    return SwinUNETR(in_channels=channels, out_channels=classes, feature_size=24, spatial_dims=dims)
 
 
-def swin_unetr() -> nn.Module:
-    return SwinUNETR(in_channels=1, out_channels=LABELS, feature_size=24)
-
-
-def nnunet(kind: str) -> nn.Module:
+def nnunet(kind: str, shape: Shape = CUBE) -> nn.Module:
     """nnU-Net's own network: PlainConvUNet, or ResidualEncoderUNet with the blocks of its "ResEnc" plans.
 
     Raises:
@@ -104,16 +88,17 @@ def nnunet(kind: str) -> nn.Module:
         from dynamic_network_architectures.architectures import unet
     except ImportError as error:
         raise NotInstalled(f"pip install {NNUNET_PACKAGE}") from error
+    dims, channels, classes = shape
     common: dict[str, Any] = {
-        "input_channels": 1,
+        "input_channels": channels,
         "n_stages": 5,
         "features_per_stage": FEATURES,
-        "conv_op": nn.Conv3d,
+        "conv_op": nn.Conv2d if dims == 2 else nn.Conv3d,
         "kernel_sizes": 3,
         "strides": STRIDES,
-        "num_classes": LABELS,
+        "num_classes": classes,
         "conv_bias": True,
-        "norm_op": nn.InstanceNorm3d,
+        "norm_op": nn.InstanceNorm2d if dims == 2 else nn.InstanceNorm3d,
         "norm_op_kwargs": {"eps": 1e-5, "affine": True},
         "nonlin": nn.LeakyReLU,
         "nonlin_kwargs": {"inplace": True},
@@ -127,6 +112,37 @@ def nnunet(kind: str) -> nn.Module:
     return made
 
 
+UNET, SWIN = "MONAI UNet", "MONAI SwinUNETR"
+BUILDERS: dict[str, Callable[[Shape], nn.Module]] = {
+    UNET: monai_unet,
+    "MONAI SegResNet": segresnet,
+    "MONAI DynUNet": dynunet,
+    SWIN: swin_unetr,
+    "nnU-Net PlainConv": partial(nnunet, "plain"),
+    "nnU-Net ResEnc": partial(nnunet, "residual"),
+}
+
+
+class Peer(nn.Module):
+    """A network of `BUILDERS`, called as the trainer calls the project's network; it has no image channels: those are zeros.
+
+    Args:
+        name: a key of `BUILDERS`.
+        spatial_dims, in_channels, num_classes: of the data.
+    """
+
+    def __init__(self, name: str, spatial_dims: int, in_channels: int, num_classes: int) -> None:
+        super().__init__()
+        self.in_channels = in_channels
+        self.body = BUILDERS[name]((spatial_dims, in_channels, num_classes))
+
+    def forward(self, x: Tensor, timesteps: Tensor | None = None, return_noise: bool = False) -> Tensor:
+        """(B, C, ...) -> (B, K, ...) logits, after C channels of zeros when `return_noise`."""
+        logits: Tensor = self.body(x)
+        nothing = logits.new_zeros(len(logits), self.in_channels, *logits.shape[2:])
+        return torch.cat([nothing, logits], dim=1) if return_noise else logits
+
+
 OURS = (
     Row(STOCK, plain),
     Row("ours, merged layers", lambda: plain(merge_layers=True)),
@@ -136,12 +152,5 @@ OURS = (
     Row("ours, space to depth, folded", coarse, "float32"),
     Row("ours, space to depth, folded, bfloat16", coarse, "bfloat16"),
 )
-PEERS = (
-    Row("MONAI UNet", monai_unet),
-    Row("MONAI SegResNet", segresnet),
-    Row("MONAI DynUNet", dynunet),
-    Row("MONAI SwinUNETR", swin_unetr),
-    Row("nnU-Net PlainConv", lambda: nnunet("plain")),
-    Row("nnU-Net ResEnc", lambda: nnunet("residual")),
-)
+PEERS = tuple(Row(name, partial(build, CUBE)) for name, build in BUILDERS.items())
 ROWS = OURS + PEERS

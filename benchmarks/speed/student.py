@@ -2,9 +2,12 @@
 
 python -m benchmarks.speed.student --data target --model runs/adapted/models/model.safetensors --output study --json study.json
 python -m benchmarks.speed.student --data target --model hippocampus_mr --output study --parts time --isa avx2
+python -m benchmarks.speed.student --data target --model hippocampus_mr --output study --parts labels --peers "MONAI UNet"
 
-Each student is trained by `distil` and scored by `evaluate` on the test cases. Finished folders in `--output` are taken as they
-are, so that a run goes on where it stopped. The time is that of one window, in turns with the stock form in the same run.
+Each student is trained by `distil` and scored by `evaluate` on the test cases. Each peer learns from the labels alone:
+supervised `pretrain` on the same data, as many updates, at the teacher's spacing and batch. Finished folders in `--output` are
+taken as they are, so that a run goes on where it stopped. The time is that of one window, in turns with the stock form in the
+same run.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ import json
 import os
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,7 +28,7 @@ from torch import Tensor, nn
 import monai_hybrid as mh
 from benchmarks.ending import ended
 from benchmarks.speed.measure import Action, Stopwatch, count_flops
-from benchmarks.speed.networks import UNetStudent
+from benchmarks.speed.networks import BUILDERS, SWIN, UNET, NotInstalled, Peer
 from benchmarks.speed.processor import add_isa, isa_environment, processor, restart_with
 from monai_hybrid.allocator import allocator_environment
 from monai_hybrid.distilling.student import student_network
@@ -33,8 +37,11 @@ from monai_hybrid.networks import HybridDiffusionUNet, fastest_dtype, folded
 from monai_hybrid.networks.subpixel import FACTOR
 from monai_hybrid.weights import read_card
 
-UNET = "MONAI UNet"
 WIDTHS = {"width 8": 8, "width 16": 16, "width 32": 32}
+GRIDS = {"": "half", ", refined": "refined", ", full grid": "full"}
+STUDENTS = {f"{name}{end}": (width, grid) for name, width in WIDTHS.items() for end, grid in GRIDS.items()}
+PEERS = tuple(name for name in BUILDERS if name != SWIN)  # its windows need more voxels than a small patch has
+PEER_DIVISOR = 16  # each peer halves four times
 STOCK = "stock form (32, 64, 128, 128)"
 OWN = "teacher, stock form"
 
@@ -44,33 +51,58 @@ def dice(args: argparse.Namespace, card: Mapping[str, Any]) -> list[dict[str, An
     teacher, results = args.output / "teacher", []
     _scored(args, model_file(args.model), teacher, {})
     for name in args.students:
-        folder = args.output / name.replace(" ", "_")
-        network = _unet(card) if name == UNET else {}
-        given = {} if name == UNET else {"student_width": WIDTHS[name]}
+        folder = args.output / _folder(name)
+        network = {} if name in STUDENTS else _peer(name, card)
+        given = dict(zip(("student_width", "student_grid"), STUDENTS[name], strict=True)) if name in STUDENTS else {}
         more = {"optimizer#params": "$@network.parameters()"} if network else {}
         if not (folder / "models/model.safetensors").is_file():
             settings = {"updates": args.updates, "progress_bar": False, **given, **network, **more, **_extra(args)}
             mh.distil(args.data, args.model, folder, args.unlabelled_dir, **settings)
         _scored(args, str(folder / "models/model.safetensors"), folder / "eval", network)
-        found = next(one for one in mh.compare(teacher, folder / "eval") if one.metric == "dice" and one.name == "all")
-        results.append({
-            "student": name, "cases": found.n, "patients": found.patients, "teacher": found.mean_a, "dice": found.mean_b,
-            "difference": found.difference, "interval": found.interval,
-        })  # fmt: skip
+        results.append({"student": name, **_against(teacher, folder / "eval")})
     return results
+
+
+def labels(args: argparse.Namespace, card: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Dice of other networks that learn from the labels alone, beside the teacher."""
+    teacher, results, training = args.output / "teacher", [], card["training"]
+    patch = [-(-edge // PEER_DIVISOR) * PEER_DIVISOR for edge in training["patch_size"]]
+    same = {"patch_size": patch, "spacing": training["spacing"], "batch_size": training["batch_size"]}
+    _scored(args, model_file(args.model), teacher, {})
+    for name in args.peers:
+        folder, network = args.output / f"labels_{_folder(name)}", _peer(name, card)
+        if not (folder / "models/model.safetensors").is_file():
+            more = {"optimizer#params": "$@network.parameters()", "starting_network": "$@network_def.to(@device)"}
+            settings = {"objective": "supervised", "updates": args.updates, "picture_interval": 0, "progress_bar": False}
+            mh.pretrain(args.data, folder, **settings, **same, **network, **more, **_extra(args))
+        _scored(args, str(folder / "models/model.safetensors"), folder / "eval", network)
+        results.append({"student": f"{name}, from labels", **_against(teacher, folder / "eval")})
+    return results
+
+
+def _folder(name: str) -> str:
+    return name.replace(",", "").replace(" ", "_")
+
+
+def _against(teacher: Path, folder: Path) -> dict[str, Any]:
+    found = next(one for one in mh.compare(teacher, folder) if one.metric == "dice" and one.name == "all")
+    return {
+        "cases": found.n, "patients": found.patients, "teacher": found.mean_a, "dice": found.mean_b,
+        "difference": found.difference, "interval": found.interval,
+    }  # fmt: skip
 
 
 def _extra(args: argparse.Namespace) -> dict[str, Any]:
     return {name: value for name, _, value in (word.partition("=") for word in args.set)}
 
 
-def _unet(card: Mapping[str, Any]) -> dict[str, Any]:
+def _peer(name: str, card: Mapping[str, Any]) -> dict[str, Any]:
     shape = {
         "spatial_dims": card["spatial_dims"],
         "in_channels": len(card["channels"]),
         "num_classes": len(card["labels"]),
     }
-    return {"network_def": {"_target_": f"{UNetStudent.__module__}.{UNetStudent.__name__}", **shape}}
+    return {"network_def": {"_target_": f"{Peer.__module__}.{Peer.__name__}", "name": name, **shape}}
 
 
 def _scored(args: argparse.Namespace, model: str, folder: Path, network: Mapping[str, Any]) -> None:
@@ -82,22 +114,23 @@ def times(args: argparse.Namespace, card: Mapping[str, Any]) -> list[dict[str, A
     """Milliseconds of one window, batch 1: stock forms, teacher and students, folded in float32 and where it pays bfloat16."""
     dims, shape = card["spatial_dims"], (len(card["channels"]), len(card["labels"]))
     levels = len(student_network(card["network"], 16)["channels"])
-    divisor = max(FACTOR**levels, 16)  # the UNet's
+    divisor = max(FACTOR**levels, PEER_DIVISOR)
     patch = args.patch or [-(-edge // divisor) * divisor for edge in card["training"]["patch_size"]]
     x, actions = torch.randn(1, shape[0], *patch), {}
     own = {name: value for name, value in card["network"].items() if name not in ("spatial_dims", "in_channels", "num_classes")}
     stock = {"channels": (32, 64, 128, 128), "num_head_channels": 32}
     networks: dict[str, nn.Module] = {"teacher": HybridDiffusionUNet(dims, *shape, **own)}
-    for name, width in WIDTHS.items():
-        networks[name] = HybridDiffusionUNet(dims, *shape, **student_network(card["network"], width))
-        networks[f"{name}, full grid"] = HybridDiffusionUNet(dims, *shape, **student_network(card["network"], width, "full"))
+    for name, (width, grid) in STUDENTS.items():
+        networks[name] = HybridDiffusionUNet(dims, *shape, **student_network(card["network"], width, grid))
     for name, arguments in ((STOCK, stock), (OWN, own)):
         actions[name] = _forward(HybridDiffusionUNet(dims, *shape, merge_layers=False, **arguments).eval(), x)
     dtypes = ["float32"] + ["bfloat16"] * (fastest_dtype(torch.device("cpu")) == torch.bfloat16)
     for name, network in networks.items():
         for dtype in dtypes:
             actions[f"{name}, folded, {dtype}"] = _forward(folded(network.eval(), dtype), x)
-    actions[UNET] = _forward(UNetStudent(dims, *shape).eval(), x)
+    for name in PEERS:
+        with suppress(NotInstalled):
+            actions[name] = _forward(Peer(name, dims, *shape).eval(), x)
     timings = Stopwatch(torch.device("cpu"), args.repetitions, "process").interleaved(actions)
     return [
         {
@@ -121,9 +154,10 @@ def _without_gradients(network: nn.Module, x: Tensor) -> Any:
 def text(report: Mapping[str, Any]) -> str:
     """Markdown."""
     lines = [f"{name}: {value}" for name, value in report["machine"].items()]
-    if "dice" in report:
+    scored = [row for part in ("dice", "labels") for row in report.get(part, [])]
+    if scored:
         lines += ["", "| student | cases | Dice | teacher | difference |", "| --- | --- | --- | --- | --- |"]
-        for row in report["dice"]:
+        for row in scored:
             low, high = row["interval"] or (float("nan"), float("nan"))
             difference = f"{row['difference']:+.4f} [{low:+.4f}, {high:+.4f}]"
             lines.append(f"| {row['student']} | {row['cases']} | {row['dice']:.4f} | {row['teacher']:.4f} | {difference} |")
@@ -144,8 +178,9 @@ def main() -> None:
     parser.add_argument("--data", help="prepared data set, with test cases")
     parser.add_argument("--model", required=True, help="the teacher")
     parser.add_argument("--output", type=Path, required=True, help="folder for students and scores")
-    parser.add_argument("--parts", nargs="+", choices=("dice", "time"), default=("dice", "time"))
-    parser.add_argument("--students", nargs="+", choices=(*WIDTHS, UNET), default=["width 16"])
+    parser.add_argument("--parts", nargs="+", choices=("dice", "labels", "time"), default=("dice", "time"))
+    parser.add_argument("--students", nargs="+", choices=(*STUDENTS, UNET), default=["width 16"])
+    parser.add_argument("--peers", nargs="+", choices=PEERS, default=[UNET], help="of the part labels")
     parser.add_argument("--updates", type=int, default=1500)
     parser.add_argument("--unlabelled_dir", help="images without labels to learn from as well")
     parser.add_argument("--set", nargs="+", default=[], metavar="NAME=VALUE", help="further settings of `distil`")
@@ -165,7 +200,7 @@ def main() -> None:
         "model": args.model,
         "updates": args.updates,
     }
-    parts = {"dice": dice, "time": times}
+    parts = {"dice": dice, "labels": labels, "time": times}
     report |= {part: parts[part](args, card) for part in args.parts}
     print(text(report))
     if args.json:

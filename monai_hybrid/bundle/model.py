@@ -46,5 +46,6 @@ def network_of(card: Mapping[str, Any]) -> HybridDiffusionUNet:
         in_channels=len(card["channels"]),
         num_classes=len(card["labels"]),
         stem=card["network"].get("stem", "plain"),
+        refinement=card["network"].get("refinement", 0),
         **{name: card["network"][name] for name in names},
     )

@@ -12,7 +12,8 @@ from monai_hybrid.few_shot.starting_point import StartingPoint, model_file
 from monai_hybrid.networks.subpixel import FACTOR
 
 GROUPS = 8
-STEMS = {"half": "space_to_depth", "full": "plain"}  # grid that the first level works on -> stem
+STEMS = {"half": "space_to_depth", "refined": "space_to_depth", "full": "plain"}  # grid that the student works on -> stem
+REFINEMENT = 8  # features of the thin layer that a refined student has on the full grid
 FEWEST_LEVELS = 3  # with two, the attention of the middle block sees too many positions
 
 
@@ -23,7 +24,7 @@ def student_of(teacher: str | None, data: PreparedData, width: int, grid: str = 
         teacher: a model file, the folder of a run, or the name of a model of the package.
         data: the prepared data set; its channels and labels must be the teacher's.
         width: channels of the student's first level, a multiple of 8.
-        grid: "half" or "full", that of its first level.
+        grid: "half", "refined" or "full": see `student_network`.
 
     Raises:
         ConfigError: no teacher, a width that does not fit, or a teacher of other labels or channels.
@@ -56,7 +57,8 @@ def student_network(teacher: dict[str, Any], width: int, grid: str = "half") -> 
     Args:
         teacher: arguments of its `HybridDiffusionUNet`, as on a card.
         width: channels of the first level.
-        grid: "half"; or "full", where the first level works on each voxel, for several times the products.
+        grid: "half", that of the first level; "refined", the same with a thin layer on the full grid after it; or "full",
+            where the first level works on each voxel, for several times the products.
     """
     halvings = len(teacher["channels"]) - 1 + (teacher.get("stem", "plain") != "plain")
     levels = max(FEWEST_LEVELS, halvings + (grid == "full"))
@@ -67,4 +69,5 @@ def student_network(teacher: dict[str, Any], width: int, grid: str = "half") -> 
         "norm_num_groups": GROUPS,
         "num_head_channels": math.gcd(16, 2 * width),
         "stem": STEMS[grid],
+        "refinement": REFINEMENT if grid == "refined" else 0,
     }

@@ -16,6 +16,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from monai_hybrid.networks.merged_layers import doubling_kernel
+from monai_hybrid.networks.refinement import Refinement
+from monai_hybrid.networks.subpixel import depth_to_space
 
 
 @dataclass(frozen=True)
@@ -152,6 +154,18 @@ class FoldedAttention:
         mixed = F.scaled_dot_product_attention(q, k, v, scale=self.scale).transpose(1, 2).flatten(2)
         change = F.linear(mixed, self.out_weight, self.out_bias).transpose(1, 2).reshape(x.shape)
         return x + change
+
+
+class FoldedRefinement:
+    """`Refinement`: image (B, C, 2X, ...) and coarse features (B, F, X, ...) -> (B, K, 2X, ...), to be added to the logits."""
+
+    def __init__(self, style: Style, layer: Refinement, detail: nn.Module) -> None:
+        self.detail = FoldedPointwise(style, detail)
+        self.first, self.rows = (FoldedConvolution(style, *part) for part in (layer.first(), parameters_of(layer.rows)))
+
+    def __call__(self, x: Tensor, h: Tensor) -> Tensor:
+        features = depth_to_space(self.detail(h))
+        return self.rows(F.silu(self.first(torch.cat([x, features], dim=1)), inplace=True))
 
 
 def parameters_of(layer: nn.Module) -> tuple[Tensor, Tensor]:

@@ -22,6 +22,7 @@ from monai_hybrid.networks.folded_layers import (
     FoldedAttention,
     FoldedConvolution,
     FoldedNorm,
+    FoldedRefinement,
     FoldedResidual,
     FoldedUpsampling,
     Style,
@@ -165,6 +166,8 @@ class _Steps:
         # In float32 always: bfloat16 logits would be rounded by up to 1/256, which is what decides ties between labels.
         self.last_style = replace(style, dtype=torch.float32)
         self.last = FoldedConvolution(self.last_style, weight, bias)
+        refine = net.out.refine
+        self.refine = None if refine is None else FoldedRefinement(self.last_style, refine, net.out.detail)
 
     def __call__(self, x: Tensor) -> Tensor:
         h = self.first(self.style.lay_out(space_to_depth(x) if self.coarse else x))
@@ -183,8 +186,9 @@ class _Steps:
                 h = _through(stage, torch.cat([h, skips.pop()], dim=1))
             if upsampling is not None:
                 h = upsampling(h)
-        h = self.last(self.last_style.lay_out(self.norm(h)))
-        return depth_to_space(h) if self.coarse else h
+        h = self.last_style.lay_out(self.norm(h))
+        logits = depth_to_space(self.last(h)) if self.coarse else self.last(h)
+        return logits if self.refine is None else self.refine(self.last_style.lay_out(x), h).add_(logits)
 
 
 def _through(layers: list[Layer], h: Tensor) -> Tensor:

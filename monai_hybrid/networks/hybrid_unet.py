@@ -14,8 +14,9 @@ from torch.utils.checkpoint import checkpoint
 
 from monai_hybrid.model_card import STEMS
 from monai_hybrid.networks import merged_layers
+from monai_hybrid.networks.refinement import Refinement
 from monai_hybrid.networks.scriptable import ScriptableUNet
-from monai_hybrid.networks.subpixel import FACTOR, DepthToSpaceConvolution, SpaceToDepthConvolution
+from monai_hybrid.networks.subpixel import FACTOR, DepthToSpaceConvolution, DepthToSpacePointwise, SpaceToDepthConvolution
 
 
 class HybridHead(nn.Module):
@@ -24,7 +25,8 @@ class HybridHead(nn.Module):
     The children are named "0", "1", "2" as in the Sequential it replaces, so that `out.*` of a stock DiffusionModelUNet with
     C output channels loads unchanged; the mask rows are the only new tensors, `out.mask.*`. As in MONAI the image rows start at
     zero. The mask rows do not, or the body would get no gradient from the masks in the first step. `image` takes the place of
-    the stock image convolution; then the mask rows are of its kind.
+    the stock image convolution; then the mask rows are of its kind. The features that `refine` reads follow them. It lies here
+    as a part of the head, but the network calls it, for it reads the image as well.
     """
 
     def __init__(
@@ -35,6 +37,7 @@ class HybridHead(nn.Module):
         num_classes: int,
         image: nn.Module | None = None,
         merge_layers: bool = True,
+        refine: Refinement | None = None,
     ) -> None:
         super().__init__()
         self.at_once = merge_layers and image is None
@@ -46,15 +49,17 @@ class HybridHead(nn.Module):
         else:
             self.add_module("2", zero_module(image))
             self.mask = DepthToSpaceConvolution(spatial_dims, in_channels, num_classes)
+        self.detail = None if refine is None else DepthToSpacePointwise(spatial_dims, in_channels, refine.width)
+        self.refine = refine
 
     def forward(self, features: Tensor) -> Tensor:
-        """(B, F, ...) -> (B, C + K, ...), image channels first."""
+        """(B, F, ...) -> (B, C + K, ...), image channels first; then the R features of a refinement, if there is one."""
         norm, activation, denoise = self._modules["0"], self._modules["1"], self._modules["2"]
         assert norm is not None and activation is not None and denoise is not None
         h = activation(norm(features))
-        return (
-            merged_layers.convolve_once(h, denoise, self.mask) if self.at_once else torch.cat([denoise(h), self.mask(h)], dim=1)
-        )
+        if self.at_once:
+            return merged_layers.convolve_once(h, denoise, self.mask)
+        return torch.cat([layer(h) for layer in (denoise, self.mask, self.detail) if layer is not None], dim=1)
 
 
 class HybridDiffusionUNet(DiffusionModelUNet):
@@ -75,12 +80,13 @@ class HybridDiffusionUNet(DiffusionModelUNet):
         use_checkpointing: recompute each block in the backward pass: less memory, about a fifth more time.
         stem: "plain", MONAI's first layer; or "space_to_depth": the body works at half resolution, where it costs 2^d times
             less, and first and last layer read and write 2^d voxels at once (`subpixel`). Same method, same outputs.
+        refinement: R, features of a thin layer at full resolution after a coarse stem (`refinement`); 0 for none.
         merge_layers: compute what can be computed together at once (`merged_layers`): the same function up to rounding, faster
             on a CPU. False: MONAI's layers as they are.
 
     Raises:
-        ValueError: for a channel count that does not fit the groups, K < 2, an unknown stem, or an input whose size does not
-            divide.
+        ValueError: for a channel count that does not fit the groups, K < 2, an unknown stem, a refinement of the plain one, or
+            an input whose size does not divide.
     """
 
     def __init__(
@@ -97,7 +103,10 @@ class HybridDiffusionUNet(DiffusionModelUNet):
         use_checkpointing: bool = False,
         stem: str = "plain",
         merge_layers: bool = True,
+        refinement: int = 0,
     ) -> None:
+        if refinement and stem != "space_to_depth":
+            raise ValueError(f"refinement: got {refinement} with the stem {stem!r}, which has the full grid; expected 0")
         if stem not in STEMS:
             raise ValueError(f"stem: got {stem!r}, expected one of {', '.join(STEMS)}")
         if num_classes < 2:
@@ -126,7 +135,8 @@ class HybridDiffusionUNet(DiffusionModelUNet):
             self.conv_in = SpaceToDepthConvolution(spatial_dims, in_channels, channels[0])
             image = DepthToSpaceConvolution(spatial_dims, channels[0], in_channels)
         stock: nn.Sequential = self._modules["out"]
-        self.out = HybridHead(stock, spatial_dims, channels[0], num_classes, image, merge_layers)
+        refine = Refinement(spatial_dims, in_channels, refinement, num_classes) if refinement else None
+        self.out = HybridHead(stock, spatial_dims, channels[0], num_classes, image, merge_layers, refine)
         if merge_layers:
             merged_layers.merge_layers(self)
         if use_checkpointing:
@@ -151,6 +161,9 @@ class HybridDiffusionUNet(DiffusionModelUNet):
         if timesteps is None:
             timesteps = torch.zeros(1, device=x.device)
         output = super().forward(x, timesteps)
+        if self.out.refine is not None:
+            image, logits, features = output.tensor_split((self.in_channels, self.in_channels + self.num_classes), dim=1)
+            output = torch.cat([image, logits + self.out.refine(x, features)], dim=1)
         return output if return_noise else output[:, self.in_channels :]
 
     def __prepare_scriptable__(self) -> nn.Module:

@@ -36,6 +36,8 @@ class ScriptableUNet(nn.Module):
         self.up = nn.ModuleList(_up(block) for block in network.up_blocks)
         self.norm, self.activation = network.out.get_submodule("0"), network.out.get_submodule("1")
         self.image, self.mask = plain_convolution(network.out.get_submodule("2")), plain_convolution(network.out.mask)
+        self.refined = network.out.refine is not None
+        self.refine = _Refine(network.out.refine, network.out.detail.conv) if self.refined else _Unrefined()
 
     # TorchScript reads annotations as they stand: no `Tensor | None`.
     def forward(self, x: Tensor, timesteps: Optional[Tensor] = None, return_noise: bool = False) -> Tensor:  # noqa: UP045
@@ -60,6 +62,8 @@ class ScriptableUNet(nn.Module):
             h = level(h, emb, skips)
         h = self.activation(self.norm(h))
         mask: Tensor = self.mask(h)
+        if self.refined:
+            mask = mask + self.refine(x, h)
         return torch.cat([self.image(h), mask], dim=1) if return_noise else mask
 
 
@@ -157,15 +161,57 @@ class _DepthToSpace(nn.Module):
         assert like.bias is not None
         self.weight = nn.Parameter(coarse_output_kernel(like.weight.detach()), requires_grad=False)
         self.bias = nn.Parameter(like.bias.detach().repeat_interleave(FACTOR**dims), requires_grad=False)
-        self.factor = FACTOR
-        self.order = [0, 1, *(n for axis in range(dims) for n in (2 + dims + axis, 2 + axis))]
+        self.space = _Space(dims)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, F, X, ...) -> (B, K, 2X, ...)."""
         h = F.conv2d(x, self.weight, self.bias, padding=1) if x.ndim == 4 else F.conv3d(x, self.weight, self.bias, padding=1)
+        return self.space(h)
+
+
+class _Space(nn.Module):
+    """`depth_to_space`."""
+
+    def __init__(self, dims: int) -> None:
+        super().__init__()
+        self.factor = FACTOR
+        self.order = [0, 1, *(n for axis in range(dims) for n in (2 + dims + axis, 2 + axis))]
+
+    def forward(self, h: Tensor) -> Tensor:
+        """(B, K * 2^d, X, ...) -> (B, K, 2X, ...)."""
         coarse = list(h.shape[2:])
         split = h.reshape([h.shape[0], -1] + [self.factor] * len(coarse) + coarse).permute(self.order)
         return split.reshape([h.shape[0], split.shape[1]] + [self.factor * n for n in coarse])
+
+
+class _Refine(nn.Module):
+    """`Refinement`, with the features that it reads."""
+
+    def __init__(self, stock: Any, detail: nn.Module) -> None:
+        super().__init__()
+        self.detail, self.space = detail, _Space(int(stock.spatial_dims))
+        weight, bias = stock.first()
+        self.weight, self.bias = (nn.Parameter(given.detach(), requires_grad=False) for given in (weight, bias))
+        self.rows = stock.rows.conv
+
+    def forward(self, x: Tensor, h: Tensor) -> Tensor:
+        """(B, C, 2X, ...) image, (B, F, X, ...) coarse features -> (B, K, 2X, ...)."""
+        both = torch.cat([x, self.space(self.detail(h))], dim=1)
+        first = (
+            F.conv2d(both, self.weight, self.bias, padding=1)
+            if x.ndim == 4
+            else F.conv3d(both, self.weight, self.bias, padding=1)
+        )
+        out: Tensor = self.rows(F.silu(first))
+        return out
+
+
+class _Unrefined(nn.Module):
+    """In the place of `_Refine` where there is none; TorchScript compiles a call that is never made."""
+
+    def forward(self, x: Tensor, h: Tensor) -> Tensor:
+        """Nothing to add."""
+        return torch.zeros_like(h)
 
 
 def plain_convolution(layer: Any) -> nn.Module:

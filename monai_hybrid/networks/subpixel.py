@@ -84,3 +84,15 @@ class DepthToSpaceConvolution(_Strided):
         assert self.conv.bias is not None
         bias = self.conv.bias.repeat_interleave(FACTOR**self.spatial_dims)
         return depth_to_space(self._convolve(x, coarse_output_kernel(self.conv.weight), bias))
+
+
+class DepthToSpacePointwise(nn.Module):
+    """(B, F, X, ...) -> (B, R, 2X, ...): each voxel reads the coarse voxel that it lies in, with its own R x F matrix."""
+
+    def __init__(self, spatial_dims: int, in_channels: int, out_channels: int) -> None:
+        super().__init__()
+        self.conv: nn.Conv2d | nn.Conv3d = Conv[Conv.CONV, spatial_dims](in_channels, out_channels * FACTOR**spatial_dims, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Channels of a voxel lie side by side, as `depth_to_space` takes them."""
+        return depth_to_space(self.conv(x))

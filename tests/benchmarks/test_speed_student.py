@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from benchmarks.speed import pipeline, pipeline_stages, student
-from benchmarks.speed.networks import UNetStudent
+from benchmarks.speed.networks import NotInstalled, Peer
 from monai_hybrid.model_card import check_complete
 from monai_hybrid.weights import read_card
 
@@ -30,8 +30,12 @@ def test_every_network_is_timed_on_a_window_that_all_can_take() -> None:
     assert by_name["width 8, folded, float32"]["gflop"] < by_name["width 32, folded, float32"]["gflop"]
 
 
-def test_the_unet_is_called_like_the_projects_network() -> None:
-    network, x = UNetStudent(2, 2, 3).eval(), torch.rand(1, 2, 32, 32)
+@pytest.mark.parametrize("name", list(student.PEERS))
+def test_a_peer_is_called_like_the_projects_network(name: str) -> None:
+    try:
+        network, x = Peer(name, 2, 2, 3).eval(), torch.rand(1, 2, 32, 32)
+    except NotInstalled as error:
+        pytest.skip(str(error))
     both = network(x, torch.zeros(1), return_noise=True)
     assert both.shape == (1, 5, 32, 32) and both[:, :2].abs().sum() == 0 and torch.equal(both[:, 2:], network(x))
 

@@ -84,6 +84,18 @@ def test_a_stopped_run_goes_on_to_the_same_weights(prepared: Path, trained: Path
     assert "--objective hybrid: " in said and "was distilled" in said and not (tmp_path / "more/models").exists()
 
 
+@pytest.mark.long
+def test_a_refined_student_predicts_and_is_exported(prepared: Path, trained: Path, tmp_path: Path) -> None:
+    given = ["--data", prepared, "--model", trained, "--student-width", 8, "--student-grid", "refined", *words()]
+    printed("distil", *given, "--output", tmp_path / "small")
+    card = read_card(tmp_path / "small/models/model.safetensors")
+    assert card is not None and (card["network"]["stem"], card["network"]["refinement"]) == ("space_to_depth", 8)
+    assert load_weights(tmp_path / "small/models/model.pt")["out.refine.rows.conv.weight"].any(), "it has learnt"
+    printed("predict", prepared, "--model", tmp_path / "small", "--output", tmp_path / "masks")
+    for kind in ("ts", "onnx"):
+        export_model(tmp_path / "small/models/model.safetensors", tmp_path / f"small.{kind}")
+
+
 @pytest.mark.slow
 def test_in_python_and_on_colour_pictures(tmp_path: Path) -> None:
     for seed in range(6):

@@ -30,6 +30,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "other groups, checkpointing": {"norm_num_groups": 4, "use_checkpointing": True},
     "space to depth": {"stem": "space_to_depth"},
     "space to depth, attention": {"stem": "space_to_depth", "attention_levels": (True, True), "num_res_blocks": 2},
+    "refined": {"stem": "space_to_depth", "refinement": 4},
 }
 
 
@@ -63,7 +64,7 @@ def test_equals_the_network_to_1e_5(dims: int, channels_last: bool, name: str) -
 def test_every_weight_that_masks_depend_on_counts() -> None:
     """A folding that dropped a term, such as the time path, would agree with itself only."""
     # With one channel a group the norm would undo every bias before it, the time path with them.
-    network, x = small(2, norm_num_groups=4), images(2)
+    network, x = small(2, norm_num_groups=4, stem="space_to_depth", refinement=4), images(2)
     segmenter = folded(network)
     before = segmenter(x)
     for name, weight in network.named_parameters():

@@ -23,7 +23,7 @@ SETTINGS: list[dict[str, object]] = [
     {},
     {"stem": "space_to_depth"},
     {"merge_layers": False, "attention_levels": (False, True, True), "num_res_blocks": (1, 2, 1)},
-    {"stem": "space_to_depth", "channels": (8, 16), "use_checkpointing": True, "use_flash_attention": False},
+    {"stem": "space_to_depth", "refinement": 4, "channels": (8, 16), "use_checkpointing": True, "use_flash_attention": False},
 ]
 # Each two of settings, dims and channels meet. To compile a network takes half a second.
 CASES = [(SETTINGS[n], dims, channels) for n in range(4) for dims, channels in ([(2, 1), (3, 3)], [(2, 3), (3, 1)])[n % 2]]

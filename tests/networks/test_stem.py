@@ -145,6 +145,44 @@ def test_transfer_follows_labels_and_channels(tmp_path: Path) -> None:
     }
 
 
+def test_transfer_follows_them_through_a_refinement(tmp_path: Path) -> None:
+    refined = {**SMALL, "refinement": 4}
+    source, x = tiny(seed=1, refinement=4), images(2)
+    dataset = {"spatial_dims": 2, "channels": ["MR"], "labels": table(["background", "left", "right"]), "name": "ward"}
+    save_weights(source.state_dict(), tmp_path, make_card({"spatial_dims": 2, **refined}, dataset, {}, {}))
+    labels = ["background", "right", "left", "tumour"]
+    network = tiny(2, in_channels=2, num_classes=4, seed=5, refinement=4)
+    transfer_weights(network, tmp_path / "model.safetensors", table(labels), ["MR", "T2"])
+    t = torch.tensor([0, 300])
+    given, expected = network(x.repeat(1, 2, 1, 1), t, True), source(x, t, True)
+    assert torch.allclose(given[:, 2:5], expected[:, [1, 3, 2]], atol=1e-4)
+    plain = tiny(2, in_channels=1, num_classes=3, seed=5)
+    report = transfer_weights(plain, tmp_path / "model.safetensors", table(["background", "left", "right"]), ["MR"])
+    assert any("refinement was 4, here it is 0" in text for text in report.warnings)
+
+
+@DIMS
+def test_a_refinement_starts_as_nothing_and_reads_each_voxel(dims: int) -> None:
+    torch.manual_seed(0)
+    network, x = HybridDiffusionUNet(dims, 1, 3, **SMALL, refinement=4), images(dims)
+    bare = HybridDiffusionUNet(dims, 1, 3, **SMALL)
+    bare.load_state_dict({name: value for name, value in network.state_dict().items() if name in bare.state_dict()})
+    assert torch.equal(network(x), bare(x)) and network(x, return_noise=True).shape[1] == 1 + 3
+    awake(network)
+    bare.load_state_dict({name: value for name, value in network.state_dict().items() if name in bare.state_dict()})
+    image, features = x, torch.zeros(2, 4, *x.shape[2:])
+    refine = network.out.refine
+    assert refine is not None and not torch.equal(refine(image, features), refine(-image, features))
+    assert not torch.equal(network(x), bare(x))
+    network(x).sum().backward()
+    assert all(weight.grad is not None for name, weight in network.named_parameters() if "refine." in name)
+
+
+def test_a_refinement_of_the_full_grid_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"refinement: got 4 with the stem 'plain', which has the full grid; expected 0"):
+        tiny(stem="plain", refinement=4)
+
+
 def test_transfer_between_stems_is_refused(tmp_path: Path) -> None:
     path = written(tmp_path, tiny(), ["MR"], ["background", "left", "right"])
     plain = tiny(stem="plain")

@@ -12,7 +12,7 @@ from data_prep.label_names import is_made_up
 from monai_hybrid.errors import ConfigError
 from monai_hybrid.networks.transfer.mixing import image_mix, input_mix, row_mix
 from monai_hybrid.networks.transfer.names import Partners, match_names, match_positions, unified
-from monai_hybrid.networks.transfer.source import IMAGE_ROWS, INPUT, MASK_ROWS, Source
+from monai_hybrid.networks.transfer.source import IMAGE_ROWS, INPUT, MASK_ROWS, REFINED_INPUT, REFINED_ROWS, Source
 
 
 @dataclass(frozen=True)
@@ -39,8 +39,8 @@ class Match:
         inputs = input_mix(self.channel_partners, self.source.num_channels)
         image = image_mix(self.channel_partners, self.source.num_channels)
         mask = row_mix(self.label_partners, self.source.num_labels)
-        rows = {name: Rule(0, image) for name in IMAGE_ROWS} | {name: Rule(0, mask) for name in MASK_ROWS}
-        return {INPUT: Rule(1, inputs), **rows}
+        rows = {name: Rule(0, image) for name in IMAGE_ROWS} | {name: Rule(0, mask) for name in (*MASK_ROWS, *REFINED_ROWS)}
+        return {INPUT: Rule(1, inputs), REFINED_INPUT: Rule(1, inputs), **rows}
 
     def label_table(self) -> list[dict[str, Any]]:
         """Label, name and row of its source or None."""

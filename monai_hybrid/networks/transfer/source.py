@@ -11,13 +11,19 @@ import torch
 from torch import Tensor, nn
 
 from monai_hybrid.errors import ModelFileError
+from monai_hybrid.networks.refinement import Refinement
 from monai_hybrid.shape_models import is_of_shapes
 from monai_hybrid.weights import load_weights, read_card
 
 INPUT = "conv_in.conv.weight"
 IMAGE_ROWS = ("out.2.conv.weight", "out.2.conv.bias")
 MASK_ROWS = ("out.mask.conv.weight", "out.mask.conv.bias")
-PLAN_KEYS = ("channels", "num_res_blocks", "attention_levels", "norm_num_groups", "num_head_channels", "stem")
+REFINED_ROWS = (
+    "out.refine.rows.conv.weight",
+    "out.refine.rows.conv.bias",
+)  # of a refinement; they start at zero
+REFINED_INPUT = "out.refine.image.conv.weight"
+PLAN_KEYS = ("channels", "num_res_blocks", "attention_levels", "norm_num_groups", "num_head_channels", "stem", "refinement")
 
 
 @dataclass(frozen=True)
@@ -74,6 +80,7 @@ class Source:
         own = {
             "norm_num_groups": next((m.num_groups for m in network.modules() if isinstance(m, nn.GroupNorm)), None),
             "num_head_channels": next((m.dim_head for m in network.modules() if hasattr(m, "dim_head")), None),
+            "refinement": next((m.width for m in network.modules() if isinstance(m, Refinement)), 0),
         }
         told = []
         for setting, value in own.items():
