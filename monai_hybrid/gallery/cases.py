@@ -354,5 +354,5 @@ def _prepared(folder: Path, model: Path | None) -> Collection:
             cases.append(Case(one.case_id, one.images, one.label, "", note, numbers, one.patient))
     channels = tuple(str(channel) for channel in about["channels"])
     colour = tuple(about["colour"]) if about.get("colour") else None
-    _card(model)  # of no use here, and refused all the same where it is not there
+    _card(model)  # refuses one that is named and is not there
     return Collection(folder, False, labels, ("split", "patient"), tuple(cases), channels, colour, model)
