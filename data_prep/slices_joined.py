@@ -18,6 +18,7 @@ from data_prep.label_file import NAME as NAMES
 from data_prep.on_grid import mask_file
 from data_prep.quoting import quoted
 from data_prep.reading import read_volume
+from data_prep.scans import LABEL_FOLDER
 from data_prep.slices import DIMS, across, check_places, volumes_in
 from data_prep.volume import Array, ReadError
 
@@ -29,7 +30,8 @@ def join(source: str | Path, masks: str | Path, out: str | Path) -> int:
     """Join the masks of slices into a mask for each volume, on the volume's own grid, in a new folder.
 
     Args:
-        source: the volumes that were cut, a folder or one file. Volumes of which no slice has a mask are passed over.
+        source: the volumes that were cut, a folder or one file. Volumes of which no slice has a mask are passed over, and
+            those in a folder of labels where there are others.
         masks: folder of `predict`, or of masks of that form: `p1_slice003_seg.nii.gz` of `p1.nii.gz`.
         out: a new folder; masks are called `p1_seg.nii.gz`, in the subfolders of the volumes.
 
@@ -45,7 +47,9 @@ def join(source: str | Path, masks: str | Path, out: str | Path) -> int:
     check_places(source, out)
     known = _slices_of(masks)
     root = source if source.is_dir() else source.parent
-    own = {file: known[name] for file in volumes_in(source) if (name := _plain(file)) in known}
+    volumes = [file for file in volumes_in(source) if _plain(file) in known]
+    scans = [file for file in volumes if not any(map(LABEL_FOLDER.fullmatch, file.relative_to(root).parts[:-1]))]
+    own = {file: known[_plain(file)] for file in scans or volumes}
     names = [_plain(file) for file in own]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise DataError(
