@@ -101,17 +101,8 @@ def _own_words(error: Exception, params: Sequence[Any]) -> Exception:
     return ConfigError(f"unknown option {name}: {hint}")
 
 
-FOLDER_WORDS = (
-    "data",
-    "input",
-    "images",
-    "source",
-    "folder",
-    "dataset",
-    "dataset_dir",
-    "data_dir",
-    "target",
-)  # for "where the files are"
+# Options that people type for "where the files are", where a command takes the path as a plain word.
+FOLDER_WORDS = ("data", "input", "images", "source", "folder", "dataset", "dataset_dir", "data_dir", "target")
 
 
 def misnamed_argument(name: str, params: Sequence[Any]) -> str:

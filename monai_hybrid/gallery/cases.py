@@ -32,19 +32,8 @@ from monai_hybrid.setting_checks import model_in
 
 TABLE = "quality.csv"
 DIGEST = "image_digest"
-PLAIN = (
-    "case_id",
-    "status",
-    "flag",
-    "error",
-    "image",
-    DIGEST,
-    "mask",
-    "model",
-    "model_digest",
-    "made_from",
-    "precision",
-)  # columns that are no numbers to show
+# Columns that are no numbers to show.
+PLAIN = ("case_id", "status", "flag", "error", "image", DIGEST, "mask", "model", "model_digest", "made_from", "precision")
 WORST_FIRST = "entropy_foreground"
 SEVERAL = "its channels are several DICOM series, which this page does not show"
 WITHOUT_ROW = "a mask without a row in quality.csv: a run was killed between the two; predict its image again"
