@@ -17,6 +17,7 @@ from data_prep.label_file import NAME as NAMES
 from data_prep.on_grid import mask_file
 from data_prep.quoting import quoted
 from data_prep.reading import read_volume
+from data_prep.scans import LABEL_FOLDER
 from data_prep.slices import across, check_places
 from data_prep.to_cut import ToCut, to_cut, volumes_in
 from data_prep.volume import Array, ReadError
@@ -29,8 +30,8 @@ def join(source: str | Path, masks: str | Path, out: str | Path, series: str | N
     """Join the masks of slices into a mask for each volume, on the volume's own grid, in a new folder.
 
     Args:
-        source: the volumes that were cut, a folder or one file, of any format of `to_cut`. Volumes without a mask of a slice
-            are passed over.
+        source: the volumes that were cut, a folder or one file, of any format of `to_cut`. Volumes of which no slice has a mask
+            are passed over, and those in a folder of labels where there are others.
         masks: folder of `predict`, or of masks of that form: `p1_slice003_seg.nii.gz` of `p1.nii.gz`.
         out: a new folder; masks are called `p1_seg.nii.gz`, in the subfolders of the volumes.
         series: which DICOM series were cut.
@@ -46,7 +47,8 @@ def join(source: str | Path, masks: str | Path, out: str | Path, series: str | N
     source, masks, out = Path(source), Path(masks), Path(out)
     check_places(source, out)
     known = _slices_of(masks)
-    own = [one for one in to_cut(source, series)[0] if one.name in known]
+    volumes = [one for one in to_cut(source, series)[0] if one.name in known]
+    own = [one for one in volumes if not any(map(LABEL_FOLDER.fullmatch, one.folder.parts))] or volumes
     names = [one.name for one in own]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise DataError(

@@ -39,21 +39,32 @@ def by_name(masks: Iterable[Path], case: str, folder: Path) -> dict[str, Path]:
     seen: dict[str, Path] = {}
     for mask in masks:
         name = structure_name(mask, case)
-        if (other := seen.setdefault(alike_name(name), mask)) is not mask:
-            raise DataListError(
-                "D550",
-                f"{folder}: {other.name} and {mask.name} are both masks of {name!r}; expected one for each structure",
-                str(folder),
-            )
-        if len(name) > LONGEST or not name.isprintable():
-            raise DataListError(
-                "D550",
-                f"{folder}: a mask is called {name[:40]!r}; expected at most {LONGEST} printable characters",
-                str(folder),
-            )
+        take_name(name, mask, seen, folder)
         if alike_name(name) != BACKGROUND:
             own[name] = mask
     return own
+
+
+def take_name(name: str, of: Path, seen: dict[str, Path], folder: Path) -> None:
+    """Note in `seen` that `of`, a mask or a folder of masks in `folder`, is of this structure.
+
+    Raises:
+        DataListError: another is of it already, or the name cannot be told to others.
+    """
+    if (other := seen.setdefault(alike_name(name), of)) is not of:
+        first, second = (f"{path.name}/" if path.is_dir() else path.name for path in (other, of))
+        raise DataListError(
+            "D550",
+            f"{folder}: {first} and {second} are both masks of {name!r}; expected one for each structure",
+            str(folder),
+        )
+    if len(name) > LONGEST or not name.isprintable():
+        raise DataListError(
+            "D550",
+            f"{folder}: {'a folder of masks' if of.is_dir() else 'a mask'} is called {name[:40]!r}; "
+            f"expected at most {LONGEST} printable characters",
+            str(folder),
+        )
 
 
 def whole_labels(found: Mapping[str, Own], alone: Collection[str], root: Path) -> dict[str, Path]:

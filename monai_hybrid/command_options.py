@@ -35,7 +35,7 @@ from monai_hybrid.setting_checks import (
     top,
     unknown,
 )
-from monai_hybrid.settings import PATH_KINDS, RUN_ARGUMENTS, SETTINGS, Setting
+from monai_hybrid.settings import PATH_KINDS, RUN_ARGUMENTS, SETTINGS, Setting, settings_of
 
 WORDS, OTHERS = "monai_hybrid.words", "monai_hybrid.others"  # in typer's context: words as typed, and pairs that are no options
 CONTENT, NAMES = "configuration", "names"  # attributes of a bundle's command
@@ -101,17 +101,8 @@ def _own_words(error: Exception, params: Sequence[Any]) -> Exception:
     return ConfigError(f"unknown option {name}: {hint}")
 
 
-FOLDER_WORDS = (
-    "data",
-    "input",
-    "images",
-    "source",
-    "folder",
-    "dataset",
-    "dataset_dir",
-    "data_dir",
-    "target",
-)  # for "where the files are"
+# Options that people type for "where the files are", where a command takes the path as a plain word.
+FOLDER_WORDS = ("data", "input", "images", "source", "folder", "dataset", "dataset_dir", "data_dir", "target")
 
 
 def misnamed_argument(name: str, params: Sequence[Any]) -> str:
@@ -200,7 +191,8 @@ def with_settings(
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         content = load_config(bundle, config)
-        rows = [setting for name, setting in SETTINGS.items() if name in content and name not in {*named, *idle_in(content)}]
+        known = settings_of(bundle, config)
+        rows = [setting for name, setting in known.items() if name in content and name not in {*named, *idle_in(content)}]
 
         @wraps(command)
         def run(context: typer.Context, **given: Any) -> None:

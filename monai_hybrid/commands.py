@@ -118,21 +118,20 @@ def evaluation_command(settings: Mapping[str, str], named: Named) -> Command:
         raise ConfigError("evaluate: --model and --masks were given; expected one of them")
     if not {"model", "masks"} & set(options):
         raise ConfigError(f"{no_model('evaluate')}. To score masks that lie in files: --masks FOLDER")
-    of_the_other = idle_in(load_config(ADAPTATION, SCORING_MASKS)) if "masks" in options else OF_MASKS
-    other = "model" if "masks" in options else "masks"
+    of_masks = "masks" in options
+    of_the_other = idle_in(load_config(ADAPTATION, SCORING_MASKS)) if of_masks else OF_MASKS
     if wrong := next((name for name in (*options, *settings) if top(name) in of_the_other), None):
         option = options.get(wrong, SETTINGS[top(wrong)].option)
-        raise ConfigError(f"{option}: goes with --{other} alone; leave it out")
-    config = SCORING_MASKS if "masks" in options else SCORING
+        raise ConfigError(f"{option}: goes with --{'model' if of_masks else 'masks'} alone; leave it out")
     output = settings.get("output_dir") or next((text for name, text in named.values() if name == "output_dir"), None)
     if not output:
         raise ConfigError("--output: the path is empty; give a folder for the scores")
-    if "masks" in options:
-        texts = {name: text or "" for name, text in named.values()}
-        _check_names(texts["mask_labels"])
-        _refuse_shared(texts["masks"], output)
-        return bundle_command(ADAPTATION, config, settings, named, safe_path(str(at_home(output))))
-    return bundle_command(ADAPTATION, config, settings, named, safe_path(reported(output)))
+    if not of_masks:
+        return bundle_command(ADAPTATION, SCORING, settings, named, safe_path(reported(output)))
+    texts = {name: text or "" for name, text in named.values()}
+    _check_names(texts["mask_labels"])
+    _refuse_shared(texts["masks"], output)
+    return bundle_command(ADAPTATION, SCORING_MASKS, settings, named, safe_path(str(at_home(output))))
 
 
 def _refuse_shared(masks: str, output: str) -> None:
@@ -171,7 +170,7 @@ def distil_command(settings: Mapping[str, str], named: Named) -> Command:
     given = {name: text for name, text in named.values() if text is not None}
     _refuse_shapes(given.get("dataset_dir"))
     report_on = safe_path(settings.get("output_dir", given.get("output_dir", "")))
-    return bundle_command("few_shot_finetune", DISTILLING, settings, named, report_on)
+    return bundle_command(ADAPTATION, DISTILLING, settings, named, report_on)
 
 
 def _refuse_shapes(data: str | None) -> None:

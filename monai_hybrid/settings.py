@@ -6,8 +6,9 @@ configuration has a setting, and its default, stand in the bundles' JSON. Import
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 from monai_hybrid.tracking import TRACKING_SETTINGS
 
@@ -193,7 +194,8 @@ def _use() -> Iterator[Setting]:
     yield s("bids_filter", "text", "of a BIDS data set, which contrast: suffix=T1w,acq=mprage; channels: suffix=T1w+FLAIR")
     yield s("split", "word", "which cases of a prepared data set", words=splits)
     yield s("source_dir", "folder", "prepared source data set, to score what adapting cost there")
-    yield s("nsd_tolerance", "positive", "tolerance of the surface Dice in mm; pixels where no spacing is known")
+    tolerance = "tolerance of the surface Dice in mm; pixels where no spacing is known"
+    yield s("nsd_tolerance", "positive", tolerance, default="2, at most three voxels")
     yield s("masks", "folder", "masks to score in the place of a model, of any program or reader")
     yield s("mask_labels", "text", 'what the values of the masks mean: "1=LV,2=RV"', default="what lies beside them says")
     yield s("without_mask", "word", "what becomes of cases that have no mask", words=("refuse", "leave_out"))
@@ -228,6 +230,32 @@ def _use() -> Iterator[Setting]:
 
 
 SETTINGS: dict[str, Setting] = {setting.name: setting for setting in _rows()}
+# What the help says otherwise of one configuration: its default is null there as elsewhere, and stands for another thing.
+_OTHERWISE: dict[tuple[str, str], dict[str, dict[str, Any]]] = {
+    ("hybrid_pretrain", "train.json"): {
+        "pretrained": {"meaning": "model to start from: a file, the folder of a run or a name", "words": (), "default": "none"},
+        "updates": {"default": "max_epochs x updates_per_epoch"},
+    },
+    ("few_shot_finetune", "evaluate.json"): {
+        "pretrained": {
+            "meaning": "model before adaptation, for what was forgotten on --source; none: only after",
+            "words": ("none",),
+            "default": "the one that the model names",
+        }
+    },
+}
+
+
+def settings_of(bundle: str, config: str | Sequence[str]) -> dict[str, Setting]:
+    """`SETTINGS` as a configuration means them, for its help.
+
+    Args:
+        bundle, config: which; of several files the first counts.
+    """
+    others = _OTHERWISE.get((bundle, config if isinstance(config, str) else config[0]), {})
+    return {name: replace(setting, **others.get(name, {})) for name, setting in SETTINGS.items()}
+
+
 # Parts of sections whose numbers are held to a range.
 PARTS = {"card#interval": Setting("card#interval", "count", "epochs between saves of the model", free=True)}
 # What may change between the parts of a run: its length, where things lie and go, the machine, what is shown.

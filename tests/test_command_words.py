@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from warm import run_module
 
 from monai_hybrid import __version__, cli, cli_results, one_command
-from monai_hybrid.settings import SETTINGS
+from monai_hybrid.settings import SETTINGS, settings_of
 
 ROOT = Path(__file__).parents[1]
 COMMANDS = tuple("check build repair shift phantom pretrain adapt distil predict evaluate compare report audit sample".split())  # noqa: SIM905
@@ -330,7 +330,7 @@ def test_the_help_shows_every_setting_of_its_configuration(name: str, bundle: st
     content = load_config(bundle, config)
     named = {"dataset_dir", "output_dir", "bundle_root", "model", "input", "source_dir"}
     named |= {"pretrained"} if name == "evaluate" else set()
-    for setting in (s for n, s in SETTINGS.items() if n in content and n not in named):
+    for setting in (s for n, s in settings_of(bundle, config).items() if n in content and n not in named):
         assert f" {setting.option} " in output and (setting.meaning in output or setting.name == "unlabelled_dir")
     for alias in {"pretrain": ["--data", "--output"], "evaluate": ["--data", "--model", "--source", "--before"]}.get(name, []):
         assert f" {alias} " in output

@@ -92,14 +92,25 @@ def test_commands_and_options_of_the_documents_exist(path: Path) -> None:
 PAGES = [path for path in documents() if not {"notes", "benchmarks"} & set(path.relative_to(ROOT).parts)]
 
 
-@pytest.mark.parametrize("path", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
+def commented_lines(text: str) -> list[str]:
+    """Lines to paste with a comment: of blocks of commands all, of transcripts those behind a prompt."""
+    found = []
+    for kind, block in re.findall(r"^```(bash|sh|console)?\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
+        prompts = any(line.startswith("$ ") for line in block.splitlines())
+        typed = [line for line in block.splitlines() if kind == "bash" or not prompts or line.startswith("$ ")]
+        found += [line for line in typed if re.search(r"(^|\s)# ", line)]
+    return found
+
+
+@pytest.mark.parametrize("path", documents(), ids=lambda p: str(p.relative_to(ROOT)))
 def test_lines_to_paste_hold_no_comment(path: Path) -> None:
     """An interactive zsh knows no comments: it takes their words for arguments, and runs what stands in backticks."""
-    blocks = re.findall(r"^```(?:bash|sh|console)?\n(.*?)^```", path.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
-    lines = [
-        line for block in blocks for line in block.splitlines() if line.startswith(("monai-hybrid", "python", "pip", "uv"))
-    ]
-    assert not [line for line in lines if re.search(r"\s#", line)]
+    assert not commented_lines(path.read_text(encoding="utf-8"))
+
+
+def test_a_comment_behind_a_command_is_seen() -> None:
+    page = "```bash\nrun a \\\n  --b 1    # why\n# above\nrun c\n```\n```\n$ show # it\n(1) [x]   #  12, 1 Label\n```\n"
+    assert commented_lines(page) == ["  --b 1    # why", "# above", "$ show # it"]
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda p: str(p.relative_to(ROOT)))

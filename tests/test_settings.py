@@ -12,7 +12,7 @@ import pytest
 
 from data_prep.errors import ConfigError
 from monai_hybrid.setting_checks import check_kind, check_plain_value
-from monai_hybrid.settings import FREE, PATH_KINDS, PLAIN_KINDS, RANGES, SETTINGS
+from monai_hybrid.settings import FREE, PATH_KINDS, PLAIN_KINDS, RANGES, SETTINGS, settings_of
 
 ROOT = Path(__file__).parents[1]
 CONFIGS = sorted(p for p in ROOT.glob("bundles/*/configs/*.json") if p.name != "metadata.json")
@@ -63,6 +63,15 @@ def test_what_may_change_on_resume_is_what_always_could() -> None:
         "output_dir overwrite picture_interval progress_bar resume updates verbose"
     )
     assert " ".join(sorted(FREE)) == always
+
+
+def test_the_help_says_what_a_setting_is_in_its_own_configuration() -> None:
+    pretrain = settings_of("hybrid_pretrain", "train.json")
+    assert pretrain["pretrained"].default == "none" and "auto" not in pretrain["pretrained"].words  # it is refused there
+    assert "labelled patient" not in pretrain["updates"].default
+    before = settings_of("few_shot_finetune", ("evaluate.json", "masks.json"))["pretrained"]
+    assert before.default == "the one that the model names" and before.kind == "model"
+    assert settings_of("few_shot_finetune", "train.json") == SETTINGS
 
 
 @pytest.mark.parametrize("bundle", ["hybrid_pretrain", "few_shot_finetune"])

@@ -16,6 +16,12 @@ def test_every_page_is_in_the_navigation_once() -> None:
     assert sorted(named) == sorted(pages)
 
 
+def test_the_first_page_names_every_page() -> None:
+    docs = ROOT / "docs"
+    linked = set(re.findall(r"\]\(([^)#\s]+\.md)", (docs / "index.md").read_text(encoding="utf-8")))
+    assert linked == {path.relative_to(docs).as_posix() for path in docs.rglob("*.md")} - {"index.md"}
+
+
 def test_pages_link_to_pages_of_the_site_alone() -> None:
     docs = ROOT / "docs"
     left = [

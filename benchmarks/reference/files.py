@@ -52,6 +52,8 @@ MEANINGS = {
     "sample_[0-9][0-9][0-9]_*": "Image and mask of one pair.",
     "report.html": "One page on a run, with nothing outside it.",
 }
+# Columns of quality.csv that follow from a model's structures; the predicted ones of a calibrated model alone.
+OF_STRUCTURES = ("volume_NAME", "predicted_dice", "predicted_dice_NAME", "predicted_interval_NAME")
 INTRO = """# Files that are written
 
 A file of yours with one of these names is never replaced. What each word means: [glossary](glossary.md).
@@ -72,7 +74,9 @@ def page() -> str:
     parts.append("## The card of a model\n\n" + first + _keys(SCHEMA, [key for key in NEEDED if "." not in key]) + "\n")
     parts.append(
         "## Columns\n\n"
-        + table(["file", "columns"], [_columns("quality.csv", {*QUALITY_ALL, "volume_NAME"}), _columns("cases.csv", CASES_ALL)])
+        + table(
+            ["file", "columns"], [_columns("quality.csv", {*QUALITY_ALL, *OF_STRUCTURES}), _columns("cases.csv", CASES_ALL)]
+        )
         + "\n"
     )
     return "\n".join(parts)

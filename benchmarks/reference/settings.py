@@ -9,7 +9,7 @@ from monai_hybrid.bundle_folders import load_config
 from monai_hybrid.command_options import NAMES, default_text
 from monai_hybrid.commands import DISTILLING, SCORING, SCORING_MASKS
 from monai_hybrid.setting_checks import idle_in
-from monai_hybrid.settings import RANGES, SETTINGS, Setting
+from monai_hybrid.settings import RANGES, Setting, settings_of
 
 # Command -> the configuration that it runs.
 CONFIGS: dict[str, tuple[str, str | Sequence[str]]] = {
@@ -43,7 +43,8 @@ def page() -> str:
 
 def _section(command: str, bundle: str, config: str | Sequence[str], named: dict[str, str]) -> str:
     content = load_config(bundle, config)
-    used = [setting for name, setting in SETTINGS.items() if name in content and name not in idle_in(content)]
+    known = settings_of(bundle, config)
+    used = [setting for name, setting in known.items() if name in content and name not in idle_in(content)]
     rows = [_row(setting, content[setting.name], named) for setting in used]
     files = " and ".join(f"`bundles/{bundle}/configs/{name}`" for name in ([config] if isinstance(config, str) else config))
     heading = f"\n## {command}\n\n{files}\n\n"

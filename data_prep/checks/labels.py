@@ -54,8 +54,8 @@ def label_not_finite(subject: LabelSubject) -> Remark | None:
 def label_not_integer(subject: LabelSubject) -> Remark | None:
     """Label values are not whole numbers (probabilities, a scale factor, interpolation)."""
     broken = [value for value in _finite(subject) if value != round(value)]
-    number = sum(subject.counts[value] for value in broken)
-    message = f"{number} {subject.volume.cells} hold values that are not whole numbers: {_listed(broken)}{_scale(subject)}"
+    count = sum(subject.counts[value] for value in broken)
+    message = f"{count} {subject.volume.cells} hold values that are not whole numbers: {_listed(broken)}{_scale(subject)}"
     return _at(subject, broken, message)
 
 
@@ -78,8 +78,8 @@ def _at(subject: LabelSubject, values: list[float], message: str) -> Remark | No
 def label_negative(subject: LabelSubject) -> Remark | None:
     """Label values are negative."""
     broken = [value for value in _finite(subject) if value < 0]
-    number = sum(subject.counts[value] for value in broken)
-    return _at(subject, broken, f"negative values {_listed(broken)} in {number} {subject.volume.cells}")
+    count = sum(subject.counts[value] for value in broken)
+    return _at(subject, broken, f"negative values {_listed(broken)} in {count} {subject.volume.cells}")
 
 
 @check(
@@ -96,8 +96,10 @@ def label_undeclared(subject: LabelSubject) -> Remark | None:
         return None
     known = {0, *subject.declared}
     broken = [value for value in _finite(subject) if value not in known and value >= 0 and value == round(value)]
-    number = f"{sum(subject.counts[value] for value in broken)} {subject.volume.cells}"
-    message = f"values {_listed(broken)} are not declared; declared are {_listed(sorted(known))}; {number}"
+    count = sum(subject.counts[value] for value in broken)
+    message = (
+        f"values {_listed(broken)} are not declared; declared are {_listed(sorted(known))}; {count} {subject.volume.cells}"
+    )
     return _at(subject, broken, message)
 
 

@@ -183,7 +183,7 @@ def mixed_dimensions(subject: DatasetSubject) -> Iterable[Remark]:
     ]
 
 
-FEW_VALUES = 32
+FEW_VALUES = 32  # of a label; a scan has more
 
 
 @check("D410", on="pair", level="error", remedy="Exchange the two files: mv {file} ..")
@@ -195,6 +195,10 @@ def image_and_label_swapped(pair: PairSubject) -> str | None:
     whole = image.size <= FEW_VALUES and bool((image == np.round(image)).all())
     few = f"{image.size} different values in the image {pair.first.path.name}, {len(pair.counts)} in the label"
     return f"{few}; expected it the other way round" if whole else None
+
+
+MIN_CASES = 4  # fewer say nothing about what is usual
+EXCHANGED = 5.0  # times nearer in the other order
 
 
 @check(
@@ -219,10 +223,6 @@ def channels_exchanged(subject: DatasetSubject) -> Iterator[Remark]:
         if away[tuple(range(len(table)))] > EXCHANGED * max(away[best], 1.0):
             message = f"its channels fit the other cases best in the order {list(best)}"
             yield Remark(message, facts.case.case_id, str(facts.case.images[0]))
-
-
-MIN_CASES = 4  # fewer say nothing about what is usual
-EXCHANGED = 5.0  # times nearer in the other order
 
 
 @check(

@@ -12,7 +12,6 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import NamedTuple
 
 from data_prep.amounts import few, plural
 from data_prep.cases import Case, Source, SourceFault
@@ -20,21 +19,14 @@ from data_prep.errors import ConfigError, DataListError
 from data_prep.label_affixes import SEPARATORS, says_mask, without_label_words
 from data_prep.layouts.beside import images_and_masks, pairs
 from data_prep.layouts.channels import Images, usual_channels
-from data_prep.layouts.common import described, folders_in, image_files, modality_of, names_beside, names_file, split_of
+from data_prep.layouts.common import described, folders_in, image_files, modality_of, split_of
+from data_prep.layouts.structure_labels import StructureLabels, structure_labels
 from data_prep.layouts.two_folders import has_labels_within
 from data_prep.quoting import quoted
 from data_prep.reading import stem
 from data_prep.scans import LABEL_FOLDER
 from data_prep.spelling import in_one_spelling
-from data_prep.structure_names import (
-    absent,
-    by_name,
-    many,
-    names_of,
-    table_of,
-    whole_labels,
-)
-from data_prep.structures import Joined
+from data_prep.structure_names import by_name, whole_labels
 
 DATA_SETS = ("images", "imagesTr")  # within folders that are data sets of their own
 CONTRAST = re.compile(r"(?<![A-Za-z0-9])(?:t[12]|pd|flair|adc|dwi|swi|ct|pet|mra?)[a-z]{0,3}(?![A-Za-z0-9])", re.IGNORECASE)
@@ -62,19 +54,6 @@ class _Found:
     mask: Path | None = None
     structures: Mapping[str, Path] = field(default_factory=dict)
     whole: bool = False
-
-
-class _Labels(NamedTuple):
-    """What the labels of the cases are called.
-
-    `table`: structure -> value in the joined label. `of_a_table`: `names` has labels that no mask need hold.
-    """
-
-    table: Mapping[str, int]
-    names: Mapping[int, str] | None
-    of_a_table: bool
-    faults: tuple[SourceFault, ...]
-    notes: tuple[str, ...]
 
 
 def is_case_folders(root: Path, labels_dir: str | None = None) -> bool:
@@ -137,13 +116,13 @@ def read(root: Path, labels_dir: str | None = None, label_names: str | Mapping[i
         "cases",
         root.resolve().name,
         tuple(_case(case, channels) for case in whole),
-        labels.names,
+        labels.label_names,
         channels if len(channels) > 1 else ("image",),
         _modality(whole, channels),
         notes=(*_notes(looked, whole, channels), *labels.notes),
         faults=(*_incomplete(looked, found, channels), *labels.faults),
-        volumes={_place(case): Joined(_place(case), case.structures, labels.table) for case in whole if case.structures},
-        table_of_names=labels.of_a_table,
+        volumes=labels.volumes,
+        table_of_names=labels.table_of_names,
     )
 
 
@@ -162,16 +141,23 @@ def _incomplete(looked: Sequence[_Folder], found: Sequence[_Found], channels: Se
             yield SourceFault("D551", _lacking(case, channels), case.case_id, case.folder)
 
 
-def _labels(cases: Sequence[_Found], root: Path, folder: str, label_names: str | Mapping[int, str] | None) -> _Labels:
-    """The names of the labels: of the masks of structures, else of `folder`.json, else of a description in the data set."""
-    structures = {case.case_id: case.structures for case in cases if case.structures}
-    beside = names_beside(root, folder)
-    stated, where = (label_names, "--label-names") if label_names else (beside, str(names_file(root, folder)))
-    table = table_of(structures, stated, root, where)
-    told, said = (None, ()) if table or beside else described(root, ".")
-    faults = absent(structures, table, {case.case_id: case.folder for case in cases})
-    names = names_of(table) or beside or told
-    return _Labels(table, names, (bool(table) and not stated) or told is not None, tuple(faults), (*many(table, stated), *said))
+def _labels(
+    cases: Sequence[_Found], root: Path, labels_dir: str, label_names: str | Mapping[int, str] | None
+) -> StructureLabels:
+    """Of the masks of structures; without them the names are those of a file beside the cases, or of a description there."""
+    several = [case for case in cases if case.structures]
+    joined = structure_labels(
+        {case.case_id: case.structures for case in several},
+        {case.case_id: _place(case) for case in several},
+        root,
+        labels_dir,
+        label_names,
+        {case.case_id: case.folder for case in several},
+    )
+    if joined.label_names:
+        return joined
+    told, said = described(root, ".")
+    return replace(joined, label_names=told, notes=(*joined.notes, *said), table_of_names=told is not None)
 
 
 def _look(folder: Path, labels_dir: str | None = None, choose: bool = True) -> _Folder:

@@ -16,16 +16,16 @@ from data_prep.errors import ConfigError
 from data_prep.label_affixes import pair_labels, says_mask, without_label_words
 from data_prep.layouts.beside import images_and_masks, listed, refuse_two_of_a_name
 from data_prep.layouts.channels import Channeled, by_ending, names_in_labels, of_channels, several
-from data_prep.layouts.common import described, image_files, label_folder, modality_of, names_beside, names_file, require_images
+from data_prep.layouts.common import described, image_files, label_folder, modality_of, names_beside, require_images
 from data_prep.layouts.pairs import is_pairs
 from data_prep.layouts.structure_folders import ByStructure, by_names, by_structure
+from data_prep.layouts.structure_labels import structure_labels
 from data_prep.layouts.two_folders import HERE, Folders, fitting, masks_in, the_one
 from data_prep.quoting import quoted
 from data_prep.reading import stem
 from data_prep.scans import lies_beside_masks
 from data_prep.spelling import in_one_spelling
-from data_prep.structure_names import absent, by_name, many, names_of, table_of, whole_labels
-from data_prep.structures import Joined
+from data_prep.structure_names import by_name, whole_labels
 
 USUAL = Folders("images", "labels")
 
@@ -80,7 +80,7 @@ def read(
         root, "folders", root.name, cases, names or table, orphans=pairs.orphans,
         notes=(*told, *([pairs.note] if pairs.note else []), *notes, *said), table_of_names=table is not None,
     )  # fmt: skip
-    return _with_structures(source, label_names, names_file(root, where.labels)) if in_folders else source
+    return _with_structures(source, where.labels, label_names) if in_folders else source
 
 
 def _of_channels(root: Path, labels: str, told: Sequence[str], made: Channeled, masks: Iterable[Path]) -> Source:
@@ -148,22 +148,21 @@ def _said(where: Folders) -> str:
     return f"images lie in {images}, masks in {where.labels}/"
 
 
-def _with_structures(source: Source, label_names: str | Mapping[int, str] | None, names: Path) -> Source:
+def _with_structures(source: Source, labels_dir: str, label_names: str | Mapping[int, str] | None) -> Source:
     """Labels are folders here: each mask in them is one of a structure, unless each holds one that is called like its case."""
     places = {case.case_id: case.label for case in source.cases if case.label is not None}
     found = in_one_spelling({case: by_name(image_files(place), place.name, place) for case, place in places.items()})
     alone = [case for case, own in found.items() if len(own) == 1 and _is_whole(next(iter(own.values())), places[case].name)]
     if labels := whole_labels(found, alone, source.root):
         return replace(source, cases=tuple(replace(case, label=labels.get(case.case_id)) for case in source.cases))
-    stated = label_names or source.label_names  # of the file of names
-    table = table_of(found, stated, source.root, "--label-names" if label_names else str(names))
+    joined = structure_labels(found, places, source.root, labels_dir, label_names)
     return replace(
         source,
-        label_names=names_of(table),
-        notes=(*source.notes, *many(table, stated)),
-        faults=tuple(absent(found, table, places)),
-        volumes={place: Joined(place, found[case], table) for case, place in places.items()},
-        table_of_names=not stated,
+        label_names=joined.label_names,
+        notes=(*source.notes, *joined.notes),
+        faults=joined.faults,
+        volumes=joined.volumes,
+        table_of_names=joined.table_of_names,
     )
 
 
@@ -176,10 +175,8 @@ def _of_structures(
     told: Sequence[str],
 ) -> Source:
     """Each mask is of a structure, by its folder or by its name; the first mask of a case stands for all of them."""
-    beside = names_beside(root, labels)
-    stated, where = (label_names, "--label-names") if label_names else (beside, str(names_file(root, labels)))
-    table = table_of(turned.cases, stated, root, where)
     places = {case: next(iter(own.values())) for case, own in turned.cases.items()}
+    joined = structure_labels(turned.cases, places, root, labels, label_names)
     structures = sorted({name for own in turned.cases.values() for name in own})
     by = (
         f"lie in a folder for each structure: {few(turned.folders)}"
@@ -194,12 +191,12 @@ def _of_structures(
         "folders",
         root.name,
         tuple(Case(stem(path), (path,), places.get(stem(path))) for path in images),
-        names_of(table) or beside,
+        joined.label_names,
         orphans=tuple(turned.orphans),
-        notes=(*said, *many(table, stated)),
-        faults=tuple(absent(turned.cases, table, places)),
-        volumes={place: Joined(place, turned.cases[case], table) for case, place in places.items()},
-        table_of_names=not stated,
+        notes=(*said, *joined.notes),
+        faults=joined.faults,
+        volumes=joined.volumes,
+        table_of_names=joined.table_of_names,
     )
 
 

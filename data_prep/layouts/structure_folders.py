@@ -9,14 +9,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from data_prep.errors import DataListError
 from data_prep.label_affixes import case_of, pair_labels, without_label_words
-from data_prep.label_names import BACKGROUND, LONGEST, alike_name
+from data_prep.label_names import BACKGROUND, alike_name
 from data_prep.layouts.beside import refuse_two_of_a_name
 from data_prep.layouts.common import folders_in, image_files, uncounted
 from data_prep.reading import stem
 from data_prep.spelling import in_one_spelling
-from data_prep.structure_names import by_name
+from data_prep.structure_names import by_name, take_name
 
 
 @dataclass
@@ -56,7 +55,7 @@ def by_structure(place: Path, cases: Sequence[str]) -> ByStructure:
         name = structure_of(folder)
         if alike_name(name) == BACKGROUND:
             continue
-        _check(name, folder, names)
+        take_name(name, folder, names, place)
         refuse_two_of_a_name(files)
         found.folders.append(folder.name)
         found.orphans += pairs.orphans
@@ -84,18 +83,3 @@ def by_names(masks: Sequence[Path], cases: Sequence[str]) -> ByStructure:
     if all(len(own) == 1 for own in of.values()):
         return ByStructure()
     return ByStructure(cases=in_one_spelling({case: by_name(own, case, own[0].parent) for case, own in of.items()}))
-
-
-def _check(name: str, folder: Path, names: dict[str, Path]) -> None:
-    if (other := names.setdefault(alike_name(name), folder)) is not folder:
-        raise DataListError(
-            "D550",
-            f"{folder.parent}: {other.name}/ and {folder.name}/ are both masks of {name!r}; expected one for each structure",
-            str(folder.parent),
-        )
-    if len(name) > LONGEST or not name.isprintable():
-        raise DataListError(
-            "D550",
-            f"{folder.parent}: a folder of masks is called {name[:40]!r}; expected at most {LONGEST} printable characters",
-            str(folder.parent),
-        )

@@ -96,8 +96,8 @@ def entry(name: str) -> Entry:
     return Entry(name, file, card, about_of(name))
 
 
-def entries(dims: int | None = None) -> list[Entry]:
-    """All sound models, or those of 2 or 3 dimensions, by name. A damaged one is said in a warning, and hinders no other.
+def entries() -> list[Entry]:
+    """All sound models, by name. A damaged one is said in a warning, and hinders no other.
 
     Raises:
         ModelFileError: all are damaged.
@@ -107,7 +107,7 @@ def entries(dims: int | None = None) -> list[Entry]:
         logger.warning("model %s is left out: %s", name, fault)
     if faults and not sound:
         raise next(iter(faults.values()))
-    return [one for one in sound if dims in (None, one.dims)]
+    return sound
 
 
 def rows() -> list[dict[str, Any]]:

@@ -19,9 +19,8 @@ from monai_hybrid.evaluation.summary import ALL
 from monai_hybrid.setting_checks import is_number
 
 Rows = dict[tuple[str, str], Row]
-# What must be equal for the numbers to mean the same.
 LONGEST = 80  # signs of a value that a message repeats
-SAME = ("dataset", "split", "unit", "nsd_tolerance")
+SAME = ("dataset", "split", "unit", "nsd_tolerance")  # what must be equal for the numbers to mean the same
 
 
 @dataclass(frozen=True)

@@ -54,15 +54,8 @@ def cases_with_masks(
     """
     if not folder:
         raise ConfigError("masks: no folder was given. Type: --masks FOLDER")
-    place = Path(folder)
-    if not place.is_dir():
-        raise DataError(f"{printable(folder)}: no such folder; expected masks, a file a case")
-    files = mask_files(place)
-    if not files and (place / LABELS).is_dir():
-        place = place / LABELS
-        files = mask_files(place)
-    files = files or [path for path in sorted(place.iterdir()) if path.is_dir() and path.name[0] != "." and mask_files(path)]
-    files = _without_images(files, [*cases, *others], place)
+    place, there = _masks_in(Path(folder))
+    files = _without_images(there, [*cases, *others], place)
     listed = _listed(place)
     owner = _owners([*cases, *others])
     mask_of = _masks_of(cases, {name: path for name, (path, _) in listed.items()}, files, owner)
@@ -72,19 +65,32 @@ def cases_with_masks(
         own = by_folder.get(case["case_id"]) or mask_of.get(case["case_id"])
         if own is None:
             missing.append(str(case["case_id"]))
-        else:
-            if isinstance(own, Path) and own.is_dir():
-                own = one_segmentation(own, {Path(str(image)).name for image in _images(case)}) or own
-            for path in own.values() if isinstance(own, dict) else [own]:
-                _refuse_name(path)
-                _refuse_label(path, Path(str(case["label"])))
-            found.append(
-                {**case, "mask": {name: str(path) for name, path in own.items()} if isinstance(own, dict) else str(own)}
-            )
+            continue
+        if isinstance(own, Path) and own.is_dir():
+            own = one_segmentation(own, {Path(str(image)).name for image in _images(case)}) or own
+        for path in own.values() if isinstance(own, dict) else [own]:
+            _refuse_name(path)
+            _refuse_label(path, Path(str(case["label"])))
+        found.append({**case, "mask": {name: str(path) for name, path in own.items()} if isinstance(own, dict) else str(own)})
     if missing:
         _tell_missing(place, len(cases), missing, list(dict.fromkeys(map(stem, files))), without_mask)
     _tell_other_images(place, found, listed)
     return found
+
+
+def _masks_in(folder: Path) -> tuple[Path, list[Path]]:
+    """Where the masks lie, the folder or its `labels/`; and a file a case, or a folder a case where there are folders alone.
+
+    Raises:
+        DataError: no such folder.
+    """
+    if not folder.is_dir():
+        raise DataError(f"{printable(str(folder))}: no such folder; expected masks, a file a case")
+    place = folder / LABELS if not mask_files(folder) and (folder / LABELS).is_dir() else folder
+    files = mask_files(place)
+    return place, files or [
+        path for path in sorted(place.iterdir()) if path.is_dir() and path.name[0] != "." and mask_files(path)
+    ]
 
 
 def _without_images(files: Sequence[Path], cases: Sequence[Mapping[str, Any]], place: Path) -> list[Path]:

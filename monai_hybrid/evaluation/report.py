@@ -116,6 +116,17 @@ class EvaluationReport:
         write_log(self.folder)
         remove_leftovers(self.folder)
         write_cases(self.rows, self.folder / "cases.csv")
+        summary = self._summary()
+        engine.state.metrics |= _published(summary.get("dice", {}))
+        text = json.dumps(summary, indent=2, allow_nan=False) + "\n"
+        replace_file(self.folder / "summary.json", lambda path: path.write_text(text, encoding="utf-8"))
+        if reason := self.about.get("nsd_tolerance_reason"):
+            logger.info("NSD tolerance %g %s: %s", self.nsd_tolerance, self.unit, reason)
+        for name in shown(summary.get("dice", {})):
+            logger.info("%s", self.line(name, {metric: summary[metric][name] for metric in METRICS}))
+
+    def _summary(self) -> dict[str, Any]:
+        """The content of `summary.json`."""
         summary = {
             **self.about,
             **_model_digest(self.about),
@@ -129,16 +140,7 @@ class EvaluationReport:
         }
         if partial := partly_annotated(self.rows):
             summary["partly_annotated"] = {"cases": len(partial), "policy": PARTLY}
-        means = {name: of["mean"] for name, of in summary.get("dice", {}).items() if of["mean"] is not None}
-        if means:  # for applications that run this evaluator: MONAI FL reads them
-            mean = means.pop("all") if "all" in means else sum(means.values()) / len(means)
-            engine.state.metrics |= {"val_mean_dice": mean, **{score_name(name): value for name, value in means.items()}}
-        text = json.dumps(summary, indent=2, allow_nan=False) + "\n"
-        replace_file(self.folder / "summary.json", lambda path: path.write_text(text, encoding="utf-8"))
-        if reason := self.about.get("nsd_tolerance_reason"):
-            logger.info("NSD tolerance %g %s: %s", self.nsd_tolerance, self.unit, reason)
-        for name in shown(summary.get("dice", {})):
-            logger.info("%s", self.line(name, {metric: summary[metric][name] for metric in METRICS}))
+        return summary
 
     def line(self, name: str, of: Mapping[str, Mapping[str, Any]]) -> str:
         """All means of one class with what is not in them."""
@@ -150,6 +152,14 @@ class EvaluationReport:
             f"{d['n']} of {d['cases']} cases ({plural(d['patients'], 'patient')}) in the mean, "
             f"{d['undefined']} undefined, {d['missed']} missed, {d['invented']} invented"
         )
+
+
+def _published(dice: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
+    """Mean Dice by the names that applications which run this evaluator read: MONAI FL, trackers."""
+    means = {name: of["mean"] for name, of in dice.items() if of["mean"] is not None}
+    if not means:
+        return {}
+    return {"val_mean_dice": means.pop(ALL), **{score_name(name): value for name, value in means.items()}}
 
 
 def shown(of: Mapping[str, Any]) -> list[str]:

@@ -32,19 +32,8 @@ from monai_hybrid.setting_checks import model_in
 
 TABLE = "quality.csv"
 DIGEST = "image_digest"
-PLAIN = (
-    "case_id",
-    "status",
-    "flag",
-    "error",
-    "image",
-    DIGEST,
-    "mask",
-    "model",
-    "model_digest",
-    "made_from",
-    "precision",
-)  # columns that are no numbers to show
+# Columns that are no numbers to show.
+PLAIN = ("case_id", "status", "flag", "error", "image", DIGEST, "mask", "model", "model_digest", "made_from", "precision")
 WORST_FIRST = "entropy_foreground"
 SEVERAL = "its channels are several DICOM series, which this page does not show"
 WITHOUT_ROW = "a mask without a row in quality.csv: a run was killed between the two; predict its image again"
@@ -107,6 +96,23 @@ class Collection:
     model: Path | None = None
 
 
+@dataclass(frozen=True)
+class _Run:
+    """What the rows of a prediction's table share; attributes as of `Collection`.
+
+    Attributes:
+        images: where the images lie, if somebody said so.
+        export: where the series of a prediction of DICOM lie.
+    """
+
+    folder: Path
+    images: Path | None
+    export: Export
+    labels: tuple[Label, ...]
+    channels: tuple[str, ...]
+    columns: tuple[str, ...]
+
+
 def read_collection(folder: Path, images: Path | None = None, model: Path | None = None) -> Collection:
     """Read what `predict` or `build` has left in a folder.
 
@@ -147,7 +153,8 @@ def _prediction(folder: Path, images: Path | None, model: Path | None) -> Collec
     channels = tuple(str(name) for name in (card or {}).get("channels", ("image",)))
     columns = tuple(name for name in (rows[0] if rows else ()) if name not in PLAIN and name != "unit")
     export = Export(dicom_folder(_settings_of_run(folder), images), trusted=images is not None)
-    cases = [_case(row, folder, images, channels, columns, (export, labels)) for row in rows]
+    run = _Run(folder, images, export, labels, channels, columns)
+    cases = [_case(row, run) for row in rows]
     colour = (card or {}).get("colour")
     alone = masks_without_row(folder, rows)
     cases += [Case(stem(mask), note=WITHOUT_ROW, flag=WITHOUT_ROW) for mask in alone]
@@ -224,42 +231,47 @@ def coloured(values: Sequence[tuple[int, str]], folder: Path) -> tuple[Label, ..
     return tuple(Label(index, value, name, label_colour(index)) for index, (value, name) in enumerate(values))
 
 
-def _case(
-    row: Mapping[str, str],
-    folder: Path,
-    images: Path | None,
-    channels: Sequence[str],
-    columns: Sequence[str],
-    of_dicom: tuple[Export, Sequence[Label]],
-) -> Case:
-    """`of_dicom`: where the series of a prediction of DICOM lie, and what its segments are."""
-    numbers = {name: row[name] for name in columns}
+def _case(row: Mapping[str, str], run: _Run) -> Case:
+    numbers = {name: row[name] for name in run.columns}
     if row["status"] != "done":
         return Case(row["case_id"], flag=row.get("error") or "not predicted", note="no mask was predicted", numbers=numbers)
-    flag, unit = row.get("flag", ""), row.get("unit", "")
+    unit = row.get("unit", "")
     numbers |= {name: f"{text} {unit}".strip() for name, text in numbers.items() if name.startswith("volume_")}
-    mask = inside(folder, row["mask"])
-    if row["image"].startswith("DICOM "):
-        case = Case(row["case_id"], flag=flag, numbers=numbers, patient=row["case_id"].rpartition("_")[0])
-        note = SEVERAL if len(channels) > 1 else of_dicom[0].reason
-        if not SERIES.fullmatch(row["case_id"]):  # it is to be the name of a file
-            note = "no DICOM series can have this name; predict again"
-        elif mask is None or extension(mask) is not None:
-            note = f"its DICOM-SEG is not in the folder: {row['mask'] or 'none'}"
-        elif not note and not of_dicom[0].trusted and not row.get(DIGEST):
-            note = unknown(of_dicom[0].folder)
-        return replace(case, note=note) if note or mask is None else _with_dicom(case, mask, row.get(DIGEST, ""), *of_dicom)
-    found, note = _images_of(row, folder, images, channels)
+    case = Case(row["case_id"], flag=row.get("flag", ""), numbers=numbers)
+    mask = inside(run.folder, row["mask"])
+    return (_of_series if row["image"].startswith("DICOM ") else _of_files)(case, row, mask, run)
+
+
+def _of_files(case: Case, row: Mapping[str, str], mask: Path | None, run: _Run) -> Case:
+    images, note = _images_of(row, run.folder, run.images, run.channels)
     if mask is None:
         note = note or f"its mask is not in the folder: {row['mask'] or 'none'}"
     elif extension(mask) is None:
         note = note or "its mask is DICOM-SEG, which this page does not show. Predict again with --also-nifti True"
-    return Case(row["case_id"], found, mask, flag, note, numbers)
+    return replace(case, images=images, mask=mask, note=note)
 
 
-def _with_dicom(case: Case, seg: Path, digest: str, export: Export, labels: Sequence[Label]) -> Case:
-    one = DicomCase(export, case.case_id, seg, labels, digest)
+def _of_series(case: Case, row: Mapping[str, str], seg: Path | None, run: _Run) -> Case:
+    """A case of DICOM; its image and mask are made of the series and the DICOM-SEG when they are asked for."""
+    case = replace(case, patient=case.case_id.rpartition("_")[0])
+    note = _why_no_series(row, seg, run)
+    if note or seg is None:
+        return replace(case, note=note)
+    one = DicomCase(run.export, case.case_id, seg, run.labels, row.get(DIGEST, ""))
     return replace(case, images=(one.image,), mask=one.mask, dicom=one, made_from=seg)
+
+
+def _why_no_series(row: Mapping[str, str], seg: Path | None, run: _Run) -> str:
+    """Why a case of DICOM cannot be shown; "" where it can."""
+    if not SERIES.fullmatch(row["case_id"]):  # it is to be the name of a file
+        return "no DICOM series can have this name; predict again"
+    if seg is None or extension(seg) is not None:
+        return f"its DICOM-SEG is not in the folder: {row['mask'] or 'none'}"
+    if len(run.channels) > 1:
+        return SEVERAL
+    if run.export.reason:
+        return run.export.reason
+    return "" if run.export.trusted or row.get(DIGEST) else unknown(run.export.folder)
 
 
 def _images_of(
@@ -324,11 +336,12 @@ def _prepared(folder: Path, model: Path | None) -> Collection:
     for split in SPLITS:
         for entry in lists[split]:
             one = case_of(entry)
-            gone = next((file for file in (*one.images, *([one.label] if one.label else [])) if not file.is_file()), None)
+            files = (*one.images, one.label) if one.label else one.images
+            gone = next((file for file in files if not file.is_file()), None)
             note = "" if gone is None else f"one of its files is not there: {gone}"
             numbers = {"split": split, "patient": one.patient}
             cases.append(Case(one.case_id, one.images, one.label, "", note, numbers, one.patient))
     channels = tuple(str(channel) for channel in about["channels"])
     colour = tuple(about["colour"]) if about.get("colour") else None
-    _card(model)
+    _card(model)  # refuses one that is named and is not there
     return Collection(folder, False, labels, ("split", "patient"), tuple(cases), channels, colour, model)

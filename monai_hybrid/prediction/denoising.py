@@ -122,11 +122,6 @@ def cut_window(image: Tensor, window: Sequence[WindowSpan]) -> Tensor:
     return torch.nn.functional.pad(image[None], pads, mode="replicate")[0] if any(pads) else image
 
 
-def centre_window(image: Tensor, roi: Sequence[int]) -> Tensor:
-    """(C, X, Y[, Z]) -> (C, *roi) at the centre; replicated at the edges where the image is smaller."""
-    return cut_window(image, window_at(image.shape[1:], roi))
-
-
 def without_padding(values: Tensor, window: Sequence[WindowSpan]) -> Tensor:
     """(*roi) -> the part that lies in the image."""
     for axis, span in enumerate(window):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,29 @@ from monai_hybrid.screen import BAR, TICK, write_log
 logger = logging.getLogger("monai_hybrid.predict")
 Signals = dict[str, dict[str, float | None]]  # by structure
 FATAL = (ConfigError, EnvironmentFault, ModelFileError)  # true of every case, so nothing is gained by going on
+
+
+@dataclass(frozen=True)
+class _Segmented:
+    """A case of which the network is done: what its files and its row follow from.
+
+    Attributes:
+        batch: of this case alone, as the loader gave it.
+        found: labels, entropy and probabilities.
+        error: of denoising.
+        signals: what its predicted Dice follows from.
+        output: what postprocessing gets.
+    """
+
+    batch: dict[str, Any]
+    found: Segmentation
+    error: float | None
+    signals: Signals
+    output: dict[str, Any]
+
+    @property
+    def case_id(self) -> str:
+        return str(self.batch["case_id"][0])
 
 
 class Predictor(SupervisedEvaluator):
@@ -147,8 +171,8 @@ class Predictor(SupervisedEvaluator):
             rest = partial(self._failed, case_id, batchdata["failure"][0])
         else:
             try:
-                found, error, signals, output = self._predict(batchdata)
-                rest = partial(self._written, batchdata, found, error, signals, output, began)
+                one = self._predict(batchdata)
+                output, rest = one.output, partial(self._written, one, began)
             except FATAL as fault:
                 raise type(fault)(f"case {case_id}: {fault}") from fault
             except Exception as fault:
@@ -175,8 +199,7 @@ class Predictor(SupervisedEvaluator):
         self.table.seen(case_id, self._digest(case_id))
         self._told(case_id, "skipped", "finished before (--overwrite True redoes it)")
 
-    def _predict(self, batch: dict[str, Any]) -> tuple[Segmentation, float | None, Signals, dict[str, Any]]:
-        """Labels, denoising error, signals, and what is to be written."""
+    def _predict(self, batch: dict[str, Any]) -> _Segmented:
         image = batch["image"].to(self.state.device)[0]
         case_id = batch["case_id"][0]
         kept: str | None = None
@@ -196,7 +219,7 @@ class Predictor(SupervisedEvaluator):
                 found, kept = self._of_the_image(case_id, image, watched, found)
                 signals = {} if kept == ADAPTED else signals  # these weights saw no labelled case
         output = {"case_id": case_id, "series": self._case(case_id).get("series"), "test_time": kept}
-        return found, error, signals, output | on_the_input_grid(found, image)
+        return _Segmented(batch, found, error, signals, output | on_the_input_grid(found, image))
 
     def _watched(self, image: Tensor, sums: MaskSums | None) -> MaskSums | None:
         """What will have the mask on the network's grid, where weights of the image are asked for; before `segment`."""
@@ -215,38 +238,27 @@ class Predictor(SupervisedEvaluator):
             logger.info("%s: the %s weights are kept: %s", case_id, verdict.kept, "; ".join(verdict.reasons))
             return (self.inferer.segment(image, self.network) if verdict.kept == ADAPTED else found), verdict.kept
 
-    def _written(
-        self,
-        batch: dict[str, Any],
-        found: Segmentation,
-        error: float | None,
-        signals: Signals,
-        output: dict[str, Any],
-        began: float,
-    ) -> None:
+    def _written(self, one: _Segmented, began: float) -> None:
         """Masks, maps and the row: all of them, or nothing of this case."""
         if self.save is None:
-            self._row(batch, found, error, signals, output)
+            self._row(one, one.output)
         else:
-            self._saved(self.save, batch, found, error, signals, output)
-        self._told(batch["case_id"][0], "done", f"{time.monotonic() - began:.1f} s")
+            self._saved(self.save, one)
+        self._told(one.case_id, "done", f"{time.monotonic() - began:.1f} s")
 
-    def _saved(
-        self, save: Callable, batch: dict[str, Any], found: Segmentation, error: float | None, signals: Signals,
-        output: dict[str, Any],
-    ) -> None:  # fmt: skip
-        case_id, saved = batch["case_id"][0], output
+    def _saved(self, save: Callable, one: _Segmented) -> None:
+        batch, case_id, saved = one.batch, one.case_id, one.output
         try:
             self.table.reserve()
-            saved = {**save(output), "case_id": case_id}
+            saved = {**save(one.output), "case_id": case_id}
             for extra in self.extras:
                 extra(saved, float(batch["voxel"][0]), batch["unit"][0])
             remove_outdated(self.table.path.parent, saved, batch["fitting"][0].split(","))
-            self._row(batch, found, error, signals, saved)
+            self._row(one, saved)
         except Exception as broken:  # MONAI wraps what a transform raises
             self.table.free()
             for key in ("entropy", "probabilities"):
-                if key in output:
+                if key in one.output:
                     _remove_own(Path(saved.get(f"{key}_file", self.table.path.parent / f"{case_id}_{key}.nii.gz")))
             for key in ("pred_file", "pred_nifti", "preview_file"):
                 if key in saved:
@@ -259,19 +271,19 @@ class Predictor(SupervisedEvaluator):
                 "free some space or give another --output, then run it again: finished cases are skipped"
             ) from broken
 
-    def _row(
-        self, batch: dict[str, Any], found: Segmentation, error: float | None, signals: Signals, output: dict[str, Any]
-    ) -> None:
+    def _row(self, one: _Segmented, output: Mapping[str, Any]) -> None:
+        """`output`: that of the case, with the files that were written."""
+        batch, found = one.batch, one.found
         counts = torch.bincount(found.labels.flatten().int(), minlength=len(self.table.structures) + 1)[1:].tolist()
         volumes = {name: n * float(batch["voxel"][0]) for name, n in zip(self.table.structures, counts, strict=True)}
         series = output.get("series")
         name = f"DICOM {series.title}" if series else str(output["pred"].meta.get("filename_or_obj", ""))
-        scores = {"entropy_foreground": found.entropy_foreground, "denoising_error": error}
-        predicted = predictions(self.quality, signals)
+        scores = {"entropy_foreground": found.entropy_foreground, "denoising_error": one.error}
+        predicted = predictions(self.quality, one.signals)
         flags = [own_flags(volumes, batch["remarks"][0], batch["unit"][0], self.reference, scores)]
         flags += low_prediction(predicted, self.quality)
         self.table.add(
-            batch["case_id"][0],
+            one.case_id,
             status="done",
             flag="; ".join(flag for flag in flags if flag),
             unit=batch["unit"][0],
@@ -282,7 +294,7 @@ class Predictor(SupervisedEvaluator):
             test_time=output.get("test_time"),
             precision=found.precision or self.table.settings.get("precision"),
             image=name,
-            image_digest=self._digest(batch["case_id"][0]),
+            image_digest=self._digest(one.case_id),
             mask=self._in_folder(str(output.get("pred_file", ""))),
             made_from=batch["made_from"][0],
         )

@@ -71,11 +71,8 @@ class QualityTable:
         self.path = Path(folder) / "quality.csv"
         self.named, self.digest = name_of(str(model)), ""
         self.structures = [str(label["name"]) for label in labels][1:]
-        self.model, self.settings, self.overwrite = (
-            Path(model_path(model)),
-            {name: value for name, value in (settings or {}).items() if value is not None},
-            overwrite,
-        )
+        self.model, self.overwrite = Path(model_path(model)), overwrite
+        self.settings = {name: value for name, value in (settings or {}).items() if value is not None}
         self.rows: dict[str, dict[str, Any]] = {}
         self.earlier: dict[str, dict[str, Any]] = {}  # of masks that are there already
         self._lines: dict[str, str] = {}  # of rows, as they stand in the file: all but one are the same after a case

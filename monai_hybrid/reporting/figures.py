@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +32,7 @@ LABEL_COLOURS = PALETTE
 FONT = "DejaVu Sans"  # ships with matplotlib, so a report looks the same everywhere
 DPI = 200
 NIGHT, CHALK = "#0E1116", "#E6E9EE"  # ground and titles of a sheet
+GAP, MARGIN, TITLE = 0.05, 0.12, 0.24  # inches between panels, around a sheet, and of a line of titles
 
 
 @dataclass(frozen=True)
@@ -126,48 +128,79 @@ def contact_sheet(
     Raises:
         ValueError: for no panel, a ragged grid, titles that do not match it, or a file suffix that is not known.
     """
-    widest = max((len(row) for row in rows), default=0)
     panels = [panel for row in rows for panel in row if panel is not None]
     if not panels:
         raise ValueError("a contact sheet needs at least one panel")
-    _check_titles(rows, widest, column_titles, row_titles)
+    _check_titles(rows, column_titles, row_titles)
     names = label_names or {k: f"label {k}" for k in sorted({k for panel in panels for k in panel.labels})}
     names = {k: name for k, name in names.items() if k > 0}
 
-    gap, margin = 0.05, 0.12
-    left, top = margin + 0.24 * bool(row_titles), margin + 0.24 * bool(column_titles)
-    grid_width = widest * (panel_inches + gap) - gap
-    entry = 0.55 + 0.075 * max((len(name) for name in names.values()), default=0)  # inches of a legend entry
-    width = left + max(grid_width, entry * bool(names)) + margin
-    left += (width - left - margin - grid_width) / 2
-    legend_columns = max(1, int(width / entry))
-    legend_height = bool(names) * (0.1 + 0.18 * -(-len(names) // legend_columns))
-    heights = [_row_height(row, panel_inches) for row in rows]
-    height = top + sum(heights) + gap * (len(rows) - 1) + margin + legend_height
-
-    figure = empty_figure(width, height, NIGHT)
-    y = height - top
-    for r, (row, row_height) in enumerate(zip(rows, heights, strict=True)):
-        y -= row_height
-        if row_titles:
-            _text(figure, (left - 0.14) / width, (y + row_height / 2) / height, row_titles[r], rotation=90)
+    layout = _layout(rows, panel_inches, bool(column_titles), bool(row_titles), list(names.values()))
+    figure = empty_figure(layout.width, layout.height, NIGHT)
+    for r, row in enumerate(rows):
         for c, panel in enumerate(row):
-            x = left + c * (panel_inches + gap)
             if panel is not None:
-                box = (x / width, y / height, panel_inches / width, row_height / height)
-                _draw_panel(figure.add_axes(box), panel)
-            if r == 0 and column_titles:
-                _text(figure, (x + panel_inches / 2) / width, 1 - (top - 0.13) / height, column_titles[c])
-        y -= gap
+                _draw_panel(figure.add_axes(layout.box(r, c)), panel)
+    for c, title in enumerate(column_titles):
+        x, y, width, height = layout.box(0, c)
+        _text(figure, x + width / 2, y + height + 0.13 / layout.height, title)
+    for r, title in enumerate(row_titles):
+        x, y, _, height = layout.box(r, 0)
+        _text(figure, x - 0.14 / layout.width, y + height / 2, title, rotation=90)
     if names:
-        _draw_legend(figure, names, legend_columns, x=(left + grid_width / 2) / width, y=margin / height)
+        _draw_legend(figure, names, layout.legend_columns, x=layout.middle / layout.width, y=MARGIN / layout.height)
     return finish(figure, path)
 
 
-def _check_titles(
-    rows: Sequence[Sequence[Panel | None]], widest: int, column_titles: Sequence[str], row_titles: Sequence[str]
-) -> None:
+@dataclass(frozen=True)
+class _Layout:
+    """Where things lie on a sheet, in inches from its lower left corner.
+
+    Attributes:
+        left, top, middle: of the grid of panels: its left and upper edge, and half-way between left and right.
+        panel: width of a panel.
+        heights: of the rows.
+        legend_columns: entries of the legend beside each other.
+    """
+
+    width: float
+    height: float
+    left: float
+    top: float
+    middle: float
+    panel: float
+    heights: tuple[float, ...]
+    legend_columns: int
+
+    def box(self, row: int, column: int) -> tuple[float, float, float, float]:
+        """Left, bottom, width and height of a panel, as shares of the sheet."""
+        x = self.left + column * (self.panel + GAP)
+        y = self.top - sum(self.heights[: row + 1]) - row * GAP
+        return x / self.width, y / self.height, self.panel / self.width, self.heights[row] / self.height
+
+
+def _layout(
+    rows: Sequence[Sequence[Panel | None]], panel: float, column_titles: bool, row_titles: bool, names: Sequence[str]
+) -> _Layout:
+    """The sheet is as wide as its grid or as the longest name of the legend; the grid lies in the middle of what is left."""
+    grid_width = len(rows[0]) * (panel + GAP) - GAP
+    entry = 0.55 + 0.075 * max(map(len, names), default=0)
+    left = MARGIN + TITLE * row_titles
+    inner = max(grid_width, entry if names else 0.0)
+    width = left + inner + MARGIN
+    legend_columns = max(1, int(width / entry))
+    legend = 0.1 + 0.18 * ceil(len(names) / legend_columns) if names else 0.0
+    heights = tuple(_row_height(row, panel) for row in rows)
+    bottom = MARGIN + legend
+    top = bottom + sum(heights) + GAP * (len(rows) - 1)
+    middle = left + inner / 2
+    height = top + MARGIN + TITLE * column_titles
+    return _Layout(width, height, middle - grid_width / 2, top, middle, panel, heights, legend_columns)
+
+
+def _check_titles(rows: Sequence[Sequence[Panel | None]], column_titles: Sequence[str], row_titles: Sequence[str]) -> None:
     lengths = [len(row) for row in rows]
+    widest = max(lengths)
     if set(lengths) != {widest}:
         raise ValueError(f"each row needs {widest} panels (None for an empty place), got rows of {lengths}")
     if column_titles and len(column_titles) != widest:

@@ -108,9 +108,9 @@ def cropped(of: CaseSlice) -> tuple[CaseSlice, bool]:
     return of.part(window[0], window[1]), True
 
 
-def reduced(of: CaseSlice, largest: int = LARGEST) -> CaseSlice:
+def reduced(of: CaseSlice) -> CaseSlice:
     """Every n-th pixel of a slice that is larger than a page shows."""
-    step = -(-max(of.reference.shape) // largest)
+    step = -(-max(of.reference.shape) // LARGEST)
     every = slice(None, None, step)
     return of.part(every, every, step) if step > 1 else of
 

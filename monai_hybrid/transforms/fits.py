@@ -21,21 +21,18 @@ def machine_memory() -> int | None:
         return None
 
 
-def refuse_too_large(
-    name: str, shape: Sequence[int], own: Sequence[float], target: Sequence[float], memory: int | None = None
-) -> None:
+def refuse_too_large(name: str, shape: Sequence[int], own: Sequence[float], target: Sequence[float]) -> None:
     """Refuse an image that resampling cannot hold: the system would end the whole command, without a word.
 
     Args:
         name: of the file.
         shape: (C, X, Y[, Z]), as read.
         own, target: edges of its voxels and of those of the new grid, in mm.
-        memory: of the machine, in bytes; None: as the system says.
 
     Raises:
         DataError: it takes more than there is, `COPIES` times.
     """
-    memory = memory or machine_memory()
+    memory = machine_memory()
     sizes = [max(1, round(n * old / new)) for n, old, new in zip(shape[1:], own, target, strict=True)]
     needed = COPIES * BYTES * shape[0] * math.prod(sizes)
     if memory is None or needed <= memory:

@@ -17,7 +17,7 @@ from scipy.ndimage import affine_transform, gaussian_filter
 
 from monai_hybrid.bundle.cases import cases_to_predict, unique_names
 from monai_hybrid.errors import ConfigError, DataError, EnvironmentFault
-from monai_hybrid.prediction.denoising import DenoisingScore, centre_window
+from monai_hybrid.prediction.denoising import DenoisingScore, cut_window, window_at
 from monai_hybrid.prediction.flags import flag_rows
 from monai_hybrid.weights import save_weights
 
@@ -304,12 +304,12 @@ def test_the_denoising_score_is_the_ratio_to_the_best_linear_guess() -> None:
 
     def perfect(x_t: torch.Tensor, t: torch.Tensor, return_noise: bool) -> torch.Tensor:
         a, s = score.schedule.signal_and_noise(t, x_t)
-        x_0 = centre_window(image, (16, 16, 16))[None]
+        x_0 = cut_window(image, window_at(image.shape[1:], (16, 16, 16)))[None]
         return torch.cat([a * (x_t - a * x_0) / s - s * x_0, x_t], 1)  # and a mask of one class, which counts for nothing here
 
     def wiener(x_t: torch.Tensor, t: torch.Tensor, return_noise: bool) -> torch.Tensor:
         a, s = score.schedule.signal_and_noise(t, x_t)
-        window = centre_window(image, (16, 16, 16))
+        window = cut_window(image, window_at(image.shape[1:], (16, 16, 16)))
         mean, variance = window.mean(), window.var()
         x_0 = mean + a * variance / (a**2 * variance + s**2) * (x_t - a * mean)
         return torch.cat([(a * x_t - x_0) / s, x_t], 1)

@@ -351,7 +351,14 @@ def test_one_folder_within_the_labels_is_the_folder_of_labels(tmp_path: Path) ->
 
 def test_two_folders_of_one_structure_are_refused(tmp_path: Path) -> None:
     (found,) = check(lungs(tmp_path / "raw", "images", "labels", ("lung_mask", "Lung")))
-    assert found.code == "D550" and "are both masks of" in found.message
+    assert found.code == "D550"
+    assert "Lung/ and lung_mask/ are both masks of 'lung'; expected one for each structure" in found.message
+
+
+def test_a_folder_of_masks_whose_name_cannot_be_told_is_refused(tmp_path: Path) -> None:
+    (found,) = check(lungs(tmp_path / "raw", "images", "labels", ("left", "right\nlung")))
+    assert found.code == "D550"
+    assert "a folder of masks is called 'right\\nlung'; expected at most 200 printable characters" in found.message
 
 
 @pytest.mark.parametrize(

@@ -74,6 +74,17 @@ def test_masks_of_a_nrrd_and_of_a_series_lie_on_their_grids(tmp_path: Path) -> N
         np.testing.assert_allclose(made.affine, affine, atol=1e-4)
 
 
+def test_labels_beside_the_scans_are_no_volumes_to_join_masks_for(tmp_path: Path) -> None:
+    for folder in ("images", "labels"):
+        volume(tmp_path / f"raw/{folder}/p1.nii.gz", (1, 1, 5))
+    cut(tmp_path / "raw", tmp_path / "cut")
+    masks = as_predicted(tmp_path / "cut/images", tmp_path / "masks")
+    assert join(tmp_path / "raw", masks, tmp_path / "out") == 1
+    assert [file.relative_to(tmp_path).as_posix() for file in (tmp_path / "out").rglob("*.nii.gz")] == [
+        "out/images/p1_seg.nii.gz"
+    ]
+
+
 def test_what_cannot_be_joined_leaves_nothing(tmp_path: Path) -> None:
     volume(tmp_path / "raw/p1.nii.gz", (1, 1, 5))
     cut(tmp_path / "raw", tmp_path / "cut")

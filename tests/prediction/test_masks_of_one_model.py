@@ -81,7 +81,8 @@ def test_failed_cases_of_another_model_are_no_masks(tmp_path: Path) -> None:
     first = table(tmp_path)
     first.open()
     first.add("a", status="failed", error="damaged")
-    done(table(tmp_path, "second"), "b")
+    second = done(table(tmp_path, "second"), "b")
+    assert [(name, row["status"]) for name, row in second.rows.items()] == [("a", "failed"), ("b", "done")]
 
 
 def test_tables_that_name_no_model(tmp_path: Path) -> None:
