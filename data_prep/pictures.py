@@ -97,7 +97,7 @@ def _pages(picture: Image.Image) -> int:
 def _stored(path: Path, raw: bytes, picture: Image.Image) -> tuple[Array, str, Array | None, int]:
     """Of a picture that is open but not loaded: the upright pixels (H, W[, 3]), their type, the colour table (256, 4) RGBA, and
     the orientation that was applied."""
-    deep, said = _is_deep(raw, picture), _orientation(picture)
+    deep, said = is_deep(raw, picture), _orientation(picture)
     picture.load()
     turn = _orientation(picture)  # Pillow turns TIFF itself, and then says 1
     if deep:
@@ -123,7 +123,7 @@ def _orientation(picture: Image.Image) -> int:
     return code if isinstance(code, int) and 1 <= code <= 8 else 1
 
 
-def _is_deep(raw: bytes, picture: Image.Image) -> bool:
+def is_deep(raw: bytes, picture: Image.Image) -> bool:
     """Whether Pillow would drop the lower half of its 16 bits: it does so for all but grey pictures, without a word."""
     if picture.format == "PNG":
         depth, kind = raw[24], raw[25]  # of the header chunk, which comes first
