@@ -170,14 +170,17 @@ def print_repair(
     files = len({entry.source for entry in report.repairs})
     console.print(f"{plural(files, 'file')} corrected; {written}", soft_wrap=True, markup=False)
     if not dry_run and verdict(report.remaining).startswith("good"):
-        console.print(after_repair(out, report.remaining, options or {}), soft_wrap=True, markup=False, highlight=False)
+        following = after_repair(out, report.remaining, options or {}, report.labelled)
+        console.print(following, soft_wrap=True, markup=False, highlight=False)
 
 
-def after_repair(out: Path, remaining: Sequence[Finding], options: Mapping[str, Any]) -> str:
-    """What to type after a repair that left no error: a raw data set is built, a prepared one is ready."""
+def after_repair(out: Path, remaining: Sequence[Finding], options: Mapping[str, Any], labelled: bool = True) -> str:
+    """What to type after a repair that left no error: a raw data set is built, a prepared one ready, images alone segmented."""
     if (out / "datalist.json").is_file():
         whole = (out / "dataset.json").is_file() and (out / "plan.json").is_file()
         return f"Next: {after_build(out)}" if whole else ""
+    if not labelled:
+        return f"Next, with a model for MODEL: monai-hybrid predict {quoted(out)} --model MODEL --output {free('masks')}"
     return next_line(out, remaining, options=options)
 
 

@@ -22,6 +22,8 @@ from data_prep.foreign import CHECK
 from data_prep.free_names import free
 from data_prep.json_io import dump_json
 from data_prep.layouts import folder_within, read_source
+from data_prep.layouts.alone import images_alone
+from data_prep.layouts.common import image_files
 from data_prep.naming import keep_key_out
 from data_prep.pictures import PICTURES
 from data_prep.places import refuse_special
@@ -70,6 +72,7 @@ class RepairReport:
     repairs: list[Repair] = field(default_factory=list)
     refusals: list[Refusal] = field(default_factory=list)
     remaining: list[Finding] = field(default_factory=list)
+    labelled: bool = True  # whether there are masks
 
     def as_json(self, source: Path, out: Path, dry_run: bool) -> dict[str, Any]:
         """The content of repair.json."""
@@ -102,7 +105,7 @@ def repair(
     """Write a corrected copy of a raw data set, or a corrected data list; never touch the source.
 
     Args:
-        path: folder of a layout that `build` reads, or one that holds a datalist.json, or that file.
+        path: folder of a layout that `build` reads, or of images alone, or one that holds a datalist.json, or that file.
         out: a new folder. A raw data set is copied into it whole; of a data list, only corrected files are.
         dry_run: do all of it in a temporary folder, and throw that away.
         values: label value -> label value.
@@ -170,7 +173,7 @@ def _into(path: Path, made: Path, said: Stated, link: bool, how: Reading) -> Rep
         _datalist(path if path.is_file() else path / "datalist.json", made, report)
         report.remaining = check(made)
         return report
-    raw = read_source(path, **how)
+    raw = _source(path, how)
     if raw.series:
         raise ConfigError(f"{path}: it is DICOM, which is never changed. Type: {CHECK} {quoted(path)}")
     for case in raw.cases:
@@ -182,8 +185,20 @@ def _into(path: Path, made: Path, said: Stated, link: bool, how: Reading) -> Rep
                 _put(made / _copy_name(file, raw, report), data, file, link)
     for file in _beside(raw):
         _put(made / _copy_name(file, raw, report), None, file, link)
-    report.remaining = check(made, **how)
+    report.labelled = raw.labelled
+    report.remaining = check(made, **how) if raw.labelled else [one for file in image_files(made) for one in check(file)]
     return report
+
+
+def _source(path: Path, how: Reading) -> Source:
+    """The data set, or a folder of images without masks, which `predict` takes."""
+    try:
+        return read_source(path, **how)
+    except (ConfigError, DataError):
+        alone = images_alone(path)
+        if alone is None:
+            raise
+        return alone
 
 
 def _within(file: Path, root: Path) -> Path:

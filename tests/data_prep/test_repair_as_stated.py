@@ -267,3 +267,17 @@ def test_a_wrong_statement_is_refused_and_nothing_written(options: dict[str, Any
 
 def test_a_picture_of_microscopy_is_called_like_its_mask(tmp_path: Path) -> None:
     assert stem(Path("a/f01.ome.tif")) == stem(Path("f01.OME.TIFF")) == "f01" and stem(Path("f01.ome.png")) == "f01.ome"
+
+
+def test_images_alone_are_repaired_for_a_prediction(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    alone = (polyps(tmp_path / "raw") / "images").rename(tmp_path / "scans")
+    done = CliRunner().invoke(app, ["repair", "scans", "--output", "out", "--pictures"])
+    assert done.exit_code == 0, done.output
+    assert "Next, with a model for MODEL: monai-hybrid predict out --model MODEL --output masks" in done.output
+    assert sorted(path.suffix for path in (tmp_path / "out").iterdir()) == [".jpg"] * 3 + [".json"] + [".png"] * 2
+    for path in (tmp_path / "out").glob("*.*g"):
+        read_image(path, RGB)
+    (alone / "labels").mkdir()
+    refused = CliRunner().invoke(app, ["repair", "scans", "--output", "more", "--pictures"])
+    assert refused.exit_code in (2, 3) and not (tmp_path / "more").exists(), "a data set whose masks are missing"
