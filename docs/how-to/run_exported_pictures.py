@@ -4,12 +4,12 @@ import sys
 
 import nibabel as nib
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 from run_exported import load, segment
 
 
 def planes(file, colours):  # channels (W, H) of a picture
-    picture = Image.open(file)
+    picture = ImageOps.exif_transpose(Image.open(file))  # upright, as predict reads it
     pixels = np.asarray(picture if picture.mode in ("L", "I", "I;16", "F", "RGB") else picture.convert("RGB")).T
     red, green, blue = pixels if pixels.ndim == 3 else [pixels] * 3
     grey = red if (red == green).all() and (red == blue).all() else np.rint(0.299 * red + 0.587 * green + 0.114 * blue)
