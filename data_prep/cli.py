@@ -192,7 +192,7 @@ def repair(
     path: Annotated[Path, typer.Argument(help="Folder of raw data, or a folder that holds a datalist.json.")],
     out: Annotated[Path, typer.Option("--output", help="A new folder for the corrected copy; the source is never touched.")],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, write nothing.")] = False,
-    label_map: Annotated[str | None, typer.Option("--map", help='Label values to replace: "255=1,-1=0".')] = None,
+    label_map: Annotated[str | None, typer.Option("--map", help='Label values to replace: "255=1,2..40=1".')] = None,
     link: Annotated[bool, typer.Option("--link", help="Link to files without defects instead of copying them.")] = False,
     pictures: Annotated[bool, typer.Option("--pictures", help="Pictures become opaque, in RGB; JPEG masks 0 and 255.")] = False,
     pages: Annotated[

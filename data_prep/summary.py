@@ -29,7 +29,7 @@ from data_prep.result_files import FINDINGS
 NEXT = "monai-hybrid pretrain --data {folder} --output {source}"
 NAMED = 6  # values whose names a line to type holds
 ADAPT = "monai-hybrid adapt --data {folder} --model auto{further} --output {output}"
-MERGE = re.compile(r'monai-hybrid repair FOLDER --output OUT --map "[\d=,]+"')
+MERGE = re.compile(r'monai-hybrid repair FOLDER --output OUT --map "[\d=,.]+"')
 FEW = 10  # patients, of whom all are taken
 CEILINGS = 5  # rows
 MASKS = (
@@ -222,7 +222,7 @@ def next_line(path: Path, findings: Sequence[Finding], labelled: bool = True, op
 
 def merge_line(path: Path, findings: Sequence[Finding], options: Mapping[str, Any]) -> str:
     """The repair that a finding names, where one structure may have two values: built as it is, it becomes two; else ""."""
-    found = next((match for one in findings if one.code == "D323" and (match := MERGE.search(one.remedy))), None)
+    found = next((match for one in findings if one.code in ("D323", "D324") and (match := MERGE.search(one.remedy))), None)
     if found is None or not path.is_dir():
         return ""
     return f"Next, if those masks show one structure: {named(found[0], path, reading_words(options))}"
