@@ -42,7 +42,9 @@ LabelsDir = Annotated[str | None, typer.Option(help="Another label folder than t
 LabelNames = Annotated[str | None, typer.Option(help='Names of label values: "1=LV,2=RV".')]
 Layout = Annotated[
     str,
-    typer.Option(help="auto, folders, pairs, msd, nnunet, cases (a folder each), parts (train/, test/), sites, dicom or bids."),
+    typer.Option(
+        help="auto, folders, pairs, msd, nnunet, cases, parts (train/, test/), sites or patients (a folder each), dicom, bids."
+    ),
 ]
 SeriesWords = Annotated[str | None, typer.Option(help='DICOM series: UID, number, "T1*", EchoTime=2.5.', metavar="WORDS")]
 BidsFilter = Annotated[
