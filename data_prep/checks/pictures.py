@@ -12,8 +12,8 @@ from data_prep.pictures import LARGEST_VALUE, LOSSY, is_picture
 FILES = (
     "Path(sys.argv[1]).parent.glob('*.*') if p.suffix.lower() in Image.registered_extensions() and not p.name.startswith('.')"
 )
-# Upright, since a copy has no EXIF, and by way of its pixels alone, since a key colour would make the copy transparent again.
-UPRIGHT = "ImageOps.exif_transpose(Image.open(p))"
+# Upright, since a copy has no EXIF. Opened as a stream: of some turned TIFF that it opens by name, Pillow 13 mixes up the rows.
+UPRIGHT = "ImageOps.exif_transpose(Image.open(open(p, 'rb')))"
 # A copy never replaces another: p1.jpg and p1.png may lie in one folder.
 SAVED = ".save(open(Path('NEW') / (p.stem + '.png'), 'xb'), 'PNG')"
 

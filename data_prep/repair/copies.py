@@ -14,6 +14,8 @@ from data_prep.repair.draft import open_draft
 from data_prep.repair.fixes import Judgement
 from data_prep.repair.stated import CHANNELS, FIRST, Stated
 
+NAMED = ("msd", "nnunet", "bids")  # layouts that say how files are called
+
 
 class Copy(NamedTuple):
     """A file that takes the place of another, beside it: by code, what was done."""
@@ -33,9 +35,11 @@ def volumes_apart(path: Path, data: bytes | None, channels: int, said: Stated) -
         Judgement: the volumes are said to be slices.
         ReadError: it is no sound NIfTI file.
     """
+    if said.pages is None:
+        return []
     draft = open_draft(path, data=data)
     volume, number = draft.volume, draft.volume.channels
-    if said.pages is None or number == channels or number == 1:
+    if number in (1, channels):
         return []
     if said.pages not in (CHANNELS, FIRST):
         raise Judgement(f"shape {volume.array.shape}: its fourth axis holds volumes; say --pages channels or --pages first")
@@ -53,14 +57,14 @@ def volumes_apart(path: Path, data: bytes | None, channels: int, said: Stated) -
     return copies
 
 
-def refuse_names(path: Path, copies: Sequence[Copy], listed: bool) -> None:
-    """Refuse copies whose names others have, or that a list would not find.
+def refuse_names(path: Path, copies: Sequence[Copy], layout: str) -> None:
+    """Refuse copies whose names others have, or that the layout of the data set would not find.
 
     Raises:
         Judgement: so it is.
     """
     for copy in copies:
-        if copy.name != path.name and listed:
-            raise Judgement(f"a copy is called {copy.name}, and dataset.json says {path.name}; export the files anew")
+        if copy.name != path.name and layout in NAMED:
+            raise Judgement(f"a copy is called {copy.name}, which the layout {layout} would not find; export the files anew")
         if copy.name != path.name and path.with_name(copy.name).exists():
             raise Judgement(f"a copy is called {copy.name}, which is there; put images and masks into two folders")

@@ -41,6 +41,8 @@ def picture_anew(path: Path, is_label: bool, said: Stated) -> list[Copy]:
         Judgement: what is stated does not fit the picture.
         ReadError: it is no picture that can be read.
     """
+    if not (said.pictures or said.pages):
+        return []
     kind = _kind(path, is_label)
     if kind == "pages" and said.pages:
         return _of_pages(path, is_label, said)
@@ -59,7 +61,7 @@ def _opaque_rgb(path: Path, kind: str) -> Copy:
     Raises:
         Judgement: its colours would lose bits, or have no conversion.
     """
-    with Image.open(path) as picture:
+    with _opened(path) as picture:
         if is_deep(path.read_bytes(), picture):
             raise Judgement("its colours have 16 bits, of which a copy here would keep 8; export it opaque")
         try:
@@ -78,6 +80,11 @@ def _kind(path: Path, is_label: bool) -> str:
     except ReadError as error:
         return error.kind
     return ""
+
+
+def _opened(path: Path) -> Image.Image:
+    """From memory: of a file on disk that a tag turns by a quarter, Pillow 13 mixes up the rows of uncompressed TIFF."""
+    return Image.open(io.BytesIO(path.read_bytes()))
 
 
 def _grey(picture: Image.Image) -> Array:
@@ -100,7 +107,7 @@ def _two_values(path: Path, said: Stated) -> list[Copy]:
     Raises:
         Judgement: it has colours, other values than two, or none that is bright.
     """
-    with Image.open(path) as picture:
+    with _opened(path) as picture:
         turn = picture.getexif().get(ORIENTATION, 1)
         colours = np.asarray(picture.convert("RGB")).astype(np.int16)
     if (spread := int((colours.max(-1) - colours.min(-1)).max(initial=0))) >= NEAR:
@@ -121,7 +128,7 @@ def _two_values(path: Path, said: Stated) -> list[Copy]:
 
 
 def _of_pages(path: Path, is_label: bool, said: Stated) -> list[Copy]:
-    with Image.open(path) as picture:
+    with _opened(path) as picture:
         _refuse_other_pages(picture, said.pages or "")
         pages = [page for _, page in zip(range(1 if said.pages == FIRST else 10**6), _pages(picture, is_label), strict=False)]
     if said.pages == FIRST:

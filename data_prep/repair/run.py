@@ -40,7 +40,6 @@ from data_prep.volume import ReadError, Volume
 
 SMALL = (".json", ".csv", ".tsv", ".md")  # files that describe a data set
 LOG = "repair.json"
-LISTED = ("msd", "nnunet")  # a dataset.json says how files are called
 Reading = Mapping[str, Any]  # layout, folders of images and labels, and what of BIDS is meant
 
 
@@ -234,11 +233,11 @@ def _anew(file: Path, data: bytes | None, is_label: bool, raw: Source, said: Sta
             copies = [] if is_label else volumes_apart(file, data, len(raw.channels), said)
         else:
             copies = picture_anew(file, is_label, said) if extension(file) in PICTURES else []
-        refuse_names(file, copies, raw.layout in LISTED)
+        refuse_names(file, copies, raw.layout)
     except Judgement as judgement:
         report.refusals.append(Refusal("--pages" if said.pages else "--pictures", str(file), str(judgement)))
         return []
-    except EnvironmentFault:
+    except (EnvironmentFault, MemoryError):
         raise
     except Exception:  # Pillow has no one error class for what is damaged; `check` says what is wrong with it
         return []

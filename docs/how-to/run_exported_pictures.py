@@ -1,6 +1,8 @@
 """Segment pictures or volumes of one slice by an exported 2D model: python run_exported_pictures.py MODEL MASK PICTURE"""
 
+import io
 import sys
+from pathlib import Path
 
 import nibabel as nib
 import numpy as np
@@ -9,7 +11,8 @@ from run_exported import load, segment
 
 
 def planes(file, colours):  # channels (W, H) of a picture
-    picture = ImageOps.exif_transpose(Image.open(file))  # upright, as predict reads it
+    stream = io.BytesIO(Path(file).read_bytes())  # of a file on disk Pillow 13 mixes up the rows of some turned TIFF
+    picture = ImageOps.exif_transpose(Image.open(stream))
     pixels = np.asarray(picture if picture.mode in ("L", "I", "I;16", "F", "RGB") else picture.convert("RGB")).T
     red, green, blue = pixels if pixels.ndim == 3 else [pixels] * 3
     grey = red if (red == green).all() and (red == blue).all() else np.rint(0.299 * red + 0.587 * green + 0.114 * blue)

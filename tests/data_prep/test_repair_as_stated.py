@@ -122,6 +122,29 @@ def test_a_mask_in_jpeg_of_other_values_stays_and_is_told(name: str, tmp_path: P
     assert (tmp_path / "out/masks/0.jpg").read_bytes() == (root / "masks/0.jpg").read_bytes()
 
 
+@pytest.mark.parametrize("turn", [1, 3, 6, 8])
+@pytest.mark.parametrize("form", ["RGBA.png", "RGBA.tif", "LA.png", "key.png", "key of 16 bits.png"])
+def test_pixels_stay_where_they_are_shown(form: str, turn: int, tmp_path: Path) -> None:
+    colour = np.random.default_rng(0).integers(0, 255, (20, 30, 3)).astype(np.uint8)
+    opaque, grey = np.full((20, 30, 1), 255, np.uint8), colour[..., 0]
+    opaque[:3] = 0
+    deep = grey.astype(np.uint16) * 200 + 3
+    made: dict[str, tuple[Image.Image, np.ndarray, dict[str, Any]]] = {
+        "RGBA": (Image.fromarray(np.concatenate([colour, opaque], -1)), colour, {}),
+        "LA": (Image.fromarray(np.concatenate([grey[..., None], opaque], -1), "LA"), grey, {}),
+        "key": (Image.fromarray(grey), grey, {"transparency": int(grey[0, 0])}),
+        "key of 16 bits": (Image.fromarray(deep), deep, {"transparency": int(deep[0, 0])}),
+    }
+    picture, shown, options = made[form.partition(".")[0]]
+    (tmp_path / "raw").mkdir()
+    tags: dict[str, Any] = {"tiffinfo": {0x0112: turn}} if form.endswith("tif") else {"exif": tagged(turn)}
+    picture.save(tmp_path / "raw" / form, **options, **tags)
+    assert len(repair(tmp_path / "raw", tmp_path / "out", pictures=True).repairs) == 1
+    seen = read_image(next((tmp_path / "out").glob("*.png")), RGB).array.swapaxes(0, 1)
+    upright = np.rot90(shown, {1: 0, 3: 2, 6: -1, 8: 1}[turn])
+    np.testing.assert_array_equal(seen, upright if upright.ndim == 3 else np.stack([upright] * 3, -1))
+
+
 def test_a_copy_takes_the_name_of_no_other_file(tmp_path: Path) -> None:
     """Image p1.jpg and mask p1.png in one folder."""
     (tmp_path / "raw").mkdir()
