@@ -268,7 +268,9 @@ def codes() -> None:
     typer.echo("\n## What `python -m data_prep repair` corrects\n\n| code | correction |\n|---|---|")
     typer.echo("| D005 | A file is packed or unpacked, as its name says. |")
     typer.echo("| D509 | A copy's ending is written in small letters. |")
-    typer.echo("| --pictures | D020, D022, D025: images become opaque, in red, green and blue; masks in JPEG 0 and 255. |")
+    typer.echo(
+        "| --pictures | D020, D022, D025, D029: images become opaque, in red, green and blue; masks in JPEG 0 and 255. |"
+    )
     typer.echo("| --pages | D021, D109: pages or volumes become a volume or a file for each channel, or the first is kept. |")
     for code, fix in sorted(FIXES.items()):
         typer.echo(f"| {code if code in REGISTRY else f'--{code}'} | {(fix.__doc__ or code).splitlines()[0]} |")

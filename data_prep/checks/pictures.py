@@ -1,4 +1,4 @@
-"""D020 to D028: what is peculiar to pictures (PNG, JPEG, TIFF, BMP, GIF): transparency, pages, colours, lossy masks."""
+"""D020 to D029: what is peculiar to pictures (PNG, JPEG, TIFF, BMP, GIF): transparency, pages, colours, lossy masks."""
 
 from __future__ import annotations
 
@@ -75,18 +75,23 @@ def grey_among_colours(subject: DatasetSubject) -> Iterator[Remark]:
         yield Remark(message, first.case_id, str(first.images[0]))
 
 
-@check(
-    "D025",
-    on="label",
-    level="error",
-    acceptable=True,
-    remedy=f"Export the masks as PNG; or, for masks of two values, type: {PICTURES}",
-)
+AS_PNG = f"Export the masks as PNG; or, for masks of two values, type: {PICTURES}"
+
+
+@check("D025", on="label", level="error", acceptable=True, remedy=AS_PNG)
 def lossy_mask(subject: LabelSubject) -> str | None:
-    """A mask is a JPEG, which changes values near borders."""
-    if subject.volume.path.suffix.lower() not in LOSSY or len(subject.counts) < 2:
+    """A mask is a JPEG, which changes values near borders; these two values may be the right ones."""
+    if subject.volume.path.suffix.lower() not in LOSSY or len(subject.counts) != 2:
         return None
-    return f"a mask stored as JPEG, which changes values near borders ({len(subject.counts)} different values)"
+    return "a mask stored as JPEG, which changes values near borders (2 different values)"
+
+
+@check("D029", on="label", level="error", remedy=AS_PNG)
+def noisy_mask(subject: LabelSubject) -> str | None:
+    """A mask is a JPEG with values that its compression made near borders; each of them would become a class."""
+    if subject.volume.path.suffix.lower() not in LOSSY or len(subject.counts) < 3:
+        return None
+    return f"a mask stored as JPEG, which makes values near borders ({len(subject.counts)} different values)"
 
 
 @check(

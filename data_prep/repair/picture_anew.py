@@ -124,7 +124,8 @@ def _two_values(path: Path, said: Stated) -> list[Copy]:
     if not 0 <= mask.min() <= mask.max() <= LARGEST_VALUE:
         raise Judgement(f"--map gives values {low} and {white}; PNG holds 0 to {LARGEST_VALUE}")
     what = f"values up to {MIDDLE} to {low}, others to {white}; {between} pixels lay far from both"
-    return [Copy(f"{stem(path)}.png", _png(png_mask(mask.T), turn), "D025", what)]
+    code = "D025" if len(np.unique(grey)) <= 2 else "D029"
+    return [Copy(f"{stem(path)}.png", _png(png_mask(mask.T), turn), code, what)]
 
 
 def _of_pages(path: Path, is_label: bool, said: Stated) -> list[Copy]:
