@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +25,15 @@ from data_prep.options import as_typed, reading_words
 from data_prep.patches import by
 from data_prep.quoting import printable, quoted
 from data_prep.repair import RepairReport
+from data_prep.repair.run import LOG
 from data_prep.result_files import FINDINGS
 
 NEXT = "monai-hybrid pretrain --data {folder} --output {source}"
 NAMED = 6  # values whose names a line to type holds
 ADAPT = "monai-hybrid adapt --data {folder} --model auto{further} --output {output}"
 MERGE = re.compile(r'monai-hybrid repair FOLDER --output OUT --map "[\d=,.]+"')
+CORRECTED = 5  # lines of each code
+JUDGE = "; this is for you to judge"
 FEW = 10  # patients, of whom all are taken
 CEILINGS = 5  # rows
 MASKS = (
@@ -157,11 +161,10 @@ def print_repair(
 
     `options` are those that the repair was told of how to read the data set; `build` is to be told the same.
     """
-    for entry in report.repairs:
-        line = printable(f"corrected {entry.code}: {entry.source}: {entry.what}")
-        console.print(escape(line), soft_wrap=True, highlight=False)
-    for refusal in report.refusals:
-        line = printable(f"not corrected {refusal.code}: {refusal.source}: {refusal.why}; this is for you to judge")
+    done = [(one.code, f"corrected {one.code}: {one.source}: {one.what}") for one in report.repairs]
+    left = [(one.code, f"not corrected {one.code}: {one.source}: {one.why}{JUDGE}") for one in report.refusals]
+    most = None if dry_run else CORRECTED  # a dry run leaves no log
+    for line in (*_few_of_each(done, "corrected", most), *_few_of_each(left, "not corrected", most)):
         console.print(escape(line), soft_wrap=True, highlight=False)
     if report.remaining:
         console.print("\nWhat check says about the result:")
@@ -172,6 +175,17 @@ def print_repair(
     if not dry_run and verdict(report.remaining).startswith("good"):
         following = after_repair(out, report.remaining, options or {}, report.labelled)
         console.print(following, soft_wrap=True, markup=False, highlight=False)
+
+
+def _few_of_each(told: Sequence[tuple[str, str]], word: str, most: int | None) -> Iterator[str]:
+    """The first lines of each code, and how many more there are, which the log has; None: all of them."""
+    groups: dict[str, list[str]] = defaultdict(list)
+    for code, line in told:
+        groups[code].append(printable(line))
+    for code, lines in groups.items():
+        yield from lines[:most]
+        if most is not None and len(lines) > most:
+            yield f"{word} {code}: {len(lines) - most} more; {LOG} lists all"
 
 
 def after_repair(out: Path, remaining: Sequence[Finding], options: Mapping[str, Any], labelled: bool = True) -> str:

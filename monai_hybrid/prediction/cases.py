@@ -164,8 +164,7 @@ def inspect(
             volume = read_image(Path(name), colour, dims == 2)
         except ReadError as fault:
             findings = run_checks("fault", fault, file=name, accept=accept)
-            told = _told(findings[0], name, of_user) if findings else f"{name}: {fault.seen}"
-            raise DataError(told) from fault
+            raise DataError(_told(findings[0], name, of_user) if findings else f"{name}: {fault.seen}") from fault
         volumes.append(volume)
         findings += run_checks("volume", volume, file=name, accept=accept)
         findings += run_checks("image", ImageSubject(volume, channels if len(names) == 1 else 1), file=name, accept=accept)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -90,6 +91,21 @@ def test_what_to_type_is_said_as_it_is_typed(tmp_path: Path, monkeypatch: pytest
     assert result.exit_code == 3 and result.output.count(line) == 3 and "mkdir" not in result.output
     done = CliRunner().invoke(app, line.split()[1:])
     assert done.exit_code == 0 and f"Next: monai-hybrid build {root}_repaired" in done.output, done.output
+
+
+def test_of_many_files_a_few_are_told_and_the_log_has_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for number in range(2):
+        polyps(Path(f"part{number}"))
+        for folder in ("images", "masks"):
+            for path in Path(f"part{number}", folder).iterdir():
+                Path("raw", folder).mkdir(parents=True, exist_ok=True)
+                path.rename(Path("raw", folder, f"{number}{path.name}"))
+    dry = CliRunner().invoke(app, ["repair", "raw", "--output", "out", "--pictures", "--dry-run"]).output
+    assert dry.count("corrected D029: ") == 10 and "5 more" not in dry
+    wet = CliRunner().invoke(app, ["repair", "raw", "--output", "out", "--pictures"]).output
+    assert wet.count("corrected D029: ") == 6 and "corrected D029: 5 more; repair.json lists all" in wet
+    assert len(json.loads(Path("out/repair.json").read_text())["repairs"]) == 14
 
 
 def test_values_that_jpeg_made_become_no_classes_unasked(tmp_path: Path) -> None:
