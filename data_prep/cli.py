@@ -42,7 +42,9 @@ LabelsDir = Annotated[str | None, typer.Option(help="Another label folder than t
 LabelNames = Annotated[str | None, typer.Option(help='Names of label values: "1=LV,2=RV".')]
 Layout = Annotated[
     str,
-    typer.Option(help="auto, folders, pairs, msd, nnunet, cases (a folder each), parts (train/, test/), sites, dicom or bids."),
+    typer.Option(
+        help="auto, folders, pairs, msd, nnunet, cases, parts (train/, test/), sites or patients (a folder each), dicom, bids."
+    ),
 ]
 SeriesWords = Annotated[str | None, typer.Option(help='DICOM series: UID, number, "T1*", EchoTime=2.5.', metavar="WORDS")]
 BidsFilter = Annotated[
@@ -192,8 +194,13 @@ def repair(
     path: Annotated[Path, typer.Argument(help="Folder of raw data, or a folder that holds a datalist.json.")],
     out: Annotated[Path, typer.Option("--output", help="A new folder for the corrected copy; the source is never touched.")],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, write nothing.")] = False,
-    label_map: Annotated[str | None, typer.Option("--map", help='Label values to replace: "255=1,-1=0".')] = None,
+    label_map: Annotated[str | None, typer.Option("--map", help='Label values to replace: "255=1,2..40=1".')] = None,
     link: Annotated[bool, typer.Option("--link", help="Link to files without defects instead of copying them.")] = False,
+    pictures: Annotated[bool, typer.Option("--pictures", help="Pictures become opaque, in RGB; JPEG masks 0 and 255.")] = False,
+    pages: Annotated[
+        str | None, typer.Option(help="What pages of a TIFF or volumes of a 4D NIfTI are: slices, channels; or take the first.")
+    ] = None,
+    voxel_size: Annotated[str | None, typer.Option(help='Of --pages slices, in mm: "0.5,0.5,2".')] = None,
     layout: Layout = "auto",
     images_dir: ImagesDir = None,
     labels_dir: LabelsDir = None,
@@ -212,7 +219,8 @@ def repair(
 
         images_dir, labels_dir = folder_within(path, images_dir), folder_within(path, labels_dir)
         told = {"images_dir": images_dir, "labels_dir": labels_dir, "bids_filter": bids_filter, "bids_labels": bids_labels}
-        report = run(path, out, dry_run, parse_map(label_map), link, layout, **told)
+        values = parse_map(label_map)
+        report = run(path, out, dry_run, values, link, layout, **told, pictures=pictures, pages=pages, voxel_size=voxel_size)
         print_repair(report, out, dry_run, Console(), told | ({} if layout == "auto" else {"layout": layout}))
     if any(finding.level == "error" for finding in report.remaining):
         raise typer.Exit(DataError.exit_code)
@@ -263,6 +271,10 @@ def codes() -> None:
     typer.echo("\n## What `python -m data_prep repair` corrects\n\n| code | correction |\n|---|---|")
     typer.echo("| D005 | A file is packed or unpacked, as its name says. |")
     typer.echo("| D509 | A copy's ending is written in small letters. |")
+    typer.echo(
+        "| --pictures | D020, D022, D025, D029: images become opaque, in red, green and blue; masks in JPEG 0 and 255. |"
+    )
+    typer.echo("| --pages | D021, D109: pages or volumes become a volume or a file for each channel, or the first is kept. |")
     for code, fix in sorted(FIXES.items()):
         typer.echo(f"| {code if code in REGISTRY else f'--{code}'} | {(fix.__doc__ or code).splitlines()[0]} |")
 

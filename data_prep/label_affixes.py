@@ -18,6 +18,7 @@ _BEFORE = rf"(?:{_CUT}|(?=\d))"  # label0001 beside img0001
 _LABEL_START = re.compile(rf"(?P<start>(?:{_MASK}|{_ALSO}){_BEFORE})(?P<rest>.+)", re.IGNORECASE)
 _MASK_END = re.compile(rf"(?P<rest>.+?)(?P<end>{_CUT}{_MASK}(?:[\s_.\-]?\d{{1,2}})?)", re.IGNORECASE)  # x_mask_1 too
 _MASK_START = re.compile(rf"(?P<start>{_MASK}{_CUT})(?P<rest>.+)", re.IGNORECASE)
+CAPITALS = "images and labels are paired by their names without regard to capitals"
 _WHOLE = re.compile(_MASK, re.IGNORECASE)
 _IMAGE = r"(?:img|image|images|im|scan|vol|volume|orig|original|raw|data)"
 _IMAGE_END = re.compile(rf"(?P<rest>.+?)(?P<end>{_CUT}(?:{_IMAGE}|train|training|test|0000))", re.IGNORECASE)
@@ -82,23 +83,36 @@ def pair_labels(case_ids: Collection[str], labels: Mapping[str, Path], some: boo
     """
     known = set(case_ids)
     exact = {name: path for name, path in labels.items() if name in known}
-    best = Pairs(exact, tuple(path for name, path in labels.items() if name not in exact))
-    if exact:
+    spelled = _but_for_capitals([name for name in labels if name not in exact], known - exact.keys())
+    whole = exact | {case: labels[name] for name, case in spelled.items()}
+    used = set(whole.values())
+    best = Pairs(whole, tuple(path for path in labels.values() if path not in used), CAPITALS if spelled else "")
+    if whole:
         return best
     for own, other in _cuts(list(labels), list(case_ids), some):
         cores = {_core(name, own): path for name, path in labels.items()}
         images = {_core(case_id, other): case_id for case_id in case_ids}
         if len(cores) < len(labels) or len(images) < len(case_ids):
             continue
-        found = {images[core]: path for core, path in cores.items() if core in images}
+        spelled = {core: core for core in cores if core in images} or _but_for_capitals(cores, images)
+        found = {images[other_core]: cores[core] for core, other_core in spelled.items()}
         # All labels, or most of several: the others are told as labels without an image.
         if len(found) > len(best.labels) and (len(found) == len(labels) or 1 < len(found) > len(labels) / 2):
             words = " and ".join(f"{text!r}" for text in (*own, *other) if text)
-            orphans = tuple(path for core, path in cores.items() if core not in images)
-            best = Pairs(found, orphans, f"images and labels are paired by their names without {words}")
+            orphans = tuple(path for core, path in cores.items() if core not in spelled)
+            note = f"images and labels are paired by their names without {words}" if words else CAPITALS
+            best = Pairs(found, orphans, note)
             if not orphans:
                 break
     return best
+
+
+def _but_for_capitals(labels: Collection[str], images: Collection[str]) -> dict[str, str]:
+    """Name of a label -> that of an image, where they differ in capitals alone; none where two names would be one."""
+    folded = {name.casefold(): name for name in images}
+    if len(folded) < len(images) or len({name.casefold() for name in labels}) < len(labels):
+        return {}
+    return {name: folded[name.casefold()] for name in labels if name.casefold() in folded}
 
 
 Affix = tuple[str, str]  # a beginning and an ending; "" for none

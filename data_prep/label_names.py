@@ -11,6 +11,7 @@ from data_prep.errors import ConfigError, DataListError
 from data_prep.ignoring import IGNORE
 
 LONGEST = 200  # characters of a name
+MOST_VALUES = 2**17  # that one change of values may have
 BACKGROUND = "background"
 ALL = "all"  # in results: the mean over the structures
 OTHERS = f"others={BACKGROUND}"  # of all values that have no name
@@ -154,16 +155,24 @@ def same_only_class(*tables: Sequence[str]) -> bool:
 
 
 def parse_map(text: str | None) -> dict[int, int]:
-    """Value -> value from the command line's "255=1,-1=0"; empty for None.
+    """Value -> value from the command line's "255=1,-1=0"; "2..40=1" is each from 2 to 40. Empty for None.
 
     Raises:
-        ConfigError: another form, or a value given twice.
+        ConfigError: another form, a value given twice, or too many values.
     """
     pairs = [part.partition("=") for part in (text or "").split(",") if part.strip()]
-    try:
-        values = {int(old): int(new) for old, _, new in pairs}
-    except ValueError as error:
-        raise ConfigError(f'--map {text!r}: expected pairs of whole numbers. Type: --map "255=1"') from error
-    if len(values) < len(pairs):
-        raise ConfigError(f'--map {text!r}: a value is given twice; expected each once. Type: --map "255=1"')
+    values: dict[int, int] = {}
+    for old, _, new in pairs:
+        first, _, last = old.partition("..")
+        try:
+            range_, value = range(int(first), int(last or first) + 1), int(new)
+        except ValueError as error:
+            raise ConfigError(f'--map {text!r}: expected pairs of whole numbers. Type: --map "255=1"') from error
+        if not 0 < len(range_) <= MOST_VALUES:
+            raise ConfigError(
+                f'--map {text!r}: {old} is {len(range_)} values; expected 1 to {MOST_VALUES}. Type: --map "2..40=1"'
+            )
+        if not values.keys().isdisjoint(range_):
+            raise ConfigError(f'--map {text!r}: a value is given twice; expected each once. Type: --map "255=1"')
+        values |= dict.fromkeys(range_, value)
     return values

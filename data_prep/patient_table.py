@@ -14,9 +14,12 @@ from data_prep.quoting import quoted
 from data_prep.reading import stem
 
 NAME = "cases.csv"
-FILE_COLUMNS = ("file", "filename", "caseid", "case", "image", "imagefile", "name", "id")  # as `_column` has them
-PATIENT_COLUMNS = ("patient", "patientid", "subject", "subjectid")
-SITE_COLUMNS = ("site", "centre", "center", "hospital")
+FILE_COLUMNS = (  # as `_column` has them
+    "file", "filename", "caseid", "case", "image", "imagefile", "imageid", "imagename", "imagepath", "imageindex", "filepath",
+    "path", "scan", "scanid", "name", "id",
+)  # fmt: skip
+PATIENT_COLUMNS = ("patient", "patientid", "subject", "subjectid", "participant", "participantid")
+SITE_COLUMNS = ("site", "siteid", "centre", "center", "hospital", "institution")
 UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)  # what spreadsheets call Unicode text begins so
 
 
@@ -46,8 +49,15 @@ def read_table(root: Path) -> CaseTable:
         DataError: it cannot be read, or gives a case two patients or two sites.
     """
     path = root / NAME
-    if not path.is_file():
-        return CaseTable(path)
+    return read_table_file(path) if path.is_file() else CaseTable(path)
+
+
+def read_table_file(path: Path) -> CaseTable:
+    """A table of the same form under any name.
+
+    Raises:
+        DataError: as `read_table`.
+    """
     try:
         text = _text(path)
         head = text.splitlines()[0] if text.strip() else ""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, TiffImagePlugin, UnidentifiedImageError
 
 from data_prep.errors import EnvironmentFault
 from data_prep.png_chunks import check_chunks
@@ -22,7 +22,7 @@ EIGHT_BITS = ("BMP", "GIF")
 PICTURES = tuple(FORMATS)
 LOSSY = (".jpg", ".jpeg")
 LARGEST_VALUE = 65535  # of PNG, in which the masks of pictures are written
-ORIENTATION, BITS_PER_SAMPLE = 0x0112, 258  # tags of EXIF and of TIFF
+ORIENTATION, BITS_PER_SAMPLE, SAMPLES_PER_PIXEL = 0x0112, 258, 277  # tags of EXIF and of TIFF
 MANY_PAGES = 1000
 MANY_SCANS = 1000  # of a JPEG, each a pass over all its pixels; real ones have about ten
 OPAQUE = {"uint8": 255, "uint16": 65535}
@@ -61,6 +61,8 @@ def read_picture(path: Path, raw: bytes) -> Volume:
             with Image.open(io.BytesIO(raw), formats=kinds) as picture:
                 stored = _stored(path, raw, picture)
     except UnidentifiedImageError as error:
+        if wanted == "TIFF" and (form := _form_of_tiff(raw)):
+            raise ReadError("voxel_type", form) from error
         raise ReadError("not_an_image", f"it is not a {wanted} picture") from error
     except Image.DecompressionBombError as error:
         raise ReadError("too_large", str(error)) from error
@@ -72,6 +74,23 @@ def read_picture(path: Path, raw: bytes) -> Volume:
     # (H, W) -> (W, H), as MONAI's PILReader does
     digest = hashlib.sha256(raw).hexdigest()
     return Volume(path, array.swapaxes(0, 1), None, pixel_type, digest, dims=2, palette=palette, turn=turn)
+
+
+def _form_of_tiff(raw: bytes) -> str:
+    """What a TIFF holds that Pillow does not open; "" where it has no sound header."""
+    try:
+        tags = TiffImagePlugin.ImageFileDirectory_v2(raw[:8])
+        stream = io.BytesIO(raw)
+        stream.seek(tags.next)
+        tags.load(stream)
+        values, bits = tags.get(SAMPLES_PER_PIXEL, 1), tags.get(BITS_PER_SAMPLE, (1,))
+    except Exception:  # whatever is wrong with it, it is no TIFF
+        return ""
+    told = (
+        f"it is a TIFF with {values} values of {max(bits) if isinstance(bits, tuple) else bits} bits a pixel, which is not read"
+    )
+    files = "a file for each channel, CASE_0000.tif, CASE_0001.tif and so on"
+    return f"{told}; expected {files if values not in (1, 3, 4) else '8 or 16 bits'}"
 
 
 def _check_kind(picture: Image.Image, wanted: str) -> None:
@@ -97,7 +116,7 @@ def _pages(picture: Image.Image) -> int:
 def _stored(path: Path, raw: bytes, picture: Image.Image) -> tuple[Array, str, Array | None, int]:
     """Of a picture that is open but not loaded: the upright pixels (H, W[, 3]), their type, the colour table (256, 4) RGBA, and
     the orientation that was applied."""
-    deep, said = _is_deep(raw, picture), _orientation(picture)
+    deep, said = is_deep(raw, picture), _orientation(picture)
     picture.load()
     turn = _orientation(picture)  # Pillow turns TIFF itself, and then says 1
     if deep:
@@ -123,7 +142,7 @@ def _orientation(picture: Image.Image) -> int:
     return code if isinstance(code, int) and 1 <= code <= 8 else 1
 
 
-def _is_deep(raw: bytes, picture: Image.Image) -> bool:
+def is_deep(raw: bytes, picture: Image.Image) -> bool:
     """Whether Pillow would drop the lower half of its 16 bits: it does so for all but grey pictures, without a word."""
     if picture.format == "PNG":
         depth, kind = raw[24], raw[25]  # of the header chunk, which comes first

@@ -16,6 +16,7 @@ from data_prep.volume import ReadError, Volume
 NIFTI = (".nii", ".nii.gz")
 ITK = ATTACHED + DETACHED
 EXTENSIONS = NIFTI + PICTURES + ITK
+TIFF, OME = (".tif", ".tiff"), ".ome"
 LONGEST_FIRST = sorted(EXTENSIONS, key=len, reverse=True)
 FOREIGN = {
     "dicom": "it is DICOM, of which folders are read and no single files",
@@ -30,9 +31,12 @@ def extension(path: Path) -> str | None:
 
 
 def stem(path: Path) -> str:
-    """The file name without its known extension: `a.b.nii.gz` -> `a.b`."""
+    """The file name without its known extension: `a.b.nii.gz` -> `a.b`, and `a.ome.tif` -> `a`, as its mask is called."""
     end = extension(path)
-    return path.name[: -len(end)] if end else path.name
+    if end is None:
+        return path.name
+    name = path.name[: -len(end)]
+    return name[: -len(OME)] if end in TIFF and name.lower().endswith(OME) else name
 
 
 def read_volume(path: Path) -> Volume:

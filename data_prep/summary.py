@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +25,15 @@ from data_prep.options import as_typed, reading_words
 from data_prep.patches import by
 from data_prep.quoting import printable, quoted
 from data_prep.repair import RepairReport
+from data_prep.repair.run import LOG
 from data_prep.result_files import FINDINGS
 
 NEXT = "monai-hybrid pretrain --data {folder} --output {source}"
 NAMED = 6  # values whose names a line to type holds
 ADAPT = "monai-hybrid adapt --data {folder} --model auto{further} --output {output}"
-MERGE = re.compile(r'monai-hybrid repair FOLDER --output OUT --map "[\d=,]+"')
+MERGE = re.compile(r'monai-hybrid repair FOLDER --output OUT --map "[\d=,.]+"')
+CORRECTED = 5  # lines of each code
+JUDGE = "; this is for you to judge"
 FEW = 10  # patients, of whom all are taken
 CEILINGS = 5  # rows
 MASKS = (
@@ -157,11 +161,10 @@ def print_repair(
 
     `options` are those that the repair was told of how to read the data set; `build` is to be told the same.
     """
-    for entry in report.repairs:
-        line = printable(f"corrected {entry.code}: {entry.source}: {entry.what}")
-        console.print(escape(line), soft_wrap=True, highlight=False)
-    for refusal in report.refusals:
-        line = printable(f"not corrected {refusal.code}: {refusal.source}: {refusal.why}; this is for you to judge")
+    done = [(one.code, f"corrected {one.code}: {one.source}: {one.what}") for one in report.repairs]
+    left = [(one.code, f"not corrected {one.code}: {one.source}: {one.why}{JUDGE}") for one in report.refusals]
+    most = None if dry_run else CORRECTED  # a dry run leaves no log
+    for line in (*_few_of_each(done, "corrected", most), *_few_of_each(left, "not corrected", most)):
         console.print(escape(line), soft_wrap=True, highlight=False)
     if report.remaining:
         console.print("\nWhat check says about the result:")
@@ -170,14 +173,28 @@ def print_repair(
     files = len({entry.source for entry in report.repairs})
     console.print(f"{plural(files, 'file')} corrected; {written}", soft_wrap=True, markup=False)
     if not dry_run and verdict(report.remaining).startswith("good"):
-        console.print(after_repair(out, report.remaining, options or {}), soft_wrap=True, markup=False, highlight=False)
+        following = after_repair(out, report.remaining, options or {}, report.labelled)
+        console.print(following, soft_wrap=True, markup=False, highlight=False)
 
 
-def after_repair(out: Path, remaining: Sequence[Finding], options: Mapping[str, Any]) -> str:
-    """What to type after a repair that left no error: a raw data set is built, a prepared one is ready."""
+def _few_of_each(told: Sequence[tuple[str, str]], word: str, most: int | None) -> Iterator[str]:
+    """The first lines of each code, and how many more there are, which the log has; None: all of them."""
+    groups: dict[str, list[str]] = defaultdict(list)
+    for code, line in told:
+        groups[code].append(printable(line))
+    for code, lines in groups.items():
+        yield from lines[:most]
+        if most is not None and len(lines) > most:
+            yield f"{word} {code}: {len(lines) - most} more; {LOG} lists all"
+
+
+def after_repair(out: Path, remaining: Sequence[Finding], options: Mapping[str, Any], labelled: bool = True) -> str:
+    """What to type after a repair that left no error: a raw data set is built, a prepared one ready, images alone segmented."""
     if (out / "datalist.json").is_file():
         whole = (out / "dataset.json").is_file() and (out / "plan.json").is_file()
         return f"Next: {after_build(out)}" if whole else ""
+    if not labelled:
+        return f"Next, with a model for MODEL: monai-hybrid predict {quoted(out)} --model MODEL --output {free('masks')}"
     return next_line(out, remaining, options=options)
 
 
@@ -219,7 +236,7 @@ def next_line(path: Path, findings: Sequence[Finding], labelled: bool = True, op
 
 def merge_line(path: Path, findings: Sequence[Finding], options: Mapping[str, Any]) -> str:
     """The repair that a finding names, where one structure may have two values: built as it is, it becomes two; else ""."""
-    found = next((match for one in findings if one.code == "D323" and (match := MERGE.search(one.remedy))), None)
+    found = next((match for one in findings if one.code in ("D323", "D324") and (match := MERGE.search(one.remedy))), None)
     if found is None or not path.is_dir():
         return ""
     return f"Next, if those masks show one structure: {named(found[0], path, reading_words(options))}"

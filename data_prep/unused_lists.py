@@ -4,34 +4,39 @@ from __future__ import annotations
 
 import csv
 import shlex
-from collections.abc import Collection, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from data_prep.cases import Case
 from data_prep.errors import HybridError
 from data_prep.json_io import load_json
 from data_prep.patient_names import expression_for
-from data_prep.patient_table import NAME, CaseTable
+from data_prep.patient_table import NAME, CaseTable, read_table_file
 from data_prep.quoting import quoted
 from data_prep.splits import KEYS
 
 SPLITS = ("splits.json", "split.json")
+TABLES = (".csv", ".tsv")
+MOST_TABLES, LARGEST_TABLE = 10, 10 * 2**20  # bytes
 PARTICIPANTS = ("participants.tsv", "participants.csv")
 
 
 @dataclass(frozen=True)
 class UnusedList:
-    """A file that is not used, and why or how it could be."""
+    """A file that is not used, and why or how it could be. `apart`: it has cases of one patient that count as of several."""
 
     path: Path
     sentence: str
+    apart: bool = False
 
 
 def unused_lists(
     root: Path, cases: Sequence[Case], table: CaseTable, splits_given: bool, used: Collection[Path] = ()
 ) -> tuple[UnusedList, ...]:
-    """Of splits.json, cases.csv and participants.tsv in the data set's folder or beside its images, those not used.
+    """Of splits.json, cases.csv, participants.tsv and other tables in the data set's folder or beside images, those not used.
 
     `used` are those that the layout's reader took.
     """
@@ -41,6 +46,7 @@ def unused_lists(
         found += [] if splits_given else _splits(folder)
         found += _tables(folder, root, cases, table)
         found += _participants(folder, cases, used)
+        found += _other_tables(folder, root, cases, used)
     return tuple(found)
 
 
@@ -64,6 +70,47 @@ def _tables(folder: Path, root: Path, cases: Sequence[Case], table: CaseTable) -
     elif folder != root and path.is_file():
         move = f"mv {quoted(path)} {quoted(root)}"
         yield UnusedList(path, f"not used; to take its patients, type: {move}")
+
+
+def _other_tables(folder: Path, root: Path, cases: Sequence[Case], used: Collection[Path]) -> Iterator[UnusedList]:
+    """Tables of any name, such as metadata.csv, that give patients or sites of cases."""
+    files = (path for end in TABLES for path in sorted(folder.glob(f"*{end}")))
+    for path in islice((path for path in files if path.name not in (NAME, *PARTICIPANTS) and path not in used), MOST_TABLES):
+        try:
+            table = read_table_file(path) if 0 < path.stat().st_size <= LARGEST_TABLE else None
+        except (HybridError, OSError):
+            continue
+        if table is None or not table.names_any(case.case_id for case in cases):
+            continue
+        known = {case.case_id: case.patient or case.case_id for case in cases}
+        of_patients = {name: patient for name, patient in table.patients.items() if name in known}
+        patients_new = _grouping(of_patients) != _grouping({name: known[name] for name in of_patients})
+        sites = {case.case_id: table.sites[case.case_id] for case in cases if case.case_id in table.sites}
+        sites_new = any(case.site != sites[case.case_id] for case in cases if case.case_id in sites)
+        what = " and ".join(word for word, new in (("patients", patients_new), ("sites", sites_new)) if new)
+        if what:
+            apart = [ids for ids in _grouping(of_patients) if len({known[name] for name in ids}) > 1]
+            yield UnusedList(path, _of_table(path, root, what, apart), bool(apart))
+
+
+def _of_table(path: Path, root: Path, what: str, apart: Sequence[frozenset[str]]) -> str:
+    own = root / NAME
+    typed = f"move its columns into {own}" if own.exists() else f"type: cp {quoted(path)} {quoted(own)}"
+    several = ""
+    if apart:
+        number = sum(map(len, apart))
+        several = (
+            f"it gives {number} cases, such as {' and '.join(sorted(min(apart, key=sorted))[:2])}, to patients with several; "
+        )
+    return f"not used; {several}to take its {what}, {typed}"
+
+
+def _grouping(patients: Mapping[str, str]) -> set[frozenset[str]]:
+    """Which cases are of one patient, whatever the patients are called."""
+    groups: dict[str, set[str]] = defaultdict(set)
+    for name, patient in patients.items():
+        groups[patient].add(name)
+    return {frozenset(ids) for ids in groups.values()}
 
 
 def _participants(folder: Path, cases: Sequence[Case], used: Collection[Path]) -> Iterator[UnusedList]:

@@ -146,8 +146,8 @@ def unit_not_mm(volume: Volume) -> str | None:
     "D109",
     on="image",
     level="error",
-    remedy="For several channels use the nnU-Net or MSD layout; for the first volume of each, "
-    + copies("", new="i.slicer[(slice(None),) * 3 + (0,) * (i.ndim - 3)]"),
+    remedy=f"If the volumes are channels, write a file for each: {REPAIR} --pages channels; "
+    f"to keep the first alone: {REPAIR} --pages first",
 )
 def too_many_axes(subject: ImageSubject) -> Remark | str | None:
     """An image has a time axis, a vector axis, or another number of channels than declared."""

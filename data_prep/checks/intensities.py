@@ -22,8 +22,14 @@ LARGEST_VALUE = 1e15  # beyond it, sums of squares overflow in float32
     "D201",
     on="image",
     level="error",
-    remedy="Leave the case out, or put 0 in their place: "
-    + copies("", "nibabel, numpy, sys", "i.__class__(numpy.nan_to_num(i.get_fdata(), posinf=0, neginf=0), i.affine)"),
+    remedy="Leave the case out; or, where nothing was measured there, put 0 in their place, or the lowest value if that is "
+    "below 0, as air in CT: "
+    + copies(
+        "a := i.get_fdata(), m := a[numpy.isfinite(a)].min(initial=0)",
+        "nibabel, numpy, sys",
+        "i.__class__(numpy.nan_to_num(a, nan=m, posinf=m, neginf=m), i.affine)",
+    )
+    + ' and give them: --images-dir "$PWD/NEW"',
 )
 def not_finite(subject: ImageSubject) -> Remark | None:
     """Voxels are NaN or infinite: one of them turns the whole normalised image into NaN."""

@@ -181,12 +181,16 @@ def _centre_mm(subject: LabelSubject, value: int) -> float:
     "D306",
     on="label",
     level="error",
-    remedy="If image and label are exchanged, exchange the files; else leave the case out: {case}",
+    remedy="If image and label are exchanged, exchange the files. If the values number objects of one kind, such as cells, "
+    'give all one value: monai-hybrid repair FOLDER --output OUT --map "2..{last}=1". Else leave the case out: {case}',
 )
-def label_like_image(subject: LabelSubject) -> str | None:
+def label_like_image(subject: LabelSubject) -> Remark | None:
     """The label has so many values that it is probably an image."""
     count = len(subject.counts)
-    return f"{count} different values; a label has at most {MANY_VALUES}" if count > MANY_VALUES else None
+    if count <= MANY_VALUES:
+        return None
+    last = number(max(_finite(subject), default=0))
+    return Remark(f"{count} different values; a label has at most {MANY_VALUES}", words={"last": last})
 
 
 @check("D307", on="label", level="note", remedy="Nothing to do: whole numbers stored as floats are accepted")

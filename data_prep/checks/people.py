@@ -74,4 +74,20 @@ def _sentence(apart: list[tuple[str, ...]], why: str, expression: str | None) ->
 def list_not_used(subject: DatasetSubject) -> Iterator[Remark]:
     """A list of splits or of patients beside the images is not used."""
     for entry in subject.unused:
-        yield Remark(entry.sentence, "", str(entry.path))
+        if not entry.apart:
+            yield Remark(entry.sentence, "", str(entry.path))
+
+
+@check(
+    "D416",
+    on="dataset",
+    level="warning",
+    remedy=f"Type that and give the folder again; if each case is another person: --patient-regex {EACH}",
+)
+def patients_of_a_table(subject: DatasetSubject) -> Iterator[Remark]:
+    """A table beside the images gives several cases to one patient, and they count as different patients."""
+    if subject.patients_stated:
+        return
+    for entry in subject.unused:
+        if entry.apart:
+            yield Remark(entry.sentence, "", str(entry.path))

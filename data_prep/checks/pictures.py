@@ -1,4 +1,4 @@
-"""D020 to D028: what is peculiar to pictures (PNG, JPEG, TIFF, BMP, GIF): transparency, pages, colours, lossy masks."""
+"""D020 to D029: what is peculiar to pictures (PNG, JPEG, TIFF, BMP, GIF): transparency, pages, colours, lossy masks."""
 
 from __future__ import annotations
 
@@ -8,27 +8,25 @@ from data_prep.checks.registry import Remark, check, check_kind
 from data_prep.checks.subjects import DatasetSubject, LabelSubject, PairSubject
 from data_prep.pictures import LARGEST_VALUE, LOSSY, is_picture
 
-# In double quotes an exclamation mark calls for the history of interactive shells.
-FILES = "Path(sys.argv[1]).parent.glob('*.*') if not p.name.startswith('.')"
+# In double quotes an exclamation mark calls for the history of interactive shells. Thumbs.db and lists are no pictures.
+FILES = (
+    "Path(sys.argv[1]).parent.glob('*.*') if p.suffix.lower() in Image.registered_extensions() and not p.name.startswith('.')"
+)
+# Upright, since a copy has no EXIF. Opened as a stream: of some turned TIFF that it opens by name, Pillow 13 mixes up the rows.
+UPRIGHT = "ImageOps.exif_transpose(Image.open(open(p, 'rb')))"
+# A copy never replaces another: p1.jpg and p1.png may lie in one folder.
+SAVED = ".save(open(Path('NEW') / (p.stem + '.png'), 'xb'), 'PNG')"
 
 
-def _copies(what: str) -> str:
-    """A line for the shell that writes the pictures of a whole folder as PNG into a new one; the user's files stay."""
-    return (
-        'mkdir NEW && {python} -c "import sys; from pathlib import Path; from PIL import Image; '
-        f"[Image.open(p){what}.save(Path('NEW') / (p.stem + '.png')) for p in {FILES}]\" {{file}}"
-    )
-
-
-AS_RGB = _copies(".convert('RGB')")
-TWO_VALUES = _copies(".convert('L').point(lambda v: 255 * (v > 127))")
+PICTURES = "monai-hybrid repair FOLDER --output OUT --pictures"
+PAGES = "monai-hybrid repair FOLDER --output OUT --pages"
 # Each colour is the class of its place in C; one that is not there ends the line, so none becomes a class unseen.
 BY_COLOUR = (
-    'mkdir NEW && {python} -c "import sys; from pathlib import Path; import numpy as np; from PIL import Image; '
+    'mkdir NEW && {python} -c "import sys; from pathlib import Path; import numpy as np; from PIL import Image, ImageOps; '
     "C = [(0, 0, 0), (255, 0, 0), (0, 255, 0)]; "
     "of = lambda u, k, s: Image.fromarray(np.array([C.index(tuple(c)) for c in u.tolist()], np.uint8)[k.ravel()].reshape(s)); "
-    "[of(*np.unique(a.reshape(-1, 3), axis=0, return_inverse=True), a.shape[:2]).save(Path('NEW') / (p.stem + '.png')) "
-    f"for p in {FILES} for a in [np.asarray(Image.open(p).convert('RGB'))]]\" {{file}}"
+    "[of(*np.unique(a.reshape(-1, 3), axis=0, return_inverse=True), a.shape[:2])"
+    f"{SAVED} for p in {FILES} for a in [np.asarray({UPRIGHT}.convert('RGB'))]]\" {{file}}"
 )
 NEW_LABELS = '--labels-dir "$PWD/NEW"'  # a name alone is looked for in the data set's own folder
 CHOOSE = (
@@ -40,21 +38,22 @@ check_kind(
     code="D020",
     title="A picture has transparent pixels: what they hold is not what a viewer shows.",
     level="error",
-    remedy=f"If what lies below may be seen, write opaque copies of the folder: {AS_RGB}",
+    remedy=f"If what lies below may be seen, type: {PICTURES}",
 )
 check_kind(
     "pages",
     code="D021",
     title="A picture file holds several pages or frames.",
     level="error",
-    remedy=f"Keep one picture per file; copies with the first page of each: {AS_RGB}",
+    remedy=f"Say what the pages are. Channels: {PAGES} channels. Slices of a volume, with its voxel size in mm: "
+    f'{PAGES} slices --voxel-size "0.001,0.001,0.005". To keep the first page alone: {PAGES} first',
 )
 check_kind(
     "colour_space",
     code="D022",
     title="A picture's colours are not red, green and blue (printer's inks, LAB), and no conversion of them is exact.",
     level="error",
-    remedy=f"Write copies of the folder in red, green and blue: {AS_RGB}",
+    remedy=f"For copies in red, green and blue, type: {PICTURES}",
 )
 check_kind(
     "colour",
@@ -76,18 +75,23 @@ def grey_among_colours(subject: DatasetSubject) -> Iterator[Remark]:
         yield Remark(message, first.case_id, str(first.images[0]))
 
 
-@check(
-    "D025",
-    on="label",
-    level="error",
-    acceptable=True,
-    remedy=f"Export the masks as PNG; or, for masks of two values, write copies: {TWO_VALUES} and give them: {NEW_LABELS}",
-)
+AS_PNG = f"Export the masks as PNG; or, for masks of two values, type: {PICTURES}"
+
+
+@check("D025", on="label", level="error", acceptable=True, remedy=AS_PNG)
 def lossy_mask(subject: LabelSubject) -> str | None:
-    """A mask is a JPEG, which changes values near borders."""
-    if subject.volume.path.suffix.lower() not in LOSSY or len(subject.counts) < 2:
+    """A mask is a JPEG, which changes values near borders; these two values may be the right ones."""
+    if subject.volume.path.suffix.lower() not in LOSSY or len(subject.counts) != 2:
         return None
-    return f"a mask stored as JPEG, which changes values near borders ({len(subject.counts)} different values)"
+    return "a mask stored as JPEG, which changes values near borders (2 different values)"
+
+
+@check("D029", on="label", level="error", remedy=AS_PNG)
+def noisy_mask(subject: LabelSubject) -> str | None:
+    """A mask is a JPEG with values that its compression made near borders; each of them would become a class."""
+    if subject.volume.path.suffix.lower() not in LOSSY or len(subject.counts) < 3:
+        return None
+    return f"a mask stored as JPEG, which makes values near borders ({len(subject.counts)} different values)"
 
 
 @check(

@@ -17,7 +17,7 @@ from data_prep.foreign import dicom_readable, foreign_kind, foreign_sentence, ho
 from data_prep.layouts import bids, case_folders, dicom, folders, msd, nnunet, pairs, parts
 from data_prep.layouts.beside import images_and_masks, listed
 from data_prep.layouts.common import image_files, label_folder, names_beside, raw_dataset_json
-from data_prep.layouts.parts import PARTS, SITES
+from data_prep.layouts.parts import PARTS, PATIENTS, SITES
 from data_prep.layouts.two_folders import fitting, has_labels_within, the_one
 from data_prep.quoting import quoted
 from data_prep.reading import extension
@@ -30,7 +30,8 @@ CASES = "cases"
 FOLDERS = "folders"
 PAIRS = "pairs"
 AS_THEY_LIE = (FOLDERS, PAIRS, CASES)
-LAYOUTS = ("auto", FOLDERS, PAIRS, *READERS, CASES, PARTS, SITES, DICOM, BIDS)
+JOINED = (PARTS, SITES, PATIENTS)
+LAYOUTS = ("auto", FOLDERS, PAIRS, *READERS, CASES, PARTS, SITES, PATIENTS, DICOM, BIDS)
 MOST_SITES = 12  # that are proposed: a folder of many data sets is none itself
 COMPANIONS = (".cfg", ".json", ".csv", ".tsv", ".txt", ".md", ".bval", ".bvec", ".raw", ".zraw", ".mrml", ".label")  # no images
 OF_WINDOWS = ("thumbs.db", "desktop.ini")  # which it puts into folders of pictures
@@ -51,7 +52,7 @@ def read_source(
 
     Args:
         root: its folder; of DICOM also one file.
-        layout: "auto", "folders", "pairs", "msd", "nnunet", "cases", "parts", "sites", "dicom" or "bids".
+        layout: "auto", "folders", "pairs", "msd", "nnunet", "cases", "parts", "sites", "patients", "dicom" or "bids".
         labels_dir: another label folder than the layout's own; of BIDS the folder in derivatives/.
         series: which DICOM series are meant; see `data_prep.dicom.choice.choose`.
         accept: codes of judgements that the user overrules, where they say which cases there are.
@@ -75,7 +76,7 @@ def read_source(
         raise ConfigError(f"--layout {layout}: unknown; expected one of {', '.join(LAYOUTS)}")
     kind = DICOM if root.is_file() else detect(root, labels_dir, images_dir) if layout == "auto" else layout
     choice = BidsChoice(bids_filter, bids_labels, labels_dir)
-    if images_dir is not None and kind not in (FOLDERS, PARTS, SITES):
+    if images_dir is not None and kind not in (FOLDERS, *JOINED):
         raise ConfigError(f"--images-dir {quoted(images_dir)}: {root} has the layout {kind}, not {FOLDERS}; leave it out")
     if choice.given and kind != BIDS:
         raise ConfigError(f"{choice.given}: {root} has the layout {kind}, not bids; leave the option out")
@@ -84,7 +85,7 @@ def read_source(
     if series is not None:
         raise ConfigError(f"--series {shlex.quote(series)}: {root} holds no DICOM series. Leave --series out")
     source = _read(kind, root, labels_dir, label_names, images_dir, choice)
-    source = by_segments(source, label_names) if kind in (*AS_THEY_LIE, PARTS, SITES) else source
+    source = by_segments(source, label_names) if kind in (*AS_THEY_LIE, *JOINED) else source
     name = source.name if source.name not in ("", "..") else root.resolve().name  # where . is given
     return replace(source, name=name, ignored=_ignored(source))
 
@@ -108,12 +109,14 @@ def _read(
 ) -> Source:
     if kind == FOLDERS:
         return folders.read(root, labels_dir, label_names, images_dir)
-    if kind in (PARTS, SITES):
+    if kind in JOINED:
         found = (parts.splits_of if kind == PARTS else parts.sites_of)(root, labels_dir, images_dir)
         if not found:
-            wanted = "train/ and val/ or test/; for others type: --layout sites" if kind == PARTS else "a folder for each site"
+            others = f"a folder for each {kind.removesuffix('s')}"
+            wanted = "train/ and val/ or test/; for others type: --layout sites" if kind == PARTS else others
             raise ConfigError(f"--layout {kind}: {root} has no such parts; expected {wanted}")
-        return parts.read(root, found, partial(_part, label_names=label_names or names_beside(root, "labels")))
+        reader = partial(_part, label_names=label_names or names_beside(root, "labels"))
+        return parts.read(root, found, reader, kind == PATIENTS)
     if kind == CASES:
         return case_folders.read(root, labels_dir, label_names)
     if kind == PAIRS:
@@ -184,6 +187,8 @@ def detect(root: Path, labels_dir: str | None = None, images_dir: str | None = N
     if nearby:
         names = ", ".join(quoted(folder) for folder in nearby[:8])
         joined = "; to take its folders as one data set, a site each, type: --layout sites" if _are_sites(nearby) else ""
+        if all(folder.parent == root for folder in nearby) and case_folders.near(root) == nearby:
+            joined = f"; to take each folder for a patient, with a folder for each scan, type: --layout patients{joined}"
         raise ConfigError(f"{root}: no known layout{joined}. A folder one level up or down has one. Give it: {names}")
     for part in splits:
         detect(part.place, part.labels_dir, part.images_dir)  # says what is wrong with it

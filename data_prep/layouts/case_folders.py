@@ -30,6 +30,7 @@ from data_prep.structure_names import by_name, whole_labels
 
 DATA_SETS = ("images", "imagesTr")  # within folders that are data sets of their own
 CONTRAST = re.compile(r"(?<![A-Za-z0-9])(?:t[12]|pd|flair|adc|dwi|swi|ct|pet|mra?)[a-z]{0,3}(?![A-Za-z0-9])", re.IGNORECASE)
+OF_CASES = "a folder a case"  # how a note begins
 OF_CT, OF_MR = {"CT"}, {"MR", "MRI", "MRT"}
 
 
@@ -324,7 +325,7 @@ def _modality(cases: Sequence[_Found], channels: Sequence[str]) -> str | None:
 
 
 def _notes(looked: Sequence[_Folder], cases: Sequence[_Found], channels: Sequence[str]) -> Iterator[str]:
-    said = f"a folder a case: {plural(len(cases), 'case')}"
+    said = f"{OF_CASES}: {plural(len(cases), 'case')}"
     yield said + (f", channels: {', '.join(channels)}" if len(channels) > 1 else "")
     used = {path for case in cases for path in case.images.values()}
     others = [path for one in looked for path in one.images if path not in used and any(c.folder == one.path for c in cases)]

@@ -1,4 +1,4 @@
-"""A data set in parts: train/, val/ and test/, each as its files lie, or a folder for each site.
+"""A data set in parts: train/, val/ and test/, each as its files lie, or a folder for each site, or for each patient.
 
 The parts lie below the data set, train/images and train/masks, or below its two folders, images/train and masks/train.
 """
@@ -13,12 +13,13 @@ from pathlib import Path
 from data_prep.amounts import few
 from data_prep.cases import SPLITS, UNKNOWN_SITE, Case, Source
 from data_prep.errors import DataListError, HybridError
+from data_prep.layouts.case_folders import OF_CASES
 from data_prep.layouts.common import folders_in, image_files, names_beside, split_of
 from data_prep.layouts.two_folders import masks_in
 from data_prep.quoting import quoted
 from data_prep.scans import says_labels
 
-PARTS, SITES = "parts", "sites"
+PARTS, SITES, PATIENTS = "parts", "sites", "patients"
 IMAGES = "images"
 LISTS = (".json", ".csv", ".tsv", ".txt", ".label")  # what may describe a part
 Reader = Callable[[Path, str | None, str | None], Source]  # folder, folder of labels and of images in it
@@ -93,13 +94,14 @@ def _within_two(root: Path, labels_dir: str | None, images_dir: str | None) -> l
     return [Part(name, root, f"{other}/{name}", f"{own}/{name}", root / own / name, split_of(name)) for name in (*both, *bare)]
 
 
-def read(root: Path, parts: Sequence[Part], reader: Reader) -> Source:
+def read(root: Path, parts: Sequence[Part], reader: Reader, patients: bool = False) -> Source:
     """List the cases of all parts.
 
     Args:
         root: the data set.
         parts: of it; cases of a split keep that, cases of a site get its name.
         reader: reads the folder of one part.
+        patients: each part without a split is a patient, and no site.
 
     Raises:
         DataError: a part cannot be read.
@@ -109,17 +111,19 @@ def read(root: Path, parts: Sequence[Part], reader: Reader) -> Source:
     _same(root, "channels", {name: source.channels for name, source in sources.items()})
     names = names_beside(root, "labels") or _one_table(root, sources)
     numbers = Counter(case.case_id for source in sources.values() for case in source.cases)
-    several = any(number > 1 for number in numbers.values())
-    own = [_placed(sources[part.name], part, several) for part in parts if part.name in sources]
-    notes = [_said(parts, sources), *_together(sources), *bare]
-    if several:
+    several = patients or any(number > 1 for number in numbers.values())
+    own = [_placed(sources[part.name], part, several, patients) for part in parts if part.name in sources]
+    notes = [_said(parts, sources, patients), *_together(sources), *bare]
+    if patients:  # of which there may be hundreds, each with another number of cases
+        notes = [note for note in notes if OF_CASES not in note]
+    elif several:
         notes.append("cases of several parts have the same names, so each is called by its part too")
     if parts[0].place != root and (others := {path.name for path in folders_in(root)} - {part.name for part in parts}):
         notes.append(f"folders that are no part, left out: {few(sorted(others))}")
     return replace(
         own[0],
         root=root,
-        layout=PARTS if any(part.split for part in parts) else SITES,
+        layout=PARTS if any(part.split for part in parts) else PATIENTS if patients else SITES,
         name=root.name,
         cases=tuple(case for source in own for case in source.cases),
         label_names=names,
@@ -156,8 +160,11 @@ def _one_table(root: Path, sources: Mapping[str, Source]) -> Mapping[int, str] |
     return next(iter(named.values()), None)
 
 
-def _said(parts: Sequence[Part], sources: Mapping[str, Source]) -> str:
+def _said(parts: Sequence[Part], sources: Mapping[str, Source], patients: bool) -> str:
     """What the parts are taken for, and how many cases each has."""
+    if patients:
+        cases = sum(len(source.cases) for source in sources.values())
+        return f"each folder is a patient: {len(sources)} patients, {cases} cases"
     told = ", ".join(f"{name}/ {len(source.cases)}" for name, source in sources.items())
     if any(part.split for part in parts):
         return f"splits are those of the folders: {told} cases; to split anew, type: --layout sites"
@@ -182,15 +189,16 @@ def _same(root: Path, what: str, of: Mapping[str, Sequence[object]]) -> None:
             raise DataListError("D550", f"{root}: parts have other {what}: {seen}. Bring them into one form", str(root))
 
 
-def _placed(source: Source, part: Part, several: bool) -> Source:
-    """Its cases with their split or site, and the part in their names where other parts have the same."""
+def _placed(source: Source, part: Part, several: bool, patients: bool) -> Source:
+    """Its cases with their split, site or patient, and the part in their names where other parts have the same."""
 
     def called(case_id: str) -> str:
         return f"{part.name}_{case_id}" if several and case_id else case_id
 
     def of_part(case: Case) -> Case:
-        patient = called(case.patient)
-        site = part.name if part.split is None and case.site == UNKNOWN_SITE else case.site
+        patient = part.name if patients else called(case.patient)
+        is_site = part.split is None and not patients
+        site = part.name if is_site and case.site == UNKNOWN_SITE else case.site
         return replace(case, case_id=called(case.case_id), patient=patient, split=part.split, site=site)
 
     return replace(

@@ -52,15 +52,19 @@ class Draft:
 
 
 def open_draft(
-    path: Path, partner: Volume | None = None, values: Mapping[int, int] | None = None, like: Volume | None = None
+    path: Path,
+    partner: Volume | None = None,
+    values: Mapping[int, int] | None = None,
+    like: Volume | None = None,
+    data: bytes | None = None,
 ) -> Draft:
     """Read a NIfTI file, whatever its name says about compression; a label is given its image as `partner`, a second channel
-    the first one as `like`.
+    the first one as `like`. `data` are bytes in the place of those of the file.
 
     Raises:
         ReadError: it is no sound NIfTI file even so.
     """
-    raw = path.read_bytes()
+    raw = path.read_bytes() if data is None else data
     packed = raw[:2] == GZIP_MAGIC
     wrong_name = packed != says_gzip(path)
     volume = read_nifti(path.with_name("a.nii.gz" if packed else "a.nii") if wrong_name else path, raw)

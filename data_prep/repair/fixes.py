@@ -9,6 +9,7 @@ from dataclasses import replace
 import nibabel as nib
 import numpy as np
 
+from data_prep.amounts import few
 from data_prep.checks.geometry import SHEAR
 from data_prep.checks.labels import number
 from data_prep.geometry import corner_distance, is_invertible, largest_cosine
@@ -17,6 +18,7 @@ from data_prep.repair.draft import Draft
 from data_prep.volume import Affine, Array
 from data_prep.voxel_order import order_of_volumes
 
+TOLD = 8  # changes of values, in a sentence
 ROUNDING = 1e-3  # label values this near to whole numbers are rounding errors of a float or of a scale factor
 HALF_A_VOXEL = 0.5  # of the smallest edge: the error of taking a voxel's corner for its centre
 
@@ -174,15 +176,17 @@ def mapped_values(draft: Draft) -> str | None:
     if not draft.is_label or not draft.values:
         return None
     voxels = draft.voxels
-    masks = [(old, new, voxels == old) for old, new in draft.values.items()]
-    counts = {f"{old} to {new}": int(mask.sum()) for old, new, mask in masks if mask.any()}
+    found = set(np.unique(voxels).tolist())
+    counts: dict[str, int] = {}
+    result = np.array(voxels, dtype=np.float64)
+    for old, new in draft.values.items():
+        if old in found:
+            mask = voxels == old
+            counts[f"{old} to {new}"], result[mask] = int(mask.sum()), new
     if not counts:
         return None
-    result = np.array(voxels, dtype=np.float64)
-    for _, new, mask in masks:
-        result[mask] = new
     draft.array = _smallest(result) if (result == np.rint(result)).all() else result.astype(np.float32)
-    return ", ".join(f"{change} in {count} voxels" for change, count in counts.items())
+    return few([f"{change} in {count} voxels" for change, count in counts.items()], TOLD)
 
 
 def _smallest(values: Array) -> Array:

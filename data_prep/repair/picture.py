@@ -8,8 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
+from data_prep.amounts import few
 from data_prep.pictures import EIGHT_BITS, FORMATS, LARGEST_VALUE, LOSSY, png_mask
 from data_prep.roles import read_label
+
+TOLD = 8  # changes of values, in a sentence
 
 
 def mapped_picture(path: Path, values: Mapping[int, int]) -> tuple[bytes, str]:
@@ -23,13 +26,15 @@ def mapped_picture(path: Path, values: Mapping[int, int]) -> tuple[bytes, str]:
     if path.suffix.lower() in LOSSY:
         return b"", ""
     old = read_label(path).array.astype(np.int64)
-    counts = {f"{value} to {new}": int((old == value).sum()) for value, new in values.items() if (old == value).any()}
+    found = dict(zip(*(part.tolist() for part in np.unique(old, return_counts=True)), strict=True))
+    counts = {f"{value} to {other}": found[value] for value, other in values.items() if value in found}
     new = old.copy()
     for value, other in values.items():
-        new[old == value] = other
+        if value in found:
+            new[old == value] = other
     kind = FORMATS[path.suffix.lower()]
     if not counts or new.min() < 0 or new.max() > (255 if kind in EIGHT_BITS else LARGEST_VALUE):
         return b"", ""
     stream = io.BytesIO()
     png_mask(new).save(stream, format=kind)
-    return stream.getvalue(), ", ".join(f"{change} in {count} pixels" for change, count in counts.items())
+    return stream.getvalue(), few([f"{change} in {count} pixels" for change, count in counts.items()], TOLD)

@@ -22,14 +22,19 @@ from data_prep.foreign import CHECK
 from data_prep.free_names import free
 from data_prep.json_io import dump_json
 from data_prep.layouts import folder_within, read_source
+from data_prep.layouts.alone import images_alone
+from data_prep.layouts.common import image_files
 from data_prep.naming import keep_key_out
 from data_prep.pictures import PICTURES
 from data_prep.places import refuse_special
 from data_prep.quoting import quoted
-from data_prep.reading import NIFTI, extension, read_volume, stem
+from data_prep.reading import NIFTI, extension, read_volume
+from data_prep.repair.copies import Copy, refuse_names, volumes_apart
 from data_prep.repair.draft import Draft, corrected, open_draft
 from data_prep.repair.fixes import FIXES, Judgement
 from data_prep.repair.picture import mapped_picture
+from data_prep.repair.picture_anew import picture_anew
+from data_prep.repair.stated import Stated, stated
 from data_prep.structures import label_files
 from data_prep.volume import ReadError, Volume
 
@@ -66,6 +71,7 @@ class RepairReport:
     repairs: list[Repair] = field(default_factory=list)
     refusals: list[Refusal] = field(default_factory=list)
     remaining: list[Finding] = field(default_factory=list)
+    labelled: bool = True  # whether there are masks
 
     def as_json(self, source: Path, out: Path, dry_run: bool) -> dict[str, Any]:
         """The content of repair.json."""
@@ -91,11 +97,14 @@ def repair(
     bids_filter: str | None = None,
     bids_labels: str | None = None,
     images_dir: str | None = None,
+    pictures: bool = False,
+    pages: str | None = None,
+    voxel_size: str | tuple[float, ...] | None = None,
 ) -> RepairReport:
     """Write a corrected copy of a raw data set, or a corrected data list; never touch the source.
 
     Args:
-        path: folder of a layout that `build` reads, or one that holds a datalist.json, or that file.
+        path: folder of a layout that `build` reads, or of images alone, or one that holds a datalist.json, or that file.
         out: a new folder. A raw data set is copied into it whole; of a data list, only corrected files are.
         dry_run: do all of it in a temporary folder, and throw that away.
         values: label value -> label value.
@@ -105,14 +114,18 @@ def repair(
         bids_filter: see `read_source`.
         bids_labels: see `read_source`.
         images_dir: see `read_source`.
+        pictures: write transparent images opaque, other colours in red, green and blue, and masks in JPEG as two values.
+        pages: what the pages of a picture, or the volumes of a NIfTI file with four axes, are: "slices" of a volume,
+            "channels", or "first" to take the first alone.
+        voxel_size: of pages that are slices, mm: along a row, along a column, from page to page.
 
     Raises:
         DataError: the path does not exist.
-        ConfigError: the path is of no known layout; `out` exists, or lies within the source.
+        ConfigError: the path is of no known layout; `out` exists, or lies within the source; an option is wrong.
         DataListError: the data set's own description is damaged.
         EnvironmentFault: no space or no right; `out` is not there then.
     """
-    path, out = Path(path), Path(out)
+    path, out, said = Path(path), Path(out), stated(values, pictures, pages, voxel_size)
     how = {
         "layout": layout,
         "labels_dir": folder_within(path, labels_dir),
@@ -124,7 +137,7 @@ def repair(
     try:
         with tempfile.TemporaryDirectory(prefix=f".{out.name}.") if dry_run else new_folder(out) as name:
             made = Path(name)
-            report = _into(path, made, values or {}, link or dry_run, how)
+            report = _into(path, made, said, link or dry_run, how)
             report.remaining = list(_renamed(report.remaining, str(made), str(out)))
             if not dry_run:
                 dump_json(report.as_json(path, out, dry_run), made / LOG)
@@ -150,26 +163,41 @@ def _check_folders(path: Path, out: Path) -> None:
         )
 
 
-def _into(path: Path, made: Path, values: Mapping[int, int], link: bool, how: Reading) -> RepairReport:
+def _into(path: Path, made: Path, said: Stated, link: bool, how: Reading) -> RepairReport:
     report = RepairReport()
     if path.is_file() or (path / "datalist.json").is_file():
-        if values:
-            raise ConfigError(
-                "--map: a prepared data set has its values in dataset.json; repair the raw folder, then build anew"
-            )
+        if option := said.is_of_raw_files:
+            of = "its values in dataset.json" if option == "--map" else "its files elsewhere"
+            raise ConfigError(f"{option}: a prepared data set has {of}; repair the raw folder, then build anew")
         _datalist(path if path.is_file() else path / "datalist.json", made, report)
         report.remaining = check(made)
         return report
-    raw = read_source(path, **how)
+    raw = _source(path, how)
     if raw.series:
         raise ConfigError(f"{path}: it is DICOM, which is never changed. Type: {CHECK} {quoted(path)}")
     for case in raw.cases:
-        for file, data in _case(case, values, report, label_files(raw, case)):
-            _put(made / _copy_name(file, raw, report), data, file, link)
+        for file, data in _case(case, said.values, report, label_files(raw, case)):
+            copies = _anew(file, data, file not in case.images, raw, said, report)
+            for copy in copies:
+                _put((made / _within(file, raw.root)).with_name(copy.name), copy.data, file, link=False)
+            if not copies:
+                _put(made / _copy_name(file, raw, report), data, file, link)
     for file in _beside(raw):
         _put(made / _copy_name(file, raw, report), None, file, link)
-    report.remaining = check(made, **how)
+    report.labelled = raw.labelled
+    report.remaining = check(made, **how) if raw.labelled else [one for file in image_files(made) for one in check(file)]
     return report
+
+
+def _source(path: Path, how: Reading) -> Source:
+    """The data set, or a folder of images without masks, which `predict` takes."""
+    try:
+        return read_source(path, **how)
+    except (ConfigError, DataError):
+        alone = images_alone(path)
+        if alone is None:
+            raise
+        return alone
 
 
 def _within(file: Path, root: Path) -> Path:
@@ -182,7 +210,7 @@ def _within(file: Path, root: Path) -> Path:
 def _copy_name(file: Path, raw: Source, report: RepairReport) -> Path:
     """The path of a copy: that of its source, with the ending in small letters, unless a list names files as they are."""
     name, end = _within(file, raw.root), extension(file)
-    small = file.with_name(stem(file) + (end or ""))
+    small = file.with_name(file.name[: -len(end)] + end) if end else file
     if end is None or small == file or raw.layout == "msd" or small.exists() or not file.is_file():
         return name
     digest = hashlib.sha256(file.read_bytes()).hexdigest()
@@ -196,6 +224,32 @@ def _beside(raw: Source) -> Iterator[Path]:
     yield from (path for path in raw.orphans if path.is_file())
     yield from (path for path in raw.beside if path.is_relative_to(raw.root) and path.parent != raw.root)
     yield from (path for path in sorted(raw.root.iterdir()) if path.suffix in SMALL and path.is_file())
+
+
+def _anew(file: Path, data: bytes | None, is_label: bool, raw: Source, said: Stated, report: RepairReport) -> list[Copy]:
+    """The files that take the place of one that is not read as it is; none where nobody stated how."""
+    try:
+        if extension(file) in NIFTI:
+            copies = [] if is_label else volumes_apart(file, data, len(raw.channels), said)
+        else:
+            copies = picture_anew(file, is_label, said) if extension(file) in PICTURES else []
+        refuse_names(file, copies, raw.layout)
+    except Judgement as judgement:
+        report.refusals.append(Refusal("--pages" if said.pages else "--pictures", str(file), str(judgement)))
+        return []
+    except (EnvironmentFault, MemoryError):
+        raise
+    except Exception:  # Pillow has no one error class for what is damaged; `check` says what is wrong with it
+        return []
+    if copies:
+        before = hashlib.sha256(file.read_bytes()).hexdigest()
+        done = [(entry.code, entry.what) for entry in report.repairs if entry.source == str(file)]  # in each copy too
+        report.repairs[:] = [entry for entry in report.repairs if entry.source != str(file)]
+        for copy in copies:
+            after = hashlib.sha256(copy.data).hexdigest()
+            whats = [*done, (copy.code, copy.what)]
+            report.repairs += [Repair(code, str(file), copy.name, what, before, after) for code, what in whats]
+    return copies
 
 
 def _datalist(file: Path, made: Path, report: RepairReport) -> None:

@@ -1,15 +1,18 @@
 """Segment pictures or volumes of one slice by an exported 2D model: python run_exported_pictures.py MODEL MASK PICTURE"""
 
+import io
 import sys
+from pathlib import Path
 
 import nibabel as nib
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 from run_exported import load, segment
 
 
 def planes(file, colours):  # channels (W, H) of a picture; without colours it has to be grey
-    picture = Image.open(file)
+    stream = io.BytesIO(Path(file).read_bytes())  # of a file on disk Pillow 13 mixes up the rows of some turned TIFF
+    picture = ImageOps.exif_transpose(Image.open(stream))
     pixels = np.asarray(picture if picture.mode in ("L", "I", "I;16", "F", "RGB") else picture.convert("RGB")).T
     red, green, blue = pixels if pixels.ndim == 3 else [pixels] * 3
     alike = (red == green).all() and (red == blue).all()

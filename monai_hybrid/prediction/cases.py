@@ -16,6 +16,7 @@ from data_prep.accepting import parse_codes
 from data_prep.checks import REGISTRY, Finding, run_checks
 from data_prep.checks.subjects import ImageSubject, PairSubject
 from data_prep.colour import Colour, parse_colour
+from data_prep.grouped import named
 from data_prep.pictures import LARGEST_VALUE, is_picture
 from data_prep.roles import read_image
 from data_prep.slices import line
@@ -151,19 +152,20 @@ def inspect(
 ) -> FileFacts:
     """Read and check the file(s) of one image with the checks that `data_prep` trains by, but for judgements in `accept`.
 
-    `scans`: what the user gave, a folder or a file, where the image was made of DICOM; lines to type name it.
+    `scans`: what the user gave, a folder or a file, where the image was made of DICOM: lines to type name that. None: the
+    image is the user's own.
 
     Raises:
         DataError: what is wrong and what to do; "another number of axes or channels than the model's" included.
     """
-    names = [image] if isinstance(image, str) else list(image)
+    names, of_user = [image] if isinstance(image, str) else list(image), scans is None
     volumes, findings = [], []
     for name in names:
         try:
             volume = read_image(Path(name), colour, dims == 2)
         except ReadError as fault:
             findings = run_checks("fault", fault, file=name, accept=accept)
-            raise DataError(str(findings[0]) if findings else f"{name}: {fault.seen}") from fault
+            raise DataError(_told(findings[0], name, of_user) if findings else f"{name}: {fault.seen}") from fault
         volumes.append(volume)
         findings += run_checks("volume", volume, file=name, accept=accept)
         findings += run_checks("image", ImageSubject(volume, channels if len(names) == 1 else 1), file=name, accept=accept)
@@ -176,7 +178,7 @@ def inspect(
             f"{names[0]}: the image has shape {volumes[0].array.shape}, that is {volumes[0].spatial_dims}D; the model was "
             f"trained on {dims}D images: use a {volumes[0].spatial_dims}D model{slices}"
         )
-    _refuse(findings)
+    _refuse(findings, names[0], of_user)
     if len(names) > 1 and len(names) != channels:
         raise DataError(f"{names[0]}: got {len(names)} channel files, expected the model's {channels}")
     greys = [name for name, volume in zip(names, volumes, strict=True) if volume.grey and volume.channels > 1]
@@ -205,10 +207,15 @@ def _refuse_values(image: str | Sequence[str], highest: int) -> None:
         )
 
 
-def _refuse(findings: Sequence[Finding]) -> None:
+def _refuse(findings: Sequence[Finding], image: str, of_user: bool) -> None:
     errors = [f for f in findings if f.level == "error" and not REGISTRY[f.code].training_only]
     if errors:
-        raise DataError(str(errors[0]))
+        raise DataError(_told(errors[0], image, of_user))
+
+
+def _told(finding: Finding, image: str, of_user: bool) -> str:
+    """A finding with the folder of the image in the place of FOLDER in what to type."""
+    return named(str(finding), Path(image).parent) if of_user else str(finding)
 
 
 def _size(volume: Volume) -> tuple[float, str]:

@@ -51,6 +51,23 @@ def test_other_names_are_not_guessed(images: list[str], labels: list[str]) -> No
     assert not pairs.labels and [path.name for path in pairs.orphans] == labels
 
 
+@pytest.mark.parametrize("label", ["img_{}", "IMG_{}_seg", "img_{}_SEG"])
+def test_names_that_differ_in_capitals_are_those_of_one_case(label: str) -> None:
+    """Cameras write IMG_1.JPG, and programs img_1.png."""
+    labels = {label.format(i): Path(label.format(i)) for i in range(1, 5)}
+    pairs = pair_labels([f"IMG_{i}" if "img" in label else f"img_{i}" for i in range(1, 5)], labels)
+    assert len(pairs.labels) == 4 and not pairs.orphans and "paired by their names without" in pairs.note
+    assert all(path.name.casefold().startswith(name.casefold()) for name, path in pairs.labels.items())
+
+
+def test_capitals_are_told_and_count_where_they_alone_tell_two_apart() -> None:
+    pairs = pair_labels(["P1", "p1", "P2", "Q3"], {name: Path(name) for name in ("P1", "p1", "p2", "q3")})
+    assert {name: path.name for name, path in pairs.labels.items()} == {"P1": "P1", "p1": "p1", "P2": "p2", "Q3": "q3"}
+    assert pairs.note == "images and labels are paired by their names without regard to capitals"
+    pairs = pair_labels(["P1", "p1"], {name: Path(name) for name in ("P1_seg", "p1_SEG")})
+    assert not pairs.labels, "nobody knows which"
+
+
 def test_equal_names_stay_as_they_are() -> None:
     pairs = pair_labels(["p1_seg", "p2_seg"], {name: Path(name) for name in ("p1_seg", "p2_seg")})
     assert set(pairs.labels) == {"p1_seg", "p2_seg"} and pairs.note == ""

@@ -272,3 +272,38 @@ def test_a_part_alone_is_no_data_set_in_parts(folders: tuple[str, ...], tmp_path
     root = in_parts(tmp_path / "raw", volume, {folder: folder for folder in folders})
     with pytest.raises(ConfigError, match="A folder one level up or down has one"):
         read_source(root)
+
+
+def over_time(root: Path) -> Path:
+    """Some patients were scanned twice, one three times; names of visits say nothing of patients."""
+    for number in range(1, 8):
+        for place_in_time, visit in enumerate(("first", "second", "third")[: 1 + number % 3]):
+            place = root / f"MU{number}" / f"visit_{visit}"
+            save(place / "flair.nii.gz", noise(SHAPE, 10 * number + place_in_time))
+            save(place / "mask.nii.gz", cube(SHAPE))
+    return root
+
+
+def test_a_folder_for_each_patient_holds_one_for_each_scan(tmp_path: Path) -> None:
+    root = over_time(tmp_path / "raw")
+    with pytest.raises(
+        ConfigError, match="to take each folder for a patient, with a folder for each scan, type: --layout patients"
+    ):
+        read_source(root)
+    done = RUN.invoke(app, ["build", str(root), "--layout", "patients", "--output", str(tmp_path / "out")])
+    assert done.exit_code == 0, done.output
+    assert "each folder is a patient: 7 patients, 14 cases" in done.output and "a folder a case" not in done.output
+    assert "patients: 7 in 14 cases, by their folders" in " ".join(done.output.split())
+    splits = read_datalist(tmp_path / "out")
+    seen = {case["case_id"]: case for split in SPLITS.values() for case in splits[split]}
+    assert seen.keys() >= {"MU2_visit_first", "MU2_visit_third", "MU3_visit_first"} and len(seen) == 14
+    assert all(case["patient"] == name.split("_")[0] and case["site"] == "unknown" for name, case in seen.items())
+    groups = [{case["patient"] for case in splits[split]} for split in SPLITS.values()]
+    assert all(groups) and sum(map(len, groups)) == 7, "no patient in two splits"
+
+
+def test_folders_of_patients_are_corrected_as_they_lie(tmp_path: Path) -> None:
+    repair(over_time(tmp_path / "raw"), tmp_path / "out", layout="patients")
+    assert len(read_source(tmp_path / "out", "patients").cases) == 14
+    with pytest.raises(ConfigError, match=r"--layout patients: .* has no such parts; expected a folder for each patient"):
+        read_source(tmp_path / "raw/MU1/visit_first", "patients")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -253,3 +254,46 @@ def test_lists_that_are_not_used_are_mentioned_with_what_to_type(tmp_path: Path)
         "it names no case; its columns are name_of_file, person; expected file and patient"
         in RUN.invoke(app, ["check", str(root)], env=WIDE).output
     )
+
+
+METADATA = "image_id,patient_id,hospital\na1.png,P1,A\na2.png,P1,A\nb3.png,P2,B\nb4.png,P2,B\n"
+
+
+@pytest.mark.parametrize("place", [".", "images"])
+def test_a_table_of_any_name_that_knows_patients_is_told_and_taken(place: str, tmp_path: Path) -> None:
+    """Else a1 and a2, of one patient, may lie in training and in test."""
+    root = pictures(tmp_path / "raw", ["a1", "a2", "b3", "b4"])
+    table = root / place / "metadata.csv"
+    table.write_text(METADATA)
+    (root / "ages.csv").write_text("image_id,age\na1.png,40\n")
+    (root / "empty.csv").write_text("")
+    (root / "other.tsv").write_text("file\tpatient\nzz.png\tP1\n")
+    (root / "latin.csv").write_bytes("file,patient\na1,M\u00fcller\n".encode("latin-1"))
+    (finding,) = (finding for finding in check(root) if finding.code in ("D416", "D508"))
+    typed = f"cp {table} {root / 'cases.csv'}"
+    assert (finding.code, finding.level) == ("D416", "warning")
+    assert finding.message == (
+        "not used; it gives 4 cases, such as a1 and a2, to patients with several; "
+        f"to take its patients and sites, type: {typed}"
+    )
+    said = RUN.invoke(app, ["build", str(root), "--output", str(tmp_path / "first")], env=WIDE).output
+    assert typed in said
+    shutil.copyfile(*shlex.split(typed)[1:])
+    assert "D416" not in {finding.code for finding in check(root)}
+    build(root, tmp_path / "out")
+    assert set(patients(tmp_path / "out")) == {"P1", "P2"}
+
+
+def test_a_table_whose_patients_are_known_is_not_mentioned(tmp_path: Path) -> None:
+    root = pictures(tmp_path / "raw", ["P1_visit1", "P1_visit2", "P2_visit1", "P3_visit1"])
+    (root / "list.csv").write_text("file,patient\nP1_visit1,1\nP1_visit2,1\nP2_visit1,2\nP3_visit1,3\n")
+    assert not {"D416", "D508"} & {finding.code for finding in check(root)}
+    (root / "list.csv").write_text("file,patient,site\nP1_visit1,1,A\nP1_visit2,1,A\nP2_visit1,2,B\nP3_visit1,3,B\n")
+    (finding,) = (finding for finding in check(root) if finding.code in ("D416", "D508"))
+    assert finding.code == "D508" and "to take its sites, type: cp" in finding.message
+
+
+def test_what_the_user_says_of_patients_stands_against_a_table(tmp_path: Path) -> None:
+    root = pictures(tmp_path / "raw", ["a1", "a2", "b3", "b4"])
+    (root / "metadata.csv").write_text(METADATA)
+    assert "D416" not in {finding.code for finding in check(root, patient_regex=EACH)}

@@ -29,6 +29,18 @@ def tiff(folder: Path, directories: list[list[tuple[int, int]]], last: int = 0) 
     return path
 
 
+@pytest.mark.parametrize(("values", "said"), [(5, "a file for each channel, CASE_0000.tif"), (1, "8 or 16 bits")])
+def test_a_tiff_of_another_form_is_told_as_that(values: int, said: str, tmp_path: Path) -> None:
+    """Five channels in one page, or a photometric interpretation that nobody knows; not "it is no TIFF"."""
+    changed = {277: values, 262: 1 if values == 5 else 9999}
+    path = tiff(tmp_path, [[(tag, changed.get(tag, value)) for tag, value in TAGS]])
+    with pytest.raises(
+        ReadError, match=f"it is a TIFF with {values} values of 8 bits a pixel, which is not read; expected {said}"
+    ) as told:
+        read_volume(path)
+    assert told.value.kind == "voxel_type"
+
+
 def test_one_page_is_read_and_two_are_counted(tmp_path: Path) -> None:
     assert read_volume(tiff(tmp_path, [TAGS])).array.shape == (4, 4)
     for last in (0, 24):

@@ -55,6 +55,26 @@ def test_colours_of_masks_become_the_classes_that_the_user_names(tmp_path: Path)
     assert REGISTRY["D027"].remedy.endswith('and give them: --labels-dir "$PWD/NEW"; or leave it out: {case}')
 
 
+def test_masks_in_colours_are_written_upright(tmp_path: Path) -> None:
+    """PNG copies without EXIF of a picture that its EXIF turns; Thumbs.db of Windows lies beside it."""
+    (tmp_path / "in").mkdir()
+    colours = np.array([[[0, 0, 0], [255, 0, 0], [0, 255, 0]]], np.uint8)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(colours).save(tmp_path / "in/a.png", exif=exif)
+    (tmp_path / "in/Thumbs.db").write_bytes(b"no picture")
+    typed("D027", tmp_path / "in/a.png", tmp_path)
+    np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "NEW/a.png")), [[0], [1], [2]])
+
+
+def test_a_copy_replaces_no_other(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    for name in ("a.png", "a.bmp"):
+        Image.fromarray(np.zeros((2, 2, 3), np.uint8)).save(tmp_path / "in" / name)
+    done = run(REGISTRY["D027"].remedy, tmp_path / "in/a.png", tmp_path)
+    assert done.returncode and "FileExistsError" in done.stderr
+
+
 def test_a_colour_that_nobody_named_becomes_no_class(tmp_path: Path) -> None:
     """Edges that a program has smoothed hold colours between the classes."""
     (tmp_path / "in").mkdir()
@@ -63,7 +83,7 @@ def test_a_colour_that_nobody_named_becomes_no_class(tmp_path: Path) -> None:
     assert done.returncode and "(128, 0, 0) is not in list" in done.stderr and not list((tmp_path / "NEW").iterdir())
 
 
-@pytest.mark.parametrize("code", ["D109", "D308"])
+@pytest.mark.parametrize("code", ["D308"])
 def test_the_command_writes_copies_and_keeps_the_files(tmp_path: Path, code: str) -> None:
     """Two channels, flat with two channels, and a plain volume that passes through."""
     folder = tmp_path / "in put"
@@ -80,7 +100,7 @@ def test_the_command_writes_copies_and_keeps_the_files(tmp_path: Path, code: str
         assert copy.shape == shape[:3]
         np.testing.assert_allclose(copy.affine, source.affine)
         values = source.get_fdata()
-        wanted = values if values.ndim == 3 else values[..., 0] if code == "D109" else values.argmax(-1)
+        wanted = values if values.ndim == 3 else values.argmax(-1)
         np.testing.assert_array_equal(copy.get_fdata(), wanted)
 
 
@@ -108,6 +128,16 @@ def test_headers_and_values_are_corrected_in_copies(tmp_path: Path, code: str) -
             assert copy.get_fdata()[0, 0, 0] == 0
         else:
             np.testing.assert_allclose(copy.header.get_qform(), copy.header.get_sform(), atol=1e-6)
+
+
+def test_what_was_not_measured_in_ct_becomes_air(tmp_path: Path) -> None:
+    """0 is water there: a bath around the patient."""
+    (tmp_path / "in").mkdir()
+    values = np.full((3, 3, 3), -1000.0, np.float32)
+    values[0], values[1] = np.nan, 40
+    nibabel.save(nibabel.Nifti1Image(values, np.eye(4)), tmp_path / "in/a.nii.gz")
+    typed("D201", tmp_path / "in/a.nii.gz", tmp_path)
+    assert np.unique(nibabel.load(tmp_path / "NEW/a.nii.gz").get_fdata()).tolist() == [-1000, 40]
 
 
 def test_no_check_tells_to_write_over_a_file() -> None:

@@ -29,8 +29,8 @@ def test_elsewhere_it_is_named_by_its_path(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setenv("PATH", str(tmp_path))
     assert this_python.python() == quoted(sys.executable)
     assert this_python.install("dicom") == f"{quoted(sys.executable)} -m pip install {WANTED}"
-    nibabel.save(nibabel.Nifti1Image(np.zeros((4, 5, 6, 2), np.int16), np.eye(4)), tmp_path / "a.nii.gz")
-    (finding,) = (one for one in check(tmp_path / "a.nii.gz") if one.code == "D109")
+    nibabel.save(nibabel.Nifti1Image(np.full((4, 5, 6), np.nan, np.float32), np.eye(4)), tmp_path / "a.nii.gz")
+    (finding,) = (one for one in check(tmp_path / "a.nii.gz") if one.code == "D201")
     assert f"mkdir NEW && {quoted(sys.executable)} -c " in finding.remedy, finding
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -94,3 +95,20 @@ def test_a_2d_model_says_how_dicom_series_are_cut(tmp_path: Path) -> None:
     card = {"labels": [{"value": 1}], "channels": ["image"], "spatial_dims": 2}
     failure = PredictionDataset(cases, lambda case: case, table, card)[0]["failure"]
     assert failure.endswith(f"use a 3D model, or cut the volumes into slices: {line(tmp_path / 'export')}")
+
+
+@pytest.mark.parametrize("of_user", [True, False])
+def test_a_scan_that_a_repair_can_mend_comes_with_its_folder(
+    of_user: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not so for files that stand for series of DICOM, which nobody can type."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "scans").mkdir()
+    values = np.random.default_rng(0).normal(size=(8, 9, 10, 3)).astype(np.float32)
+    nibabel.save(nibabel.Nifti1Image(values, np.eye(4)), tmp_path / "scans/a.nii.gz")
+    (tmp_path / "scans/b.nii.gz").write_bytes(gzip.decompress((tmp_path / "scans/a.nii.gz").read_bytes()))
+    for name in ("a.nii.gz", "b.nii.gz"):
+        with pytest.raises(DataError) as raised:
+            inspect(str(Path("scans") / name), 1, 3, scans=None if of_user else "export")
+        typed = "repair scans --output scans_repaired" if of_user else "repair FOLDER --output OUT"
+        assert typed in str(raised.value)

@@ -111,7 +111,7 @@ FAULTS = [
     Fault("M03", "printer's inks", "D022", _pictures(_inks)),
     Fault("M04", "colour where grey is expected", "D023", _grey_model),
     Fault("M05", "grey among colours", "D024", _pictures(lambda image, _: Image.open(image).convert("L").save(image))),
-    Fault("M06", "mask as JPEG", "D025", _pictures(_jpeg), message="a mask stored as JPEG"),
+    Fault("M06", "mask as JPEG", "D029", _pictures(_jpeg), message="a mask stored as JPEG"),
     Fault("M07", "label value above 65535", "D026", _pictures(_large_value), message="label value 70000"),
     Fault("M08", "mask in colours", "D027", _pictures(_coloured), message="a mask of 2 colours"),
     Fault("M09", "image turned by EXIF, mask not", "D028", _pictures(_turned), message="the EXIF orientation"),
