@@ -34,7 +34,7 @@ from monai_hybrid.exporting.program import INPUT, OUTPUT, needed, write_onnx
 from monai_hybrid.few_shot.starting_point import model_file
 from monai_hybrid.inferers import InputGridInferer
 from monai_hybrid.networks import fastest_dtype, folded
-from monai_hybrid.prediction.denoising import centre_window
+from monai_hybrid.prediction.denoising import cut_window, window_at
 from monai_hybrid.quality.held_out import HeldOut
 
 Segmenter = Callable[[Tensor], Tensor]
@@ -134,7 +134,11 @@ def examples(args: argparse.Namespace, card: Mapping[str, Any]) -> tuple[list[Te
     parts = held_out_parts(CONFIG, model_file(args.model), prepared.dataset, "cpu")
     seen = prepared.training[:: max(1, len(prepared.training) // args.windows)][: args.windows]
     images = (torch.as_tensor(parts.prepare(dict(case))["image"]) for case in seen)
-    return [centre_window(image, patch).contiguous() for image in images], parts, prepared.testing[:: args.every]
+    return (
+        [cut_window(image, window_at(image.shape[1:], patch)).contiguous() for image in images],
+        parts,
+        prepared.testing[:: args.every],
+    )
 
 
 def measure(args: argparse.Namespace) -> dict[str, Any]:

@@ -67,8 +67,9 @@ ONE_BATCH = {
     **dict.fromkeys(SAMPLES, '"$@updates_per_epoch * @batch_size"'),
 }
 SEVERAL = ("train#trainer#iteration_update#", "train#update_size", *BATCH_SIZE, *SAMPLES)
-# Came later, and change nothing: where a folder of DICOM is written, and the model whose weights a checkpoint is held to.
-HARMLESS = ("unlabelled_cases#output_dir", "checkpoint#model")
+# Came later, and change nothing: where a folder of DICOM is written, the model whose weights a checkpoint is held to, and a
+# part of the network that only a plan of now can ask for; plans are compared as well.
+HARMLESS = ("unlabelled_cases#output_dir", "checkpoint#model", "network_def#refinement")
 LISTS = ("train#preprocessing#transforms", "train#dataset#data")  # which name the later parts, empty by default
 
 
