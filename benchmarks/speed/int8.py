@@ -134,11 +134,8 @@ def examples(args: argparse.Namespace, card: Mapping[str, Any]) -> tuple[list[Te
     parts = held_out_parts(CONFIG, model_file(args.model), prepared.dataset, "cpu")
     seen = prepared.training[:: max(1, len(prepared.training) // args.windows)][: args.windows]
     images = (torch.as_tensor(parts.prepare(dict(case))["image"]) for case in seen)
-    return (
-        [cut_window(image, window_at(image.shape[1:], patch)).contiguous() for image in images],
-        parts,
-        prepared.testing[:: args.every],
-    )
+    windows = [cut_window(image, window_at(image.shape[1:], patch)).contiguous() for image in images]
+    return windows, parts, prepared.testing[:: args.every]
 
 
 def measure(args: argparse.Namespace) -> dict[str, Any]:
