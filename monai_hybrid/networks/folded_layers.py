@@ -161,11 +161,13 @@ class FoldedRefinement:
 
     def __init__(self, style: Style, layer: Refinement, detail: nn.Module) -> None:
         self.detail = FoldedPointwise(style, detail)
-        self.first, self.rows = (FoldedConvolution(style, *part) for part in (layer.first(), parameters_of(layer.rows)))
+        parts = (layer.first(), parameters_of(layer.middle), parameters_of(layer.rows))
+        self.first, self.middle, self.rows = (FoldedConvolution(style, *part) for part in parts)
 
     def __call__(self, x: Tensor, h: Tensor) -> Tensor:
         features = depth_to_space(self.detail(h))
-        return self.rows(F.silu(self.first(torch.cat([x, features], dim=1)), inplace=True))
+        h = self.first(torch.cat([x, features], dim=1))
+        return self.rows(F.silu(self.middle(F.silu(h)).add_(h), inplace=True))
 
 
 def parameters_of(layer: nn.Module) -> tuple[Tensor, Tensor]:

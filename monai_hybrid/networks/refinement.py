@@ -3,7 +3,8 @@
 The body of a network with the coarse stem says K logits and R features of each voxel, from features of half the resolution.
 This layer adds to the logits what it reads in those features and in the image around the voxel:
 
-    logits + rows(silu(image(x) + detail(features)))
+    h = image(x) + detail(features)
+    logits + rows(silu(h + middle(silu(h))))
 
 It works on R channels only, so it costs a fraction of a level of the body at full resolution.
 """
@@ -36,6 +37,7 @@ class Refinement(nn.Module):
         super().__init__()
         self.image = Convolution(spatial_dims, in_channels, width, kernel_size=3, padding=1, conv_only=True)
         self.detail = Convolution(spatial_dims, width, width, kernel_size=3, padding=1, conv_only=True)
+        self.middle = Convolution(spatial_dims, width, width, kernel_size=3, padding=1, conv_only=True)
         self.rows = zero_module(Convolution(spatial_dims, width, num_classes, kernel_size=3, padding=1, conv_only=True))
         self.spatial_dims, self.width = spatial_dims, width
 
@@ -43,7 +45,8 @@ class Refinement(nn.Module):
         """(B, C, ...) image and (B, R, ...) features -> (B, K, ...), to be added to the logits."""
         weight, bias = self.first()
         convolve = torch.conv2d if self.spatial_dims == 2 else torch.conv3d
-        change: Tensor = self.rows(F.silu(convolve(torch.cat([x, features], dim=1), weight, bias, padding=1)))
+        h = convolve(torch.cat([x, features], dim=1), weight, bias, padding=1)
+        change: Tensor = self.rows(F.silu(h + self.middle(F.silu(h))))
         return change
 
     def first(self) -> tuple[Tensor, Tensor]:

@@ -192,7 +192,7 @@ class _Refine(nn.Module):
         self.detail, self.space = detail, _Space(int(stock.spatial_dims))
         weight, bias = stock.first()
         self.weight, self.bias = (nn.Parameter(given.detach(), requires_grad=False) for given in (weight, bias))
-        self.rows = stock.rows.conv
+        self.middle, self.rows = stock.middle.conv, stock.rows.conv
 
     def forward(self, x: Tensor, h: Tensor) -> Tensor:
         """(B, C, 2X, ...) image, (B, F, X, ...) coarse features -> (B, K, 2X, ...)."""
@@ -202,7 +202,7 @@ class _Refine(nn.Module):
             if x.ndim == 4
             else F.conv3d(both, self.weight, self.bias, padding=1)
         )
-        out: Tensor = self.rows(F.silu(first))
+        out: Tensor = self.rows(F.silu(first + self.middle(F.silu(first))))
         return out
 
 
