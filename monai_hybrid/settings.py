@@ -176,7 +176,7 @@ def _fine_tuning() -> Iterator[Setting]:
     yield s(
         "student_grid",
         "word",
-        "grid that the student works on: refined and full are slower and nearer to its teacher",
+        "grid of the student; refined: half with a thin layer on the full one. Each later one is slower",
         words=("half", "refined", "full"),
     )
     yield s("label_weight", "not negative", "weight of the labels beside the teacher's probabilities")

@@ -1,4 +1,4 @@
-"""The student: the network of the house with a few channels, at half resolution or not, with the plan of its teacher."""
+"""The student: the network of the house with a few channels, most of it at half resolution, with the plan of its teacher."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ REFINEMENT = 8  # features of the thin layer that a refined student has on the f
 FEWEST_LEVELS = 3  # with two, the attention of the middle block sees too many positions
 
 
-def student_of(teacher: str | None, data: PreparedData, width: int, grid: str = "half") -> StartingPoint:
+def student_of(teacher: str | None, data: PreparedData, width: int, grid: str = "refined") -> StartingPoint:
     """What a student starts from: the teacher's file and plan, and a network of its own.
 
     Args:
@@ -51,7 +51,7 @@ def student_of(teacher: str | None, data: PreparedData, width: int, grid: str = 
     return StartingPoint(path, {**network, **shape}, plan)
 
 
-def student_network(teacher: dict[str, Any], width: int, grid: str = "half") -> dict[str, Any]:
+def student_network(teacher: dict[str, Any], width: int, grid: str = "refined") -> dict[str, Any]:
     """The student beside a network: as many halvings, the first by space to depth, `width` channels and then twice as many.
 
     Args:
