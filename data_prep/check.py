@@ -25,7 +25,7 @@ from data_prep.grouped import Findings, ordered
 from data_prep.ignoring import checked_ignore
 from data_prep.in_processes import checked_jobs
 from data_prep.label_names import chosen_names, parse_option
-from data_prep.layouts import read_source
+from data_prep.layouts.alone import source_or_images
 from data_prep.naming import named
 from data_prep.patients import PatientFinder
 from data_prep.places import refuse_special
@@ -76,11 +76,11 @@ def checked(
     jobs: int = 1,
     images_dir: str | None = None,
 ) -> Checked:
-    """Examine a folder of any layout that `build` reads, a datalist.json, a folder that holds one, or one image.
+    """Examine a folder of a layout that `build` reads, or of images alone; a datalist.json, a folder with one, or an image.
 
     `keep_names` shows patients, folders and files of DICOM as they are called, and not by pseudonyms.
     `ignore_label` is the label value of voxels that nobody annotated. `jobs` is the number of processes that read.
-    A folder of DICOM without any label counts as unlabelled images. `series` says which of its series are meant.
+    A folder of images or of DICOM without any label counts as unlabelled images. `series` says which of its series are meant.
 
     Returns:
         All findings, errors first; empty when there is nothing to say. Shown in a notebook they are a line for each kind.
@@ -132,7 +132,7 @@ def _seen(
             return Checked(_check_image(path, codes, colour))
         if (path.is_file() and not _is_dicom(path)) or (path / "datalist.json").is_file():
             return Checked(check_datalist(path if path.is_file() else path / "datalist.json", declared, codes, ignore, jobs))
-        raw = with_colour(read_source(path, accept=codes, label_names=declared, **how), colour)
+        raw = with_colour(source_or_images(path, accept=codes, label_names=declared, **how), colour)
         raw = raw if ignore is None else replace(raw, ignore=ignore)
         findings = _check_source(raw, declared, allow_unlabelled, codes, patient_regex, jobs)
         return Checked(list(hidden(findings, mask_files(raw))), raw.labelled)

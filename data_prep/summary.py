@@ -18,6 +18,7 @@ from data_prep.checks import Finding
 from data_prep.files import read_datalist, read_dataset, read_plan
 from data_prep.findings_table import COLOURS, print_findings
 from data_prep.fingerprint import small_unit
+from data_prep.foreign import holds_dicom
 from data_prep.free_names import ADAPTED, SOURCE, free, proposed
 from data_prep.grouped import named
 from data_prep.json_io import dump_json
@@ -36,8 +37,9 @@ CORRECTED = 5  # lines of each code
 JUDGE = "; this is for you to judge"
 FEW = 10  # patients, of whom all are taken
 CEILINGS = 5  # rows
-MASKS = (
-    "To train on them, give masks: DICOM-SEG files among them, or NIfTI files in {labels} or another folder named with "
+MASKS = "To train on them, put masks that are called like the images into {folder}/labels"
+MASKS_OF_SERIES = (
+    "To train on them, give masks: DICOM-SEG files among them, or NIfTI files in {folder}/labels or another folder named with "
     "--labels-dir, called by the SeriesInstanceUID"
 )
 
@@ -227,7 +229,7 @@ def next_line(path: Path, findings: Sequence[Finding], labelled: bool = True, op
             "name a model, for LABELLED a data set with labels:\n"
             f"monai-hybrid predict {there}{series} --model MODEL --output {quoted(proposed(path, '_masks'))}\n"
             f"monai-hybrid adapt --data LABELLED --unlabelled-dir {folder} --output {free(ADAPTED)}\n"
-            f"{MASKS.format(labels=home / 'labels')}; then monai-hybrid build"
+            f"{(MASKS_OF_SERIES if holds_dicom(path) else MASKS).format(folder=folder)}; then monai-hybrid build"
         )
     if not path.is_dir():
         return ""

@@ -3,11 +3,30 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from data_prep.cases import Case, Source
+from data_prep.errors import ConfigError, DataError
+from data_prep.layouts import read_source
 from data_prep.layouts.beside import images_and_masks
 from data_prep.layouts.common import folders_in
 from data_prep.reading import stem
+
+
+def source_or_images(path: Path, **how: Any) -> Source:
+    """The data set as `read_source` reads it with `how`, or a folder of images without masks, which `predict` takes.
+
+    Raises:
+        ConfigError, DataError: those of `read_source`, where the folder does not hold images alone, or `how` says more of it.
+    """
+    try:
+        return read_source(path, **how)
+    except (ConfigError, DataError):
+        told = how.get("layout", "auto") != "auto" or any(how.get(name) for name in ("images_dir", "labels_dir"))
+        alone = None if told else images_alone(path)
+        if alone is None:
+            raise
+        return alone
 
 
 def images_alone(root: Path) -> Source | None:

@@ -21,8 +21,8 @@ from data_prep.files import read_datalist
 from data_prep.foreign import CHECK
 from data_prep.free_names import free
 from data_prep.json_io import dump_json
-from data_prep.layouts import folder_within, read_source
-from data_prep.layouts.alone import images_alone
+from data_prep.layouts import folder_within
+from data_prep.layouts.alone import source_or_images
 from data_prep.layouts.common import image_files
 from data_prep.naming import keep_key_out
 from data_prep.pictures import PICTURES
@@ -172,7 +172,7 @@ def _into(path: Path, made: Path, said: Stated, link: bool, how: Reading) -> Rep
         _datalist(path if path.is_file() else path / "datalist.json", made, report)
         report.remaining = check(made)
         return report
-    raw = _source(path, how)
+    raw = source_or_images(path, **how)
     if raw.series:
         raise ConfigError(f"{path}: it is DICOM, which is never changed. Type: {CHECK} {quoted(path)}")
     for case in raw.cases:
@@ -187,17 +187,6 @@ def _into(path: Path, made: Path, said: Stated, link: bool, how: Reading) -> Rep
     report.labelled = raw.labelled
     report.remaining = check(made, **how) if raw.labelled else [one for file in image_files(made) for one in check(file)]
     return report
-
-
-def _source(path: Path, how: Reading) -> Source:
-    """The data set, or a folder of images without masks, which `predict` takes."""
-    try:
-        return read_source(path, **how)
-    except (ConfigError, DataError):
-        alone = images_alone(path)
-        if alone is None:
-            raise
-        return alone
 
 
 def _within(file: Path, root: Path) -> Path:

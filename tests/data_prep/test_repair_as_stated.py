@@ -13,12 +13,13 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from data_prep.check import check
+from data_prep.check import check, checked
 from data_prep.cli import app
 from data_prep.errors import ConfigError
 from data_prep.reading import read_volume, stem
 from data_prep.repair import repair
 from data_prep.roles import read_image, read_label
+from data_prep.summary import next_line
 
 RGB = ("red", "green", "blue")
 SHAPE = (48, 64)  # rows, columns
@@ -331,3 +332,20 @@ def test_images_alone_are_repaired_for_a_prediction(tmp_path: Path, monkeypatch:
     (alone / "labels").mkdir()
     refused = CliRunner().invoke(app, ["repair", "scans", "--output", "more", "--pictures"])
     assert refused.exit_code in (2, 3) and not (tmp_path / "more").exists(), "a data set whose masks are missing"
+
+
+def test_images_alone_are_checked_and_a_wrong_word_of_theirs_is_still_refused(tmp_path: Path) -> None:
+    (tmp_path / "scans").mkdir()
+    for seed, name in enumerate("ab"):
+        colours(disc((15, 20)), seed).save(tmp_path / f"scans/{name}.png")
+    seen = checked(tmp_path / "scans")
+    assert not seen.findings and not seen.labelled
+    told = next_line(tmp_path / "scans", seen.findings, seen.labelled)
+    assert f"monai-hybrid predict {tmp_path}/scans --model" in told
+    assert told.splitlines()[-1].startswith(
+        f"To train on them, put masks that are called like the images into {tmp_path}/scans/labels;"
+    )
+    (tmp_path / "scans/b.png").write_bytes(b"torn")
+    assert [finding.level for finding in check(tmp_path / "scans")] == ["error"]
+    with pytest.raises(ConfigError, match="nowhere"):
+        check(tmp_path / "scans", labels_dir="nowhere")
