@@ -28,6 +28,7 @@ BY_COLOUR = (
     "[of(*np.unique(a.reshape(-1, 3), axis=0, return_inverse=True), a.shape[:2])"
     f"{SAVED} for p in {FILES} for a in [np.asarray({UPRIGHT}.convert('RGB'))]]\" {{file}}"
 )
+QUARTERS = (5, 6, 7, 8)  # EXIF orientations that exchange the edges
 NEW_LABELS = '--labels-dir "$PWD/NEW"'  # a name alone is looked for in the data set's own folder
 CHOOSE = (
     "Say what to read of colour pictures: --grey, or --channels green, with build and check; "
@@ -130,6 +131,9 @@ def turned_apart(pair: PairSubject) -> str | None:
     first, second = pair.first.turn, pair.second.turn
     if first == second or not is_picture(pair.first.path) or not is_picture(pair.second.path):
         return None
+    width, height = pair.first.array.shape[:2]
+    if (first in QUARTERS) != (second in QUARTERS) and width != height:
+        return None  # a mask that was not drawn upright would have the edges exchanged, which is another fault
     return (
         f"the EXIF orientation of {pair.first.path.name} is {first}, its own {second}; both are read upright, which is right "
         "only if the mask was drawn on the upright picture"

@@ -242,6 +242,19 @@ def test_an_image_turned_without_its_mask_is_named(tmp_path: Path) -> None:
             assert "the EXIF orientation of a.png is 3, its own 1; both are read upright" in found[0].message
 
 
+def test_a_mask_that_can_only_be_drawn_upright_beside_a_turned_image_is_no_fault(tmp_path: Path) -> None:
+    """As `predict` writes them, and as they come back corrected. One that was drawn on the stored picture does not fit."""
+    root = picture_set(tmp_path / "raw")
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    image, mask = (Image.open(root / f"{name}/a.png") for name in ("images", "labels"))
+    assert image.width != image.height
+    image.transpose(Image.Transpose.ROTATE_90).save(root / "images/a.png", exif=exif)
+    assert codes(root) == []
+    mask.transpose(Image.Transpose.ROTATE_90).save(root / "labels/a.png")
+    assert "D028" not in codes(root) and codes(root) != []
+
+
 def test_colours_that_differ_between_photographs_are_no_exchanged_channels(tmp_path: Path) -> None:
     root = picture_set(tmp_path / "raw", count=6)
     for path in sorted((root / "images").iterdir()):
