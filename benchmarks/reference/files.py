@@ -57,7 +57,7 @@ OF_STRUCTURES = ("volume_NAME", "predicted_dice", "predicted_dice_NAME", "predic
 INTRO = """# Files that are written
 
 A file of yours with one of these names is never replaced. What each word means: [glossary](glossary.md).
-Masks have the name of their image. Models are `models/model.safetensors` and `models/model.pt`.
+Masks are called like their image, with `_seg` behind it. Models are `models/model.safetensors` and `models/model.pt`.
 
 """
 
