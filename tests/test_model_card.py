@@ -82,6 +82,8 @@ WRONG = [
     ("network.num_res_blocks", 10**8, "network.num_res_blocks: saw 100000000; expected 1 to 16 a level"),
     ("network.num_res_blocks", [1, 1, 10**8], "network.num_res_blocks: saw [1, 1, 100000000]"),
     ("network.norm_num_groups", 0, "network.norm_num_groups: saw 0"),
+    ("network.refinement", 8, "network.refinement: saw 8 with the stem plain; expected 0, or the stem space_to_depth"),
+    ("network.refinement", -1, "network.refinement: saw -1"),
     ("network.num_head_channels", 48, "network.num_head_channels: saw [48, 48, 48]; expected divisors of [16, 32, 64]"),
     ("network.stem", "a_b", "network.stem: saw 'a_b'; expected one of plain"),
     ("network.stem", {"_target_": "open"}, "network.stem: saw {'_target_': 'open'}; expected one word"),

@@ -1,7 +1,7 @@
 """Run a label-efficiency study, or report on what was run.
 
     python -m benchmarks.label_efficiency --study NAME|FILE [--device cpu|cuda] [--resume] [--max_minutes M] [--output_dir R]
-    python -m benchmarks.label_efficiency report R [--docs docs/results]
+    python -m benchmarks.label_efficiency report R [--docs docs/results] [--minus ARM ARM] [--runs FILE]
 
 Several processes may work on one study (each with --resume): they share the pretrained networks and take different runs.
 """
@@ -74,13 +74,20 @@ def _tell(line: str) -> None:
 
 def report(words: Sequence[str]) -> None:
     """Write and print the tables of all studies under a folder."""
-    from benchmarks.label_efficiency.report import write_report
+    from benchmarks.label_efficiency import records
+    from benchmarks.label_efficiency.report import contrasts, runs, write_report
 
     parser = argparse.ArgumentParser(prog="python -m benchmarks.label_efficiency report")
     parser.add_argument("folder", type=Path, help="the --output_dir of the studies")
     parser.add_argument("--docs", type=Path, help="also put tables, figure and JSON here; no patient's picture goes there")
+    parser.add_argument("--minus", nargs=2, action="append", metavar="ARM", help="also the first arm minus the second")
+    parser.add_argument("--runs", type=Path, metavar="FILE", help="also write each run with its mean Dice, as JSON")
     args = parser.parse_args(words)
     print(write_report(args.folder, args.docs))
+    if args.minus:
+        print(f"\n{contrasts(args.folder, args.minus)}")
+    if args.runs:
+        records.write_json(args.runs, runs(args.folder))
 
 
 def main(words: Sequence[str] | None = None) -> int:

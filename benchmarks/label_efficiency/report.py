@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,10 +41,7 @@ def write_report(folder: Path, docs: Path | None = None) -> str:
     Raises:
         DataError: no results under `folder`.
     """
-    found = sorted(path.parent for path in [*folder.glob("results.jsonl"), *folder.glob("*/results.jsonl")])
-    if not found:
-        raise DataError(f"{folder}: no results.jsonl in it or in its folders; expected the --output_dir of a study")
-    studies = dict(sorted(((one.name, summarise(one)) for one in found), key=lambda item: item[1]["title"]))
+    studies = dict(sorted(((one.name, summarise(one)) for one in _studies(folder)), key=lambda item: item[1]["title"]))
     texts = {name: markdown(summary) for name, summary in studies.items()}
     whole = "\n\n".join(texts.values())
     records.write_json(folder / "report.json", studies)
@@ -63,6 +60,13 @@ def write_report(folder: Path, docs: Path | None = None) -> str:
         filled = fill(page.read_text() if page.is_file() else "# Label efficiency\n", texts)
         replace_file(page, lambda path: path.write_text(filled))
     return whole
+
+
+def _studies(folder: Path) -> list[Path]:
+    found = sorted(path.parent for path in [*folder.glob("results.jsonl"), *folder.glob("*/results.jsonl")])
+    if not found:
+        raise DataError(f"{folder}: no results.jsonl in it or in its folders; expected the --output_dir of a study")
+    return found
 
 
 def fill(page: str, texts: Mapping[str, str]) -> str:
@@ -167,6 +171,45 @@ def ablations(arms: Sequence[str], like: Mapping[str, str]) -> list[str]:
 def best_of(arms: Sequence[str], scores: Table, shots: int) -> str | None:
     """The arm with the highest mean; chosen on the very scores it is then compared on, which favours it."""
     return max(arms, key=lambda arm: scores[arm, shots].mean, default=None)
+
+
+def contrasts(folder: Path, pairs: Sequence[Sequence[str]]) -> str:
+    """A table of arm minus arm at each number of labels that both were run with, of each study under `folder`.
+
+    Raises:
+        DataError: no study under `folder` has both arms of a pair.
+    """
+    lines = [
+        "| study | labels | arm | minus | difference | 95 % interval | paired runs |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for arm, other in pairs:
+        found = [row for one in _studies(folder) for row in _contrast(one, arm, other)]
+        if not found:
+            raise DataError(f"--minus {arm} {other}: {folder} has no runs of both at one number of labels")
+        lines += found
+    return "\n".join(lines)
+
+
+def _contrast(folder: Path, arm: str, other: str) -> Iterator[str]:
+    scores = tabulate(records.read(folder / "results.jsonl"), records.read_json(folder / "patients.json"))
+    for shots in sorted({n for _, n in scores}):
+        d = difference(scores[arm, shots], scores[other, shots]) if {(arm, shots), (other, shots)} <= scores.keys() else None
+        if d is not None:
+            low, high = map(signed, d.interval or (math.nan, math.nan))
+            yield f"| {folder.name} | {shots} | {arm} | {other} | {signed(d.mean)} | [{low}, {high}] | {d.runs} |"
+
+
+def runs(folder: Path) -> list[dict[str, Any]]:
+    """Each run of each study under `folder`, its Dice the mean over the test patients."""
+    kept = ("study", "arm", "seed", "draw", "shots", "learning_rate", "updates")
+    told = []
+    for one in _studies(folder):
+        patients = records.read_json(one / "patients.json")
+        for line in records.read(one / "results.jsonl"):
+            mean = tabulate([line], patients)[line["arm"], line["shots"]].mean
+            told.append({**{key: line[key] for key in kept if key in line}, "cases": len(line["dice"]), "dice": round(mean, 4)})
+    return told
 
 
 def _plain(d: Difference) -> dict[str, Any]:

@@ -6,23 +6,26 @@ from pathlib import Path
 from typing import Any
 
 from data_prep.cases import Case, Source
-from data_prep.errors import ConfigError, DataError
+from data_prep.errors import ConfigError
 from data_prep.layouts import read_source
 from data_prep.layouts.beside import images_and_masks
 from data_prep.layouts.common import folders_in
 from data_prep.reading import stem
+
+OF_IMAGES = ("layout", "accept")  # words that hold for images without masks as well
 
 
 def source_or_images(path: Path, **how: Any) -> Source:
     """The data set as `read_source` reads it with `how`, or a folder of images without masks, which `predict` takes.
 
     Raises:
-        ConfigError, DataError: those of `read_source`, where the folder does not hold images alone, or `how` says more of it.
+        ConfigError: of `read_source`, where the folder does not hold images alone, or `how` says more of it.
+        DataError: of `read_source`; a description that is damaged is no folder without masks.
     """
     try:
         return read_source(path, **how)
-    except (ConfigError, DataError):
-        told = how.get("layout", "auto") != "auto" or any(how.get(name) for name in ("images_dir", "labels_dir"))
+    except ConfigError:
+        told = how.get("layout", "auto") != "auto" or any(how[name] for name in how if name not in OF_IMAGES)
         alone = None if told else images_alone(path)
         if alone is None:
             raise

@@ -10,9 +10,8 @@ import numpy as np
 
 from data_prep.amounts import few
 from data_prep.pictures import EIGHT_BITS, FORMATS, LARGEST_VALUE, LOSSY, png_mask
+from data_prep.repair.fixes import TOLD
 from data_prep.roles import read_label
-
-TOLD = 8  # changes of values, in a sentence
 
 
 def mapped_picture(path: Path, values: Mapping[int, int]) -> tuple[bytes, str]:

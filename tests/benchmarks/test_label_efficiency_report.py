@@ -12,12 +12,14 @@ from PIL import Image
 
 from benchmarks.label_efficiency.forest import KINDS, Pair, difference_figure
 from benchmarks.label_efficiency.report import (
+    contrasts,
     curve,
     fill,
     forest_pairs,
     longest_pair,
     markdown,
     overview,
+    runs,
     signed,
     summarise,
     write_report,
@@ -66,6 +68,29 @@ def test_tables_of_known_results(tmp_path: Path) -> None:
     for file in ("notes/label_efficiency.md", "data/label_efficiency.json", "pictures/label_efficiency.png"):
         assert (tmp_path / "docs" / file).is_file()
     assert text in (tmp_path / "docs/notes/label_efficiency.md").read_text()
+
+
+def test_two_arms_are_set_against_each_other_where_both_were_run(tmp_path: Path) -> None:
+    made(tmp_path / "one")
+    rows = contrasts(tmp_path, [["supervised", "scratch"]]).splitlines()[2:]
+    assert rows == [
+        "| one | 1 | supervised | scratch | +0.400 | [+0.400, +0.400] | 4 |",
+        "| one | 3 | supervised | scratch | +0.400 | [+0.400, +0.400] | 4 |",
+    ]
+    with pytest.raises(DataError, match=r"--minus supervised nnunet_supervised: .* has no runs of both"):
+        contrasts(tmp_path, [["supervised", "nnunet_supervised"]])
+
+
+def test_each_run_has_the_mean_of_its_patients(tmp_path: Path) -> None:
+    made(tmp_path / "one", {"hybrid": {1: 0.7}})
+    told = runs(tmp_path)
+    assert [(run["draw"], run["seed"], run["dice"]) for run in told] == [
+        (0, 0, 0.694),
+        (0, 1, 0.696),
+        (1, 0, 0.704),
+        (1, 1, 0.706),
+    ]
+    assert {run["cases"] for run in told} == {16}
 
 
 def test_never_reached_is_said(tmp_path: Path) -> None:

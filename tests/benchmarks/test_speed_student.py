@@ -40,6 +40,23 @@ def test_a_peer_is_called_like_the_projects_network(name: str) -> None:
     assert both.shape == (1, 5, 32, 32) and both[:, :2].abs().sum() == 0 and torch.equal(both[:, 2:], network(x))
 
 
+def test_a_peer_learns_from_the_labels_at_the_teachers_spacing_on_patches_that_it_can_halve(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    asked: dict[str, Any] = {}
+    monkeypatch.setattr(student.mh, "pretrain", lambda data, folder, **settings: asked.update(settings))
+    monkeypatch.setattr(student, "_scored", lambda args, model, folder, network: None)
+    monkeypatch.setattr(student, "_against", lambda teacher, folder: {"dice": 0.5, "of": folder.parent.name})
+    monkeypatch.setattr(student, "model_file", str)
+    args: Any = SimpleNamespace(output=tmp_path, model="m", data="d", peers=[student.UNET], updates=7, set=["amp=False"])
+    training = {"patch_size": [20, 33], "spacing": [2, 2], "batch_size": 3}
+    (row,) = student.labels(args, {**CARD, "training": training})
+    assert row == {"student": "MONAI UNet, from labels", "dice": 0.5, "of": "labels_MONAI_UNet"}
+    assert asked["objective"] == "supervised" and asked["patch_size"] == [32, 48] and asked["spacing"] == [2, 2]
+    assert (asked["updates"], asked["batch_size"], asked["amp"]) == (7, 3, "False")
+    assert asked["network_def"]["name"] == student.UNET and "teacher" not in asked
+
+
 def test_the_table_of_students() -> None:
     row = {"student": "width 16", "cases": 9, "dice": 0.9, "teacher": 0.91, "difference": -0.01, "interval": (-0.02, 0.005)}
     told = student.text({"machine": {"threads": 1}, "dice": [row]})

@@ -253,6 +253,10 @@ def test_a_mask_that_can_only_be_drawn_upright_beside_a_turned_image_is_no_fault
     assert codes(root) == []
     mask.transpose(Image.Transpose.ROTATE_90).save(root / "labels/a.png")
     assert "D028" not in codes(root) and codes(root) != []
+    square = (12, 12)  # of which nobody can tell
+    image.crop((0, 0, *square)).save(root / "images/a.png", exif=exif)
+    mask.crop((0, 0, *square)).save(root / "labels/a.png")
+    assert "D028" in codes(root)
 
 
 def test_colours_that_differ_between_photographs_are_no_exchanged_channels(tmp_path: Path) -> None:

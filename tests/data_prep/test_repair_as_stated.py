@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from data_prep.check import check, checked
 from data_prep.cli import app
-from data_prep.errors import ConfigError
+from data_prep.errors import ConfigError, DataError
 from data_prep.reading import read_volume, stem
 from data_prep.repair import repair
 from data_prep.roles import read_image, read_label
@@ -347,5 +347,8 @@ def test_images_alone_are_checked_and_a_wrong_word_of_theirs_is_still_refused(tm
     )
     (tmp_path / "scans/b.png").write_bytes(b"torn")
     assert [finding.level for finding in check(tmp_path / "scans")] == ["error"]
-    with pytest.raises(ConfigError, match="nowhere"):
-        check(tmp_path / "scans", labels_dir="nowhere")
+    for words in ({"labels_dir": "nowhere"}, {"series": "2"}, {"label_names": "1=LV"}):
+        with pytest.raises((ConfigError, DataError)):
+            check(tmp_path / "scans", **words)
+    (tmp_path / "scans/dataset.json").write_text("{")
+    assert [finding.code for finding in check(tmp_path / "scans")] == ["D501"], "no folder without masks, but a damaged one"
