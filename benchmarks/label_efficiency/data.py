@@ -144,7 +144,7 @@ class StudyData:
 
     Attributes:
         source, target: as described by data_prep.
-        origin: network arguments and plan of every run, without weights.
+        origin: network arguments and plan of every run, without weights; its network has the source's classes.
         pretraining, validation, source_test: labelled cases of the source.
         pool, test: labelled cases of the target, disjoint patients.
         source_store, target_store, tuning_store: their arrays; the last holds source validation cases of changed contrast.
@@ -161,6 +161,16 @@ class StudyData:
     source_store: CaseStore
     target_store: CaseStore
     tuning_store: CaseStore
+
+    @property
+    def same_labels(self) -> bool:
+        """The target names the structures of the source: then a source model segments the target as it is."""
+        return self.source.class_names == self.target.class_names
+
+    @property
+    def start(self) -> StartingPoint:
+        """`origin` with the target's classes: what fine-tuning begins with."""
+        return replace(self.origin, network={**self.origin.network, "num_classes": self.target.num_classes})
 
     def with_network(self, changes: Mapping[str, Any]) -> StudyData:
         """The same data for another network; the arrays are shared."""
@@ -198,7 +208,8 @@ def open_data(study: Study, data_root: Path, folder: Path, device: str) -> Study
     """Prepare both domains of a study; arrays are loaded when they are first needed.
 
     Raises:
-        DataError: data missing or refused, or the two domains do not name the same structures.
+        DataError: data missing or refused; or the two domains do not name the same structures, and the study asks for what
+            needs that: runs without labels, replayed source images, or a choice among learning rates.
     """
     budget = "cpu" if device == "cpu" else "gpu"
     source, target = (
@@ -206,7 +217,7 @@ def open_data(study: Study, data_root: Path, folder: Path, device: str) -> Study
         for role, domain in (("source", study.source), ("target", study.target))
     )
     if source.class_names != target.class_names:
-        raise DataError(f"source has the labels {source.class_names}, target {target.class_names}; expected the same")
+        _check_other_labels(study, source, target)
     _check_tuning(study, source)
     network = {**source.plan["network"], **study.network}
     plan = {**source.plan, "patch_size": list(study.patch_size), "spacing": list(study.spacing), "network": network}
@@ -238,6 +249,15 @@ def thinned(cases: list[Case], number: int) -> list[Case]:
         few = len(own) if number == 0 else min(number, len(own))
         kept += [own[round(i * (len(own) - 1) / max(1, few - 1))] for i in range(few)]
     return kept
+
+
+def _check_other_labels(study: Study, source: PreparedData, target: PreparedData) -> None:
+    asked = [f"arm {name}: source_replay" for name, arm in study.arms.items() if arm.finetune.get("source_replay")]
+    asked += ["shots: 0"] * (0 in study.shots) + ["learning_rates: more than one"] * (len(study.learning_rates) > 1)
+    if asked:
+        raise DataError(
+            f"source has the labels {source.class_names}, target {target.class_names}; expected the same for {', '.join(asked)}"
+        )
 
 
 def _check_tuning(study: Study, source: PreparedData) -> None:

@@ -239,7 +239,8 @@ class Runner:
                                dict(arm.network)])  # fmt: skip
         if self.latest and self.latest[0] == same:
             return self.latest[1], self.latest[1].network
-        origin = replace(d.origin, path=None if path is None else str(path))
+        start = d.origin if store is d.tuning_store else d.start
+        origin = replace(start, path=None if path is None else str(path))
         names = {case["case_id"] for case in drawn}
         rest = without_labels([case for case in pool if case["case_id"] not in names]) if settings.get("unlabelled") else []
         pairs = [(store, case) for case in [*drawn, *rest]]
@@ -265,7 +266,8 @@ class Runner:
     ) -> Scores:
         """Dice of cases, case_id -> classes."""
         steps = (0,) if arm is None or arm.kind == "pixel_head" else tuple(arm.timesteps)
-        items, device, classes = store.of(cases), torch.device(self.device), self.data.source.num_classes
+        items, device = store.of(cases), torch.device(self.device)
+        classes = (self.data.target if store is self.data.target_store else self.data.source).num_classes
         return score(network, items, self.inferer, classes, device, self.schedule, steps, predictions, self.amp)
 
     def run(self, run: Run) -> records.Record:
@@ -290,7 +292,8 @@ class Runner:
             patients = sorted({case["patient"] for case in drawn})
             record |= {"learning_rate": rate, "updates": trained.updates, "patients": patients}
         scores = self.score(network, d.target_store, d.test, arm, predictions)
-        after = mean(self.score(network, d.source_store, d.source_test, arm), d.source_test) if d.source_test else None
+        comparable = d.source_test and d.same_labels
+        after = mean(self.score(network, d.source_store, d.source_test, arm), d.source_test) if comparable else None
         if run.draw == 0 and run.seed == 0:
             worst_cases(self.folder / "pictures" / f"{run.arm}_{run.shots}.png", d.target_store, d.test, scores, predictions)
         before = after if run.shots == 0 and not arm.alone else self.source_before(arm, run.seed)
