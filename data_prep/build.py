@@ -206,21 +206,21 @@ def _examined(
             f"cases without a label can only train: {', '.join(unlabelled[:5])}. Move them to 'train' in the splits file"
         )
     if result.errors:
-        raise DataError(refusal(raw.root, result.errors, settings.typed_at_check, settings.reading))
+        raise DataError(refusal(raw.root, result.errors, settings.typed_at_check, settings.given))
     if not any(record.voxels for record in result.records if record.case.split == "training"):
         raise DataError(f"{raw.root}: no training case has a label; expected at least one. Type: ls {quoted(raw.root)}")
     return result
 
 
-def refusal(root: Path, errors: Sequence[Finding], options: str = "", reading: str = "") -> str:
+def refusal(root: Path, errors: Sequence[Finding], checked: str = "", options: Mapping[str, Any] | None = None) -> str:
     """The message with which a data set is refused: its errors, one line a kind, and how to see them all.
 
-    `options` are those that `check` must be told, as typed, with a blank before each; `reading` those of them that
-    `repair` and `build` must be told.
+    `checked` are the options that `check` must be told, as typed, with a blank before each; `options` all that were given,
+    which the lines to type repeat.
     """
     lines = [f"{root}: errors in the data: {len(errors)}; nothing was written."]
-    lines += refusal_lines(errors, root, reading)
-    return "\n".join([*lines, f"To see all: monai-hybrid check {quoted(root)}{options}"])
+    lines += refusal_lines(errors, root, options)
+    return "\n".join([*lines, f"To see all: monai-hybrid check {quoted(root)}{checked}"])
 
 
 def _converted(raw: Source, cases: Sequence[Case], result: Examination, folder: Path) -> tuple[list[Case], Examination, str]:

@@ -129,12 +129,11 @@ def build(
 
         from data_prep.build import build as run
         from data_prep.findings_table import print_findings
-        from data_prep.options import reading_words
         from data_prep.summary import merge_line, print_build
 
         report = run(source, out, **options)
         console = Console()
-        print_findings(report.findings, console, source, reading_words(options))
+        print_findings(report.findings, console, source, options)
         for note in (*report.notes, report.patients):
             console.print(f"note: {note}", markup=False, soft_wrap=True)
         print_build(out, console, spacing, merge_line(source, report.findings, options))
@@ -168,7 +167,6 @@ def check(
 
         from data_prep.check import checked
         from data_prep.findings_table import print_findings
-        from data_prep.options import reading_words
         from data_prep.result_files import FINDINGS, refuse_other
         from data_prep.summary import next_line, verdict, write_findings
 
@@ -180,7 +178,7 @@ def check(
             write_findings(findings, str(path), json_file)
         if str(json_file) != "-":
             console = Console()
-            print_findings(findings, console, path, reading_words(options))
+            print_findings(findings, console, path, options)
             console.print(f"{path}: {verdict(findings)}", soft_wrap=True, markup=False, highlight=False)
             told = {name: value for name, value in options.items() if name != "jobs" and (name, value) != ("layout", "auto")}
             if line := next_line(path, findings, result.labelled, told):

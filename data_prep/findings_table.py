@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.padding import Padding
@@ -24,14 +25,16 @@ EXAMPLES = 3
 INDENT = 4
 
 
-def print_findings(findings: Sequence[Finding], console: Console, root: Path | None = None, reading: str = "") -> None:
+def print_findings(
+    findings: Sequence[Finding], console: Console, root: Path | None = None, options: Mapping[str, Any] | None = None
+) -> None:
     """Print each code once, with its count, its first files and its remedy.
 
     Args:
         findings: as `check` gives them.
         console: rich's; its width counts on a terminal only.
         root: the data set, which file names are relative to and which remedies name.
-        reading: options that say how it is read, which they name too; see `reading_words`.
+        options: those that the command was given; remedies repeat them, see `grouped.named`.
     """
     groups = {members[0].code: members for members in by_code(findings)}
     for code, members in groups.items():
@@ -39,11 +42,11 @@ def print_findings(findings: Sequence[Finding], console: Console, root: Path | N
         title = Text.assemble((f"{code} {level}", COLOURS[level]), f" {REGISTRY[code].title} ({len(members)})")
         console.print(title, soft_wrap=not console.is_terminal, highlight=False)
         _examples(members, console, root)
-        remedy = named(printable(members[0].remedy), root, reading)
+        remedy = named(printable(members[0].remedy), root, options)
         console.print(Text(f"{' ' * INDENT}-> {remedy}"), soft_wrap=True, highlight=False)  # a command is never broken
         if console.is_terminal:
             console.print()
-    _repairable(groups, console, root, reading)
+    _repairable(groups, console, root, options)
 
 
 def _examples(members: Sequence[Finding], console: Console, root: Path | None) -> None:
@@ -72,9 +75,11 @@ def _place(finding: Finding, root: Path | None) -> str:
     return printable(str(path.relative_to(folder) if path.is_relative_to(folder) and path != folder else path))
 
 
-def _repairable(groups: Mapping[str, Sequence[Finding]], console: Console, root: Path | None, reading: str) -> None:
+def _repairable(
+    groups: Mapping[str, Sequence[Finding]], console: Console, root: Path | None, options: Mapping[str, Any] | None
+) -> None:
     """One command for all that can be corrected with certainty."""
     codes = [code for code, members in groups.items() if code in REPAIRED and members[0].level != "note"]
     if root is not None and root.is_dir() and codes:
-        command = f"monai-hybrid {named('repair FOLDER --output OUT', root, reading)} --dry-run"
+        command = f"monai-hybrid {named('repair FOLDER --output OUT', root, options)} --dry-run"
         console.print(Text(f"{', '.join(codes)}: what a repair would do: {command}"), soft_wrap=True, highlight=False)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from data_prep.amounts import few
 from data_prep.checks.registry import LEVELS, Finding
 from data_prep.free_names import proposed
+from data_prep.options import also_accepted, building_words, reading_words
 from data_prep.quoting import printable, quoted
 
 SHOWN = 10  # kinds of errors in a refusal
@@ -50,21 +52,24 @@ def line_of(members: Sequence[Finding], level: bool = False) -> str:
     return printable(f"{head}: {first.subject}: {first.sentence}. Alike are {len(others)} more: {names}. {first.remedy}")
 
 
-def named(remedy: str, root: Path | None, reading: str = "") -> str:
+def named(remedy: str, root: Path | None, options: Mapping[str, Any] | None = None) -> str:
     """A remedy with the data set in the place of FOLDER, and a free folder in that of OUT: it can be typed as it stands.
 
-    `reading` are the options that say how the data set is read, with a blank before each.
+    `options` are those that the command was given: `repair` is to be told how the data set is read, `build` all of it again.
     """
     if root is None or not root.is_dir():
         return remedy
+    given = options or {}
+    words = {"repair": reading_words(given), "build": building_words(given, remedy)}
     for command, ending in (("repair", "_repaired"), ("build", "_prepared")):
-        places = f"{quoted(root)}{reading} --output {quoted(proposed(root, ending))}"
-        remedy = remedy.replace(f"{command} FOLDER --output OUT", f"{command} {places}")
+        if (line := f"{command} FOLDER --output OUT") in remedy:
+            places = f"{quoted(root)}{words[command]} --output {quoted(proposed(root, ending))}"
+            remedy = also_accepted(remedy, given).replace(line, f"{command} {places}")
     return remedy
 
 
-def refusal_lines(errors: Sequence[Finding], root: Path | None = None, reading: str = "") -> list[str]:
-    """A line for each kind of error, indented; of many kinds the first ones. `root` and `reading`: see `named`."""
+def refusal_lines(errors: Sequence[Finding], root: Path | None = None, options: Mapping[str, Any] | None = None) -> list[str]:
+    """A line for each kind of error, indented; of many kinds the first ones. `root` and `options`: see `named`."""
     groups = by_code(ordered(errors))
     more = [f"  and {len(groups) - SHOWN} more kinds of errors"] if len(groups) > SHOWN else []
-    return [f"  {named(line_of(members, level=True), root, reading)}" for members in groups[:SHOWN]] + more
+    return [f"  {named(line_of(members, level=True), root, options)}" for members in groups[:SHOWN]] + more

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -20,6 +21,7 @@ OF_CHECK = (
 )  # fmt: skip
 
 
+OPTION = re.compile(r"--([a-z][a-z-]*)")
 READING = ("layout", "images_dir", "labels_dir", "bids_filter", "bids_labels")  # those of `build` that `repair` has too
 
 
@@ -32,6 +34,26 @@ def as_typed(options: Mapping[str, Any]) -> str:
 def reading_words(options: Mapping[str, Any]) -> str:
     """Those of some options that say how a data set is read, as they are typed."""
     return as_typed({name: options[name] for name in READING if options.get(name) not in (None, "auto")})
+
+
+def building_words(options: Mapping[str, Any], remedy: str) -> str:
+    """All options of `build` among some, as they are typed before `remedy`, which adds others and comes last.
+
+    What the remedy says itself is left to it; the codes of --accept are joined there by `also_accepted`. A mapping of names
+    comes from Python and is not typed.
+    """
+    defaults = {field.name: field.default for field in fields(BuildOptions)}
+    named = set(OPTION.findall(remedy))
+    given = {name: value for name, value in options.items() if name in defaults and value not in (None, defaults[name])}
+    return as_typed(
+        {name: v for name, v in given.items() if name.replace("_", "-") not in named and not isinstance(v, Mapping)}
+    )
+
+
+def also_accepted(remedy: str, options: Mapping[str, Any]) -> str:
+    """The remedy, with the codes that were accepted before in front of those that it names."""
+    given = options.get("accept")
+    return remedy.replace("--accept ", f"--accept {given},") if given else remedy
 
 
 def _word(value: Any) -> str:
@@ -85,14 +107,14 @@ class BuildOptions:
     @property
     def typed_at_check(self) -> str:
         """What `check` must be told to see the same data set; a mapping of names comes from Python and is not typed."""
-        given = {field.name: getattr(self, field.name) for field in fields(self) if field.name in OF_CHECK}
+        given = {name: value for name, value in self.given.items() if name in OF_CHECK}
         defaults = {field.name: field.default for field in fields(self)}
         return as_typed({name: v for name, v in given.items() if v != defaults[name] and not isinstance(v, Mapping)})
 
     @property
-    def reading(self) -> str:
-        """What `repair` and `build` must be told to read the same files."""
-        return reading_words({name: getattr(self, name) for name in READING})
+    def given(self) -> dict[str, Any]:
+        """Every setting by its name."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
 
     @property
     def accepted(self) -> frozenset[str]:

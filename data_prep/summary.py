@@ -22,7 +22,7 @@ from data_prep.foreign import holds_dicom
 from data_prep.free_names import ADAPTED, SOURCE, free, proposed
 from data_prep.grouped import named
 from data_prep.json_io import dump_json
-from data_prep.options import as_typed, reading_words
+from data_prep.options import as_typed
 from data_prep.patches import by
 from data_prep.quoting import printable, quoted
 from data_prep.repair import RepairReport
@@ -170,7 +170,7 @@ def print_repair(
         console.print(escape(line), soft_wrap=True, highlight=False)
     if report.remaining:
         console.print("\nWhat check says about the result:")
-        print_findings(report.remaining, console, None if dry_run else out, reading_words(options or {}))
+        print_findings(report.remaining, console, None if dry_run else out, options)
     written = "nothing written (--dry-run)" if dry_run else f"written: {out}, with the log {out}/repair.json"
     files = len({entry.source for entry in report.repairs})
     console.print(f"{plural(files, 'file')} corrected; {written}", soft_wrap=True, markup=False)
@@ -241,7 +241,7 @@ def merge_line(path: Path, findings: Sequence[Finding], options: Mapping[str, An
     found = next((match for one in findings if one.code in ("D323", "D324") and (match := MERGE.search(one.remedy))), None)
     if found is None or not path.is_dir():
         return ""
-    return f"Next, if those masks show one structure: {named(found[0], path, reading_words(options))}"
+    return f"Next, if those masks show one structure: {named(found[0], path, options)}"
 
 
 def findings_json(findings: Sequence[Finding], path: str) -> dict[str, Any]:

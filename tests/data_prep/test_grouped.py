@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 from pathlib import Path
 
 import nibabel as nib
@@ -14,6 +16,7 @@ from data_prep.build import build, refusal
 from data_prep.check import check
 from data_prep.checks import REGISTRY, Finding
 from data_prep.cli import app
+from data_prep.errors import DataError
 from data_prep.grouped import line_of, named, ordered
 
 
@@ -118,3 +121,28 @@ def test_check_and_build_name_the_same_cases_as_scans_of_one_patient(tmp_path: P
     checked = [one.message for one in check(tmp_path / "raw") if one.code == "D414"]
     built = [one.message for one in build(tmp_path / "raw", tmp_path / "out").findings if one.code == "D414"]
     assert checked == built and checked[0].startswith("12 cases such as 01_dr, 01_g, 01_h may be")
+
+
+def test_lines_to_type_repeat_the_options_that_were_given(raw: Path, tmp_path: Path) -> None:
+    """A refused build, typed anew from its own message, has the names, the splits and the spacing of the first one."""
+    for i in (1, 3, 5):
+        (raw / f"labels/c{i}.nii.gz").unlink()
+    (tmp_path / "splits.json").write_text(json.dumps({"train": [f"c{i}.nii.gz" for i in (0, 1, 2, 3, 5)], "test": ["c4.nii.gz"]}))
+    given = {"label_names": "1=big tumour", "spacing": "2,2,2", "splits": tmp_path / "splits.json", "accept": "D205", "jobs": 2}
+    with pytest.raises(DataError) as refused:
+        build(raw, tmp_path / "out", **given)
+    line = next(line for line in str(refused.value).splitlines() if "D403" in line).split("or type: ")[1]
+    words = shlex.split(line)
+    assert words[:3] == ["monai-hybrid", "build", str(raw)] and words[-1] == "--allow-unlabelled"
+    for name in ("label_names", "spacing", "splits", "accept", "jobs"):
+        place = words.index(f"--{name.replace('_', '-')}")
+        assert words[place + 1] == str(given[name])
+
+
+def test_what_a_remedy_names_itself_is_not_said_twice_and_codes_are_joined(tmp_path: Path) -> None:
+    remedy = 'Type: monai-hybrid build FOLDER --output OUT --accept D025 --label-names "1=a"'
+    options = {"label_names": "1=b", "accept": "D011", "grey": True, "folds": 5, "layout": "auto", "site": None}
+    line = named(remedy, tmp_path, options).split("build ")[1]
+    assert shlex.split(line)[1] == "--grey" and line.endswith('--accept D011,D025 --label-names "1=a"')
+    assert "1=b" not in line and "--folds" not in line and "--layout" not in line
+    assert "--grey" not in named("Type: monai-hybrid repair FOLDER --output OUT", tmp_path, options)
