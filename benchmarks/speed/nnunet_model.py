@@ -29,15 +29,13 @@ def plan(dims: int, patch: int, spacing: float, features: list[int]) -> dict[str
         },
         "_kw_requires_import": ["conv_op", "norm_op", "dropout_op", "nonlin"],
     }  # fmt: skip
-    data, masks = (
-        {"is_seg": seg, "order": order, "order_z": 0, "force_separate_z": None} for seg, order in ((False, 3), (True, 1))
-    )
+    data = {"is_seg": False, "order": 3, "order_z": 0, "force_separate_z": None}
     configuration = {
         "data_identifier": "made", "preprocessor_name": "DefaultPreprocessor", "batch_size": 2, "patch_size": [patch] * dims,
         "median_image_size_in_voxels": [patch] * dims, "spacing": [spacing] * dims, "batch_dice": False,
         "normalization_schemes": ["ZScoreNormalization"], "use_mask_for_norm": [False], "architecture": architecture,
         "resampling_fn_data": RESAMPLING, "resampling_fn_data_kwargs": data,
-        "resampling_fn_seg": RESAMPLING, "resampling_fn_seg_kwargs": masks,
+        "resampling_fn_seg": RESAMPLING, "resampling_fn_seg_kwargs": {**data, "is_seg": True, "order": 1},
         "resampling_fn_probabilities": RESAMPLING, "resampling_fn_probabilities_kwargs": {**data, "order": 1},
     }  # fmt: skip
     reader = "SimpleITKIO" if dims == 3 else "NaturalImage2DIO"

@@ -56,7 +56,8 @@ def bundle(images: Images, folder: Path) -> list[str]:
     content = json.loads(INFERENCE)
     content |= {
         "spacing": [images.spacing] * dims, "window": [images.patch] * dims, "ending": ending,
-        "dataset_dir": str(folder / "images"), "output_dir": str(folder / "masks"), "checkpoint": str(folder / "bundle/model.pt"),
+        "dataset_dir": str(folder / "images"), "output_dir": str(folder / "masks"),
+        "checkpoint": str(folder / "bundle/model.pt"),
     }  # fmt: skip
     content["network_def"] |= shape
     (folder / "bundle/inference.json").write_text(json.dumps(content), encoding="utf-8")
@@ -148,14 +149,15 @@ INFERENCE = """{
   ]},
   "dataset": {"_target_": "Dataset", "data": "$[{'image': i} for i in @datalist]", "transform": "@preprocessing"},
   "dataloader": {"_target_": "DataLoader", "dataset": "@dataset", "batch_size": 1, "shuffle": false, "num_workers": 0},
-  "inferer": {"_target_": "SlidingWindowInferer", "roi_size": "@window", "sw_batch_size": 4, "overlap": 0.5, "mode": "gaussian"},
+  "inferer": {"_target_": "SlidingWindowInferer", "roi_size": "@window", "sw_batch_size": 4, "overlap": 0.5,
+    "mode": "gaussian"},
   "postprocessing": {"_target_": "Compose", "transforms": [
     {"_target_": "Activationsd", "keys": "pred", "softmax": true},
     {"_target_": "Invertd", "keys": "pred", "transform": "@preprocessing", "orig_keys": "image", "nearest_interp": false,
      "to_tensor": true},
     {"_target_": "AsDiscreted", "keys": "pred", "argmax": true},
-    {"_target_": "SaveImaged", "keys": "pred", "output_dir": "@output_dir", "output_ext": "@ending", "output_dtype": "$np.uint8",
-     "separate_folder": false, "print_log": false}
+    {"_target_": "SaveImaged", "keys": "pred", "output_dir": "@output_dir", "output_ext": "@ending",
+     "output_dtype": "$np.uint8", "separate_folder": false, "print_log": false}
   ]},
   "handlers": [
     {"_target_": "CheckpointLoader", "load_path": "@checkpoint", "load_dict": {"model": "@network"}, "map_location": "@device"}

@@ -34,7 +34,7 @@ FAILED = "exit code {code}\n{said}"
 
 
 def make_set(shape: tuple[int, ...], cases: int, folder: Path) -> None:
-    """A noisy ball in each image, and its mask, in `images/` and `labels/`; ten different ones, moved by a voxel in the others."""
+    """A noisy ball in each image, and its mask, in `images/` and `labels/`."""
     random = np.random.default_rng(0)
     axes = np.meshgrid(*(np.arange(edge, dtype=np.float32) for edge in shape), indexing="ij")
     for part in ("images", "labels"):
@@ -92,10 +92,9 @@ def text(rows: Sequence[dict[str, Any]], machine: str) -> str:
     lines = ["| set | files | command | processes | s | processor s | ms a file | MB |", "| --- " * 8 + "|"]
     for row in rows:
         each = 1000 * row["processor"] / row["files"]
-        lines.append(
-            f"| {row['set']} | {row['files']} | {row['command']} | {row['jobs']} | {row['wall']:.1f} | {row['processor']:.1f} | "
-            f"{each:.1f} | {row['megabytes']:.0f} |"
-        )
+        cells = [row["set"], row["files"], row["command"], row["jobs"]]
+        cells += [f"{row['wall']:.1f}", f"{row['processor']:.1f}", f"{each:.1f}", f"{row['megabytes']:.0f}"]
+        lines.append(f"| {' | '.join(map(str, cells))} |")
     return "\n".join([*lines, "", f"{machine}. MB: the largest process."])
 
 

@@ -41,5 +41,5 @@ def test_check_and_build_are_measured_on_pictures(tmp_path: Path, capsys: pytest
 
 def test_a_command_that_fails_has_no_time(tmp_path: Path) -> None:
     """Its last words are shown."""
-    with pytest.raises(SystemExit, match="exit code 2"):
+    with pytest.raises(SystemExit, match="exit code 3"):
         preparing.timed(["check", str(tmp_path / "nothing")])
