@@ -268,6 +268,9 @@ def _check_arm(arm: Arm, where: str) -> None:
     own = arm.kind == KINDS[0]
     if (arm.pretrain or {}).get("shapes") and (not own or arm.zero_shot):
         raise ConfigError(f"{where}: shapes: expected kind {KINDS[0]} and zero_shot: false")
+    named = arm.pretrain or {}
+    if named.get("domain_label") and (not own or named.get("shapes") or not named.get("unlabelled_target")):
+        raise ConfigError(f"{where}: domain_label: expected kind {KINDS[0]}, and unlabelled_target: true")
     if arm.alone and (not own or not arm.zero_shot):
         raise ConfigError(f"{where}: alone: expected kind {KINDS[0]}, and a model that segments")
     if arm.model and (not own or arm.pretrain is not None):
