@@ -152,7 +152,7 @@ class HybridDiffusionUNet(DiffusionModelUNet):
         if num_domains:
             # After all other layers and without a draw: every other weight of a seed is what it is without domains.
             self.num_class_embeds = num_domains
-            self.class_embedding = nn.Embedding.from_pretrained(torch.zeros(num_domains, 4 * channels[0]), freeze=False)
+            self.class_embedding = nn.Embedding.from_pretrained(torch.zeros(int(num_domains), 4 * channels[0]), freeze=False)
         if use_checkpointing:
             for block in [*self.down_blocks, self.middle_block, *self.up_blocks]:
                 block.forward = partial(checkpoint, block.forward, use_reentrant=False)
