@@ -35,6 +35,7 @@ LONGEST_LIST, PROBLEMS = 20_000, 50  # entries; faults that are looked for
 LARGEST_NETWORK = 1 << 31  # parameters
 LARGEST_PATCH = 1 << 27  # voxels
 STEMS = ("plain", "space_to_depth")
+DOMAINS = (0, 2)  # kinds of scans that a network is told apart: none, or source and target
 NAME = {
     "type": "string",
     "minLength": 1,
@@ -77,6 +78,7 @@ _NETWORK = {
         "num_head_channels": {"anyOf": [_whole(4096), _listed(_whole(4096), *_LEVELS, "numbers")], "description": "1 to 4096"},
         "stem": WORD,
         "refinement": _whole(256, 0),
+        "num_domains": {"enum": list(DOMAINS), "type": "integer", "description": " or ".join(map(str, DOMAINS))},
     },
 }
 _TEACHER = {

@@ -88,6 +88,8 @@ def _data_and_places() -> Iterator[Setting]:
     yield s("output_dir", "place", "folder for the results", True, default="runs/...; without data of yours the bundle's own")
     yield s("bundle_root", "folder", "the bundle's own folder", free=True, default="where it lies")
     yield s("unlabelled_dir", "folder", "images without labels, used in the denoising term and in self-training")
+    told = "the network is told which scans lie in unlabelled_dir; before it is adapted, it takes every scan for one of these"
+    yield s("domain_label", "flag", told)
     yield s("labelled_share", "positive share", "smallest share of labelled samples where unlabelled ones outnumber them")
     yield s("budget", "word", "size of the plan of a raw folder", words=("cpu", "gpu"), default="by device")
     yield s("batch_size", "count", "samples in an update", default="the plan's")

@@ -13,6 +13,7 @@ import numpy as np
 
 from benchmarks.label_efficiency import records
 from benchmarks.label_efficiency.scoring import by_patient
+from benchmarks.label_efficiency.starts import start_from
 from benchmarks.label_efficiency.statistics import interval
 from benchmarks.label_efficiency.training import Trained, make_stream, shaping, train
 from data_prep.json_io import dump_json
@@ -42,8 +43,8 @@ def adapt_alone(runner: Runner, arm: Arm, seed: int) -> tuple[Trained, dict[str,
     path = runner.pretrained(arm, seed)
     objective, taught = str(settings.get("objective", "supervised")), bool(settings.get("self_training"))
     cases, held = hold_out(without_labels(d.pool), objective, taught, seed)
-    pairs, origin = [(d.target_store, case) for case in cases], replace(d.origin, path=str(path))
-    key = ("alone", seed, shaping(settings))
+    pairs, origin = [(d.target_store, case) for case in cases], start_from(path, d.origin)
+    key = ("alone", seed, shaping(settings), origin.network.get("num_domains", 0))
     stream = runner.streams.get(key, lambda: make_stream("finetune", settings, d.target, origin, pairs, mixed_seed))
     rate = runner.learning_rate(arm)
     trained = train("finetune", settings, d.target, origin, stream, mixed_seed, runner.device, arm.kind, rate)

@@ -41,6 +41,8 @@ def configuration(
     if shapes:
         overlay = ConfigParser.load_config_file(str((ROOT / CONFIGS[part]).with_name("synthetic.json")))
         parser[DRAWN] = overlay[DRAWN]
+    if part == "pretrain":
+        parser["unlabelled_cases#domain_label"] = False  # a study has no folder of scans; it marks the cases itself
     parser["data"], parser["device"] = data, torch.device(device)
     parser["bundle_root"] = str((ROOT / CONFIGS[part]).parents[1])
     if part == "finetune":

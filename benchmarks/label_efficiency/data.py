@@ -23,6 +23,7 @@ from monai_hybrid.engines.replay import Draw, seed_everything
 from monai_hybrid.errors import DataError
 from monai_hybrid.few_shot.starting_point import StartingPoint
 from monai_hybrid.transforms.appearance import REPLAYED
+from monai_hybrid.transforms.domains import DOMAIN
 
 Case = dict[str, Any]
 Item = dict[str, Any]
@@ -134,6 +135,8 @@ class StoredCases(Dataset):
         item = self.stores[index][self.data[index]]
         copied = {k: v.clone() if hasattr(v, "clone") else v for k, v in item.items()}  # some transforms write in place
         copied[REPLAYED] = self.data[index].get(REPLAYED, False)
+        copied.pop(DOMAIN, None)  # of the case that the item was made of, which arms share
+        copied |= {DOMAIN: self.data[index][DOMAIN]} if DOMAIN in self.data[index] else {}
         sample = self.augment(copied)
         return sample[0] if isinstance(sample, list) else sample  # as the cached data set's collation would flatten it
 

@@ -18,16 +18,18 @@ from benchmarks.label_efficiency.data import Case, CaseStore, StudyData, open_da
 from benchmarks.label_efficiency.peers import nnunet_installed
 from benchmarks.label_efficiency.pictures import worst_cases
 from benchmarks.label_efficiency.scoring import Scores, mean, score
+from benchmarks.label_efficiency.starts import given_model, start_from
 from benchmarks.label_efficiency.streams import Stream, StreamStore
-from benchmarks.label_efficiency.study import ROOT, Arm, Study, described, described_arm
+from benchmarks.label_efficiency.study import Arm, Study, described, described_arm
 from benchmarks.label_efficiency.training import Trained, make_stream, shaping, train
 from data_prep.atomic import replace_file
 from monai_hybrid.errors import ConfigError
 from monai_hybrid.few_shot.shots import draw_shots, without_labels
+from monai_hybrid.networks import as_domain
 from monai_hybrid.transforms.appearance import REPLAYED
+from monai_hybrid.transforms.domains import DOMAIN, SOURCE, TARGET
 from monai_hybrid.weights import read_card, save_weights, torch_save, with_pretrained
 
-READY = ROOT / "monai_hybrid/models"  # the models of the package
 BEST = "best"  # folder beside the last weights of a pretraining
 FLAT = 0.005  # gain of the source validation over the last part of a pretraining below which it counts as converged
 
@@ -168,7 +170,7 @@ class Runner:
         """The batches of a pretraining, which arms share that draw the same ones."""
         pairs = [(d.source_store, case) for case in source_labels(d.pretraining, settings.get("source_labels", 1.0))]
         if settings.get("unlabelled_target"):
-            pairs += [(d.target_store, case) for case in without_labels(d.pool)]
+            pairs += [(d.target_store, {**case, DOMAIN: TARGET}) for case in without_labels(d.pool)]
         # With images without labels the objective decides how often they are drawn; otherwise all arms share their batches.
         objective = "" if all("label" in case for _, case in pairs) else settings.get("objective", "hybrid")
         mixed = (str(settings.get(k)) for k in ("source_labels", "unlabelled_target"))
@@ -239,8 +241,7 @@ class Runner:
                                dict(arm.network)])  # fmt: skip
         if self.latest and self.latest[0] == same:
             return self.latest[1], self.latest[1].network
-        start = d.origin if store is d.tuning_store else d.start
-        origin = replace(start, path=None if path is None else str(path))
+        origin = start_from(path, d.origin if store is d.tuning_store else d.start)
         names = {case["case_id"] for case in drawn}
         rest = without_labels([case for case in pool if case["case_id"] not in names]) if settings.get("unlabelled") else []
         pairs = [(store, case) for case in [*drawn, *rest]]
@@ -248,7 +249,8 @@ class Runner:
             pairs += [(d.source_store, {**case, REPLAYED: True}) for case in d.pretraining]
         looks = [(store, case) for case in without_labels(pool)]
         data = d.source if store is d.tuning_store else d.target
-        key = ("finetune", store is d.tuning_store, seed, draw, shots, shaping(settings))
+        domains = origin.network.get("num_domains", 0)
+        key = ("finetune", store is d.tuning_store, seed, draw, shots, shaping(settings), domains)
         mixed_seed = 10_000 + 100 * seed + draw
         stream = self.streams.get(key, lambda: make_stream("finetune", settings, data, origin, pairs, mixed_seed, looks))
         trained = train("finetune", settings, data, origin, stream, mixed_seed, self.device, arm.kind, rate,
@@ -266,6 +268,7 @@ class Runner:
     ) -> Scores:
         """Dice of cases, case_id -> classes."""
         steps = (0,) if arm is None or arm.kind == "pixel_head" else tuple(arm.timesteps)
+        network = as_domain(network, SOURCE) if store is self.data.source_store else network
         items, device = store.of(cases), torch.device(self.device)
         classes = (self.data.target if store is self.data.target_store else self.data.source).num_classes
         return score(network, items, self.inferer, classes, device, self.schedule, steps, predictions, self.amp)
@@ -310,7 +313,8 @@ class Runner:
         if arm.kind == "plain_unet":
             network: torch.nn.Module = PlainUNet(d.origin.network)
         else:
-            network = configuration("pretrain", {}, d.source, d.origin, self.device).get_parsed_content("network_def")
+            told = {"domain_label": bool(start_from(path, d.origin).network.get("num_domains", 0))}
+            network = configuration("pretrain", told, d.source, d.origin, self.device).get_parsed_content("network_def")
         return with_pretrained(network, path).to(self.device)
 
     def source_before(self, arm: Arm, seed: int) -> float | None:
@@ -382,22 +386,3 @@ def source_labels(cases: list[Case], share: float) -> list[Case]:
     random.Random(0).shuffle(patients)
     kept = set(patients[: max(1, round(share * len(patients)))])
     return [case if case["patient"] in kept else without_labels([case])[0] for case in cases]
-
-
-def given_model(arm: Arm, network: Mapping[str, Any]) -> Path:
-    """The model file of an arm that brings one.
-
-    Raises:
-        ConfigError: no such file, or its network has another shape than the study's.
-    """
-    ready = READY / f"{arm.model}.safetensors"
-    path = ready if ready.is_file() else Path(arm.model)
-    if not path.is_file():
-        raise ConfigError(f"arm {arm.name}: model: {path}: no such file, and no ready model of this name")
-    own = read_card(path)["network"]
-    free = ("in_channels", "num_classes")
-    other = [k for k in network if k not in free and own.get(k, network[k]) != network[k]]
-    if other:
-        seen = ", ".join(f"{k} {own[k]}, the study's {network[k]}" for k in other)
-        raise ConfigError(f"arm {arm.name}: model: {path}: its network has {seen}; change `network` of the study")
-    return path

@@ -61,9 +61,10 @@ class Arm:
         kind: "hybrid_unet" (the project's network), "plain_unet" (nnU-Net's), "pixel_head" (frozen diffusion features).
         pretrain: settings of hybrid_pretrain that differ from the study's; None: from scratch. Besides the bundle's:
             `updates`, `source_labels` (share of the source patients whose labels are used; the others stay as images),
-            `unlabelled_target` (the images of the target's pool join, without labels), `shapes` (random shapes in the place of
-            the source: no one's images or labels), `keep` ("last" weights, or those of the "best" source validation of the
-            `curve`).
+            `unlabelled_target` (the images of the target's pool join, without labels; with the bundle's `domain_label` the
+            network is told which they are, and source cases are scored as the source's), `shapes` (random shapes in the
+            place of the source: no one's images or labels), `keep` ("last" weights, or those of the "best" source validation
+            of the `curve`).
         finetune: settings of few_shot_finetune that differ from the study's; `source_replay: true` is the study's source.
         network: changes of the study's network, {} for none: a cheaper one under the same protocol.
         timesteps: noise levels whose masks are averaged at test; of a pixel_head those of its features, (0,) for TEDM's eight.
@@ -268,6 +269,9 @@ def _check_arm(arm: Arm, where: str) -> None:
     own = arm.kind == KINDS[0]
     if (arm.pretrain or {}).get("shapes") and (not own or arm.zero_shot):
         raise ConfigError(f"{where}: shapes: expected kind {KINDS[0]} and zero_shot: false")
+    named = arm.pretrain or {}
+    if named.get("domain_label") and (not own or named.get("shapes") or not named.get("unlabelled_target")):
+        raise ConfigError(f"{where}: domain_label: expected kind {KINDS[0]}, and unlabelled_target: true")
     if arm.alone and (not own or not arm.zero_shot):
         raise ConfigError(f"{where}: alone: expected kind {KINDS[0]}, and a model that segments")
     if arm.model and (not own or arm.pretrain is not None):

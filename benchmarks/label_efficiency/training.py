@@ -35,7 +35,7 @@ KEPT_HANDLERS = ("StopOnNonFinite", "GradientClip", "LrScheduleHandler", "Teachi
 SAVER = "WeightsSaver"
 # Settings that change the batches; all others leave them equal.
 SHAPING = ("shapes", "batch_size", "patch_size", "spacing", "augment", "contrast_randomisation", "labelled_share", "unlabelled",
-           "source_replay", "replay_share", "match_appearance", "self_training")  # fmt: skip
+           "source_replay", "replay_share", "match_appearance", "self_training", "domain_label")  # fmt: skip
 OF_CASES = ("updates", "curve", "source_labels", "unlabelled_target", "shapes", "source_replay", "match_appearance")
 
 

@@ -50,7 +50,7 @@ STOCK_PARTS = {
         "padding_mode": "border",
         "mode": ["bilinear", "nearest"],
     },
-    "train#random_transforms#5#keys": ["image", "label", "has_label", "case_id"],
+    "train#random_transforms#6#keys": ["image", "label", "has_label", "case_id"],
     "optimizer#fused": False,
     "validate#evaluator#network": "$@ema.ema_model",
 }

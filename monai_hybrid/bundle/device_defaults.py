@@ -7,7 +7,7 @@ import os
 import torch
 from torch import nn
 
-from monai_hybrid.networks import HybridDiffusionUNet, fastest_dtype, folded
+from monai_hybrid.networks import HybridDiffusionUNet, as_domain, fastest_dtype, folded
 
 # Fine-tuning augments intensities a sample at a time: dozens of ms at 96^3. Pretraining needs one (notes/speed.md).
 MOST_LOADERS = 6
@@ -39,8 +39,12 @@ def compile_network(network: nn.Module, wanted: bool) -> None:
         network.compile(dynamic=False)
 
 
-def validation_network(network: nn.Module, mixed_precision: bool) -> nn.Module:
-    """The folded segmenter of a network that is still trained (it folds anew when weights have changed); others as they are."""
+def validation_network(network: nn.Module, mixed_precision: bool, domain: int | None = None) -> nn.Module:
+    """The folded segmenter of a network that is still trained (it folds anew when weights have changed); others as they are.
+
+    `domain` is that of the scans that are scored; None: the one that the network takes when nobody says.
+    """
     if not isinstance(network, HybridDiffusionUNet):
         return network
-    return folded(network, "auto" if mixed_precision else "float32")
+    seen = network if domain is None else as_domain(network, domain)
+    return folded(seen, "auto" if mixed_precision else "float32")

@@ -47,5 +47,6 @@ def network_of(card: Mapping[str, Any]) -> HybridDiffusionUNet:
         num_classes=len(card["labels"]),
         stem=card["network"].get("stem", "plain"),
         refinement=card["network"].get("refinement", 0),
+        num_domains=card["network"].get("num_domains", 0),
         **{name: card["network"][name] for name in names},
     )

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from monai_hybrid.diffusion.noising import add_noise, predicted_x_0
 from monai_hybrid.engines.prepare_batch import HybridPrepareBatch
 from monai_hybrid.reporting.figures import Panel, contact_sheet, middle_slices, shown_slices
+from monai_hybrid.transforms.domains import DOMAIN
 
 NOISE_LEVELS = (0.0, 0.2, 0.5, 0.8)
 
@@ -61,21 +62,23 @@ class TrainingPictures:
         x_0 = torch.as_tensor(batch["image"])[:1].to(device, torch.float32)
         label = torch.as_tensor(batch["label"])[0, 0].clamp(min=0)  # where nobody annotated: shown as background
         self.folder.mkdir(parents=True, exist_ok=True)
-        sheet = self.draw(x_0, label, self.folder / "pictures.png")
+        domain = torch.as_tensor(batch[DOMAIN])[:1].to(device) if DOMAIN in batch else None
+        sheet = self.draw(x_0, label, self.folder / "pictures.png", domain)
         if self.writer is not None:
             name = "noisy, denoised, predicted, true" if self.denoises else "input, predicted, true"
             self.writer.add_image(name, sheet, engine.state.epoch, dataformats="HWC")
             self.writer.flush()
 
     @torch.no_grad()
-    def draw(self, x_0: Tensor, label: Tensor, path: Path) -> Any:
-        """One row a noise level. x_0 is (1, C, ...), label (...); returns the sheet (H, W, 3) uint8."""
+    def draw(self, x_0: Tensor, label: Tensor, path: Path, domain: Tensor | None = None) -> Any:
+        """One row a noise level. x_0 is (1, C, ...), label (...), domain (1,); returns the sheet (H, W, 3) uint8."""
         schedule = self.prepare.schedule
         timesteps = torch.tensor([round(level * schedule.num_timesteps) for level in self.levels])
         x_0 = x_0.expand(len(timesteps), *x_0.shape[1:])
         epsilon = torch.randn(x_0.shape, generator=torch.Generator().manual_seed(0)).to(x_0.device)
         x_t = add_noise(x_0, epsilon, timesteps, schedule)
-        output = self.model(x_t, timesteps.to(x_t.device), return_noise=True).float()
+        told = {} if domain is None else {"class_labels": domain}
+        output = self.model(x_t, timesteps.to(x_t.device), return_noise=True, **told).float()
         prediction, logits = output[:, : x_0.shape[1]], output[:, x_0.shape[1] :]
         denoised = predicted_x_0(prediction, x_t, timesteps, schedule, self.prepare.prediction_type).clamp(-1, 1)
         predicted = logits.argmax(1).cpu()

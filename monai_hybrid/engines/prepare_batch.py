@@ -17,6 +17,7 @@ from monai_hybrid.errors import ConfigError
 from monai_hybrid.losses.hybrid import HybridTarget, Taught
 from monai_hybrid.losses.objectives import get_objective
 from monai_hybrid.transforms.annotated import plain
+from monai_hybrid.transforms.domains import DOMAIN
 from monai_hybrid.transforms.views import TEACHER
 from monai_hybrid.transforms.warp import WARP, warp_batch
 
@@ -62,10 +63,11 @@ class HybridPrepareBatch(PrepareBatch):
 
         Args:
             batchdata: "image" (B, C, ...) in [-1, 1], "label" (B, 1, ...) class index, -1 where nobody annotated, "has_label"
-                (B,); with "warp" (see `DrawAffined`) both are resampled first; with a teacher its "teacher" (B, C, ...).
+                (B,); with "warp" (see `DrawAffined`) both are resampled first; with a teacher its "teacher" (B, C, ...); for a
+                network with domains "domain" (B,).
 
         Returns:
-            x_t (B, C, ...), the target, no positional and two keyword arguments for the network.
+            x_t (B, C, ...), the target, no positional arguments for the network, and its keyword arguments.
         """
         x_0, label = (plain(batchdata[key]).to(device, torch.float32, non_blocking=non_blocking) for key in ("image", "label"))
         sparse = bool((plain(batchdata["label"]) == IGNORED).any())  # asked where the batch lies: a GPU need not be waited for
@@ -76,14 +78,16 @@ class HybridPrepareBatch(PrepareBatch):
         if sparse:  # a patch that was turned away from every annotated slice has no label
             has_label = has_label & (label != IGNORED).flatten(1).any(1).cpu()
         taught = self._taught(batchdata, label, has_label)
+        domain = torch.as_tensor(batchdata[DOMAIN]).long() if DOMAIN in batchdata else None
         if self.objective.two_pass:
             noisy = draw_timesteps(self.schedule.num_timesteps, 0.0, has_label)
             timesteps = torch.cat([noisy, torch.zeros_like(noisy)])
             x_0, label, has_label = torch.cat([x_0, x_0]), torch.cat([label, label]), torch.cat([has_label, has_label])
+            domain = None if domain is None else torch.cat([domain, domain])
         else:
             timesteps = self.draw_timesteps(has_label, taught)
         epsilon = torch.randn(x_0.shape, device=x_0.device)
-        return self.apply(x_0, label, has_label, timesteps, epsilon, sparse, taught)
+        return self.apply(x_0, label, has_label, timesteps, epsilon, sparse, taught, domain)
 
     def draw_timesteps(self, has_label: Tensor, taught: Taught | None) -> Tensor:
         """(B,) int64 on the CPU; images with a teacher's mask are clean as often as those with a label."""
@@ -111,6 +115,7 @@ class HybridPrepareBatch(PrepareBatch):
         epsilon: Tensor,
         sparse: bool = False,
         taught: Taught | None = None,
+        domain: Tensor | None = None,
     ) -> tuple[Tensor, HybridTarget, tuple, dict[str, Any]]:
         """The deterministic half: the same draws give the same batch. `sparse`: the label may hold -1."""
         annotated = label != IGNORED if sparse else None
@@ -125,4 +130,5 @@ class HybridPrepareBatch(PrepareBatch):
             taught=taught,
         )
         x_t = add_noise(x_0, epsilon, timesteps, self.schedule)
-        return x_t, target, (), {"timesteps": timesteps.to(x_t.device), "return_noise": True}
+        told = {} if domain is None else {"class_labels": domain.to(x_t.device)}
+        return x_t, target, (), {"timesteps": timesteps.to(x_t.device), "return_noise": True, **told}

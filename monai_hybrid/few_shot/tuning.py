@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from typing import Any
 
 from torch import nn
@@ -14,7 +15,7 @@ from monai_hybrid.networks.hybrid_unet import HybridDiffusionUNet
 TRAINABLE = ("all", "decoder", "head", "low_rank", "norm")
 # From the input to the output: the further from the mask, the smaller the learning rate.
 END = 0.01  # of a learning rate is left at the end of a training
-STAGES = (("conv_in", "time_embed"), ("down_blocks",), ("middle_block",), ("up_blocks",), ("out",))
+STAGES = (("conv_in", "time_embed", "class_embedding"), ("down_blocks",), ("middle_block",), ("up_blocks",), ("out",))
 logger = logging.getLogger("monai_hybrid.adaptation")
 
 
@@ -43,8 +44,7 @@ def make_trainable(network: nn.Module, trainable: str = "all", rank: int = 8) ->
     total = sum(p.numel() for p in network.parameters())
     kept = {"all": STAGES, "decoder": STAGES[3:], "head": STAGES[4:], "low_rank": STAGES[4:], "norm": ()}[trainable]
     for names in STAGES:
-        for name in names:
-            part = network.get_submodule(name)
+        for part in _parts(network, names):
             if trainable == "low_rank" and names not in kept:
                 add_low_rank(part, rank)
             else:
@@ -80,10 +80,15 @@ def parameter_groups(network: nn.Module, learning_rate: float = 1e-3, layer_deca
     assert isinstance(body, HybridDiffusionUNet)
     groups = []
     for distance, names in enumerate(reversed(STAGES)):
-        parameters = [p for name in names for p in body.get_submodule(name).parameters() if p.requires_grad]
+        parameters = [p for part in _parts(body, names) for p in part.parameters() if p.requires_grad]
         if parameters:
             groups.append({"params": parameters, "lr": learning_rate * layer_decay**distance})
     return groups
+
+
+def _parts(network: nn.Module, names: Sequence[str]) -> list[nn.Module]:
+    """The modules of a stage; a network without domains has no `class_embedding`."""
+    return [part for name, part in network.named_children() if name in names]
 
 
 def last_rate(learning_rate: float, layer_decay: float = 1.0) -> float:

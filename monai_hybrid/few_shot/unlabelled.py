@@ -28,6 +28,7 @@ from monai_hybrid.dicom_border import is_dicom, nifti_of
 from monai_hybrid.errors import ConfigError, DataError
 from monai_hybrid.few_shot.shots import without_labels
 from monai_hybrid.losses.objectives import get_objective
+from monai_hybrid.transforms.domains import DOMAIN, TARGET
 
 WHERE = "unlabelled_dir: "
 OFFERED_BY_BUILD = "; or, if it is meant so, build the data set with --accept"  # in the place of OFFER
@@ -44,6 +45,7 @@ def unlabelled_cases(
     to_look_at: bool = False,
     output_dir: str | None = None,
     self_training: bool = False,
+    domain_label: bool = False,
 ) -> list[dict[str, Any]]:
     """Cases without "label", to train with.
 
@@ -58,14 +60,20 @@ def unlabelled_cases(
             mistake: it trains with none of them.
         output_dir: where DICOM series are written as NIfTI, below `data/unlabelled/`.
         self_training: a teacher gives them masks, so an objective without an image term learns from them too.
+        domain_label: mark those of `folder` as the target's, for a network with domains.
 
     Raises:
         ConfigError: the objective has no image term, and the images serve for nothing else; self-training without images, or
-            with an objective that learns no mask.
+            with an objective that learns no mask; `domain_label` without `folder`.
         DataError: no image, one that cannot be read or trained with, or a data set of other channels or dimensions.
     """
     if self_training and not get_objective(objective).learns_masks:
         raise ConfigError(f"self_training: the objective {objective} learns no mask; add --objective hybrid")
+    if domain_label and not folder:
+        raise ConfigError(
+            "domain_label: there are no scans of a target to tell from the source's; name their folder with --unlabelled-dir, "
+            "or leave --domain-label out"
+        )
     if not (rest or folder):
         if self_training:
             raise ConfigError(
@@ -82,7 +90,8 @@ def unlabelled_cases(
             "or --self-training True"
         )
     found = without_labels(data.training) if rest else []
-    found += cases_of_folder(at_home(folder), data, labelled, output_dir) if folder else []
+    of_folder = cases_of_folder(at_home(folder), data, labelled, output_dir) if folder else []
+    found += [{**case, DOMAIN: TARGET} for case in of_folder] if domain_label else of_folder
     cases = others(found, [*labelled, *data.validation, *data.testing])
     if not cases:
         raise DataError(f"{folder or data.folder}: no unlabelled image is left; all are labelled, validation or test cases")

@@ -2,7 +2,7 @@
 
 from monai_hybrid.earlier_names import moved_from
 from monai_hybrid.networks.folding import FoldedSegmenter, folded
-from monai_hybrid.networks.hybrid_unet import HybridDiffusionUNet
+from monai_hybrid.networks.hybrid_unet import HybridDiffusionUNet, as_domain
 from monai_hybrid.networks.number_types import fastest_dtype
 from monai_hybrid.networks.transfer import TransferReport, transfer_weights, with_transfer
 
@@ -10,6 +10,7 @@ __all__ = [
     "FoldedSegmenter",
     "HybridDiffusionUNet",
     "TransferReport",
+    "as_domain",
     "fastest_dtype",
     "folded",
     "transfer_weights",

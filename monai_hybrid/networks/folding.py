@@ -149,6 +149,8 @@ class _Steps:
         like = next(network.parameters())
         start = get_timestep_embedding(torch.zeros(1, device=like.device), network.block_out_channels[0])
         emb = network.time_embed(start.to(like.dtype))
+        if network.num_class_embeds is not None:
+            emb = emb + network.class_embedding.weight[network.domain]
         weight, bias = parameters_of(net.conv_in)
         self.first = FoldedConvolution(style, coarse_input_kernel(weight) if self.coarse else weight, bias)
         self.down = [(list(_blocks(b, style, emb)), _downsampling(b.downsampler, style)) for b in net.down_blocks]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from functools import partial
 
@@ -12,7 +13,7 @@ from monai.networks.nets.diffusion_model_unet import zero_module
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from monai_hybrid.model_card import STEMS
+from monai_hybrid.model_card import DOMAINS, STEMS
 from monai_hybrid.networks import merged_layers
 from monai_hybrid.networks.refinement import Refinement
 from monai_hybrid.networks.scriptable import ScriptableUNet
@@ -83,10 +84,15 @@ class HybridDiffusionUNet(DiffusionModelUNet):
         refinement: R, features of a thin layer at full resolution after a coarse stem (`refinement`); 0 for none.
         merge_layers: compute what can be computed together at once (`merged_layers`): the same function up to rounding, faster
             on a CPU. False: MONAI's layers as they are.
+        num_domains: 0, or 2 for a network that is told whose scan it sees, the source's (0) or the target's (1): MONAI's class
+            embedding, added to that of the time. It starts at zero, so that it changes nothing at first.
+
+    Attributes:
+        domain: the one that is meant where `forward` is told none: the last, which is the target's.
 
     Raises:
-        ValueError: for a channel count that does not fit the groups, K < 2, an unknown stem, a refinement of the plain one, or
-            an input whose size does not divide.
+        ValueError: for a channel count that does not fit the groups, K < 2, an unknown stem, a refinement of the plain one,
+            another number of domains, or an input whose size does not divide.
     """
 
     def __init__(
@@ -104,7 +110,10 @@ class HybridDiffusionUNet(DiffusionModelUNet):
         stem: str = "plain",
         merge_layers: bool = True,
         refinement: int = 0,
+        num_domains: int = 0,
     ) -> None:
+        if num_domains not in DOMAINS:
+            raise ValueError(f"num_domains: got {num_domains}, expected one of {', '.join(map(str, DOMAINS))}")
         if refinement and stem != "space_to_depth":
             raise ValueError(f"refinement: got {refinement} with the stem {stem!r}, which has the full grid; expected 0")
         if stem not in STEMS:
@@ -139,11 +148,18 @@ class HybridDiffusionUNet(DiffusionModelUNet):
         self.out = HybridHead(stock, spatial_dims, channels[0], num_classes, image, merge_layers, refine)
         if merge_layers:
             merged_layers.merge_layers(self)
+        self.domain = num_domains - 1
+        if num_domains:
+            # After all other layers and without a draw: every other weight of a seed is what it is without domains.
+            self.num_class_embeds = num_domains
+            self.class_embedding = nn.Embedding.from_pretrained(torch.zeros(int(num_domains), 4 * channels[0]), freeze=False)
         if use_checkpointing:
             for block in [*self.down_blocks, self.middle_block, *self.up_blocks]:
                 block.forward = partial(checkpoint, block.forward, use_reentrant=False)
 
-    def forward(self, x: Tensor, timesteps: Tensor | None = None, return_noise: bool = False) -> Tensor:
+    def forward(
+        self, x: Tensor, timesteps: Tensor | None = None, return_noise: bool = False, class_labels: Tensor | None = None
+    ) -> Tensor:
         """Segment, or denoise and segment.
 
         Every MONAI tool calls `net(x)` with one tensor; that is segmentation of the clean image, t = 0.
@@ -152,6 +168,7 @@ class HybridDiffusionUNet(DiffusionModelUNet):
             x: (B, C, X, Y[, Z]) image, float, scaled to [-1, 1]; noised to x_t when `timesteps` > 0.
             timesteps: (B,) or (1,) noise level in 0..T; None means 0.
             return_noise: also return the image channels (the prediction of epsilon, v or x_0).
+            class_labels: (B,) or (1,) int64, the domain of each image; None means `domain`. Without domains it is not read.
 
         Returns:
             (B, K, ...) mask logits, or (B, C + K, ...) image prediction and mask logits when `return_noise`.
@@ -160,7 +177,9 @@ class HybridDiffusionUNet(DiffusionModelUNet):
             self.check_size(x)
         if timesteps is None:
             timesteps = torch.zeros(1, device=x.device)
-        output = super().forward(x, timesteps)
+        if class_labels is None and self.num_class_embeds is not None:
+            class_labels = torch.full((1,), self.domain, device=x.device)
+        output = super().forward(x, timesteps, class_labels=class_labels)
         if self.out.refine is not None:
             image, logits, features = output.tensor_split((self.in_channels, self.in_channels + self.num_classes), dim=1)
             output = torch.cat([image, logits + self.out.refine(x, features)], dim=1)
@@ -189,3 +208,12 @@ class HybridDiffusionUNet(DiffusionModelUNet):
     def _levels(self) -> str:
         stem = "" if self.stem == "plain" else f" after {self.stem}"
         return f"{len(self.down_blocks)} levels{stem}"
+
+
+def as_domain(network: nn.Module, domain: int) -> nn.Module:
+    """A view of a network, with the same weights, that takes images for those of `domain`; one without domains as it is."""
+    if not isinstance(network, HybridDiffusionUNet) or network.num_class_embeds is None:
+        return network
+    view = copy.copy(network)
+    view.domain = domain
+    return view

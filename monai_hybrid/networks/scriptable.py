@@ -29,6 +29,8 @@ class ScriptableUNet(nn.Module):
         self.in_channels, self.divisor = int(network.in_channels), int(network.size_divisor)
         self.embedding: int = int(network.block_out_channels[0])
         self.time_embed = network.time_embed
+        self.told, self.domain = network.num_class_embeds is not None, int(network.domain)
+        self.class_embedding = network.class_embedding if self.told else nn.Identity()
         self.conv_in = plain_convolution(network.conv_in)
         self.down = nn.ModuleList(_down(block) for block in network.down_blocks)
         middle = network.middle_block
@@ -40,7 +42,13 @@ class ScriptableUNet(nn.Module):
         self.refine = _Refine(network.out.refine, network.out.detail.conv) if self.refined else _Unrefined()
 
     # TorchScript reads annotations as they stand: no `Tensor | None`.
-    def forward(self, x: Tensor, timesteps: Optional[Tensor] = None, return_noise: bool = False) -> Tensor:  # noqa: UP045
+    def forward(
+        self,
+        x: Tensor,
+        timesteps: Optional[Tensor] = None,  # noqa: UP045
+        return_noise: bool = False,
+        class_labels: Optional[Tensor] = None,  # noqa: UP045
+    ) -> Tensor:
         """As `HybridDiffusionUNet.forward`: (B, C, ...) -> (B, K, ...) or (B, C + K, ...).
 
         Raises:
@@ -51,6 +59,9 @@ class ScriptableUNet(nn.Module):
                 raise ValueError("each spatial size must be a multiple of " + str(self.divisor))
         t = torch.zeros(1, device=x.device) if timesteps is None else timesteps
         emb = self.time_embed(get_timestep_embedding(t, self.embedding).to(dtype=x.dtype))
+        if self.told:
+            own = torch.full((1,), self.domain, dtype=torch.long, device=x.device) if class_labels is None else class_labels
+            emb = emb + self.class_embedding(own).to(dtype=x.dtype)
         h = self.conv_in(x)
         skips = [h]
         for level in self.down:

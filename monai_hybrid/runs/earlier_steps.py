@@ -24,9 +24,16 @@ SAME = {
 }
 # The same for the random steps. Affine and elastic map were applied one after the other by MONAI's own; now the same maps are
 # joined and the patch is resampled once. The draws are the same ones, the images a little sharper.
-SAME_DRAWS = {("54f0894becdc70ad", "55822a4b0824cbcf")}  # few_shot_finetune
+# The last of before knew no domains: without any, no step of now looks at them.
+SAME_DRAWS = {
+    ("b23ce0ea67f2b036", "958e987e697bc0c1"),  # hybrid_pretrain, the last
+    ("9a00d54461bfdf42", "3fc0fd1b16996e65"),  # of random shapes, the last
+    ("54f0894becdc70ad", "7f0196950ec4aff3"),  # few_shot_finetune
+    ("55822a4b0824cbcf", "7f0196950ec4aff3"),  # the last
+}
 # Values that do the same: their name, what they were, what they may be now.
 RATE = '"$runs.kept_rate(@output_dir, @resume, @origin.learning_rate)"'
+SIZES = "spatial_dims=@spatial_dims, in_channels=@num_channels, num_classes=@num_classes"
 WHOLE_EPOCHS = '"$@max_epochs * @updates_per_epoch"'
 SAME_VALUES = (
     # once one rate for every start; a run goes on at the rate that its optimizer has kept, see `kept_rate`
@@ -35,6 +42,12 @@ SAME_VALUES = (
     ("lr_scheduler#end_lr", '"$0.01 * @learning_rate"', '"$few_shot.last_rate(@learning_rate, @layer_decay)"'),
     # where every voxel is annotated
     ("validate#postprocessing#_target_", '"AsDiscreted"', '"monai_hybrid.transforms.DiscreteAnnotatedd"'),
+    # without `domain_label`
+    (
+        "network_args",
+        f"\"$dict(@data.plan['network'], {SIZES})\"",
+        f"\"$dict(@data.plan['network'], {SIZES}, **({{'num_domains': 2}} if @domain_label else {{}}))\"",
+    ),
     # where the last epoch is a whole one, as every one was
     ("lr_scheduler#t_total", WHOLE_EPOCHS, '"$@updates or @max_epochs * @updates_per_epoch"'),
     ("lr_scheduler#t_total", WHOLE_EPOCHS, '"$runs.total_updates(@updates, @max_epochs, @updates_per_epoch)"'),
@@ -56,6 +69,7 @@ LATER = (
         ("train#teacher#", "train#views#", "train#prepare_batch#teacher", "unlabelled_cases#self_training"),
     ),
     ({"keep_folds": "false"}, ()),
+    ({"domain_label": "false"}, ()),
 )
 # Where an update was one batch, as it is without `accumulation_steps`: what the configuration said, and says of it now.
 COUNTED = "train#trainer#accumulation_steps"  # by MONAI, whose iteration is a batch
@@ -67,9 +81,16 @@ ONE_BATCH = {
     **dict.fromkeys(SAMPLES, '"$@updates_per_epoch * @batch_size"'),
 }
 SEVERAL = ("train#trainer#iteration_update#", "train#update_size", *BATCH_SIZE, *SAMPLES)
-# Came later, and change nothing: where a folder of DICOM is written, the model whose weights a checkpoint is held to, and a
-# part of the network that only a plan of now can ask for; plans are compared as well.
-HARMLESS = ("unlabelled_cases#output_dir", "checkpoint#model", "network_def#refinement")
+# Came later, and change nothing: where a folder of DICOM is written, the model whose weights a checkpoint is held to, a part of
+# the network that only a plan of now can ask for (plans are compared as well), and what asks for `domain_label`.
+HARMLESS = (
+    "unlabelled_cases#output_dir",
+    "checkpoint#model",
+    "network_def#refinement",
+    "network_def#num_domains",
+    "unlabelled_cases#domain_label",
+    "validate#segmenter#domain",
+)
 LISTS = ("train#preprocessing#transforms", "train#dataset#data")  # which name the later parts, empty by default
 
 

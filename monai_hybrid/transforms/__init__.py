@@ -4,6 +4,7 @@ from monai_hybrid.transforms.annotated import AnnotatedIndicesd, DiscreteAnnotat
 from monai_hybrid.transforms.appearance import MatchAppearanced
 from monai_hybrid.transforms.classes import LoadClassesd
 from monai_hybrid.transforms.contrast import RandGIN, RandGINd, contrast_kind
+from monai_hybrid.transforms.domains import NameDomaind
 from monai_hybrid.transforms.intensity import Normalized
 from monai_hybrid.transforms.labels import CompleteLabeld
 from monai_hybrid.transforms.reader import CaseReader
@@ -23,6 +24,7 @@ __all__ = [
     "DrawShapesd",
     "LoadClassesd",
     "MatchAppearanced",
+    "NameDomaind",
     "Normalized",
     "PadLabeld",
     "RandGIN",

@@ -40,3 +40,10 @@ def test_validation_runs_the_folded_network_and_any_other_as_it_is() -> None:
         assert isinstance(made, FoldedSegmenter) and made.network is network and made.dtype == dtype
     other = torch.nn.Conv2d(1, 2, 1)
     assert validation_network(other, True) is other
+
+
+def test_validation_takes_scans_for_those_of_a_domain() -> None:
+    network = HybridDiffusionUNet(2, 1, 2, channels=(8, 16), num_head_channels=8, num_domains=2)
+    assert [validation_network(network, False, domain).network.domain for domain in (None, 0)] == [1, 0]
+    plain = HybridDiffusionUNet(2, 1, 2, channels=(8, 16), num_head_channels=8)
+    assert validation_network(plain, False, 0).network is plain

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -86,3 +87,18 @@ def test_the_slice_with_the_most_foreground_is_shown() -> None:
     label[:2, :2, 1], label[:3, :3, 3] = 1, 2
     assert best_slice(label) == slice(3, 4)
     assert best_slice(label[..., 0]) == slice(None)
+
+
+def test_the_first_case_is_drawn_as_one_of_its_domain(tmp_path: Path) -> None:
+    seen: list[Any] = []
+
+    class Watched(torch.nn.Module):
+        def forward(self, x: Any, timesteps: Any, return_noise: bool, **more: Any) -> Any:
+            seen.append(more)
+            return torch.zeros(len(x), 3, *x.shape[2:])
+
+    batch = {"image": torch.rand(2, 1, 16, 16), "label": torch.zeros(2, 1, 16, 16)}
+    for told in ({}, {"domain": torch.tensor([1, 0])}):
+        state = SimpleNamespace(batch={**batch, **told}, device="cpu", epoch=1)
+        pictures(Watched(), tmp_path)(SimpleNamespace(state=state))
+    assert seen[0] == {} and seen[1]["class_labels"].tolist() == [1]

@@ -119,3 +119,12 @@ def test_wrong_settings_are_refused_and_right_ones_accepted() -> None:
     with pytest.raises(ConfigError, match="objective: got 'supervise', expected one of hybrid, supervised"):
         HybridPrepareBatch(NoiseSchedule(T), "supervise")
     assert HybridPrepareBatch(NoiseSchedule(T), "supervised", prediction_type="sample").objective.name == "supervised"
+
+
+@pytest.mark.parametrize(("objective", "told"), [("hybrid", [0, 1, 1]), ("two_pass", [0, 1, 1, 0, 1, 1])])
+def test_the_network_is_told_the_domain_of_each_image_noisy_or_clean(objective: str, told: list[int]) -> None:
+    prepare = HybridPrepareBatch(NoiseSchedule(T), objective)
+    x_t, _, _, arguments = prepare({**batch_of([1, 0, 1]), "domain": torch.tensor([0, 1, 1])})
+    assert arguments["class_labels"].tolist() == told and len(x_t) == len(told)
+    assert arguments["class_labels"].dtype == torch.int64
+    assert "class_labels" not in prepare(batch_of([1, 0, 1]))[3]

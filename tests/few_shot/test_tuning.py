@@ -41,7 +41,7 @@ def test_only_the_chosen_part_changes(trainable: str, moving: set[str]) -> None:
     assert {n.split(".")[0] for n, p in net.named_parameters() if p.requires_grad} == moving
 
 
-@pytest.mark.parametrize("more", [{}, {"stem": "space_to_depth", "refinement": 4}])
+@pytest.mark.parametrize("more", [{}, {"stem": "space_to_depth", "refinement": 4}, {"num_domains": 2}])
 def test_every_parameter_is_in_exactly_one_group(more: dict[str, Any]) -> None:
     net = HybridDiffusionUNet(2, 1, 2, channels=(8, 16), **more)
     grouped = [p for group in parameter_groups(net) for p in group["params"]]

@@ -52,6 +52,17 @@ def names_of(cases: list[dict]) -> set[str]:
     return {case["case_id"] for case in cases}
 
 
+def test_scans_of_a_folder_are_the_target_s_where_domains_are_told_apart(data: PreparedData, tmp_path: Path) -> None:
+    picture(tmp_path / "u0.png")
+    for told, domain in ((False, {None}), (True, {1})):
+        cases = unlabelled_cases(data, data.training[:1], "hybrid", folder=str(tmp_path), domain_label=told)
+        assert {case.get("domain") for case in cases} == domain
+    with pytest.raises(ConfigError, match=r"^domain_label: there are no scans of a target .*--unlabelled-dir, or leave"):
+        unlabelled_cases(data, [], "hybrid", domain_label=True)
+    with pytest.raises(ConfigError, match=r"^domain_label: there are no scans"):
+        unlabelled_cases(data, data.training[:1], "hybrid", rest=True, domain_label=True)
+
+
 @pytest.mark.parametrize("inner", ["", "images", "imagesTr"])
 def test_a_folder_of_images(inner: str, data: PreparedData, tmp_path: Path) -> None:
     for i in range(3):

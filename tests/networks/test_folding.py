@@ -17,7 +17,7 @@ from transfer_samples import awake
 
 from monai_hybrid.errors import ConfigError
 from monai_hybrid.few_shot import make_trainable
-from monai_hybrid.networks import HybridDiffusionUNet, fastest_dtype, folded
+from monai_hybrid.networks import HybridDiffusionUNet, as_domain, fastest_dtype, folded
 from monai_hybrid.networks.number_types import CEILINGS
 
 SIZE = {2: (16, 24), 3: (16, 8, 8)}
@@ -31,6 +31,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "space to depth": {"stem": "space_to_depth"},
     "space to depth, attention": {"stem": "space_to_depth", "attention_levels": (True, True), "num_res_blocks": 2},
     "refined": {"stem": "space_to_depth", "refinement": 4},
+    "domains": {"num_domains": 2},
 }
 
 
@@ -333,3 +334,17 @@ def test_the_fixed_segmenter_keeps_its_weights_and_needs_no_network(dims: int) -
     assert relative_error(fixed(x), expected) < 1e-5
     script = torch.jit.trace(fixed, (x,), check_trace=False)
     assert relative_error(script(x), expected) < 1e-5
+
+
+def test_each_domain_is_folded_as_it_is_and_the_target_by_default() -> None:
+    network, x = small(2, num_domains=2, norm_num_groups=4), images(2)
+    source, target = (network(x, class_labels=torch.tensor([domain])) for domain in (0, 1))
+    assert relative_error(source, target) > 1e-3
+    assert relative_error(folded(network)(x), target) < 1e-5
+    view = as_domain(network, 0)
+    assert relative_error(folded(view)(x), source) < 1e-5
+    segmenter = folded(view)
+    segmenter(x)
+    with torch.no_grad():
+        network.class_embedding.weight[0].add_(1.0)  # the view has the network's weights, not a copy
+    assert relative_error(segmenter(x), network(x, class_labels=torch.tensor([0]))) < 1e-5

@@ -12,7 +12,7 @@ from torch import Tensor
 from transfer_samples import SMALL, awake
 
 from monai_hybrid.bundle import mixed_precision_pays
-from monai_hybrid.networks import HybridDiffusionUNet, merged_layers
+from monai_hybrid.networks import HybridDiffusionUNet, as_domain, merged_layers
 from monai_hybrid.networks.merged_layers import PointwiseProduct, ShortAttention
 
 SIZE = {2: (8, 12), 3: (8, 4, 6)}
@@ -227,3 +227,51 @@ def test_networks_that_cannot_be_built_are_refused() -> None:
         tiny(2, channels=(8, 12))
     assert tiny(2, num_classes=2)(torch.zeros(1, 1, 8, 8)).shape == (1, 2, 8, 8)
     assert tiny(2, channels=(8, 12), norm_num_groups=4, num_head_channels=4).size_divisor == 2
+
+
+@DIMS
+def test_domains_are_monai_s_class_embedding(dims: int) -> None:
+    stock = awake(DiffusionModelUNet(dims, 1, 1, attention_levels=(False, False), num_class_embeds=2, **SMALL))
+    network = tiny(dims, num_domains=2).eval()
+    report = network.load_state_dict(stock.state_dict(), strict=False)
+    assert sorted(report.missing_keys) == ["out.mask.conv.bias", "out.mask.conv.weight"] and report.unexpected_keys == []
+    x, t, labels = images(dims), torch.tensor([0, 321]), torch.tensor([0, 1])
+    assert torch.allclose(network(x, t, True, labels)[:, :1], stock(x, t, class_labels=labels), atol=1e-5)
+
+
+def test_a_scan_of_which_nothing_is_said_is_of_the_target() -> None:
+    network, x, t = awake(tiny(2, num_domains=2)), images(2), torch.tensor([0, 321])
+    of_target = network(x, t, True, torch.tensor([1, 1]))
+    assert torch.allclose(network(x, t, True), of_target, atol=1e-6)
+    assert not torch.allclose(network(x, t, True, torch.tensor([0, 0])), of_target, atol=1e-3)
+    assert torch.allclose(as_domain(network, 0)(x, t, True), network(x, t, True, torch.tensor([0, 0])), atol=1e-6)
+    plain = tiny(2)
+    assert as_domain(plain, 0) is plain
+
+
+def test_domains_change_no_other_weight_no_later_draw_and_no_first_output() -> None:
+    torch.manual_seed(0)
+    told, drawn = tiny(2, num_domains=2), torch.rand(1)
+    torch.manual_seed(0)
+    plain = tiny(2)
+    assert torch.equal(torch.rand(1), drawn)  # runs of one seed see the same noise
+    assert all(torch.equal(told.state_dict()[name], value) for name, value in plain.state_dict().items())
+    x, t = images(2), torch.tensor([0, 321])
+    for network in (told, plain):  # blocks start at zero: as after some updates
+        torch.manual_seed(1)
+        for name, weight in network.named_parameters():
+            if "class_embedding" not in name:
+                torch.nn.init.normal_(weight, std=0.1)
+    assert torch.equal(told(x, t, True, torch.tensor([0, 1])), plain(x, t, True))
+
+
+def test_both_domains_learn() -> None:
+    network = awake(tiny(2, num_domains=2))
+    network(images(2), torch.tensor([3, 3]), True, torch.tensor([0, 1])).square().sum().backward()
+    assert network.class_embedding.weight.grad.abs().sum(1).min() > 0
+
+
+@pytest.mark.parametrize("number", [1, 3, -1])
+def test_another_number_of_domains_is_refused(number: int) -> None:
+    with pytest.raises(ValueError, match=f"num_domains: got {number}, expected one of 0, 2"):
+        tiny(2, num_domains=number)

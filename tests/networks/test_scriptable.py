@@ -49,3 +49,13 @@ def test_the_script_refuses_a_size_that_does_not_divide() -> None:
     with pytest.raises(torch.jit.Error, match="each spatial size must be a multiple of 4"):
         script(torch.zeros(1, 1, 10, 8))
     assert script(torch.zeros(1, 1, 12, 8)).shape == (1, 3, 12, 8)
+
+
+def test_the_script_knows_the_domains() -> None:
+    eager, x, t = network(2, num_domains=2), torch.randn(2, 1, 8, 8), torch.tensor([5, 900])
+    script = torch.jit.script(eager)
+    with torch.no_grad():
+        for labels in (None, torch.tensor([0]), torch.tensor([0, 1])):
+            said = eager(x, t, return_noise=True, class_labels=labels)
+            torch.testing.assert_close(script(x, t, True, labels), said, atol=1e-5, rtol=1e-5)
+        assert not torch.allclose(script(x, t, True, torch.tensor([0])), script(x, t, True))

@@ -210,3 +210,28 @@ def test_the_only_class_continues_the_only_class(tmp_path: Path, source: str, ta
 def test_of_several_classes_none_is_the_only_one(tmp_path: Path) -> None:
     path = written(tmp_path, tiny(1, 3), ["MR"], ["background", "label_1", "label_2"])
     assert [row["row"] for row in started(path, labels=["background", "label_255"])[1].labels] == [0, None]
+
+
+def test_a_network_without_domains_takes_the_target_s(tmp_path: Path) -> None:
+    source, x = tiny(num_domains=2), images()
+    network, report = started(written(tmp_path, source, ["MR"], num_domains=2))
+    for t in (torch.zeros(2), T):
+        torch.testing.assert_close(network(x, t, True), source(x, t, True), atol=1e-5, rtol=1e-5)
+        assert not torch.allclose(network(x, t, True), source(x, t, True, torch.tensor([0])), atol=1e-3)
+    assert report.share == 1
+
+
+def test_a_network_with_domains_starts_with_two_equal_ones(tmp_path: Path) -> None:
+    source, x = tiny(), images()
+    network = HybridDiffusionUNet(2, 1, 3, **SMALL, num_domains=2).eval()
+    transfer_weights(network, written(tmp_path, source, ["MR"]), table(LABELS), ["MR"])
+    for labels in (None, torch.tensor([0, 1])):
+        assert torch.equal(network(x, T, True, labels), source(x, T, True))
+
+
+def test_a_class_embedding_of_another_meaning_is_left_out(tmp_path: Path) -> None:
+    """A stock network's classes are no domains: no card says so."""
+    source = tiny(num_domains=2)
+    network, report = started(written(tmp_path, source, ["MR"]))
+    assert torch.equal(network.state_dict()["time_embed.2.bias"], source.state_dict()["time_embed.2.bias"])
+    assert "class_embedding.weight" in report.names("dropped")

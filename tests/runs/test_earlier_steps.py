@@ -127,3 +127,35 @@ def test_a_run_of_when_every_start_had_one_rate_goes_on_and_one_of_another_rate_
     refuse_other_settings(now | {"learning_rate": "0.0003"}, now, Path("checkpoint.pt"))
     with pytest.raises(ConfigError, match=r"learning_rate: 0\.001 -> "):
         refuse_other_settings(now | {"learning_rate": "0.001"}, now, Path("checkpoint.pt"))
+
+
+@pytest.mark.parametrize("overlay", [None, "synthetic.json"])
+def test_a_pretraining_from_before_domains_goes_on_without_them_and_not_with_them(overlay: str | None) -> None:
+    """If this fails, the random steps changed: do they still draw the same?"""
+    now = of_now("hybrid_pretrain")
+    if overlay:
+        over = json.loads((BUNDLES / "hybrid_pretrain/configs" / overlay).read_text())
+        now["train"]["random_transforms"][0] = over["train#random_transforms#0"]
+    before = json.loads(json.dumps(now))
+    del before["domain_label"], before["network_def"]["num_domains"], before["unlabelled_cases"]["domain_label"]
+    del before["validate"]["segmenter"]["domain"]
+    sizes = "spatial_dims=@spatial_dims, in_channels=@num_channels, num_classes=@num_classes"
+    before["network_args"] = f"$dict(@data.plan['network'], {sizes})"
+    *others, name, select = before["train"]["random_transforms"]
+    assert name["_target_"].endswith("NameDomaind")
+    select["keys"] = "$['image', 'label', 'has_label', 'case_id'] + ['warp'] * @augment"
+    before["train"]["random_transforms"] = [*others, select]
+    refuse_other_settings(lasting(before), lasting(now), Path("update_00000001.pt"))
+    with pytest.raises(ConfigError, match=r"domain_label: false -> true"):
+        refuse_other_settings(lasting(before), lasting({**now, "domain_label": True}), Path("update_00000001.pt"))
+
+
+def test_an_adaptation_from_before_domains_goes_on() -> None:
+    now = of_now("few_shot_finetune")
+    before = json.loads(json.dumps(now))
+    del before["network_def"]["num_domains"]
+    *others, name, select = before["train"]["random_transforms"]
+    assert name["_target_"].endswith("NameDomaind")
+    select["keys"] = ["image", "label", "has_label", "case_id"]
+    before["train"]["random_transforms"] = [*others, select]
+    refuse_other_settings(lasting(before), lasting(now), Path("update_00000001.pt"))

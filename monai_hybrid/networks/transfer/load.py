@@ -15,7 +15,7 @@ from monai_hybrid.networks.transfer.adapt import take_tensors
 from monai_hybrid.networks.transfer.match import match_source
 from monai_hybrid.networks.transfer.refuse import refuse
 from monai_hybrid.networks.transfer.report import TransferReport
-from monai_hybrid.networks.transfer.source import IMAGE_ROWS, INPUT, MASK_ROWS, read_source
+from monai_hybrid.networks.transfer.source import DOMAINS, IMAGE_ROWS, INPUT, MASK_ROWS, read_source
 
 MINIMUM_SHARE = 0.5
 
@@ -60,6 +60,9 @@ def transfer_weights(
 ) -> TransferReport:
     """Load by name, all or nothing. How channels are adapted: `mixing.input_mix`, `mixing.image_mix`.
 
+    A network without domains takes the target's of a file with two; one with domains starts with two equal ones where the file
+    has none. Either segments the target's scans as the file's network does.
+
     Mask rows whose label has no partner keep their fresh initialisation; two labels may continue one row through `label_map`.
 
     Args:
@@ -80,6 +83,8 @@ def transfer_weights(
     names = [str(label["name"]) for label in sorted(labels, key=lambda label: label["index"])]
     _check_settings(own, names, channels, minimum_share)
     source = read_source(path)
+    if DOMAINS not in own:
+        source = source.without_domains()
     match = match_source(source, names, channels, label_map)
     new, entries = take_tensors(own, source, match.rules())
     head = {*IMAGE_ROWS, *MASK_ROWS}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ REFINED_ROWS = (
     "out.refine.rows.conv.bias",
 )  # of a refinement; they start at zero
 REFINED_INPUT = "out.refine.image.conv.weight"
+DOMAINS, TIME_BIAS = "class_embedding.weight", "time_embed.2.bias"  # the one is added to what the other is added to
 PLAN_KEYS = ("channels", "num_res_blocks", "attention_levels", "norm_num_groups", "num_head_channels", "stem", "refinement")
 
 
@@ -74,6 +75,20 @@ class Source:
                 "weights; choose a model file from before the training went wrong"
             )
         return tensor
+
+    def without_domains(self) -> Source:
+        """The same function of the target's scans, the last domain, for a network without domains; others as they are.
+
+        Raises:
+            ModelFileError: as `cast`.
+        """
+        if not self.network.get("num_domains") or not {DOMAINS, TIME_BIAS} <= set(self.tensors):
+            return self
+        bias, rows = (self.cast(name, torch.float32) for name in (TIME_BIAS, DOMAINS))
+        if rows.ndim != 2 or not len(rows) or rows[-1].shape != bias.shape:
+            return self
+        kept = {name: tensor for name, tensor in self.tensors.items() if name != DOMAINS}
+        return replace(self, tensors={**kept, TIME_BIAS: bias + rows[-1]})
 
     def hidden_differences(self, network: nn.Module) -> list[str]:
         """Settings that change what the same weights compute, but no tensor's shape."""
