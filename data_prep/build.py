@@ -87,7 +87,7 @@ def _build(source: Path, folder: Path, settings: BuildOptions) -> BuildReport:
     cases, notes, about = select_cases(raw, settings)
     _require_masks(raw)
     names = chosen_names(settings.label_names, raw)
-    result = _examined(raw, cases, names, settings, about)
+    result = _examined(raw, cases, names, settings, about, folder)
     if raw.series:
         cases, result, note = _converted(raw, cases, result, folder)
         notes = (*notes, note)
@@ -188,7 +188,7 @@ def _require_masks(raw: Source) -> None:
 
 
 def _examined(
-    raw: Source, cases: Sequence[Case], names: Mapping[int, str] | None, settings: BuildOptions, about: Naming
+    raw: Source, cases: Sequence[Case], names: Mapping[int, str] | None, settings: BuildOptions, about: Naming, folder: Path
 ) -> Examination:
     told = About(
         allow_unlabelled=settings.allow_unlabelled,
@@ -206,7 +206,7 @@ def _examined(
             f"cases without a label can only train: {', '.join(unlabelled[:5])}. Move them to 'train' in the splits file"
         )
     if result.errors:
-        raise DataError(refusal(raw.root, result.errors, settings.typed_at_check, settings.given))
+        raise DataError(refusal(raw.root, result.errors, settings.typed_at_check, {**settings.given, "output": folder}))
     if not any(record.voxels for record in result.records if record.case.split == "training"):
         raise DataError(f"{raw.root}: no training case has a label; expected at least one. Type: ls {quoted(raw.root)}")
     return result

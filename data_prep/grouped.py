@@ -55,15 +55,17 @@ def line_of(members: Sequence[Finding], level: bool = False) -> str:
 def named(remedy: str, root: Path | None, options: Mapping[str, Any] | None = None) -> str:
     """A remedy with the data set in the place of FOLDER, and a free folder in that of OUT: it can be typed as it stands.
 
-    `options` are those that the command was given: `repair` is to be told how the data set is read, `build` all of it again.
+    `options` are those that the command was given: `repair` is to be told how the data set is read, `build` all of it again,
+    with the "output" of a build that was refused.
     """
     if root is None or not root.is_dir():
         return remedy
     given = options or {}
     words = {"repair": reading_words(given), "build": building_words(given, remedy)}
-    for command, ending in (("repair", "_repaired"), ("build", "_prepared")):
+    made = {"repair": proposed(root, "_repaired"), "build": given.get("output") or proposed(root, "_prepared")}
+    for command in ("repair", "build"):
         if (line := f"{command} FOLDER --output OUT") in remedy:
-            places = f"{quoted(root)}{words[command]} --output {quoted(proposed(root, ending))}"
+            places = f"{quoted(root)}{words[command]} --output {quoted(made[command])}"
             remedy = also_accepted(remedy, given).replace(line, f"{command} {places}")
     return remedy
 

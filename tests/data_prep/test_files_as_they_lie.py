@@ -515,8 +515,8 @@ def test_lines_to_type_name_the_folders_that_were_named(whole: bool, tmp_path: P
     monkeypatch.chdir(tmp_path)
     names = [str(root / name) if whole else name for name in ("Tr In", "Tr GT")]
     words = ["--images-dir", names[0], "--labels-dir", names[1]]
-    line = f"monai-hybrid build 'my set' {shlex.join(words)} --output 'my set_prepared' --allow-unlabelled"
-    for command in (["check", "my set"], ["build", "my set", "--output", "x"]):
+    for command, out in ((["check", "my set"], "'my set_prepared'"), (["build", "my set", "--output", "x"], "x")):
+        line = f"monai-hybrid build 'my set' {shlex.join(words)} --output {out} --allow-unlabelled"
         assert line in RUN.invoke(app, [*command, *words], env=WIDE).output
     copied = RUN.invoke(app, ["repair", "my set", *words, "--output", "copy"], env=WIDE).output
     assert "copy/Tr In/Tr0.nii.gz: this image has no label" in copied

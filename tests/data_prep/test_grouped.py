@@ -127,13 +127,16 @@ def test_lines_to_type_repeat_the_options_that_were_given(raw: Path, tmp_path: P
     """A refused build, typed anew from its own message, has the names, the splits and the spacing of the first one."""
     for i in (1, 3, 5):
         (raw / f"labels/c{i}.nii.gz").unlink()
-    (tmp_path / "splits.json").write_text(json.dumps({"train": [f"c{i}.nii.gz" for i in (0, 1, 2, 3, 5)], "test": ["c4.nii.gz"]}))
+    (tmp_path / "splits.json").write_text(
+        json.dumps({"train": [f"c{i}.nii.gz" for i in (0, 1, 2, 3, 5)], "test": ["c4.nii.gz"]})
+    )
     given = {"label_names": "1=big tumour", "spacing": "2,2,2", "splits": tmp_path / "splits.json", "accept": "D205", "jobs": 2}
     with pytest.raises(DataError) as refused:
         build(raw, tmp_path / "out", **given)
     line = next(line for line in str(refused.value).splitlines() if "D403" in line).split("or type: ")[1]
     words = shlex.split(line)
     assert words[:3] == ["monai-hybrid", "build", str(raw)] and words[-1] == "--allow-unlabelled"
+    assert words[-3:-1] == ["--output", str(tmp_path / "out")]
     for name in ("label_names", "spacing", "splits", "accept", "jobs"):
         place = words.index(f"--{name.replace('_', '-')}")
         assert words[place + 1] == str(given[name])
