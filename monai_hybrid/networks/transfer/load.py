@@ -19,7 +19,7 @@ from monai_hybrid.networks.transfer.source import DOMAINS, IMAGE_ROWS, INPUT, MA
 
 MINIMUM_SHARE = 0.5
 MERGED = (
-    "the file's network tells source and target apart, this one does not: it starts as that network is for scans of the target"
+    "the file's network tells source and target apart, this one not: it starts as that one does for scans of the target"
 )
 
 logger = logging.getLogger("monai_hybrid.transfer")
