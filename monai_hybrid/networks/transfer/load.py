@@ -18,9 +18,7 @@ from monai_hybrid.networks.transfer.report import TransferReport
 from monai_hybrid.networks.transfer.source import DOMAINS, IMAGE_ROWS, INPUT, MASK_ROWS, read_source
 
 MINIMUM_SHARE = 0.5
-MERGED = (
-    "the file's network tells source and target apart, this one not: it starts as that one does for scans of the target"
-)
+MERGED = "the file's network tells source and target apart, this one not: it starts as that one does for scans of the target"
 
 logger = logging.getLogger("monai_hybrid.transfer")
 
