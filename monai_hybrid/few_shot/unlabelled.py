@@ -32,6 +32,10 @@ from monai_hybrid.transforms.domains import DOMAIN, TARGET
 
 WHERE = "unlabelled_dir: "
 OFFERED_BY_BUILD = "; or, if it is meant so, build the data set with --accept"  # in the place of OFFER
+NO_DOMAINS = (
+    "domain_label: there are no scans of a target to tell from the source's; name their folder with --unlabelled-dir, or leave "
+    "--domain-label out"
+)
 SHOWN = 10
 logger = logging.getLogger("monai_hybrid.adaptation")
 
@@ -70,10 +74,7 @@ def unlabelled_cases(
     if self_training and not get_objective(objective).learns_masks:
         raise ConfigError(f"self_training: the objective {objective} learns no mask; add --objective hybrid")
     if domain_label and not folder:
-        raise ConfigError(
-            "domain_label: there are no scans of a target to tell from the source's; name their folder with --unlabelled-dir, "
-            "or leave --domain-label out"
-        )
+        raise ConfigError(NO_DOMAINS)
     if not (rest or folder):
         if self_training:
             raise ConfigError(

@@ -150,12 +150,15 @@ class HybridDiffusionUNet(DiffusionModelUNet):
             merged_layers.merge_layers(self)
         self.domain = num_domains - 1
         if num_domains:
-            # After all other layers and without a draw: every other weight of a seed is what it is without domains.
-            self.num_class_embeds = num_domains
-            self.class_embedding = nn.Embedding.from_pretrained(torch.zeros(int(num_domains), 4 * channels[0]), freeze=False)
+            self._add_domains(int(num_domains), 4 * channels[0])
         if use_checkpointing:
             for block in [*self.down_blocks, self.middle_block, *self.up_blocks]:
                 block.forward = partial(checkpoint, block.forward, use_reentrant=False)
+
+    def _add_domains(self, number: int, width: int) -> None:
+        """After all other layers and without a draw: every other weight of a seed is what it is without domains."""
+        self.num_class_embeds = number
+        self.class_embedding = nn.Embedding.from_pretrained(torch.zeros(number, width), freeze=False)
 
     def forward(
         self, x: Tensor, timesteps: Tensor | None = None, return_noise: bool = False, class_labels: Tensor | None = None

@@ -18,6 +18,7 @@ from monai_hybrid.networks.transfer.report import TransferReport
 from monai_hybrid.networks.transfer.source import DOMAINS, IMAGE_ROWS, INPUT, MASK_ROWS, read_source
 
 MINIMUM_SHARE = 0.5
+MERGED = "the file's network tells source and target apart, this one not: it starts as that one does for scans of the target"
 
 logger = logging.getLogger("monai_hybrid.transfer")
 
@@ -82,9 +83,9 @@ def transfer_weights(
     own = network.state_dict()
     names = [str(label["name"]) for label in sorted(labels, key=lambda label: label["index"])]
     _check_settings(own, names, channels, minimum_share)
-    source = read_source(path)
-    if DOMAINS not in own:
-        source = source.without_domains()
+    given = read_source(path)
+    source = given if DOMAINS in own else given.without_domains()
+    merged = [] if source is given else [MERGED]
     match = match_source(source, names, channels, label_map)
     new, entries = take_tensors(own, source, match.rules())
     head = {*IMAGE_ROWS, *MASK_ROWS}
@@ -96,7 +97,7 @@ def transfer_weights(
         labels=match.label_table(),
         channels=match.channel_table(),
         dropped_labels=match.dropped_labels(),
-        warnings=[*match.warnings(), *fresh, *source.hidden_differences(network)],
+        warnings=[*match.warnings(), *fresh, *merged, *source.hidden_differences(network)],
     )
     refuse(report, source, minimum_share, allow_partial)
     network.load_state_dict({**own, **new})
