@@ -347,7 +347,7 @@ def load_model(path: PathLike) -> HybridDiffusionUNet:
         ModelFileError: no such file, no card, or weights of another network.
     """
     from monai_hybrid.bundle.model import find_card, network_of
-    from monai_hybrid.few_shot.starting_point import model_file
+    from monai_hybrid.catalogue.naming import model_file
     from monai_hybrid.weights import with_pretrained
 
     file = model_file(str(path))

@@ -30,8 +30,8 @@ from monai_hybrid.api import load_model
 from monai_hybrid.bundle.data import read_prepared
 from monai_hybrid.bundle.held_out import held_out_parts
 from monai_hybrid.bundle_folders import bundle_folder
+from monai_hybrid.catalogue.naming import model_file
 from monai_hybrid.exporting.program import INPUT, OUTPUT, needed, write_onnx
-from monai_hybrid.few_shot.starting_point import model_file
 from monai_hybrid.inferers import InputGridInferer
 from monai_hybrid.networks import fastest_dtype, folded
 from monai_hybrid.prediction.denoising import cut_window, window_at

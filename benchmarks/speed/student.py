@@ -31,8 +31,8 @@ from benchmarks.speed.measure import Action, Stopwatch, count_flops
 from benchmarks.speed.networks import BUILDERS, SWIN, UNET, NotInstalled, Peer
 from benchmarks.speed.processor import add_isa, isa_environment, processor, restart_with
 from monai_hybrid.allocator import allocator_environment
+from monai_hybrid.catalogue.naming import model_file
 from monai_hybrid.distilling.student import student_network
-from monai_hybrid.few_shot.starting_point import model_file
 from monai_hybrid.networks import HybridDiffusionUNet, fastest_dtype, folded
 from monai_hybrid.networks.subpixel import FACTOR
 from monai_hybrid.weights import read_card

@@ -4,7 +4,7 @@ from monai_hybrid.bundle.cases import cases_to_predict
 from monai_hybrid.bundle.data import PreparedData, prepare_data
 from monai_hybrid.bundle.device_defaults import compile_network, loader_processes, mixed_precision_pays, validation_network
 from monai_hybrid.bundle.labels import values_by_name
-from monai_hybrid.bundle.model import find_card, network_of
+from monai_hybrid.bundle.model import find_card, network_of, start_file
 from monai_hybrid.bundle.preprocessing import image_transforms
 from monai_hybrid.bundle.reference import CardReference
 from monai_hybrid.bundle.sample import PairSampler
@@ -44,6 +44,7 @@ __all__ = [
     "refuse_to_denoise",
     "results_folder",
     "start",
+    "start_file",
     "validation_network",
     "values_by_name",
 ]

@@ -8,6 +8,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from monai_hybrid.catalogue.naming import model_file
 from monai_hybrid.errors import ModelFileError
 from monai_hybrid.model_card import check_complete
 from monai_hybrid.networks import HybridDiffusionUNet
@@ -36,6 +37,15 @@ def find_card(model: str) -> dict[str, Any]:
         )
     default: dict[str, Any] = json.loads(files("monai_hybrid.bundle").joinpath("default_card.json").read_text(encoding="utf-8"))
     return default
+
+
+def start_file(pretrained: str | None) -> str | None:
+    """The model file that a training starts from, by its own name, a run's folder or a name of the package; None for none.
+
+    Raises:
+        ModelFileError: a folder without a model.
+    """
+    return model_file(pretrained) if pretrained else None
 
 
 def network_of(card: Mapping[str, Any]) -> HybridDiffusionUNet:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import difflib
 from pathlib import Path
 
+from data_prep.home import at_home
 from monai_hybrid.catalogue.folder import NAME, folder, names, weights_file
+from monai_hybrid.errors import ModelFileError
 
 
 def is_name(text: str) -> bool:
@@ -20,6 +22,22 @@ def model_path(text: str) -> str:
         ModelFileError: the file is damaged.
     """
     return str(weights_file(text)) if is_name(text) else text
+
+
+def model_file(path: str) -> str:
+    """A file as it is; for the folder of a run, or its `models/`, the model in it; for a name of the package's models its file.
+
+    Raises:
+        ModelFileError: a folder without a model.
+    """
+    place = at_home(model_path(path))
+    if not place.is_dir():
+        return str(place)
+    places = [place / "models/model.safetensors", place / "model.safetensors"]
+    found = next((file for file in places if file.is_file()), None)
+    if found is None:
+        raise ModelFileError(f"{place}: a folder without models/model.safetensors or model.safetensors; give a run or a file")
+    return str(found)
 
 
 def name_of(text: str) -> str:

@@ -6,9 +6,10 @@ import math
 from typing import Any
 
 from monai_hybrid.bundle.data import PreparedData
+from monai_hybrid.catalogue.naming import model_file
 from monai_hybrid.distilling.teacher import card_of, check_fits
 from monai_hybrid.errors import ConfigError
-from monai_hybrid.few_shot.starting_point import StartingPoint, model_file
+from monai_hybrid.few_shot.starting_point import StartingPoint
 from monai_hybrid.networks.subpixel import FACTOR
 
 GROUPS = 8

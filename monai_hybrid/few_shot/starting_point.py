@@ -11,12 +11,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from data_prep.home import at_home
 from data_prep.slices import line
 from data_prep.to_cut import is_volume
 from monai_hybrid.bundle.data import PreparedData
 from monai_hybrid.catalogue.entry import universal
-from monai_hybrid.catalogue.naming import model_path
+from monai_hybrid.catalogue.naming import model_file
 from monai_hybrid.children import run_child
 from monai_hybrid.errors import ConfigError, ModelFileError
 from monai_hybrid.model_card import TO_ADAPT, required_card
@@ -135,22 +134,6 @@ def _told(name: str, why: str) -> str:
     logger.info("starting from %s: %s. Give --pretrained to start from another", name, why)
     note("pretrained", {"model": name, "reason": why})
     return model_file(name)
-
-
-def model_file(path: str) -> str:
-    """A file as it is; for the folder of a run, or its `models/`, the model in it; for a name of the package's models its file.
-
-    Raises:
-        ModelFileError: a folder without a model.
-    """
-    folder = at_home(model_path(path))
-    if not folder.is_dir():
-        return str(folder)
-    places = [folder / "models/model.safetensors", folder / "model.safetensors"]
-    found = next((place for place in places if place.is_file()), None)
-    if found is None:
-        raise ModelFileError(f"{folder}: a folder without models/model.safetensors or model.safetensors; give a run or a file")
-    return str(found)
 
 
 def _network(arguments: dict[str, Any], data: PreparedData) -> dict[str, Any]:

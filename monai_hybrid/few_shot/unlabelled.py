@@ -32,6 +32,10 @@ from monai_hybrid.transforms.domains import DOMAIN, TARGET
 
 WHERE = "unlabelled_dir: "
 OFFERED_BY_BUILD = "; or, if it is meant so, build the data set with --accept"  # in the place of OFFER
+NEVER_SEEN = (
+    "unlabelled_dir: random shapes take the place of every image, so these scans would never be seen. Leave --unlabelled-dir "
+    "out here, and give it to monai-hybrid adapt"
+)
 NO_DOMAINS = (
     "domain_label: there are no scans of a target to tell from the source's; name their folder with --unlabelled-dir, or leave "
     "--domain-label out"
@@ -68,13 +72,15 @@ def unlabelled_cases(
 
     Raises:
         ConfigError: the objective has no image term, and the images serve for nothing else; self-training without images, or
-            with an objective that learns no mask; `domain_label` without `folder`.
+            with an objective that learns no mask; `domain_label` without `folder`; `folder` beside random shapes.
         DataError: no image, one that cannot be read or trained with, or a data set of other channels or dimensions.
     """
     if self_training and not get_objective(objective).learns_masks:
         raise ConfigError(f"self_training: the objective {objective} learns no mask; add --objective hybrid")
     if domain_label and not folder:
         raise ConfigError(NO_DOMAINS)
+    if folder and data.plan.get("universal"):
+        raise ConfigError(NEVER_SEEN)
     if not (rest or folder):
         if self_training:
             raise ConfigError(

@@ -15,10 +15,10 @@ def test_pretrained_weights_follow_the_names_of_the_labels(prepared: Path, train
     """The second data set has the same cases, with nucleus in another row, ventricle renamed and cortex gone."""
     other = renamed(prepared, tmp_path / "other")
     settings = {**TINY, "updates_per_epoch": 1, "dataset_dir": other, "output_dir": tmp_path / "out"}
-    model = trained / "models/model.safetensors"
-    done = run_bundle(TRAIN, pretrained=model, label_map="{'vent': 'ventricle', 'lesion': None}", **settings)
+    done = run_bundle(TRAIN, pretrained=trained, label_map="{'vent': 'ventricle', 'lesion': None}", **settings)
     assert done.returncode == 0, done.stderr[-3000:]
     report = json.loads((tmp_path / "out/logs/transfer.json").read_text())
+    assert report["source"] == str(trained / "models/model.safetensors"), "the model of the run's folder"
     assert [(row["label"], row["source"], row["row"]) for row in report["labels"]] == [
         ("background", "background", 0),
         ("Nucleus", "nucleus", 2),

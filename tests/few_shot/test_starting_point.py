@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from data_prep.slices import line
+from monai_hybrid.catalogue.naming import model_file
 from monai_hybrid.errors import ModelFileError
-from monai_hybrid.few_shot.starting_point import model_file
 
 module: Any = sys.modules["monai_hybrid.few_shot.starting_point"]  # the package's attribute of that name is the function
 

@@ -63,6 +63,15 @@ def test_scans_of_a_folder_are_the_target_s_where_domains_are_told_apart(data: P
         unlabelled_cases(data, data.training[:1], "hybrid", rest=True, domain_label=True)
 
 
+def test_scans_beside_random_shapes_are_refused(data: PreparedData, tmp_path: Path) -> None:
+    """A drawing takes the place of every image, so that nobody would see them."""
+    picture(tmp_path / "u0.png")
+    shapes = replace(data, plan={**data.plan, "universal": True})
+    with pytest.raises(ConfigError, match=r"^unlabelled_dir: random shapes take the place of every image"):
+        unlabelled_cases(shapes, data.training[:1], "hybrid", folder=str(tmp_path))
+    assert unlabelled_cases(shapes, data.training[:1], "hybrid") == []
+
+
 @pytest.mark.parametrize("inner", ["", "images", "imagesTr"])
 def test_a_folder_of_images(inner: str, data: PreparedData, tmp_path: Path) -> None:
     for i in range(3):
