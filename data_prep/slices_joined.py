@@ -34,7 +34,7 @@ def join(source: str | Path, masks: str | Path, out: str | Path, series: str | N
             are passed over, and masks beside them.
         masks: folder of `predict`, or of masks of that form: `p1_slice003_seg.nii.gz` of `p1.nii.gz`, and of the channels
             `p1_t1.nii.gz` and `p1_flair.nii.gz`.
-        out: a new folder; masks are called `p1_seg.nii.gz`, in the subfolders of the volumes.
+        out: a new folder; masks are called `p1_seg.nii.gz`, beside each other as those of `predict`.
         series: which DICOM series were cut.
 
     Returns:
@@ -64,9 +64,7 @@ def join(source: str | Path, masks: str | Path, out: str | Path, series: str | N
     try:
         with new_folder(out) as made:
             for name, one in own:
-                place = made / Path(one.slot.before).parent
-                place.mkdir(parents=True, exist_ok=True)
-                content, target = _joined(one, known[name], place / f"{name}_seg")
+                content, target = _joined(one, known[name], made / f"{name}_seg")
                 target.write_bytes(content)
             if (masks / NAMES).is_file():
                 shutil.copyfile(masks / NAMES, made / NAMES)
