@@ -191,7 +191,7 @@ def check(
 
 @command
 def repair(
-    path: Annotated[Path, typer.Argument(help="Folder of raw data, or a folder that holds a datalist.json.")],
+    path: Annotated[Path, typer.Argument(help="Folder of raw data, or one that holds a datalist.json; or one image.")],
     out: Annotated[Path, typer.Option("--output", help="A new folder for the corrected copy; the source is never touched.")],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, write nothing.")] = False,
     label_map: Annotated[str | None, typer.Option("--map", help='Label values to replace: "255=1,2..40=1".')] = None,

@@ -53,12 +53,14 @@ def line_of(members: Sequence[Finding], level: bool = False) -> str:
 def named(remedy: str, root: Path | None, reading: str = "") -> str:
     """A remedy with the data set in the place of FOLDER, and a free folder in that of OUT: it can be typed as it stands.
 
-    `reading` are the options that say how the data set is read, with a blank before each.
+    `root` may be one image, or a data list. `reading` are the options that say how the data set is read, with a blank before
+    each.
     """
-    if root is None or not root.is_dir():
+    if root is None or not root.exists():
         return remedy
+    whole = root.parent if root.is_file() and root.suffix.lower() == ".json" else root  # nothing is written into a data set
     for command, ending in (("repair", "_repaired"), ("build", "_prepared")):
-        places = f"{quoted(root)}{reading} --output {quoted(proposed(root, ending))}"
+        places = f"{quoted(root)}{reading} --output {quoted(proposed(whole, ending))}"
         remedy = remedy.replace(f"{command} FOLDER --output OUT", f"{command} {places}")
     return remedy
 

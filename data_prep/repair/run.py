@@ -22,7 +22,7 @@ from data_prep.foreign import CHECK
 from data_prep.free_names import free
 from data_prep.json_io import dump_json
 from data_prep.layouts import folder_within
-from data_prep.layouts.alone import source_or_images
+from data_prep.layouts.alone import one_image, source_or_images
 from data_prep.layouts.common import image_files
 from data_prep.naming import keep_key_out
 from data_prep.pictures import PICTURES
@@ -104,7 +104,8 @@ def repair(
     """Write a corrected copy of a raw data set, or a corrected data list; never touch the source.
 
     Args:
-        path: folder of a layout that `build` reads, or of images alone, or one that holds a datalist.json, or that file.
+        path: folder of a layout that `build` reads, or of images alone, or one that holds a datalist.json, or that file; or
+            one image.
         out: a new folder. A raw data set is copied into it whole; of a data list, only corrected files are.
         dry_run: do all of it in a temporary folder, and throw that away.
         values: label value -> label value.
@@ -150,10 +151,10 @@ def repair(
 
 def _check_folders(path: Path, out: Path) -> None:
     refuse_special(path)
-    root = (path if path.is_dir() else path.parent).resolve()
+    root = (path.parent if path.is_file() and not _is_image(path) else path).resolve()
     if not path.exists():
         raise DataError(f"{path}: {absent(path, f'there is no such file or folder. Type: ls {quoted(path.parent)}')}")
-    for folder in (root, out):  # small files of the one are copied into the other
+    for folder in (root if root.is_dir() else root.parent, out):  # small files of the one are copied into the other
         keep_key_out(folder)
     if out.exists() or out.is_symlink():
         raise ConfigError(f"--output {out}: it exists; expected the name of a new folder. Type: --output {quoted(free(out))}")
@@ -165,14 +166,14 @@ def _check_folders(path: Path, out: Path) -> None:
 
 def _into(path: Path, made: Path, said: Stated, link: bool, how: Reading) -> RepairReport:
     report = RepairReport()
-    if path.is_file() or (path / "datalist.json").is_file():
+    if (path.is_file() and not _is_image(path)) or (path / "datalist.json").is_file():
         if option := said.is_of_raw_files:
             of = "its values in dataset.json" if option == "--map" else "its files elsewhere"
             raise ConfigError(f"{option}: a prepared data set has {of}; repair the raw folder, then build anew")
         _datalist(path if path.is_file() else path / "datalist.json", made, report)
         report.remaining = check(made)
         return report
-    raw = source_or_images(path, **how)
+    raw = one_image(path) if path.is_file() else source_or_images(path, **how)
     if raw.series:
         raise ConfigError(f"{path}: it is DICOM, which is never changed. Type: {CHECK} {quoted(path)}")
     for case in raw.cases:
@@ -182,11 +183,15 @@ def _into(path: Path, made: Path, said: Stated, link: bool, how: Reading) -> Rep
                 _put((made / _within(file, raw.root)).with_name(copy.name), copy.data, file, link=False)
             if not copies:
                 _put(made / _copy_name(file, raw, report), data, file, link)
-    for file in _beside(raw):
+    for file in _beside(raw) if path.is_dir() else ():
         _put(made / _copy_name(file, raw, report), None, file, link)
     report.labelled = raw.labelled
     report.remaining = check(made, **how) if raw.labelled else [one for file in image_files(made) for one in check(file)]
     return report
+
+
+def _is_image(path: Path) -> bool:
+    return path.is_file() and extension(path) is not None
 
 
 def _within(file: Path, root: Path) -> Path:

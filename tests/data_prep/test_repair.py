@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import json
 import re
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from benchmarks.reliability.tiny import SHAPE, affine, cube, edit_bytes, edit_header, noise, plain, prepared, save, sound
+from data_prep.build import build
 from data_prep.check import check
 from data_prep.cli import app
 from data_prep.errors import ConfigError, DataListError
@@ -113,6 +115,39 @@ def test_a_certain_defect_is_corrected_and_the_source_untouched(tmp_path: Path, 
     log = json.loads((out / "repair.json").read_text())
     entry = next(entry for entry in log["repairs"] if entry["code"] == code)
     assert entry["source_sha256"] in before.values() and entry["copy_sha256"] in hashes(out).values()
+
+
+ONE_FILE = {name: CERTAIN[name] for name in ("plain as gz", "five axes", "zero voxel size", "no qform")}
+
+
+@pytest.mark.parametrize("inside", [True, False], ids=["in its folder", "elsewhere"])
+@pytest.mark.parametrize("name", ONE_FILE)
+def test_what_is_said_of_one_file_can_be_pasted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, inside: bool
+) -> None:
+    code, break_it, _ = ONE_FILE[name]
+    break_it(root := sound(tmp_path / "my raw"))
+    monkeypatch.chdir(root / "images" if inside else tmp_path)
+    file = _image(root).relative_to(Path.cwd())
+    before = {path: path.read_bytes() for path in root.rglob("*.gz")}
+    said = RUN.invoke(app, ["check", str(file)]).output
+    assert f"{code} " in said and "FOLDER" not in said and " OUT" not in said, said
+    line = next(match[0] for match in re.finditer(r"repair .*? --output \w+", said))
+    done = RUN.invoke(app, shlex.split(line))
+    assert done.exit_code == 0 and f"corrected {code}" in done.output, done.output
+    (copy,) = Path("case_a_repaired").glob("*.nii.gz")
+    assert copy.name == file.name and code not in RUN.invoke(app, ["check", str(copy)]).output
+    assert {path: path.read_bytes() for path in root.rglob("*.gz") if "_repaired" not in str(path)} == before
+
+
+def test_a_data_list_is_not_repaired_into_its_own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    edit_header(_image(root := sound(tmp_path / "raw", ("case_a", "b", "c", "d"))), qform_code=0)
+    build(root, tmp_path / "target")
+    monkeypatch.chdir(tmp_path / "target")
+    said = RUN.invoke(app, ["check", "datalist.json"]).output
+    line = re.search(r"repair datalist.json --output \S+", said)
+    assert line and RUN.invoke(app, shlex.split(line[0])).exit_code == 0, said
+    assert (tmp_path / "target_repaired/datalist.json").is_file()
 
 
 @pytest.mark.parametrize("name", JUDGED)
