@@ -7,13 +7,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from data_prep.cases import Case, Source
+from data_prep.cases import Case
 from data_prep.errors import HybridError
 from data_prep.label_affixes import SEPARATORS, of_mask_beside, without_image_words
 from data_prep.layouts import AS_THEY_LIE, JOINED, READERS, read_source
 from data_prep.layouts.loose_channels import loose_channels
 from data_prep.reading import stem
-from data_prep.structures import Joined
+from data_prep.structures import label_files
 
 
 class Slot(NamedTuple):
@@ -66,13 +66,8 @@ def _cases(root: Path, files: Sequence[Path]) -> Iterator[tuple[Sequence[str], F
             yield from (([name], tuple(images.values()), ()) for name, images in loose_channels(own).items())
         return
     for case in source.cases:
-        masks = _masks(case, source)
+        masks = label_files(source, case)
         yield _names(case, masks, root), case.images, masks
-
-
-def _masks(case: Case, source: Source) -> Files:
-    volume = source.volumes.get(case.label) if case.label else None
-    return tuple(volume.files.values()) if isinstance(volume, Joined) else (case.label,) if case.label else ()
 
 
 def _names(case: Case, masks: Iterable[Path], root: Path) -> list[str]:
