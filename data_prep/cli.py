@@ -221,7 +221,7 @@ def repair(
         told = {"images_dir": images_dir, "labels_dir": labels_dir, "bids_filter": bids_filter, "bids_labels": bids_labels}
         values = parse_map(label_map)
         report = run(path, out, dry_run, values, link, layout, **told, pictures=pictures, pages=pages, voxel_size=voxel_size)
-        print_repair(report, out, dry_run, Console(), told | ({} if layout == "auto" else {"layout": layout}))
+        print_repair(report, out, dry_run, Console(), {**report.reading, "layout": None if layout == "auto" else layout})
     if any(finding.level == "error" for finding in report.remaining):
         raise typer.Exit(DataError.exit_code)
 

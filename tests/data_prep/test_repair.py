@@ -311,6 +311,49 @@ def test_a_file_outside_the_data_set_is_refused_and_nothing_written(tmp_path: Pa
     assert not (tmp_path / "out").exists() and [p.name for p in sorted(tmp_path.iterdir())] == ["far", "raw"]
 
 
+@pytest.mark.parametrize("which", ["images", "labels", "both", "relative", "one name"])
+def test_folders_from_elsewhere_lie_in_the_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, which: str) -> None:
+    root = sound(tmp_path / "raw", ("case_a", "b", "c", "d"))
+    edit_header(_image(root), qform_code=0)
+    (root / "labels.json").write_text('{"1": "heart"}')
+    words = []
+    for kind, folder in (("images", "far/images" if which == "one name" else "scans"), ("labels", "masks of them")):
+        if which in (kind, "both", "one name") or (which, kind) == ("relative", "images"):
+            target = tmp_path / folder
+            target.parent.mkdir(exist_ok=True)
+            (root / kind).rename(target)
+            (root / "labels.json").rename(tmp_path / f"{folder}.json") if kind == "labels" else None
+            words += [f"--{kind}-dir", f"../{folder}" if which == "relative" else str(target)]
+    before = hashes(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    said = RUN.invoke(app, ["check", "raw", *words]).output
+    line = re.search(r"monai-hybrid (repair .*)", said)
+    assert "D112 note" in said and line, said
+    done = RUN.invoke(app, shlex.split(line[1]))
+    assert done.exit_code == 0 and "corrected D112" in done.output and "D112 note" not in done.output, done.output
+    following = re.search(r"monai-hybrid (build .*)", done.output)
+    assert following and RUN.invoke(app, shlex.split(following[1])).exit_code == 0, done.output
+    (prepared_folder,) = tmp_path.glob("*_prepared")
+    assert json.loads((prepared_folder / "dataset.json").read_text())["labels"][1]["name"] == "heart"
+    assert all(str(tmp_path / "raw_repaired") in str(path) for case in [*check_cases(prepared_folder)] for path in case)
+    after = hashes(tmp_path)
+    assert {path: after[path] for path in before} == before
+
+
+def check_cases(folder: Path) -> list[list[Path]]:
+    """The files of each case of a prepared data set."""
+    content = json.loads((folder / "datalist.json").read_text())
+    return [[(folder / case[key]).resolve() for key in ("image", "label")] for case in content["training"]]
+
+
+def test_a_data_set_above_is_repaired(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    edit_header(_image(sound(tmp_path / "raw")), qform_code=0)
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    done = RUN.invoke(app, ["repair", "../raw", "--output", "../out"])
+    assert done.exit_code == 0 and (tmp_path / "out/images/case_a.nii.gz").is_file(), done.output
+
+
 def test_plain_names_stay_plain(tmp_path: Path) -> None:
     root = sound(tmp_path / "raw")
     edit_header(_image(root), qform_code=0)
