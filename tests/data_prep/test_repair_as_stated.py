@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -352,3 +353,15 @@ def test_images_alone_are_checked_and_a_wrong_word_of_theirs_is_still_refused(tm
             check(tmp_path / "scans", **words)
     (tmp_path / "scans/dataset.json").write_text("{")
     assert [finding.code for finding in check(tmp_path / "scans")] == ["D501"], "no folder without masks, but a damaged one"
+
+
+def test_a_large_picture_is_written_without_a_warning_as_it_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pillow warns of large pictures, which whole slides are."""
+    (tmp_path / "scans").mkdir()
+    values = np.random.default_rng(0).integers(0, 255, (9, 9, 4), dtype=np.uint8)
+    Image.fromarray(values).save(tmp_path / "scans/a.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 60)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        assert len(repair(tmp_path / "scans", tmp_path / "out", pictures=True).repairs) == 1
+    assert Image.open(tmp_path / "out/a.png").mode == "RGB"
