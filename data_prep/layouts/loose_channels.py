@@ -21,7 +21,8 @@ MOST_OF_ONE = 8  # channels: of one name alone more numbers are those of scans
 def loose_channels(images: Sequence[Path]) -> Channels:
     """The images of a folder by their cases and channels; {} where their names tell none.
 
-    By the numbers of nnU-Net, from 0000 on, else by words for contrasts. Cases without the channels of most are left out.
+    By the numbers of nnU-Net, from 0000 on, else by words for contrasts; where these are the whole names, t1 and flair, the
+    folder is the case. Cases without the channels of most are left out.
     """
     return _usual(_by_number(images)) or _usual(_by_contrast(images))
 
@@ -40,7 +41,8 @@ def _by_contrast(images: Sequence[Path]) -> Channels:
     cases: Channels = defaultdict(dict)
     for image in images:
         parts = ((case, rest) for case, rest in beginnings(stem(image)) if case and _CONTRAST.fullmatch(rest))
-        case, channel = next(parts, ("", ""))
+        alone = (image.parent.name, stem(image)) if _CONTRAST.fullmatch(stem(image)) else ("", "")
+        case, channel = next(parts, alone)
         if case:
             cases[case][channel] = image
     return in_one_spelling(cases, str.casefold)
