@@ -18,6 +18,7 @@ from data_prep.pictures import FORMATS, LARGEST_VALUE, LOSSY, ORIENTATION, is_de
 from data_prep.reading import stem
 from data_prep.repair.copies import Copy
 from data_prep.repair.fixes import Judgement
+from data_prep.repair.ome import DESCRIPTION
 from data_prep.repair.stated import CHANNELS, FIRST, Stated
 from data_prep.roles import read_image, read_label
 from data_prep.volume import Array, ReadError
@@ -32,7 +33,6 @@ _SIZES = {  # in what OME and ImageJ write into the first page
     "channels": r'SizeC="(\d+)"|^channels=(\d+)',
     "times": r'SizeT="(\d+)"|^frames=(\d+)',
 }
-DESCRIPTION = 270  # tag of TIFF
 
 
 def picture_anew(path: Path, is_label: bool, said: Stated) -> list[Copy]:
@@ -139,10 +139,10 @@ def _of_pages(path: Path, is_label: bool, said: Stated) -> list[Copy]:
     if said.pages == CHANNELS and is_label:
         raise Judgement(f"a mask of {len(pages)} pages; expected one page with the number of a class in each pixel")
     if said.pages == CHANNELS:
-        whats = [f"page {number + 1} of {len(pages)}" for number in range(len(pages))]
+        ends = said.channels if len(said.channels) == len(pages) else [f"{number:04}" for number in range(len(pages))]
         return [
-            Copy(f"{stem(path)}_{number:04}.tif", _as_file(page, ".tif"), "D021", whats[number])
-            for number, page in enumerate(pages)
+            Copy(f"{stem(path)}_{ends[at]}.tif", _as_file(page, ".tif"), "D021", f"page {at + 1} of {len(pages)}")
+            for at, page in enumerate(pages)
         ]
     volume = np.stack(pages, -1).swapaxes(0, 1)  # (H, W) a page to (W, H, Z), the axes of pictures here
     what = f"its {len(pages)} pages to a volume {volume.shape} of voxels of {said.voxel_size} mm"

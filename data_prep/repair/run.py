@@ -32,10 +32,11 @@ from data_prep.reading import NIFTI, extension, read_volume
 from data_prep.repair.copies import Copy, refuse_names, volumes_apart
 from data_prep.repair.draft import Draft, corrected, open_draft
 from data_prep.repair.fixes import FIXES, Judgement
+from data_prep.repair.ome import common_names
 from data_prep.repair.picture import mapped_picture
 from data_prep.repair.picture_anew import picture_anew
 from data_prep.repair.places import elsewhere, in_the_copy, within
-from data_prep.repair.stated import Stated, stated
+from data_prep.repair.stated import CHANNELS, Stated, stated
 from data_prep.structures import label_files
 from data_prep.volume import ReadError, Volume
 
@@ -179,6 +180,8 @@ def _into(path: Path, made: Path, said: Stated, link: bool, how: Reading) -> Rep
     raw = one_image(path) if path.is_file() else source_or_images(path, **how)
     if raw.series:
         raise ConfigError(f"{path}: it is DICOM, which is never changed. Type: {CHECK} {quoted(path)}")
+    if said.pages == CHANNELS:
+        said = replace(said, channels=common_names(path for case in raw.cases for path in case.images))
     places = elsewhere(path, how) if raw.layout == FOLDERS else {}
     for case in raw.cases:
         for file, data in _case(case, said.values, report, label_files(raw, case)):
