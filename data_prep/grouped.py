@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from data_prep.amounts import few
 from data_prep.checks.registry import LEVELS, Finding
+from data_prep.errors import HybridError
 from data_prep.free_names import proposed
 from data_prep.quoting import printable, quoted
 
 SHOWN = 10  # kinds of errors in a refusal
+COPIES = re.compile(r'check FOLDER (?P<option>--(?:images|labels)-dir) (?P<new>"\$PWD/NEW")')
 NAMES = 5  # of further files of a kind
 
 
@@ -62,7 +65,35 @@ def named(remedy: str, root: Path | None, reading: str = "") -> str:
     for command, ending in (("repair", "_repaired"), ("build", "_prepared")):
         places = f"{quoted(root)}{reading} --output {quoted(proposed(whole, ending))}"
         remedy = remedy.replace(f"{command} FOLDER --output OUT", f"{command} {places}")
-    return remedy
+    return with_copies(remedy, root, reading)
+
+
+def with_copies(remedy: str, root: Path, reading: str = "") -> str:
+    """A remedy whose line checks the copies that it has written, of a data set of two folders in the place of one of these.
+
+    Of others, and of images alone, the folder of copies is checked; of one image its copy.
+    """
+    found = COPIES.search(remedy)
+    if found is None:
+        return remedy
+    if root.is_file():
+        line = f"check {found['new']}/{quoted(root.name)}"
+    else:
+        line = (
+            f"check {quoted(root)}{reading} {found['option']} {found['new']}"
+            if _two(root, reading)
+            else f"check {found['new']}"
+        )
+    return remedy[: found.start()] + line + remedy[found.end() :]
+
+
+def _two(root: Path, reading: str) -> bool:
+    from data_prep.layouts import FOLDERS, detect
+
+    try:
+        return any(word in reading for word in ("--images-dir", "--labels-dir")) or detect(root) == FOLDERS
+    except HybridError:
+        return False
 
 
 def refusal_lines(errors: Sequence[Finding], root: Path | None = None, reading: str = "") -> list[str]:
