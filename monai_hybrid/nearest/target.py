@@ -100,8 +100,8 @@ def read_scans(target: Path, normalizations: Sequence[Mapping[str, Any]]) -> Sca
         EnvironmentFault: a format that needs a package which is not there.
     """
     cases, dataset = described(target)
-    cases, names = (cases, []) if dataset else with_channels(cases)
-    chosen = spread(cases, MOST_IMAGES)
+    scans, names = (cases, []) if dataset else with_channels(cases)
+    chosen = spread(scans, MOST_IMAGES)
     colour = parse_colour(dataset.get("colour")) if dataset else None
     flat = dataset is not None and dataset["spatial_dims"] == 2
     firsts: list[Volume] = []
