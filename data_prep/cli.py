@@ -250,7 +250,7 @@ def slices(
         for sentence in done.left_out:
             typer.echo(f"Left out: {printable(sentence)}")
         typer.echo(f"Written: {out}: {plural(done.slices, 'slice')} of {plural(done.volumes, 'volume')}.")
-        if (out / "labels").is_dir():
+        if any((out / name).is_dir() for name in ("labels", "labelsTr")):
             typer.echo(f"Next: monai-hybrid build {quoted(out)} --output {quoted(free(f'{out}_prepared'))}")
         else:
             typer.echo(

@@ -72,7 +72,7 @@ def cut(source: str | Path, out: str | Path, series: str | None = None) -> Cut:
                 if isinstance(image := one.image(), str):
                     left_out.append(image)
                     continue
-                grid = grids.get(one.slot.of) if one.slot.of else None
+                grid = grids.get(one.slot.of) if one.slot.of and not one.slot.loose else None
                 if grid is None:
                     grid = grids[one.file] = Grid(image.affine, image.shape, across(image, one))
                 numbers.append(_cut(_on(grid, image, one), one, grid.axis, made))

@@ -49,7 +49,7 @@ def join(source: str | Path, masks: str | Path, out: str | Path, series: str | N
     check_places(source, out)
     known = _slices_of(masks)
     found = {one.file: one for one in to_cut(source, series)[0]}
-    volumes = [(name, found.get(one.slot.of or one.file, one), one) for one in found.values() for name in _names(one, known)]
+    volumes = [(name, _cut_like(one, found), one) for one in found.values() for name in _names(one, known)]
     own = [(name, like) for name, like, one in volumes if not _is_label(one)] or [parts[:2] for parts in volumes]
     names = [name for name, _ in own]
     if twice := sorted({name for name in names if names.count(name) > 1}):
@@ -78,6 +78,11 @@ def _names(one: ToCut, known: Collection[str]) -> list[str]:
     whole = one.slot.case + one.slot.after.replace("/", "__")
     names = (whole,) if one.slot.of else (whole, one.slot.case)
     return [name for name in dict.fromkeys(names) if name in known]
+
+
+def _cut_like(one: ToCut, found: Mapping[Path, ToCut]) -> ToCut:
+    """The volume in whose voxel order this one was cut."""
+    return found.get(one.slot.of, one) if one.slot.of and not one.slot.loose else one
 
 
 def _is_label(one: ToCut) -> bool:

@@ -89,9 +89,13 @@ def test_files_of_a_case_stay_those_of_a_case(tmp_path: Path, files: tuple[str, 
     if files[0].endswith("Tr/{}_0000") and len(files) == 3:
         described = {"channel_names": {"0": "T1", "1": "T2"}, "labels": {"background": 0, "LV": 1}, "file_ending": ".nii.gz"}
         (tmp_path / "raw/dataset.json").write_text(json.dumps(described))
+        for name in ("imagesTs/patient9_0000", "imagesTs/patient9_0001"):  # without a label
+            volume(tmp_path / f"raw/{name}.nii.gz", (1, 1, 5))
+    tests = len(list((tmp_path / "raw").glob("imagesTs/*")))
     layout = {"layout": "sites"} if files[0].startswith("train") else {}
     whole, cut_done = read_source(tmp_path / "raw", **layout), cut(tmp_path / "raw", tmp_path / "cut")
-    assert cut_done == (4 * len(files), 24 * len(files), ())
+    assert cut_done == (4 * len(files) + tests, 24 * len(files) + 6 * tests, ())
+    assert len(list((tmp_path / "cut/imagesTs").glob("patient9_slice00?_000?.nii.gz"))) == 6 * tests
     slices = read_source(tmp_path / "cut", **layout)
     assert len(slices.cases) == 6 * len(whole.cases) == 24 and slices.channels == whole.channels, slices.notes
     assert all(case.label for case in slices.cases) and not slices.orphans and not slices.faults
@@ -127,6 +131,15 @@ def test_masks_and_channels_are_cut_in_the_order_of_their_image(tmp_path: Path, 
             np.testing.assert_array_equal(mate.get_fdata(), first.get_fdata())
             np.testing.assert_allclose(mate.affine, first.affine, atol=1e-5)
             np.testing.assert_allclose(mate.get_qform(), first.affine, atol=1e-5)
+
+
+def test_images_alone_that_lie_elsewhere_are_cut_each_on_its_own_grid(tmp_path: Path) -> None:
+    """Names alone say that they are channels; a model of one channel takes them one by one."""
+    volume(tmp_path / "raw/p1_t1.nii.gz", (1, 1, 5))
+    volume(tmp_path / "raw/p1_flair.nii.gz", (5, 1, 1))
+    assert cut(tmp_path / "raw", tmp_path / "cut") == (2, 6 + 4, ())
+    names = {path.name for path in (tmp_path / "cut").iterdir()}
+    assert {"p1_slice005_t1.nii.gz", "p1_slice003_flair.nii.gz"} <= names
 
 
 @pytest.mark.parametrize("moved", [True, False], ids=["elsewhere", "smaller"])
