@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, ParamSpec
 
 from data_prep.accepting import parse_codes
-from data_prep.cases import SPLITS, Case, Source
+from data_prep.cases import SPLITS, Source
 from data_prep.checks import Finding, run_checks
 from data_prep.checks.people import PATIENTS_STATED
 from data_prep.colour import Colour, chosen_colour, parse_colour, with_colour
@@ -25,12 +25,12 @@ from data_prep.grouped import Findings, ordered
 from data_prep.ignoring import checked_ignore
 from data_prep.in_processes import checked_jobs
 from data_prep.label_names import chosen_names, parse_option
-from data_prep.layouts.alone import source_or_images
+from data_prep.layouts.alone import one_image, source_or_images
 from data_prep.naming import named
 from data_prep.patients import PatientFinder
 from data_prep.places import refuse_special
 from data_prep.quoting import quoted
-from data_prep.reading import extension, stem
+from data_prep.reading import extension
 from data_prep.unused_lists import unused_lists
 
 P = ParamSpec("P")
@@ -146,11 +146,10 @@ def _is_dicom(path: Path) -> bool:
 
 def _check_image(path: Path, accept: Collection[str], colour: Colour) -> list[Finding]:
     """One image, as a data set of one case without a label."""
-    case = Case(stem(path), (path,), None)
-    alone = with_colour(Source(path.parent, "image", path.name, (case,)), colour)
+    alone = with_colour(one_image(path), colour)
     channels = len(alone.channels)
     how = Reading(channels, accept=accept, colour=alone.colour)
-    return list(examine([case], how, About(allow_unlabelled=True)).findings)
+    return list(examine(alone.cases, how, About(allow_unlabelled=True)).findings)
 
 
 def _check_source(

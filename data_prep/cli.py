@@ -189,7 +189,7 @@ def check(
 
 @command
 def repair(
-    path: Annotated[Path, typer.Argument(help="Folder of raw data, or a folder that holds a datalist.json.")],
+    path: Annotated[Path, typer.Argument(help="Folder of raw data, or one that holds a datalist.json; or one image.")],
     out: Annotated[Path, typer.Option("--output", help="A new folder for the corrected copy; the source is never touched.")],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, write nothing.")] = False,
     label_map: Annotated[str | None, typer.Option("--map", help='Label values to replace: "255=1,2..40=1".')] = None,
@@ -219,7 +219,7 @@ def repair(
         told = {"images_dir": images_dir, "labels_dir": labels_dir, "bids_filter": bids_filter, "bids_labels": bids_labels}
         values = parse_map(label_map)
         report = run(path, out, dry_run, values, link, layout, **told, pictures=pictures, pages=pages, voxel_size=voxel_size)
-        print_repair(report, out, dry_run, Console(), told | ({} if layout == "auto" else {"layout": layout}))
+        print_repair(report, out, dry_run, Console(), {**report.reading, "layout": None if layout == "auto" else layout})
     if any(finding.level == "error" for finding in report.remaining):
         raise typer.Exit(DataError.exit_code)
 
@@ -248,7 +248,7 @@ def slices(
         for sentence in done.left_out:
             typer.echo(f"Left out: {printable(sentence)}")
         typer.echo(f"Written: {out}: {plural(done.slices, 'slice')} of {plural(done.volumes, 'volume')}.")
-        if (out / "labels").is_dir():
+        if any((out / name).is_dir() for name in ("labels", "labelsTr")):
             typer.echo(f"Next: monai-hybrid build {quoted(out)} --output {quoted(free(f'{out}_prepared'))}")
         else:
             typer.echo(

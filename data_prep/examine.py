@@ -12,14 +12,13 @@ import numpy as np
 
 from data_prep.cases import Case, Source, SourceFault
 from data_prep.checks import Finding, run_checks
-from data_prep.checks.registry import moved_out
 from data_prep.checks.subjects import CaseFacts, DatasetSubject, ImageSubject, LabelSubject, PairSubject
 from data_prep.colour import Colour
+from data_prep.files_of_cases import Whole, shown_files, whole_cases
 from data_prep.geometry import in_ras_order, orientation
 from data_prep.ignoring import marked
 from data_prep.in_processes import each
 from data_prep.progress import told
-from data_prep.quoting import quoted
 from data_prep.roles import read_image, read_label
 from data_prep.same_scan import canonical
 from data_prep.tones import Tone, tones
@@ -98,6 +97,7 @@ class Reading:
         colour: which colours of a picture are the channels, None for pictures of one grey value.
         volumes: how to read the images and labels that are no single file, by the path that stands for them.
         ignore: see `Source`.
+        whole: what leaves the data set with a case, see `files_of_cases`.
     """
 
     channels: int = 1
@@ -106,6 +106,7 @@ class Reading:
     colour: Colour = None
     volumes: Mapping[Path, Callable[[], Volume]] = field(default_factory=dict)
     ignore: int | None = None
+    whole: Whole = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -154,7 +155,7 @@ def examine(cases: Sequence[Case], how: Reading, about: About, dims: int | None 
     records = [one.record for one in done if one.record is not None]
     facts = [_case_facts(record) for record in records]
     subject = DatasetSubject(cases, facts, declared=how.declared, ignore=how.ignore, **vars(about))
-    shown = _shown_files(cases, how.volumes)
+    shown = {} if _of_series(cases, how.volumes) else shown_files(cases, how.whole)
     return Examination(tuple(records), (*findings, *run_checks("dataset", subject, accept=how.accept, files=shown)))
 
 
@@ -167,7 +168,9 @@ def examine_source(
     jobs: int = 1,
 ) -> Examination:
     """`examine` of cases of a raw data set; to `about` comes all that its layout says of them."""
-    how = Reading(len(raw.channels), declared, accept, raw.colour, raw.volumes, raw.ignore)
+    how = Reading(
+        len(raw.channels), declared, accept, raw.colour, raw.volumes, raw.ignore, {} if raw.series else whole_cases(raw)
+    )
     about = replace(
         about, orphans=raw.orphans, modality=about.modality or raw.modality, ignored=raw.ignored, faults=raw.faults,
         table_of_names=raw.table_of_names,
@@ -178,21 +181,6 @@ def examine_source(
 def _of_series(cases: Sequence[Case], volumes: Mapping[Path, Callable[[], Volume]]) -> bool:
     """Whether images are DICOM series, whose files may name patients."""
     return any(path in volumes for case in cases for path in case.images)
-
-
-def _shown_files(cases: Sequence[Case], volumes: Mapping[Path, Callable[[], Volume]]) -> dict[str, list[str] | str]:
-    return {} if _of_series(cases, volumes) else {case.case_id: _files(case) for case in cases}
-
-
-def _files(case: Case) -> list[str] | str:
-    """The files that leave with a case; of a list, which would miss them, what to do."""
-    if case.listed_in is not None:
-        entry = f"take its entry {quoted(case.case_id)} out of {quoted(case.listed_in)}"
-        alone = (
-            case.label is None or case.listed_in.name == "datalist.json"
-        )  # which has no folder of labels, where one would be left
-        return entry if alone else f"{entry}, and its label away: {moved_out([str(case.label)])}"
-    return [str(path) for path in (*case.images, case.label) if path is not None]
 
 
 def _mostly_thick(done: Sequence[Examined]) -> bool:
@@ -227,7 +215,8 @@ def examine_case(
 
 def _examined(case: Case, how: Reading, flat: bool) -> Examined:
     findings: list[Finding] = []
-    asked = partial(run_checks, case=case.case_id, accept=how.accept, files=_shown_files([case], how.volumes))
+    shown = {} if _of_series([case], how.volumes) else shown_files([case], how.whole)
+    asked = partial(run_checks, case=case.case_id, accept=how.accept, files=shown)
 
     def read(path: Path, reader: Callable[[], Volume]) -> Volume | None:
         return _read(reader, path, findings, asked)

@@ -80,6 +80,6 @@ def _repairable(
 ) -> None:
     """One command for all that can be corrected with certainty."""
     codes = [code for code, members in groups.items() if code in REPAIRED and members[0].level != "note"]
-    if root is not None and root.is_dir() and codes:
+    if root is not None and root.exists() and codes:
         command = f"monai-hybrid {named('repair FOLDER --output OUT', root, options)} --dry-run"
         console.print(Text(f"{', '.join(codes)}: what a repair would do: {command}"), soft_wrap=True, highlight=False)

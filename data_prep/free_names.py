@@ -42,8 +42,14 @@ def beside(folder: Path, ending: str) -> Path:
 
 
 def proposed(source: Path, ending: str) -> Path:
-    """A folder for results of `source` to propose: where the user works, unless that is in the data; a free one."""
+    """A folder for results of `source` to propose: where the user works, unless that is in the data; a free one.
+
+    Of a file `scan.nii.gz` it is called `scan` and the ending.
+    """
     whole, here = source.resolve(), Path.cwd()
-    if here.is_relative_to(whole if whole.is_dir() else whole.parent):
+    if whole.is_file():
+        name = f"{Path(whole.name.removesuffix('.gz')).stem}{ending}"
+        return Path(free(source.with_name(name) if here.is_relative_to(whole.parent) else name))
+    if here.is_relative_to(whole):
         return Path(free(beside(source, ending)))
     return Path(free(f"{whole.name}{ending}"))

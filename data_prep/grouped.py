@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -9,11 +10,13 @@ from typing import Any
 
 from data_prep.amounts import few
 from data_prep.checks.registry import LEVELS, Finding
+from data_prep.errors import HybridError
 from data_prep.free_names import proposed
 from data_prep.options import also_accepted, building_words, reading_words
 from data_prep.quoting import printable, quoted
 
 SHOWN = 10  # kinds of errors in a refusal
+COPIES = re.compile(r'check FOLDER (?P<option>--(?:images|labels)-dir) (?P<new>"\$PWD/NEW")')
 NAMES = 5  # of further files of a kind
 
 
@@ -55,19 +58,48 @@ def line_of(members: Sequence[Finding], level: bool = False) -> str:
 def named(remedy: str, root: Path | None, options: Mapping[str, Any] | None = None) -> str:
     """A remedy with the data set in the place of FOLDER, and a free folder in that of OUT: it can be typed as it stands.
 
-    `options` are those that the command was given: `repair` is to be told how the data set is read, `build` all of it again,
-    with the "output" of a build that was refused.
+    `root` may be one image, or a data list. `options` are those that the command was given: `repair` is to be told how the data
+    set is read, `build` all of it again, with the "output" of a build that was refused.
     """
-    if root is None or not root.is_dir():
+    if root is None or not root.exists():
         return remedy
     given = options or {}
+    whole = root.parent if root.is_file() and root.suffix.lower() == ".json" else root  # nothing is written into a data set
     words = {"repair": reading_words(given), "build": building_words(given, remedy)}
-    made = {"repair": proposed(root, "_repaired"), "build": given.get("output") or proposed(root, "_prepared")}
+    made = {"repair": proposed(whole, "_repaired"), "build": given.get("output") or proposed(whole, "_prepared")}
     for command in ("repair", "build"):
         if (line := f"{command} FOLDER --output OUT") in remedy:
             places = f"{quoted(root)}{words[command]} --output {quoted(made[command])}"
             remedy = also_accepted(remedy, given).replace(line, f"{command} {places}")
-    return remedy
+    return with_copies(remedy, root, words["repair"])
+
+
+def with_copies(remedy: str, root: Path, reading: str = "") -> str:
+    """A remedy whose line checks the copies that it has written, of a data set of two folders in the place of one of these.
+
+    Of others, and of images alone, the folder of copies is checked; of one image its copy. `reading` are the options that say
+    how the data set is read, as typed, with a blank before each.
+    """
+    found = COPIES.search(remedy)
+    if found is None:
+        return remedy
+    new = found["new"]
+    if root.is_file():
+        line = f"check {new}/{quoted(root.name)}"
+    elif _two(root, reading):
+        line = f"check {quoted(root)}{reading} {found['option']} {new}"
+    else:
+        line = f"check {new}"
+    return remedy[: found.start()] + line + remedy[found.end() :]
+
+
+def _two(root: Path, reading: str) -> bool:
+    from data_prep.layouts import FOLDERS, detect
+
+    try:
+        return any(word in reading for word in ("--images-dir", "--labels-dir")) or detect(root) == FOLDERS
+    except HybridError:
+        return False
 
 
 def refusal_lines(errors: Sequence[Finding], root: Path | None = None, options: Mapping[str, Any] | None = None) -> list[str]:

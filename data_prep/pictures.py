@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ import numpy as np
 from PIL import Image, TiffImagePlugin, UnidentifiedImageError
 
 from data_prep.errors import EnvironmentFault
+from data_prep.opened_picture import opened
 from data_prep.png_chunks import check_chunks
 from data_prep.volume import Array, ReadError, Volume
 
@@ -48,18 +48,15 @@ def read_picture(path: Path, raw: bytes) -> Volume:
     """
     wanted = FORMATS[path.suffix.lower()]
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # a whole slide is large and no attack
-            kinds = sorted(set(FORMATS.values()))
-            with Image.open(io.BytesIO(raw), formats=kinds) as picture:
-                _check_kind(picture, wanted)
-            if wanted == "PNG":
-                check_chunks(raw)  # the other formats have no checksums
-            scans = raw.count(b"\xff\xda") if wanted == "JPEG" else 0
-            if scans > MANY_SCANS:
-                raise ReadError("damaged", f"it asks for {scans} passes; expected at most {MANY_SCANS}")
-            with Image.open(io.BytesIO(raw), formats=kinds) as picture:
-                stored = _stored(path, raw, picture)
+        with opened(raw) as picture:
+            _check_kind(picture, wanted)
+        if wanted == "PNG":
+            check_chunks(raw)  # the other formats have no checksums
+        scans = raw.count(b"\xff\xda") if wanted == "JPEG" else 0
+        if scans > MANY_SCANS:
+            raise ReadError("damaged", f"it asks for {scans} passes; expected at most {MANY_SCANS}")
+        with opened(raw) as picture:
+            stored = _stored(path, raw, picture)
     except UnidentifiedImageError as error:
         if wanted == "TIFF" and (form := _form_of_tiff(raw)):
             raise ReadError("voxel_type", form) from error

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import io
-
+from data_prep.opened_picture import opened
 from data_prep.volume import ReadError
 
 END = b"IEND\xaeB`\x82"  # the last chunk is empty, so its checksum is always this
@@ -16,9 +15,7 @@ def check_chunks(raw: bytes) -> None:
         ReadError: "damaged".
         Whatever Pillow raises for what is no picture.
     """
-    from PIL import Image
-
-    with Image.open(io.BytesIO(raw), formats=["PNG"]) as picture:
+    with opened(raw, ["PNG"]) as picture:
         picture.verify()
     if END not in raw:
         raise ReadError("damaged", "the checksum of its last chunk is wrong")

@@ -6,16 +6,21 @@ import shutil
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from data_prep.amounts import few
 from data_prep.atomic import new_folder
 from data_prep.dead_links import absent
 from data_prep.errors import ConfigError, DataError, EnvironmentFault
 from data_prep.flat import flat_axis
 from data_prep.free_names import free, proposed
-from data_prep.label_affixes import of_mask_beside
+from data_prep.geometry import corner_distance, is_invertible
+from data_prep.layouts.common import raw_dataset_json
 from data_prep.places import refuse_special
 from data_prep.quoting import quoted
 from data_prep.to_cut import DIMS, SLICES, ToCut, to_cut
+from data_prep.volume import Affine
+from data_prep.voxel_order import TOLERANCE, order_of
 
 NAMES = ("labels.json", "labels.txt")  # of structures; they hold for slices as well
 
@@ -28,12 +33,21 @@ class Cut(NamedTuple):
     left_out: tuple[str, ...]
 
 
+class Grid(NamedTuple):
+    """Of the image of a case: affine (4, 4) voxel -> mm, shape, and the axis that is cut."""
+
+    affine: Affine
+    shape: tuple[int, ...]
+    axis: int
+
+
 def cut(source: str | Path, out: str | Path, series: str | None = None) -> Cut:
     """Cut every volume of a folder, or one file, into a new folder of the same subfolders.
 
     The slices are those in which a volume was taken: across its longest voxels, of equal ones along its last axis. Slice 3 of
-    `p1.nii.gz`, counted from 0, is `p1_slice003.nii.gz`, that of `p1_seg.nii.gz` `p1_slice003_seg.nii.gz`, with the affine of
-    its place. Names of structures are copied. Those of a DICOM series are its own, called like its case.
+    `p1.nii.gz`, counted from 0, is `p1_slice003.nii.gz`, that of `p1_seg.nii.gz` `p1_slice003_seg.nii.gz`, of its channel
+    `p1_t1.nii.gz` `p1_slice003_t1.nii.gz`, with the affine of its place. Masks and further channels are cut in the voxel order
+    of their image. Names of structures are copied. Those of a DICOM series are its own, called like its case.
 
     Args:
         source: folder, or one file, of the formats of `to_cut`. Hidden files are left out, and those of other than three axes.
@@ -41,7 +55,8 @@ def cut(source: str | Path, out: str | Path, series: str | None = None) -> Cut:
         series: which DICOM series are meant, as with `build`.
 
     Raises:
-        DataError: no such path, no volume in it, or one that is damaged; nothing is written then.
+        DataError: no such path, no volume in it, one that is damaged, or one on another grid than its image; nothing is
+            written then.
         ConfigError: `out` is there already, or lies within the source; or no such series.
         EnvironmentFault: no space or no right, or the format needs a library that is not installed.
     """
@@ -50,20 +65,31 @@ def cut(source: str | Path, out: str | Path, series: str | None = None) -> Cut:
     root = source if source.is_dir() else source.parent
     found, left_out = to_cut(source, series)
     numbers = []
+    grids: dict[Path, Grid] = {}
     try:
         with new_folder(out) as made:
-            for one in found:
+            for one in sorted(found, key=lambda one: one.slot.of is not None):  # images before what has to lie on them
                 if isinstance(image := one.image(), str):
                     left_out.append(image)
-                else:
-                    numbers.append(_cut(image, one, made / one.folder))
+                    continue
+                grid = grids.get(one.slot.of) if one.slot.of and not one.slot.loose else None
+                if grid is None:
+                    grid = grids[one.file] = Grid(image.affine, image.shape, across(image, one))
+                numbers.append(_cut(_on(grid, image, one), one, grid.axis, made))
             if not numbers:
                 raise DataError(few(left_out, between="; "))
-            for file in (root / name for name in NAMES if (root / name).is_file()):
-                shutil.copyfile(file, made / file.name)
+            for name in _describing(root):
+                shutil.copyfile(root / name, made / name)
     except OSError as error:
         raise EnvironmentFault(f"{error.filename or out}: {error.strerror or error}") from error
     return Cut(len(numbers), sum(numbers), tuple(left_out))
+
+
+def _describing(root: Path) -> list[str]:
+    """Files that say what values and channels mean; that of nnU-Net too, where it lists no files."""
+    described = raw_dataset_json(root)
+    own = ["dataset.json"] if described and "channel_names" in described and "dataset" not in described else []
+    return [name for name in NAMES if (root / name).is_file()] + own
 
 
 def check_places(source: Path, out: Path) -> None:
@@ -81,14 +107,43 @@ def check_places(source: Path, out: Path) -> None:
         raise ConfigError(f"--output {out}: it lies within {source}. Type: --output {quoted(proposed(source, SLICES))}")
 
 
-def _cut(image: Any, one: ToCut, to: Path) -> int:
+def _cut(image: Any, one: ToCut, axis: int, to: Path) -> int:
     """The slices of one volume; how many there are."""
-    axis = across(image, one)
-    to.mkdir(parents=True, exist_ok=True)
     for k in range(image.shape[axis]):
         part = tuple(slice(k, k + 1) if a == axis else slice(None) for a in range(DIMS))
-        image.slicer[part].to_filename(to / _name(one.name, k))
+        target = to / one.slot.numbered(k)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        image.slicer[part].to_filename(target)
     return int(image.shape[axis])
+
+
+def _on(grid: Grid, image: Any, one: ToCut) -> Any:
+    """The volume in the voxel order of the image of its case.
+
+    Raises:
+        DataError: it lies on another grid.
+    """
+    order = order_of(grid.affine, grid.shape, image.affine, image.shape)
+    if order is not None:
+        new = {old: at for at, old in enumerate(order.axes)}
+        turned = image.as_reoriented([[new[old], -1 if new[old] in order.flips else 1] for old in range(DIMS)])
+        code = max(1, int(image.header["sform_code"]), int(image.header["qform_code"]))
+        turned.set_sform(turned.affine, code)
+        turned.set_qform(turned.affine, code)
+        return turned
+    if image.shape != grid.shape or not _same_place(grid, image.affine):
+        raise DataError(
+            f"{one.shown}: it lies on another grid than {one.slot.of}, of {image.shape} voxels, there {grid.shape}, so that "
+            f"their slices would not match. Type: monai-hybrid check {quoted(one.file.parent)}"
+        )
+    return image
+
+
+def _same_place(grid: Grid, affine: Affine) -> bool:
+    if not (is_invertible(grid.affine) and is_invertible(affine)):
+        return True  # `check` says what is wrong with such a file
+    edge = float(np.linalg.norm(grid.affine[:3, :3], axis=0).min())
+    return corner_distance(grid.affine, affine, grid.shape) <= TOLERANCE * edge
 
 
 def across(image: Any, one: ToCut) -> int:
@@ -102,12 +157,6 @@ def across(image: Any, one: ToCut) -> int:
         return flat
     lengths = [round(float(length), 3) for length in image.header.get_zooms()[:DIMS]]
     return max(range(DIMS), key=lambda axis: (lengths[axis], axis))
-
-
-def _name(name: str, k: int) -> str:
-    """`p1_slice003.nii.gz`; a word for a mask stays at the end, where masks are known by it: `p1_slice003_seg.nii.gz`."""
-    case = next((rest for rest in of_mask_beside(name) if name.startswith(rest)), name)
-    return f"{case}_slice{k:03d}{name[len(case) :]}.nii.gz"
 
 
 def line(folder: str | Path) -> str:

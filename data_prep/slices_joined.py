@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +23,7 @@ from data_prep.to_cut import ToCut, to_cut, volumes_in
 from data_prep.volume import Array, ReadError
 
 DESCRIBED = b"masks of slices, joined by monai_hybrid"
-_SLICE = re.compile(r"(?P<case>.+)_slice(?P<number>\d{3,})(?:_seg)?\.nii(?:\.gz)?", re.IGNORECASE)
+_SLICE = re.compile(r"(?P<case>.+)_slice(?P<number>\d{3,})(?P<after>.*?)(?:_seg)?\.nii(?:\.gz)?", re.IGNORECASE)
 
 
 def join(source: str | Path, masks: str | Path, out: str | Path, series: str | None = None) -> int:
@@ -31,9 +31,10 @@ def join(source: str | Path, masks: str | Path, out: str | Path, series: str | N
 
     Args:
         source: the volumes that were cut, a folder or one file, of any format of `to_cut`. Volumes of which no slice has a mask
-            are passed over, and those in a folder of labels where there are others.
-        masks: folder of `predict`, or of masks of that form: `p1_slice003_seg.nii.gz` of `p1.nii.gz`.
-        out: a new folder; masks are called `p1_seg.nii.gz`, in the subfolders of the volumes.
+            are passed over, and masks beside them.
+        masks: folder of `predict`, or of masks of that form: `p1_slice003_seg.nii.gz` of `p1.nii.gz`, and of the channels
+            `p1_t1.nii.gz` and `p1_flair.nii.gz`.
+        out: a new folder; masks are called `p1_seg.nii.gz`, beside each other as those of `predict`.
         series: which DICOM series were cut.
 
     Returns:
@@ -47,9 +48,10 @@ def join(source: str | Path, masks: str | Path, out: str | Path, series: str | N
     source, masks, out = Path(source), Path(masks), Path(out)
     check_places(source, out)
     known = _slices_of(masks)
-    volumes = [one for one in to_cut(source, series)[0] if one.name in known]
-    own = [one for one in volumes if not any(map(LABEL_FOLDER.fullmatch, one.folder.parts))] or volumes
-    names = [one.name for one in own]
+    found = {one.file: one for one in to_cut(source, series)[0]}
+    volumes = [(name, _cut_like(one, found), one) for one in found.values() for name in _names(one, known)]
+    own = [(name, like) for name, like, one in volumes if not _is_label(one)] or [parts[:2] for parts in volumes]
+    names = [name for name, _ in own]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise DataError(
             f"{source}: several volumes are called {twice[0]}; whose slices these are cannot be told. Give one folder"
@@ -61,16 +63,30 @@ def join(source: str | Path, masks: str | Path, out: str | Path, series: str | N
         )
     try:
         with new_folder(out) as made:
-            for one in own:
-                place = made / one.folder
-                place.mkdir(parents=True, exist_ok=True)
-                content, target = _joined(one, known[one.name], place / f"{one.name}_seg")
+            for name, one in own:
+                content, target = _joined(one, known[name], made / f"{name}_seg")
                 target.write_bytes(content)
             if (masks / NAMES).is_file():
                 shutil.copyfile(masks / NAMES, made / NAMES)
     except OSError as error:
         raise EnvironmentFault(f"{error.filename or out}: {error.strerror or error}") from error
     return len(own)
+
+
+def _names(one: ToCut, known: Collection[str]) -> list[str]:
+    """What `predict` called a volume: like its file, with the folder of its case, or like its case where channels are one."""
+    whole = one.slot.case + one.slot.after.replace("/", "__")
+    names = (whole,) if one.slot.of else (whole, one.slot.case)
+    return [name for name in dict.fromkeys(names) if name in known]
+
+
+def _cut_like(one: ToCut, found: Mapping[Path, ToCut]) -> ToCut:
+    """The volume in whose voxel order this one was cut."""
+    return found.get(one.slot.of, one) if one.slot.of and not one.slot.loose else one
+
+
+def _is_label(one: ToCut) -> bool:
+    return one.slot.mask or any(map(LABEL_FOLDER.fullmatch, one.slot.before.split("/")[:-1]))
 
 
 def _slices_of(masks: Path) -> dict[str, dict[int, Path]]:
@@ -82,7 +98,7 @@ def _slices_of(masks: Path) -> dict[str, dict[int, Path]]:
         match = _SLICE.fullmatch(file.name)
         if match is None:
             continue
-        slices, number = found.setdefault(match["case"], {}), int(match["number"])
+        slices, number = found.setdefault(match["case"] + match["after"], {}), int(match["number"])
         if number in slices:
             raise DataError(
                 f"{masks}: {slices[number]} and {file} are of one slice; expected one mask for each. Give one folder"

@@ -12,7 +12,7 @@ from data_prep.cases import SourceFault
 from data_prep.errors import ConfigError, DataListError
 from data_prep.label_affixes import SEPARATORS, says_mask, without_label_words
 from data_prep.label_names import BACKGROUND, LONGEST, alike_name, parse_option
-from data_prep.quoting import quoted
+from data_prep.quoting import printable, quoted
 from data_prep.reading import stem
 
 MANY = 30  # structures from which on it is said how to take some of them
@@ -55,7 +55,8 @@ def take_name(name: str, of: Path, seen: dict[str, Path], folder: Path) -> None:
         first, second = (f"{path.name}/" if path.is_dir() else path.name for path in (other, of))
         raise DataListError(
             "D550",
-            f"{folder}: {first} and {second} are both masks of {name!r}; expected one for each structure",
+            f"{printable(str(folder))}: {printable(first)} and {printable(second)} are both masks of {name!r}; expected one "
+            f"for each structure. Keep one: mv {quoted(of)} ..",
             str(folder),
         )
     if len(name) > LONGEST or not name.isprintable():

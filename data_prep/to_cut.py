@@ -15,7 +15,8 @@ from data_prep.foreign import dicom_readable, foreign_sentence, holds_dicom
 from data_prep.free_names import proposed
 from data_prep.new_nifti import new_nifti
 from data_prep.quoting import quoted
-from data_prep.reading import ITK, NIFTI, extension, read_volume, stem
+from data_prep.reading import ITK, NIFTI, extension, read_volume
+from data_prep.slice_names import Slot, slots
 from data_prep.slicer_segments import ENDING, segments_of
 from data_prep.volume import ReadError, Volume
 
@@ -27,20 +28,19 @@ DIMS = 3
 
 @dataclass(frozen=True)
 class ToCut:
-    """A volume whose slices are called `name` and a number, in `folder` below the source.
+    """A volume whose slices have their numbers in the `slot` of its name.
 
     Masks take the header of `file` where that is NIfTI; `read` reads a DICOM series, None of files.
     """
 
-    name: str
-    folder: Path
+    slot: Slot
     file: Path
     read: Callable[[], Volume] | None = None
 
     @property
     def shown(self) -> str:
         """What it is called in sentences: of a series its case, for files and folders of DICOM are called like patients."""
-        return str(self.file) if self.read is None else self.name
+        return str(self.file) if self.read is None else self.slot.case
 
     def image(self) -> Any:
         """A nibabel image (X, Y, Z), affine to RAS mm, of NIfTI with its header; a sentence where it is no such volume.
@@ -91,10 +91,11 @@ def to_cut(source: Path, series: str | None = None) -> tuple[list[ToCut], list[s
     if not files:
         said = foreign_sentence(source) or f"no volume; expected {', '.join(FORMATS)}, or DICOM"
         raise DataError(f"{source}: {said}")
-    found = [ToCut(stem(file), file.relative_to(root).parent, file) for file in files]
-    names: dict[tuple[Path, str], Path] = {}
+    known = slots(root, files)
+    found = [ToCut(known[file], file) for file in files]
+    names: dict[str, Path] = {}
     for one in found:
-        if (other := names.setdefault((one.folder, one.name), one.file)) is not one.file:
+        if (other := names.setdefault(one.slot.numbered(0), one.file)) is not one.file:
             both = f"{other} and {one.file.name} would give slices of one name"
             raise DataError(f"{both}; expected one of them. Type: mv {quoted(one.file)} ..")
     return found, []
@@ -116,7 +117,7 @@ def _series(source: Path, masks: Sequence[Path], series: str | None) -> tuple[li
     from data_prep.layouts import dicom
 
     read = dicom.read(source, series=series)
-    found = [ToCut(case.case_id, Path(), case.images[0], read.volumes[case.images[0]]) for case in read.cases]
+    found = [ToCut(Slot(case.case_id), case.images[0], read.volumes[case.images[0]]) for case in read.cases]
     return found, [*_left_out(read), *_masks(source, bool(masks) or read.labelled)]
 
 

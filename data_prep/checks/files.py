@@ -59,7 +59,7 @@ check_kind(
     code="D011",
     title="A file is DICOM where one image file is expected.",
     level="error",
-    remedy="Give the folder that holds the whole series: monai-hybrid check FOLDER; without pydicom, first: {dicom_install}",
+    remedy="Give the folder that holds the whole series: monai-hybrid check {folder}; without pydicom, first: {dicom_install}",
 )
 check_kind(
     "archive",

@@ -29,7 +29,7 @@ LARGEST_VALUE = 1e15  # beyond it, sums of squares overflow in float32
         "nibabel, numpy, sys",
         "i.__class__(numpy.nan_to_num(a, nan=m, posinf=m, neginf=m), i.affine)",
     )
-    + ' and give them: --images-dir "$PWD/NEW"',
+    + ' && monai-hybrid check FOLDER --images-dir "$PWD/NEW"',
 )
 def not_finite(subject: ImageSubject) -> Remark | None:
     """Voxels are NaN or infinite: one of them turns the whole normalised image into NaN."""

@@ -103,7 +103,7 @@ def missing_image(subject: DatasetSubject) -> Iterator[Remark]:
 ONE_FILE = "Both are one file: keep it, and take one of the two entries out of the list, or the link away"
 
 
-@check("D405", on="dataset", level="error", remedy="Keep one of the two: rm {file}")
+@check("D405", on="dataset", level="error", remedy="Keep one of the two. To leave this one out: {case}")
 def same_scan_twice(subject: DatasetSubject) -> Iterator[Remark]:
     """Two cases have the same image, voxel for voxel: one person would be counted twice, or cross a split."""
     for again in _repeated(subject):
@@ -112,7 +112,7 @@ def same_scan_twice(subject: DatasetSubject) -> Iterator[Remark]:
             yield Remark(f"the same content{again.split} as {again.earlier}", again.case, again.file, remedy=remedy)
 
 
-@check("D413", on="dataset", level="warning", remedy="If it is one examination, keep one of the two: rm {file}")
+@check("D413", on="dataset", level="warning", remedy="If it is one examination, leave this one out: {case}")
 def same_voxels_elsewhere(subject: DatasetSubject) -> Iterator[Remark]:
     """Two cases have the same voxels, though their headers give them other places or sizes."""
     for again in _repeated(subject):

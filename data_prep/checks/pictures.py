@@ -29,7 +29,7 @@ BY_COLOUR = (
     f"{SAVED} for p in {FILES} for a in [np.asarray({UPRIGHT}.convert('RGB'))]]\" {{file}}"
 )
 QUARTERS = (5, 6, 7, 8)  # EXIF orientations that exchange the edges
-NEW_LABELS = '--labels-dir "$PWD/NEW"'  # a name alone is looked for in the data set's own folder
+NEW_LABELS = 'monai-hybrid check FOLDER --labels-dir "$PWD/NEW"'  # a name alone is looked for in the data set's own folder
 CHOOSE = (
     "Say what to read of colour pictures: --grey, or --channels green, with build and check; "
     "--colour grey, or --colour green, with predict and evaluate"
@@ -115,7 +115,7 @@ check_kind(
     title="A mask is a colour picture: no rule says which colour is which class.",
     level="error",
     remedy="Store class numbers, as grey values or with a colour table. This writes such copies of the folder, once your "
-    f"colours stand in C, background first, then class 1 and so on: {BY_COLOUR} and give them: {NEW_LABELS}; "
+    f"colours stand in C, background first, then class 1 and so on: {BY_COLOUR} && {NEW_LABELS}; "
     "or leave it out: {case}",
 )
 

@@ -116,8 +116,9 @@ def check(
 ) -> Callable[[Callable[[Any], Result]], Callable[[Any], Result]]:
     """Register a check. It returns None (nothing to say), a sentence, a remark, or remarks (only `on="dataset"`).
 
-    In `remedy`, `{file}` stands for the file's name, quoted for a shell, and `{case}` for the command that moves all files of
-    its case out of the data set, `{python}` for the Python that runs, `{dicom_install}` for what adds the readers of DICOM.
+    In `remedy`, `{file}` stands for the file's name, quoted for a shell, `{folder}` for that of its folder, and `{case}` for
+    the command that moves all files of its case out of the data set, `{python}` for the Python that runs, `{dicom_install}`
+    for what adds the readers of DICOM.
 
     Raises:
         ValueError: an unknown level, a code that is taken, or a note that could be accepted.
@@ -174,7 +175,12 @@ def _finding(
 ) -> Finding:
     own = remark.file or remark.case
     whole = (files or {}).get(remark.case) or [own]
-    words = {"file": quoted(own), "case": whole if isinstance(whole, str) else moved_out(whole), **remark.words}
+    words = {
+        "file": quoted(own),
+        "folder": quoted(Path(own).parent),
+        "case": whole if isinstance(whole, str) else moved_out(whole),
+        **remark.words,
+    }
     wanted = remark.remedy or entry.remedy
     words |= {"python": python()} if "{python}" in wanted else {}
     words |= {"dicom_install": install("dicom")} if "{dicom_install}" in wanted else {}

@@ -32,6 +32,11 @@ def source_or_images(path: Path, **how: Any) -> Source:
         return alone
 
 
+def one_image(path: Path) -> Source:
+    """One image file, as a data set of one case without a label."""
+    return Source(path.parent, "image", path.name, (Case(stem(path), (path,), None),), labelled=False)
+
+
 def images_alone(root: Path) -> Source | None:
     """The images that lie directly in a folder, a case for each; None where folders or masks lie there too, or no image."""
     if not root.is_dir() or folders_in(root):

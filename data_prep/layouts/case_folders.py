@@ -20,6 +20,7 @@ from data_prep.label_affixes import SEPARATORS, says_mask, without_label_words
 from data_prep.layouts.beside import images_and_masks, pairs
 from data_prep.layouts.channels import Images, usual_channels
 from data_prep.layouts.common import described, folders_in, image_files, modality_of, split_of
+from data_prep.layouts.loose_channels import WORD
 from data_prep.layouts.structure_labels import StructureLabels, structure_labels
 from data_prep.layouts.two_folders import has_labels_within
 from data_prep.quoting import quoted
@@ -29,7 +30,7 @@ from data_prep.spelling import in_one_spelling
 from data_prep.structure_names import by_name, whole_labels
 
 DATA_SETS = ("images", "imagesTr")  # within folders that are data sets of their own
-CONTRAST = re.compile(r"(?<![A-Za-z0-9])(?:t[12]|pd|flair|adc|dwi|swi|ct|pet|mra?)[a-z]{0,3}(?![A-Za-z0-9])", re.IGNORECASE)
+CONTRAST = re.compile(rf"(?<![A-Za-z0-9]){WORD}(?![A-Za-z0-9])", re.IGNORECASE)
 OF_CASES = "a folder a case"  # how a note begins
 OF_CT, OF_MR = {"CT"}, {"MR", "MRI", "MRT"}
 

@@ -13,10 +13,12 @@ import numpy as np
 from PIL import Image, ImageSequence
 
 from data_prep.colour import RGB
+from data_prep.opened_picture import opened
 from data_prep.pictures import FORMATS, LARGEST_VALUE, LOSSY, ORIENTATION, is_deep, png_mask
 from data_prep.reading import stem
 from data_prep.repair.copies import Copy
 from data_prep.repair.fixes import Judgement
+from data_prep.repair.ome import DESCRIPTION
 from data_prep.repair.stated import CHANNELS, FIRST, Stated
 from data_prep.roles import read_image, read_label
 from data_prep.volume import Array, ReadError
@@ -31,7 +33,6 @@ _SIZES = {  # in what OME and ImageJ write into the first page
     "channels": r'SizeC="(\d+)"|^channels=(\d+)',
     "times": r'SizeT="(\d+)"|^frames=(\d+)',
 }
-DESCRIPTION = 270  # tag of TIFF
 
 
 def picture_anew(path: Path, is_label: bool, said: Stated) -> list[Copy]:
@@ -61,8 +62,8 @@ def _opaque_rgb(path: Path, kind: str) -> Copy:
     Raises:
         Judgement: its colours would lose bits, or have no conversion.
     """
-    with _opened(path) as picture:
-        if is_deep(path.read_bytes(), picture):
+    with opened(raw := path.read_bytes()) as picture:
+        if is_deep(raw, picture):
             raise Judgement("its colours have 16 bits, of which a copy here would keep 8; export it opaque")
         try:
             array = _grey(picture) if picture.mode in _WITHOUT_COLOUR else np.asarray(picture.convert("RGB"))
@@ -80,11 +81,6 @@ def _kind(path: Path, is_label: bool) -> str:
     except ReadError as error:
         return error.kind
     return ""
-
-
-def _opened(path: Path) -> Image.Image:
-    """From memory: of a file on disk that a tag turns by a quarter, Pillow 13 mixes up the rows of uncompressed TIFF."""
-    return Image.open(io.BytesIO(path.read_bytes()))
 
 
 def _grey(picture: Image.Image) -> Array:
@@ -107,7 +103,7 @@ def _two_values(path: Path, said: Stated) -> list[Copy]:
     Raises:
         Judgement: it has colours, other values than two, or none that is bright.
     """
-    with _opened(path) as picture:
+    with opened(path.read_bytes()) as picture:
         turn = picture.getexif().get(ORIENTATION, 1)
         colours = np.asarray(picture.convert("RGB")).astype(np.int16)
     if (spread := int((colours.max(-1) - colours.min(-1)).max(initial=0))) >= NEAR:
@@ -129,7 +125,7 @@ def _two_values(path: Path, said: Stated) -> list[Copy]:
 
 
 def _of_pages(path: Path, is_label: bool, said: Stated) -> list[Copy]:
-    with _opened(path) as picture:
+    with opened(path.read_bytes()) as picture:
         _refuse_other_pages(picture, said.pages or "")
         pages = [page for _, page in zip(range(1 if said.pages == FIRST else 10**6), _pages(picture, is_label), strict=False)]
     if said.pages == FIRST:
@@ -143,10 +139,10 @@ def _of_pages(path: Path, is_label: bool, said: Stated) -> list[Copy]:
     if said.pages == CHANNELS and is_label:
         raise Judgement(f"a mask of {len(pages)} pages; expected one page with the number of a class in each pixel")
     if said.pages == CHANNELS:
-        whats = [f"page {number + 1} of {len(pages)}" for number in range(len(pages))]
+        ends = said.channels if len(said.channels) == len(pages) else [f"{number:04}" for number in range(len(pages))]
         return [
-            Copy(f"{stem(path)}_{number:04}.tif", _as_file(page, ".tif"), "D021", whats[number])
-            for number, page in enumerate(pages)
+            Copy(f"{stem(path)}_{ends[at]}.tif", _as_file(page, ".tif"), "D021", f"page {at + 1} of {len(pages)}")
+            for at, page in enumerate(pages)
         ]
     volume = np.stack(pages, -1).swapaxes(0, 1)  # (H, W) a page to (W, H, Z), the axes of pictures here
     what = f"its {len(pages)} pages to a volume {volume.shape} of voxels of {said.voxel_size} mm"

@@ -16,13 +16,13 @@ from data_prep.check import check
 from data_prep.checks import Finding
 from data_prep.datalist import case_of, images_of
 from data_prep.dead_links import absent
-from data_prep.errors import ConfigError, DataError, DataListError, EnvironmentFault, said_by_system
+from data_prep.errors import ConfigError, DataError, EnvironmentFault, said_by_system
 from data_prep.files import read_datalist
 from data_prep.foreign import CHECK
 from data_prep.free_names import free
 from data_prep.json_io import dump_json
-from data_prep.layouts import folder_within
-from data_prep.layouts.alone import source_or_images
+from data_prep.layouts import FOLDERS, folder_within
+from data_prep.layouts.alone import one_image, source_or_images
 from data_prep.layouts.common import image_files
 from data_prep.naming import keep_key_out
 from data_prep.pictures import PICTURES
@@ -32,9 +32,11 @@ from data_prep.reading import NIFTI, extension, read_volume
 from data_prep.repair.copies import Copy, refuse_names, volumes_apart
 from data_prep.repair.draft import Draft, corrected, open_draft
 from data_prep.repair.fixes import FIXES, Judgement
+from data_prep.repair.ome import common_names
 from data_prep.repair.picture import mapped_picture
 from data_prep.repair.picture_anew import picture_anew
-from data_prep.repair.stated import Stated, stated
+from data_prep.repair.places import elsewhere, in_the_copy, within
+from data_prep.repair.stated import CHANNELS, Stated, stated
 from data_prep.structures import label_files
 from data_prep.volume import ReadError, Volume
 
@@ -72,6 +74,7 @@ class RepairReport:
     refusals: list[Refusal] = field(default_factory=list)
     remaining: list[Finding] = field(default_factory=list)
     labelled: bool = True  # whether there are masks
+    reading: Reading = field(default_factory=dict)  # how the copy is read
 
     def as_json(self, source: Path, out: Path, dry_run: bool) -> dict[str, Any]:
         """The content of repair.json."""
@@ -104,7 +107,8 @@ def repair(
     """Write a corrected copy of a raw data set, or a corrected data list; never touch the source.
 
     Args:
-        path: folder of a layout that `build` reads, or of images alone, or one that holds a datalist.json, or that file.
+        path: folder of a layout that `build` reads, or of images alone, or one that holds a datalist.json, or that file; or
+            one image.
         out: a new folder. A raw data set is copied into it whole; of a data list, only corrected files are.
         dry_run: do all of it in a temporary folder, and throw that away.
         values: label value -> label value.
@@ -138,6 +142,7 @@ def repair(
         with tempfile.TemporaryDirectory(prefix=f".{out.name}.") if dry_run else new_folder(out) as name:
             made = Path(name)
             report = _into(path, made, said, link or dry_run, how)
+            report.reading = in_the_copy(path, how)
             report.remaining = list(_renamed(report.remaining, str(made), str(out)))
             if not dry_run:
                 dump_json(report.as_json(path, out, dry_run), made / LOG)
@@ -150,10 +155,10 @@ def repair(
 
 def _check_folders(path: Path, out: Path) -> None:
     refuse_special(path)
-    root = (path if path.is_dir() else path.parent).resolve()
+    root = (path.parent if path.is_file() and not _is_image(path) else path).resolve()
     if not path.exists():
         raise DataError(f"{path}: {absent(path, f'there is no such file or folder. Type: ls {quoted(path.parent)}')}")
-    for folder in (root, out):  # small files of the one are copied into the other
+    for folder in (root if root.is_dir() else root.parent, out):  # small files of the one are copied into the other
         keep_key_out(folder)
     if out.exists() or out.is_symlink():
         raise ConfigError(f"--output {out}: it exists; expected the name of a new folder. Type: --output {quoted(free(out))}")
@@ -165,40 +170,44 @@ def _check_folders(path: Path, out: Path) -> None:
 
 def _into(path: Path, made: Path, said: Stated, link: bool, how: Reading) -> RepairReport:
     report = RepairReport()
-    if path.is_file() or (path / "datalist.json").is_file():
+    if (path.is_file() and not _is_image(path)) or (path / "datalist.json").is_file():
         if option := said.is_of_raw_files:
             of = "its values in dataset.json" if option == "--map" else "its files elsewhere"
             raise ConfigError(f"{option}: a prepared data set has {of}; repair the raw folder, then build anew")
         _datalist(path if path.is_file() else path / "datalist.json", made, report)
         report.remaining = check(made)
         return report
-    raw = source_or_images(path, **how)
+    raw = one_image(path) if path.is_file() else source_or_images(path, **how)
     if raw.series:
         raise ConfigError(f"{path}: it is DICOM, which is never changed. Type: {CHECK} {quoted(path)}")
+    if said.pages == CHANNELS:
+        said = replace(said, channels=common_names(path for case in raw.cases for path in case.images))
+    places = elsewhere(path, how) if raw.layout == FOLDERS else {}
     for case in raw.cases:
         for file, data in _case(case, said.values, report, label_files(raw, case)):
             copies = _anew(file, data, file not in case.images, raw, said, report)
             for copy in copies:
-                _put((made / _within(file, raw.root)).with_name(copy.name), copy.data, file, link=False)
+                _put((made / within(file, raw.root, places)).with_name(copy.name), copy.data, file, link=False)
             if not copies:
-                _put(made / _copy_name(file, raw, report), data, file, link)
-    for file in _beside(raw):
-        _put(made / _copy_name(file, raw, report), None, file, link)
+                _put(made / _copy_name(file, raw, report, places), data, file, link)
+    for file in _beside(raw) if path.is_dir() else ():
+        _put(made / _copy_name(file, raw, report, places), None, file, link)
+    for folder, name in places.items():  # what its values are called
+        _put(made / f"{name}.json", None, folder.parent / f"{folder.name}.json", link)
     report.labelled = raw.labelled
-    report.remaining = check(made, **how) if raw.labelled else [one for file in image_files(made) for one in check(file)]
+    report.remaining = (
+        check(made, **in_the_copy(path, how)) if raw.labelled else [one for file in image_files(made) for one in check(file)]
+    )
     return report
 
 
-def _within(file: Path, root: Path) -> Path:
-    """The path of a file below the root of its data set."""
-    if ".." in file.parts or not file.is_relative_to(root):
-        raise DataListError("D503", f"{file}: it lies outside {root}; expected all files of the data set below it", str(file))
-    return file.relative_to(root)
+def _is_image(path: Path) -> bool:
+    return path.is_file() and extension(path) is not None
 
 
-def _copy_name(file: Path, raw: Source, report: RepairReport) -> Path:
+def _copy_name(file: Path, raw: Source, report: RepairReport, places: Mapping[Path, str]) -> Path:
     """The path of a copy: that of its source, with the ending in small letters, unless a list names files as they are."""
-    name, end = _within(file, raw.root), extension(file)
+    name, end = within(file, raw.root, places), extension(file)
     small = file.with_name(file.name[: -len(end)] + end) if end else file
     if end is None or small == file or raw.layout == "msd" or small.exists() or not file.is_file():
         return name

@@ -21,12 +21,14 @@ class Stated:
         pictures: what lies below transparent pixels may be seen, colours may be converted, masks in JPEG have two values.
         pages: what the pages of a picture, or the volumes of a NIfTI file with four axes, are; None where nobody said it.
         voxel_size: of a volume made of pages, mm: along a row, along a column, from page to page.
+        channels: their names, which all files give themselves; () for numbers.
     """
 
     values: Mapping[int, int] = field(default_factory=dict)
     pictures: bool = False
     pages: str | None = None
     voxel_size: tuple[float, ...] | None = None
+    channels: tuple[str, ...] = ()
 
     @property
     def is_of_raw_files(self) -> str:

@@ -16,6 +16,7 @@ from monai_hybrid.distilled_models import refuse_to_denoise
 from monai_hybrid.earlier_names import moved_from
 from monai_hybrid.evaluation.sharing import own_share
 from monai_hybrid.evaluation.tolerance import choose_tolerance
+from monai_hybrid.losses.objectives import learnt_objective
 from monai_hybrid.processes import join_processes, leave_processes
 from monai_hybrid.results_folder import data_folder, results_folder
 from monai_hybrid.transforms.contrast import contrast_kind
@@ -35,6 +36,7 @@ __all__ = [
     "find_card",
     "image_transforms",
     "join_processes",
+    "learnt_objective",
     "leave_processes",
     "loader_processes",
     "mixed_precision_pays",

@@ -19,6 +19,7 @@ from data_prep.label_names import BACKGROUND, alike_name
 from data_prep.layouts.structure_folders import structure_of
 from data_prep.quoting import printable, quoted
 from data_prep.reading import stem
+from data_prep.structure_names import take_name
 from monai_hybrid.errors import ConfigError, DataError
 from monai_hybrid.evaluation.structure_masks import mask_files, one_segmentation
 
@@ -176,9 +177,7 @@ def _by_structure(
         own = _masks_of(cases, {}, mask_files(folder), owner)
         if not own or alike_name(name) == BACKGROUND:
             continue
-        if (other := known.setdefault(alike_name(name), folder)) is not folder:
-            both = f"{printable(other.name)}/ and {printable(folder.name)}/ are of one structure"
-            raise DataError(f"{printable(str(folder.parent))}: {both}; keep one: mv {quoted(folder)} ..")
+        take_name(name, folder, known, folder.parent)
         for case_id, path in own.items():
             found.setdefault(case_id, {})[name] = path
     return found

@@ -11,6 +11,7 @@ from data_prep.label_names import alike_name
 from data_prep.quoting import printable
 from data_prep.reading import extension, read_volume, size_of, stem
 from data_prep.slicer_segments import ENDING, BySegment, segments_of
+from data_prep.structure_names import take_name
 from data_prep.structures import Joined, as_file
 from data_prep.volume import ReadError
 from monai_hybrid.errors import DataError
@@ -30,18 +31,13 @@ def structure_masks(folder: Path, structures: Mapping[str, int], named: Mapping[
         named: the masks by the names of their folders; None: by their own.
 
     Raises:
-        DataError: it holds none of them, or two masks of one.
+        DataError: it holds none of them, or two masks of one: the sentence of `build`.
     """
     files = list(named.items()) if named else [(stem(path), path) for path in mask_files(folder)]
     found: dict[str, Path] = {}
     for called, path in files:
-        name = alike_name(called)
-        if name in found:
-            raise DataError(
-                f"{printable(str(folder))}: {printable(found[name].name)} and {printable(path.name)} are of one structure"
-            )
-        if name in structures:
-            found[name] = path
+        if alike_name(called) in structures:
+            take_name(called, path, found, folder)
     if not found:
         seen = few([printable(called) for called, _ in files], 6) or "nothing"
         raise DataError(

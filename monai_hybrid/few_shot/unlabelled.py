@@ -16,7 +16,7 @@ from data_prep.datalist import images_of
 from data_prep.examine import examine_case
 from data_prep.files import read_datalist, read_dataset
 from data_prep.foreign import foreign_sentence
-from data_prep.grouped import named
+from data_prep.grouped import named, with_copies
 from data_prep.home import at_home
 from data_prep.known_files import equal_files
 from data_prep.quoting import quoted
@@ -251,7 +251,7 @@ def _checked(scan: Scan, data: PreparedData) -> dict[str, Any]:
     if scan.missing and (errors or len(scan.files) > 1):
         raise DataError(f"unlabelled_dir: {scan.missing}")
     if errors or record is None:
-        said = named(str(errors[0]), path.parent).replace(OFFER, OFFERED_BY_BUILD) if errors else ""
+        said = named(with_copies(str(errors[0]), path), path.parent).replace(OFFER, OFFERED_BY_BUILD) if errors else ""
         raise DataError(f"unlabelled_dir: {said}" if errors else f"unlabelled_dir: {path}: cannot be used")
     if record.spatial_dims != dims:
         raise DataError(f"unlabelled_dir: {path} is {record.spatial_dims}D, the labelled data are {dims}D")

@@ -14,11 +14,14 @@ diffusion model of Deja et al. (ECML 2023): no mask is read from noise.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from monai_hybrid.errors import ConfigError
+
+logger = logging.getLogger("monai_hybrid.training")
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,31 @@ def denoises(card: Mapping[str, Any]) -> bool:
     """Whether the model of this card was trained with an image term."""
     own = OBJECTIVES.get(str((card.get("training") or {}).get("objective")))
     return own is not None and own.image_term
+
+
+def learnt_objective(
+    objective: str, clean_fraction: float | None, cases: Iterable[Mapping[str, Any]], self_training: bool = False
+) -> str:
+    """The arm that a model's card names: of one that mixes clean and noisy inputs, without any noisy one, "supervised".
+
+    Args:
+        objective: name of the arm.
+        clean_fraction: as typed; None: the arm's own.
+        cases: of the training; those without "label" are always noised.
+        self_training: a teacher gives them masks, so they are clean as often as those with a label.
+
+    Raises:
+        ConfigError: see `get_objective`.
+    """
+    own = get_objective(objective, clean_fraction)
+    if not own.mask_on_noisy or own.clean_fraction < 1:
+        return objective
+    if own.image_term and not self_training and any("label" not in case for case in cases):
+        return objective
+    logger.warning(
+        "clean_fraction 1: no image is noised, so that the objective %s is supervised; the model's card says so", objective
+    )
+    return "supervised"
 
 
 def refuse_to_draw(card: Mapping[str, Any], model: str) -> None:

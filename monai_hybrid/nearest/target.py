@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,8 @@ from data_prep.errors import DataError
 from data_prep.evenly import spread
 from data_prep.files import read_datalist, read_dataset
 from data_prep.free_names import PREPARED, free
+from data_prep.layouts.channels import usual_channels
+from data_prep.layouts.loose_channels import loose_channels
 from data_prep.quoting import quoted
 from data_prep.shift.images import MOST_IMAGES, grid_facts, quantiles, read_channels
 from data_prep.volume import Array, Volume
@@ -67,6 +70,24 @@ def described(target: Path) -> tuple[list[dict[str, Any]], dict[str, Any] | None
     return cases_to_predict(str(target), str(target), channels=("image",)), None
 
 
+def with_channels(cases: Sequence[Mapping[str, Any]]) -> tuple[Sequence[Mapping[str, Any]], list[str]]:
+    """Scans of a file each, those joined that are channels of one by their names; and the names of the channels.
+
+    Cases without the channels of most are left out. Where fewer than half of the files are channels, none is.
+    """
+    if any("place" in case for case in cases):  # of BIDS, whose names say more
+        return cases, []
+    by_folder: dict[Path, list[Path]] = defaultdict(list)
+    for case in cases:
+        by_folder[Path(case["image"]).parent].append(Path(case["image"]))
+    found = [(name, own) for files in by_folder.values() for name, own in loose_channels(files).items()]
+    usual = usual_channels([own for _, own in found]).names if found else frozenset()
+    joined = [
+        {"image": [str(own[name]) for name in sorted(usual)], "case_id": case} for case, own in found if set(own) == usual
+    ]
+    return (joined, sorted(usual)) if 2 * len(joined) * len(usual) >= len(cases) and joined else (cases, [])
+
+
 def read_scans(target: Path, normalizations: Sequence[Mapping[str, Any]]) -> Scans:
     """Read some scans, each once.
 
@@ -79,7 +100,8 @@ def read_scans(target: Path, normalizations: Sequence[Mapping[str, Any]]) -> Sca
         EnvironmentFault: a format that needs a package which is not there.
     """
     cases, dataset = described(target)
-    chosen = spread(cases, MOST_IMAGES)
+    scans, names = (cases, []) if dataset else with_channels(cases)
+    chosen = spread(scans, MOST_IMAGES)
     colour = parse_colour(dataset.get("colour")) if dataset else None
     flat = dataset is not None and dataset["spatial_dims"] == 2
     firsts: list[Volume] = []
@@ -93,6 +115,7 @@ def read_scans(target: Path, normalizations: Sequence[Mapping[str, Any]]) -> Sca
     if len(dims) > 1:
         raise DataError(f"{target}: holds images of 2 and of 3 dimensions; give one kind")
     count = sum(volume.channels for volume in volumes)
-    unknown = {"spatial_dims": dims[0], "channels": [f"channel {i}" for i in range(count)], "modality": "unknown", "labels": []}
+    names = names if len(names) == count else [f"channel {i}" for i in range(count)]
+    unknown = {"spatial_dims": dims[0], "channels": names, "modality": "unknown", "labels": []}
     facts = dataset["fingerprint"] if dataset else grid_facts(firsts)
     return Scans(target.name, chosen, dataset or unknown, facts, [np.stack(found) for found in curves], colour)

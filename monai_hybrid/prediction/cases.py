@@ -16,7 +16,7 @@ from data_prep.accepting import parse_codes
 from data_prep.checks import REGISTRY, Finding, run_checks
 from data_prep.checks.subjects import ImageSubject, PairSubject
 from data_prep.colour import Colour, parse_colour
-from data_prep.grouped import named
+from data_prep.grouped import named, with_copies
 from data_prep.pictures import LARGEST_VALUE, is_picture
 from data_prep.roles import read_image
 from data_prep.slices import line
@@ -215,7 +215,7 @@ def _refuse(findings: Sequence[Finding], image: str, of_user: bool) -> None:
 
 def _told(finding: Finding, image: str, of_user: bool) -> str:
     """A finding with the folder of the image in the place of FOLDER in what to type."""
-    return named(str(finding), Path(image).parent) if of_user else str(finding)
+    return named(with_copies(str(finding), Path(image)), Path(image).parent) if of_user else str(finding)
 
 
 def _size(volume: Volume) -> tuple[float, str]:

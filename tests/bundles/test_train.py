@@ -80,6 +80,17 @@ def test_one_seed_gives_identical_weights_with_volumes_on_disk_too_and_another_s
     assert digest(tmp_path / "1/models/model.pt") != digest(trained / "models/model.pt")
 
 
+def test_a_training_that_saw_no_noise_is_no_denoiser(prepared: Path, tmp_path: Path) -> None:
+    done = run_bundle(TRAIN, dataset_dir=prepared, output_dir=tmp_path, clean_fraction=1, **TINY)
+    assert done.returncode == 0, done.stderr
+    card = read_card(tmp_path / "models/model.safetensors")
+    assert card is not None and card["training"]["objective"] == "supervised" and card["training"]["clean_fraction"] == 1
+    assert "no image is noised" in done.stdout + done.stderr
+    model = tmp_path / "models/model.safetensors"
+    drawn = run_bundle("bundles/hybrid_pretrain/configs/sample.json", model=model, output_dir=tmp_path / "pairs")
+    assert drawn.returncode == 2 and "without denoising, so it draws no images" in drawn.stderr
+
+
 @pytest.mark.parametrize("objective", ["supervised", "diffusion", "noisy_supervised", "two_pass"])
 def test_each_control_arm_is_one_setting(prepared: Path, tmp_path: Path, objective: str) -> None:
     done = run_bundle(TRAIN, dataset_dir=prepared, output_dir=tmp_path, objective=objective, **TINY)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,9 +17,11 @@ import nibabel
 import numpy as np
 import pytest
 from PIL import Image
+from typer.testing import CliRunner
 
 from data_prep.checks.geometry import too_many_axes
 from data_prep.checks.registry import REGISTRY, Remark
+from data_prep.cli import app
 
 
 def typed(code: str, file: Path, cwd: Path) -> None:
@@ -27,7 +32,7 @@ def typed(code: str, file: Path, cwd: Path) -> None:
 
 def run(remedy: str, file: Path, cwd: Path) -> subprocess.CompletedProcess[str]:
     """The command of a remedy, typed."""
-    line = "mkdir NEW" + remedy.split("mkdir NEW")[1].split(" and give them")[0].replace("{file}", shlex.quote(str(file)))
+    line = "mkdir NEW" + remedy.split("mkdir NEW")[1].split(" && monai-hybrid")[0].replace("{file}", shlex.quote(str(file)))
     line = line.replace("{python}", shlex.quote(sys.executable))
     return subprocess.run(["sh", "-c", line], cwd=cwd, capture_output=True, text=True, check=False)
 
@@ -52,7 +57,7 @@ def test_colours_of_masks_become_the_classes_that_the_user_names(tmp_path: Path)
     typed("D027", folder / "a.png", tmp_path)
     for copy in ("a.png", "b.png"):
         np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "NEW" / copy)), classes)
-    assert REGISTRY["D027"].remedy.endswith('and give them: --labels-dir "$PWD/NEW"; or leave it out: {case}')
+    assert REGISTRY["D027"].remedy.endswith('check FOLDER --labels-dir "$PWD/NEW"; or leave it out: {case}')
 
 
 def test_masks_in_colours_are_written_upright(tmp_path: Path) -> None:
@@ -128,6 +133,71 @@ def test_headers_and_values_are_corrected_in_copies(tmp_path: Path, code: str) -
             assert copy.get_fdata()[0, 0, 0] == 0
         else:
             np.testing.assert_allclose(copy.header.get_qform(), copy.header.get_sform(), atol=1e-6)
+
+
+def _nan(root: Path) -> None:
+    values = np.random.default_rng(0).random((4, 5, 6)).astype(np.float32)
+    values[0, 0, 0] = np.nan
+    for name, data in (("images", values), ("labels", (values > 0.5).astype(np.uint8))):
+        (root / name).mkdir(parents=True)
+        nibabel.save(nibabel.Nifti1Image(data, np.eye(4)), root / name / "a [1].nii.gz")
+
+
+def _beside(root: Path) -> None:
+    _nan(root)
+    (root / "images/a [1].nii.gz").rename(root / "p1.nii.gz")
+    (root / "labels/a [1].nii.gz").rename(root / "p1_seg.nii.gz")
+    for name in ("images", "labels"):
+        (root / name).rmdir()
+
+
+def _of_cases(root: Path) -> None:
+    _beside(root / "case 1")
+    _beside(root / "case 2")
+
+
+def _colours(root: Path) -> None:
+    classes = np.random.default_rng(0).integers(0, 3, (7, 9))
+    colours = np.array([(0, 0, 0), (255, 0, 0), (0, 255, 0)], np.uint8)[classes]
+    for name, data in (("images", classes.astype(np.uint8)), ("labels", colours)):
+        (root / name).mkdir(parents=True)
+        Image.fromarray(data).save(root / name / "a [1].png")
+
+
+@pytest.mark.parametrize("shell", ["sh", "bash", "zsh"])
+@pytest.mark.parametrize(
+    ("code", "broken", "given"),
+    [
+        ("D201", _nan, ""),
+        ("D201", _nan, "images/a [1].nii.gz"),
+        ("D201", _nan, "images"),
+        ("D201", _beside, ""),
+        ("D201", _of_cases, ""),
+        ("D027", _colours, ""),
+    ],
+    ids=["values", "values of one file", "values of images alone", "masks beside", "a folder each", "colours"],
+)
+def test_the_line_is_pasted_whole_in_every_shell(
+    tmp_path: Path, shell: str, code: str, broken: Callable[[Path], None], given: str
+) -> None:
+    """From the copies to a check of them, in folders with names that a shell would take apart."""
+    if shutil.which(shell) is None:
+        pytest.skip(f"no {shell} here")
+    broken(root := tmp_path / "it's $HOME *raw*")
+    here, bin_folder = tmp_path / "my place", tmp_path / "bin"
+    for folder in (here, bin_folder):
+        folder.mkdir()
+    command = bin_folder / "monai-hybrid"
+    command.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m data_prep "$@"\n')
+    command.chmod(0o755)
+    paths = {"PATH": f"{bin_folder}{os.pathsep}{os.environ['PATH']}", "PYTHONPATH": str(Path(__file__).parents[2])}
+    said = CliRunner().invoke(app, ["check", str(root / given) if given else str(root)]).output
+    line = re.search(r"mkdir NEW && .*?/NEW\"(?:/(?:'[^']*'|\S)*)?", said)
+    assert code in said and line and "FOLDER" not in said, said
+    done = subprocess.run(
+        [shell, "-c", line[0]], cwd=here, env={**os.environ, **paths}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0 and "good: 0 errors" in done.stdout and code not in done.stdout, done
 
 
 def test_what_was_not_measured_in_ct_becomes_air(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import json
 import re
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from benchmarks.reliability.tiny import SHAPE, affine, cube, edit_bytes, edit_header, noise, plain, prepared, save, sound
+from data_prep.build import build
 from data_prep.check import check
 from data_prep.cli import app
 from data_prep.errors import ConfigError, DataListError
@@ -113,6 +115,39 @@ def test_a_certain_defect_is_corrected_and_the_source_untouched(tmp_path: Path, 
     log = json.loads((out / "repair.json").read_text())
     entry = next(entry for entry in log["repairs"] if entry["code"] == code)
     assert entry["source_sha256"] in before.values() and entry["copy_sha256"] in hashes(out).values()
+
+
+ONE_FILE = {name: CERTAIN[name] for name in ("plain as gz", "five axes", "zero voxel size", "no qform")}
+
+
+@pytest.mark.parametrize("inside", [True, False], ids=["in its folder", "elsewhere"])
+@pytest.mark.parametrize("name", ONE_FILE)
+def test_what_is_said_of_one_file_can_be_pasted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, inside: bool
+) -> None:
+    code, break_it, _ = ONE_FILE[name]
+    break_it(root := sound(tmp_path / "my raw"))
+    monkeypatch.chdir(root / "images" if inside else tmp_path)
+    file = _image(root).relative_to(Path.cwd())
+    before = {path: path.read_bytes() for path in root.rglob("*.gz")}
+    said = RUN.invoke(app, ["check", str(file)]).output
+    assert f"{code} " in said and "FOLDER" not in said and " OUT" not in said, said
+    line = next(match[0] for match in re.finditer(r"repair .*? --output \w+", said))
+    done = RUN.invoke(app, shlex.split(line))
+    assert done.exit_code == 0 and f"corrected {code}" in done.output, done.output
+    (copy,) = Path("case_a_repaired").glob("*.nii.gz")
+    assert copy.name == file.name and code not in RUN.invoke(app, ["check", str(copy)]).output
+    assert {path: path.read_bytes() for path in root.rglob("*.gz") if "_repaired" not in str(path)} == before
+
+
+def test_a_data_list_is_not_repaired_into_its_own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    edit_header(_image(root := sound(tmp_path / "raw", ("case_a", "b", "c", "d"))), qform_code=0)
+    build(root, tmp_path / "target")
+    monkeypatch.chdir(tmp_path / "target")
+    said = RUN.invoke(app, ["check", "datalist.json"]).output
+    line = re.search(r"repair datalist.json --output \S+", said)
+    assert line and RUN.invoke(app, shlex.split(line[0])).exit_code == 0, said
+    assert (tmp_path / "target_repaired/datalist.json").is_file()
 
 
 @pytest.mark.parametrize("name", JUDGED)
@@ -274,6 +309,49 @@ def test_a_file_outside_the_data_set_is_refused_and_nothing_written(tmp_path: Pa
     with pytest.raises(DataListError, match="it lies outside"):
         repair(root, tmp_path / "out")
     assert not (tmp_path / "out").exists() and [p.name for p in sorted(tmp_path.iterdir())] == ["far", "raw"]
+
+
+@pytest.mark.parametrize("which", ["images", "labels", "both", "relative", "one name"])
+def test_folders_from_elsewhere_lie_in_the_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, which: str) -> None:
+    root = sound(tmp_path / "raw", ("case_a", "b", "c", "d"))
+    edit_header(_image(root), qform_code=0)
+    (root / "labels.json").write_text('{"1": "heart"}')
+    words = []
+    for kind, folder in (("images", "far/images" if which == "one name" else "scans"), ("labels", "masks of them")):
+        if which in (kind, "both", "one name") or (which, kind) == ("relative", "images"):
+            target = tmp_path / folder
+            target.parent.mkdir(exist_ok=True)
+            (root / kind).rename(target)
+            (root / "labels.json").rename(tmp_path / f"{folder}.json") if kind == "labels" else None
+            words += [f"--{kind}-dir", f"../{folder}" if which == "relative" else str(target)]
+    before = hashes(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    said = RUN.invoke(app, ["check", "raw", *words]).output
+    line = re.search(r"monai-hybrid (repair .*)", said)
+    assert "D112 note" in said and line, said
+    done = RUN.invoke(app, shlex.split(line[1]))
+    assert done.exit_code == 0 and "corrected D112" in done.output and "D112 note" not in done.output, done.output
+    following = re.search(r"monai-hybrid (build .*)", done.output)
+    assert following and RUN.invoke(app, shlex.split(following[1])).exit_code == 0, done.output
+    (prepared_folder,) = tmp_path.glob("*_prepared")
+    assert json.loads((prepared_folder / "dataset.json").read_text())["labels"][1]["name"] == "heart"
+    assert all(str(tmp_path / "raw_repaired") in str(path) for case in [*check_cases(prepared_folder)] for path in case)
+    after = hashes(tmp_path)
+    assert {path: after[path] for path in before} == before
+
+
+def check_cases(folder: Path) -> list[list[Path]]:
+    """The files of each case of a prepared data set."""
+    content = json.loads((folder / "datalist.json").read_text())
+    return [[(folder / case[key]).resolve() for key in ("image", "label")] for case in content["training"]]
+
+
+def test_a_data_set_above_is_repaired(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    edit_header(_image(sound(tmp_path / "raw")), qform_code=0)
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    done = RUN.invoke(app, ["repair", "../raw", "--output", "../out"])
+    assert done.exit_code == 0 and (tmp_path / "out/images/case_a.nii.gz").is_file(), done.output
 
 
 def test_plain_names_stay_plain(tmp_path: Path) -> None:

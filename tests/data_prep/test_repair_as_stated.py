@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from typer.testing import CliRunner
 from data_prep.check import check, checked
 from data_prep.cli import app
 from data_prep.errors import ConfigError, DataError
+from data_prep.layouts import read_source
 from data_prep.reading import read_volume, stem
 from data_prep.repair import repair
 from data_prep.roles import read_image, read_label
@@ -243,6 +245,46 @@ def test_the_first_page_keeps_its_bits(tmp_path: Path) -> None:
 
 
 OME = '<OME><Image><Pixels SizeC="3" SizeT="1" SizeZ="1"/></Image></OME>'
+NAMED = '<Channel ID="Channel:0:0" Name="DAPI"/><Channel Name="GFP" ID="1"/><Channel ID="2" Name="{}"/>'
+PLACES = '<TiffData FirstC="2" IFD="0"/><TiffData FirstC="1" IFD="1"/><TiffData FirstC="0" IFD="2"/>'
+
+
+@pytest.mark.parametrize(
+    ("last", "places", "names"),
+    [
+        ("mCherry", "", ["DAPI", "GFP", "mCherry"]),
+        ("Alexa-488", PLACES, ["Alexa-488", "GFP", "DAPI"]),
+        ("Alexa 488", "", None),
+        ("gfp", "", None),
+        ("0488", "", None),
+        ("mask", "", None),
+        ("../x", "", None),
+        ("", "", None),
+    ],
+)
+def test_channels_are_called_as_the_file_names_them(last: str, places: str, names: list[str] | None, tmp_path: Path) -> None:
+    text = OME.replace("/></Image>", f">{NAMED.format(last)}{places}</Pixels></Image>")
+    root, out = stack(tmp_path / "raw", pages=3, mask_pages=1, description=text), tmp_path / "out"
+    report = repair(root, out, pages="channels")
+    assert report.refusals == [] and not codes(out)
+    ends = names or ["0000", "0001", "0002"]
+    assert sorted(path.name for path in (out / "images").glob("c0*")) == sorted(f"c0_{end}.tif" for end in ends)
+    with Image.open(root / "images/c0.ome.tif") as source:
+        for page, end in enumerate(ends):
+            source.seek(page)
+            np.testing.assert_array_equal(read_volume(out / f"images/c0_{end}.tif").array.T, np.asarray(source))
+    assert sorted(read_source(out).channels) == sorted(ends)
+
+
+def test_where_files_name_channels_otherwise_they_have_numbers(tmp_path: Path) -> None:
+    """Cases would have other channels each."""
+    root = stack(tmp_path / "raw", pages=3, mask_pages=1, description=OME.replace("/><", f">{NAMED.format('A')}</Pixels><", 1))
+    grey = [np.zeros(SHAPE, np.uint16) + page for page in range(3)]
+    saved(root / "images/c0.ome.tif", grey)
+    repair(root, tmp_path / "out", pages="channels")
+    assert read_source(tmp_path / "out").channels == ("0000", "0001", "0002")
+
+
 IMAGEJ = "ImageJ=1.53t\nimages=12\nchannels=3\nslices=4\n"
 
 
@@ -352,3 +394,15 @@ def test_images_alone_are_checked_and_a_wrong_word_of_theirs_is_still_refused(tm
             check(tmp_path / "scans", **words)
     (tmp_path / "scans/dataset.json").write_text("{")
     assert [finding.code for finding in check(tmp_path / "scans")] == ["D501"], "no folder without masks, but a damaged one"
+
+
+def test_a_large_picture_is_written_without_a_warning_as_it_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pillow warns of large pictures, which whole slides are."""
+    (tmp_path / "scans").mkdir()
+    values = np.random.default_rng(0).integers(0, 255, (9, 9, 4), dtype=np.uint8)
+    Image.fromarray(values).save(tmp_path / "scans/a.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 60)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        assert len(repair(tmp_path / "scans", tmp_path / "out", pictures=True).repairs) == 1
+    assert Image.open(tmp_path / "out/a.png").mode == "RGB"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from prep_samples import cube, noise, save
 from typer.testing import CliRunner
 
 from benchmarks.reliability.tiny import prepared
-from data_prep.check import check_datalist
+from data_prep.check import check, check_datalist
 from data_prep.cli import app
 
 RUN = CliRunner()
@@ -106,7 +107,40 @@ def test_of_two_alike_the_one_without_a_label_is_the_one_to_remove(unlabelled: s
     (root / f"labels/{unlabelled}.nii.gz").unlink()
     for words in (["check", str(root)], ["build", str(root), "--output", str(tmp_path / "out"), "--allow-unlabelled"]):
         said = RUN.invoke(app, words, env={"COLUMNS": "300"}).output
-        assert f"Keep one of the two: rm {next((root / 'images').glob(f'{unlabelled}.nii*'))}" in said
+        assert f"Keep one of the two. To leave this one out: mv {next((root / 'images').glob(f'{unlabelled}.nii*'))}" in said
+
+
+CASES = {
+    "a folder each": ("{}/ct", "{}/segmentations/liver", "{}/segmentations/spleen"),
+    "structures beside": ("{}/ct", "{}/liver_seg", "{}/spleen_seg"),
+    "channels in a folder": ("{0}/{0}_flair", "{0}/{0}_t1", "{0}/{0}_seg"),
+    "beside": ("{}", "{}_seg"),
+    "two folders": ("images/{}", "labels/{}"),
+    "channels": ("images/{}_0000", "images/{}_0001", "labels/{}"),
+    "structures by name": ("images/{}", "labels/{}_liver", "labels/{}_spleen"),
+    "structures of a case": ("images/{}", "labels/{}/liver", "labels/{}/spleen"),
+}
+
+
+@pytest.mark.parametrize("files", CASES.values(), ids=CASES)
+def test_after_what_is_said_to_type_nothing_of_the_case_is_left(
+    files: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "away/here").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "away/here")  # the command moves to the folder above
+    root = tmp_path / "my raw"
+    for case, seed in (("p1", 0), ("p2", 1), ("p3", 0), ("p4", 0)):
+        for at, name in enumerate(files):
+            (file := root / f"{name.format(case)}.nii.gz").parent.mkdir(parents=True, exist_ok=True)
+            mask = "seg" in name or name.startswith("labels")
+            save(file, abs(("spleen" in name) - cube((6, 7, 8))) if mask else noise((6, 7, 8), 10 * at + seed), AFFINE)
+    said = check(root)
+    assert {one.code for one in said if one.level == "error"} == {"D405"}, said
+    for line in dict.fromkeys(one.remedy.split("leave this one out: ")[1] for one in said if one.code == "D405"):
+        subprocess.run(["sh", "-c", line], check=True)
+    left = check(root)
+    assert not [one for one in left if one.level == "error" or one.code in ("D404", "D551")], left
+    assert len(list((tmp_path / "away").rglob("*.nii.gz"))) == 2 * len(files)
 
 
 @pytest.mark.parametrize("link", [False, True])

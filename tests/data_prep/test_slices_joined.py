@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from data_prep.cli import app
 from data_prep.errors import ConfigError, DataError
+from data_prep.scans import sort_files
 from data_prep.slices import cut
 from data_prep.slices_joined import join
 
@@ -46,7 +47,7 @@ def test_masks_of_slices_are_joined_on_the_grid_of_their_volumes(spacing: tuple[
     done = RUN.invoke(app, words)
     assert done.exit_code == 0 and "2 masks of volumes" in done.output, done.output
     for name, expected in values.items():
-        made, scan = nib.load(tmp_path / f"out/{name}_seg.nii.gz"), nib.load(tmp_path / f"raw/{name}.nii.gz")
+        made, scan = nib.load(tmp_path / f"out/{Path(name).name}_seg.nii.gz"), nib.load(tmp_path / f"raw/{name}.nii.gz")
         np.testing.assert_array_equal(np.asarray(made.dataobj), expected)
         np.testing.assert_array_equal(made.affine, scan.affine)
     assert (tmp_path / "out/labels.txt").read_text() == "names" and not (tmp_path / "out/never_cut_seg.nii.gz").exists()
@@ -80,9 +81,40 @@ def test_labels_beside_the_scans_are_no_volumes_to_join_masks_for(tmp_path: Path
     cut(tmp_path / "raw", tmp_path / "cut")
     masks = as_predicted(tmp_path / "cut/images", tmp_path / "masks")
     assert join(tmp_path / "raw", masks, tmp_path / "out") == 1
-    assert [file.relative_to(tmp_path).as_posix() for file in (tmp_path / "out").rglob("*.nii.gz")] == [
-        "out/images/p1_seg.nii.gz"
-    ]
+    files = [file.relative_to(tmp_path).as_posix() for file in (tmp_path / "out").rglob("*.nii.gz")]
+    assert files == ["out/p1_seg.nii.gz"]  # as `predict` writes them
+
+
+@pytest.mark.parametrize(
+    ("ends", "labels"),
+    [
+        (("_0000", "_0001"), True),
+        (("_0000", "_0001"), False),
+        (("_flair", "_t1"), True),
+        (("_flair", "_t1"), False),
+        (("/flair", "/t1"), False),
+    ],
+)
+def test_channels_stay_those_of_a_case_and_have_one_mask(ends: tuple[str, str], labels: bool, tmp_path: Path) -> None:
+    for case in ("p1", "p2"):
+        for seed, end in enumerate(ends):
+            volume(tmp_path / f"raw/images/{case}{end}.nii.gz", (1, 1, 5), seed)
+        if labels:
+            volume(tmp_path / f"raw/labels/{case}.nii.gz", (1, 1, 5), 7)
+    cut(tmp_path / "raw", tmp_path / "cut")
+    names = ("image_a", "image_b") if ends[0][1:].isdigit() else ("flair", "t1")
+    (tmp_path / "masks").mkdir()
+    for scan in sort_files(sorted((tmp_path / "cut/images").rglob("*.nii.gz")), tmp_path / "cut/images", names).scans:
+        assert len(scan.files) == 2 and not scan.missing
+        target = tmp_path / "masks" / scan.name.name.replace(".nii.gz", "_seg.nii.gz")
+        target.write_bytes(scan.files[0].read_bytes())
+    assert join(tmp_path / "raw", tmp_path / "masks", tmp_path / "out") == 2
+    assert sorted(file.name for file in (tmp_path / "out").iterdir()) == ["p1_seg.nii.gz", "p2_seg.nii.gz"]
+    first = nib.load(tmp_path / f"raw/images/p2{ends[0]}.nii.gz")
+    np.testing.assert_array_equal(nib.load(tmp_path / "out/p2_seg.nii.gz").get_fdata(), first.get_fdata())
+    if "/" not in ends[0]:
+        each = as_predicted(tmp_path / "cut/images", tmp_path / "each")  # a model of one channel takes each for a scan
+        assert join(tmp_path / "raw", each, tmp_path / "out_of_each") == 4
 
 
 def test_what_cannot_be_joined_leaves_nothing(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import zlib
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from typer.testing import CliRunner
 from data_prep.build import build
 from data_prep.cli import app
 from data_prep.errors import ConfigError, DataError
+from data_prep.layouts import read_source
 from data_prep.slices import cut, line
 
 
@@ -58,6 +60,101 @@ def test_what_was_a_data_set_of_volumes_is_one_of_slices(tmp_path: Path, mask: s
     assert cut(raw, tmp_path / "cut") == (8, 48, ())
     report = build(tmp_path / "cut", tmp_path / "target")
     assert report.patients.startswith("patients: 4 in 24 cases")
+
+
+LAYOUTS = {
+    "numbers": ("imagesTr/{}_0000", "imagesTr/{}_0001", "labelsTr/{}"),
+    "one number": ("imagesTr/{}_0000", "labelsTr/{}"),
+    "beside": ("{}_flair", "{}_t1", "{}_seg"),
+    "structures by name": ("images/{}", "labels/{}_liver", "labels/{}_spleen"),
+    "structures of a case": ("images/{}", "labels/{}/liver", "labels/{}/spleen"),
+    "a folder each": ("{}/ct", "{}/segmentations/liver", "{}/segmentations/spleen"),
+    "contrasts in a folder": ("{0}/{0}_flair", "{0}/{0}_t1", "{0}/{0}_seg"),
+    "two words": ("images/{}_test", "labels/{}_manual"),
+    "parts": ("train/images/{}", "train/labels/{}"),
+}
+
+
+@pytest.mark.parametrize("files", LAYOUTS.values(), ids=LAYOUTS)
+def test_files_of_a_case_stay_those_of_a_case(tmp_path: Path, files: tuple[str, ...]) -> None:
+    rng = np.random.default_rng(3)
+    for number in range(4):
+        inside = rng.integers(0, 2, (4, 5, 6))
+        for at, name in enumerate(files):
+            target = tmp_path / "raw" / f"{name.format(f'patient{number}')}.nii.gz"
+            target.parent.mkdir(parents=True, exist_ok=True)
+            image = len(files) - at > (2 if files[-1].endswith("spleen") else 1)
+            values = rng.integers(0, 900, inside.shape) if image else inside if at % 2 else 1 - inside
+            nibabel.save(nibabel.Nifti1Image(values.astype(np.int16), np.diag([1, 1, 5, 1])), target)
+    if files[0].endswith("Tr/{}_0000") and len(files) == 3:
+        described = {"channel_names": {"0": "T1", "1": "T2"}, "labels": {"background": 0, "LV": 1}, "file_ending": ".nii.gz"}
+        (tmp_path / "raw/dataset.json").write_text(json.dumps(described))
+        for name in ("imagesTs/patient9_0000", "imagesTs/patient9_0001"):  # without a label
+            volume(tmp_path / f"raw/{name}.nii.gz", (1, 1, 5))
+    tests = len(list((tmp_path / "raw").glob("imagesTs/*")))
+    layout = {"layout": "sites"} if files[0].startswith("train") else {}
+    whole, cut_done = read_source(tmp_path / "raw", **layout), cut(tmp_path / "raw", tmp_path / "cut")
+    assert cut_done == (4 * len(files) + tests, 24 * len(files) + 6 * tests, ())
+    assert len(list((tmp_path / "cut/imagesTs").glob("patient9_slice00?_000?.nii.gz"))) == 6 * tests
+    slices = read_source(tmp_path / "cut", **layout)
+    assert len(slices.cases) == 6 * len(whole.cases) == 24 and slices.channels == whole.channels, slices.notes
+    assert all(case.label for case in slices.cases) and not slices.orphans and not slices.faults
+    assert slices.label_names == whole.label_names
+    assert build(tmp_path / "cut", tmp_path / "target", **layout).patients.startswith("patients: 4 in 24 cases")
+
+
+@pytest.mark.parametrize("ending", [".nii.gz", ".nrrd"])
+def test_masks_and_channels_are_cut_in_the_order_of_their_image(tmp_path: Path, ending: str) -> None:
+    for case in ("p1", "p2"):
+        affine = np.diag([1.4, 1.4, 10, 1])
+        affine[:3, 3] = 7, -8, 9
+        for name in (f"images/{case}_0000", f"images/{case}_0001", f"labels/{case}"):
+            values = np.random.default_rng(4).integers(0, 3, (4, 5, 6)).astype(np.int16)
+            image = nibabel.Nifti1Image(values, affine)
+            (file := tmp_path / f"raw/{name}.nii.gz").parent.mkdir(parents=True, exist_ok=True)
+            if name.startswith("images") and name.endswith("0"):
+                nibabel.save(image, file)
+            elif ending == ".nii.gz":
+                nibabel.save(image.as_reoriented([[2, 1], [0, -1], [1, -1]]), file)
+            else:
+                sitk = pytest.importorskip("SimpleITK")
+                other = sitk.GetImageFromArray(values.T[::-1])
+                other.SetSpacing((1.4, 1.4, 10))
+                other.SetOrigin((-7, 8, 59))
+                other.SetDirection((-1, 0, 0, 0, -1, 0, 0, 0, -1))
+                sitk.WriteImage(other, str(file).replace(".nii.gz", ending))
+    assert cut(tmp_path / "raw", tmp_path / "cut") == (6, 36, ())
+    for k in range(6):
+        first = nibabel.load(tmp_path / f"cut/images/p1_slice{k:03d}_0000.nii.gz")
+        for other in (f"images/p1_slice{k:03d}_0001.nii.gz", f"labels/p1_slice{k:03d}.nii.gz"):
+            mate = nibabel.load(tmp_path / "cut" / other)
+            np.testing.assert_array_equal(mate.get_fdata(), first.get_fdata())
+            np.testing.assert_allclose(mate.affine, first.affine, atol=1e-5)
+            np.testing.assert_allclose(mate.get_qform(), first.affine, atol=1e-5)
+
+
+def test_images_alone_that_lie_elsewhere_are_cut_each_on_its_own_grid(tmp_path: Path) -> None:
+    """Names alone say that they are channels; a model of one channel takes them one by one."""
+    volume(tmp_path / "raw/p1_t1.nii.gz", (1, 1, 5))
+    volume(tmp_path / "raw/p1_flair.nii.gz", (5, 1, 1))
+    assert cut(tmp_path / "raw", tmp_path / "cut") == (2, 6 + 4, ())
+    names = {path.name for path in (tmp_path / "cut").iterdir()}
+    assert {"p1_slice005_t1.nii.gz", "p1_slice003_flair.nii.gz"} <= names
+
+
+@pytest.mark.parametrize("moved", [True, False], ids=["elsewhere", "smaller"])
+def test_a_mask_on_another_grid_than_its_image_is_refused(tmp_path: Path, moved: bool) -> None:
+    volume(tmp_path / "raw/images/p1.nii.gz")
+    volume(tmp_path / "raw/labels/p1.nii.gz", high=2)
+    mask = nibabel.load(tmp_path / "raw/labels/p1.nii.gz")
+    affine = mask.affine + np.outer([0, 0, 5, 0], [0, 0, 0, 1]) * moved
+    values = np.asarray(mask.dataobj)[..., : 6 if moved else 5]
+    nibabel.save(nibabel.Nifti1Image(values, affine), tmp_path / "raw/labels/p1.nii.gz")
+    with pytest.raises(
+        DataError, match=r"labels/p1.nii.gz: it lies on another grid than .*images/p1.nii.gz, of \(4, 5, [56]\)"
+    ):
+        cut(tmp_path / "raw", tmp_path / "cut")
+    assert not (tmp_path / "cut").exists()
 
 
 def test_what_cannot_be_cut_leaves_nothing(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import logging
+import re
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 
 from data_prep.known_files import file_digest
 from data_prep.label_file import write_label_file
+from data_prep.layouts import read_source
 from monai_hybrid.errors import ConfigError, DataError
 from monai_hybrid.evaluation.mask_files import LoadMasksd, MaskValues, mask_values
 from monai_hybrid.evaluation.mask_owners import cases_with_masks
@@ -327,7 +329,7 @@ def test_masks_of_one_structure_each_are_one_label(loaded: dict[str, Any], tmp_p
     (tmp_path / "masks/a/RV_cavity.nii.gz").unlink()  # not found by the program
     assert set(load({**loaded, "mask": one["mask"]})["mask"].unique().tolist()) == {0.0, 1.0}
     written(tmp_path / "masks/a/lv.nii.gz", (mask == 5).astype(np.uint8), affine)
-    with pytest.raises(Exception, match=r"LV\.nii\.gz and lv\.nii\.gz are of one structure"):
+    with pytest.raises(Exception, match=r"LV\.nii\.gz and lv\.nii\.gz are both masks of 'lv'; expected one"):
         load({**loaded, "mask": one["mask"]})
     for name in ("LV", "lv"):
         (tmp_path / f"masks/a/{name}.nii.gz").unlink()
@@ -364,8 +366,15 @@ def test_masks_may_lie_in_a_folder_for_each_structure(loaded: dict[str, Any], tm
     with pytest.raises(DataError, match="is the label that the masks are held against"):
         cases_with_masks([case("a", label=cases[0]["mask"]["LV"])], str(tmp_path / "masks"))
     touched(tmp_path / "masks/lv", "a.nii.gz")
-    with pytest.raises(DataError, match=r"LV masks/ and lv/ are of one structure; keep one: mv "):
+    expected = "LV masks/ and lv/ are both masks of 'lv'; expected one for each structure. Keep one: mv "
+    with pytest.raises(DataError, match=re.escape(expected)):
         cases_with_masks([case("a")], str(tmp_path / "masks"))
+    for name in "abcd":  # `build` says it in the same words
+        touched(tmp_path / "raw/images", f"{name}.nii.gz")
+        touched(tmp_path / "raw/labels/LV masks", f"{name}.nii.gz")
+    touched(tmp_path / "raw/labels/lv", "a.nii.gz")
+    with pytest.raises(DataError, match=re.escape(expected)):
+        read_source(tmp_path / "raw")
 
 
 def test_a_mask_that_does_not_fit_is_refused_by_name(loaded: dict[str, Any], tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from monai_hybrid.inferers import AutocastInferer
+from monai_hybrid.inferers.autocast import fatal_grid
 
 
 @pytest.mark.parametrize(("enabled", "dtype"), [(False, torch.float32), (True, torch.bfloat16)])
@@ -59,5 +60,50 @@ def test_gradients_of_a_training_step_are_those_of_float32(x: int) -> None:
         for enabled in (False, True):
             network.zero_grad()
             AutocastInferer(enabled)(inputs, network, timesteps=timesteps).float().square().mean().backward()
+            norms.append(float(torch.nn.utils.get_total_norm([p.grad for p in network.parameters()])))
+        assert norms[1] == pytest.approx(norms[0], rel=0.1)
+
+
+class Halving(nn.Module):
+    """A network of somebody else's: three levels, no `size_divisor`, with dropout and a running mean."""
+
+    def __init__(self, by_value: bool = False) -> None:
+        super().__init__()
+        layers = [nn.Conv3d(1, 2, 3, padding=1), nn.MaxPool3d(2), nn.Conv3d(2, 2, 3, padding=1), nn.MaxPool3d(2)]
+        self.body = nn.Sequential(*layers, nn.BatchNorm3d(2), nn.Dropout(0.5), nn.Conv3d(2, 2, 3, padding=1))
+        self.by_value = by_value
+
+    def forward(self, x: torch.Tensor, timesteps: torch.Tensor, return_noise: bool = False) -> torch.Tensor:
+        if self.by_value and float(x.sum()) > 1e9:
+            return x
+        return self.body(x)
+
+
+@pytest.mark.parametrize(
+    ("shape", "dtype"),
+    [((8, 16, 16), torch.float32), ((4, 8, 8), torch.float32), ((16, 8, 8), torch.bfloat16), ((12, 8, 8), torch.bfloat16)],
+)
+def test_the_convolutions_of_another_network_are_asked(shape: tuple[int, ...], dtype: torch.dtype) -> None:
+    """As MONAI's UNet, which broke down so; asking draws no random number, and leaves the running mean as it is."""
+    network, inputs, t = Halving(), torch.randn(2, 1, *shape), torch.tensor([0, 0])
+    before, state = network.body[4].running_mean.clone(), torch.get_rng_state()
+    assert fatal_grid(inputs, network, timesteps=t, return_noise=True) == (dtype == torch.float32)
+    assert torch.equal(torch.get_rng_state(), state) and torch.equal(network.body[4].running_mean, before)
+    assert not network.body[0]._forward_hooks and network.body[0].weight.device.type == "cpu"
+    assert AutocastInferer(True)(inputs, network, timesteps=t, return_noise=True).dtype == dtype
+    blind = Halving(by_value=True)
+    assert AutocastInferer(True)(inputs, blind, timesteps=t).dtype == torch.bfloat16, "of which nothing is known"
+
+
+def test_gradients_of_the_unet_of_monai_are_those_of_float32() -> None:
+    from monai.networks.nets import UNet
+
+    for seed in range(4):
+        torch.manual_seed(seed)
+        network = UNet(3, 1, 3, channels=(8, 16, 32), strides=(2, 2), num_res_units=2)
+        inputs, norms = torch.randn(2, 1, 8, 8, 8), []
+        for enabled in (False, True):
+            network.zero_grad()
+            AutocastInferer(enabled)(inputs, network).float().square().mean().backward()
             norms.append(float(torch.nn.utils.get_total_norm([p.grad for p in network.parameters()])))
         assert norms[1] == pytest.approx(norms[0], rel=0.1)

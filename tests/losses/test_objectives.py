@@ -12,6 +12,7 @@ from monai_hybrid.bundle.sample import PairSampler
 from monai_hybrid.diffusion.noising import NoiseSchedule
 from monai_hybrid.errors import ConfigError, ModelFileError
 from monai_hybrid.losses import OBJECTIVES, get_objective
+from monai_hybrid.losses.objectives import learnt_objective
 
 SETTINGS = {
     # name: image_term, mask_on_noisy, clean_fraction, two_pass
@@ -76,3 +77,32 @@ def test_a_model_without_denoising_draws_no_images(objective: str | None, draws:
     with pytest.raises(ModelFileError if draws else ConfigError, match="no such model file" if draws else "draws no images"):
         sampler.run(1, 2, "ode", 0, 1)
     assert not (tmp_path / "pairs").exists()
+
+
+LABELLED, BARE = {"image": "a", "label": "b"}, {"image": "c"}
+
+
+@pytest.mark.parametrize(
+    ("objective", "share", "cases", "taught", "learnt"),
+    [
+        ("hybrid", 1, [LABELLED], False, "supervised"),
+        ("noisy_supervised", 1.0, [LABELLED], False, "supervised"),
+        ("hybrid", 1, [LABELLED, BARE], True, "supervised"),
+        ("hybrid", 1, [LABELLED, BARE], False, "hybrid"),  # which is always noised
+        ("hybrid", 0.99, [LABELLED], False, "hybrid"),
+        ("hybrid", None, [LABELLED], False, "hybrid"),
+        ("diffusion", 1, [LABELLED], False, "diffusion"),  # its inputs are never clean
+        ("two_pass", 1, [LABELLED], False, "two_pass"),  # nor does it take the share
+        ("supervised", None, [LABELLED], False, "supervised"),
+    ],
+)
+def test_a_card_says_what_was_learnt(
+    objective: str,
+    share: float | None,
+    cases: list[dict[str, str]],
+    taught: bool,
+    learnt: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    assert learnt_objective(objective, share, cases, taught) == learnt
+    assert ("no image is noised" in caplog.text) == (learnt != objective)

@@ -19,6 +19,7 @@ from data_prep.phantom import generate
 from data_prep.shift.images import image_summary
 from monai_hybrid import api
 from monai_hybrid.nearest import Near, chosen, rank
+from monai_hybrid.nearest.target import read_scans
 from monai_hybrid.nearest.told import lines, reason
 
 
@@ -128,6 +129,31 @@ def test_colour_pictures_are_compared_but_not_denoised_by_a_model_of_grey(models
     near = {one.model: one for one in rank(prepared(tmp_path / "target", channels=3))}
     assert near["discs_mr"].parts["channels"] == 1 and near["discs_mr"].denoising is None
     assert "channels" in {finding.kind for finding in near["discs_mr"].findings}
+
+
+@pytest.mark.parametrize(
+    ("names", "cases", "channels"),
+    [
+        (("{}_t1", "{}_flair"), 3, ["flair", "t1"]),
+        (("{}_0000", "{}_0001"), 3, ["0000", "0001"]),
+        (("{}/t1", "{}/flair"), 3, ["flair", "t1"]),
+        (("{}_left", "{}_right"), 6, ["channel 0"]),
+    ],
+)
+def test_loose_channels_are_those_of_one_scan(
+    names: tuple[str, ...], cases: int, channels: list[str], models: Path, tmp_path: Path
+) -> None:
+    source = pictures(tmp_path / "raw")
+    for one in sorted((source / "images").iterdir()):
+        for name in names:
+            (target := tmp_path / "loose" / f"{name.format(one.stem)}.png").parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(one.read_bytes())
+    (tmp_path / "loose/.hidden.png").write_bytes(b"none")
+    scans = read_scans(tmp_path / "loose", [card_of(2, ["disc"])["plan"]["normalization"]])
+    assert len(scans.cases) == cases and scans.dataset["channels"] == channels
+    assert scans.curves[0].shape == (cases, len(channels), 101)
+    near = {one.model: one for one in rank(tmp_path / "loose")}["discs_mr"]
+    assert near.parts["channels"] == (len(channels) > 1) and (near.denoising is None) == (len(channels) > 1)
 
 
 def test_without_models_it_is_said(tmp_path: Path) -> None:
