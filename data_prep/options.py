@@ -44,7 +44,7 @@ def building_words(options: Mapping[str, Any], remedy: str) -> str:
     """
     defaults = {field.name: field.default for field in fields(BuildOptions)}
     named = set(OPTION.findall(remedy))
-    given = {name: value for name, value in options.items() if name in defaults and value not in (None, defaults[name])}
+    given = {name: options[name] for name, default in defaults.items() if options.get(name) not in (None, default)}
     return as_typed(
         {name: v for name, v in given.items() if name.replace("_", "-") not in named and not isinstance(v, Mapping)}
     )
