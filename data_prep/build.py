@@ -15,7 +15,7 @@ from data_prep.checks.people import PATIENTS_STATED
 from data_prep.colour import with_colour
 from data_prep.datalist import make_datalist
 from data_prep.dicom.hiding import hidden, mask_files
-from data_prep.dicom.labels import OWN
+from data_prep.dicom.labels import CONTOURS, OWN
 from data_prep.errors import ConfigError, DataError
 from data_prep.examine import About, Examination, examine_source
 from data_prep.files import write_all
@@ -178,10 +178,16 @@ def _require_masks(raw: Source) -> None:
         return
     case, series = next(iter(raw.series.items()))
     own = next((f"; {one.message}; to take them as labels: --accept {OWN}" for one in raw.findings if one.code == OWN), "")
+    contours = sum(one.code == CONTOURS for one in raw.findings)
+    drawn = (
+        f" {plural(contours, 'RTSTRUCT file')}: no masks are made of contours; 3D Slicer exports them as DICOM-SEG."
+        if contours
+        else ""
+    )
     there = quoted(raw.root)
     raise DataError(
-        f"{raw.root}: {len(raw.series)} DICOM series and no mask{own}. Add DICOM-SEG files of them, or put a NIfTI mask for "
-        f"each into {raw.root / 'labels'}, or into another folder with --labels-dir, named by the SeriesInstanceUID "
+        f"{raw.root}: {len(raw.series)} DICOM series and no mask{own}.{drawn} Add DICOM-SEG files of them, or put a NIfTI "
+        f"mask for each into {raw.root / 'labels'}, or into another folder with --labels-dir, named by the SeriesInstanceUID "
         f"({series.uid}.nii.gz) or by the case ({case}.nii.gz). Without masks: monai-hybrid predict {there} --model MODEL "
         f"--output {free(MASKS)}, or monai-hybrid adapt --data LABELLED --unlabelled-dir {there}"
     )

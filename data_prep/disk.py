@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from data_prep.quoting import quoted
+
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -26,6 +28,16 @@ def needing(size: int, path: Path) -> Iterator[None]:
         free = next((shutil.disk_usage(folder).free for folder in path.absolute().parents if folder.is_dir()), 0)
         told = f"{error.strerror}: {megabytes(size)} needed, {megabytes(free)} free"
         raise OSError(error.errno, told, str(path)) from error
+
+
+def look_at(error: OSError, folder: Path) -> str:
+    """What to type where `folder` could not be written into: room, the limit of a file's size, or whose the folder is."""
+    if error.errno in FULL:
+        return f"df -h {quoted(folder)}"
+    if error.errno == errno.EFBIG:
+        return "ulimit -f"
+    there = next((place for place in (folder, *folder.absolute().parents) if place.is_dir()), folder)
+    return f"ls -ld {quoted(there)}; or write elsewhere"
 
 
 def megabytes(size: int) -> str:

@@ -18,6 +18,7 @@ from data_prep.files_of_cases import Whole, shown_files, whole_cases
 from data_prep.geometry import in_ras_order, orientation
 from data_prep.ignoring import marked
 from data_prep.in_processes import each
+from data_prep.outlines import not_masks
 from data_prep.progress import told
 from data_prep.roles import read_image, read_label
 from data_prep.same_scan import canonical
@@ -123,6 +124,7 @@ class About:
         patients_stated: the user said which patient each case is of.
         faults: what the layout's reader passed over.
         table_of_names: see `Source`.
+        not_masks: what to say of annotations that are no masks, where a label is missing.
     """
 
     orphans: Sequence[Path] = ()
@@ -134,6 +136,7 @@ class About:
     patients_stated: bool = False
     faults: Sequence[SourceFault] = ()
     table_of_names: bool = False
+    not_masks: str = ""
 
 
 def examine(cases: Sequence[Case], how: Reading, about: About, dims: int | None = None, jobs: int = 1) -> Examination:
@@ -171,9 +174,10 @@ def examine_source(
     how = Reading(
         len(raw.channels), declared, accept, raw.colour, raw.volumes, raw.ignore, {} if raw.series else whole_cases(raw)
     )
+    lacking = not about.allow_unlabelled and any(case.label is None for case in cases)
     about = replace(
         about, orphans=raw.orphans, modality=about.modality or raw.modality, ignored=raw.ignored, faults=raw.faults,
-        table_of_names=raw.table_of_names,
+        table_of_names=raw.table_of_names, not_masks=not_masks(raw.root) if lacking and not raw.series else "",
     )  # fmt: skip
     return examine(cases, how, about, jobs=jobs)
 

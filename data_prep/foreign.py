@@ -7,6 +7,7 @@ import os
 import stat
 from pathlib import Path
 
+from data_prep.outlines import IMAGEJ
 from data_prep.quoting import quoted
 from data_prep.this_python import install
 
@@ -34,6 +35,8 @@ def foreign_kind(path: Path) -> str | None:
     name = path.name.lower()
     if looks_like_dicom(head, name):
         return "dicom"
+    if IMAGEJ.search(head):  # outlines, which their program packs: unpacking them helps nobody
+        return None
     packed = head.startswith(tuple(ARCHIVES)) or head[TAR_AT : TAR_AT + 5] == TAR
     return "archive" if packed or (head and name.endswith(ARCHIVE_NAMES)) else None
 

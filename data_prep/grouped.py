@@ -37,6 +37,13 @@ class Findings(list[Finding]):
         return "\n".join(named(line_of(members, level=True), self.root) for members in by_code(self)) or "no findings"
 
 
+def _short(subjects: Sequence[str]) -> list[str]:
+    """The names of files without their folders, but where these tell them apart: of p1/t1.nii.gz and p2/t1.nii.gz."""
+    paths = [Path(subject) for subject in dict.fromkeys(subjects)]
+    alone = len({path.name for path in paths}) == len(paths)
+    return [path.name if alone else "/".join(path.parts[-2:]) for path in paths]
+
+
 def by_code(findings: Iterable[Finding]) -> list[list[Finding]]:
     """The findings of each code, in the order of the first ones."""
     groups: dict[str, list[Finding]] = defaultdict(list)
@@ -50,7 +57,7 @@ def line_of(members: Sequence[Finding], level: bool = False) -> str:
     first, others = members[0], members[1:]
     if not others:
         return str(first) if level else first.line
-    names = few(list(dict.fromkeys(Path(other.subject).name for other in others)), NAMES)
+    names = few(_short([other.subject for other in others]), NAMES)
     head = f"{first.code} {first.level}" if level else first.code
     return printable(f"{head}: {first.subject}: {first.sentence}. Alike are {len(others)} more: {names}. {first.remedy}")
 

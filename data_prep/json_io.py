@@ -9,9 +9,8 @@ from typing import Any
 
 from data_prep.atomic import replace_file
 from data_prep.dead_links import absent, dead_link
-from data_prep.disk import needing
+from data_prep.disk import look_at, needing
 from data_prep.errors import DataError, DataListError, EnvironmentFault, said_by_system
-from data_prep.quoting import quoted
 from data_prep.result_files import Known
 
 PAIR = re.compile(r"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}")
@@ -112,4 +111,4 @@ def write_atomically(path: Path, data: bytes, ours: Known | None = None) -> None
         with needing(len(data), path):
             replace_file(path, lambda temporary: temporary.write_bytes(data), ours)
     except OSError as error:
-        raise EnvironmentFault(f"{path}: cannot be written: {error.strerror}. Type: df -h {quoted(path.parent)}") from error
+        raise EnvironmentFault(f"{path}: cannot be written: {error.strerror}. Type: {look_at(error, path.parent)}") from error

@@ -215,6 +215,20 @@ def lies_beside_masks(path: Path) -> bool:
     return stem(path).endswith(NO_MASKS) and is_own(path)
 
 
+def written_among(images: Sequence[Path]) -> list[Path]:
+    """Those of the files of one folder that prediction wrote among the images there: by its table, else by name and content.
+
+    Empty where all are such: somebody has put them there for images.
+    """
+    written = written_here(images[0].parent) if images else set()
+    found = [path for path in images if path.name in written or (_called_ours(stem(path)) and is_own(path))]
+    return found if len(found) < len(images) else []
+
+
+def _called_ours(name: str) -> bool:
+    return name.endswith(NO_MASKS) or says_mask(name)
+
+
 DEEPEST = 4  # folders below the output: of a BIDS derivative sub-*/ses-*/anat
 
 

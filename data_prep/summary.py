@@ -23,6 +23,7 @@ from data_prep.free_names import ADAPTED, SOURCE, free, proposed
 from data_prep.grouped import named
 from data_prep.json_io import dump_json
 from data_prep.options import as_typed
+from data_prep.outlines import not_masks
 from data_prep.patches import by
 from data_prep.quoting import printable, quoted
 from data_prep.repair import RepairReport
@@ -224,9 +225,10 @@ def next_line(path: Path, findings: Sequence[Finding], labelled: bool = True, op
         home = path if path.is_dir() else path.parent
         folder = quoted(home)
         series = as_typed({"series": told["series"]}) if "series" in told else ""
+        drawn = f" {said}" if not holds_dicom(path) and (said := not_masks(home)) else ""
         return (
-            "Next: there are no masks. A model can segment these scans, or take them along as images without labels. For MODEL "
-            "name a model, for LABELLED a data set with labels:\n"
+            f"Next: there are no masks.{drawn} A model can segment these scans, or take them along as images without labels. "
+            "For MODEL name a model, for LABELLED a data set with labels:\n"
             f"monai-hybrid predict {there}{series} --model MODEL --output {quoted(proposed(path, '_masks'))}\n"
             f"monai-hybrid adapt --data LABELLED --unlabelled-dir {folder} --output {free(ADAPTED)}\n"
             f"{(MASKS_OF_SERIES if holds_dicom(path) else MASKS).format(folder=folder)}; then monai-hybrid build"

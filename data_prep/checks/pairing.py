@@ -30,6 +30,8 @@ REPAIRABLE = (
 )
 CUT_OUT = "To fill it up with 0 to the grid of its image, type: monai-hybrid repair FOLDER --output OUT"
 REGRID = "Export the label again on the grid of its image, or leave the case out: {case}"
+UNLABELLED = "monai-hybrid build FOLDER --output OUT --allow-unlabelled"
+NO_LABELS = "Put masks that are called like the images into the folder of labels. Without masks: monai-hybrid predict --help"
 CHANNELS = "Bring one of the two channels onto the grid of the other one, or leave the case out"
 
 
@@ -77,13 +79,16 @@ def affine_mismatch(pair: PairSubject) -> Remark | None:
     "D403",
     on="dataset",
     level="error",
-    remedy="Add the label, or type: monai-hybrid build FOLDER --output OUT --allow-unlabelled",
+    remedy=f"Add the label, or type: {UNLABELLED}",
 )
 def missing_label(subject: DatasetSubject) -> Iterator[Remark]:
     """An image has no label."""
+    none = all(case.label is None for case in subject.cases)
+    remedy = NO_LABELS if none else f"Or type: {UNLABELLED}" if subject.not_masks else ""
     for case in subject.cases:
         if case.label is None and not subject.allow_unlabelled:
-            yield Remark("this image has no label of the same name", case.case_id, str(case.images[0]))
+            said = f"{subject.not_masks} {remedy}".strip()
+            yield Remark("this image has no label of the same name", case.case_id, str(case.images[0]), remedy=said)
 
 
 @check("D404", on="dataset", level="error", remedy="Add the image, or move the label away: mv {file} ..")

@@ -76,6 +76,7 @@ class DatasetSubject:
     faults: Sequence[SourceFault] = ()  # what the layout's reader passed over
     ignore: int | None = None  # the label value of voxels that nobody annotated
     table_of_names: bool = False  # `declared` names more than must be there
+    not_masks: str = ""  # what to say of annotations that are no masks
 
     @property
     def labelled(self) -> list[CaseFacts]:

@@ -22,6 +22,7 @@ from data_prep.volume import ReadError, Volume
 
 HALVES = "D534"  # accepted: fractional segmentations are cut at half of their largest value
 OWN = "D539"  # accepted: segmentations that prediction wrote are labels
+CONTOURS = "D537"  # a file of contours, of which no mask is made
 SHOWN = 3
 
 

@@ -19,6 +19,7 @@ from data_prep.layouts.beside import images_and_masks, listed
 from data_prep.layouts.common import image_files, label_folder, names_beside, raw_dataset_json
 from data_prep.layouts.parts import PARTS, PATIENTS, SITES
 from data_prep.layouts.two_folders import fitting, has_labels_within, the_one
+from data_prep.outlines import not_masks
 from data_prep.quoting import quoted
 from data_prep.reading import extension
 from data_prep.slicer_segments import by_segments
@@ -226,6 +227,8 @@ def _unknown(root: Path, labels_dir: str | None) -> ConfigError | DataError:
     if loose:
         ours = images_and_masks(root).ours
         told = f"What this tool wrote there is taken for masks in labels/ alone: {listed(ours)}. " if ours else ""
+        drawn = not_masks(root)
+        told += f"{drawn} " if drawn else ""
         return ConfigError(
             f"{root}: no known layout; {len(loose) - len(ours)} images lie directly in it, and no mask that is called like one "
             f"of them. {told}"

@@ -12,7 +12,7 @@ from data_prep.label_affixes import of_mask_beside, without_image_words
 from data_prep.layouts.common import image_files
 from data_prep.quoting import quoted
 from data_prep.reading import stem
-from data_prep.scans import OWN, sort_files
+from data_prep.scans import OWN, sort_files, written_among
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,13 @@ def refuse_two_of_a_name(masks: Sequence[Path]) -> None:
 def listed(paths: Sequence[Path]) -> str:
     """The number of files, and the names of a few."""
     return f"{len(paths)} ({few([path.name for path in paths])})"
+
+
+def without_ours(images: list[Path]) -> tuple[list[Path], tuple[str, ...]]:
+    """Images of a folder but for what prediction wrote among them, where its output was that folder; and what to say of it."""
+    ours = written_among(images)
+    notes = (f"masks or maps that this tool wrote, left out: {listed(ours)}",) if ours else ()
+    return [path for path in images if path not in set(ours)], notes
 
 
 def pairs(images: Sequence[Path], masks: Sequence[Path]) -> dict[Path, Path]:

@@ -15,6 +15,7 @@ from data_prep.json_io import load_json
 from data_prep.label_file import NAME as LABEL_FILE
 from data_prep.label_file import read_label_file
 from data_prep.label_names import alike_name, is_made_up, parse_names
+from data_prep.outlines import not_masks
 from data_prep.quoting import quoted
 from data_prep.reading import EXTENSIONS, extension
 from data_prep.scans import LABEL_WORDS
@@ -79,17 +80,26 @@ def label_folder(root: Path, name: str) -> Path:
         if others and all(other.lower().startswith("image") for other in others):
             images = quoted(root / others[0])
             raise DataError(
-                f"{folder}: there is no such label folder; {root} holds images alone. Put a mask for each image there; images "
-                f"without masks are for a model that knows what to look for: monai-hybrid predict {images} --help"
+                f"{folder}: there is no such label folder; {root} holds images alone. {_drawn(root)}Put a mask for "
+                "each image there; images without masks are for a model that knows what to look for: "
+                f"monai-hybrid predict {images} --help"
             )
         here = Path(name).resolve()  # where it was typed, as every other path is
         typed = name not in OWN_LABELS and here.is_dir()
-        known = quoted(here if typed else _likely_labels(others) or "NAME")
+        likely = _likely_labels(others)
+        known = quoted(here if typed else likely or "NAME")
+        drawn = "" if typed or (likely and image_files(root / likely)) else _drawn(root)
         raise ConfigError(
-            f"{folder}: there is no such label folder; {root} holds {', '.join(others) or 'no folder'}. "
-            f"Type: --labels-dir {known}"
+            f"{folder}: there is no such label folder; {root} holds {', '.join(others) or 'no folder'}. {drawn}"
+            f"Type: --labels-dir {'NAME, with the folder of the masks for NAME' if drawn else known}"
         )
     return folder
+
+
+def _drawn(root: Path) -> str:
+    """What to say of annotations that are no masks, with a blank behind it."""
+    said = not_masks(root)
+    return f"{said} " if said else ""
 
 
 def _likely_labels(folders: list[str]) -> str | None:

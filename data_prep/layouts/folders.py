@@ -14,7 +14,7 @@ from data_prep.amounts import few
 from data_prep.cases import Case, Source
 from data_prep.errors import ConfigError
 from data_prep.label_affixes import pair_labels, says_mask, without_label_words
-from data_prep.layouts.beside import images_and_masks, listed, refuse_two_of_a_name
+from data_prep.layouts.beside import images_and_masks, listed, refuse_two_of_a_name, without_ours
 from data_prep.layouts.channels import Channeled, by_ending, names_in_labels, of_channels, several
 from data_prep.layouts.common import described, image_files, label_folder, modality_of, names_beside, require_images
 from data_prep.layouts.pairs import is_pairs
@@ -49,7 +49,7 @@ def read(
     place = _label_place(root, where, images_dir, labels_dir)
     refuse_two_of_a_name(files := image_files(place))
     labels, left_out = masks_in(place), [path for path in files if lies_beside_masks(path)]
-    images, notes = (images, ()) if where.images == USUAL.images else _without_ours(root / where.images, images)
+    images, notes = without_ours(images) if where.images == USUAL.images else _without_ours(root / where.images, images)
     if left_out:
         notes = (*notes, f"previews or maps that this tool wrote beside masks, left out: {listed(left_out)}")
     pairs = pair_labels([stem(path) for path in images], labels)
@@ -125,7 +125,7 @@ def _label_place(root: Path, where: Folders, images_dir: str | None, labels_dir:
 
 
 def _without_ours(folder: Path, images: list[Path]) -> tuple[list[Path], tuple[str, ...]]:
-    """Images but for what this tool wrote beside them, as in a folder that was predicted into; and what to say of it."""
+    """As `without_ours`, of a folder that nobody has called images/; it says of other masks too that they lie there."""
     found = images_and_masks(folder)
     notes = [f"masks or maps that this tool wrote, left out: {listed(found.ours)}"] if found.ours else []
     if found.masks:

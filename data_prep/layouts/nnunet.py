@@ -16,6 +16,7 @@ from data_prep.errors import DataListError
 from data_prep.ignoring import IGNORE
 from data_prep.label_affixes import pair_labels
 from data_prep.label_names import parse_names
+from data_prep.layouts.beside import without_ours
 from data_prep.layouts.common import (
     channel_names,
     image_files,
@@ -46,9 +47,10 @@ def read(root: Path, labels_dir: str | None = None) -> Source:
     if "dataset" in content:
         return _listed(root, content, channels, path)
     labels = {stem(file): file for file in image_files(label_folder(root, labels_dir or "labelsTr"))}
-    cases, orphans, said = _paired(_cases(require_images(root / "imagesTr"), len(channels), None), labels)
+    images, ours = without_ours(require_images(root / "imagesTr"))
+    cases, orphans, said = _paired(_cases(images, len(channels), None), labels)
     tests, notes = _tests(root, len(channels))
-    notes = (*said, *notes)
+    notes = (*ours, *said, *notes)
     names = names_beside(root, labels_dir) if labels_dir else _names(content, path)
     modality = modality_of(channels)
     ignore = None if labels_dir else _ignore(content, path)
@@ -112,13 +114,13 @@ def _cases(files: list[Path], channels: int, split: str | None) -> tuple[Case, .
 
 def _tests(root: Path, channels: int) -> tuple[tuple[Case, ...], tuple[str, ...]]:
     folder = root / "imagesTs"
-    files = image_files(folder) if folder.is_dir() else []
+    files, ours = without_ours(image_files(folder)) if folder.is_dir() else ([], ())
     answers = root / "labelsTs"
     labels = {stem(file): file for file in image_files(answers)} if answers.is_dir() else {}
     cases = _paired(_cases(files, channels, "testing"), labels)[0]
     labelled = tuple(case for case in cases if case.label is not None)
     left_out = len(cases) - len(labelled)
-    return labelled, (f"test images without labels, left out: {left_out}",) if left_out else ()
+    return labelled, (*ours, *((f"test images without labels, left out: {left_out}",) if left_out else ()))
 
 
 def _names(content: dict[str, Any], path: Path) -> dict[int, str]:

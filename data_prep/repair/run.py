@@ -16,7 +16,8 @@ from data_prep.check import check
 from data_prep.checks import Finding
 from data_prep.datalist import case_of, images_of
 from data_prep.dead_links import absent
-from data_prep.errors import ConfigError, DataError, EnvironmentFault, said_by_system
+from data_prep.disk import look_at
+from data_prep.errors import ConfigError, DataError, DataListError, EnvironmentFault, said_by_system
 from data_prep.files import read_datalist
 from data_prep.foreign import CHECK
 from data_prep.free_names import free
@@ -149,7 +150,7 @@ def repair(
     except OSError as error:
         if isinstance(error.filename, str | Path) and Path(error.filename).is_relative_to(path):
             raise EnvironmentFault(said_by_system(error)) from error
-        raise EnvironmentFault(f"{out}: cannot be written: {error.strerror}. Type: df -h {quoted(out.parent)}") from error
+        raise EnvironmentFault(f"{out}: cannot be written: {error.strerror}. Type: {look_at(error, out.parent)}") from error
     return report
 
 

@@ -138,6 +138,12 @@ def read_collection(folder: Path, images: Path | None = None, model: Path | None
             f"{folder}: DICOM; the page shows what predict or build made of it. Type: monai-hybrid predict {there} "
             f"--model MODEL --output {masks}, then monai-hybrid view {masks}"
         )
+    if (folder / "models").is_dir():  # of a training
+        there = quoted(folder)
+        raise ConfigError(
+            f"{folder}: a training, which has no masks to look at; a page of it: monai-hybrid report {there}; masks, with your "
+            f"scans for IMAGES: monai-hybrid predict IMAGES --model {there} --output {free(MASKS)}"
+        )
     raise ConfigError(
         f"{folder}: neither {TABLE} nor datalist.json is in it; expected the output of monai-hybrid predict, or a prepared "
         f"data set. Type: monai-hybrid build {quoted(folder)} --output {free(PREPARED)}"

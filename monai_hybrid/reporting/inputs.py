@@ -97,6 +97,11 @@ class Training:
         """Whether nothing of a training was found."""
         return not (self.history or self.transfer or self.shots or self.run or self.card or self.pictures)
 
+    @property
+    def distilled(self) -> bool:
+        """Whether the model learned from another one, in the place of an adaptation."""
+        return bool(((self.card or {}).get("training") or {}).get("distilled_from"))
+
 
 @dataclass(frozen=True)
 class Inputs:

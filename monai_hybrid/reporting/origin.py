@@ -130,4 +130,5 @@ def left_out(inputs: Inputs) -> list[tuple[str, str, str]]:
         ("command and versions of the training", t.run, "there is no logs/run.json", adapt),
         ("command and versions of the evaluation", e and e.run, "there is no eval/run.json", evaluate),
     ]
-    return [(name, why, what) for name, there, why, what in wanted if not there]
+    none = ("transfer", "cases used for adaptation") if t.distilled else ()  # a student takes over no weights
+    return [(name, why, what) for name, there, why, what in wanted if not there and name not in none]

@@ -163,11 +163,12 @@ def _of_evaluation(evaluation: Evaluation | None, against: Sequence[Comparison])
 def _of_training(training: Training | None) -> dict[str, Any]:
     """The sections about how the model was made."""
     if training is None:
-        return dict.fromkeys(("curves", "training_pictures", "shots", "transfer", "model"))
+        return dict.fromkeys(("curves", "training_pictures", "shots", "distilled", "transfer", "model"))
     return {
         "curves": curves(training.history) if training.history else None,
         "training_pictures": picture_uri(training.pictures) if training.pictures else None,
         "shots": training.shots,
+        "distilled": training.distilled,
         "transfer": origin.transfer(training.transfer) if training.transfer is not None else None,
         "model": origin.model(training.card) if training.card else None,
     }
@@ -217,9 +218,10 @@ def _facts(inputs: Inputs) -> dict[str, str]:
         found |= {"Cases": str(len(inputs.quality)), "Flagged": str(sum(bool(row.get("flag")) for row in done))}
     if shots and isinstance(shots.get("cases"), list):
         number, patients = len(shots["cases"]), shots.get("patients")
-        found["Adapted with"] = plural(number, "labelled case")
+        how = "Distilled with" if inputs.training and inputs.training.distilled else "Adapted with"
+        found[how] = plural(number, "labelled case")
         if isinstance(patients, list) and len(patients) < number:
-            found["Adapted with"] += f" of {plural(len(patients), 'patient')}"
+            found[how] += f" of {plural(len(patients), 'patient')}"
     run = (inputs.evaluation and inputs.evaluation.run) or (inputs.training and inputs.training.run) or inputs.prediction
     if run and run.get("ended"):
         found["Run on"] = str(run["ended"])[:10]

@@ -404,16 +404,29 @@ def test_names_of_segments_cannot_be_stated_anew(tmp_path: Path) -> None:
 def test_contours_are_named_and_left_out(tmp_path: Path) -> None:
     root = tmp_path / "export"
     series = labelled(root)
-    contours = pydicom.dcmread(series[0].files[0])
+    with_contours(series[0], root / "p0/contours.dcm")
+    findings, _ = check(root)
+    told = [finding for finding in findings if finding["code"] == "D537"]
+    assert len(told) == 1 and "contours (RTSTRUCT)" in told[0]["message"] and codes_of(findings) == set()
+
+
+def test_contours_alone_are_named_by_build(tmp_path: Path) -> None:
+    root = tmp_path / "export"
+    for number, one in enumerate(patients(root)):
+        with_contours(one, root / f"contours{number}.dcm")
+    result = CliRunner().invoke(app, ["build", str(root), "--output", str(tmp_path / "out")])
+    assert result.exit_code == 3 and "no masks are made of contours; 3D Slicer exports them as DICOM-SEG" in result.stderr
+
+
+def with_contours(series: Written, path: Path) -> None:
+    """An RTSTRUCT file of a series."""
+    contours = pydicom.dcmread(series.files[0])
     contours.SOPClassUID = contours.file_meta.MediaStorageSOPClassUID = "1.2.840.10008.5.1.4.1.1.481.3"
     contours.SOPInstanceUID = contours.file_meta.MediaStorageSOPInstanceUID = pydicom.uid.generate_uid()
     contours.Modality = "RTSTRUCT"
     for keyword in ("PixelData", "Rows", "Columns"):
         delattr(contours, keyword)
-    contours.save_as(root / "p0/contours.dcm")
-    findings, _ = check(root)
-    told = [finding for finding in findings if finding["code"] == "D537"]
-    assert len(told) == 1 and "contours (RTSTRUCT)" in told[0]["message"] and codes_of(findings) == set()
+    contours.save_as(path)
 
 
 def predicted(root: Path, which: list[int]) -> list[Written]:

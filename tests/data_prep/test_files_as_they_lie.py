@@ -288,6 +288,37 @@ def test_masks_of_a_prediction_beside_the_images_are_told(tmp_path: Path) -> Non
         read_source(root)
 
 
+OURS = PngInfo()
+OURS.add_text("Description", "mask by monai_hybrid")
+
+
+@pytest.mark.parametrize("table", [True, False])
+@pytest.mark.parametrize("nnunet", [True, False])
+def test_masks_of_a_prediction_into_the_folder_of_images_are_no_images(nnunet: bool, table: bool, tmp_path: Path) -> None:
+    """They were cases without a label, which `--allow-unlabelled` took for images to train on."""
+    images, labels, ending = ("imagesTr", "labelsTr", "_0000") if nnunet else ("images", "labels", "")
+    root = pictures(f"{images}/p{{}}{ending}.png", f"{labels}/p{{}}.png", root=tmp_path / "raw", colour=False)
+    if nnunet:
+        labelled = '{"channel_names": {"0": "light"}, "labels": {"background": 0, "cell": 255}}'
+        (root / "dataset.json").write_text(labelled)
+    for index in range(4):
+        for kind in ("seg", "preview"):
+            Image.fromarray(np.full((20, 24), 9, np.uint8)).save(root / images / f"p{index}_{kind}.png", pnginfo=OURS)
+    if table:
+        (root / images / "quality.csv").write_text("case_id,mask\n" + "".join(f"p{i},p{i}_seg.png\n" for i in range(4)))
+    source = read_source(root)
+    assert [case.case_id for case in source.cases] == [f"p{i}" for i in range(4)]
+    assert "masks or maps that this tool wrote, left out: 8 (p0_preview.png, " in " ".join(source.notes)
+
+
+def test_images_that_are_called_like_masks_stay_images(tmp_path: Path) -> None:
+    root = pictures("images/p{}_seg.png", "labels/p{}_seg.png", root=tmp_path / "raw")
+    assert len(read_source(root).cases) == 4 and not read_source(root).notes
+    for index in range(4):  # all of them were put there for images
+        Image.fromarray(np.full((20, 24), 9, np.uint8)).save(root / f"images/p{index}_seg.png", pnginfo=OURS)
+    assert len(read_source(root).cases) == 4
+
+
 def lungs(
     root: Path, images: str = "CXR_png", masks: str = "ManualMask", names: tuple[str, ...] = ("leftMask", "rightMask")
 ) -> Path:

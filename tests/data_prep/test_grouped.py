@@ -40,6 +40,11 @@ def test_errors_come_first_then_codes_then_the_order_of_the_cases() -> None:
     assert [one.case for one in ordered(mixed)][:2] == ["c", "a"], "without cases as they come"
 
 
+def test_files_of_equal_names_are_told_by_their_folders() -> None:
+    members = [Finding("D403", "error", f"p{i}", f"raw/p{i}/t1.nii.gz", "no label", "Add it") for i in range(3)]
+    assert "Alike are 2 more: p1/t1.nii.gz, p2/t1.nii.gz. Add it" in line_of(members)
+
+
 def test_many_files_of_one_kind_are_one_line_with_one_remedy(tmp_path: Path) -> None:
     recipe = "Add it, or type: monai-hybrid build FOLDER --output OUT --allow-unlabelled"
     errors = [found("D109", "error", f"c{i:02d}", recipe) for i in range(12)] + [found("D201", "error", "c00")]

@@ -20,6 +20,7 @@ from benchmarks.reliability.tiny import SHAPE, affine, cube, edit_bytes, edit_he
 from data_prep.build import build
 from data_prep.check import check
 from data_prep.cli import app
+from data_prep.disk import look_at
 from data_prep.errors import ConfigError, DataListError
 from data_prep.reading import read_volume
 from data_prep.repair import repair
@@ -376,6 +377,13 @@ def test_a_full_disk_ends_in_one_sentence_and_leaves_nothing(tmp_path: Path, mon
     assert [path.name for path in tmp_path.iterdir()] == ["raw"]
 
 
+def test_what_is_typed_follows_what_the_system_says(tmp_path: Path) -> None:
+    """Free space says nothing of a folder that may not be written into."""
+    typed = {number: look_at(OSError(number, ""), tmp_path / "no") for number in (28, 122, 27, 30, 13)}
+    assert typed[28] == typed[122] == f"df -h {tmp_path / 'no'}" and typed[27] == "ulimit -f"
+    assert typed[30] == typed[13] == f"ls -ld {tmp_path}; or write elsewhere"
+
+
 @pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="needs a folder that refuses even root")
 @pytest.mark.parametrize(
     "words", [["build", "--output", "/proc/no/out"], ["repair", "--output", "/proc/no/out"], ["check", "--json", "/proc/no"]]
@@ -384,6 +392,8 @@ def test_an_output_that_cannot_be_written_ends_in_one_sentence(tmp_path: Path, w
     root = sound(tmp_path / "raw")
     result = RUN.invoke(app, [words[0], str(root), *words[1:]])
     assert result.exit_code == 5 and "Traceback" not in result.output + result.stderr
-    assert re.search(r"^error: /proc/no.*: cannot be written: .*\. Type: df -h /proc", result.stderr), result.stderr
+    assert re.search(r"^error: /proc/no.*: cannot be written: .*\. Type: ls -ld /proc; or write elsewhere$", result.stderr), (
+        result.stderr
+    )
     good = [word.replace("/proc/no", str(tmp_path / "new")) for word in words[1:]]
     assert RUN.invoke(app, [words[0], str(root), *good]).exit_code == 0

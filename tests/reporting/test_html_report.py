@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,8 @@ from data_prep.known_files import file_digest
 from monai_hybrid.errors import ConfigError, DataError, HybridError
 from monai_hybrid.gallery.cases import read_collection
 from monai_hybrid.reporting.command import main
-from monai_hybrid.reporting.report import write_report
+from monai_hybrid.reporting.inputs import read_inputs
+from monai_hybrid.reporting.report import render, write_report
 from monai_hybrid.reporting.verdict import predicted_sentence
 
 ROOT = Path(__file__).parents[2]
@@ -131,6 +133,20 @@ def test_cases_that_the_model_learnt_from_are_no_test_cases(tmp_path: Path) -> N
     assert "Where the model learnt from them, scores say nothing of new patients." in possible
     for name, about in {"tested": {"split": "testing"}, "masks": {"split": "all", "masks": "nnunet"}}.items():
         assert "learnt" not in Page(write_report(evaluation(tmp_path / name, DICE, **about)).read_text()).text
+
+
+def test_a_distilled_model_is_not_called_adapted(tmp_path: Path) -> None:
+    folder = training(tmp_path / "student")
+    (folder / "logs/transfer.json").unlink()
+    inputs = read_inputs(folder)
+    assert inputs.training is not None
+    teacher = {"model": "adapted/models/model.safetensors", "sha256": "0" * 64}
+    card = {"labels": [{"name": "background"}], "channels": ["image"], "network": {}, "training": {"distilled_from": teacher}}
+    student = Page(render(replace(inputs, training=replace(inputs.training, card=card)))).text
+    assert "Distilled with 3 labelled cases of 2 patients" in student and "Cases used for distillation" in student
+    assert "daptation" not in student and "monai-hybrid adapt" not in student
+    adapted = Page(render(inputs)).text
+    assert "Cases used for adaptation" in adapted and "transfer, because there is no logs/transfer.json" in adapted
 
 
 def test_equal_runs_are_not_called_different_and_a_worse_one_is_named(tmp_path: Path) -> None:

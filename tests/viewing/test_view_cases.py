@@ -351,6 +351,14 @@ def test_the_line_that_uses_the_labels(masks: Path, tmp_path: Path, monkeypatch:
     assert adapt_line(collection, Path("new"), 4).startswith("monai-hybrid adapt --data new ")
 
 
+def test_a_training_is_not_to_be_built(tmp_path: Path) -> None:
+    (tmp_path / "my run/models").mkdir(parents=True)
+    with pytest.raises(
+        ConfigError, match=r"a training, .*: monai-hybrid report '.*my run'; .* IMAGES --model '.*my run' --output"
+    ):
+        read_collection(tmp_path / "my run")
+
+
 def test_a_folder_of_something_else_and_a_missing_model_are_refused(tmp_path: Path, masks: Path) -> None:
     with pytest.raises(ConfigError, match=r"neither quality\.csv nor datalist\.json"):
         read_collection(tmp_path)
