@@ -17,7 +17,7 @@ from data_prep.checks import Finding
 from data_prep.datalist import case_of, images_of
 from data_prep.dead_links import absent
 from data_prep.disk import look_at
-from data_prep.errors import ConfigError, DataError, DataListError, EnvironmentFault, said_by_system
+from data_prep.errors import ConfigError, DataError, EnvironmentFault, said_by_system
 from data_prep.files import read_datalist
 from data_prep.foreign import CHECK
 from data_prep.free_names import free
