@@ -271,7 +271,7 @@ def _corrected(
     corrected = [correct_case(case, folder / "n4") for case in cases]
     number = sum(len(case.images) for case in corrected)
     note = f"wrote {number} images, corrected for the bias field (N4), to {folder / 'n4'}"
-    return corrected, _examined(raw, corrected, names, settings, about), note
+    return corrected, _examined(raw, corrected, names, settings, about, folder), note
 
 
 def _write(
