@@ -156,9 +156,9 @@ def repair(
 
 def _check_folders(path: Path, out: Path) -> None:
     refuse_special(path)
-    root = (path.parent if path.is_file() and not _is_image(path) else path).resolve()
     if not path.exists():
         raise DataError(f"{path}: {absent(path, f'there is no such file or folder. Type: ls {quoted(path.parent)}')}")
+    root = (path.parent if path.is_file() and not _is_image(path) else path).resolve()
     for folder in (root if root.is_dir() else root.parent, out):  # small files of the one are copied into the other
         keep_key_out(folder)
     if out.exists() or out.is_symlink():

@@ -48,6 +48,10 @@ SAME_VALUES = (
         f"\"$dict(@data.plan['network'], {SIZES})\"",
         f"\"$dict(@data.plan['network'], {SIZES}, **({{'num_domains': 2}} if @domain_label else {{}}))\"",
     ),
+    # the file of a model, which once had to be given itself
+    ("starting_network#path", '"@pretrained"', '"@start_file"'),
+    ("checkpoint#model", '"@pretrained"', '"@start_file"'),
+    ("card#reference#pretrained", '"@pretrained"', '"@start_file"'),
     # where the last epoch is a whole one, as every one was
     ("lr_scheduler#t_total", WHOLE_EPOCHS, '"$@updates or @max_epochs * @updates_per_epoch"'),
     ("lr_scheduler#t_total", WHOLE_EPOCHS, '"$runs.total_updates(@updates, @max_epochs, @updates_per_epoch)"'),
@@ -81,11 +85,12 @@ ONE_BATCH = {
     **dict.fromkeys(SAMPLES, '"$@updates_per_epoch * @batch_size"'),
 }
 SEVERAL = ("train#trainer#iteration_update#", "train#update_size", *BATCH_SIZE, *SAMPLES)
-# Came later, and change nothing: where a folder of DICOM is written, the model whose weights a checkpoint is held to, a part of
-# the network that only a plan of now can ask for (plans are compared as well), and what asks for `domain_label`.
+# Came later, and change nothing: where a folder of DICOM is written, the model whose weights a checkpoint is held to and its
+# file, a part of the network that only a plan of now can ask for (plans are compared as well), and what asks for `domain_label`.
 HARMLESS = (
     "unlabelled_cases#output_dir",
     "checkpoint#model",
+    "start_file",
     "network_def#refinement",
     "network_def#num_domains",
     "unlabelled_cases#domain_label",
