@@ -86,7 +86,7 @@ ONE_BATCH = {
 }
 SEVERAL = ("train#trainer#iteration_update#", "train#update_size", *BATCH_SIZE, *SAMPLES)
 # Came later, and change nothing: where a folder of DICOM is written, the model whose weights a checkpoint is held to and its
-# file, a part of the network that only a plan of now can ask for (plans are compared as well), and what asks for `domain_label`.
+# file, a part of the network that only a plan of now can ask for (plans are compared as well), and `domain_label`.
 HARMLESS = (
     "unlabelled_cases#output_dir",
     "checkpoint#model",
