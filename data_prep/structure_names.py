@@ -56,7 +56,7 @@ def take_name(name: str, of: Path, seen: dict[str, Path], folder: Path) -> None:
         raise DataListError(
             "D550",
             f"{printable(str(folder))}: {printable(first)} and {printable(second)} are both masks of {name!r}; expected one "
-            f"for each structure. Keep one: mv {quoted(of)} ..",
+            f"for each structure. Keep one: mv -n {quoted(of)} ..",
             str(folder),
         )
     if len(name) > LONGEST or not name.isprintable():

@@ -97,7 +97,7 @@ def to_cut(source: Path, series: str | None = None) -> tuple[list[ToCut], list[s
     for one in found:
         if (other := names.setdefault(one.slot.numbered(0), one.file)) is not one.file:
             both = f"{other} and {one.file.name} would give slices of one name"
-            raise DataError(f"{both}; expected one of them. Type: mv {quoted(one.file)} ..")
+            raise DataError(f"{both}; expected one of them. Type: mv -n {quoted(one.file)} ..")
     return found, []
 
 

@@ -26,7 +26,7 @@ def roles_unclear(fault: DataListError) -> str | None:
     on="dataset",
     level="error",
     acceptable=True,
-    remedy="Add what is missing, or take this away: mv {file} ..",
+    remedy="Add what is missing, or take this away: mv -n {file} ..",
 )
 def case_incomplete(subject: DatasetSubject) -> Iterator[Remark]:
     """A case has a folder or a mask and no image, or lacks a channel that the others have; it is left out."""

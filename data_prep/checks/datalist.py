@@ -63,7 +63,10 @@ def folds_with_gaps(subject: DatasetSubject) -> Iterator[Remark]:
 
 
 @check(
-    "D506", on="dataset", level="warning", remedy="If they are scans, convert them to NIfTI; else move them away: mv {file} .."
+    "D506",
+    on="dataset",
+    level="warning",
+    remedy="If they are scans, convert them to NIfTI; else move them away: mv -n {file} ..",
 )
 def unknown_formats(subject: DatasetSubject) -> Iterator[Remark]:
     """A file beside the images is of an unknown format and is left out."""

@@ -15,7 +15,7 @@ from data_prep.checks.subjects import DatasetSubject, LabelSubject
     "D319",
     on="label",
     level="error",
-    remedy="Contour a slice or more; or leave the label out, mv {file} .., and build with --allow-unlabelled",
+    remedy="Contour a slice or more; or leave the label out, mv -n {file} .., and build with --allow-unlabelled",
 )
 def nothing_annotated(subject: LabelSubject) -> str | None:
     """A label holds nothing but the ignore value: no voxel is annotated."""

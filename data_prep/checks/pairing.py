@@ -7,6 +7,7 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from itertools import permutations
+from pathlib import Path
 from typing import NamedTuple
 
 import nibabel as nib
@@ -19,6 +20,7 @@ from data_prep.geometry import corner_distance, is_invertible
 from data_prep.label_affixes import common_ending, without_label_words
 from data_prep.part_of_grid import on_whole_grid
 from data_prep.pictures import is_picture
+from data_prep.quoting import quoted
 from data_prep.reading import NIFTI, extension, stem
 from data_prep.same_scan import same_place
 from data_prep.volume import Affine
@@ -91,7 +93,7 @@ def missing_label(subject: DatasetSubject) -> Iterator[Remark]:
             yield Remark("this image has no label of the same name", case.case_id, str(case.images[0]), remedy=said)
 
 
-@check("D404", on="dataset", level="error", remedy="Add the image, or move the label away: mv {file} ..")
+@check("D404", on="dataset", level="error", remedy="Add the image, or move the label away: mv -n {file} ..")
 def missing_image(subject: DatasetSubject) -> Iterator[Remark]:
     """A label has no image."""
     known = {case.case_id for case in subject.cases}
@@ -191,15 +193,25 @@ def mixed_dimensions(subject: DatasetSubject) -> Iterable[Remark]:
 FEW_VALUES = 32  # of a label; a scan has more
 
 
-@check("D410", on="pair", level="error", remedy="Exchange the two files: mv {file} ..")
-def image_and_label_swapped(pair: PairSubject) -> str | None:
+@check("D410", on="pair", level="error", remedy="Exchange the two files{exchange}")
+def image_and_label_swapped(pair: PairSubject) -> Remark | None:
     """The image has few whole values and the label has many: the two are exchanged."""
     if pair.counts is None or len(pair.counts) <= FEW_VALUES:
         return None
     image = np.unique(pair.first.array[np.isfinite(pair.first.array)])
     whole = image.size <= FEW_VALUES and bool((image == np.round(image)).all())
     few = f"{image.size} different values in the image {pair.first.path.name}, {len(pair.counts)} in the label"
-    return f"{few}; expected it the other way round" if whole else None
+    words = {"exchange": _exchange(pair.first.path, pair.second.path)}
+    return Remark(f"{few}; expected it the other way round", words=words) if whole else None
+
+
+def _exchange(first: Path, second: Path) -> str:
+    """The line that gives each of two files the other's place; "" where a file would get the ending of another."""
+    if not extension(first) or extension(first) != extension(second):
+        return ""
+    between = quoted(f"{first}.kept")
+    one, other = quoted(first), quoted(second)
+    return f": mv -n {one} {between} && mv -n {other} {one} && mv -n {between} {other}"
 
 
 MIN_CASES = 4  # fewer say nothing about what is usual

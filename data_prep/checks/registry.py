@@ -196,9 +196,9 @@ def moved_out(files: Sequence[str]) -> str:
     """The command that moves these files, of one case, to the folder above; equal names are kept apart."""
     names = Counter(Path(file).name for file in files)
     plain = [file for file in files if names[Path(file).name] == 1]
-    commands = [f"mv {' '.join(map(quoted, plain))} .."] if plain else []
+    commands = [f"mv -n {' '.join(map(quoted, plain))} .."] if plain else []
     for file in (file for file in files if names[Path(file).name] > 1):
-        commands.append(f"mv {quoted(file)} {quoted(f'../{Path(file).parent.name}_{Path(file).name}')}")
+        commands.append(f"mv -n {quoted(file)} {quoted(f'../{Path(file).parent.name}_{Path(file).name}')}")
     return " && ".join(commands)
 
 

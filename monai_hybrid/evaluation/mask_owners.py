@@ -156,7 +156,7 @@ def _masks_of(
         if case_id in found:
             raise DataError(
                 f"{printable(str(found[case_id]))} and {printable(path.name)} could both be the mask of "
-                f"{printable(case_id)}; keep one: mv {quoted(path)} .."
+                f"{printable(case_id)}; keep one: mv -n {quoted(path)} .."
             )
         found[case_id] = path
     return found

@@ -81,7 +81,7 @@ def test_a_folder_without_one_of_the_contrasts_is_told_and_may_be_left_out(tmp_p
     (root / "BraTS-GLI-00001-000/BraTS-GLI-00001-000-t2f.nii.gz").unlink()
     (found,) = [finding for finding in check(root) if finding.level != "note"]
     assert found.code == "D551" and found.message.startswith("no t2f; it holds BraTS-GLI-00001-000-t1c.nii.gz")
-    assert f"take this away: mv {root}/" in found.remedy and " ..; or, if it is meant so" in found.remedy
+    assert f"take this away: mv -n {root}/" in found.remedy and " ..; or, if it is meant so" in found.remedy
     build(root, tmp_path / "out", accept="D551")
     assert len(read_datalist(tmp_path / "out")["training"]) == 2
     for contrast in ("t1n", "t2w"):

@@ -89,7 +89,7 @@ def test_a_case_of_a_list_leaves_with_its_entry_and_not_with_its_image(prepared:
     file = tmp_path / "prepared/datalist.json" if prepared else root / "dataset.json"
     said = next(finding for finding in check(file.parent) if finding.code == "D202")
     label = root / "labels/p2.nii.gz"
-    away = "" if prepared else f", and its label away: mv {label} .."
+    away = "" if prepared else f", and its label away: mv -n {label} .."
     assert said.remedy.endswith(f"leave it out: take its entry p2 out of {file}{away}")
     content = json.loads(file.read_text())  # as it was said
     if prepared:

@@ -20,8 +20,11 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from data_prep.checks.geometry import too_many_axes
-from data_prep.checks.registry import REGISTRY, Remark
+from data_prep.checks.pairing import image_and_label_swapped
+from data_prep.checks.registry import REGISTRY, Remark, moved_out
+from data_prep.checks.subjects import PairSubject
 from data_prep.cli import app
+from data_prep.volume import Volume
 
 
 def typed(code: str, file: Path, cwd: Path) -> None:
@@ -198,6 +201,36 @@ def test_the_line_is_pasted_whole_in_every_shell(
         [shell, "-c", line[0]], cwd=here, env={**os.environ, **paths}, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0 and "good: 0 errors" in done.stdout and code not in done.stdout, done
+
+
+def test_two_lines_that_move_files_of_one_name_away_lose_neither(tmp_path: Path) -> None:
+    """The second file stays where it is, and is told of again."""
+    for folder in ("p1", "p2"):
+        (tmp_path / "raw" / folder).mkdir(parents=True)
+        (tmp_path / "raw" / folder / "a.nii.gz").write_text(folder)
+    for folder in ("p1", "p2"):
+        line = moved_out([f"{folder}/a.nii.gz"])
+        subprocess.run(["sh", "-c", line], cwd=tmp_path / "raw", check=False)
+    assert (tmp_path / "a.nii.gz").read_text() == "p1" and (tmp_path / "raw/p2/a.nii.gz").read_text() == "p2"
+
+
+@pytest.mark.parametrize("names", [("a.nii.gz", "a.nii.gz"), ("it's a.png", "a.png"), ("a.nii.gz", "a.nii")])
+def test_an_image_and_its_label_are_exchanged_by_one_line(names: tuple[str, str], tmp_path: Path) -> None:
+    """Pasted, it gives each file the other's place; files of two endings would then have wrong names."""
+    arrays = [array.reshape(10, 10, 10) for array in (np.arange(1000) % 2, np.arange(1000))]
+    image, label = (tmp_path / part / name for part, name in zip(("images", "labels"), names, strict=True))
+    for path in (image, label):
+        path.parent.mkdir()
+        path.write_text(path.parent.name)
+    volumes = [Volume(path, array, np.eye(4), "uint8", "") for path, array in zip((image, label), arrays, strict=True)]
+    said = image_and_label_swapped(PairSubject(*volumes, counts=dict.fromkeys(map(float, range(1000)), 1)))
+    assert said is not None and "expected it the other way round" in said.message
+    if label.suffix == ".nii":
+        assert said.words == {"exchange": ""}
+        return
+    done = subprocess.run(["sh", "-c", said.words["exchange"].removeprefix(": ")], check=False)
+    assert done.returncode == 0 and image.read_text() == "labels" and label.read_text() == "images"
+    assert [len(list(path.parent.iterdir())) for path in (image, label)] == [1, 1]
 
 
 def test_what_was_not_measured_in_ct_becomes_air(tmp_path: Path) -> None:

@@ -162,8 +162,10 @@ def test_pictures_of_equal_names_do_not_meet_where_they_are_moved(tmp_path: Path
 
 
 def test_names_are_quoted_and_never_filled_in(tmp_path: Path) -> None:
-    assert moved_out(["a b/x.nii.gz", "l/x.nii.gz"]) == "mv 'a b/x.nii.gz' '../a b_x.nii.gz' && mv l/x.nii.gz ../l_x.nii.gz"
-    assert moved_out(["i/x_0000.nii.gz", "l/x.nii.gz"]) == "mv i/x_0000.nii.gz l/x.nii.gz .."
+    assert (
+        moved_out(["a b/x.nii.gz", "l/x.nii.gz"]) == "mv -n 'a b/x.nii.gz' '../a b_x.nii.gz' && mv -n l/x.nii.gz ../l_x.nii.gz"
+    )
+    assert moved_out(["i/x_0000.nii.gz", "l/x.nii.gz"]) == "mv -n i/x_0000.nii.gz l/x.nii.gz .."
     root = volumes(tmp_path / "raw", [1, 1])
     shutil.copy(root / "images/c0.nii.gz", root / "images/a{case}.nii.gz")
     save(root / "labels/a{case}.nii.gz", mask((8, 9, 12), 1))
