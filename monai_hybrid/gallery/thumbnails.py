@@ -6,7 +6,6 @@ import io
 
 import nibabel as nib
 import numpy as np
-from PIL import Image
 
 from data_prep.nifti_open import open_nifti
 from data_prep.quoting import quoted
@@ -14,10 +13,10 @@ from data_prep.reading import NIFTI, extension
 from data_prep.volume import Array
 from monai_hybrid.errors import DataError
 from monai_hybrid.gallery.cases import Case, Collection
+from monai_hybrid.gallery.painting import in_proportion, painted
 from monai_hybrid.gallery.volumes import Grid, channel_array, grid_of, mask_indices
 
 SIDE = 160  # pixels of the longer side
-OPACITY = 0.45
 LOW, HIGH = 1, 99  # percentiles of the slice that become black and white
 
 
@@ -42,7 +41,10 @@ def thumbnail(collection: Collection, case: Case, mask_of: Array | None = None, 
     scan, marked = _facing(scan, codes), _facing(marked, codes)
     lengths = np.linalg.norm(grid.shown[:3, :3], axis=0)[[axis for axis in range(3) if axis != across]]
     spacing = lengths if codes[0, 0] < codes[1, 0] else lengths[::-1]
-    return _png(_painted(_grey(scan), marked, collection), (float(spacing[0]), float(spacing[1])), side)
+    size = in_proportion(marked.shape, (float(spacing[1]), float(spacing[0])), side)
+    content = io.BytesIO()
+    painted(_grey(scan), marked, [label.colour for label in collection.labels[1:]] or ["#000000"], size).save(content, "PNG")
+    return content.getvalue()
 
 
 def _slice(case: Case, grid: Grid, across: int, place: int) -> Array:
@@ -76,18 +78,3 @@ def _grey(plane: Array) -> Array:
     low, high = np.percentile(values, (LOW, HIGH))
     scaled = np.clip((values - low) / max(float(high - low), 1e-6), 0, 1) * 255
     return np.repeat(scaled.astype(np.uint8)[..., None], 3, axis=2)
-
-
-def _painted(scan: Array, mask: Array, collection: Collection) -> Array:
-    colours = np.asarray([[int(label.colour[i : i + 2], 16) for i in (1, 3, 5)] for label in collection.labels])
-    mixed = scan * (1 - OPACITY) + colours[mask] * OPACITY
-    return np.where((mask > 0)[..., None], mixed, scan).astype(np.uint8)
-
-
-def _png(picture: Array, spacing: tuple[float, float], side: int) -> bytes:
-    width, height = picture.shape[1] * spacing[0], picture.shape[0] * spacing[1]
-    scale = side / max(width, height)
-    size = max(1, round(width * scale)), max(1, round(height * scale))
-    content = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(picture)).resize(size, Image.Resampling.BILINEAR).save(content, "PNG")
-    return content.getvalue()

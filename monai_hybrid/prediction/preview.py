@@ -20,12 +20,12 @@ from data_prep.pictures import is_picture
 from data_prep.result_files import MADE_BY, refuse_other
 from monai_hybrid.evaluation.blocks import grey
 from monai_hybrid.evaluation.slices import EDGES, upright
+from monai_hybrid.gallery.painting import in_proportion, painted
 from monai_hybrid.prediction.file_image import FileImage
 from monai_hybrid.reporting.figures import LABEL_COLOURS
 
 Array = npt.NDArray[Any]
 HEIGHT = 360  # pixels of the longest side
-OPACITY = 0.4
 ENDING = "_preview.png"
 
 
@@ -57,7 +57,7 @@ class CasePreview:
         if index.ndim == 2:
             shown = colours(channels, self.image.coloured)
             spacing = np.linalg.norm(affine[:3, :2], axis=0) if unit == "mm2" else np.ones(2)
-            picture = sized(painted(shown, index.T), (float(spacing[1]), float(spacing[0])))
+            picture = drawn(shown, index.T, (float(spacing[1]), float(spacing[0])))
         else:
             oriented = unit == "ml" and not is_picture(Path(str(meta["filename_or_obj"])))
             picture = planes(channels[0], index, affine if unit == "ml" else np.eye(4), oriented)
@@ -95,7 +95,7 @@ def planes(image: Array, index: Array, affine: Array, oriented: bool) -> Image.I
         at = largest(index, axis)
         rows_columns = np.delete(spacing, axis)[::-1]
         scan = np.repeat(grey(upright(image, axis, at), bounds)[..., None], 3, axis=2)
-        plane = sized(painted(scan, upright(index, axis, at)), (float(rows_columns[0]), float(rows_columns[1])), longest)
+        plane = drawn(scan, upright(index, axis, at), (float(rows_columns[0]), float(rows_columns[1])), longest)
         shown.append(lettered(plane, EDGES[axis]) if oriented else plane)
     sheet = Image.new("RGB", (sum(plane.width for plane in shown) + 4 * (len(shown) - 1), max(plane.height for plane in shown)))
     left = 0
@@ -111,22 +111,9 @@ def largest(index: Array, axis: int) -> int:
     return int(areas.argmax()) if areas.any() else index.shape[axis] // 2
 
 
-def painted(scan: Array, index: Array) -> Array:
-    """The labels (H, W) in their colours over a picture (H, W, 3) uint8."""
-    table = np.asarray([[int(colour[at : at + 2], 16) for at in (1, 3, 5)] for colour in LABEL_COLOURS])
-    mixed = scan * (1 - OPACITY) + table[(index - 1) % len(table)] * OPACITY
-    return np.where((index > 0)[..., None], mixed, scan).astype(np.uint8)
-
-
-def sized(picture: Array, spacing: tuple[float, float], longest: float = 0.0) -> Image.Image:
-    """A picture (H, W, 3) uint8 in true proportions of the spacing (row, column).
-
-    `longest`, in the unit of the spacing, or else its longer side, is `HEIGHT` pixels.
-    """
-    height, width = picture.shape[0] * spacing[0], picture.shape[1] * spacing[1]
-    scale = HEIGHT / (longest or max(height, width))
-    size = max(1, round(width * scale)), max(1, round(height * scale))
-    return Image.fromarray(np.ascontiguousarray(picture)).resize(size, Image.Resampling.BILINEAR)
+def drawn(scan: Array, index: Array, spacing: tuple[float, float], longest: float = 0.0) -> Image.Image:
+    """A picture (H, W, 3) with its labels (H, W), in true proportions; `longest` or its longer side is `HEIGHT` pixels."""
+    return painted(scan, index, LABEL_COLOURS, in_proportion(index.shape, spacing, HEIGHT, longest))
 
 
 def lettered(plane: Image.Image, edges: Sequence[str]) -> Image.Image:
