@@ -12,6 +12,7 @@ from typing import Any
 from data_prep.bids import is_bids
 from data_prep.files import read_datalist
 from data_prep.foreign import foreign_sentence, links_sentence
+from data_prep.free_names import MASKS, free
 from data_prep.home import at_home
 from data_prep.quoting import quoted
 from data_prep.reading import EXTENSIONS, extension, stem
@@ -53,10 +54,12 @@ def cases_to_predict(
         series: which DICOM series are meant; None: all.
 
     Raises:
-        ConfigError: `series` fits nothing.
+        ConfigError: `series` fits nothing, or the folder is a training.
         DataError: nothing there.
     """
     path = at_home(dataset_dir) if dataset_dir else Path()
+    if dataset_dir:
+        _refuse_training(path)
     if dataset_dir and _is_dicom(path, leave_out, channels):
         return dicom_cases(path, Path(leave_out or output_dir), _series_words(series), channels)
     refuse_series_words(series, path)
@@ -75,6 +78,14 @@ def cases_to_predict(
     if path.is_file():
         return _listed([scan_of_file(path, channels)], path.parent)
     return _of_folder(path, leave_out, channels)
+
+
+def _refuse_training(path: Path) -> None:
+    if all((path / part).is_dir() for part in ("models", "logs")):
+        raise ConfigError(
+            f"{path}: a training, whose pictures are no scans. With your scans for IMAGES: monai-hybrid predict IMAGES --model "
+            f"{quoted(path)} --output {free(MASKS)}"
+        )
 
 
 def _of_folder(path: Path, leave_out: str | None, channels: Sequence[str]) -> list[dict[str, Any]]:

@@ -17,7 +17,7 @@ from prediction_runs import NETWORK, model_card, predict, quality, random_model,
 from small_plan import with_small_network
 
 from monai_hybrid.bundle.cases import cases_to_predict
-from monai_hybrid.errors import DataError
+from monai_hybrid.errors import ConfigError, DataError
 from monai_hybrid.evaluation.case_table import read_cases
 from monai_hybrid.networks import HybridDiffusionUNet
 from monai_hybrid.weights import save_weights
@@ -209,3 +209,12 @@ def test_a_lone_file_called_a_mask_is_taken_when_it_is_named(tmp_path: Path) -> 
         cases_to_predict(str(tmp_path / "in"), "")
     assert f"give the file itself: --input {path}" in str(told.value)
     assert cases_to_predict(str(path), "") == [{"image": str(path), "case_id": "foo_seg"}]
+
+
+def test_the_folder_of_a_training_is_none_of_scans(tmp_path: Path) -> None:
+    """Its pictures were segmented, or refused for their colours."""
+    for part in ("models", "logs"):
+        (tmp_path / "my run" / part).mkdir(parents=True)
+    Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(tmp_path / "my run/logs/pictures.png")
+    with pytest.raises(ConfigError, match=r"a training, whose pictures are no scans\. .* predict IMAGES --model '.*my run'"):
+        cases_to_predict(str(tmp_path / "my run"), str(tmp_path / "out"))
