@@ -37,7 +37,7 @@ MERGE = re.compile(r'monai-hybrid repair FOLDER --output OUT --map "[\d=,.]+"')
 CORRECTED = 5  # lines of each code
 JUDGE = "; this is for you to judge"
 FEW = 10  # patients, of whom all are taken
-CEILINGS = 5  # rows
+CEILINGS, LABELS = 5, 20  # rows
 MASKS = "To train on them, put masks that are called like the images into {folder}/labels"
 MASKS_OF_SERIES = (
     "To train on them, give masks: DICOM-SEG files among them, or NIfTI files in {folder}/labels or another folder named with "
@@ -117,7 +117,10 @@ def _data_rows(datalist: dict[str, Any], dataset: dict[str, Any]) -> list[tuple[
     rows += (
         [("orientations", ", ".join(f"{key} {n}" for key, n in facts["orientations"].items()))] if facts["orientations"] else []
     )
-    return rows + [(f"label {entry['value']}", _label(entry, facts)) for entry in dataset["labels"] if entry["index"]]
+    labels = [(f"label {entry['value']}", _label(entry, facts)) for entry in dataset["labels"] if entry["index"]]
+    left_out = len(labels) - LABELS
+    more = [(f"{left_out} more labels", "see dataset.json")] if left_out > 1 else []
+    return rows + (labels[:LABELS] + more if more else labels)
 
 
 def _label(entry: dict[str, Any], facts: dict[str, Any]) -> str:

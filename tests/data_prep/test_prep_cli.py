@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from data_prep.checks import REGISTRY
 from data_prep.cli import app
-from data_prep.summary import names_note
+from data_prep.summary import _data_rows, names_note
 
 RUN = CliRunner()
 
@@ -91,6 +91,23 @@ def test_build_keeps_three_labelled_patients_for_training(nifti_set, tmp_path):
 def test_names_are_asked_for_all_values_at_once(named, said):
     """A line that names some of them would be refused: every value needs a name."""
     assert names_note([{"value": value, "name": name} for value, name in named.items()]) == said
+
+
+@pytest.mark.parametrize(("values", "shown", "left"), [(20, 20, 0), (21, 21, 0), (22, 20, 2)])
+def test_of_many_labels_the_first_are_printed(values: int, shown: int, left: int) -> None:
+    """A hundred rows pushed the warnings off the screen."""
+    names = {f"organ_{value}": 1 for value in range(1, values + 1)}
+    labels = [{"index": 0, "value": 0, "name": "background"}]
+    labels += [{"index": at, "value": at, "name": name} for at, name in enumerate(names, 1)]
+    facts = {
+        "spacing": {"median": [1, 1]}, "spacing_known": False, "shape": {"median": [8, 8]}, "orientations": {},
+        "foreground_volume": {name: {"min": 1, "max": 2} for name in names}, "foreground_volume_unit": "pixels",
+        "label_cases": names,
+    }  # fmt: skip
+    dataset = {"fingerprint": facts, "channels": ["image"], "cases": [], "labels": labels}
+    rows = _data_rows({split: [] for split in ("training", "validation", "testing")}, dataset)
+    assert sum(key.startswith("label ") for key, _ in rows) == shown
+    assert [key for key, _ in rows if "more labels" in key] == ([f"{left} more labels"] if left else [])
 
 
 def test_check_exit_codes_and_json(nifti_set, tmp_path):
