@@ -83,10 +83,10 @@ def make_images(images: Images, folder: Path) -> None:
             nib.save(nib.Nifti1Image(values.astype(np.int16), np.eye(4)), folder / f"case_{i:03d}.nii.gz")
 
 
-def make_model(images: Images, folder: Path, width: int = 16) -> Path:
+def make_model(images: Images, folder: Path) -> Path:
     """The student of a plain network, with random weights."""
     dims = len(images.shape)
-    network = {**student_network({"channels": [16, 32, 64]}, width), "spatial_dims": dims, "in_channels": 1, "num_classes": 3}
+    network = {**student_network({"channels": [16, 32, 64]}, 16), "spatial_dims": dims, "in_channels": 1, "num_classes": 3}
     torch.manual_seed(0)
     made = HybridDiffusionUNet(**network)
     dataset = {"spatial_dims": dims, "channels": ["image"], "labels": LABELS, "name": "made"}

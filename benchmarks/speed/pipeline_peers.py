@@ -3,9 +3,9 @@
 python -m benchmarks.speed.pipeline_peers --nnunet PYTHON --json peers.json
 
 PYTHON is one that has nnunetv2; without it that row is left out. The images are those of `benchmarks.speed.pipeline`. Each
-program has its own kind of network, as small as it can be, and random weights: what is left is the start, reading, resampling,
-windows and writing. All take the same spacing and window, steps of half a window, no mirroring, one thread and one process of
-each kind.
+network is as small as it can be, with random weights: MONAI's UNet of two levels in the first and the last, nnU-Net's plain
+network of two levels in its own. What is left is the start, reading, resampling, windows and writing. All take the same spacing
+and window, steps of half a window, no mirroring, one thread and one process of each kind.
 """
 
 from __future__ import annotations
@@ -27,32 +27,32 @@ from benchmarks.ending import ended
 from benchmarks.speed.pipeline import AS_INSTALLED, PROGRAM, SETS, Images, make_images, make_model, measured
 from benchmarks.speed.processor import processor, restart_with
 from monai_hybrid.allocator import process_environment
+from monai_hybrid.weights import read_card, save_weights
 
 NNUNET_FOLDERS = ("nnUNet_raw", "nnUNet_preprocessed", "nnUNet_results")
 FEATURES = (8, 16)  # of both peers
 
 
 def ours(images: Images, folder: Path) -> list[str]:
-    """`predict` with the thinnest student."""
-    model = make_model(images, folder / "ours", width=8)
-    return [
-        *PROGRAM,
-        str(folder / "images"),
-        "--model",
-        str(model),
-        "--output",
-        str(folder / "masks"),
-        "--progress-bar",
-        "False",
-    ]
+    """`predict` with the UNet of the bundle beside it, in the place of the network that the card describes."""
+    model, shape = make_model(images, folder / "ours"), _unet(images)
+    save_weights(UNet(**shape).state_dict(), folder / "ours", read_card(model) or {})
+    words = [str(folder / "images"), "--model", str(model), "--output", str(folder / "masks"), "--progress-bar", "False"]
+    return [*PROGRAM, *words, "--network_def", json.dumps({"_target_": "monai.networks.nets.UNet", **shape})]
+
+
+def _unet(images: Images) -> dict[str, Any]:
+    dims = len(images.shape)
+    shape = {"spatial_dims": dims, "in_channels": 1, "out_channels": 3, "channels": list(FEATURES), "strides": [2]}
+    return {**shape, "norm": "batch"}
 
 
 def bundle(images: Images, folder: Path) -> list[str]:
     """`monai.bundle run` of an inference as the zoo's bundles have it: MONAI's transforms, UNet, sliding window and saver."""
     dims, ending = len(images.shape), ".nii.gz" if len(images.shape) == 3 else ".png"
-    shape = {"spatial_dims": dims, "in_channels": 1, "out_channels": 3, "channels": list(FEATURES), "strides": [2]}
+    shape = _unet(images)
     (folder / "bundle").mkdir()
-    torch.save(UNet(**shape, norm="batch").state_dict(), folder / "bundle/model.pt")
+    torch.save(UNet(**shape).state_dict(), folder / "bundle/model.pt")
     content = json.loads(INFERENCE)
     content |= {
         "spacing": [images.spacing] * dims, "window": [images.patch] * dims, "ending": ending,
@@ -137,7 +137,7 @@ INFERENCE = """{
   "imports": ["$import glob", "$import numpy as np", "$import torch"],
   "device": "$torch.device('cpu')",
   "datalist": "$sorted(glob.glob(@dataset_dir + '/*' + @ending))",
-  "network_def": {"_target_": "UNet", "num_res_units": 0, "norm": "batch"},
+  "network_def": {"_target_": "UNet"},
   "network": "$@network_def.to(@device)",
   "preprocessing": {"_target_": "Compose", "transforms": [
     {"_target_": "LoadImaged", "keys": "image"},
