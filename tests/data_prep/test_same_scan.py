@@ -107,7 +107,7 @@ def test_of_two_alike_the_one_without_a_label_is_the_one_to_remove(unlabelled: s
     (root / f"labels/{unlabelled}.nii.gz").unlink()
     for words in (["check", str(root)], ["build", str(root), "--output", str(tmp_path / "out"), "--allow-unlabelled"]):
         said = RUN.invoke(app, words, env={"COLUMNS": "300"}).output
-        assert f"Keep one of the two. To leave this one out: mv {next((root / 'images').glob(f'{unlabelled}.nii*'))}" in said
+        assert f"Keep one of the two. To leave this one out: mv -n {next((root / 'images').glob(f'{unlabelled}.nii*'))}" in said
 
 
 CASES = {
