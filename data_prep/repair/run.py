@@ -148,10 +148,15 @@ def repair(
             if not dry_run:
                 dump_json(report.as_json(path, out, dry_run), made / LOG)
     except OSError as error:
-        if isinstance(error.filename, str | Path) and Path(error.filename).is_relative_to(path):
-            raise EnvironmentFault(said_by_system(error)) from error
-        raise EnvironmentFault(f"{out}: cannot be written: {error.strerror}. Type: {look_at(error, out.parent)}") from error
+        raise _fault(error, path, out) from error
     return report
+
+
+def _fault(error: OSError, path: Path, out: Path) -> EnvironmentFault:
+    """What to say of a file of the source that cannot be read, or of the copy that cannot be written."""
+    if isinstance(error.filename, str | Path) and Path(error.filename).is_relative_to(path):
+        return EnvironmentFault(said_by_system(error))
+    return EnvironmentFault(f"{out}: cannot be written: {error.strerror}. Type: {look_at(error, out.parent)}")
 
 
 def _check_folders(path: Path, out: Path) -> None:

@@ -218,3 +218,5 @@ def test_the_folder_of_a_training_is_none_of_scans(tmp_path: Path) -> None:
     Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(tmp_path / "my run/logs/pictures.png")
     with pytest.raises(ConfigError, match=r"a training, whose pictures are no scans\. .* predict IMAGES --model '.*my run'"):
         cases_to_predict(str(tmp_path / "my run"), str(tmp_path / "out"))
+    (tmp_path / "my run/logs").rename(tmp_path / "my run/scans")  # a folder called models alone makes no training
+    assert [case["case_id"] for case in cases_to_predict(str(tmp_path / "my run"), str(tmp_path / "out"))] == ["pictures"]
